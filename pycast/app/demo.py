@@ -1,0 +1,69 @@
+"""The stream of `pycast demo`: a built-in loop on /demo.mp3, fed as any source feeds, at the pace of a clock."""
+
+import time
+
+import gevent
+
+from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
+from pycast.http.headers import Headers
+from pycast.http.source_headers import source_info
+from pycast.server.service import Service
+from pycast.stream.mount import Feed
+
+MOUNT = "/demo.mp3"
+STEP_S = 0.1
+
+# Fed at once at the start, so that the first listener gets a burst.
+LEAD_S = 5.0
+
+HEADERS = {
+    "content-type": CONTENT_TYPE,
+    "ice-name": "pycast demo",
+    "ice-description": "A built-in loop, to hear that everything works",
+    "ice-genre": "Ambient",
+    "ice-bitrate": str(BITRATE // 1000),
+    "ice-public": "0",
+}
+
+
+class DemoSource:
+    """The feeder of the demo's mount."""
+
+    credentials = ("", "")
+
+    def __init__(self) -> None:
+        self.last_data = time.monotonic()
+        self._stopped = False
+
+    def replace(self) -> None:
+        """Never happens: it is never silent."""
+        self._stopped = True
+
+    def stop(self, why: str) -> None:
+        """Ends the stream."""
+        self._stopped = True
+
+    def play(self, service: Service) -> None:
+        """Feeds the loop until it is stopped. May switch."""
+        headers = Headers(tuple(HEADERS.items()))
+        feed = Feed(source_info(headers), CONTENT_TYPE, tuple(headers), "127.0.0.1", time.time())
+        mount = service.mounts.claim(MOUNT, self, feed)
+        tune, sent, started = demo_mp3(), 0, time.monotonic() - LEAD_S
+        try:
+            while not self._stopped:
+                if sent % len(tune) == 0:
+                    mount.set_title("", f"{TITLE}, round {sent // len(tune) + 1}")
+                due = int((time.monotonic() - started) * BITRATE / 8)
+                end = min(due, sent - sent % len(tune) + len(tune))
+                if end > sent:
+                    mount.feed(tune[sent % len(tune) : (end - 1) % len(tune) + 1])
+                    sent = end
+                    self.last_data = time.monotonic()
+                gevent.sleep(STEP_S)
+        finally:
+            service.mounts.release(MOUNT, self)
+
+
+def play_demo(service: Service) -> None:
+    """Plays until the node stops."""
+    DemoSource().play(service)

@@ -1,0 +1,180 @@
+"""Builds a node from a configuration, runs it, stops it. The only place where the parts meet.
+
+Start: listening sockets, then the accepting greenlets, then the announcement. SIGHUP reads the configuration again (a bad one is refused and the
+old one kept), SIGTERM and SIGINT stop in reverse order of the start, within `STOP_S`.
+"""
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import gevent
+from gevent.event import Event
+
+from pycast.app.demo import play_demo
+from pycast.app.programs import Programs
+from pycast.config.load import load
+from pycast.config.schema import Config
+from pycast.errors import ConfigError
+from pycast.logs.setup import setup_logging
+from pycast.net.sockets import raise_file_limit
+from pycast.net.tls import Certificate
+from pycast.server.listen import Endpoint, Listening
+from pycast.server.service import Service
+
+log = logging.getLogger(__name__)
+
+# A stop takes at most this long, with sources and listeners connected.
+STOP_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyInfo:
+    """Where a running node listens: the ports as bound, in the order of the configuration."""
+
+    port: int
+    ports: tuple[tuple[int, bool, bool], ...]
+    """(port, speaks TLS, is for SHOUTcast sources)"""
+
+
+class Node:
+    """One node of the server. `start`, then `stop`; `reload` in between."""
+
+    def __init__(self, config: Config, config_path: Path | None, open_files: int) -> None:
+        self._config_path = config_path
+        self.service = Service(config, open_files)
+        self._listening: list[Listening] = []
+        self.service.mounts.on_change.append(Programs(self.service.group).source_changed)
+
+    def start(self) -> ReadyInfo:
+        """Listens and accepts. Raises ConfigError if a port is taken or a certificate cannot be used."""
+        service = self.service
+        try:
+            for endpoint in self._endpoints():
+                self._listening.append(Listening(service, endpoint))
+                if endpoint.port == 0 and len(self._listening) == 1:
+                    service.port = self._listening[0].port
+        except ConfigError:
+            self.stop()
+            raise
+        service.port = self._listening[0].port
+        service.group.spawn("hang-ups", service.hangups.run)
+        for listening in self._listening:
+            listening.start()
+        return ReadyInfo(
+            service.port,
+            tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in self._listening),
+        )
+
+    def reload(self) -> None:
+        """Reads the configuration again. A bad one is logged, error by error, and the old one stays."""
+        if self._config_path is None:
+            self.service.reload(self.service.config)
+            log.info("no configuration file to read again: the logs were opened anew")
+            return
+        try:
+            config = load(self._config_path, os.environ)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("reload refused: %s", problem)
+            self.service.reload(self.service.config)
+            return
+        if config.listen != self.service.config.listen or config.tls != self.service.config.tls:
+            log.warning("changes of [[listen]] and of the paths in [tls] need a restart")
+        self.service.reload(config)
+        log.info("read %s again", self._config_path)
+
+    def stop(self) -> None:
+        """Stops everything the start started, in reverse order. Can be called twice."""
+        service = self.service
+        service.is_stopping = True
+        for listening in self._listening:
+            listening.close()
+        service.mounts.stop()
+        for listening in self._listening:
+            listening.stop()
+        self._listening.clear()
+        service.group.kill()
+        service.hangups.close()
+        service.close_logs()
+
+    def _endpoints(self) -> list[Endpoint]:
+        config = self.service.config
+        certificate = None
+        if any(listen.tls for listen in config.listen):
+            certificate = Certificate(config.tls.certificate, config.tls.private_key, time.monotonic)
+        found = []
+        for listen in config.listen:
+            found.append(Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None))
+            if listen.shoutcast_mount:
+                port = listen.port + 1 if listen.port else 0
+                found.append(Endpoint(listen.bind_address, port, listen.shoutcast_mount))
+        return found
+
+
+def run(
+    config: Config,
+    *,
+    config_path: Path | None,
+    ready_file: str | None,
+    demo: bool = False,
+    announce: Callable[[ReadyInfo], None] | None = None,
+) -> int:
+    """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start."""
+    error_log = setup_logging(config.logging.log_level, config.logging.error_log)
+    node = Node(config, config_path, raise_file_limit())
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stop.set)
+    ready = node.start()
+
+    def reload() -> None:
+        error_log.reopen()
+        node.reload()
+
+    gevent.signal_handler(signal.SIGHUP, lambda: node.service.group.spawn("reload", reload))
+    if demo:
+        node.service.group.spawn("demo", play_demo, node.service)
+    if ready_file:
+        _write_ready(ready_file, config, ready)
+    if announce:
+        announce(ready)
+    log.info("listening on %s", ", ".join(str(port) for port, _, _ in ready.ports))
+    stop.wait()
+    log.info("stopping")
+    with gevent.Timeout(STOP_S, False):
+        node.stop()
+    error_log.close()
+    return 0
+
+
+def _write_ready(path: str, config: Config, ready: ReadyInfo) -> None:
+    """One line of JSON. A file is written under another name first: whoever waits for it never reads half a line."""
+    login, listen = config.authentication, config.listen[0]
+    host = "127.0.0.1" if listen.bind_address in ("0.0.0.0", "::") else listen.bind_address
+    url = f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{ready.port}"
+    line = json.dumps(
+        {
+            "pid": os.getpid(),
+            "port": ready.port,
+            "ports": [{"port": port, "tls": tls, "shoutcast": shoutcast} for port, tls, shoutcast in ready.ports],
+            "source_user": login.source_user,
+            "source_password": login.source_password,
+            "admin_user": login.admin_user,
+            "admin_password": login.admin_password,
+            "relay_user": login.relay_user,
+            "relay_password": login.relay_password,
+            "urls": {"status": f"{url}/", "status_json": f"{url}/status-json.xsl", "admin": f"{url}/admin/"},
+        }
+    )
+    if path == "-":
+        os.write(1, f"{line}\n".encode())
+        return
+    unfinished = Path(f"{path}.{os.getpid()}")
+    unfinished.write_text(f"{line}\n")
+    unfinished.replace(path)

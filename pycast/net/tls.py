@@ -1,0 +1,92 @@
+"""The certificate, read again when its files change, and TLS listeners."""
+
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gevent import ssl as gssl
+
+from pycast.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+# How often the files' times are looked at, at most.
+CHECK_S = 1.0
+
+
+class Certificate:
+    """The server's TLS context. A changed certificate that cannot be used is logged once and the old one stays."""
+
+    def __init__(self, certificate: str, private_key: str, clock: Callable[[], float]) -> None:
+        self._paths = [Path(certificate)] + ([Path(private_key)] if private_key else [])
+        self._clock = clock
+        self._checked = clock()
+        self._stamp = self._times()
+        try:
+            self._context = self._load()
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError([f"tls.certificate = {certificate!r}: cannot be used: {error}"]) from error
+
+    def context(self) -> gssl.SSLContext:
+        """The context for a new connection."""
+        now = self._clock()
+        if now - self._checked >= CHECK_S:
+            self._checked = now
+            self._maybe_reload()
+        return self._context
+
+    def _maybe_reload(self) -> None:
+        stamp = self._times()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._context = self._load()
+            log.info("read the changed certificate %s", self._paths[0])
+        except (OSError, ssl.SSLError) as error:
+            log.error("the changed certificate %s cannot be used, the old one stays: %s", self._paths[0], error)
+
+    def _times(self) -> list[tuple[int, int] | None]:
+        found: list[tuple[int, int] | None] = []
+        for path in self._paths:
+            try:
+                status = path.stat()
+                found.append((status.st_mtime_ns, status.st_size))
+            except OSError:
+                found.append(None)
+        return found
+
+    def _load(self) -> gssl.SSLContext:
+        context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self._paths)
+        return context
+
+
+class TlsTransport:
+    """A TLS connection as a listener's transport: `send` never waits, and raises BlockingIOError as a bare socket does."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: gssl.SSLSocket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        """Writes what TLS takes now. OpenSSL wants a refused write again with the same bytes first: a position that did not move gives them."""
+        try:
+            return self._sock.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError, TimeoutError) as error:
+            raise BlockingIOError from error
+
+    def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
+        """As `send`; TLS copies into records anyway."""
+        return self.send(b"".join(buffers))
+
+    def fileno(self) -> int:
+        """The connection's descriptor."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Closes without waiting for the peer's close_notify."""
+        self._sock.close()

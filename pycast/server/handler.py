@@ -1,0 +1,119 @@
+"""One HTTP connection: head, route, answer, access log.
+
+Routes: SOURCE and PUT feed a mount, GET and HEAD of a mount listen to it, all else goes to the table of `web`. A PeerError, wherever it is
+raised, becomes its answer here, and one line in the log; an unexpected exception becomes a 500 and costs nobody else anything.
+"""
+
+import logging
+import time
+
+from pycast.errors import PeerError, Refused
+from pycast.http.body import new_body
+from pycast.http.request import HeadReader, Request
+from pycast.http.response import Response, error_response, render
+from pycast.logs.access import AccessEntry
+from pycast.server.admission import Ticket
+from pycast.server.connection import Connection
+from pycast.server.listeners import serve_listener
+from pycast.server.service import Service
+from pycast.server.source import serve_source
+from pycast.web.routes import HEALTH_PATHS, answer
+
+log = logging.getLogger(__name__)
+
+# A form posted to /admin/: Icecast 2.5's limit.
+MAX_BODY = 4096
+
+# How long a refused client should wait; less than a listener's patience, more than a storm lasts.
+RETRY_AFTER = ("Retry-After", "5")
+
+
+def serve_http(service: Service, connection: Connection, ticket: Ticket, first: bytes = b"") -> None:
+    """Serves one request on `connection`, of which `first` has been read already. May switch."""
+    limits = service.config.limits
+    request: Request | None = None
+    status = 0
+    try:
+        reader = HeadReader()
+        request = connection.read_head(reader, time.monotonic() + limits.header_timeout, first)
+        if request is None:
+            return
+        service.counters.client_connections += 1
+        response = _serve(service, connection, ticket, request, reader.rest)
+    except PeerError as error:
+        response = _refusal(service, connection, request, error)
+    except TimeoutError:
+        log.info("! %s: no complete request head within %g s", connection.ip, limits.header_timeout)
+        response = error_response(408, "Your request took too long") if request is None else None
+    except OSError as error:
+        log.debug("! %s: connection failed: %s", connection.ip, error)
+        return
+    if response is not None:
+        status = response.status
+        _send(service, connection, request, response)
+    if not connection.given_away:
+        _log_access(service, connection, request, status or 200)
+
+
+def _serve(service: Service, connection: Connection, ticket: Ticket, request: Request, rest: bytes) -> Response | None:
+    if ticket is not Ticket.FULL_SERVICE and request.path not in HEALTH_PATHS:
+        service.counters.refused_connections += 1
+        raise Refused("Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,))
+    limits = service.config.limits
+    if request.method in ("SOURCE", "PUT"):
+        serve_source(service, connection, request, rest)
+        return None
+    mount = service.mounts.get(request.path) if request.method in ("GET", "HEAD") else None
+    if mount is not None:
+        serve_listener(service, connection, request, mount)
+        return None
+    body = b""
+    if request.method == "POST" and request.path.startswith("/admin"):
+        body = connection.read_body(new_body(request), rest, MAX_BODY, time.monotonic() + limits.client_timeout)
+    return answer(service, request, body)
+
+
+def _refusal(service: Service, connection: Connection, request: Request | None, error: PeerError) -> Response:
+    """The answer to a peer's error, and the log line for it."""
+    service.counters.bad_requests += 1
+    what = f"{request.method} {request.target}" if request else "request"
+    log.info("! %s: %s: %d %s", connection.ip, what[:200], error.status, error)
+    headers = error.headers if isinstance(error, Refused) else ()
+    return error_response(error.status, error.public, headers)
+
+
+def _send(service: Service, connection: Connection, request: Request | None, response: Response) -> None:
+    data = render(
+        response,
+        server=service.config.server.server_id,
+        now=time.time(),
+        extra_headers=tuple(service.config.http_headers.items()),
+        head_only=request is not None and request.method == "HEAD",
+    )
+    try:
+        connection.write(data, service.config.limits.client_timeout)
+        connection.linger()
+    except OSError as error:
+        log.debug("! %s: left before it was answered: %s", connection.ip, error)
+
+
+def _log_access(service: Service, connection: Connection, request: Request | None, status: int) -> None:
+    if request is None:  # there is nothing to write into the line, and the error log has one
+        return
+    service.counters.bytes_sent += connection.bytes_sent
+    now = time.time()
+    service.log_access(
+        AccessEntry(
+            ip=connection.ip,
+            user="",
+            ended=now,
+            method=request.method,
+            path=request.path,
+            protocol=f"{request.protocol}/{request.version}",
+            status=status,
+            bytes_sent=connection.bytes_sent,
+            referer=request.headers.get("referer"),
+            agent=request.headers.get("user-agent"),
+            duration_s=now - connection.accepted,
+        )
+    )

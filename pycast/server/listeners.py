@@ -1,0 +1,72 @@
+"""A listener: from its request to the fan-out. The greenlet that accepted it ends here."""
+
+import sys
+import time
+
+from gevent.ssl import SSLSocket
+
+from pycast.http.listener_head import listener_tail, wants_length, wants_titles
+from pycast.http.request import Request
+from pycast.http.response import render_head
+from pycast.net.sockets import detach, for_listener, keep_alive
+from pycast.net.tls import TlsTransport
+from pycast.server.connection import Connection
+from pycast.server.service import Service
+from pycast.stream.listener import Identity, Transport
+from pycast.stream.mount import Mount
+
+# What a player in a browser may read; without it `icy-metaint` stays hidden from scripts (icecast-metadata-js).
+EXPOSED = ("Access-Control-Expose-Headers", "Icy-MetaInt, Icy-Br, Icy-Description, Icy-Genre, Icy-Name, Icy-Pub, Icy-Url")
+
+
+def serve_listener(service: Service, connection: Connection, request: Request, mount: Mount) -> None:
+    """Answers a GET or HEAD of a mount; a GET is handed to the mount's fan-out. Raises Refused."""
+    metaint = mount.metaint() if wants_titles(request.headers) else 0
+    head = response_head(service, request, mount, metaint)
+    if request.method == "HEAD":
+        connection.write(head, service.config.limits.client_timeout)
+        return
+    mount.admit()
+    transport = _transport(connection)
+    service.counters.listener_connections += 1
+    id, now = service.next_id(), time.time()
+    listener = mount.join(id, transport, _identity(connection, request), head, metaint, now)
+    if mount.fanout.get(id) is listener:  # it may have hung up at once
+        service.hangups.watch(transport.fileno(), (mount, listener))
+
+
+def response_head(service: Service, request: Request, mount: Mount, metaint: int) -> bytes:
+    """The head of a stream, in Icecast's order (the `icy-` lines last, `icy-metaint` the very last)."""
+    headers = list(mount.settings.http_headers.items())
+    if request.headers.get("origin"):
+        headers.append(EXPOSED)
+    wants_end = mount.family == "generic" and wants_length(request.headers)
+    return render_head(
+        200,
+        server=service.config.server.server_id,
+        now=time.time(),
+        content_type=mount.listener_content_type,
+        headers=headers,
+        lines=mount.source_lines + listener_tail(metaint, wants_end),
+    )
+
+
+def _transport(connection: Connection) -> Transport:
+    sock = connection.give_away()
+    for_listener(sock)
+    keep_alive(sock)
+    return TlsTransport(sock) if isinstance(sock, SSLSocket) else detach(sock)
+
+
+def _identity(connection: Connection, request: Request) -> Identity:
+    # Ten thousand players share a handful of agents and paths: interned, they are stored once.
+    intern = sys.intern
+    return Identity(
+        ip=connection.ip,
+        user_agent=intern(request.headers.get("user-agent")),
+        referer=intern(request.headers.get("referer")),
+        user="",
+        method=request.method,
+        path=intern(request.path),
+        protocol=intern(f"{request.protocol}/{request.version}"),
+    )

@@ -1,0 +1,139 @@
+"""What everything that serves a connection shares: one object per node, made by `app`.
+
+It keeps the books: counters, logs, listeners that leave, snapshots. It serves nobody itself. `config` is replaced whole by a reload; whoever needs
+a setting asks for it when it needs it.
+"""
+
+import itertools
+import logging
+import time
+
+from pycast.config.schema import Config
+from pycast.logs.access import AccessEntry, AccessLog
+from pycast.logs.files import LogFile
+from pycast.logs.playlist import PlaylistEntry, PlaylistLog
+from pycast.net.group import Group
+from pycast.net.hangups import Hangups
+from pycast.server.admission import Admission
+from pycast.server.snapshot import snapshot_listeners, snapshot_node
+from pycast.stats.counters import Counters
+from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.stream.fanout import Reason
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount
+from pycast.stream.mounts import Mounts
+from pycast.stream.pacer import Pacer
+from pycast.stream.timeline import Title
+
+log = logging.getLogger(__name__)
+
+Watched = tuple[Mount, Listener]
+
+
+class Service:
+    """The node's state and books."""
+
+    def __init__(self, config: Config, open_files: int) -> None:
+        self.config = config
+        self.started = time.time()
+        self.port = config.listen[0].port
+        """The first listening port as bound."""
+        self.is_stopping = False
+        self.group = Group()
+        self.counters = Counters()
+        self.pacer = Pacer(config.limits.flush_interval, time.thread_time)
+        self.hangups: Hangups[Watched] = Hangups(self._hung_up)
+        self.mounts = Mounts(config, self.pacer, self.group, self._listener_gone, time.monotonic)
+        self.mounts.on_new = self._new_mount
+        self.admission = Admission(config.limits.clients, open_files)
+        self._access_file = LogFile(config.logging.access_log)
+        self._playlist_file = LogFile(config.logging.playlist_log)
+        self._access_log = AccessLog(self._access_file)
+        self._playlist_log = PlaylistLog(self._playlist_file)
+        self._ids = itertools.count(1)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new listeners are welcome."""
+        return not self.is_stopping and not self.admission.is_full
+
+    @property
+    def listen_url(self) -> str:
+        """What stream addresses begin with."""
+        scheme = "https" if self.config.listen[0].tls else "http"
+        return f"{scheme}://{self.config.server.hostname}:{self.port}"
+
+    def next_id(self) -> int:
+        """A number for a listener, unique while the node runs."""
+        return next(self._ids)
+
+    def snapshot(self) -> NodeSnapshot:
+        """The node as it is now."""
+        return snapshot_node(self)
+
+    def listeners(self, mount: Mount) -> list[ListenerSnapshot]:
+        """The mount's listeners as they are now."""
+        return snapshot_listeners(mount)
+
+    def log_access(self, entry: AccessEntry) -> None:
+        """Writes a line of the access log."""
+        self._access_log.write(entry)
+
+    def reload(self, config: Config) -> None:
+        """Takes a new configuration and opens the logs anew. Listening sockets stay as they are."""
+        logs, self.config = self.config.logging, config
+        self.mounts.reload(config)
+        self.admission.set_clients(config.limits.clients)
+        self._access_file = _reopen(self._access_file, logs.access_log, config.logging.access_log)
+        self._playlist_file = _reopen(self._playlist_file, logs.playlist_log, config.logging.playlist_log)
+        self._access_log = AccessLog(self._access_file)
+        self._playlist_log = PlaylistLog(self._playlist_file)
+
+    def close_logs(self) -> None:
+        """Writes out what the logs still hold."""
+        self._access_file.close()
+        self._playlist_file.close()
+
+    def _new_mount(self, mount: Mount) -> None:
+        mount.on_title = self._title_changed
+
+    def _title_changed(self, mount: Mount, title: Title) -> None:
+        self._playlist_log.write(PlaylistEntry(time.time(), mount.name, len(mount.fanout), title.text))
+
+    def _hung_up(self, watched: Watched, failed: bool) -> None:
+        mount, listener = watched
+        mount.fanout.drop(listener, Reason.RESET if failed else Reason.CLOSED)
+
+    def _listener_gone(self, mount: Mount, listener: Listener, reason: Reason) -> None:
+        self.hangups.forget(listener.transport.fileno())
+        self.admission.leave()
+        if reason is Reason.SLOW:
+            mount.slow_listeners += 1
+            self.counters.slow_listeners += 1
+        # One line at this level for each that we end; those who just leave are in the access log.
+        level = logging.DEBUG if reason in (Reason.CLOSED, Reason.RESET) else logging.INFO
+        log.log(level, "> mount %s: listener %d (%s) %s", mount.name, listener.id, listener.identity.ip, reason.value)
+        who, now = listener.identity, time.time()
+        self.log_access(
+            AccessEntry(
+                ip=who.ip,
+                user=who.user,
+                ended=now,
+                method=who.method,
+                path=who.path,
+                protocol=who.protocol,
+                status=200,
+                bytes_sent=mount.fanout.sent_to(listener),
+                referer=who.referer,
+                agent=who.user_agent,
+                duration_s=now - listener.joined,
+            )
+        )
+
+
+def _reopen(file: LogFile, old_path: str, path: str) -> LogFile:
+    if path == old_path:
+        file.reopen()
+        return file
+    file.close()
+    return LogFile(path)

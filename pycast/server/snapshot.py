@@ -1,0 +1,95 @@
+"""The node's books as frozen values, for pages, statistics and metrics."""
+
+import time
+from typing import TYPE_CHECKING
+
+from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
+from pycast.stream.mount import Mount, State
+
+if TYPE_CHECKING:
+    from pycast.server.service import Service
+
+
+def snapshot_node(service: "Service") -> NodeSnapshot:
+    """The node as it is now."""
+    config, counters = service.config, service.counters
+    mounts = sorted(service.mounts, key=lambda mount: mount.name.encode())
+    return NodeSnapshot(
+        admin=config.server.admin,
+        host=config.server.hostname,
+        location=config.server.location,
+        server_id=config.server.server_id,
+        listen_url=service.listen_url,
+        server_start=service.started,
+        taken=time.time(),
+        clients=service.admission.open,
+        connections=counters.connections,
+        client_connections=counters.client_connections,
+        listeners=sum(len(mount.fanout) for mount in mounts),
+        listener_connections=counters.listener_connections,
+        file_connections=counters.file_connections,
+        sources=service.mounts.sources,
+        source_client_connections=counters.source_client_connections,
+        slow_listeners=counters.slow_listeners,
+        refused_connections=counters.refused_connections,
+        bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in mounts),
+        bytes_sent=counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in mounts),
+        fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
+        mounts=tuple(snapshot_mount(mount) for mount in mounts if mount.feed_info),
+    )
+
+
+def snapshot_mount(mount: Mount) -> MountSnapshot:
+    """One mount as it is now."""
+    feed, settings, title = mount.feed_info, mount.settings, mount.timeline.title
+    assert feed is not None
+    info = feed.info
+    is_ogg = mount.family == "ogg"
+    stats = dict(mount.all_stats())
+    subtype = stats.pop("subtype", "")
+    return MountSnapshot(
+        name=mount.name,
+        is_live=mount.state is State.LIVE,
+        hidden=settings.hidden,
+        public=info.is_public if settings.public is None else settings.public,
+        content_type=mount.listener_content_type,
+        subtype=subtype,
+        listeners=len(mount.fanout),
+        listener_peak=mount.listener_peak,
+        listener_connections=mount.listener_connections,
+        slow_listeners=mount.slow_listeners,
+        max_listeners=settings.max_listeners,
+        artist=title.artist if title and is_ogg else "",
+        title=(title.title if is_ogg else title.text) if title else "",
+        title_url=title.url if title else "",
+        server_name=settings.stream_name or info.name,
+        server_description=settings.stream_description or info.description,
+        server_url=settings.stream_url or info.url,
+        genre=settings.genre or info.genre,
+        bitrate=settings.bitrate or info.bitrate or (str(round(mount.bitrate / 1000)) if mount.bitrate else ""),
+        audio_info=info.audio_info,
+        stats=stats,
+        stream_start=feed.started,
+        source_ip=feed.ip,
+        user_agent=info.user_agent,
+        connected_s=int(time.time() - feed.started),
+        total_bytes_read=mount.bytes_read,
+        total_bytes_sent=mount.fanout.bytes_sent,
+        sources=mount.sources,
+    )
+
+
+def snapshot_listeners(mount: Mount) -> list[ListenerSnapshot]:
+    """The mount's listeners as they are now."""
+    now = time.time()
+    return [
+        ListenerSnapshot(
+            id=listener.id,
+            ip=listener.identity.ip,
+            user_agent=listener.identity.user_agent,
+            connected_s=int(now - listener.joined),
+            bytes_sent=mount.fanout.sent_to(listener),
+            lag=mount.ring.head - mount.fanout.position_of(listener),
+        )
+        for listener in mount.fanout
+    ]

@@ -1,0 +1,90 @@
+"""What the node looked like at one moment: frozen values that pages, JSON, XML and metrics are made from.
+
+Times are seconds since the epoch (UTC), counts are totals since the start unless a name says otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSnapshot:
+    """One connected player. `lag` is how many bytes it is behind the live edge."""
+
+    id: int
+    ip: str
+    user_agent: str
+    connected_s: int
+    bytes_sent: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
+class MountSnapshot:
+    """One mount. `is_live` is False while the mount waits for its source to come back."""
+
+    name: str
+    is_live: bool
+    hidden: bool
+    public: bool
+    content_type: str
+    subtype: str
+    """Codec names of an Ogg stream joined by "/", e.g. "Vorbis"; empty for other formats."""
+    listeners: int
+    listener_peak: int
+    listener_connections: int
+    slow_listeners: int
+    max_listeners: int
+    """-1: no limit."""
+    artist: str
+    title: str
+    """The title alone for Ogg, "artist - title" as sent to players for everything else."""
+    title_url: str
+    server_name: str
+    server_description: str
+    server_url: str
+    genre: str
+    bitrate: str
+    """kbit/s as the source's headers or the operator say, else as read from the stream; may be any text or empty."""
+    audio_info: str
+    stats: Mapping[str, str] = field(default_factory=dict)
+    """Further stats under Icecast's names: keys of `ice-audio-info`, and what the format read (audio_samplerate …)."""
+    stream_start: float = 0.0
+    source_ip: str = ""
+    user_agent: str = ""
+    connected_s: int = 0
+    """How long the present source has been connected."""
+    total_bytes_read: int = 0
+    total_bytes_sent: int = 0
+    sources: int = 1
+    """How many sources this mount has had."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSnapshot:
+    """The node and its mounts, sorted by name."""
+
+    admin: str
+    host: str
+    location: str
+    server_id: str
+    listen_url: str
+    """`http://hostname:port`, no slash at the end: what listenurl and playlists begin with."""
+    server_start: float
+    taken: float
+    """When the snapshot was taken."""
+    clients: int
+    connections: int
+    client_connections: int
+    listeners: int
+    listener_connections: int
+    file_connections: int
+    sources: int
+    source_client_connections: int
+    slow_listeners: int
+    refused_connections: int
+    bytes_read: int
+    bytes_sent: int
+    fanout_lag_s: float
+    """How long the last complete round of the fan-out took, the wait before it included."""
+    mounts: tuple[MountSnapshot, ...] = ()

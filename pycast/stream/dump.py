@@ -1,0 +1,41 @@
+"""Writes what a source sends to a file, as it comes in (`dump_file` of a mount).
+
+A full disk ends the dump, is logged once, and costs the stream nothing.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+log = logging.getLogger(__name__)
+
+
+class Dump:
+    """An open dump file. `pattern` may have strftime's directives (local time) and `{mount}`."""
+
+    def __init__(self, pattern: str, mount: str, now: float) -> None:
+        name = time.strftime(pattern, time.localtime(now)).replace("{mount}", mount.removeprefix("/").replace("/", "_"))
+        self._file: BinaryIO | None = None
+        try:
+            # Unbuffered, and appended as Icecast does: a source that comes back goes on in the same file.
+            self._file = Path(name).open("ab", buffering=0)
+        except OSError as error:
+            log.error("mount %s: cannot open the dump file: %s", mount, error)
+        self._mount = mount
+
+    def write(self, data: bytes) -> None:
+        """Appends `data`."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(data)
+        except OSError as error:
+            log.error("mount %s: the dump file ends here: %s", self._mount, error)
+            self.close()
+
+    def close(self) -> None:
+        """Ends the dump."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

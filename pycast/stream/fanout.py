@@ -1,0 +1,276 @@
+"""The loop that pushes one mount to all its listeners.
+
+Nearly every listener is *caught up*: it has got everything up to the last pass. Those with the same view form a cohort, which has one
+position for all; a pass makes the cohort's bytes once and does one `send` for each member, and that is all it does per listener. A
+listener whose socket took less than the whole, or that just joined with a burst to get, is *behind*: it is served on its own, from its own
+position, until it has caught up with its cohort again. Whoever is more than `queue_size` behind is dropped: the source never waits.
+
+Theory of the cost: one greenlet per listener costs four times Icecast, a `sendmsg` of slices made per listener half as much again
+as one `send` of bytes made once; what is left here is the kernel's own work for a write (see benchmarks/bench_listeners.py).
+
+Never switches: everything but `run` and `_rest`. A listener may therefore be dropped in the middle of a pass only while the pass rests;
+its socket is closed by then, the next `send` on it fails, and `_gone` ignores it.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import gevent
+from gevent.event import Event
+
+from pycast.stream.listener import Listener
+from pycast.stream.pacer import SLICE_S, Pacer
+from pycast.stream.ring import Ring
+from pycast.stream.views import Piece, View
+
+log = logging.getLogger(__name__)
+
+# One listener that is behind gets at most this much in a pass, so that one fast reader with a long backlog holds up nobody.
+# At least a default burst, what the ICY grid adds to it, and the blocks: a new player should get its burst in one write.
+CATCH_UP_BYTES = 96 << 10
+
+# More new audio than this does not wait for the end of the interval: a source that sends its backlog at once (a file, an encoder after a
+# network hang) must not push listeners who read well over `queue_size`.
+URGENT_BYTES = 128 << 10
+
+# Sends between two looks at the clock.
+LOT = 64
+
+
+class Reason(Enum):
+    """Why a listener left, for logs and counters."""
+
+    CLOSED = "closed the connection"
+    RESET = "connection failed"
+    SLOW = "too far behind"
+    EXPIRED = "reached the mount's time limit"
+    KILLED = "removed by an admin"
+    SOURCE_GONE = "the source is gone"
+    SHUTDOWN = "the server stops"
+
+
+@dataclass(slots=True, eq=False)
+class Cohort:
+    """Listeners with the same view who are caught up. `sent` counts the bytes a member since the beginning would have got."""
+
+    view: View
+    position: int
+    sent: int = 0
+    members: dict[Listener, None] = field(default_factory=dict)
+
+
+class Fanout:
+    """All listeners of one mount. `on_gone(listener, reason)` is called once for each that leaves."""
+
+    def __init__(
+        self, ring: Ring, pacer: Pacer, queue_size: Callable[[], int], on_gone: Callable[[Listener, Reason], None], clock: Callable[[], float]
+    ) -> None:
+        self._ring = ring
+        self._pacer = pacer
+        self._queue_size = queue_size
+        self._on_gone = on_gone
+        self._clock = clock
+        self._cohorts: dict[tuple[int, int], Cohort] = {}
+        self._behind: dict[Listener, None] = {}
+        self._all: dict[int, Listener] = {}
+        self._work = Event()
+        self._urgent = Event()
+        self._pushed = 0
+        self._slice_end = 0.0
+        self._cost_from = 0.0
+        self.bytes_sent = 0
+        self.round_s = 0.0
+        """How long the last round took, its wait included."""
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(list(self._all.values()))
+
+    def get(self, id: int) -> Listener | None:
+        """The listener with this id."""
+        return self._all.get(id)
+
+    def join(self, listener: Listener) -> None:
+        """Takes a listener over and pushes what it is to get first."""
+        self._all[listener.id] = listener
+        self._behind[listener] = None
+        self._push_behind(listener, self._ring.head)
+        self._work.set()
+
+    def drop(self, listener: Listener, reason: Reason) -> None:
+        """Closes a listener's connection. Does nothing for one that is gone already."""
+        if self._all.pop(listener.id, None) is None:
+            return
+        cohort = self._cohort_of(listener)
+        if cohort is not None:
+            self._leave(listener, cohort)
+        self._behind.pop(listener, None)
+        self._on_gone(listener, reason)
+        listener.transport.close()
+
+    def drop_all(self, reason: Reason) -> None:
+        """Closes every listener's connection."""
+        for listener in self:
+            self.drop(listener, reason)
+
+    def wake(self) -> None:
+        """There is new audio."""
+        self._work.set()
+        if self._ring.head - self._pushed > URGENT_BYTES:
+            self._urgent.set()
+
+    def position_of(self, listener: Listener) -> int:
+        """The audio offset up to which the listener has got everything."""
+        cohort = self._cohort_of(listener)
+        return cohort.position if cohort else listener.position
+
+    def sent_to(self, listener: Listener) -> int:
+        """Bytes written to the listener's socket."""
+        cohort = self._cohort_of(listener)
+        return listener.sent + (cohort.sent if cohort else 0)
+
+    def run(self) -> None:
+        """Pushes for ever: the mount's own greenlet."""
+        last = self._clock()
+        while True:
+            self._work.wait()
+            self._work.clear()
+            if not self._all:
+                self._pacer.forget(self)
+                continue
+            self._pacer.record(self, self._pass())
+            now = self._clock()
+            self.round_s, last = now - last, now
+            if self._behind:
+                self._work.set()
+            self._urgent.wait(self._pacer.interval)
+
+    def _pass(self) -> float:
+        """Pushes everything up to the present head to everybody; returns the CPU seconds it took. May switch."""
+        spent = 0.0
+        self._begin_slice()
+        stop = self._pushed = self._ring.head
+        self._urgent.clear()
+        for cohort in list(self._cohorts.values()):
+            spent += self._push_cohort(cohort, stop)
+        for count, listener in enumerate(list(self._behind), 1):
+            if listener.position <= stop and listener in self._behind:
+                self._push_behind(listener, stop)
+                self._maybe_catch_up(listener, stop)
+            if not count % LOT:
+                spent += self._rest_if_due()
+        return spent + self._pacer.cpu_clock() - self._cost_from
+
+    def _push_cohort(self, cohort: Cohort, stop: int) -> float:
+        if not cohort.members:
+            del self._cohorts[cohort.view.key]
+            return 0.0
+        if cohort.position < self._ring.oldest:  # the whole process was stopped for longer than the ring holds
+            for listener in list(cohort.members):
+                self.drop(listener, Reason.SLOW)
+            return 0.0
+        pieces = cohort.view.pieces(cohort.position, stop)
+        data = b"".join(pieces)
+        if not data:
+            return 0.0
+        members = list(cohort.members)
+        start, cohort.position = cohort.position, stop
+        cohort.sent += len(data)
+        spent = 0.0
+        for first in range(0, len(members), LOT):
+            self._push_lot(members[first : first + LOT], cohort, data, pieces, start)
+            spent += self._rest_if_due()
+        return spent
+
+    def _push_lot(self, lot: Sequence[Listener], cohort: Cohort, data: bytes, pieces: Sequence[Piece], start: int) -> None:
+        """The hot loop: one `send` a listener."""
+        size = len(data)
+        short: list[tuple[Listener, int]] = []
+        gone: list[Listener] = []
+        for listener in lot:
+            try:
+                sent = listener.send(data)
+                if sent != size:
+                    short.append((listener, sent))
+            except BlockingIOError:
+                short.append((listener, 0))
+            except OSError:
+                gone.append(listener)
+        self.bytes_sent += size * (len(lot) - len(short) - len(gone))
+        for listener, sent in short:
+            self._fall_behind(listener, cohort, size, start, pieces, sent)
+        for listener in gone:
+            self._fall_behind(listener, cohort, size, start, pieces, 0)
+            self.drop(listener, Reason.RESET)
+
+    def _fall_behind(self, listener: Listener, cohort: Cohort, size: int, start: int, pieces: Sequence[Piece], sent: int) -> None:
+        if listener not in cohort.members:  # dropped while the pass rested
+            return
+        self._leave(listener, cohort)
+        # The cohort's count and position are those after the whole send.
+        listener.sent -= size
+        listener.position = start
+        listener.advance(pieces, sent)
+        self.bytes_sent += sent
+        self._behind[listener] = None
+
+    def _push_behind(self, listener: Listener, stop: int) -> None:
+        if self._ring.head - listener.position > self._queue_size() or listener.position < self._ring.oldest:
+            self.drop(listener, Reason.SLOW)
+            return
+        start = listener.position
+        pieces = listener.view.pieces(start, min(stop, start + CATCH_UP_BYTES), listener.full_at)
+        if listener.prefix:
+            pieces.insert(0, listener.prefix)
+        if not pieces:
+            return
+        try:
+            sent = listener.transport.sendmsg(pieces)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.drop(listener, Reason.RESET)
+            return
+        listener.advance(pieces, sent)
+        self.bytes_sent += sent
+
+    def _maybe_catch_up(self, listener: Listener, stop: int) -> None:
+        if listener.position != stop or listener.prefix or listener.position < listener.full_at or listener not in self._behind:
+            return
+        cohort = self._cohorts.get(listener.view.key)
+        if cohort is None:
+            cohort = self._cohorts[listener.view.key] = Cohort(listener.view, stop)
+        elif not cohort.members:
+            cohort.position = stop
+        elif cohort.position != stop:
+            return
+        del self._behind[listener]
+        listener.sent -= cohort.sent
+        cohort.members[listener] = None
+
+    def _leave(self, listener: Listener, cohort: Cohort) -> None:
+        del cohort.members[listener]
+        listener.sent += cohort.sent
+        listener.position = cohort.position
+
+    def _cohort_of(self, listener: Listener) -> Cohort | None:
+        cohort = self._cohorts.get(listener.view.key)
+        return cohort if cohort is not None and listener in cohort.members else None
+
+    def _begin_slice(self) -> None:
+        self._cost_from = self._pacer.cpu_clock()
+        self._slice_end = self._cost_from + SLICE_S
+
+    def _rest_if_due(self) -> float:
+        """Gives way to the hub if this slice is over; returns the CPU seconds of the slice that ended. May switch."""
+        now = self._pacer.cpu_clock()
+        if now < self._slice_end:
+            return 0.0
+        spent = now - self._cost_from
+        gevent.sleep(0)
+        self._begin_slice()
+        return spent

@@ -1,0 +1,71 @@
+"""A connected player: slots only. No greenlet, no queue, no buffer.
+
+It is fully described by its socket, its view, its position (the audio offset it has got everything before) and its prefix (bytes that
+must go out before the audio goes on: response head, codec header, the rest of a title block). While it keeps up with its cohort
+the cohort's position is its own, see `stream/fanout.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pycast.stream.views import Piece, View
+
+
+class Transport(Protocol):
+    """A non-blocking connection: raises BlockingIOError when full, another OSError when gone."""
+
+    def send(self, data: bytes | memoryview, /) -> int: ...
+    def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who listens: what stats and the access log tell about a listener."""
+
+    ip: str
+    user_agent: str
+    referer: str
+    user: str
+    method: str
+    path: str
+    protocol: str
+
+
+class Listener:
+    """One player of one mount. Only the fan-out changes it."""
+
+    __slots__ = ("full_at", "id", "identity", "joined", "position", "prefix", "send", "sent", "transport", "view")
+
+    def __init__(
+        self, id: int, transport: Transport, identity: Identity, view: View, position: int, prefix: bytes, full_at: int, now: float
+    ) -> None:
+        self.id = id
+        self.transport = transport
+        self.send: Callable[[bytes], int] = transport.send
+        self.identity = identity
+        self.view = view
+        self.position = position
+        self.prefix = prefix
+        self.full_at = full_at
+        """Where its first title block stands; that one carries the title in any case. -1: no more to come."""
+        self.sent = 0
+        """Bytes written to the socket; relative to the cohort's count while it is in one."""
+        self.joined = now
+
+    def advance(self, pieces: Sequence[Piece], sent: int) -> None:
+        """Takes note that the first `sent` bytes of `pieces` (which begin with the prefix, if any) have gone out."""
+        self.sent += sent
+        self.prefix = b""
+        for piece in pieces:
+            size = len(piece)
+            if isinstance(piece, memoryview):
+                self.position += min(size, sent)
+                if sent < size:
+                    return
+            elif sent < size:
+                self.prefix = piece[sent:]
+                return
+            sent -= size

@@ -1,0 +1,266 @@
+"""A named stream: joins ring, timeline, format and fan-out, and outlives its sources.
+
+A source feeds bytes in with `feed`; the format cuts them into whole units and finds marks; ring and timeline keep them; the fan-out
+pushes them. A source that ends leaves the mount WAITING for `source_grace` seconds with its listeners connected; the next source goes on at
+the next offset, after a splice. Nothing here waits or switches: timers and greenlets belong to `Mounts`.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from pycast.config.mount_settings import MountSettings
+from pycast.errors import Refused
+from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
+from pycast.formats.table import content_type_for_listeners, family_of, new_format
+from pycast.http.icy import title_block
+from pycast.http.listener_head import source_block
+from pycast.http.source_headers import SourceInfo
+from pycast.stream.dump import Dump
+from pycast.stream.fanout import Fanout, Reason
+from pycast.stream.listener import Identity, Listener, Transport
+from pycast.stream.pacer import Pacer
+from pycast.stream.placement import FALLBACK_BITRATE, Placement, place
+from pycast.stream.ring import Ring
+from pycast.stream.timeline import Timeline, Title
+from pycast.stream.views import IcyView, RawView, View
+
+log = logging.getLogger(__name__)
+
+# The ring covers at least this much audio, so that a mirror or a player can come back to where it was.
+RING_S = 30.0
+
+# What lies in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
+RING_MARGIN = 64 << 10
+
+# A video cluster may be large; a ring that grows to hold one whole stops here.
+LARGEST_RING = 64 << 20
+
+
+class State(Enum):
+    """The life of a mount."""
+
+    IDLE = "idle"
+    LIVE = "live"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+class Event(Enum):
+    """What happens to a mount."""
+
+    SOURCE_STARTED = "source started"
+    SOURCE_ENDED = "source ended"
+    GRACE_OVER = "grace over"
+
+
+LIFE: dict[State, dict[Event, State]] = {
+    State.IDLE: {Event.SOURCE_STARTED: State.LIVE},
+    # A takeover starts the new source while the old one is still there.
+    State.LIVE: {Event.SOURCE_STARTED: State.LIVE, Event.SOURCE_ENDED: State.WAITING},
+    State.WAITING: {Event.SOURCE_STARTED: State.LIVE, Event.GRACE_OVER: State.ENDED},
+    State.ENDED: {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Who feeds a mount: what the source said of itself and where it came from."""
+
+    info: SourceInfo
+    content_type: str
+    headers: tuple[tuple[str, str], ...]
+    ip: str
+    started: float
+    """Seconds since the epoch."""
+
+
+class Mount:
+    """One mount."""
+
+    def __init__(self, name: str, settings: MountSettings, pacer: Pacer, on_gone: Callable[["Mount", Listener, Reason], None], clock: Callable[[], float]) -> None:
+        self.name = name
+        self.settings = settings
+        self.state = State.IDLE
+        self.ring = Ring(RING_MARGIN)
+        self.timeline = Timeline()
+        self.fanout = Fanout(self.ring, pacer, self.allowed_lag, lambda listener, reason: on_gone(self, listener, reason), clock)
+        self.on_title: Callable[[Mount, Title], None] = lambda mount, title: None
+        self.feed_info: Feed | None = None
+        self.source_lines = b""
+        """The `icy-` lines of a listener's response head that mirror the source's headers."""
+        self.bitrate: int | None = None
+        self.stats: dict[str, str] = {}
+        self.bytes_read = 0
+        self.sources = 0
+        self.listener_peak = 0
+        self.listener_connections = 0
+        self.slow_listeners = 0
+        self._format: Format | None = None
+        self._dump: Dump | None = None
+        self._raw = RawView(self.ring)
+        self._icy: dict[tuple[int, int], View] = {}
+        self._size_ring()
+
+    @property
+    def family(self) -> str:
+        """Which streams a listener of this mount can go on with: "generic", "ogg" or "webm"."""
+        assert self.feed_info is not None
+        return family_of(self.feed_info.content_type)
+
+    def apply(self, settings: MountSettings) -> None:
+        """New settings, which hold at once for what is asked from now on."""
+        self.settings = settings
+        if self.feed_info:
+            self.source_lines = source_block(self.feed_info.headers, settings.stream_name or None)
+        self._size_ring()
+
+    def start(self, feed: Feed, now: float) -> None:
+        """A source begins. Listeners who could not go on with what it sends are let go."""
+        if self.feed_info and len(self.fanout) and family_of(feed.content_type) != self.family:
+            self.fanout.drop_all(Reason.SOURCE_GONE)
+        if self.ring.head:
+            self.timeline.add_splice(self.ring.head)
+        # What the last source's codec needed is nothing to those who start with the new one.
+        self.timeline.add_header(self.ring.head, b"")
+        self._format = new_format(feed.content_type, self.ring.head)
+        self.feed_info = feed
+        self.source_lines = source_block(feed.headers, self.settings.stream_name or None)
+        self.bitrate = None
+        self.stats = {}
+        self.sources += 1
+        self._close_dump()
+        if self.settings.dump_file:
+            self._dump = Dump(self.settings.dump_file, self.name, now)
+        self._move(Event.SOURCE_STARTED)
+
+    def end(self) -> None:
+        """The source is gone; listeners stay until the grace is over."""
+        self._format = None
+        self._close_dump()
+        self._move(Event.SOURCE_ENDED)
+
+    def close(self, reason: Reason = Reason.SOURCE_GONE) -> None:
+        """The grace is over: the listeners go too."""
+        self._move(Event.GRACE_OVER)
+        self.fanout.drop_all(reason)
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes from the source. Raises FormatError."""
+        assert self._format is not None
+        self.bytes_read += len(data)
+        if self._dump:
+            self._dump.write(data)
+        out, marks = self._format.feed(data)
+        if not out and not marks:
+            return
+        self._keep_last_join(len(out))
+        self.ring.append(out)
+        for mark in marks:
+            self._mark(mark)
+        self.timeline.trim(self.ring.oldest)
+        self.fanout.wake()
+
+    def set_title(self, artist: str, title: str, url: str = "") -> bool:
+        """From the live edge on, this is what plays. False if it is too long for an ICY block (4,080 bytes) and was refused."""
+        return self._add_title(self.ring.head, artist, title, url)
+
+    def admit(self) -> None:
+        """Raises Refused if the mount takes no more listeners."""
+        limit = self.settings.max_listeners
+        if 0 <= limit <= len(self.fanout):
+            raise Refused("max listeners reached", cause=f"{self.name} has its {limit} listeners")
+
+    def metaint(self) -> int:
+        """Bytes of audio between two title blocks for listeners who ask for titles; 0 if this stream carries none."""
+        return self.settings.mp3_metadata_interval if self.family == "generic" else 0
+
+    def place(self, metaint: int) -> Placement:
+        """Where a new listener starts."""
+        return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate)
+
+    def join(self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float) -> Listener:
+        """Takes a listener over: from here on the fan-out owns its socket. `head` is its response head."""
+        placement = self.place(metaint)
+        view: View = self._icy_view(metaint, placement.phase) if metaint else self._raw
+        full_at = placement.position + metaint if metaint else -1
+        listener = Listener(id, transport, identity, view, placement.position, head + placement.header, full_at, now)
+        self.listener_connections += 1
+        self.fanout.join(listener)
+        self.listener_peak = max(self.listener_peak, len(self.fanout))
+        return listener
+
+    def allowed_lag(self) -> int:
+        """Bytes a listener may be behind. Never less than what new listeners are given to begin with."""
+        rate = (self.bitrate or FALLBACK_BITRATE) / 8
+        settings = self.settings
+        last_join = self.timeline.last_join()
+        begun = 0 if last_join is None else self.ring.head - last_join
+        return max(settings.queue_size.in_bytes(rate), 2 * settings.burst_size.in_bytes(rate)) + begun
+
+    @property
+    def listener_content_type(self) -> str:
+        """What listeners are told this is."""
+        assert self.feed_info is not None
+        return content_type_for_listeners(self.feed_info.content_type)
+
+    def all_stats(self) -> Mapping[str, str]:
+        """What the source's `ice-audio-info` says, and over it what the stream itself says."""
+        assert self.feed_info is not None
+        return {**self.feed_info.info.audio_stats, **self.stats}
+
+    def _move(self, event: Event) -> None:
+        state = LIFE[self.state][event]
+        log.debug("= mount %s: %s, %s", self.name, event.value, state.value)
+        self.state = state
+
+    def _mark(self, mark: Mark) -> None:
+        match mark:
+            case Join(offset, time_s):
+                self.timeline.add_join(offset, time_s)
+            case Header(offset, data):
+                self.timeline.add_header(offset, data)
+            case Tags(offset, artist, title):
+                self._add_title(offset, artist, title, "")
+            case Info(_, bitrate, stats):
+                self.bitrate = bitrate or self.bitrate
+                self.stats |= stats
+                self._size_ring()
+
+    def _add_title(self, offset: int, artist: str, title: str, url: str) -> bool:
+        held = self.timeline.title
+        if held and (held.artist, held.title, held.url) == (artist, title, url):
+            return True
+        text = f"{artist} - {title}" if artist else title
+        block = title_block(text, url, self.settings.charset or "UTF-8")
+        if block is None:
+            log.warning("mount %s: a title of %d characters is too long for an ICY block, the old one stays", self.name, len(text))
+            return False
+        self.timeline.add_title(offset, Title(artist, title, url, block))
+        self.on_title(self, Title(artist, title, url, block))
+        return True
+
+    def _icy_view(self, metaint: int, phase: int) -> View:
+        key = (metaint, phase)
+        if key not in self._icy:
+            self._icy[key] = IcyView(self.ring, self.timeline, metaint, phase)
+        return self._icy[key]
+
+    def _size_ring(self) -> None:
+        rate = (self.bitrate or 0) / 8
+        self.ring.grow(max(self.allowed_lag() + RING_MARGIN, int(rate * RING_S)))
+
+    def _keep_last_join(self, more: int) -> None:
+        """Grows the ring rather than lose the only place where a listener can start (a long video cluster)."""
+        last = self.timeline.last_join()
+        if last is None or last < self.ring.oldest:
+            return
+        needed = self.ring.head + more - last + RING_MARGIN
+        if needed > self.ring.capacity:
+            self.ring.grow(min(2 * needed, LARGEST_RING))
+
+    def _close_dump(self) -> None:
+        if self._dump:
+            self._dump.close()
+            self._dump = None

@@ -1,0 +1,164 @@
+"""All mounts of the node, and who feeds them.
+
+Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. `claim` is the only way to get a mount to feed, and
+where a second source is refused or takes over. The rule: a mount has at most one claim, and only its holder feeds it.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import gevent
+from gevent import Greenlet
+
+from pycast.config.schema import Config
+from pycast.errors import Refused
+from pycast.net.group import Group
+from pycast.stream.fanout import Reason
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Feed, Mount, State
+from pycast.stream.pacer import Pacer
+
+log = logging.getLogger(__name__)
+
+# A source that has sent nothing for this long has lost its connection: encoders send several times a second.
+SILENT_S = 2.0
+
+
+class Feeder(Protocol):
+    """A connected source, as the mounts see it."""
+
+    credentials: tuple[str, str]
+    last_data: float
+    """When it last sent a byte, on the mounts' clock."""
+
+    def replace(self) -> None:
+        """Ends it because another source took its mount over."""
+
+    def stop(self, why: str) -> None:
+        """Ends it because an admin or the server said so."""
+
+
+class Mounts:
+    """Mounts by name."""
+
+    def __init__(
+        self, config: Config, pacer: Pacer, group: Group, on_gone: Callable[[Mount, Listener, Reason], None], clock: Callable[[], float]
+    ) -> None:
+        self.config = config
+        self.on_change: list[Callable[[str, Mount], None]] = []
+        """Called with "start" or "end" when a mount's source starts or ends."""
+        self.on_new: Callable[[Mount], None] = lambda mount: None
+        """Called with each new mount before its first source starts."""
+        self._pacer = pacer
+        self._group = group
+        self._on_gone = on_gone
+        self._clock = clock
+        self._mounts: dict[str, Mount] = {}
+        self._feeders: dict[str, Feeder] = {}
+        self._loops: dict[str, Greenlet] = {}
+        self._graces: dict[str, Greenlet] = {}
+
+    def __iter__(self) -> Iterator[Mount]:
+        return iter(list(self._mounts.values()))
+
+    def __len__(self) -> int:
+        return len(self._mounts)
+
+    def get(self, name: str) -> Mount | None:
+        """The mount, live or waiting for its source."""
+        return self._mounts.get(name)
+
+    @property
+    def sources(self) -> int:
+        """Connected sources."""
+        return len(self._feeders)
+
+    def feeder(self, name: str) -> Feeder | None:
+        """Who feeds the mount now."""
+        return self._feeders.get(name)
+
+    def check_claim(self, name: str, credentials: tuple[str, str]) -> None:
+        """Raises Refused if a source with these credentials could not have the mount. Checks come in Icecast's order."""
+        held = self._feeders.get(name)
+        if held and not self._may_take_over(name, held, credentials):
+            raise Refused("Mountpoint in use", cause=f"{name} has a source that is alive")
+        if not held and len(self._feeders) >= self.config.limits.sources:
+            raise Refused("too many sources connected", cause=f"{len(self._feeders)} sources are connected")
+
+    def claim(self, name: str, feeder: Feeder, feed: Feed) -> Mount:
+        """Makes `feeder` the mount's source. Raises Refused."""
+        self.check_claim(name, feeder.credentials)
+        held = self._feeders.get(name)
+        if held:
+            log.info("mount %s: its source was silent and is replaced by the one from %s", name, feed.ip)
+            held.replace()
+        mount = self._mounts.get(name) or self._new(name)
+        mount.apply(self.config.for_mount(name))
+        mount.start(feed, feed.started)
+        self._feeders[name] = feeder
+        self._cancel_grace(name)
+        self._tell("start", mount)
+        return mount
+
+    def release(self, name: str, feeder: Feeder) -> None:
+        """`feeder` is gone. Does nothing if another source has taken the mount over."""
+        if self._feeders.get(name) is not feeder:
+            return
+        del self._feeders[name]
+        mount = self._mounts[name]
+        mount.end()
+        self._tell("end", mount)
+        grace = mount.settings.source_grace
+        if grace <= 0:
+            self._close(name, Reason.SOURCE_GONE)
+        else:
+            self._graces[name] = self._group.spawn_later(grace, f"grace of {name}", self._close, name, Reason.SOURCE_GONE)
+
+    def reload(self, config: Config) -> None:
+        """New settings for new and running mounts."""
+        self.config = config
+        self._pacer.flush_interval = config.limits.flush_interval
+        for mount in self:
+            mount.apply(config.for_mount(mount.name))
+
+    def stop(self) -> None:
+        """Ends all sources and listeners."""
+        for feeder in list(self._feeders.values()):
+            feeder.stop("the server stops")
+        for name, mount in list(self._mounts.items()):
+            if mount.state is State.LIVE:
+                mount.end()
+            self._close(name, Reason.SHUTDOWN)
+
+    def _may_take_over(self, name: str, held: Feeder, credentials: tuple[str, str]) -> bool:
+        return (
+            self.config.for_mount(name).source_takeover
+            and held.credentials == credentials
+            and self._clock() - held.last_data >= SILENT_S
+        )
+
+    def _new(self, name: str) -> Mount:
+        mount = Mount(name, self.config.for_mount(name), self._pacer, self._on_gone, self._clock)
+        self.on_new(mount)
+        self._mounts[name] = mount
+        self._loops[name] = self._group.spawn(f"fan-out of {name}", mount.fanout.run)
+        return mount
+
+    def _close(self, name: str, reason: Reason) -> None:
+        self._cancel_grace(name)
+        mount = self._mounts.pop(name, None)
+        if mount is None:
+            return
+        mount.close(reason)
+        self._pacer.forget(mount.fanout)
+        self._loops.pop(name).kill(block=False)
+
+    def _cancel_grace(self, name: str) -> None:
+        grace = self._graces.pop(name, None)
+        if grace is not None and grace is not gevent.getcurrent():
+            grace.kill(block=False)
+
+    def _tell(self, what: str, mount: Mount) -> None:
+        for hear in self.on_change:
+            hear(what, mount)

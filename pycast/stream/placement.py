@@ -1,0 +1,45 @@
+"""Where a new listener starts.
+
+At a join point `burst` back, so that its player fills its buffer at once. An ICY listener starts at the first join point after a line of
+the mount's metaint grid: so there are at most as many different phases as a frame has bytes, and the listeners of one phase share their
+bytes (`stream/views.py`). For that it may get up to `metaint` bytes more than the burst.
+"""
+
+from dataclasses import dataclass
+
+from pycast.config.units import Size
+from pycast.stream.ring import Ring
+from pycast.stream.timeline import Timeline
+
+# Seconds of a stream that tells neither time nor bitrate are counted at this many bit/s, the commonest of all bitrates.
+FALLBACK_BITRATE = 128_000
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A start: the audio from `position` on, after the codec header `header`; `phase` is that of an ICY view."""
+
+    position: int
+    header: bytes
+    phase: int
+
+
+def place(ring: Ring, timeline: Timeline, burst: Size, metaint: int, bitrate: int | None) -> Placement:
+    """A place for a new listener; `metaint` is 0 for one without ICY titles, `bitrate` is bit/s or None."""
+    target = _target(ring, timeline, burst, bitrate)
+    if metaint and ring.head - target >= metaint:
+        target = max(target - target % metaint, ring.oldest)
+    position = timeline.first_join(target)
+    if position is None:
+        position = timeline.last_join()
+    if position is None or not ring.oldest <= position <= ring.head:
+        position = ring.head
+    return Placement(position, timeline.header_at(position), position % metaint if metaint else 0)
+
+
+def _target(ring: Ring, timeline: Timeline, burst: Size, bitrate: int | None) -> int:
+    if burst.seconds is not None:
+        join = timeline.join_before_end(burst.seconds)
+        if join is not None:
+            return max(join, ring.oldest)
+    return max(ring.head - burst.in_bytes((bitrate or FALLBACK_BITRATE) / 8), ring.oldest)

@@ -1,0 +1,76 @@
+"""The mount's buffer: one fixed memory mapping, addressed by absolute offset.
+
+An offset counts bytes since the mount's first byte and never goes back. The ring holds `oldest <= offset < head`; appending moves
+`head` and, once the mapping is full, `oldest`. Audio is stored here once and nowhere else: readers hold a position and get slices of
+this memory. The ring knows nothing of listeners, formats or time.
+
+A slice is good until `capacity` more bytes are appended or the ring grows; whoever keeps one across a switch to another greenlet has to
+stay within that (the fan-out drops a listener long before it falls that far behind).
+
+Rejected: a list of chunks (a burst then is hundreds of buffers in a `sendmsg`, and a position needs a search).
+"""
+
+import mmap
+
+PAGE = mmap.PAGESIZE
+
+
+class Ring:
+    """`append` audio, get it back by absolute offset with `slices` or `read`."""
+
+    def __init__(self, capacity: int) -> None:
+        self._map, self._view, self._capacity = _allocate(capacity)
+        self.head = 0
+        self.oldest = 0
+
+    @property
+    def capacity(self) -> int:
+        """Bytes the ring can hold; a multiple of the page size."""
+        return self._capacity
+
+    def append(self, data: bytes) -> None:
+        """Puts `data` at the head. More than `capacity` at once leaves only its end."""
+        if len(data) > self._capacity:
+            self.head += len(data) - self._capacity
+            data = data[-self._capacity :]
+        index = self.head % self._capacity
+        room = self._capacity - index
+        if len(data) <= room:
+            self._view[index : index + len(data)] = data
+        else:
+            self._view[index:] = data[:room]
+            self._view[: len(data) - room] = data[room:]
+        self.head += len(data)
+        self.oldest = max(self.oldest, self.head - self._capacity)
+
+    def slices(self, start: int, stop: int) -> list[memoryview]:
+        """The bytes from `start` to `stop` as no, one or two views of the ring's own memory."""
+        assert self.oldest <= start <= stop <= self.head, (self.oldest, start, stop, self.head)
+        if start == stop:
+            return []
+        first, last = start % self._capacity, stop % self._capacity
+        if first < last:
+            return [self._view[first:last]]
+        if last == 0:
+            return [self._view[first:]]
+        return [self._view[first:], self._view[:last]]
+
+    def read(self, start: int, stop: int) -> bytes:
+        """A copy of the bytes from `start` to `stop`."""
+        return b"".join(self.slices(start, stop))
+
+    def grow(self, capacity: int) -> None:
+        """Makes room for at least `capacity` bytes; what the ring holds stays. Slices given out before are stale."""
+        if capacity <= self._capacity:
+            return
+        kept = self.read(self.oldest, self.head)
+        self._map, self._view, self._capacity = _allocate(capacity)
+        self.head = self.oldest
+        self.append(kept)
+
+
+def _allocate(capacity: int) -> tuple[mmap.mmap, memoryview, int]:
+    # Whole pages, and no page costs memory before audio has been written to it.
+    size = -(-max(capacity, 1) // PAGE) * PAGE
+    mapping = mmap.mmap(-1, size)
+    return mapping, memoryview(mapping), size

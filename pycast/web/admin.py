@@ -1,0 +1,191 @@
+"""`/admin/…` and `/admin.cgi`: Icecast 2.4.4's commands, answers and order of checks.
+
+An unknown command is refused before credentials are looked at; with `mount=` the admin's or that mount's source's credentials are taken,
+without it the admin's alone (`streamlist.txt`: the relay's). The reasons for what differs from 2.4.4 stand at the place.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pycast.auth.credentials import Credentials, is_admin, is_relay, is_source
+from pycast.errors import Refused
+from pycast.http.credentials import basic_credentials
+from pycast.http.icy import decode_title
+from pycast.http.query import parse_form
+from pycast.http.request import Request
+from pycast.http.response import HTML, PLAIN, Response
+from pycast.stats.icestats import find_mount
+from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
+from pycast.stream.fanout import Reason
+from pycast.stream.mount import Mount
+from pycast.web.site import Site
+
+log = logging.getLogger(__name__)
+
+XML = "text/xml; charset=utf-8"
+Parameters = Mapping[str, bytes]
+
+SUCCESS = "<html><head><title>Admin request successful</title></head><body><p>%s</p></body></html>"
+TITLE_SET = "Metadata update successful"
+TITLE_REFUSED = "Mountpoint will not accept URL updates"
+
+
+def admin(site: Site, request: Request, body: bytes) -> Response:
+    """Answers `/admin/<command>[.xsl]`. Raises Refused."""
+    command = request.path.removeprefix("/admin/").removesuffix(".xsl") or "stats"
+    parameters = {**request.query, **parse_form(body)}
+    given = basic_credentials(request.headers)
+    if "mount" in parameters:
+        return _with_mount(site, command, parameters, given)
+    if command in FOR_NODE:
+        wanted = FOR_NODE[command]
+        if not (is_admin(site.config, given) or (wanted.relay_may and is_relay(site.config, given))):
+            raise _unauthorized(f"/admin/{command}")
+        return wanted.run(site)
+    if command not in FOR_MOUNT:
+        raise Refused("Unrecognised command", status=400, cause=f"/admin/{command}")
+    if not is_admin(site.config, given):
+        raise _unauthorized(f"/admin/{command}")
+    raise Refused("Unknown admin request", status=400, cause=f"/admin/{command} without mount")
+
+
+def admin_cgi(site: Site, request: Request, body: bytes) -> Response:
+    """`/admin.cgi?mode=updinfo&pass=…&song=…`: how SHOUTcast's encoders set the title. Raises Refused."""
+    parameters = {**request.query, **parse_form(body)}
+    if _text(parameters, "mode") != "updinfo":
+        raise Refused("No such action", status=400)
+    if "pass" not in parameters:
+        raise Refused("missing pass parameter", status=400)
+    name = _text(parameters, "mount") or next((one.shoutcast_mount for one in site.config.listen if one.shoutcast_mount), "")
+    # DSP plug-ins that share a port by "/mount:password" say the same here.
+    mount_part, colon, password = _text(parameters, "pass").partition(":")
+    if not (colon and mount_part.startswith("/")):
+        mount_part, password = name, _text(parameters, "pass")
+    if not is_source(site.config, mount_part, (site.config.for_mount(mount_part).username, password)):
+        raise _unauthorized("/admin.cgi")
+    reply = TITLE_SET if _set_title(_running(site, mount_part), parameters) else TITLE_REFUSED
+    return Response(200, (SUCCESS % reply).encode(), HTML)
+
+
+def _with_mount(site: Site, command: str, parameters: Parameters, given: Credentials | None) -> Response:
+    if command not in FOR_MOUNT and command not in FOR_NODE:
+        raise Refused("Unrecognised command", status=400, cause=f"/admin/{command}")
+    name = _text(parameters, "mount")
+    if not is_admin(site.config, given) and not is_source(site.config, name, given):
+        raise _unauthorized(f"/admin/{command} for {name}")
+    mount = _running(site, name)
+    if command not in FOR_MOUNT:
+        raise Refused("Mount request unknown", status=400, cause=f"/admin/{command} for {name}")
+    return FOR_MOUNT[command](site, mount, parameters)
+
+
+def _stats(site: Site) -> Response:
+    return Response(200, stats_document(site.snapshot()), XML)
+
+
+def _listmounts(site: Site) -> Response:
+    return Response(200, listmounts(site.snapshot()), XML)
+
+
+def _streamlist_text(site: Site) -> Response:
+    return Response(200, streamlist_text(site.snapshot()), PLAIN)
+
+
+def _mount_stats(site: Site, mount: Mount, parameters: Parameters) -> Response:
+    return Response(200, stats_document(site.snapshot(), mount.name), XML)
+
+
+def _listclients(site: Site, mount: Mount, parameters: Parameters) -> Response:
+    shown = find_mount(site.snapshot(), mount.name)
+    assert shown is not None
+    return Response(200, listclients(shown, site.listeners(mount)), XML)
+
+
+def _killclient(site: Site, mount: Mount, parameters: Parameters) -> Response:
+    text = _required(parameters, "id")
+    listener = mount.fanout.get(int(text)) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    if listener is None:
+        return _ice(f"Client {text} not found", 0)
+    mount.fanout.drop(listener, Reason.KILLED)
+    return _ice(f"Client {text} removed", 1)
+
+
+def _killsource(site: Site, mount: Mount, parameters: Parameters) -> Response:
+    feeder = site.mounts.feeder(mount.name)
+    if feeder is not None:
+        feeder.stop("removed by an admin")
+    return _ice("Source Removed", 1)
+
+
+def _metadata(site: Site, mount: Mount, parameters: Parameters) -> Response:
+    if _text(parameters, "mode") != "updinfo":
+        return _ice("No such action", 0)
+    return _ice(TITLE_SET if _set_title(mount, parameters) else TITLE_REFUSED, 1)
+
+
+def _set_title(mount: Mount, parameters: Parameters) -> bool:
+    """Sets what plays. `song` replaces artist and title (2.4.4 leaves an old artist in place, which mislabels the song)."""
+    if mount.family == "webm":
+        return False
+    charset = _text(parameters, "charset") or mount.settings.charset or None
+    artist, title, song, url = (
+        decode_title(parameters.get(name, b""), charset).strip() for name in ("artist", "title", "song", "url")
+    )
+    if "song" in parameters:
+        return mount.set_title("", song, url)
+    if "title" in parameters or "artist" in parameters:
+        return mount.set_title(artist, title, url)
+    raise Refused("Missing parameter", status=400, cause=f"metadata for {mount.name} without song, title or artist")
+
+
+def _running(site: Site, name: str) -> Mount:
+    mount = site.mounts.get(name)
+    if mount is None:
+        raise Refused("Source does not exist", status=400, cause=f"no mount {name}")
+    return mount
+
+
+def _required(parameters: Parameters, name: str) -> str:
+    if name not in parameters:
+        raise Refused("Missing parameter", status=400, cause=f"without {name}")
+    return _text(parameters, name)
+
+
+def _text(parameters: Parameters, name: str) -> str:
+    return decode_title(parameters.get(name, b""))
+
+
+def _ice(message: str, result: int) -> Response:
+    return Response(200, iceresponse(message, result), XML)
+
+
+def _unauthorized(what: str) -> Refused:
+    return Refused("You need to authenticate", status=401, cause=f"wrong credentials for {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCommand:
+    """A command that is about the whole node."""
+
+    run: Callable[[Site], Response]
+    relay_may: bool = False
+
+
+FOR_NODE: dict[str, NodeCommand] = {
+    "stats": NodeCommand(_stats),
+    "stats.xml": NodeCommand(_stats),
+    "listmounts": NodeCommand(_listmounts),
+    "streamlist": NodeCommand(_listmounts),
+    # Icecast takes the relay's credentials only; refusing the admin what every relay may see helps nobody.
+    "streamlist.txt": NodeCommand(_streamlist_text, relay_may=True),
+}
+
+FOR_MOUNT: dict[str, Callable[[Site, Mount, Parameters], Response]] = {
+    "stats": _mount_stats,
+    "stats.xml": _mount_stats,
+    "listclients": _listclients,
+    "killclient": _killclient,
+    "killsource": _killsource,
+    "metadata": _metadata,
+}
