@@ -1,1 +1,1 @@
-
+"""Builds a node and runs it: the only place where the parts meet."""

@@ -1,7 +1,7 @@
 """Builds a node from a configuration, runs it, stops it. The only place where the parts meet.
 
-Start: listening sockets, then the accepting greenlets, then the announcement. SIGHUP reads the configuration again (a bad one is refused and the
-old one kept), SIGTERM and SIGINT stop in reverse order of the start, within `STOP_S`.
+Start: listening sockets, then the accepting greenlets, then the announcement. SIGHUP reads the configuration again (a
+bad one is refused and the old one kept), SIGTERM and SIGINT stop in reverse order of the start, within `STOP_S`.
 """
 
 import json
@@ -21,7 +21,9 @@ from pycast.app.programs import Programs
 from pycast.config.load import load
 from pycast.config.schema import Config
 from pycast.errors import ConfigError
+from pycast.logs.files import hub_after
 from pycast.logs.setup import setup_logging
+from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.net.tls import Certificate
 from pycast.server.listen import Endpoint, Listening
@@ -68,7 +70,9 @@ class Node:
             listening.start()
         return ReadyInfo(
             service.port,
-            tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in self._listening),
+            tuple(
+                (one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in self._listening
+            ),
         )
 
     def reload(self) -> None:
@@ -103,6 +107,12 @@ class Node:
         service.hangups.close()
         service.close_logs()
 
+    def stop_in_time(self, seconds: float) -> bool:
+        """As `stop`, but gives up after `seconds`; whether it was finished."""
+        stopping = Group().spawn("stop", self.stop)
+        stopping.join(seconds)
+        return stopping.ready()
+
     def _endpoints(self) -> list[Endpoint]:
         config = self.service.config
         certificate = None
@@ -126,7 +136,7 @@ def run(
     announce: Callable[[ReadyInfo], None] | None = None,
 ) -> int:
     """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start."""
-    error_log = setup_logging(config.logging.log_level, config.logging.error_log)
+    error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
     node = Node(config, config_path, raise_file_limit())
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -147,8 +157,9 @@ def run(
     log.info("listening on %s", ", ".join(str(port) for port, _, _ in ready.ports))
     stop.wait()
     log.info("stopping")
-    with gevent.Timeout(STOP_S, False):
-        node.stop()
+    stopping = node.stop_in_time(STOP_S)
+    if not stopping:
+        log.error("the stop took longer than %g s and was cut short", STOP_S)
     error_log.close()
     return 0
 

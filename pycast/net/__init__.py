@@ -1,1 +1,1 @@
-
+"""Sockets, TLS, greenlets."""

@@ -2,28 +2,32 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import gevent
 from gevent import Greenlet
 
 log = logging.getLogger(__name__)
 
+# A string: at run time gevent's class takes no parameters.
+Task: TypeAlias = "Greenlet[..., Any]"
+"""A greenlet that a group owns."""
+
 
 class Group:
     """A set of named greenlets. `kill` ends them all; one that fails is logged with its name."""
 
     def __init__(self) -> None:
-        self._members: set[Greenlet] = set()
+        self._members: set[Task] = set()
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def spawn(self, name: str, run: Callable[..., object], *args: Any) -> Greenlet:
+    def spawn(self, name: str, run: Callable[..., object], *args: Any) -> Task:
         """Starts `run(*args)` as a greenlet called `name`."""
         return self._own(Greenlet(run, *args), name, None)
 
-    def spawn_later(self, seconds: float, name: str, run: Callable[..., object], *args: Any) -> Greenlet:
+    def spawn_later(self, seconds: float, name: str, run: Callable[..., object], *args: Any) -> Task:
         """Starts `run(*args)` after `seconds`, unless the greenlet is killed before."""
         return self._own(Greenlet(run, *args), name, seconds)
 
@@ -32,7 +36,7 @@ class Group:
         members = [member for member in self._members if member is not gevent.getcurrent()]
         gevent.killall(members, timeout=timeout)
 
-    def _own(self, member: Greenlet, name: str, seconds: float | None) -> Greenlet:
+    def _own(self, member: Task, name: str, seconds: float | None) -> Task:
         member.name = name
         self._members.add(member)
         member.rawlink(self._ended)
@@ -42,7 +46,7 @@ class Group:
             member.start_later(seconds)
         return member
 
-    def _ended(self, member: Greenlet) -> None:
+    def _ended(self, member: Task) -> None:
         self._members.discard(member)
         if not member.successful():
             log.error("greenlet %s failed: %r", member.name, member.exception)

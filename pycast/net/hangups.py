@@ -1,7 +1,8 @@
 """Notices that a listener hung up, also while nothing is being sent to it.
 
-One epoll object holds all listeners' sockets and the hub watches that one descriptor: ten thousand idle players cost the hub nothing. A
-half-closed connection counts as gone: behind a balancer that is how a player's end looks (icecast-kh #152: 6,000 CLOSE_WAIT sockets).
+One epoll object holds all listeners' sockets and the hub watches that one descriptor: ten thousand idle players cost
+the hub nothing. A half-closed connection counts as gone: behind a balancer that is how a player's end looks (icecast-kh
+#152: 6,000 CLOSE_WAIT sockets).
 """
 
 import select
@@ -20,11 +21,12 @@ S = TypeVar("S")
 
 
 class Hangups(Generic[S]):
-    """Calls `on_gone(subject, failed)` when the peer of a watched descriptor closes or half-closes (failed is False), resets or no
-    longer answers (True). The callback has to `forget` the descriptor."""
+    """Calls `on_gone(subject, failed)` when the peer of a watched descriptor closes or half-closes (failed is False),
+    resets or no longer answers (True). The callback has to `forget` the descriptor."""
 
     def __init__(self, on_gone: Callable[[S, bool], None]) -> None:
-        # gevent takes `epoll` out of the patched module, because waiting on one blocks; this one is only asked, never waited on.
+        # gevent takes `epoll` out of the patched module, because waiting on one blocks; this one is only asked, never
+        # waited on.
         self._epoll = monkey.get_original("select", "epoll")()
         self._on_gone = on_gone
         self._subjects: dict[int, S] = {}

@@ -1,18 +1,20 @@
 """Socket options, and why each is set. Nothing here reads or writes a stream."""
 
+import _socket
 import resource
 import socket
-import _socket
 
 from gevent import socket as gsocket
 
-# A listener that acknowledges nothing for this long is gone: set-top boxes lose power, phones lose the network, and no FIN comes.
+# A listener that acknowledges nothing for this long is gone: set-top boxes lose power, phones lose the network, and no
+# FIN comes.
 USER_TIMEOUT_MS = 20_000
 
 # Below the 350 s after which AWS's network balancer forgets a silent flow; 60 + 4 * 15 s to notice a dead peer.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 60, 15, 4
 
-# A player that reads slowly leaves its backlog in our ring, where it costs nothing, not in kernel memory. Room for a default burst.
+# A player that reads slowly leaves its backlog in our ring, where it costs nothing, not in kernel memory. Room for a
+# default burst.
 NOTSENT_LOWAT = 128 << 10
 
 # A reconnect storm arrives faster than any accept loop: 5,000 players within a second.
@@ -20,7 +22,10 @@ BACKLOG = 4096
 
 
 def bind(address: str, port: int) -> gsocket.socket:
-    """A listening TCP socket. Raises OSError."""
+    """A listening TCP socket, port 0 for any free one. Raises OSError.
+
+    Connections inherit the options (Linux copies them in accept), which saves a storm of players seven calls each.
+    """
     family = gsocket.AF_INET6 if ":" in address else gsocket.AF_INET
     sock = gsocket.socket(family, gsocket.SOCK_STREAM)
     try:
@@ -28,6 +33,7 @@ def bind(address: str, port: int) -> gsocket.socket:
         if family == gsocket.AF_INET6:
             # "::" takes IPv4 too, as Icecast does.
             sock.setsockopt(gsocket.IPPROTO_IPV6, gsocket.IPV6_V6ONLY, 0)
+        _set_connection_options(sock)
         sock.bind((address, port))
         sock.listen(BACKLOG)
     except BaseException:
@@ -36,23 +42,21 @@ def bind(address: str, port: int) -> gsocket.socket:
     return sock
 
 
-def keep_alive(sock: gsocket.socket) -> None:
-    """For every connection: notice a dead peer."""
+def _set_connection_options(sock: gsocket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
-
-
-def for_listener(sock: gsocket.socket) -> None:
-    """For a connection that becomes a listener. Batches are large and complete, so Nagle would only hold back their ends."""
+    # What we write is complete: batches, replies. Nagle would only hold back their ends.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
 
 
 def detach(sock: gsocket.socket) -> _socket.socket:
-    """Takes the connection out of gevent's hands: a bare non-blocking socket, a tenth of the memory, and `send` never waits."""
+    """Takes the connection out of gevent's hands: a bare non-blocking socket, a tenth of the memory, and `send` never
+    waits.
+    """
     bare = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
     bare.setblocking(False)
     return bare

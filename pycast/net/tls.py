@@ -59,12 +59,14 @@ class Certificate:
 
     def _load(self) -> gssl.SSLContext:
         context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self._paths)
+        context.load_cert_chain(self._paths[0], self._paths[1] if len(self._paths) > 1 else None)
         return context
 
 
 class TlsTransport:
-    """A TLS connection as a listener's transport: `send` never waits, and raises BlockingIOError as a bare socket does."""
+    """A TLS connection as a listener's transport: `send` never waits, and raises BlockingIOError as a bare socket
+    does.
+    """
 
     __slots__ = ("_sock",)
 
@@ -73,7 +75,9 @@ class TlsTransport:
         self._sock = sock
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Writes what TLS takes now. OpenSSL wants a refused write again with the same bytes first: a position that did not move gives them."""
+        """Writes what TLS takes now. OpenSSL wants a refused write again with the same bytes first: a position that did
+        not move gives them.
+        """
         try:
             return self._sock.send(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError, TimeoutError) as error:

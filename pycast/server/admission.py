@@ -1,8 +1,9 @@
 """How many connections the node takes, and what it keeps back.
 
-`clients` counts every open connection: listeners, sources, requests. Behind that limit, and behind the process's limit of open files,
-lies a reserve: a connection from the reserve is read, and answered if it is a health check; all others get 503 with `Retry-After`. So a
-full node still tells its balancer that it is alive, and never runs out of descriptors in `accept`.
+`clients` counts every open connection: listeners, sources, requests. Behind that limit, and behind the process's limit
+of open files, lies a reserve: a connection from the reserve is read, and answered if it is a health check; all others
+get 503 with `Retry-After`. So a full node still tells its balancer that it is alive, and never runs out of descriptors
+in `accept`.
 """
 
 import logging
@@ -10,10 +11,12 @@ from enum import Enum
 
 log = logging.getLogger(__name__)
 
-# Connections beyond the limit that are read at the same time. A balancer checks with a handful; the rest is for those that get a 503.
+# Connections beyond the limit that are read at the same time. A balancer checks with a handful; the rest is for those
+# that get a 503.
 RESERVE = 32
 
-# Descriptors that are no connections: listening sockets, logs, epoll, dumps, programs that are started, certificate reads, and slack.
+# Descriptors that are no connections: listening sockets, logs, epoll, dumps, programs that are started, certificate
+# reads, and slack.
 OWN_FILES = 64
 
 
@@ -39,7 +42,7 @@ class Admission:
         room = max(self._open_files - OWN_FILES - RESERVE, 1)
         if clients > room:
             log.warning(
-                "limits.clients is %d, but the process may open only %d files: %d clients are taken; raise the limit (ulimit -n)",
+                "limits.clients is %d, but the process may open %d files: %d clients are taken; raise ulimit -n",
                 clients,
                 self._open_files,
                 room,

@@ -1,7 +1,7 @@
 """One connection: a socket with a deadline, bytes counted, closed once.
 
-It knows no protocol. Whoever serves it reads and writes through it, or takes the socket away for good (`give_away`), after which
-the connection counts as handed over and is not closed here.
+It knows no protocol. Whoever serves it reads and writes through it, or takes the socket away for good (`give_away`),
+after which the connection counts as handed over and is not closed here.
 """
 
 import time
@@ -34,7 +34,9 @@ class Connection:
         self.given_away = False
 
     def read(self, deadline: float) -> bytes:
-        """The next bytes; none when the peer has finished. Raises TimeoutError at `deadline` (monotonic). May switch."""
+        """The next bytes; none when the peer has finished. Raises TimeoutError at `deadline` (monotonic). May
+        switch.
+        """
         self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         return self.sock.recv(READ_SIZE)
 
@@ -45,7 +47,9 @@ class Connection:
         self.bytes_sent += len(data)
 
     def read_head(self, reader: HeadReader, deadline: float, first: bytes = b"") -> Request | None:
-        """The request head; None if the peer closed without sending one. Raises RequestError, TimeoutError. May switch."""
+        """The request head; None if the peer closed without sending one. Raises RequestError, TimeoutError. May
+        switch.
+        """
         data = first or self.read(deadline)
         begun = bool(data)
         while data:
@@ -58,7 +62,9 @@ class Connection:
         return None
 
     def read_body(self, body: Body, first: bytes, limit: int, deadline: float) -> bytes:
-        """A request's body, of which `first` has come already. Raises BodyError if it is longer than `limit`. May switch."""
+        """A request's body, of which `first` has come already. Raises BodyError if it is longer than `limit`. May
+        switch.
+        """
         found, data = b"", first
         while True:
             found += body.feed(data)

@@ -1,7 +1,8 @@
 """One HTTP connection: head, route, answer, access log.
 
-Routes: SOURCE and PUT feed a mount, GET and HEAD of a mount listen to it, all else goes to the table of `web`. A PeerError, wherever it is
-raised, becomes its answer here, and one line in the log; an unexpected exception becomes a 500 and costs nobody else anything.
+Routes: SOURCE and PUT feed a mount, GET and HEAD of a mount listen to it, all else goes to the table of `web`. A
+PeerError, wherever it is raised, becomes its answer here, and one line in the log; an unexpected exception becomes a
+500 and costs nobody else anything.
 """
 
 import logging
@@ -38,7 +39,7 @@ def serve_http(service: Service, connection: Connection, ticket: Ticket, first: 
         request = connection.read_head(reader, time.monotonic() + limits.header_timeout, first)
         if request is None:
             return
-        service.counters.client_connections += 1
+        service.counters.client_connections += request.method == "GET"
         response = _serve(service, connection, ticket, request, reader.rest)
     except PeerError as error:
         response = _refusal(service, connection, request, error)
@@ -58,7 +59,9 @@ def serve_http(service: Service, connection: Connection, ticket: Ticket, first: 
 def _serve(service: Service, connection: Connection, ticket: Ticket, request: Request, rest: bytes) -> Response | None:
     if ticket is not Ticket.FULL_SERVICE and request.path not in HEALTH_PATHS:
         service.counters.refused_connections += 1
-        raise Refused("Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,))
+        raise Refused(
+            "Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,)
+        )
     limits = service.config.limits
     if request.method in ("SOURCE", "PUT"):
         serve_source(service, connection, request, rest)
@@ -108,7 +111,7 @@ def _log_access(service: Service, connection: Connection, request: Request | Non
             user="",
             ended=now,
             method=request.method,
-            path=request.path,
+            path=request.target.partition("?")[0],
             protocol=f"{request.protocol}/{request.version}",
             status=status,
             bytes_sent=connection.bytes_sent,

@@ -1,7 +1,7 @@
 """A listening port: accepts, admits, gives each connection a greenlet, closes what nobody took.
 
-Accept errors back off and double; running out of descriptors does not kill the server: a spare one is given up to accept the next
-client, tell it 503, and close.
+Accept errors back off and double; running out of descriptors does not kill the server: a spare one is given up to
+accept the next client, tell it 503, and close.
 """
 
 import errno
@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 
 import gevent
-from gevent import socket, ssl
+from gevent import socket
 
 from pycast.errors import ConfigError
 from pycast.net.group import Group
@@ -29,7 +29,8 @@ FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 # Written without reading the request, when not even its head can be read any more.
 BUSY = b"HTTP/1.0 503 Service Unavailable\r\nConnection: Close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 
-# Connections taken from the backlog before the others get a turn: in a storm, accepted players must get their burst meanwhile.
+# Connections taken from the backlog before the others get a turn: in a storm, accepted players must get their burst
+# meanwhile.
 ACCEPTS_AT_ONCE = 64
 
 
@@ -53,7 +54,9 @@ class Listening:
         try:
             self._sock = bind(endpoint.address, endpoint.port)
         except OSError as error:
-            raise ConfigError([f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"]) from error
+            raise ConfigError(
+                [f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"]
+            ) from error
         self.port: int = self._sock.getsockname()[1]
         self._spare = os.open(os.devnull, os.O_RDONLY)
 
@@ -87,7 +90,7 @@ class Listening:
                 if self._service.is_stopping:
                     return
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    continue  # the client left before it was accepted (ECONNABORTED and what Linux passes on of the network's errors)
+                    continue  # the client left before it was accepted (ECONNABORTED and the like, accept(2))
                 log.error("cannot accept on port %d: %s", self.port, error.strerror)
                 self._turn_one_away()
                 gevent.sleep(back_off)

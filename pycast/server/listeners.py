@@ -8,7 +8,7 @@ from gevent.ssl import SSLSocket
 from pycast.http.listener_head import listener_tail, wants_length, wants_titles
 from pycast.http.request import Request
 from pycast.http.response import render_head
-from pycast.net.sockets import detach, for_listener, keep_alive
+from pycast.net.sockets import detach
 from pycast.net.tls import TlsTransport
 from pycast.server.connection import Connection
 from pycast.server.service import Service
@@ -16,7 +16,10 @@ from pycast.stream.listener import Identity, Transport
 from pycast.stream.mount import Mount
 
 # What a player in a browser may read; without it `icy-metaint` stays hidden from scripts (icecast-metadata-js).
-EXPOSED = ("Access-Control-Expose-Headers", "Icy-MetaInt, Icy-Br, Icy-Description, Icy-Genre, Icy-Name, Icy-Pub, Icy-Url")
+EXPOSED = (
+    "Access-Control-Expose-Headers",
+    "Icy-MetaInt, Icy-Br, Icy-Description, Icy-Genre, Icy-Name, Icy-Pub, Icy-Url",
+)
 
 
 def serve_listener(service: Service, connection: Connection, request: Request, mount: Mount) -> None:
@@ -53,8 +56,6 @@ def response_head(service: Service, request: Request, mount: Mount, metaint: int
 
 def _transport(connection: Connection) -> Transport:
     sock = connection.give_away()
-    for_listener(sock)
-    keep_alive(sock)
     return TlsTransport(sock) if isinstance(sock, SSLSocket) else detach(sock)
 
 
@@ -67,6 +68,6 @@ def _identity(connection: Connection, request: Request) -> Identity:
         referer=intern(request.headers.get("referer")),
         user="",
         method=request.method,
-        path=intern(request.path),
+        path=intern(request.target.partition("?")[0]),
         protocol=intern(f"{request.protocol}/{request.version}"),
     )

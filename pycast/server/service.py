@@ -1,7 +1,7 @@
 """What everything that serves a connection shares: one object per node, made by `app`.
 
-It keeps the books: counters, logs, listeners that leave, snapshots. It serves nobody itself. `config` is replaced whole by a reload; whoever needs
-a setting asks for it when it needs it.
+It keeps the books: counters, logs, listeners that leave, snapshots. It serves nobody itself. `config` is replaced whole
+by a reload; whoever needs a setting asks for it when it needs it.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import time
 
 from pycast.config.schema import Config
 from pycast.logs.access import AccessEntry, AccessLog
-from pycast.logs.files import LogFile
+from pycast.logs.files import LogFile, hub_after
 from pycast.logs.playlist import PlaylistEntry, PlaylistLog
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
@@ -45,9 +45,10 @@ class Service:
         self.hangups: Hangups[Watched] = Hangups(self._hung_up)
         self.mounts = Mounts(config, self.pacer, self.group, self._listener_gone, time.monotonic)
         self.mounts.on_new = self._new_mount
+        self.mounts.on_closed = self._mount_closed
         self.admission = Admission(config.limits.clients, open_files)
-        self._access_file = LogFile(config.logging.access_log)
-        self._playlist_file = LogFile(config.logging.playlist_log)
+        self._access_file = LogFile(config.logging.access_log, hub_after)
+        self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
         self._access_log = AccessLog(self._access_file)
         self._playlist_log = PlaylistLog(self._playlist_file)
         self._ids = itertools.count(1)
@@ -97,6 +98,11 @@ class Service:
     def _new_mount(self, mount: Mount) -> None:
         mount.on_title = self._title_changed
 
+    def _mount_closed(self, mount: Mount) -> None:
+        # Totals never go back, also when the mount they were counted by is gone.
+        self.counters.bytes_read += mount.bytes_read
+        self.counters.bytes_sent += mount.fanout.bytes_sent
+
     def _title_changed(self, mount: Mount, title: Title) -> None:
         self._playlist_log.write(PlaylistEntry(time.time(), mount.name, len(mount.fanout), title.text))
 
@@ -136,4 +142,4 @@ def _reopen(file: LogFile, old_path: str, path: str) -> LogFile:
         file.reopen()
         return file
     file.close()
-    return LogFile(path)
+    return LogFile(path, hub_after)

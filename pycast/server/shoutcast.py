@@ -1,7 +1,8 @@
 """A SHOUTcast v1 source on the port after the listening one: password line, `OK2`, icy headers, audio.
 
-Refusals after the password are HTTP, as Icecast's are; a wrong password closes the connection without a word, because that is what
-encoders of that age take for "wrong password". HTTP on this port is served as HTTP (some DSP plug-ins send their titles here).
+Refusals after the password are HTTP, as Icecast's are; a wrong password closes the connection without a word, because
+that is what encoders of that age take for "wrong password". HTTP on this port is served as HTTP (some DSP plug-ins send
+their titles here).
 """
 
 import logging
@@ -12,7 +13,6 @@ from pycast.errors import HandshakeError, PeerError
 from pycast.http.body import RawBody
 from pycast.http.response import error_response, render
 from pycast.http.shoutcast import REPLY_OK, Http, Password, Poke, ShoutcastReader, SourceHead
-from pycast.net.sockets import keep_alive
 from pycast.server.admission import Ticket
 from pycast.server.connection import Connection
 from pycast.server.handler import serve_http
@@ -33,7 +33,10 @@ def serve_shoutcast(service: Service, connection: Connection, ticket: Ticket, mo
         service.counters.bad_requests += 1
         log.info("! %s: SHOUTcast source: %d %s", connection.ip, error.status, error)
         answer = error_response(error.status, error.public)
-        connection.write(render(answer, server=service.config.server.server_id, now=time.time()), service.config.limits.client_timeout)
+        connection.write(
+            render(answer, server=service.config.server.server_id, now=time.time()),
+            service.config.limits.client_timeout,
+        )
         connection.linger()
     except TimeoutError:
         log.info("! %s: SHOUTcast source: no complete handshake in time", connection.ip)
@@ -61,7 +64,6 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str)
                     mount = event.mount
                     connection.write(REPLY_OK, service.config.limits.client_timeout)
                 case SourceHead(request):
-                    keep_alive(connection.sock)
                     source = Source(service, connection, mount, credentials)
                     source.run(new_feed(connection, request), RawBody(), reader.rest, b"", b"")
                     return

@@ -35,6 +35,7 @@ def snapshot_node(service: "Service") -> NodeSnapshot:
         bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in mounts),
         bytes_sent=counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in mounts),
         fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
+        bad_requests=counters.bad_requests,
         mounts=tuple(snapshot_mount(mount) for mount in mounts if mount.feed_info),
     )
 

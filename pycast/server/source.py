@@ -1,14 +1,15 @@
 """A source: from its request to its last byte.
 
-Checks come in Icecast's order (credentials, mount, limit, content type), replies are Icecast 2.4.4's, then one loop reads, takes the
-framing off and feeds the mount. The loop lets bytes gather between two reads: the fan-out pushes in batches anyway.
+Checks come in Icecast's order (credentials, mount, limit, content type), replies are Icecast 2.4.4's, then one loop
+reads, takes the framing off and feeds the mount. The loop lets bytes gather between two reads: the fan-out pushes in
+batches anyway.
 """
 
 import logging
 import time
+from typing import cast
 
 import gevent
-from gevent import Greenlet
 
 from pycast.auth.credentials import Credentials, is_source
 from pycast.errors import PeerError, Refused
@@ -18,7 +19,7 @@ from pycast.http.mounts import is_mount_name
 from pycast.http.request import Request
 from pycast.http.response import CONTINUE, SOURCE_OK
 from pycast.http.source_headers import source_info
-from pycast.net.sockets import keep_alive
+from pycast.net.group import Task
 from pycast.server.connection import Connection
 from pycast.server.service import Service
 from pycast.stream.mount import Feed, Mount
@@ -43,7 +44,7 @@ class Source:
         self._service = service
         self._connection = connection
         self._mount = mount
-        self._greenlet: Greenlet = gevent.getcurrent()
+        self._greenlet = cast(Task, gevent.getcurrent())
 
     def replace(self) -> None:
         """Ends it: another source has taken the mount over."""
@@ -54,10 +55,18 @@ class Source:
         self._greenlet.kill(Stopped(why), block=False)
 
     def run(self, feed: Feed, body: Body, first: bytes, begin: bytes, end: bytes) -> None:
-        """Feeds the mount until the source ends. Sends `begin` once the mount is claimed, `end` after the last byte. Raises Refused."""
+        """Feeds the mount until the source ends. Sends `begin` once the mount is claimed, `end` after the last byte.
+        Raises Refused.
+        """
         mount = self._service.mounts.claim(self._mount, self, feed)
         self._service.counters.source_client_connections += 1
-        log.info("< mount %s: source from %s (%s, %s)", self._mount, feed.ip, feed.content_type, feed.info.user_agent or "no agent")
+        log.info(
+            "< mount %s: source from %s (%s, %s)",
+            self._mount,
+            feed.ip,
+            feed.content_type,
+            feed.info.user_agent or "no agent",
+        )
         why = "ended by an error of ours"
         try:
             if begin:
@@ -75,10 +84,11 @@ class Source:
             why = str(stopped)
         finally:
             self._service.mounts.release(self._mount, self)
-            log.info("< mount %s: source from %s is gone after %d bytes: %s", self._mount, feed.ip, self.bytes_read, why)
+            log.info(
+                "< mount %s: source from %s is gone after %d bytes: %s", self._mount, feed.ip, self.bytes_read, why
+            )
 
     def _read(self, mount: Mount, body: Body, data: bytes) -> str:
-        sock, pacer = self._connection.sock, self._service.pacer
         while True:
             if data:
                 self.last_data = time.monotonic()
@@ -88,7 +98,7 @@ class Source:
                     mount.feed(audio)
                 if body.done:
                     return "its body is complete"
-                gevent.sleep(pacer.read_wait)
+                gevent.sleep(self._service.pacer.read_wait)
             data = self._connection.read(time.monotonic() + mount.settings.source_timeout)
             if not data:
                 return "it closed the connection"
@@ -106,11 +116,10 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
     feed = new_feed(connection, request)
     body = new_body(request)
     expects = expects_continue(request.headers)
-    # A framed body whose sender waits for 100 gets its 200 when it is complete (RFC 9110, 10.1.1); everybody else gets it at
-    # once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
+    # A framed body whose sender waits for 100 gets its 200 when it is complete (RFC 9110, 10.1.1); everybody else gets
+    # it at once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
     late = expects and not isinstance(body, RawBody)
     begin = (CONTINUE if expects else b"") + (b"" if late else SOURCE_OK)
-    keep_alive(connection.sock)
     Source(service, connection, request.path, credentials).run(feed, body, first, begin, OK_AT_END if late else b"")
 
 

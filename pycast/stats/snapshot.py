@@ -86,5 +86,7 @@ class NodeSnapshot:
     bytes_read: int
     bytes_sent: int
     fanout_lag_s: float
-    """How long the last complete round of the fan-out took, the wait before it included."""
+    """Seconds between the beginnings of the last two passes of the fan-out; the largest of all mounts."""
     mounts: tuple[MountSnapshot, ...] = ()
+    bad_requests: int = 0
+    """Requests, handshakes and streams that were answered with an error."""

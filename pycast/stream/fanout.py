@@ -1,15 +1,17 @@
 """The loop that pushes one mount to all its listeners.
 
-Nearly every listener is *caught up*: it has got everything up to the last pass. Those with the same view form a cohort, which has one
-position for all; a pass makes the cohort's bytes once and does one `send` for each member, and that is all it does per listener. A
-listener whose socket took less than the whole, or that just joined with a burst to get, is *behind*: it is served on its own, from its own
-position, until it has caught up with its cohort again. Whoever is more than `queue_size` behind is dropped: the source never waits.
+Nearly every listener is *caught up*: it has got everything up to the last pass. Those with the same view form a cohort,
+which has one position for all; a pass makes the cohort's bytes once and does one `send` for each member, and that is
+all it does per listener. A listener whose socket took less than the whole, or that just joined with a burst to get, is
+*behind*: it is served on its own, from its own position, until it has caught up with its cohort again. Whoever is more
+than `queue_size` behind is dropped: the source never waits.
 
-Theory of the cost: one greenlet per listener costs four times Icecast, a `sendmsg` of slices made per listener half as much again
-as one `send` of bytes made once; what is left here is the kernel's own work for a write (see benchmarks/bench_listeners.py).
+Theory of the cost: one greenlet per listener costs four times Icecast, a `sendmsg` of slices made per listener half as
+much again as one `send` of bytes made once; what is left here is the kernel's own work for a write (see
+benchmarks/bench_listeners.py).
 
-Never switches: everything but `run` and `_rest`. A listener may therefore be dropped in the middle of a pass only while the pass rests;
-its socket is closed by then, the next `send` on it fails, and `_gone` ignores it.
+Never switches: everything but `run` and `_rest`. A listener may therefore be dropped in the middle of a pass only while
+the pass rests; its socket is closed by then, the next `send` on it fails, and `_gone` ignores it.
 """
 
 import logging
@@ -21,18 +23,19 @@ import gevent
 from gevent.event import Event
 
 from pycast.stream.listener import Listener
-from pycast.stream.pacer import SLICE_S, Pacer
+from pycast.stream.pacer import SHORTEST_S, SLICE_S, Pacer
 from pycast.stream.ring import Ring
 from pycast.stream.views import Piece, View
 
 log = logging.getLogger(__name__)
 
-# One listener that is behind gets at most this much in a pass, so that one fast reader with a long backlog holds up nobody.
-# At least a default burst, what the ICY grid adds to it, and the blocks: a new player should get its burst in one write.
+# One listener that is behind gets at most this much in a pass, so that one fast reader with a long backlog holds up
+# nobody. At least a default burst, what the ICY grid adds to it, and the blocks: a new player should get its burst in
+# one write.
 CATCH_UP_BYTES = 96 << 10
 
-# More new audio than this does not wait for the end of the interval: a source that sends its backlog at once (a file, an encoder after a
-# network hang) must not push listeners who read well over `queue_size`.
+# More new audio than this does not wait for the end of the interval: a source that sends its backlog at once (a file,
+# an encoder after a network hang) must not push listeners who read well over `queue_size`.
 URGENT_BYTES = 128 << 10
 
 # Sends between two looks at the clock.
@@ -53,7 +56,9 @@ class Reason(Enum):
 
 @dataclass(slots=True, eq=False)
 class Cohort:
-    """Listeners with the same view who are caught up. `sent` counts the bytes a member since the beginning would have got."""
+    """Listeners with the same view who are caught up. `sent` counts the bytes a member since the beginning would have
+    got.
+    """
 
     view: View
     position: int
@@ -65,7 +70,12 @@ class Fanout:
     """All listeners of one mount. `on_gone(listener, reason)` is called once for each that leaves."""
 
     def __init__(
-        self, ring: Ring, pacer: Pacer, queue_size: Callable[[], int], on_gone: Callable[[Listener, Reason], None], clock: Callable[[], float]
+        self,
+        ring: Ring,
+        pacer: Pacer,
+        queue_size: Callable[[], int],
+        on_gone: Callable[[Listener, Reason], None],
+        clock: Callable[[], float],
     ) -> None:
         self._ring = ring
         self._pacer = pacer
@@ -82,7 +92,7 @@ class Fanout:
         self._cost_from = 0.0
         self.bytes_sent = 0
         self.round_s = 0.0
-        """How long the last round took, its wait included."""
+        """Seconds between the beginnings of the last two passes."""
 
     def __len__(self) -> int:
         return len(self._all)
@@ -135,19 +145,20 @@ class Fanout:
 
     def run(self) -> None:
         """Pushes for ever: the mount's own greenlet."""
-        last = self._clock()
+        begun = self._clock()
         while True:
             self._work.wait()
             self._work.clear()
             if not self._all:
                 self._pacer.forget(self)
                 continue
+            last, begun = begun, self._clock()
+            self.round_s = begun - last
             self._pacer.record(self, self._pass())
-            now = self._clock()
-            self.round_s, last = now - last, now
             if self._behind:
                 self._work.set()
-            self._urgent.wait(self._pacer.interval)
+            # From the beginning of one pass to the beginning of the next, but never without a rest.
+            self._urgent.wait(max(self._pacer.interval - (self._clock() - begun), SHORTEST_S))
 
     def _pass(self) -> float:
         """Pushes everything up to the present head to everybody; returns the CPU seconds it took. May switch."""
@@ -186,7 +197,9 @@ class Fanout:
             spent += self._rest_if_due()
         return spent
 
-    def _push_lot(self, lot: Sequence[Listener], cohort: Cohort, data: bytes, pieces: Sequence[Piece], start: int) -> None:
+    def _push_lot(
+        self, lot: Sequence[Listener], cohort: Cohort, data: bytes, pieces: Sequence[Piece], start: int
+    ) -> None:
         """The hot loop: one `send` a listener."""
         size = len(data)
         short: list[tuple[Listener, int]] = []
@@ -207,7 +220,9 @@ class Fanout:
             self._fall_behind(listener, cohort, size, start, pieces, 0)
             self.drop(listener, Reason.RESET)
 
-    def _fall_behind(self, listener: Listener, cohort: Cohort, size: int, start: int, pieces: Sequence[Piece], sent: int) -> None:
+    def _fall_behind(
+        self, listener: Listener, cohort: Cohort, size: int, start: int, pieces: Sequence[Piece], sent: int
+    ) -> None:
         if listener not in cohort.members:  # dropped while the pass rested
             return
         self._leave(listener, cohort)
@@ -239,7 +254,12 @@ class Fanout:
         self.bytes_sent += sent
 
     def _maybe_catch_up(self, listener: Listener, stop: int) -> None:
-        if listener.position != stop or listener.prefix or listener.position < listener.full_at or listener not in self._behind:
+        if (
+            listener.position != stop
+            or listener.prefix
+            or listener.position < listener.full_at
+            or listener not in self._behind
+        ):
             return
         cohort = self._cohorts.get(listener.view.key)
         if cohort is None:

@@ -1,8 +1,8 @@
 """A connected player: slots only. No greenlet, no queue, no buffer.
 
-It is fully described by its socket, its view, its position (the audio offset it has got everything before) and its prefix (bytes that
-must go out before the audio goes on: response head, codec header, the rest of a title block). While it keeps up with its cohort
-the cohort's position is its own, see `stream/fanout.py`.
+It is fully described by its socket, its view, its position (the audio offset it has got everything before) and its
+prefix (bytes that must go out before the audio goes on: response head, codec header, the rest of a title block). While
+it keeps up with its cohort the cohort's position is its own, see `stream/fanout.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,15 @@ class Listener:
     __slots__ = ("full_at", "id", "identity", "joined", "position", "prefix", "send", "sent", "transport", "view")
 
     def __init__(
-        self, id: int, transport: Transport, identity: Identity, view: View, position: int, prefix: bytes, full_at: int, now: float
+        self,
+        id: int,
+        transport: Transport,
+        identity: Identity,
+        view: View,
+        position: int,
+        prefix: bytes,
+        full_at: int,
+        now: float,
     ) -> None:
         self.id = id
         self.transport = transport

@@ -1,8 +1,9 @@
 """A named stream: joins ring, timeline, format and fan-out, and outlives its sources.
 
-A source feeds bytes in with `feed`; the format cuts them into whole units and finds marks; ring and timeline keep them; the fan-out
-pushes them. A source that ends leaves the mount WAITING for `source_grace` seconds with its listeners connected; the next source goes on at
-the next offset, after a splice. Nothing here waits or switches: timers and greenlets belong to `Mounts`.
+A source feeds bytes in with `feed`; the format cuts them into whole units and finds marks; ring and timeline keep them;
+the fan-out pushes them. A source that ends leaves the mount WAITING for `source_grace` seconds with its listeners
+connected; the next source goes on at the next offset, after a splice. Nothing here waits or switches: timers and
+greenlets belong to `Mounts`.
 """
 
 import logging
@@ -79,13 +80,22 @@ class Feed:
 class Mount:
     """One mount."""
 
-    def __init__(self, name: str, settings: MountSettings, pacer: Pacer, on_gone: Callable[["Mount", Listener, Reason], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: MountSettings,
+        pacer: Pacer,
+        on_gone: Callable[["Mount", Listener, Reason], None],
+        clock: Callable[[], float],
+    ) -> None:
         self.name = name
         self.settings = settings
         self.state = State.IDLE
         self.ring = Ring(RING_MARGIN)
         self.timeline = Timeline()
-        self.fanout = Fanout(self.ring, pacer, self.allowed_lag, lambda listener, reason: on_gone(self, listener, reason), clock)
+        self.fanout = Fanout(
+            self.ring, pacer, self.allowed_lag, lambda listener, reason: on_gone(self, listener, reason), clock
+        )
         self.on_title: Callable[[Mount, Title], None] = lambda mount, title: None
         self.feed_info: Feed | None = None
         self.source_lines = b""
@@ -163,7 +173,9 @@ class Mount:
         self.fanout.wake()
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
-        """From the live edge on, this is what plays. False if it is too long for an ICY block (4,080 bytes) and was refused."""
+        """From the live edge on, this is what plays. False if it is too long for an ICY block (4,080 bytes) and was
+        refused.
+        """
         return self._add_title(self.ring.head, artist, title, url)
 
     def admit(self) -> None:
@@ -180,7 +192,9 @@ class Mount:
         """Where a new listener starts."""
         return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate)
 
-    def join(self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float) -> Listener:
+    def join(
+        self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float
+    ) -> Listener:
         """Takes a listener over: from here on the fan-out owns its socket. `head` is its response head."""
         placement = self.place(metaint)
         view: View = self._icy_view(metaint, placement.phase) if metaint else self._raw
@@ -235,7 +249,11 @@ class Mount:
         text = f"{artist} - {title}" if artist else title
         block = title_block(text, url, self.settings.charset or "UTF-8")
         if block is None:
-            log.warning("mount %s: a title of %d characters is too long for an ICY block, the old one stays", self.name, len(text))
+            log.warning(
+                "mount %s: a title of %d characters is too long for an ICY block, the old one stays",
+                self.name,
+                len(text),
+            )
             return False
         self.timeline.add_title(offset, Title(artist, title, url, block))
         self.on_title(self, Title(artist, title, url, block))

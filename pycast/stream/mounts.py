@@ -1,7 +1,8 @@
 """All mounts of the node, and who feeds them.
 
-Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. `claim` is the only way to get a mount to feed, and
-where a second source is refused or takes over. The rule: a mount has at most one claim, and only its holder feeds it.
+Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. `claim` is the only way to get
+a mount to feed, and where a second source is refused or takes over. The rule: a mount has at most one claim, and only
+its holder feeds it.
 """
 
 import logging
@@ -9,11 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import gevent
-from gevent import Greenlet
 
 from pycast.config.schema import Config
 from pycast.errors import Refused
-from pycast.net.group import Group
+from pycast.net.group import Group, Task
 from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Feed, Mount, State
@@ -43,21 +43,28 @@ class Mounts:
     """Mounts by name."""
 
     def __init__(
-        self, config: Config, pacer: Pacer, group: Group, on_gone: Callable[[Mount, Listener, Reason], None], clock: Callable[[], float]
+        self,
+        config: Config,
+        pacer: Pacer,
+        group: Group,
+        on_gone: Callable[[Mount, Listener, Reason], None],
+        clock: Callable[[], float],
     ) -> None:
         self.config = config
         self.on_change: list[Callable[[str, Mount], None]] = []
         """Called with "start" or "end" when a mount's source starts or ends."""
         self.on_new: Callable[[Mount], None] = lambda mount: None
         """Called with each new mount before its first source starts."""
+        self.on_closed: Callable[[Mount], None] = lambda mount: None
+        """Called with each mount that is over, when its listeners are gone."""
         self._pacer = pacer
         self._group = group
         self._on_gone = on_gone
         self._clock = clock
         self._mounts: dict[str, Mount] = {}
         self._feeders: dict[str, Feeder] = {}
-        self._loops: dict[str, Greenlet] = {}
-        self._graces: dict[str, Greenlet] = {}
+        self._loops: dict[str, Task] = {}
+        self._graces: dict[str, Task] = {}
 
     def __iter__(self) -> Iterator[Mount]:
         return iter(list(self._mounts.values()))
@@ -79,7 +86,9 @@ class Mounts:
         return self._feeders.get(name)
 
     def check_claim(self, name: str, credentials: tuple[str, str]) -> None:
-        """Raises Refused if a source with these credentials could not have the mount. Checks come in Icecast's order."""
+        """Raises Refused if a source with these credentials could not have the mount. Checks come in Icecast's
+        order.
+        """
         held = self._feeders.get(name)
         if held and not self._may_take_over(name, held, credentials):
             raise Refused("Mountpoint in use", cause=f"{name} has a source that is alive")
@@ -113,7 +122,9 @@ class Mounts:
         if grace <= 0:
             self._close(name, Reason.SOURCE_GONE)
         else:
-            self._graces[name] = self._group.spawn_later(grace, f"grace of {name}", self._close, name, Reason.SOURCE_GONE)
+            self._graces[name] = self._group.spawn_later(
+                grace, f"grace of {name}", self._close, name, Reason.SOURCE_GONE
+            )
 
     def reload(self, config: Config) -> None:
         """New settings for new and running mounts."""
@@ -152,6 +163,7 @@ class Mounts:
             return
         mount.close(reason)
         self._pacer.forget(mount.fanout)
+        self.on_closed(mount)
         self._loops.pop(name).kill(block=False)
 
     def _cancel_grace(self, name: str) -> None:

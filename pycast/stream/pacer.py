@@ -1,17 +1,17 @@
 """How often the node pushes: a duty cycle over all mounts together.
 
-Fewer, larger writes are what lets one core carry many listeners, and what makes their latency larger. So the passes of all mounts
-together get a fixed share of the core: the interval between two passes of a mount is the cost of one pass of every mount divided by that
-share. Ten listeners are served every 20 ms, eight thousand every half second, and 200 small mounts slow down together as one large
-mount does; there is no mode to switch.
+Fewer, larger writes are what lets one core carry many listeners, and what makes their latency larger. So the passes of
+all mounts together get a fixed share of the core: the interval between two passes of a mount is the cost of one pass of
+every mount divided by that share. Ten listeners are served every 20 ms, eight thousand every half second, and 200 small
+mounts slow down together as one large mount does; there is no mode to switch.
 
 Costs are CPU time of this thread, so another process on the core does not slow our listeners down.
 """
 
 from collections.abc import Callable
 
-# A twentieth of the core for pushing while the interval is between its bounds. A larger share buys latency nobody hears (players
-# hold seconds) with CPU: at a fifth, 4,000 listeners cost twice what they cost at a twentieth.
+# A twentieth of the core for pushing while the interval is between its bounds. A larger share buys latency nobody hears
+# (players hold seconds) with CPU: at a fifth, 4,000 listeners cost twice what they cost at a twentieth.
 SHARE = 0.05
 
 # Below this a player cannot tell: one MP3 frame at 44.1 kHz is 26 ms.
@@ -20,7 +20,8 @@ SHORTEST_S = 0.02
 # A source is read this often at most: several small reads become one, and it adds this much latency at most.
 LONGEST_READ_WAIT_S = 0.1
 
-# A pass gives way to the hub after this long, so that health checks and new connections wait a few milliseconds at most.
+# A pass gives way to the hub after this long, so that health checks and new connections wait a few milliseconds at
+# most.
 SLICE_S = 0.004
 
 

@@ -1,8 +1,9 @@
 """Where a new listener starts.
 
-At a join point `burst` back, so that its player fills its buffer at once. An ICY listener starts at the first join point after a line of
-the mount's metaint grid: so there are at most as many different phases as a frame has bytes, and the listeners of one phase share their
-bytes (`stream/views.py`). For that it may get up to `metaint` bytes more than the burst.
+At a join point `burst` back, so that its player fills its buffer at once. An ICY listener starts at the first join
+point after a line of the mount's metaint grid: so there are at most as many different phases as a frame has bytes, and
+the listeners of one phase share their bytes (`stream/views.py`). For that it may get up to `metaint` bytes more than
+the burst.
 """
 
 from dataclasses import dataclass

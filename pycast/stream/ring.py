@@ -1,11 +1,11 @@
 """The mount's buffer: one fixed memory mapping, addressed by absolute offset.
 
-An offset counts bytes since the mount's first byte and never goes back. The ring holds `oldest <= offset < head`; appending moves
-`head` and, once the mapping is full, `oldest`. Audio is stored here once and nowhere else: readers hold a position and get slices of
-this memory. The ring knows nothing of listeners, formats or time.
+An offset counts bytes since the mount's first byte and never goes back. The ring holds `oldest <= offset < head`;
+appending moves `head` and, once the mapping is full, `oldest`. Audio is stored here once and nowhere else: readers hold
+a position and get slices of this memory. The ring knows nothing of listeners, formats or time.
 
-A slice is good until `capacity` more bytes are appended or the ring grows; whoever keeps one across a switch to another greenlet has to
-stay within that (the fan-out drops a listener long before it falls that far behind).
+A slice is good until `capacity` more bytes are appended or the ring grows; whoever keeps one across a switch to another
+greenlet has to stay within that (the fan-out drops a listener long before it falls that far behind).
 
 Rejected: a list of chunks (a burst then is hundreds of buffers in a `sendmsg`, and a position needs a search).
 """

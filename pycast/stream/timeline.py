@@ -1,7 +1,8 @@
 """What belongs to a moment of the audio: marks at absolute offsets, trimmed with the ring.
 
-Join points, titles, codec headers and splices are never variables of the mount: a listener that is ten seconds behind hears, and is told,
-what was true ten seconds ago. The timeline only answers questions about offsets; it knows no ring, no listener and no clock.
+Join points, titles, codec headers and splices are never variables of the mount: a listener that is ten seconds behind
+hears, and is told, what was true ten seconds ago. The timeline only answers questions about offsets; it knows no ring,
+no listener and no clock.
 """
 
 from array import array

@@ -1,11 +1,13 @@
 """The byte streams that listeners get, made from ring and timeline.
 
-A view turns a range of audio offsets into buffers. `RawView` is the ring itself. `IcyView` is a virtual stream in which a title block
-stands after each `metaint` bytes of audio; its grid is fixed by `phase`, so all listeners with the same phase share the same bytes, and
-there are few phases because ICY listeners start at the first join point after a grid line (`stream/placement.py`).
+A view turns a range of audio offsets into buffers. `RawView` is the ring itself. `IcyView` is a virtual stream in which
+a title block stands after each `metaint` bytes of audio; its grid is fixed by `phase`, so all listeners with the same
+phase share the same bytes, and there are few phases because ICY listeners start at the first join point after a grid
+line (`stream/placement.py`).
 
-What differs per listener (response head, codec header) is its prefix and not a view's business. The one rule of the grid: the block at
-offset x belongs to the audio that ends at x. Whoever has got the audio up to x has the block too, or the rest of it in its prefix.
+What differs per listener (response head, codec header) is its prefix and not a view's business. The one rule of the
+grid: the block at offset x belongs to the audio that ends at x. Whoever has got the audio up to x has the block too, or
+the rest of it in its prefix.
 """
 
 from typing import Protocol
@@ -52,8 +54,8 @@ class IcyView:
     def pieces(self, start: int, stop: int, full_at: int = -1) -> list[Piece]:
         """The audio after `start` up to `stop` and the blocks in it.
 
-        A block carries the title only if the title changed since the block before it, else it is one zero byte; the block at
-        `full_at` (a listener's first) carries the title in any case.
+        A block carries the title only if the title changed since the block before it, else it is one zero byte; the
+        block at `full_at` (a listener's first) carries the title in any case.
         """
         found: list[Piece] = []
         grid = start + self._metaint - (start - self._phase) % self._metaint

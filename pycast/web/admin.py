@@ -1,7 +1,8 @@
 """`/admin/…` and `/admin.cgi`: Icecast 2.4.4's commands, answers and order of checks.
 
-An unknown command is refused before credentials are looked at; with `mount=` the admin's or that mount's source's credentials are taken,
-without it the admin's alone (`streamlist.txt`: the relay's). The reasons for what differs from 2.4.4 stand at the place.
+An unknown command is refused before credentials are looked at; with `mount=` the admin's or that mount's source's
+credentials are taken, without it the admin's alone (`streamlist.txt`: the relay's). The reasons for what differs from
+2.4.4 stand at the place.
 """
 
 import logging
@@ -57,7 +58,9 @@ def admin_cgi(site: Site, request: Request, body: bytes) -> Response:
         raise Refused("No such action", status=400)
     if "pass" not in parameters:
         raise Refused("missing pass parameter", status=400)
-    name = _text(parameters, "mount") or next((one.shoutcast_mount for one in site.config.listen if one.shoutcast_mount), "")
+    name = _text(parameters, "mount") or next(
+        (one.shoutcast_mount for one in site.config.listen if one.shoutcast_mount), ""
+    )
     # DSP plug-ins that share a port by "/mount:password" say the same here.
     mount_part, colon, password = _text(parameters, "pass").partition(":")
     if not (colon and mount_part.startswith("/")):
@@ -125,7 +128,9 @@ def _metadata(site: Site, mount: Mount, parameters: Parameters) -> Response:
 
 
 def _set_title(mount: Mount, parameters: Parameters) -> bool:
-    """Sets what plays. `song` replaces artist and title (2.4.4 leaves an old artist in place, which mislabels the song)."""
+    """Sets what plays. `song` replaces artist and title (2.4.4 leaves an old artist in place, which mislabels the
+    song).
+    """
     if mount.family == "webm":
         return False
     charset = _text(parameters, "charset") or mount.settings.charset or None

@@ -46,7 +46,9 @@ def metrics(site: Site, request: Request) -> Response:
 
 
 def playlist(site: Site, request: Request, mount: str, kind: str) -> Response:
-    """The playlist of `mount`; whether it is there is not asked, as in Icecast: a player may be started before the source."""
+    """The playlist of `mount`; whether it is there is not asked, as in Icecast: a player may be started before the
+    source.
+    """
     snapshot = replace(site.snapshot(), listen_url=base_url(site, request))
     url = stream_url(snapshot.listen_url, mount)
     match kind:
@@ -63,6 +65,8 @@ def playlist(site: Site, request: Request, mount: str, kind: str) -> Response:
 
 
 def base_url(site: Site, request: Request) -> str:
-    """`http://host:port` as this client reached us, so that what we hand out works behind a balancer or a port mapping too."""
+    """`http://host:port` as this client reached us, so that what we hand out works behind a balancer or a port mapping
+    too.
+    """
     host = request.headers.get("host")
     return f"{urlsplit(site.listen_url).scheme}://{host}" if _HOST.match(host) else site.listen_url

@@ -1,0 +1,49 @@
+# Everything from nothing: each target makes the virtual environment it needs (see scripts/venv).
+# PYTHON=python3.12 chooses the interpreter, VENV=folder the place, ARGS="…" goes to the command that is run.
+
+VENV ?= .venv
+export VENV
+PY = $(VENV)/bin/python
+ARGS ?=
+
+# Two workers: most tests wait for a real program. A file stays on one worker, so its server is started once.
+PYTEST = $(PY) -m pytest -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bench lint format clean venv programs
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: ## a playing stream, from nothing; ARGS="--port 8080" for another port
+	@scripts/venv run
+	@$(PY) -m pycast demo $(ARGS)
+
+test: venv programs lint ## lint, types, import rules and all tests; installs what they need
+	$(PYTEST) $(ARGS)
+
+test-all: programs ## the tests on each of Python 3.11, 3.12 and 3.13 that the machine has
+	@scripts/test-all -n 2 --dist loadfile $(ARGS)
+
+bench: venv programs ## the benchmarks, with Icecast beside pycast
+	$(PY) benchmarks/run.py $(ARGS)
+
+lint: venv ## ruff, mypy and the import rules
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+format: venv ## puts the code into the one format, and mends what ruff can mend
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+clean: ## removes environments and caches
+	rm -rf .venv .venv-3.* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv: ## the virtual environment alone
+	@scripts/venv dev
+
+programs: ## the real programs that the tests run against
+	@scripts/real-programs

@@ -1,0 +1,116 @@
+"""How soon do 5,000 players have audio that all connect at once, and what do running listeners notice?
+
+1,000 listeners are playing when the 5,000 come; a player has audio when 16 kB have arrived. One number: the time after
+which the last of them has it. The floor shows how much of that time is the generator's and the kernel's own.
+"""
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.load import Outcome, Player
+from benchmarks.plan import Plan, read_plan
+from benchmarks.report import Bar, figure, finish, print_table, progress
+from benchmarks.servers import ServerError
+from benchmarks.source import SourceError
+from benchmarks.trial import Stage, outcome_row
+
+RUNNING = 1_000
+STORM = 5_000
+_TIMEOUT_S = 45.0  # icecast2's last players need half a minute
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What one server's storm was like; times in seconds since it began."""
+
+    server: str
+    players: int
+    failed: int
+    errors: dict[str, int]
+    times_s: tuple[float, ...]
+    running: Outcome
+    """The listeners that were there before."""
+
+    def time_s(self, quantile: float) -> float:
+        """When that share of all players had audio; nan if that many never had."""
+        index = min(self.players - 1, int(quantile * self.players))
+        return self.times_s[index] if index < len(self.times_s) else float("nan")
+
+    @property
+    def last_s(self) -> float:
+        """When the last that ever had audio had it; nan if none had."""
+        return self.times_s[-1] if self.times_s else float("nan")
+
+    def as_row(self) -> dict[str, Any]:
+        """All figures by name."""
+        times = {f"p{q}_s": self.time_s(q / 100) for q in (50, 90, 99, 100)}
+        row = {"server": self.server, "players": self.players, "failed": self.failed, "errors": self.errors}
+        return row | times | {"last_s": self.last_s, "running": outcome_row(self.running)}
+
+
+def main() -> int:
+    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    plan = read_plan(__doc__ or "")
+    storms = []
+    for name in plan.uses("pycast", "icecast2", "floor"):
+        progress(f"{name}: {plan.sized(STORM):,} players at once, {plan.sized(RUNNING):,} are there already")
+        try:
+            storms.append(_storm(plan, name))
+        except (ServerError, SourceError) as error:
+            progress(f"  no figure: {error}")
+    _print(storms)
+    rows = [storm.as_row() for storm in storms]
+    return finish(plan, "storm", rows, _bars(storms), {"enough_bytes": 16_000, "timeout_s": _TIMEOUT_S})
+
+
+def _storm(plan: Plan, name: str) -> Storm:
+    with Stage(plan, name) as stage:
+        crowd = stage.crowd
+        stage.connect(plan.sized(RUNNING), sample=50)
+        players = crowd.add(stage.mounts, plan.sized(STORM), sample=0)
+        crowd.begin_span()
+        began = crowd.storm(players, _TIMEOUT_S)
+        times = tuple(sorted(player.enough_at - began for player in players if player.enough_at))
+        progress(f"  {len(times):,} have audio, the last after {max(times, default=0):.2f} s")
+        crowd.run(3.0)
+        crowd.end_span()
+        stage.finish()
+        return Storm(name, len(players), *_failures(players), times, crowd.outcome(without=players))
+
+
+def _failures(players: list[Player]) -> tuple[int, dict[str, int]]:
+    errors = Counter(player.error for player in players if player.error)
+    return errors.total(), dict(errors)
+
+
+def _bars(storms: list[Storm]) -> list[Bar]:
+    ours = next((storm for storm in storms if storm.server == "pycast"), None)
+    running = None if ours is None else ours.running
+    return [
+        Bar("the last player has 16 kB after", figure(ours, lambda s: s.time_s(1)), 1.5, "s"),
+        Bar("players that failed", figure(ours, lambda s: s.failed), 0),
+        Bar("running listeners that were lost", figure(running, lambda o: o.players - o.playing), 0),
+        Bar("least that a running listener got", figure(running, lambda o: 100 * o.least_share), 100, "%", True),
+        Bar("wrong, missing or repeated frames", figure(running, lambda o: o.frame_errors), 0),
+    ]
+
+
+def _print(storms: list[Storm]) -> None:
+    columns = ("server", "players", "p50 s", "p99 s", "last s", "failed", "running", "lost", "least %", "worst lag s")
+    rows = []
+    for storm in storms:
+        o = storm.running
+        rows.append((
+            storm.server, f"{storm.players:,}", f"{storm.time_s(0.5):.2f}", f"{storm.time_s(0.99):.2f}",
+            f"{storm.last_s:.2f}", str(storm.failed), f"{o.players:,}",
+            str(o.players - o.playing), f"{100 * o.least_share:.2f}", f"{o.worst_lag_s:.2f}",
+        ))  # fmt: skip
+        if storm.errors:
+            progress(f"{storm.server}: {storm.errors}")
+    print_table("Players that connect at once: when each has 16 kB of audio", columns, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The benchmark's audio: numbered MP3 frames that can be checked byte by byte wherever they arrive.
+
+A frame is valid MPEG-1 layer III, 128 kbit/s, 44.1 kHz, stereo: 417 or 418 bytes, silent (empty side information), its
+unused bytes carrying sequence number, mount number, the moment it was sent and a CRC. Nothing here touches a socket or
+a clock. The invariant: `frame(seq, mount, stamp_ns)` is the only byte string that a reader takes for that frame.
+"""
+
+import zlib
+from array import array
+
+SAMPLES_PER_FRAME = 1152
+SAMPLE_RATE = 44_100
+FRAME_S = SAMPLES_PER_FRAME / SAMPLE_RATE
+BYTES_PER_S = 16_000.0
+
+# 144 * 128,000 / 44,100 bytes a frame, as a fraction in lowest terms: padding makes the sum exact over 49 frames.
+_SIZE_NUMERATOR, _SIZE_DENOMINATOR = 20_480, 49
+
+_HEADERS = {417: b"\xff\xfb\x90\x44", 418: b"\xff\xfb\x92\x44"}  # the padding bit is the only difference
+_SIDE_INFO = bytes(32)  # all lengths zero: the frame decodes to silence and everything after it is free for us
+_TEXT_AT = 4 + len(_SIDE_INFO)
+_MARK = b"frame "
+_SEQ_AT = _TEXT_AT + len(_MARK)
+_STAMP_AT = _SEQ_AT + 8 + len(b" mount 0000 at ")
+_CRC_SIZE = 8
+# Digits and letters only: no 0xFF, so no false frame sync anywhere in a payload.
+_FILL = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-" * 12
+
+
+def offset_of(seq: int) -> int:
+    """The stream offset in bytes of frame `seq`; also the number of bytes in the first `seq` frames."""
+    return seq * _SIZE_NUMERATOR // _SIZE_DENOMINATOR
+
+
+def size_of(seq: int) -> int:
+    """The size of frame `seq` in bytes: 417 or 418."""
+    return offset_of(seq + 1) - offset_of(seq)
+
+
+def frame(seq: int, mount: int, stamp_ns: int) -> bytes:
+    """Frame `seq` of mount number `mount`, sent at `stamp_ns` (CLOCK_MONOTONIC, nanoseconds)."""
+    size = size_of(seq)
+    text = b"frame %08x mount %04x at %016x " % (seq, mount, stamp_ns)
+    at = seq & 255
+    filled = size - _TEXT_AT - len(text) - _CRC_SIZE
+    body = b"".join((_HEADERS[size], _SIDE_INFO, text, _FILL[at : at + filled]))
+    return body + b"%08x" % zlib.crc32(body)
+
+
+def find_frame(data: bytes | bytearray) -> tuple[int, int] | None:
+    """(index, seq) of the first frame that begins in `data` with its number complete, or None."""
+    start = 0
+    while (text := data.find(_MARK, start)) >= 0:
+        index = text - _TEXT_AT
+        digits = data[text + len(_MARK) : text + len(_MARK) + 8]
+        if index >= 0 and len(digits) == 8 and data[index : index + 2] == b"\xff\xfb":
+            return index, int(digits, 16)
+        start = text + 1
+    return None
+
+
+class FrameReader:
+    """Checks what one listener receives against what the source sent.
+
+    Counts frames, `corrupt` places, `missing` and `repeated` frames; `latencies_s` grows by one value for each frame
+    that was sent at or after `record_from_ns`.
+    """
+
+    def __init__(self, mount: int) -> None:
+        self.frames = 0
+        self.corrupt = 0
+        self.missing = 0
+        self.repeated = 0
+        self.record_from_ns: int | None = None
+        self.latencies_s = array("d")
+        self._mount = mount
+        self._next: int | None = None
+        self._data = bytearray()
+
+    @property
+    def errors(self) -> int:
+        """How many things were wrong with the stream, of any kind."""
+        return self.corrupt + self.missing + self.repeated
+
+    def feed(self, data: bytes, now_ns: int) -> None:
+        """Takes the next bytes (any number), received at `now_ns`."""
+        buffer = self._data
+        buffer += data
+        at = 0
+        while True:
+            if self._next is None:
+                found = find_frame(buffer[at:])
+                if found is None:
+                    break
+                at += found[0]
+                self._next = found[1]
+            size = size_of(self._next)
+            if len(buffer) - at < size:
+                break
+            if not self._take(bytes(buffer[at : at + size]), now_ns):
+                self._resync(buffer[at:])
+                at += 1
+                continue
+            at += size
+        del buffer[:at]
+
+    def _take(self, data: bytes, now_ns: int) -> bool:
+        seq = self._next
+        assert seq is not None
+        try:
+            stamp_ns = int(data[_STAMP_AT : _STAMP_AT + 16], 16)
+        except ValueError:
+            return False
+        if data != frame(seq, self._mount, stamp_ns):
+            return False
+        self.frames += 1
+        self._next = seq + 1
+        if self.record_from_ns is not None and stamp_ns >= self.record_from_ns:
+            self.latencies_s.append((now_ns - stamp_ns) / 1e9)
+        return True
+
+    def _resync(self, rest: bytearray) -> None:
+        """Books what is wrong at the front of `rest`: another frame than the expected one, or damage."""
+        found = find_frame(rest)
+        expected = self._next
+        assert expected is not None
+        if found is not None and found[0] == 0 and found[1] != expected:
+            self.missing += max(0, found[1] - expected)
+            self.repeated += max(0, expected - found[1])
+        else:
+            self.corrupt += 1
+        self._next = None
+
+
+class IcySplitter:
+    """Takes the title blocks out of an ICY stream; `phase` is the number of audio bytes since the last block."""
+
+    def __init__(self, metaint: int) -> None:
+        self.titles: list[bytes] = []
+        self.blocks = 0
+        self.phase = 0
+        self._metaint = metaint
+        self._block = bytearray()
+        self._in_block = False
+
+    @property
+    def is_between_blocks(self) -> bool:
+        """True where every byte so far was used up: no block is half read."""
+        return not self._in_block
+
+    def feed(self, data: bytes) -> bytes:
+        """The audio bytes of `data`; a non-empty block is added to `titles`."""
+        audio: list[bytes] = []
+        at = 0
+        while at < len(data):
+            if not self._in_block:
+                part = data[at : at + self._metaint - self.phase]
+                audio.append(part)
+                self.phase += len(part)
+                at += len(part)
+                self._in_block = self.phase == self._metaint
+                continue
+            need = 1 + (self._block[0] * 16 if self._block else 0) - len(self._block)
+            self._block += data[at : at + need]
+            at += need
+            self._finish_block()
+        return b"".join(audio)
+
+    def _finish_block(self) -> None:
+        if len(self._block) < 1 + self._block[0] * 16:
+            return
+        if self._block[0]:
+            self.titles.append(bytes(self._block[1:]).rstrip(b"\0"))
+        self.blocks += 1
+        self.phase = 0
+        self._block.clear()
+        self._in_block = False

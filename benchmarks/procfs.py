@@ -1,0 +1,120 @@
+"""What Linux says of a process and of the machine: CPU time, memory, descriptors, cores; and pinning.
+
+Reads /proc only; starts and ends nothing. The invariant: CPU times are totals since the process (or the machine)
+began, in seconds, so that a caller takes the difference of two readings.
+"""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which core the measured server has, and which one source and load generator share."""
+
+    server: int
+    load: int
+
+
+def pick_cores() -> Cores:
+    """The last allowed core for the server, the first one for the load (the same if there is only one)."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return Cores(server=allowed[-1], load=allowed[0])
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Runs the block on `core`; children started inside inherit it, the caller gets its old set back."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def raise_open_files() -> int:
+    """Raises the soft limit of open files to the hard one (children inherit it) and returns it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def cpu_s(pid: int) -> float:
+    """User plus system time of a process with all its threads, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * _TICK_S
+
+
+def core_busy_s(core: int) -> float:
+    """How long a core was not idle (interrupts and other processes included), in seconds."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *values = line.split()
+        if name == f"cpu{core}":
+            ticks = [int(value) for value in values[:8]]
+            return (sum(ticks) - ticks[3] - ticks[4]) * _TICK_S
+    raise LookupError(f"no cpu{core} in /proc/stat")
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory of a process in bytes, shared mappings included."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def open_fds(pid: int) -> int:
+    """How many descriptors a process holds."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def tcp_memory_bytes() -> int:
+    """Kernel memory of all TCP sockets of this machine, in bytes."""
+    for line in Path("/proc/net/sockstat").read_text().splitlines():
+        if line.startswith("TCP:"):
+            return int(line.rsplit(" ", 1)[1]) * resource.getpagesize()
+    return 0
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, memory and kernel, as text."""
+    model = next((line.partition(":")[2] for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
+    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    return {
+        "processor": model.strip() or platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory_mb": str(int(memory) // 1024),
+        "kernel": platform.release(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that takes part and is installed."""
+    found = {"python": sys.version.split()[0]}
+    for package in ("pycast", "gevent", "httptools"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    for name, command in (("icecast2", ["icecast2", "-v"]), ("gcc", ["gcc", "-dumpfullversion"])):
+        try:
+            output = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
+        except OSError:
+            continue
+        found[name] = output.strip()
+    return found
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()

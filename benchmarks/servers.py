@@ -1,0 +1,289 @@
+"""The servers that are compared, each with the same face: pycast, icecast2 and the kernel's floor.
+
+Starts and stops them (only what it started, by its pid), pinned to one core, with their own temporary folder for config
+and logs; measures nothing. The invariant: when `start()` has returned the server accepts on 127.0.0.1:`port`; when
+`stop()` has returned its process and its folder are gone.
+"""
+
+import base64
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Protocol
+from urllib.parse import quote
+
+from benchmarks.procfs import pinned
+
+PASSWORD = "benchmark"
+ROOT = Path(__file__).resolve().parent.parent
+_START_S = 15.0
+# pycast promises a clean stop within 5 s; icecast2 with 8,000 listeners may need the SIGKILL.
+_STOP_S = 6.0
+
+
+class ServerError(Exception):
+    """A server is not installed, or did not start."""
+
+
+class Server(Protocol):
+    """What the benchmarks need of a server."""
+
+    name: str
+    port: int
+    pid: int
+
+    def start(self) -> None:
+        """Starts the process; raises ServerError."""
+
+    def stop(self) -> None:
+        """Ends the process; does nothing when it is not running."""
+
+
+class _Child:
+    """One process with its own folder; output goes to `output.txt` there."""
+
+    def __init__(self, core: int) -> None:
+        self.folder = Path(mkdtemp(prefix="pycast-bench-"))
+        self._core = core
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        return 0 if self._process is None else self._process.pid
+
+    def spawn(self, command: Sequence[str], *, user: str | None = None) -> None:
+        with open(self.folder / "output.txt", "wb") as output, pinned(self._core):
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=ROOT,
+                    user=user,
+                    group=None if user is None else pwd.getpwnam(user).pw_gid,
+                    extra_groups=None if user is None else (),
+                )
+            except OSError as error:
+                raise ServerError(f"{command[0]}: {error}") from error
+
+    def wait_for(self, what: Callable[[], int | None], *, poll_s: float = 0.005) -> int:
+        """Waits until `what()` gives a port; raises ServerError with the server's last words."""
+        assert self._process is not None
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            port = what()
+            if port:
+                return port
+            if self._process.poll() is not None:
+                break
+            time.sleep(poll_s)
+        words = (self.folder / "output.txt").read_text(errors="replace")[-2000:]
+        self.stop()
+        raise ServerError(f"the server did not start:\n{words}")
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Pycast:
+    """This project's server, as its users start it."""
+
+    name = "pycast"
+
+    def __init__(self, core: int, *, queue_size: str = "512k") -> None:
+        self.port = 0
+        self.pid = 0
+        self._queue_size = queue_size
+        self._child = _Child(core)
+
+    def start(self) -> None:
+        """Starts `pycast serve` with a config of its own and waits for the ready file."""
+        folder = self._child.folder
+        ready = folder / "ready.json"
+        (folder / "pycast.toml").write_text(self._config())
+        options = ["--port", "0", "--ready-file", str(ready), "--config", str(folder / "pycast.toml")]
+        self._child.spawn([sys.executable, "-m", "pycast", "serve", *options])
+        self.pid = self._child.pid
+        self.port = self._child.wait_for(lambda: _port_in(ready), poll_s=0.002)
+
+    def stop(self) -> None:
+        """Ends the server."""
+        self._child.stop()
+
+    def _config(self) -> str:
+        folder = self._child.folder
+        return f"""
+[[listen]]
+bind_address = "127.0.0.1"
+port = 0
+
+[limits]
+clients = 15000
+sources = 500
+queue_size = "{self._queue_size}"
+burst_size = "64k"
+
+[authentication]
+source_password = "{PASSWORD}"
+relay_password = "{PASSWORD}"
+admin_password = "{PASSWORD}"
+
+[logging]
+access_log = "{folder}/access.log"
+error_log = "{folder}/error.log"
+"""
+
+
+class Icecast:
+    """Debian's icecast2 with its limits raised, logging as it does by default."""
+
+    name = "icecast2"
+
+    def __init__(self, core: int, *, queue_bytes: int = 524_288) -> None:
+        self.port = 0
+        self.pid = 0
+        self._queue_bytes = queue_bytes
+        self._child = _Child(core)
+
+    def start(self) -> None:
+        """Starts icecast2 as an ordinary user (it refuses to run as root) and waits until it accepts."""
+        folder, user = self._child.folder, None
+        if os.geteuid() == 0:
+            user = "icecast2" if _has_user("icecast2") else "nobody"
+            shutil.chown(folder, user)
+        port = free_port()
+        (folder / "icecast.xml").write_text(self._config(port))
+        self._child.spawn(["icecast2", "-c", str(folder / "icecast.xml")], user=user)
+        self.pid = self._child.pid
+        self.port = self._child.wait_for(lambda: port if accepts(port) else None, poll_s=0.002)
+
+    def stop(self) -> None:
+        """Ends the server."""
+        self._child.stop()
+
+    def _config(self, port: int) -> str:
+        folder = self._child.folder
+        return f"""<icecast>
+<limits><clients>20000</clients><sources>500</sources><queue-size>{self._queue_bytes}</queue-size>
+<client-timeout>30</client-timeout><header-timeout>15</header-timeout><source-timeout>10</source-timeout>
+<burst-on-connect>1</burst-on-connect><burst-size>65535</burst-size></limits>
+<authentication><source-password>{PASSWORD}</source-password><relay-password>{PASSWORD}</relay-password>
+<admin-user>admin</admin-user><admin-password>{PASSWORD}</admin-password></authentication>
+<hostname>localhost</hostname>
+<listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
+<paths><basedir>/usr/share/icecast2</basedir><logdir>{folder}</logdir><webroot>/usr/share/icecast2/web</webroot>
+<adminroot>/usr/share/icecast2/admin</adminroot></paths>
+<logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>
+<security><chroot>0</chroot></security>
+</icecast>
+"""
+
+
+class Floor:
+    """The C program of floor.c, built anew in a temporary folder: one source, plain listeners only."""
+
+    name = "floor"
+
+    def __init__(self, core: int, *, flush_s: float = 0.5, burst_bytes: int = 65_536) -> None:
+        self.port = 0
+        self.pid = 0
+        self._arguments = [f"{flush_s * 1000:.1f}", str(burst_bytes)]
+        self._child = _Child(core)
+
+    def start(self) -> None:
+        """Compiles and starts it."""
+        binary = self._child.folder / "floor"
+        compiler = shutil.which("gcc") or shutil.which("cc")
+        if compiler is None:
+            raise ServerError("no C compiler: install gcc")
+        program = str(ROOT / "benchmarks" / "floor.c")
+        subprocess.run([compiler, "-O2", "-o", str(binary), program], check=True, timeout=60)
+        self._child.spawn([str(binary), *self._arguments])
+        self.pid = self._child.pid
+        self.port = self._child.wait_for(lambda: _first_number(self._child.folder / "output.txt"))
+
+    def stop(self) -> None:
+        """Ends the server."""
+        self._child.stop()
+
+
+def make_server(name: str, core: int, *, flush_s: float = 0.5, queue_bytes: int = 524_288) -> Server:
+    """A server by name, not started; `flush_s` is for the floor, `queue_bytes` for the others."""
+    if name == "pycast":
+        return Pycast(core, queue_size=str(queue_bytes // 1024) + "k")
+    if name == "icecast2":
+        return Icecast(core, queue_bytes=queue_bytes)
+    return Floor(core, flush_s=flush_s)
+
+
+def get(port: int, path: str, *, user: str = "", timeout_s: float = 5.0) -> tuple[int, bytes]:
+    """One GET, with the benchmark's password if `user` is given: (status, body)."""
+    headers = {"User-Agent": "pycast-bench"}
+    if user:
+        headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        connection.request("GET", path, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+def set_title(port: int, mount: str, title: str) -> None:
+    """Sets the title of a mount; raises ServerError if the server refuses."""
+    query = f"mode=updinfo&mount={mount}&song={quote(title)}&charset=UTF-8"
+    status, _ = get(port, f"/admin/metadata?{query}", user="source")
+    if status != 200:
+        raise ServerError(f"the title was refused with status {status}")
+
+
+def accepts(port: int) -> bool:
+    """True if something accepts on 127.0.0.1:`port`."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    """A port that was free a moment ago (icecast2 cannot bind port 0)."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _port_in(ready: Path) -> int | None:
+    try:
+        return int(json.loads(ready.read_text())["port"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _first_number(path: Path) -> int | None:
+    line = path.read_text().partition("\n")
+    return int(line[0]) if line[1] and line[0].isdigit() else None
+
+
+def _has_user(name: str) -> bool:
+    return any(entry.pw_name == name for entry in pwd.getpwall())

@@ -1,0 +1,59 @@
+"""`pycast check FILE`: whether a configuration can be used, and what in it is probably not meant.
+
+Looks at more than `load` does: files and folders that the configuration names must be there for this user.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from pycast.config.load import load
+from pycast.config.rules import advice
+from pycast.config.schema import Config
+from pycast.errors import ConfigError
+
+
+@click.command(short_help="Check a configuration.")
+@click.argument("file", type=click.Path(path_type=Path))
+def command(file: Path) -> None:
+    """Check the configuration FILE, and print every error in it."""
+    config = load(file, os.environ)
+    problems = list(missing_files(config))
+    if problems:
+        raise ConfigError([f"{file}: {problem}" for problem in problems])
+    for line in advice(config):
+        click.echo(f"{click.style('warning:', fg='yellow')} {file}: {line}", err=True)
+    ports = ", ".join(str(listen.port) for listen in config.listen)
+    named = sum(mount.type == "normal" for mount in config.mount)
+    click.echo(f"{click.style('ok', fg='green', bold=True)}  {file}: port {ports}, {named} mount{'s' * (named != 1)}")
+
+
+def missing_files(config: Config) -> Iterator[str]:
+    """One line for each file the configuration needs and this user cannot use as needed."""
+    for key in ("certificate", "private_key"):
+        yield from _unreadable(f"tls.{key}", getattr(config.tls, key))
+    for key in ("access_log", "error_log", "playlist_log"):
+        yield from _unwritable(f"logging.{key}", getattr(config.logging, key))
+    for index, mount in enumerate(config.mount):
+        yield from _unwritable(f"mount[{index}].dump_file", mount.dump_file or "")
+        yield from _not_a_program(f"mount[{index}].on_connect", mount.on_connect or "")
+        yield from _not_a_program(f"mount[{index}].on_disconnect", mount.on_disconnect or "")
+
+
+def _unreadable(key: str, name: str) -> Iterator[str]:
+    if name and not (Path(name).is_file() and os.access(name, os.R_OK)):
+        yield f'{key} = "{name}": expected a file that can be read'
+
+
+def _unwritable(key: str, name: str) -> Iterator[str]:
+    folder = Path(name).parent
+    # A folder named by strftime fields cannot be asked for now.
+    if name not in ("", "-") and "%" not in str(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        yield f'{key} = "{name}": expected a folder that exists and can be written to'
+
+
+def _not_a_program(key: str, name: str) -> Iterator[str]:
+    if name and not (Path(name).is_file() and os.access(name, os.X_OK)):
+        yield f'{key} = "{name}": expected a program that can be run'

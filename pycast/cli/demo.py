@@ -1,0 +1,23 @@
+"""`pycast demo`: a server with a stream of its own, to be heard at once. Nothing to configure, nothing left behind."""
+
+import os
+import random
+import sys
+from functools import partial
+
+import click
+
+from pycast.cli.banner import demo_banner, write
+from pycast.config.load import embedded_config, with_port
+
+
+@click.command(short_help="Play a built-in stream, at once.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one.")
+@click.option("--ready-file", metavar="FILE", help='Where to write a line of JSON once it plays; "-": stdout.')
+def command(port: int, ready_file: str | None) -> None:
+    """Play a built-in stream on /demo.mp3, and print where to hear it."""
+    config = with_port(embedded_config(random.SystemRandom(), os.environ), port)
+    from pycast.app.node import run
+
+    announce = partial(write, demo_banner, config, None)
+    sys.exit(run(config, config_path=None, ready_file=ready_file, demo=True, announce=announce))

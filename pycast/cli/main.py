@@ -1,0 +1,92 @@
+"""The command line: one row in a table for each command, imported when it runs, and errors that say what to do next.
+
+`pycast serve` must listen within half a second, so nothing here imports what only another command needs. Errors that
+pycast raises on purpose become text on stderr and exit status 1; anything else is a bug and keeps its traceback.
+"""
+
+import errno
+from collections.abc import Iterator
+from importlib import import_module
+
+import click
+
+from pycast import __version__
+from pycast.errors import ConfigError, OutsideError
+
+_COMMANDS = {
+    "serve": "pycast.cli.serve",
+    "demo": "pycast.cli.demo",
+    "status": "pycast.cli.status",
+    "check": "pycast.cli.check",
+    "config": "pycast.cli.config",
+    "import-icecast": "pycast.cli.import_icecast",
+    "passwd": "pycast.cli.passwd",
+}
+"""Each of these modules has its click command under the name `command`. In the order of the help page."""
+
+_HINTS = {
+    errno.EADDRINUSE: "Another program has that port. Choose one with --port, or let --port 0 find a free one.",
+    errno.ECONNREFUSED: "Nothing listens there: is the server running, and is the port right?",
+    errno.EADDRNOTAVAIL: "This machine has no such address: see bind_address in [[listen]].",
+    errno.EACCES: "The user pycast runs as may not do that. Ports below 1024 need the right to bind them.",
+}
+
+
+class Commands(click.Group):
+    """The table of commands, and the one place where our errors become text."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = import_module(module).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            next_step = list(_hints(error)) or ["`pycast config` prints every setting with its meaning."]
+            raise Failure([*error.problems, *next_step]) from error
+        except (OutsideError, OSError) as error:
+            raise Failure([_what_failed(error), *_hints(error)]) from error
+
+
+class Failure(click.ClickException):
+    """A command that could not do its work. The first line of `lines` says what, the others what to do."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+
+    def show(self, file: object = None) -> None:
+        """Writes the text to stderr."""
+        for line in self.message.split("\n"):
+            click.echo(f"{click.style('pycast:', fg='red', bold=True)} {line}" if line else "", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="pycast", message="%(prog)s %(version)s")
+def main() -> None:
+    """A streaming server for internet radio: a drop-in for Icecast.
+
+    Try it with `pycast demo`, run it with `pycast serve`.
+    """
+
+
+def _what_failed(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _hints(error: BaseException | None) -> Iterator[str]:
+    """What to do about it: by the system's number of the error, or of the one that caused it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _HINTS:
+            yield _HINTS[error.errno]
+            return
+        error = error.__cause__

@@ -1,0 +1,46 @@
+"""`pycast serve`: finds the configuration, runs a node with it, and says on stderr where it can be reached."""
+
+import os
+import random
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pycast.cli.banner import serve_banner, write
+from pycast.config.load import SEARCH_PATH, embedded_config, load, with_port
+from pycast.config.schema import Config
+
+
+@click.command(short_help="Run the server.")
+@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The configuration to use.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Overrides the first port to listen on; 0: any free one.")
+@click.option(
+    "--ready-file",
+    metavar="FILE",
+    help='Where to write a line of JSON (port, pid, passwords, URLs) once the server accepts; "-": stdout.',
+)
+def command(config_path: Path | None, port: int | None, ready_file: str | None) -> None:
+    """Run the server in the foreground.
+
+    Without --config it takes ./pycast.toml or /etc/pycast/pycast.toml, or else its defaults with new random passwords.
+    Logs go to stderr unless the configuration names files. SIGHUP reads the configuration again, SIGTERM stops.
+    """
+    path = config_path or find_config()
+    config = load(path, os.environ) if path else embedded_config(random.SystemRandom(), os.environ)
+    config = config if port is None else with_port(config, port)
+    sys.exit(run_node(config, path, ready_file))
+
+
+def find_config() -> Path | None:
+    """The first configuration file of the search path that exists, or None."""
+    return next((path for path in SEARCH_PATH if path.exists()), None)
+
+
+def run_node(config: Config, path: Path | None, ready_file: str | None) -> int:
+    """Runs a node until it is told to stop. Returns the exit status."""
+    from pycast.app.node import run  # here, not above: a wrong configuration is told without loading the server
+
+    announce = partial(write, serve_banner, config, path)
+    return run(config, config_path=path, ready_file=ready_file, announce=announce)

@@ -1,0 +1,130 @@
+"""`pycast status [URL]`: a live table of a server's mounts and listeners in the terminal.
+
+Asks over HTTP as any other program could, so it works for servers elsewhere and for Icecast. Once when stdout is no
+terminal. The one invariant: however it ends, the terminal is as it was before.
+"""
+
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import click
+import urllib3
+
+from pycast.cli.status_view import ServerView, cut, read_json, read_xml, render
+from pycast.errors import OutsideError
+
+_TIMEOUT_S = 5.0
+_MAX_ANSWER = 32 << 20
+"""10,000 mounts at 3 kB each; what is larger is no status."""
+_HISTORY = 40
+
+
+@click.command(short_help="Show mounts and listeners, live.")
+@click.argument("url", default="http://localhost:8000")
+@click.option("--user", default="admin", show_default=True, help="The admin user, with --password.")
+@click.option(
+    "--password",
+    envvar="PYCAST_AUTHENTICATION__ADMIN_PASSWORD",
+    show_envvar=True,
+    help="The admin password: shows hidden mounts and traffic too.",
+)
+@click.option("--once", is_flag=True, help="Print the table once and exit.")
+@click.option("--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option("-k", "--insecure", is_flag=True, help="Accept any TLS certificate.")
+def command(url: str, user: str, password: str | None, once: bool, interval: float, insecure: bool) -> None:
+    """Show the mounts, listeners and titles of the server at URL, live. Ctrl-C ends it."""
+    server = Asked(url, user, password, insecure)
+    if once or not sys.stdout.isatty():
+        click.echo("\n".join(render(server.view(), _size()[0] if sys.stdout.isatty() else 120, time.time())))
+        return
+    with _own_screen():
+        _show(server, interval)
+
+
+class Asked:
+    """The server that is asked, over one kept connection."""
+
+    def __init__(self, url: str, user: str, password: str | None, insecure: bool) -> None:
+        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
+        if urlsplit(self.url).scheme not in ("http", "https"):
+            raise click.BadParameter("an address begins with http:// or https://", param_hint="URL")
+        self._has_password = password is not None
+        headers = urllib3.make_headers(basic_auth=f"{user}:{password}") if self._has_password else {}
+        if insecure:
+            urllib3.disable_warnings()
+        self._pool = urllib3.PoolManager(
+            headers=headers, timeout=_TIMEOUT_S, retries=False, cert_reqs="CERT_NONE" if insecure else "CERT_REQUIRED"
+        )
+
+    def view(self) -> ServerView:
+        """The server's state now. Raises OutsideError with a text that says what to try."""
+        path = "/admin/stats" if self._has_password else "/status-json.xsl"
+        try:
+            answer = self._pool.request("GET", self.url + path, preload_content=False)
+            body = answer.read(_MAX_ANSWER)
+            answer.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            raise OutsideError(f"no answer from {self.url}: {_reason(error)}") from error
+        if answer.status == 401:
+            raise OutsideError(f"{self.url} does not know that user and password: see [authentication]")
+        if answer.status != 200:
+            raise OutsideError(f"{self.url}{path} answered {answer.status}: is that a streaming server?")
+        return read_xml(body) if self._has_password else read_json(body)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+        error, urllib3.exceptions.NewConnectionError
+    ):
+        return f"nothing for {_TIMEOUT_S:g} s"
+    # urllib3 says "<object …>: Failed to establish a new connection: [Errno 111] Connection refused"
+    return str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]
+
+
+def _show(server: Asked, interval: float) -> None:
+    history: deque[int] = deque(maxlen=_HISTORY)
+    last: ServerView | None = None
+    while True:
+        trouble = ""
+        try:
+            last = server.view()
+            history.append(last.listeners)
+        except OutsideError as error:
+            trouble = str(error)
+        _draw(last, history, trouble, server.url)
+        time.sleep(interval)
+
+
+def _draw(view: ServerView | None, history: deque[int], trouble: str, url: str) -> None:
+    width, height = _size()
+    lines = render(view, width, time.time(), history) if view else [click.style(cut(url, width), bold=True)]
+    room = height - 3
+    if len(lines) > room:
+        lines = [*lines[: room - 1], f"  … and {len(lines) - room + 1} more"]
+    foot = click.style(cut(trouble, width), fg="red") if trouble else click.style("Ctrl-C ends", dim=True)
+    # Home, each line with the rest of it cleared, then everything below: no flicker, unlike a cleared screen.
+    sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in [*lines, "", foot]) + "\x1b[J")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _own_screen() -> Iterator[None]:
+    """The terminal's second screen without a cursor, for as long as this lasts; Ctrl-C is the usual end."""
+    sys.stdout.write("\x1b[?1049h\x1b[?25l")
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.stdout.write("\x1b[?25h\x1b[?1049l")
+        sys.stdout.flush()
+
+
+def _size() -> tuple[int, int]:
+    size = shutil.get_terminal_size()
+    return size.columns, size.lines

@@ -1,0 +1,216 @@
+"""The table of `pycast status`: a server's statistics as values, and the values as lines of text.
+
+Reads /status-json.xsl and /admin/stats of pycast and of any Icecast. No I/O: bytes in, values out, lines out. What a
+server sends is shown to a person, so control characters never reach the terminal, and a table is never wider than it.
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import click
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from pycast.errors import OutsideError
+
+_BARS = "▁▂▃▄▅▆▇█"
+_MIN_TITLE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class MountRow:
+    """One mount as the table shows it. Texts are safe to print; an empty one was not given."""
+
+    name: str
+    listeners: int
+    peak: int
+    bitrate: str
+    started: float | None
+    """Seconds since the epoch."""
+    title: str
+    bytes_sent: int | None = None
+    slow_listeners: int | None = None
+    source_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """A server at one moment; `mounts` with the most listened first."""
+
+    server_id: str
+    host: str
+    started: float | None
+    mounts: tuple[MountRow, ...]
+    clients: int | None = None
+
+    @property
+    def listeners(self) -> int:
+        return sum(mount.listeners for mount in self.mounts)
+
+
+def read_json(body: bytes) -> ServerView:
+    """/status-json.xsl: `source` is missing, one object, or a list. Raises OutsideError."""
+    try:
+        stats = json.loads(body.decode(errors="replace"))["icestats"]
+        sources = stats.get("source", [])
+        sources = sources if isinstance(sources, list) else [sources]
+        return _view(stats, [(_path_of(str(source.get("listenurl", ""))), source) for source in sources])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise OutsideError("the answer is not an Icecast status: is that the address of a streaming server?") from error
+
+
+def read_xml(body: bytes) -> ServerView:
+    """/admin/stats: the same and more, hidden mounts too. Raises OutsideError."""
+    try:
+        root = fromstring(body)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise OutsideError("the answer is not Icecast's statistics: is that a streaming server?") from error
+    sources = [(e.get("mount", ""), {child.tag: child.text or "" for child in e}) for e in root.findall("source")]
+    # Mounts that exist only through a fallback have no source: they show nothing but a name.
+    running = [(name, values) for name, values in sources if "stream_start" in values or "server_type" in values]
+    return _view({child.tag: child.text or "" for child in root if child.tag != "source"}, running)
+
+
+def render(view: ServerView, width: int, now: float, history: Sequence[int] = ()) -> list[str]:
+    """The table as lines of at most `width` columns. `history` are earlier numbers of listeners, oldest first."""
+    lines = [*_headline(view, width, now, history), ""]
+    if not view.mounts:
+        return [*lines, "  No mount is on air.", f"  Send one: an encoder to {view.host or 'this server'}."]
+    detailed = any(mount.bytes_sent is not None for mount in view.mounts)
+    table = _columns(view.mounts, now, detailed)
+    widths = [max(_width(row[column]) for row in table) for column in range(len(table[0]))]
+    room = width - 2 - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    widths[-1] = max(_MIN_TITLE, room)
+    for number, row in enumerate(table):
+        cells = [_padded(cell, widths[i], right=0 < i < len(row) - 1) for i, cell in enumerate(row)]
+        line = cut("  " + "  ".join(cells).rstrip(), width)
+        lines.append(click.style(line, dim=True) if number == 0 else line)
+    return lines
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` columns of a terminal, ended with "…" if something is missing."""
+    if _width(text) <= width:
+        return text
+    shown = ""
+    for letter in text:
+        if _width(shown) + _width(letter) > width - 1:
+            break
+        shown += letter
+    return shown + "…"
+
+
+def span(seconds: float) -> str:
+    """A time in two units: 45s, 12m 05s, 3h 07m, 5d 02h."""
+    whole = max(0, int(seconds))
+    for small, large, limit in ((60, 3600, "m s"), (3600, 86400, "h m"), (86400, 1 << 62, "d h")):
+        if small <= whole < large:
+            big, little = limit.split()
+            return f"{whole // small}{big} {whole % small // {60: 1, 3600: 60, 86400: 3600}[small]:02}{little}"
+    return f"{whole}s"
+
+
+def amount(size: int) -> str:
+    """Bytes for people, in powers of 1000: 999 B, 1.2 kB, 34 MB."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"
+
+
+def _columns(mounts: Sequence[MountRow], now: float, detailed: bool) -> list[list[str]]:
+    head = ["MOUNT", "LISTENERS", "PEAK", "KBIT/S", "ON AIR", *(["SENT", "SLOW"] if detailed else []), "PLAYING"]
+    rows = [head]
+    for mount in mounts:
+        on_air = span(now - mount.started) if mount.started is not None else ""
+        sent = amount(mount.bytes_sent) if mount.bytes_sent is not None else ""
+        slow = str(mount.slow_listeners or 0)
+        numbers = [str(mount.listeners), str(mount.peak), mount.bitrate, on_air, *([sent, slow] if detailed else [])]
+        rows.append([cut(mount.name, 40), *numbers, mount.title])
+    return rows
+
+
+def _headline(view: ServerView, width: int, now: float, history: Sequence[int]) -> list[str]:
+    facts = [_counted(len(view.mounts), "mount"), _counted(view.listeners, "listener")]
+    facts += [_counted(view.clients, "client")] if view.clients is not None else []
+    facts += [f"up {span(now - view.started)}"] if view.started is not None else []
+    title = cut(f"{view.server_id}  {view.host}", width)
+    second = cut("  ".join(filter(None, ["  ·  ".join(facts), spark(history)])), width)
+    return [click.style(title, bold=True), second]
+
+
+def spark(history: Sequence[int]) -> str:
+    """Numbers as a line of bars, the largest as the full one; nothing for fewer than two."""
+    top = max(history, default=0)
+    return "".join(_BARS[n * (len(_BARS) - 1) // top if top else 0] for n in history) if len(history) > 1 else ""
+
+
+def _view(stats: Mapping[str, Any], sources: Sequence[tuple[str, Mapping[str, Any]]]) -> ServerView:
+    mounts = sorted((_mount(name, values) for name, values in sources), key=lambda m: (-m.listeners, m.name))
+    return ServerView(
+        server_id=_printable(stats.get("server_id")),
+        host=_printable(stats.get("host")),
+        started=_moment(stats.get("server_start_iso8601")),
+        mounts=tuple(mounts),
+        clients=_number(stats["clients"]) if "clients" in stats else None,
+    )
+
+
+def _mount(name: str, values: Mapping[str, Any]) -> MountRow:
+    artist, title = _printable(values.get("artist")), _printable(values.get("title"))
+    return MountRow(
+        name=_printable(name),
+        listeners=_number(values.get("listeners")),
+        peak=_number(values.get("listener_peak")),
+        bitrate=_printable(values.get("bitrate") or values.get("ice-bitrate") or "")[:6],
+        started=_moment(values.get("stream_start_iso8601")),
+        title=f"{artist} - {title}" if artist and title else title or _printable(values.get("server_name")),
+        bytes_sent=_number(values["total_bytes_sent"]) if "total_bytes_sent" in values else None,
+        slow_listeners=_number(values["slow_listeners"]) if "slow_listeners" in values else None,
+        source_ip=_printable(values.get("source_ip")),
+    )
+
+
+def _path_of(listenurl: str) -> str:
+    return "/" + listenurl.split("://", 1)[-1].partition("/")[2]
+
+
+def _number(value: Any) -> int:
+    text = str(value)
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _moment(value: Any) -> float | None:
+    try:
+        return datetime.strptime(str(value), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _printable(value: Any) -> str:
+    return "".join(letter for letter in str("" if value is None else value)[:500] if letter.isprintable())
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: East Asian wide characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def _padded(text: str, width: int, right: bool) -> str:
+    text = cut(text, width)
+    space = " " * (width - _width(text))
+    return space + text if right else text + space

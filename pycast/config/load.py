@@ -1,0 +1,162 @@
+"""A `Config` from a TOML file and the environment, or the embedded one; ConfigError lists all that is wrong at once.
+
+The environment overrides the file: PYCAST_LIMITS__BURST_SIZE=32k, PYCAST_LISTEN__0__PORT=9000. Only names with a "__"
+are ours: an orchestrator may well set PYCAST_PORT and the like for a service of that name. The environment is an
+argument, never read here. This is the one file of the pure layers that reads files.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import tomli
+from pydantic import ValidationError
+
+from pycast.config.problems import Origin, section_model, unknown_key, validation_problems
+from pycast.config.problems import Path as KeyPath
+from pycast.config.rules import conflicts
+from pycast.config.schema import Config
+from pycast.errors import ConfigError
+
+SEARCH_PATH = (Path("pycast.toml"), Path("/etc/pycast/pycast.toml"))
+"""Where `pycast serve` looks without --config, in this order."""
+
+_PREFIX = "PYCAST_"
+# Letters and digits that cannot be mistaken for each other when a password is copied by hand.
+_PASSWORD_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_PASSWORD_LENGTH = 16
+_ARRAYS = ("listen", "mount")
+
+
+class Rng(Protocol):
+    """Randomness as an argument: `random.SystemRandom()` in earnest, `random.Random(1)` in a test."""
+
+    def choice(self, seq: str, /) -> str: ...
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration in the file `path` (None: only defaults), overridden by `environ`. Raises ConfigError."""
+    if path is None:
+        return loads("", environ, "defaults")
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: expected UTF-8 text, but byte {error.start} is not"]) from error
+    return loads(text, environ, str(path))
+
+
+def loads(text: str, environ: Mapping[str, str], filename: str) -> Config:
+    """The configuration in the TOML `text`, overridden by `environ`; `filename` is for messages. Raises ConfigError."""
+    try:
+        data = tomli.loads(text)
+    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
+        raise ConfigError([f"{filename}: not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{filename}: not usable: too deeply nested"]) from error
+    return _validated(data, environ, filename)
+
+
+def embedded_config(rng: Rng, environ: Mapping[str, str] | None = None) -> Config:
+    """The defaults with fresh random passwords, overridden by `environ`. Raises ConfigError for a bad variable."""
+    names = ("source_password", "relay_password", "admin_password")
+    return _validated({"authentication": {name: random_password(rng) for name in names}}, environ or {}, "defaults")
+
+
+def with_port(config: Config, port: int) -> Config:
+    """`config` with another port in its first [[listen]] section. Raises ConfigError if another section has it."""
+    first, *others = config.listen
+    changed = Config.model_validate(dict(config) | {"listen": (first.model_copy(update={"port": port}), *others)})
+    problems = [Origin("--port", {}).line(*conflict) for conflict in conflicts(changed)]
+    if problems:
+        raise ConfigError(problems)
+    return changed
+
+
+def random_password(rng: Rng) -> str:
+    """A password of 80 random bits that needs no quoting in a shell, a URL or an XML file."""
+    return "".join(rng.choice(_PASSWORD_LETTERS) for _ in range(_PASSWORD_LENGTH))
+
+
+def _validated(data: dict[str, Any], environ: Mapping[str, str], filename: str) -> Config:
+    variables, problems = _overlay(data, environ)
+    origin = Origin(filename, variables)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(problems + validation_problems(error, data, origin)) from None
+    problems += [origin.line(*conflict) for conflict in conflicts(config)]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[KeyPath, str], list[str]]:
+    """Writes the variables into `data`. Returns which path came from which variable; and what was wrong."""
+    variables: dict[KeyPath, str] = {}
+    problems = []
+    for name in sorted(environ, key=_by_number):
+        if name.startswith(_PREFIX) and "__" in name:
+            path = _path(name)
+            try:
+                _assign(data, path, environ[name])
+                variables[path] = name
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
+    return variables, problems
+
+
+def _path(name: str) -> KeyPath:
+    parts = name.removeprefix(_PREFIX).lower().split("__")
+    path: list[str | int] = [int(part) if part.isdecimal() and len(part) < 5 else part for part in parts]
+    if "http_headers" in path[:-1]:
+        path[-1] = "-".join(word.capitalize() for word in parts[-1].split("_"))
+    return tuple(path)
+
+
+def _assign(data: dict[str, Any], path: KeyPath, value: str) -> None:
+    section = path[0]
+    if section not in Config.model_fields:
+        raise ValueError(unknown_key((str(section),)))
+    if section in _ARRAYS and (len(path) < 3 or not isinstance(path[1], int)):
+        raise ValueError(f"expected a name with a number, such as PYCAST_{str(section).upper()}__0__KEY")
+    table = _table(data, path[:-1])
+    model = section_model(str(section))
+    if model and len(path) == (3 if section in _ARRAYS else 2) and path[-1] not in model.model_fields:
+        raise ValueError(unknown_key(path))
+    table[path[-1]] = value
+
+
+def _table(data: Any, path: KeyPath) -> dict[str | int, Any]:
+    """The table at `path`, made if it is missing; a list grows by one at most."""
+    here = data
+    for depth, part in enumerate(path):
+        if isinstance(here, list) and isinstance(part, int):
+            if part > len(here):
+                raise ValueError(f"expected a number up to {len(here)}: there are {len(here)} [[{path[0]}]] sections")
+            if part == len(here):
+                here.append({})
+            here = here[part]
+        elif isinstance(here, dict):
+            here = here.setdefault(part, _new_value(path[: depth + 1]))
+        else:
+            break
+    if not isinstance(here, dict):
+        raise ValueError("expected the name of a key in a section")
+    return here
+
+
+def _new_value(path: KeyPath) -> Any:
+    """What stands where the file says nothing: the default where adding to it must keep it."""
+    if path == ("listen",):
+        return [{}]
+    if path == ("http_headers",):
+        return dict(Config().http_headers)
+    return [] if path == ("mount",) else {}
+
+
+def _by_number(name: str) -> list[int | str]:
+    """Sorts PYCAST_MOUNT__10__… after PYCAST_MOUNT__9__…, so that lists can grow in order."""
+    return [part.zfill(6) if part.isdecimal() else part for part in re.split("__", name)]

@@ -1,0 +1,72 @@
+"""What two keys must have to do with each other: errors that no single key shows, and advice that is no error.
+
+Both work on a `Config` whose single values are right already. Pure: whether a file exists is not asked here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pycast.config.schema import Config
+
+WELL_KNOWN_PASSWORD = "hackme"
+
+Problem = tuple[tuple[str | int, ...], object, str]
+"""Where (path of keys), the value there, and what was expected."""
+
+
+def conflicts(config: Config) -> list[Problem]:
+    """Everything that makes the configuration unusable although each value alone is right."""
+    return [*_listen_conflicts(config), *_mount_conflicts(config)]
+
+
+def advice(config: Config) -> list[str]:
+    """One line for each thing that works and yet is probably not meant; says what to do."""
+    return [*_password_advice(config), *_hostname_advice(config), *_size_advice(config)]
+
+
+def _listen_conflicts(config: Config) -> Iterator[Problem]:
+    if not config.listen:
+        yield ("listen",), None, "expected at least one [[listen]] section"
+    taken: dict[tuple[str, int], str] = {}
+    for index, listen in enumerate(config.listen):
+        if listen.tls and not config.tls.certificate:
+            yield ("listen", index, "tls"), True, "expected false, or a certificate in [tls]"
+        ports = [listen.port, listen.port + 1] if listen.shoutcast_mount else [listen.port]
+        for port in ports if listen.port else []:
+            owner = taken.setdefault((listen.bind_address, port), f"listen[{index}]")
+            if owner != f"listen[{index}]":
+                what = "a port" if port == listen.port else f"a free port {port} for SHOUTcast sources beside it, one"
+                yield ("listen", index, "port"), listen.port, f"expected {what} that {owner} does not use already"
+        if listen.shoutcast_mount and listen.port == 65535:
+            yield ("listen", index, "port"), listen.port, "expected a port below 65535, as SHOUTcast takes the next one"
+
+
+def _mount_conflicts(config: Config) -> Iterator[Problem]:
+    names = Counter(mount.mount_name for mount in config.mount if mount.type == "normal")
+    seen: set[str] = set()
+    for index, mount in enumerate(config.mount):
+        if mount.type == "default":
+            continue
+        if mount.mount_name is None:
+            yield ("mount", index, "mount_name"), None, 'expected a name such as "/live.mp3" (or type = "default")'
+        elif names[mount.mount_name] > 1 and mount.mount_name in seen:
+            yield ("mount", index, "mount_name"), mount.mount_name, "expected each mount to have one section only"
+        seen.add(mount.mount_name or "")
+
+
+def _password_advice(config: Config) -> Iterator[str]:
+    for key in ("source_password", "relay_password", "admin_password"):
+        if getattr(config.authentication, key) == WELL_KNOWN_PASSWORD:
+            yield f'authentication.{key} is "{WELL_KNOWN_PASSWORD}", which everybody knows: set another one'
+
+
+def _hostname_advice(config: Config) -> Iterator[str]:
+    local = all(listen.bind_address in ("127.0.0.1", "::1", "localhost") for listen in config.listen)
+    if config.server.hostname == "localhost" and not local:
+        yield 'server.hostname is "localhost": playlists will send listeners to their own machine'
+
+
+def _size_advice(config: Config) -> Iterator[str]:
+    queue, burst = config.limits.queue_size.bytes, config.limits.burst_size.bytes
+    if queue is not None and burst is not None and queue < burst:
+        yield f"limits.queue_size ({queue}) is smaller than burst_size ({burst}): new listeners begin already late"

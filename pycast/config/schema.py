@@ -1,0 +1,199 @@
+"""Every key of the configuration, once: its name, type, default, bounds and the sentence that explains it.
+
+The sample file conf/pycast.toml and the table in docs/configuration.md are made from here (reference.py), so a key is
+added by adding one line. A `Config` is frozen: a reload makes a new one and swaps it.
+
+Names are Icecast's with "-" turned into "_", in the section that groups them in icecast.xml. What this file does not
+do: read files or the environment (load.py), or checks that need two keys at once (rules.py).
+"""
+
+from functools import cached_property
+from typing import Literal
+
+from pycast import __version__
+from pycast.config.mount_settings import MountSettings, MountTable
+from pycast.config.units import Size
+from pycast.config.values import (
+    Bitrate,
+    Charset,
+    Flag,
+    Headers,
+    LogLevel,
+    MaybeMountName,
+    MountName,
+    Public,
+    RequiredText,
+    Seconds,
+    Secret,
+    Section,
+    Span,
+    Text,
+    Whole,
+    key,
+)
+
+__all__ = ["Authentication", "Config", "Limits", "Listen", "Logging", "Mount", "MountSettings", "Server", "Size", "Tls"]
+
+
+class Server(Section):
+    """Who this server is."""
+
+    hostname: RequiredText = key(
+        "localhost", "The name by which listeners reach this server. It stands in playlists and in listenurl."
+    )
+    location: Text = key("Earth", "Where the server is: free text for the status page and the statistics.")
+    admin: Text = key("webmaster@localhost", "How to reach whoever runs the server: free text, usually an address.")
+    server_id: RequiredText = key(f"pycast {__version__}", 'What the "Server" header says.', example="Icecast 2.4.4")
+
+
+class Listen(Section):
+    """A port to listen on. Repeat the section for more ports."""
+
+    bind_address: RequiredText = key("0.0.0.0", 'The address to listen on. "::" takes IPv6 and IPv4.')
+    port: Whole = key(8000, "The TCP port. 0 takes any free one (see --ready-file).", ge=0, le=65535)
+    tls: Flag = key(False, "Whether clients speak TLS on this port. Needs the certificate in [tls].")
+    shoutcast_mount: MaybeMountName = key(
+        "",
+        "If set, SHOUTcast v1 sources are accepted on the next port (8001 for 8000) and feed this mount, "
+        'such as "/stream".',
+    )
+
+
+class Limits(Section):
+    """How much, and how long. The keys from queue_size on hold for every mount that does not set its own."""
+
+    clients: Whole = key(10000, "Connections at the same time: listeners, sources and all others.", ge=1)
+    sources: Whole = key(100, "Sources at the same time.", ge=0)
+    client_timeout: Seconds = key(30.0, "How long a client may take to read a reply before it is dropped.", gt=0)
+    header_timeout: Seconds = key(15.0, "How long a client may take to send its request head.", gt=0)
+    flush_interval: Seconds = key(
+        0.5,
+        "The longest time audio is gathered before it is written to the listeners. The server takes less by itself "
+        "while few listeners are connected; with many, a larger value costs less CPU and adds as much delay.",
+        ge=0.02,
+        le=10,
+    )
+    queue_size: Span = key(
+        Size(bytes=512 * 1024), "How far a listener may fall behind before it is dropped as too slow."
+    )
+    burst_size: Span = key(
+        Size(bytes=64 * 1024),
+        "How much past audio a new listener gets at once, so that its player starts without delay. 0 turns it off.",
+    )
+    source_timeout: Seconds = key(10.0, "A source that sends nothing for this long is dropped.", gt=0)
+    source_grace: Seconds = key(
+        5.0, "How long listeners are kept when a source ends, so that they hear it when it comes back."
+    )
+    source_takeover: Flag = key(
+        True,
+        "Whether a source that connects again with the same credentials replaces its own earlier connection "
+        "when that one is dead or silent.",
+    )
+
+
+class Authentication(Section):
+    """Who may log in. Change the three passwords: these defaults are known to everybody."""
+
+    source_user: RequiredText = key("source", "The name with which sources (encoders) log in.")
+    source_password: Secret = key("hackme", "The password of sources. A mount can have its own.")
+    relay_user: RequiredText = key("relay", "The name with which other servers log in.")
+    relay_password: Secret = key("hackme", "The password of other servers.")
+    admin_user: RequiredText = key("admin", "The name for everything below /admin/.")
+    admin_password: Secret = key("hackme", "The password for everything below /admin/.")
+
+
+class Mount(Section):
+    """Settings of one mount. Needed only for mounts that differ from [limits] and [authentication]."""
+
+    mount_name: MountName | None = key(
+        None,
+        "The mount, or a pattern: * ? and [abc] match within one part of the path. An exact name wins over a pattern, "
+        "and an earlier pattern over a later one.",
+        example="/live.mp3",
+    )
+    type: Literal["normal", "default"] = key(
+        "normal", 'A section of type "default" gives values to every mount that does not set its own.'
+    )
+    username: RequiredText | None = key(None, "Its own source user.", example="source")
+    password: Secret | None = key(None, "Its own source password.", example="secret")
+    max_listeners: Whole | None = key(None, "Listeners at the same time. -1: no limit.", example=-1, ge=-1)
+    max_listener_duration: Seconds | None = key(
+        None, "After this time a listener is disconnected. 0: never.", example=0
+    )
+    dump_file: Text | None = key(
+        None,
+        "Where to record what the source sends. %Y, %m, %d, %H, %M and %S stand for the time the source connected.",
+        example="/var/spool/pycast/live-%Y%m%d-%H%M%S.mp3",
+    )
+    hidden: Flag | None = key(None, "Keeps the mount off the status page and status-json.xsl.", example=False)
+    public: Public = key(
+        None, "Whether directories may list the mount. Unset (or Icecast's -1): the source decides.", example=False
+    )
+    burst_size: Span | None = key(None, "As in [limits], but for this mount.", example="64k")
+    queue_size: Span | None = key(None, "As in [limits], but for this mount.", example="512k")
+    source_timeout: Seconds | None = key(None, "As in [limits], but for this mount.", gt=0, example=10)
+    source_grace: Seconds | None = key(None, "As in [limits], but for this mount.", example=5)
+    source_takeover: Flag | None = key(None, "As in [limits], but for this mount.", example=True)
+    mp3_metadata_interval: Whole | None = key(
+        None, "Bytes of audio between two titles in the stream. 0: no titles.", example=16000, ge=0, le=1 << 24
+    )
+    charset: Charset | None = key(
+        None, "The character set of titles that do not name their own, and of titles sent to players.", example="UTF-8"
+    )
+    stream_name: Text | None = key(None, "Replaces the name that the source sends.", example="Radio Example")
+    stream_description: Text | None = key(None, "Replaces the source's description.", example="All day, all night")
+    stream_url: Text | None = key(None, "Replaces the source's address.", example="https://radio.example.org/")
+    genre: Text | None = key(None, "Replaces the source's genre.", example="various")
+    bitrate: Bitrate | None = key(None, "Replaces the source's bitrate, in kbit/s.", example="128")
+    on_connect: Text | None = key(
+        None, "A program to run when a source connects; it gets the mount's name.", example="/usr/local/bin/on-air"
+    )
+    on_disconnect: Text | None = key(
+        None, "A program to run when the source is gone; it gets the mount's name.", example="/usr/local/bin/off-air"
+    )
+    http_headers: Headers | None = key(
+        None,
+        "Headers of replies to listeners, added to [http_headers]; one of the same name replaces it, "
+        "an empty one removes it.",
+        example={"X-Station": "demo"},
+    )
+
+
+class Logging(Section):
+    """Where the logs go: a file, "-" for stderr, "" for nowhere. SIGHUP opens the files anew."""
+
+    access_log: Text = key("-", "One line for each request, in the format of Icecast and Apache.")
+    error_log: Text = key("-", "What the server does and what goes wrong.")
+    playlist_log: Text = key("", "One line for each title that is played.")
+    log_level: LogLevel = key("info", 'How much the error log tells: "debug", "info", "warning" or "error".')
+
+
+class Tls(Section):
+    """The certificate for [[listen]] sections with tls = true. Read again when the files change."""
+
+    certificate: Text = key("", "A PEM file: the certificate, then those that signed it.")
+    private_key: Text = key("", "The PEM file of its key. Empty: the key is in the certificate's file.")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    server: Server = Server()
+    listen: tuple[Listen, ...] = (Listen(),)
+    limits: Limits = Limits()
+    authentication: Authentication = Authentication()
+    mount: tuple[Mount, ...] = ()
+    http_headers: Headers = key(
+        {"Access-Control-Allow-Origin": "*"},
+        "Headers of every reply. This one lets web pages of other sites play the streams and read status-json.xsl.",
+    )
+    logging: Logging = Logging()
+    tls: Tls = Tls()
+
+    def for_mount(self, name: str) -> MountSettings:
+        """Every setting of the mount `name` as it holds, whether the file names the mount or not. Cheap: cached."""
+        return self._mount_table.settings(name)
+
+    @cached_property
+    def _mount_table(self) -> MountTable:
+        return MountTable(self.mount, self.limits, self.authentication, self.http_headers)

@@ -1,0 +1,139 @@
+"""The kinds of values that keys of the configuration have: one annotated type each, with its check.
+
+Each check returns the value it accepts in its final form or raises ValueError whose text begins with "expected".
+`key()` is how schema.py writes one key. Nothing here knows of any particular key.
+"""
+
+import codecs
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pycast.config.units import Size, parse_bytes, parse_size, parse_time
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what the name of a header is made of
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_LEVELS = {"4": "debug", "3": "info", "2": "warning", "1": "error", "warn": "warning"}
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def key(default: Any, text: str, *, example: object = None, **bounds: Any) -> Any:
+    """One key: its default, the sentence that explains it, and for keys without a default an example to show."""
+    extra: dict[str, Any] = {} if example is None else {"example": example}
+    return Field(default, description=text, json_schema_extra=extra, **bounds)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected text in quotes")
+    if _CONTROL.search(value):
+        raise ValueError("expected text without line breaks or other control characters")
+    return value
+
+
+def _required_text(value: object) -> str:
+    if not value:
+        raise ValueError("expected text that is not empty")
+    return _text(value)
+
+
+def _secret(value: object) -> str:
+    if not value or not isinstance(value, str) or _CONTROL.search(value):
+        raise ValueError("expected a password in quotes, at least one character long")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("expected a whole number")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    # 0 and 1 are what icecast.xml writes, words are what an environment variable can hold.
+    found = _WORDS.get(str(value).lower()) if isinstance(value, int | str) else None
+    if found is None:
+        raise ValueError("expected true or false")
+    return found
+
+
+def _public(value: object) -> bool | None:
+    if value is None or str(value) == "-1":
+        return None  # Icecast's -1: the source decides
+    return _flag(value)
+
+
+def _charset(value: object) -> str:
+    name = _text(value)
+    try:
+        codecs.lookup(name or "utf-8")
+    except LookupError:
+        raise ValueError('expected the name of a character set, such as "UTF-8" or "ISO8859-1"') from None
+    return name
+
+
+def _mount_name(value: object) -> str:
+    name = _text(value)
+    if not name.startswith("/") or len(name) < 2 or "//" in name:
+        raise ValueError('expected a name that begins with one "/", such as "/live.mp3"')
+    return name
+
+
+def _maybe_mount_name(value: object) -> str:
+    return "" if value == "" else _mount_name(value)
+
+
+def _log_level(value: object) -> str:
+    level = str(value).lower()
+    level = _LEVELS.get(level, level)
+    if level not in LOG_LEVELS:
+        raise ValueError('expected "debug", "info", "warning" or "error"')
+    return level
+
+
+def _bitrate(value: object) -> str:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+
+
+def _headers(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError('expected a table of headers, such as { "X-Station" = "demo" }')
+    headers = {}
+    for name, content in value.items():
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"expected header names made of letters, digits and dashes, not {name!r}")
+        try:
+            headers[name] = _text(content)
+        except ValueError as error:
+            raise ValueError(f"for {name}: {error}") from None
+    return headers
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+RequiredText = Annotated[str, BeforeValidator(_required_text)]
+Secret = Annotated[str, BeforeValidator(_secret)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Public = Annotated[bool | None, BeforeValidator(_public)]
+Charset = Annotated[str, BeforeValidator(_charset)]
+MountName = Annotated[str, BeforeValidator(_mount_name)]
+MaybeMountName = Annotated[str, BeforeValidator(_maybe_mount_name)]
+LogLevel = Annotated[str, BeforeValidator(_log_level)]
+Bitrate = Annotated[str, BeforeValidator(_bitrate)]
+Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes)]
+Seconds = Annotated[float, BeforeValidator(parse_time)]
+Span = Annotated[Size, BeforeValidator(parse_size)]

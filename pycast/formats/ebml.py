@@ -1,0 +1,82 @@
+"""EBML: the binary elements that WebM and Matroska are made of (RFC 8794).
+
+Pure functions over a buffer: heads of elements, and the children of one that is there in full. Knows no element names.
+The one invariant: nothing here reads past the buffer or loops without moving on; broken bytes raise FormatError.
+"""
+
+from collections.abc import Iterator
+from struct import unpack
+from typing import NamedTuple
+
+from pycast.errors import FormatError
+
+MAX_ID_SIZE = 4
+"""EBMLMaxIDLength of every Matroska file (RFC 9559 section 5.1)."""
+
+
+class Element(NamedTuple):
+    """The head of an element: its id with the marker bits, where its content begins, and how long that is (None: not
+    known)."""
+
+    id: int
+    content: int
+    size: int | None
+
+
+def read_element(buf: bytes, pos: int) -> Element | None:
+    """The head of the element at `pos`, or None if it is not there in full. Raises FormatError."""
+    available = len(buf) - pos
+    if available < 2:
+        return None
+    id_size = 9 - buf[pos].bit_length()
+    if id_size > MAX_ID_SIZE:
+        raise FormatError("no EBML element where one must begin")
+    if available <= id_size:
+        return None
+    size_pos = pos + id_size
+    size_size = 9 - buf[size_pos].bit_length()
+    if size_size > 8:
+        raise FormatError("an EBML element with a broken size")
+    if available < id_size + size_size:
+        return None
+    value = int.from_bytes(buf[size_pos : size_pos + size_size])
+    mask = (1 << 7 * size_size) - 1
+    size = value & mask
+    return Element(int.from_bytes(buf[pos:size_pos]), size_pos + size_size, None if size == mask else size)
+
+
+def children(buf: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Ids and contents of the elements in `buf` from `start` to `end`. Raises FormatError."""
+    pos = start
+    while pos < end:
+        element = read_element(buf, pos)
+        if element is None or element.size is None or element.content + element.size > end:
+            raise FormatError("an EBML element that is larger than the one around it")
+        pos = element.content + element.size
+        yield element.id, buf[element.content : pos]
+
+
+def read_vint(buf: bytes, pos: int) -> tuple[int, int]:
+    """A number of variable size and the position after it. Raises FormatError."""
+    size = 9 - buf[pos].bit_length() if pos < len(buf) else 9
+    if pos + size > len(buf) or size > 8:
+        raise FormatError("a broken number in an EBML element")
+    return int.from_bytes(buf[pos : pos + size]) & ((1 << 7 * size) - 1), pos + size
+
+
+def unsigned(content: bytes) -> int:
+    """An unsigned integer element; more than 8 bytes are not allowed, and cut off."""
+    return int.from_bytes(content[:8])
+
+
+def floating(content: bytes) -> float:
+    """A float element of 4 or 8 bytes; 0.0 for any other size."""
+    if len(content) == 4:
+        return float(unpack(">f", content)[0])
+    return float(unpack(">d", content)[0]) if len(content) == 8 else 0.0
+
+
+def with_unknown_size(head: bytes, size_pos: int) -> bytes:
+    """`head` of an element with its size, which begins at `size_pos`, replaced by "not known" of the same width."""
+    width = len(head) - size_pos
+    return head[:size_pos] + bytes([0xFF >> (width - 1)]) + b"\xff" * (width - 1)

@@ -1,0 +1,158 @@
+"""Ogg pages: cutting bytes into pages that are whole and intact (RFC 3533 section 6).
+
+Knows nothing of codecs or chains. Bytes between pages and pages whose checksum is wrong are dropped and counted, as a
+decoder would drop them; too many in a row mean that this is no Ogg stream any more. The one invariant: a page that
+comes out has a correct checksum.
+
+The checksum is a CRC-32 with zlib's polynomial, but with the bits of each byte the other way round and no inversion.
+Reversing the bits of the input (`bytes.translate`) and of the result lets zlib do it: some 30 times faster than a table
+in Python, and a 4 kB page costs 15 us.
+"""
+
+from struct import Struct
+from typing import NamedTuple
+from zlib import crc32
+
+from pycast.errors import FormatError
+
+MAX_GARBAGE = 64 * 1024
+"""More than one whole page (65,307 bytes) may go bad, but hardly more than that."""
+
+NO_GRANULE = -1
+"""Granule position of a page on which no packet ends."""
+
+_CAPTURE = b"OggS"
+_HEAD = Struct("<4sBBqIIIB")
+_HEAD_SIZE = _HEAD.size
+_CONTINUED, _FIRST, _LAST = 1, 2, 4
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+class Page(NamedTuple):
+    """One page. `data` is all of it, `body` where its packets begin in `data`."""
+
+    data: bytes
+    flags: int
+    granule: int
+    serial: int
+    lacing: bytes
+    body: int
+
+    @property
+    def is_first(self) -> bool:
+        """Begins a logical stream (BOS)."""
+        return bool(self.flags & _FIRST)
+
+    @property
+    def is_last(self) -> bool:
+        """Ends a logical stream (EOS)."""
+        return bool(self.flags & _LAST)
+
+    @property
+    def is_continued(self) -> bool:
+        """Begins with the rest of a packet from the page before."""
+        return bool(self.flags & _CONTINUED)
+
+    def packets(self, partial: bytes) -> tuple[list[bytes], bytes]:
+        """Packets that end here and the beginning of one that does not; `partial` is what the page before left over.
+
+        The rest of a packet whose beginning was never seen is dropped, and so is a beginning that is not continued.
+        """
+        packets = []
+        skipping = self.is_continued and not partial
+        parts = [partial] if self.is_continued else []
+        pos = self.body
+        for size in self.lacing:
+            parts.append(self.data[pos : pos + size])
+            pos += size
+            if size < 255:
+                if not skipping:
+                    packets.append(b"".join(parts))
+                skipping, parts = False, []
+        return packets, b"" if skipping else b"".join(parts)
+
+    def starts(self) -> list[int]:
+        """Positions in `data` at which packets start."""
+        starts = []
+        pos, is_start = self.body, not self.is_continued
+        for size in self.lacing:
+            if is_start:
+                starts.append(pos)
+            pos += size
+            is_start = size < 255
+        return starts
+
+
+class PageReader:
+    """Bytes in, pages out. Keeps at most one incomplete page (65,307 bytes)."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        """Bytes dropped so far."""
+        self._buf = bytearray()
+        self._need = len(_CAPTURE)
+        self._garbage = 0
+        self._is_started = False
+
+    def feed(self, data: bytes) -> list[Page]:
+        """Return the pages that are complete now. Raises FormatError if the stream is not or no longer Ogg."""
+        self._buf += data
+        if len(self._buf) < self._need:
+            return []
+        buf, pos, pages = bytes(self._buf), 0, []
+        while len(buf) - pos >= self._need:
+            page, pos = self._next(buf, pos)
+            if page is not None:
+                pages.append(page)
+        del self._buf[:pos]
+        return pages
+
+    def _next(self, buf: bytes, pos: int) -> tuple[Page | None, int]:
+        """Try for a page at `pos`; sets `_need` to what the next try takes, counted from the position returned."""
+        if not buf.startswith(_CAPTURE, pos):
+            if not self._is_started:
+                raise FormatError("not an Ogg stream")
+            return None, self._drop(buf, pos)
+        self._is_started = True
+        available = len(buf) - pos
+        if available < _HEAD_SIZE:
+            return self._wait(_HEAD_SIZE, pos)
+        _, version, flags, granule, serial, _, crc, segments = _HEAD.unpack_from(buf, pos)
+        if version != 0:
+            return None, self._drop(buf, pos)
+        body = _HEAD_SIZE + segments
+        if available < body:
+            return self._wait(body, pos)
+        lacing = buf[pos + _HEAD_SIZE : pos + body]
+        size = body + sum(lacing)
+        if available < size:
+            return self._wait(size, pos)
+        data = buf[pos : pos + size]
+        if checksum(data) != crc:
+            return None, self._drop(buf, pos)
+        self._need = len(_CAPTURE)
+        self._garbage = 0
+        return Page(data, flags, granule, serial, lacing, body), pos + size
+
+    def _wait(self, need: int, pos: int) -> tuple[None, int]:
+        self._need = need
+        return None, pos
+
+    def _drop(self, buf: bytes, pos: int) -> int:
+        """Pass over garbage up to the next possible page, or all but what may be the start of one."""
+        found = buf.find(_CAPTURE, pos + 1)
+        end = found if found >= 0 else max(pos + 1, len(buf) - len(_CAPTURE) + 1)
+        self._need = len(_CAPTURE)
+        self.skipped += end - pos
+        self._garbage += end - pos
+        if self._garbage > MAX_GARBAGE:
+            raise FormatError("the Ogg stream is broken: no page in 64 KiB")
+        return end
+
+
+def checksum(page: bytes) -> int:
+    """The CRC that belongs into bytes 22 to 25 of `page`, whatever they hold now."""
+    reflected = memoryview(page.translate(_REVERSED))
+    crc = crc32(b"\0\0\0\0", crc32(reflected[:22], 0xFFFFFFFF))
+    crc = crc32(reflected[26:], crc) ^ 0xFFFFFFFF
+    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")

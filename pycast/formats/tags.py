@@ -1,0 +1,30 @@
+"""Artist and title from Vorbis comments, whichever codec carries them.
+
+Takes the comment block alone (codec framing already cut off) and lets mutagen read it. A block that cannot be read has
+no tags: a broken title is no reason to end a stream. The one invariant: what comes out is one line of bounded length,
+fit for a title block or a page. Pictures and everything else in the comments are ignored.
+"""
+
+MAX_TEXT = 1000
+"""Characters of an artist or a title that are kept: an ICY block holds 4080 bytes, and no player shows more than a
+line."""
+
+
+def artist_and_title(comments: bytes) -> tuple[str, str]:
+    """Artist and title in a Vorbis comment block (vorbis-spec section 5.2.1, without framing bit); "" for what it
+    does not tell."""
+    # Imported on the first Ogg stream, not at start: it costs more than the rest of the formats together.
+    from mutagen import MutagenError
+    from mutagen.flac import VCFLACDict
+
+    try:
+        fields: list[tuple[str, str]] = list(VCFLACDict(comments))  # type: ignore[no-untyped-call]
+    except MutagenError:
+        return "", ""
+    return _text(fields, "artist"), _text(fields, "title")
+
+
+def _text(fields: list[tuple[str, str]], name: str) -> str:
+    """All values of one field on one line."""
+    joined = ", ".join(value.strip() for key, value in fields if key.lower() == name and value.strip())
+    return " ".join("".join(c if c.isprintable() else " " for c in joined[:MAX_TEXT]).split())

@@ -1,0 +1,109 @@
+"""Titles inside the audio: ICY blocks, written and read.
+
+After every `metaint` bytes of audio stands one length byte L and 16 x L bytes: `StreamTitle='…';StreamUrl='…';`
+padded with NULs. There is no escaping: readers end the title at the first `';`. Icecast always leaves at least one
+NUL, so L = P // 16 + 1 for P bytes of text (a text of 16 bytes takes L = 2), and some players rely on that end. L = 0
+means nothing new.
+
+Which block a listener gets, and where, is the view's work, not decided here.
+"""
+
+from dataclasses import dataclass
+
+from pycast.http.charset import decode, encode
+
+EMPTY_BLOCK = b"\0"
+"""Nothing new since the last block."""
+
+BLANK_TITLE_BLOCK = b"\x01StreamTitle='';\0"
+"""What a stream without a title sends at its first boundary."""
+
+_LONGEST_TEXT = 255 * 16 - 1
+
+
+def title_text(artist: str, title: str) -> str:
+    """`artist - title`, or the one that is known."""
+    return f"{artist} - {title}" if artist and title else title or artist
+
+
+def title_block(text: str, url: str = "", charset: str = "UTF-8") -> bytes | None:
+    """The block for a title; None if it does not fit (4,079 bytes with the syntax), when the old title stays."""
+    payload = f"StreamTitle='{text}';" + (f"StreamUrl='{url}';" if url else "")
+    raw = encode(payload.replace("\0", ""), charset)
+    if b"\0" in raw:  # UTF-16 and its kin: a reader would take the first NUL for the end
+        raw = encode(payload.replace("\0", ""))
+    if len(raw) > _LONGEST_TEXT:
+        return None
+    units = len(raw) // 16 + 1
+    return bytes((units,)) + raw.ljust(units * 16, b"\0")
+
+
+def decode_title(raw: bytes, charset: str | None = None) -> str:
+    """A title as an encoder sent it: in the charset it names, else UTF-8, else Latin-1."""
+    return decode(raw, charset).replace("\0", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A block that was not empty. `raw` is its text with the padding, as it stood in the stream."""
+
+    text: str
+    url: str
+    raw: bytes
+
+
+class IcyReader:
+    """Takes a stream with blocks apart. Holds at most one block."""
+
+    __slots__ = ("_audio_left", "_block", "_block_left", "_metaint")
+
+    def __init__(self, metaint: int) -> None:
+        if metaint < 1:
+            raise ValueError("metaint must be at least 1")
+        self._metaint = metaint
+        self._audio_left = metaint
+        self._block = bytearray()
+        self._block_left = 0
+
+    def feed(self, data: bytes) -> list[bytes | Title]:
+        """Audio and titles in the order of the stream."""
+        found: list[bytes | Title] = []
+        at = 0
+        while at < len(data):
+            if self._audio_left:
+                audio = data[at : at + self._audio_left]
+                self._audio_left -= len(audio)
+                at += len(audio)
+                found.append(audio)
+            elif self._block_left:
+                at = self._read_block(data, at, found)
+            else:
+                self._block_left = data[at] * 16
+                self._audio_left = 0 if self._block_left else self._metaint
+                at += 1
+        return found
+
+    def _read_block(self, data: bytes, at: int, found: list[bytes | Title]) -> int:
+        piece = data[at : at + self._block_left]
+        self._block += piece
+        self._block_left -= len(piece)
+        if not self._block_left:
+            found.append(_parse_block(bytes(self._block)))
+            self._block.clear()
+            self._audio_left = self._metaint
+        return at + len(piece)
+
+
+def _parse_block(raw: bytes) -> Title:
+    text = raw.rstrip(b"\0")
+    return Title(decode(_value(text, b"StreamTitle='")), decode(_value(text, b"StreamUrl='")), raw)
+
+
+def _value(text: bytes, key: bytes) -> bytes:
+    """What stands between `key` and the next `';`, or the end if a writer forgot it."""
+    start = text.find(key)
+    if start < 0:
+        return b""
+    start += len(key)
+    end = text.find(b"';", start)
+    return text[start:end] if end >= 0 else text[start:].removesuffix(b"'")

@@ -1,0 +1,72 @@
+"""The part of a listener's response head that mirrors its source: the icy block.
+
+Exactly Icecast 2.4.4's, quirks included, because players match these bytes: the source's `ice-` and `icy-` headers in
+byte order of their names, `ice-X` renamed to `icy-X`, **no blank after the colon**, except in `ice-audio-info`;
+`icy-br` twice if the source sent a bitrate both ways. It stands after the configured headers of server and mount. The
+source's part is the same for all its listeners: make it once with `source_block`.
+"""
+
+import re
+from collections.abc import Iterable
+
+from pycast.http.headers import Headers
+from pycast.http.response import one_line
+
+# Like Icecast's C: the text behind the first "bitrate=" must begin with a number, or there is none.
+_BITRATE = re.compile(r"bitrate=\s*\+?0*([0-9]+)")
+_BITRATE_KEY = "bitrate="
+_NUMBER = re.compile(r"\s*[+-]?0*[1-9]")
+_NEVER = frozenset({"ice-password", "icy-metaint"})
+_RENAMED = {"ice-public": "icy-pub", "ice-bitrate": "icy-br"}
+
+LONG_LENGTH = 221183499
+"""What Icecast tells Flash and old Internet Explorer, which do not play a response without a length."""
+
+
+def listener_headers(
+    source_headers: Iterable[tuple[str, str]],
+    *,
+    stream_name: str | None = None,
+    metaint: int | None = None,
+    needs_length: bool = False,
+) -> bytes:
+    """The block in full: header lines, each with its CRLF. `metaint` None or 0: a listener without titles."""
+    return source_block(source_headers, stream_name) + listener_tail(metaint, needs_length)
+
+
+def source_block(source_headers: Iterable[tuple[str, str]], stream_name: str | None = None) -> bytes:
+    """The source's lines. `stream_name` replaces the value of `ice-name`; a source without one stays nameless."""
+    lines: list[str] = []
+    for name, value in sorted(dict(source_headers).items()):
+        if name in _NEVER or value == "(null)":
+            continue
+        if name == "ice-audio-info":
+            lines += _audio_info_lines(value)
+        elif name.startswith(("ice-", "icy-")):
+            if name == "ice-name" and stream_name:
+                value = stream_name
+            lines.append(f"{_RENAMED.get(name, 'icy-' + name[4:])}:{value}")
+    return "".join(f"{one_line(line)}\r\n" for line in lines).encode("utf-8", "replace")
+
+
+def listener_tail(metaint: int | None, needs_length: bool = False) -> bytes:
+    """The lines that depend on the listener. For generic formats only: Ogg and WebM listeners get none."""
+    length = b"Content-Length: %d\r\n" % LONG_LENGTH if needs_length else b""
+    return length + b"icy-metaint:%d\r\n" % metaint if metaint else length
+
+
+def wants_titles(headers: Headers) -> bool:
+    """Whether the player asked for titles: `Icy-MetaData` begins with a number other than 0."""
+    return _NUMBER.match(headers.get("icy-metadata")) is not None
+
+
+def wants_length(headers: Headers) -> bool:
+    """Whether the player is one that needs a length (Flash, old Internet Explorer)."""
+    return "x-flash-version" in headers or "MSIE" in headers.get("user-agent")
+
+
+def _audio_info_lines(value: str) -> list[str]:
+    at = value.find(_BITRATE_KEY)
+    bitrate = _BITRATE.match(value, at) if at >= 0 else None
+    own = [f"ice-audio-info: {value}"]
+    return [f"icy-br:{bitrate[1]}", *own] if bitrate else own

@@ -1,0 +1,186 @@
+"""Response heads and error pages, byte for byte as Icecast 2.4.4 writes them.
+
+The standard block has one order: Server, Connection, Date, Content-Type, WWW-Authenticate, the three that forbid
+caching. After it come the operator's configured headers, then the response's own, then Content-Length, which Icecast
+leaves out on errors and which is always given here: without it libshout trips over the body of an error. Answers say
+HTTP/1.0 and close; only 206 says 1.1, as Icecast has it.
+
+The standard block is cached: in a storm of players all heads of one second are the same.
+
+Invariant: no header value can end its line, whatever a source or the configuration put into it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from html import escape
+
+Pair = tuple[str, str]
+
+SOURCE_OK = b"HTTP/1.0 200 OK\r\n\r\n"
+"""What a SOURCE or PUT gets when its mount is its own. Old encoders compare these very bytes."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""What a PUT with `Expect: 100-continue` gets first. Icecast 2.4 adds a Content-Length, which RFC 9110 8.6 forbids."""
+
+HTML = "text/html; charset=utf-8"
+PLAIN = "text/plain; charset=utf-8"
+
+# Icecast 2.4.4's own words for 401, 404 and 416, 2.5's for 501; the others are the standard's.
+REASONS = {
+    100: "Continue",
+    101: "Switching Protocols",
+    200: "OK",
+    204: "No Content",
+    206: "Partial Content",
+    301: "Moved Permanently",
+    302: "Found",
+    303: "See Other",
+    304: "Not Modified",
+    305: "Use Proxy",
+    307: "Temporary Redirect",
+    308: "Permanent Redirect",
+    400: "Bad Request",
+    401: "Authentication Required",
+    403: "Forbidden",
+    404: "File Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    411: "Length Required",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    416: "Request Range Not Satisfiable",
+    417: "Expectation Failed",
+    422: "Unprocessable Entity",
+    426: "Upgrade Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Unimplemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_LINE_ENDS = str.maketrans({"\r": " ", "\n": " ", "\0": " "})
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete answer. An empty `content_type` sends none; `headers` come after the configured ones."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = ""
+    headers: tuple[Pair, ...] = ()
+
+
+def render_head(
+    status: int,
+    *,
+    server: str,
+    now: float,
+    content_type: str = "",
+    headers: Iterable[Pair] = (),
+    lines: bytes = b"",
+    version: str = "1.0",
+) -> bytes:
+    """Status line, standard block, `headers`, then `lines` as they are (the icy block, each with its CRLF), empty line.
+
+    `now` is in seconds since the epoch, `server` the configured server id.
+    """
+    block = _standard_block(status, server, int(now), content_type, version)
+    return b"".join((block, header_lines(headers), lines, b"\r\n"))
+
+
+def render(
+    response: Response,
+    *,
+    server: str,
+    now: float,
+    extra_headers: Iterable[Pair] = (),
+    head_only: bool = False,
+) -> bytes:
+    """The whole answer as bytes, with Content-Length but for 1xx, 204 and 304; without the body for HEAD."""
+    headers = [*extra_headers, *response.headers]
+    if response.status >= 200 and response.status not in (204, 304):
+        headers.append(("Content-Length", str(len(response.body))))
+    head = render_head(response.status, server=server, now=now, content_type=response.content_type, headers=headers)
+    return head if head_only else head + response.body
+
+
+def error_response(status: int, message: str = "", headers: tuple[Pair, ...] = ()) -> Response:
+    """Icecast's page for an error: HTML for most, text for 401, 403, 416 and 500. No message: the status's words."""
+    if status == 401:
+        return Response(status, _utf8(f"{message or 'You need to authenticate'}\r\n"), PLAIN, headers)
+    message = message or REASONS.get(status, "Error")
+    if status == 403:
+        return Response(status, _utf8(message), PLAIN, headers)
+    if status == 416:
+        return Response(status, _utf8(f"{message}\r\n"), PLAIN, headers)
+    if status == 500:
+        body = f"500 - Internal Server Error\n---------------------------\n{message}"
+        return Response(status, _utf8(body), PLAIN, headers)
+    title, text = f"Error {status}", f"{status} - {escape(message, quote=False)}"
+    page = f"<html><head><title>{title}</title></head><body><b>{text}</b></body></html>\r\n"
+    return Response(status, _utf8(page), HTML, headers)
+
+
+def options_response(allow: str, headers: tuple[Pair, ...] = ()) -> Response:
+    """204 with `Allow`, and with `Content-Length: 0` although RFC 9110 8.6 forbids it: libshout waits for a length."""
+    return Response(204, headers=(("Allow", allow), *headers, ("Content-Length", "0")))
+
+
+def header_lines(headers: Iterable[Pair]) -> bytes:
+    """`Name: value` lines, each with its CRLF. Line ends inside a name or value become blanks."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    text = "".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        text = "".join(f"{one_line(line[:-2])}\r\n" for line in lines)
+    return _utf8(text)
+
+
+def one_line(text: str) -> str:
+    """`text` with blanks for what would end a header line."""
+    return text.translate(_LINE_ENDS)
+
+
+@lru_cache(maxsize=4)
+def http_date(second: int) -> str:
+    """`second` since the epoch as in `Date: Sat, 22 Nov 2025 07:00:00 GMT`, whatever the locale."""
+    at = _EPOCH + timedelta(seconds=second)
+    clock = f"{at.hour:02}:{at.minute:02}:{at.second:02}"
+    return f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04} {clock} GMT"
+
+
+# One entry for each pair of status and content type in use within a second.
+@lru_cache(maxsize=64)
+def _standard_block(status: int, server: str, second: int, content_type: str, version: str) -> bytes:
+    """Icecast 2.4.4's block: the same lines in the same order for every answer."""
+    lines = [
+        f"HTTP/{'1.1' if status == 206 else version} {status} {REASONS.get(status, 'Unknown')}",
+        f"Server: {server}",
+        "Connection: Close",
+        f"Date: {http_date(second)}",
+    ]
+    if content_type:
+        lines.append(f"Content-Type: {content_type}")
+    if status == 401:
+        lines.append('WWW-Authenticate: Basic realm="Icecast2 Server"')
+    lines += [
+        "Cache-Control: no-cache, no-store",
+        "Expires: Mon, 26 Jul 1997 05:00:00 GMT",
+        "Pragma: no-cache",
+    ]
+    return _utf8("".join(f"{one_line(line)}\r\n" for line in lines))
+
+
+def _utf8(text: str) -> bytes:
+    # A lone surrogate can come from an environment variable in the configuration; a head must go out all the same.
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,74 @@
+"""What a source says about its stream in its request headers.
+
+Three families of names, `ice-`, `icy-` and `x-audiocast-`, from three generations of encoders, are folded into one
+value. The defaults that Icecast shows ("Unspecified name" …) and what a mount's configuration overrides are not
+applied here. The text "(null)", which butt prints for an unset field, counts as absent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pycast.http.audio_info import parse_audio_info
+from pycast.http.headers import Headers
+
+# Best first, Icecast's order.
+_NAMES = {
+    "name": ("ice-name", "icy-name", "x-audiocast-name"),
+    "description": ("ice-description", "icy-description", "x-audiocast-description"),
+    "url": ("ice-url", "icy-url", "x-audiocast-url"),
+    "genre": ("ice-genre", "icy-genre", "x-audiocast-genre"),
+    "bitrate": ("ice-bitrate", "icy-br", "x-audiocast-bitrate"),
+    "public": ("ice-public", "icy-pub", "x-audiocast-public", "icy-public"),
+    "audio_info": ("ice-audio-info",),
+    "user_agent": ("user-agent",),
+    "content_type": ("content-type",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A source's words about itself; empty for what it did not tell."""
+
+    name: str = ""
+    description: str = ""
+    url: str = ""
+    genre: str = ""
+    bitrate: str = ""
+    """kbit/s, or any other text."""
+    is_public: bool = False
+    audio_info: str = ""
+    """The raw `ice-audio-info`."""
+    audio_stats: Mapping[str, str] = field(default_factory=dict)
+    """Its pairs, each a stat of the mount."""
+    user_agent: str = ""
+    content_type: str | None = None
+    """None if it sent none: then SOURCE means audio/mpeg and PUT is refused."""
+
+
+def source_info(headers: Headers) -> SourceInfo:
+    """The description in a source's request headers."""
+    audio_info = _first(headers, "audio_info")
+    return SourceInfo(
+        name=_first(headers, "name"),
+        description=_first(headers, "description"),
+        url=_first(headers, "url"),
+        genre=_first(headers, "genre"),
+        bitrate=_first(headers, "bitrate"),
+        is_public=_is_nonzero(_first(headers, "public")),
+        audio_info=audio_info,
+        audio_stats=parse_audio_info(audio_info),
+        user_agent=_first(headers, "user_agent"),
+        content_type=_first(headers, "content_type") or None,
+    )
+
+
+def _first(headers: Headers, what: str) -> str:
+    for name in _NAMES[what]:
+        value = headers.get(name).strip()
+        if value and value != "(null)":
+            return value
+    return ""
+
+
+def _is_nonzero(text: str) -> bool:
+    return text.lstrip("+0").isdigit() or text.lower() in ("true", "yes", "on")

@@ -1,0 +1,53 @@
+"""The target of a request line: `/path?query#fragment`, and which paths are refused.
+
+Icecast 2.4 closes the connection on a bad path; here it is a BadPath, so that the peer gets an answer. Refused, after
+percent-decoding: control characters (NUL among them: no name of a mount, a log line or a playlist may hold one), an
+empty part (`//`) and a part made only of dots, where `\\` counts as `/`. Icecast lets `/x/..` pass at the end; here
+it is refused too.
+
+Invariant: a path begins with "/" (or is "*", for OPTIONS) and names the same thing however a file system or proxy
+reads it.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from pycast.errors import BadPath
+from pycast.http.charset import decode
+from pycast.http.query import NO_PAIRS, Pairs, parse_form
+
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_BAD_PATH = re.compile(r"[\x00-\x1f\x7f]|[/\\](?:\.*[/\\]|\.+\Z)")
+_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
+
+def parse_target(method: str, target: bytes) -> tuple[str, Pairs]:
+    """The decoded path and the parameters of a target. Raises BadPath."""
+    if target[:1] != b"/":
+        if target == b"*" and method == "OPTIONS":
+            return "*", NO_PAIRS
+        target = _without_authority(method, target)
+    raw_path, _, query = target.partition(b"#")[0].partition(b"?")
+    return decode_path(raw_path), parse_form(query) if query else NO_PAIRS
+
+
+def decode_path(raw: bytes) -> str:
+    """The path percent-decoded (`+` is no blank here), UTF-8 else Latin-1. Raises BadPath."""
+    if b"%" in raw:
+        if _BAD_ESCAPE.search(raw):
+            raise BadPath("bad escape in the path", cause=f"bad escape in path {raw[:200]!r}")
+        raw = unquote_to_bytes(raw)
+    path = decode(raw)
+    if _BAD_PATH.search(path):
+        raise BadPath("bad path", cause=f"bad path {path[:200]!r}")
+    return path
+
+
+def _without_authority(method: str, target: bytes) -> bytes:
+    """RFC 9112 3.2.2: a server takes `http://host/path` too, which clients send that believe they talk to a proxy."""
+    match = _ABSOLUTE.match(target)
+    if match is None:
+        what = "source mountpoint" if method in ("SOURCE", "PUT") else "path"
+        raise BadPath(f"{what} not starting with /", cause=f"target {target[:200]!r}")
+    rest = target[match.end() :]
+    return rest if rest[:1] == b"/" else b"/" + rest

@@ -1,0 +1,84 @@
+"""The access log: one line when a client ends, in Icecast 2.4.4's format, so that its readers work unchanged.
+
+`IP - USER [22/Nov/2025:07:00:05 +0000] "GET /live.mp3 HTTP/1.1" 200 1234567 "REFERER" "AGENT" SECONDS`
+
+Whatever a client sends, it cannot end a field or a line: quotes, control characters, back-slashes, back-ticks and all
+bytes outside ASCII become dots, as in Icecast.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pycast.logs.files import LogFile
+from pycast.logs.stamp import local_utc_offset, log_time
+
+# Icecast's line buffer is 1,024 bytes with the NUL; its newline comes on top.
+MAX_LINE = 1023
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEntry:
+    """One ended client. Empty texts stand for "none"; `ended` is seconds since the epoch."""
+
+    ip: str
+    user: str
+    ended: float
+    method: str
+    path: str
+    """As it was asked, still percent-encoded, without the query."""
+    protocol: str
+    """`HTTP/1.1`"""
+    status: int
+    bytes_sent: int
+    """What was written to the socket, the response head included."""
+    referer: str
+    agent: str
+    duration_s: float
+
+
+class AccessLog:
+    """Writes entries to a log file. Never raises because of the file; never switches."""
+
+    def __init__(self, file: LogFile, utc_offset: Callable[[float], int] = local_utc_offset) -> None:
+        self._file = file
+        self._utc_offset = utc_offset
+
+    def write(self, entry: AccessEntry) -> None:
+        """Logs one ended client."""
+        if self._file.is_on:
+            self._file.write(format_access(entry, self._utc_offset(entry.ended)))
+
+
+def format_access(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
+    """The whole line, its LF included; cut at `MAX_LINE` bytes before the LF."""
+    line = b'%b - %b [%b] "%b %b %b" %d %d "%b" "%b" %d' % (
+        _word(entry.ip),
+        _word(entry.user),
+        log_time(entry.ended, utc_offset_s).encode("ascii"),
+        _word(entry.method),
+        _word(entry.path),
+        _word(entry.protocol),
+        entry.status,
+        entry.bytes_sent,
+        _phrase(entry.referer),
+        _phrase(entry.agent),
+        max(0, int(entry.duration_s)),
+    )
+    return line[:MAX_LINE] + b"\n"
+
+
+def _escapes(keep: bytes) -> bytes:
+    refused = {*range(0x23), *b"\\`", *range(0x80, 0x100)} - set(keep)
+    return bytes(ord(".") if byte in refused else byte for byte in range(256))
+
+
+_WORD = _escapes(keep=b"")
+_PHRASE = _escapes(keep=b" ")
+
+
+def _word(text: str) -> bytes:
+    return text.encode("utf-8", "replace").translate(_WORD) or b"-"
+
+
+def _phrase(text: str) -> bytes:
+    return text.encode("utf-8", "replace").translate(_PHRASE) or b"-"

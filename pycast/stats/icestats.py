@@ -1,0 +1,105 @@
+"""Icecast's stats by Icecast's names: the one place that says which field of a snapshot is called what.
+
+XML, JSON and playlists are made from these pairs, so they can never disagree. Values are text, as in Icecast; pairs
+come in byte order of their names. A stat that has no value does not exist: it is left out, never an empty string.
+What the source itself claims (`MountSnapshot.stats`) never replaces what the server knows. A source that gives no name,
+description or genre has Icecast's words for that.
+
+Times are given in UTC with the zone written out, so that they read the same on every node.
+"""
+
+from datetime import UTC, datetime
+
+from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+
+UNLIMITED = "unlimited"
+
+
+def global_stats(snapshot: NodeSnapshot) -> list[tuple[str, str]]:
+    """The node's own stats, by name. Names and meanings are Icecast 2.4.4's."""
+    stats = {
+        "admin": snapshot.admin,
+        "client_connections": str(snapshot.client_connections),
+        "clients": str(snapshot.clients),
+        "connections": str(snapshot.connections),
+        "file_connections": str(snapshot.file_connections),
+        "host": snapshot.host,
+        "listener_connections": str(snapshot.listener_connections),
+        "listeners": str(snapshot.listeners),
+        "location": snapshot.location,
+        "server_id": snapshot.server_id,
+        "server_start": rfc822_time(snapshot.server_start),
+        "server_start_iso8601": iso8601_time(snapshot.server_start),
+        "source_client_connections": str(snapshot.source_client_connections),
+        # No source is a relay, and nobody reads stats as a stream; Icecast's readers still expect the names.
+        "source_relay_connections": "0",
+        "source_total_connections": str(snapshot.source_client_connections),
+        "sources": str(snapshot.sources),
+        "stats": "0",
+        "stats_connections": "0",
+    }
+    return sorted(stats.items())
+
+
+def source_stats(snapshot: NodeSnapshot, mount: MountSnapshot) -> dict[str, str]:
+    """One mount's stats in byte order of their names, without those that have no value."""
+    stats = dict(mount.stats)
+    stats.update((name, value) for name, value in _known(snapshot, mount).items() if value)
+    return {name: value for name, value in sorted(stats.items()) if name and value}
+
+
+def find_mount(snapshot: NodeSnapshot, name: str) -> MountSnapshot | None:
+    """The mount of that name, or None."""
+    return next((mount for mount in snapshot.mounts if mount.name == name), None)
+
+
+def select_mounts(snapshot: NodeSnapshot, name: str | None) -> tuple[MountSnapshot, ...]:
+    """All mounts, or with a name only that one: none if there is no such mount."""
+    return snapshot.mounts if name is None else tuple(mount for mount in snapshot.mounts if mount.name == name)
+
+
+def visible_mounts(snapshot: NodeSnapshot, name: str | None = None) -> tuple[MountSnapshot, ...]:
+    """What anybody may see: the mounts that are not hidden, or with a name only that one."""
+    return tuple(mount for mount in select_mounts(snapshot, name) if not mount.hidden)
+
+
+def rfc822_time(at: float) -> str:
+    """`Sat, 22 Nov 2025 07:00:00 +0000`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%a, %d %b %Y %H:%M:%S %z")
+
+
+def iso8601_time(at: float) -> str:
+    """`2025-11-22T07:00:00+0000`: no colon in the zone, as Icecast writes it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _title_has_artist(mount: MountSnapshot) -> bool:
+    """Icecast gives an artist only where the title stands alone (Ogg); readers that join the two would say it twice."""
+    return mount.title.startswith(f"{mount.artist} - ")
+
+
+def _known(snapshot: NodeSnapshot, mount: MountSnapshot) -> dict[str, str]:
+    return {
+        "artist": "" if _title_has_artist(mount) else mount.artist,
+        "audio_info": mount.audio_info,
+        "bitrate": mount.bitrate,
+        "genre": mount.genre or "various",
+        "listener_peak": str(mount.listener_peak),
+        "listeners": str(mount.listeners),
+        "listenurl": snapshot.listen_url + mount.name,
+        "max_listeners": UNLIMITED if mount.max_listeners < 0 else str(mount.max_listeners),
+        "public": "1" if mount.public else "0",
+        "server_description": mount.server_description or "Unspecified description",
+        "server_name": mount.server_name or "Unspecified name",
+        "server_type": mount.content_type,
+        "server_url": mount.server_url,
+        "slow_listeners": str(mount.slow_listeners),
+        "source_ip": mount.source_ip,
+        "stream_start": rfc822_time(mount.stream_start) if mount.stream_start else "",
+        "stream_start_iso8601": iso8601_time(mount.stream_start) if mount.stream_start else "",
+        "subtype": mount.subtype,
+        "title": mount.title,
+        "total_bytes_read": str(mount.total_bytes_read),
+        "total_bytes_sent": str(mount.total_bytes_sent),
+        "user_agent": mount.user_agent,
+    }

@@ -1,0 +1,114 @@
+"""Icecast's XML: stats, listmounts, listclients, iceresponse, and the plain list for relays.
+
+Clients of Icecast often match this XML as text, so it has the exact look of libxml2: a declaration without encoding,
+everything on one line, characters outside ASCII as upper-case hexadecimal references, quotes left alone in text.
+Whatever a snapshot holds, the result is well-formed: characters that XML 1.0 does not allow become U+FFFD, and a stat
+whose name is no XML name (the source chooses those of `ice-audio-info`) is left out.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from pycast.stats.icestats import global_stats, select_mounts, source_stats, visible_mounts
+from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Nearly every text is plain; a list of 8,000 listeners is made while they are being served.
+_NOT_PLAIN = re.compile("[^\x20-\x7e]|[&<>]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
+_IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
+# XML 1.0 section 3.3.3: a parser turns a bare tab or line end inside an attribute into a space.
+_IN_ATTRIBUTE = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+)
+
+
+def stats_document(snapshot: NodeSnapshot, mount: str | None = None) -> bytes:
+    """`/admin/stats`: the node and its mounts, hidden ones too; with `mount` the node and that mount alone."""
+    sources = (_source(one, _elements(_nameable(snapshot, one))) for one in select_mounts(snapshot, mount))
+    return _document("icestats", _elements(global_stats(snapshot)) + "".join(sources))
+
+
+def listmounts(snapshot: NodeSnapshot, current: str | None = None) -> bytes:
+    """`/admin/listmounts` and `/admin/streamlist`.
+
+    With `current` the choice that `moveclients` offers: every mount but that one.
+    """
+    head = "" if current is None else _element("current_source", current)
+    others = (mount for mount in snapshot.mounts if mount.name != current)
+    return _document("icestats", head + "".join(_source(mount, _elements(_listed(mount))) for mount in others))
+
+
+def listclients(mount: MountSnapshot, listeners: Sequence[ListenerSnapshot]) -> bytes:
+    """`/admin/listclients`. The count stands twice: Icecast 2.4 writes `Listeners`, AzuraCast reads `listeners`."""
+    count = str(mount.listeners)
+    head = _elements([("Listeners", count), ("listeners", count)])
+    return _document("icestats", _source(mount, head + "".join(map(_listener, listeners))))
+
+
+def iceresponse(message: str, result: int) -> bytes:
+    """The answer of an admin command: its text, and 1 if it was carried out (mostly: clients look at the text)."""
+    return _document("iceresponse", _elements([("message", message), ("return", str(result))]))
+
+
+def streamlist_text(snapshot: NodeSnapshot) -> bytes:
+    """`/admin/streamlist.txt`: one mount a line, for servers that relay everything. Hidden mounts are left out.
+
+    A name with a line end in it is left out too: it would be read as two mounts.
+    """
+    names = (mount.name for mount in visible_mounts(snapshot))
+    return b"".join(name.encode("utf-8", "replace") + b"\r\n" for name in names if not {"\r", "\n"} & set(name))
+
+
+def xml_text(text: str) -> str:
+    """Text as it stands between tags. May keep characters outside ASCII; see `ascii_references`."""
+    if not _NOT_PLAIN.search(text):
+        return text
+    return _NOT_XML.sub("\ufffd", text).translate(_IN_TEXT)
+
+
+def ascii_references(xml: str) -> str:
+    """The same XML in ASCII, libxml2's way: `é` becomes `&#xE9;`."""
+    return xml if xml.isascii() else _NOT_ASCII.sub(lambda found: f"&#x{ord(found[0]):X};", xml)
+
+
+def _nameable(snapshot: NodeSnapshot, mount: MountSnapshot) -> Iterable[tuple[str, str]]:
+    return (stat for stat in source_stats(snapshot, mount).items() if _NAME.fullmatch(stat[0]))
+
+
+def _listed(mount: MountSnapshot) -> list[tuple[str, str]]:
+    fields = [("fallback", ""), ("listeners", str(mount.listeners))]
+    if mount.is_live:
+        fields += [("Connected", str(mount.connected_s)), ("content-type", mount.content_type)]
+    return fields
+
+
+def _listener(listener: ListenerSnapshot) -> str:
+    """2.4.4's fields in its order, then `lag`, which icecast-kh's readers know."""
+    return (
+        f"<listener><IP>{xml_text(listener.ip)}</IP><UserAgent>{xml_text(listener.user_agent or 'Unknown')}</UserAgent>"
+        f"<Connected>{listener.connected_s}</Connected><ID>{listener.id}</ID><lag>{listener.lag}</lag></listener>"
+    )
+
+
+def _document(root: str, content: str) -> bytes:
+    body = _wrap(root, content) if content else f"<{root}/>"
+    return ascii_references(f'<?xml version="1.0"?>\n{body}\n').encode("ascii")
+
+
+def _source(mount: MountSnapshot, content: str) -> str:
+    name = _NOT_XML.sub("\ufffd", mount.name).translate(_IN_ATTRIBUTE)
+    return f'<source mount="{name}">{content}</source>'
+
+
+def _elements(fields: Iterable[tuple[str, str]]) -> str:
+    return "".join(_element(name, value) for name, value in fields)
+
+
+def _element(name: str, value: str) -> str:
+    return _wrap(name, xml_text(value))
+
+
+def _wrap(name: str, content: str) -> str:
+    return f"<{name}>{content}</{name}>"

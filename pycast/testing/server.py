@@ -1,0 +1,284 @@
+"""One pycast server in a process of its own, and what a test wants to know of it.
+
+Starts `pycast serve` on a free loopback port with a config made from keywords, asks its public and admin pages, and
+reads the files that it writes: what a source sent (its dump), the titles (its playlist log). It never looks into the
+server by any way a user does not have. Standard library only, and little of it before the first use. Invariant: every
+wait has a deadline, and every wait ends at once with `ServerDied`, which carries the server's log, when the process is
+no longer there.
+"""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from pycast.testing.settings import arrange, default_mount, to_toml
+
+START_S = 20.0
+"""Half a second is usual; a machine that runs many tests at once needs patience."""
+STOP_S = 10.0
+POLL_S = 0.02
+LOG_LINES = 40
+
+
+class ServerDied(RuntimeError):
+    """The server's process ended by itself. The text has the end of its log."""
+
+
+class ServerTimeout(TimeoutError):
+    """What was waited for did not come in time. The text says what was there instead."""
+
+
+class Server:
+    """A running server: `with Server(burst_size=0, mount=[{"mount_name": "/live.mp3", "hidden": True}]) as server:`.
+
+    Each keyword is a section of the config file (`limits={"clients": 10}`), a list of sections (`mount`, `listen`),
+    or one setting by its name. Without keywords: one port on 127.0.0.1, source password "sourcepass", admin
+    password "adminpass".
+    """
+
+    command: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "pycast")
+    """How the server is started: a subclass may put a wrapper before it (`prlimit`, `taskset`, `strace` …)."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._sections = arrange(settings)
+        authentication = self._sections.setdefault("authentication", {})
+        self.source_user: str = authentication.setdefault("source_user", "source")
+        self.source_password: str = authentication.setdefault("source_password", "sourcepass")
+        self.admin_user: str = authentication.setdefault("admin_user", "admin")
+        self.admin_password: str = authentication.setdefault("admin_password", "adminpass")
+        authentication.setdefault("relay_password", "relaypass")
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.pid = 0
+        self.ready: dict[str, Any] = {}
+        self._scheme = "http"
+        self._directory: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clean_up: weakref.finalize[..., Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Starts the server and returns once it accepts connections. Raises ServerDied or ServerTimeout."""
+        if self._process is not None:
+            raise RuntimeError("this server has been started already; make a new one")
+        self._directory = Path(tempfile.mkdtemp(prefix="pycast-"))
+        self._write_config(self._directory)
+        with open(self._directory / "error.log", "wb") as log:
+            self._process = subprocess.Popen(
+                [*self.command, "serve", "--config", str(self.config_path), "--ready-file", "-"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(),
+            )
+        self._clean_up = weakref.finalize(self, _remove, self._process, self._directory)
+        try:
+            self.ready = json.loads(self._read_ready_line())
+        except BaseException:
+            self._clean_up()
+            raise
+        self.port = int(self.ready["port"])
+        self.pid = self._process.pid
+        return self
+
+    def stop(self) -> None:
+        """Ends the server as an operator would and removes its files. May be called twice.
+
+        Raises ServerTimeout if it had to be killed.
+        """
+        if self._process is None or self._clean_up is None or not self._clean_up.alive:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            raise ServerTimeout(f"the server did not stop within {STOP_S:g} s of SIGTERM\n{self._log_end()}") from None
+        finally:
+            self._clean_up()
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, without a slash at the end."""
+        return f"{self._scheme}://{self.host}:{self.port}"
+
+    @property
+    def directory(self) -> Path:
+        """Where the server's config and logs are, as long as it runs."""
+        if self._directory is None:
+            raise RuntimeError("the server has not been started")
+        return self._directory
+
+    @property
+    def config_path(self) -> Path:
+        """The config file, to be changed before a reload by SIGHUP."""
+        return self.directory / "pycast.toml"
+
+    def log(self) -> str:
+        """What the server wrote to its error log so far."""
+        return self._text("error.log")
+
+    def access_log(self) -> list[str]:
+        """The lines of the access log so far. A line is written when a client has gone."""
+        return self._text("access.log").splitlines()
+
+    def received(self, mount: str) -> bytes:
+        """The bytes that sources sent to `mount` so far, without framing and titles; empty if there were none."""
+        try:
+            return (self.directory / "received" / mount.removeprefix("/").replace("/", "_")).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def titles(self, mount: str) -> list[str]:
+        """The titles that `mount` has had, oldest first."""
+        lines = (line.split("|", 3) for line in self._text("playlist.log").splitlines())
+        return [parts[3] for parts in lines if len(parts) == 4 and parts[1] == mount]
+
+    def listeners(self, mount: str) -> int:
+        """How many listeners `mount` has now; 0 if there is no such mount."""
+        return self._listeners().get(mount, (0, False))[0]
+
+    def wait_for_source(self, mount: str, timeout: float = 10.0) -> None:
+        """Returns once a source feeds `mount`."""
+        self.wait_until(lambda: self._listeners().get(mount, (0, False))[1], timeout, f"a source on {mount}")
+
+    def wait_for_listeners(self, mount: str, count: int, timeout: float = 10.0) -> None:
+        """Returns once `mount` has exactly `count` listeners."""
+        self.wait_until(lambda: self.listeners(mount) == count, timeout, f"{count} listeners on {mount}")
+
+    def wait_for_title(self, mount: str, title: str, timeout: float = 10.0) -> None:
+        """Returns once `mount` has had `title`."""
+        self.wait_until(lambda: title in self.titles(mount), timeout, f"the title {title!r} on {mount}")
+
+    def wait_until(self, is_so: Callable[[], bool], timeout: float, what: str) -> None:
+        """Returns once `is_so()`. Raises ServerDied, or ServerTimeout that names `what`."""
+        deadline = time.monotonic() + timeout
+        while not is_so():
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise ServerTimeout(f"waited {timeout:g} s for {what}; its log ends:\n{self._log_end()}")
+            time.sleep(POLL_S)
+
+    def get(self, path: str, *, admin: bool = False, timeout: float = 10.0) -> tuple[int, bytes]:
+        """Status and body of one GET, with the admin's credentials if asked."""
+        import base64
+        import http.client
+
+        headers = {}
+        if admin:
+            token = base64.b64encode(f"{self.admin_user}:{self.admin_password}".encode()).decode()
+            headers["Authorization"] = f"Basic {token}"
+        connection = self._connection_class()(self.host, self.port, timeout)
+        try:
+            connection.request("GET", path, headers=headers)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+        except (http.client.HTTPException, ConnectionError):
+            self._check_alive()
+            raise
+        finally:
+            connection.close()
+
+    def _connection_class(self) -> Callable[[str, int, float], Any]:
+        import http.client
+
+        if self._scheme == "http":
+            return lambda host, port, timeout: http.client.HTTPConnection(host, port, timeout=timeout)
+        import ssl
+
+        context = ssl._create_unverified_context()  # a test's own certificate, on loopback
+        return lambda host, port, timeout: http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+
+    def _listeners(self) -> dict[str, tuple[int, bool]]:
+        """Of each mount: how many listeners, and whether it has a source."""
+        from xml.etree import ElementTree
+
+        status, body = self.get("/admin/listmounts", admin=True)
+        if status != 200:
+            raise ServerTimeout(f"the server answered {status} to its admin")
+        return {
+            source.get("mount", ""): (int(source.findtext("listeners") or 0), source.find("content-type") is not None)
+            for source in ElementTree.fromstring(body).iter("source")
+        }
+
+    def _write_config(self, directory: Path) -> None:
+        (directory / "received").mkdir()
+        sections = self._sections
+        # A test server is for this machine; and `port` must be free, which only port 0 is for sure.
+        listen = sections.setdefault("listen", [{}])
+        for entry in listen:
+            entry.setdefault("bind_address", self.host)
+            entry.setdefault("port", 0)
+        self._scheme = "https" if listen[0].get("tls") else "http"
+        logging = sections.setdefault("logging", {})
+        logging.setdefault("error_log", "-")
+        for name in ("access_log", "playlist_log"):
+            logging.setdefault(name, str(directory / f"{name.removesuffix('_log')}.log"))
+        dump = str(directory / "received").replace("%", "%%")
+        default_mount(sections).setdefault("dump_file", dump + "/{mount}")
+        (directory / "pycast.toml").write_text(to_toml(sections), encoding="utf-8")
+
+    def _read_ready_line(self) -> bytes:
+        assert self._process is not None and self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        deadline = time.monotonic() + START_S
+        line = b""
+        while not line.endswith(b"\n"):
+            if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise ServerTimeout(f"the server was not ready after {START_S:g} s\n{self._log_end()}")
+            data = os.read(pipe, 65536)
+            if not data:
+                self._process.wait(STOP_S)
+                self._check_alive()
+            line += data
+        return line
+
+    def _check_alive(self) -> None:
+        if self._process is None:
+            raise RuntimeError("the server has not been started")
+        status = self._process.poll()
+        if status is not None:
+            raise ServerDied(f"the server ended with status {status}; its log ends:\n{self._log_end()}")
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.directory / name).read_text("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+    def _log_end(self) -> str:
+        return "\n".join(self.log().splitlines()[-LOG_LINES:])
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without the settings that somebody may have in it, and with this very pycast first."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYCAST_")}
+    home = Path(__file__).resolve().parents[2]
+    if home.name not in ("site-packages", "dist-packages"):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(home), environment.get("PYTHONPATH"))))
+    return environment
+
+
+def _remove(process: "subprocess.Popen[bytes]", directory: Path) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,102 @@
+"""Keywords of a test into the text of a config file.
+
+`limits={"clients": 10}` is a section, `mount=[{…}]` a list of sections, and any other keyword is the name of one
+setting, put into the section that has it. Names come from the config schema, which is loaded only when such a name is
+used. The values are not checked here: the server does that, and its answer says what is wrong. Invariant: what
+`arrange` returns has only sections.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+SECTIONS = ("server", "limits", "authentication", "http_headers", "logging", "tls")
+ARRAYS = ("listen", "mount")
+
+
+def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections as they stand in a config file.
+
+    A setting that only mounts have goes to the default mount: it holds for every mount.
+
+    Raises TypeError for a name that no section has.
+    """
+    arranged: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and name not in ARRAYS:
+            arranged[name] = dict(value)
+        elif isinstance(value, (list, tuple)) and name in ARRAYS:
+            arranged[name] = [dict(entry) for entry in value]
+        else:
+            leaves[name] = value
+    for name, value in leaves.items():
+        section = section_of(name)
+        (default_mount(arranged) if section == "mount" else arranged.setdefault(section, {}))[name] = value
+    return arranged
+
+
+def default_mount(arranged: dict[str, Any]) -> dict[str, Any]:
+    """The section that sets values for all mounts; added if there is none."""
+    mounts: list[dict[str, Any]] = arranged.setdefault("mount", [])
+    for mount in mounts:
+        if mount.get("type") == "default":
+            return mount
+    mounts.append({"type": "default"})
+    return mounts[-1]
+
+
+def section_of(name: str) -> str:
+    """The section that has the setting `name`; if mounts have it too, the one for all (`burst_size`: limits)."""
+    from pycast.config.schema import Config  # pydantic comes with it: only for who needs it
+
+    for section in (*SECTIONS, "mount"):
+        field = Config.model_fields.get(section)
+        if field is not None and name in _keys(field.annotation):
+            return section
+    raise TypeError(f"no section of pycast's config has a setting {name!r}")
+
+
+def _keys(annotation: Any) -> set[str]:
+    keys = set(getattr(annotation, "model_fields", ()))
+    for inner in get_args(annotation):
+        keys |= _keys(inner)
+    return keys
+
+
+def to_toml(arranged: Mapping[str, Any]) -> str:
+    """The text of the config file."""
+    return "\n".join(_lines(arranged)) + "\n"
+
+
+def _lines(arranged: Mapping[str, Any]) -> Iterator[str]:
+    for section, content in arranged.items():
+        if isinstance(content, list):
+            for entry in content:
+                yield f"[[{section}]]"
+                yield from _pairs(entry)
+        else:
+            yield f"[{section}]"
+            yield from _pairs(content)
+
+
+def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in table.items():
+        yield f"{_string(key)} = {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_string(key)} = {_value(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(inner) for inner in value) + "]"
+    return _string(str(value))
+
+
+def _string(text: str) -> str:
+    # A JSON string is a TOML string but for DEL, and for surrogate pairs, which are not made without ensure_ascii.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,1 @@
+"""Everything with a URL: one route table, handlers, pages."""

@@ -1,0 +1,264 @@
+"""The pages people see: the public page of `/` and `/status.xsl`, and the small `/server_version.xsl`.
+
+From a snapshot to one self-contained HTML file: style, script and pictures are inline, nothing is loaded from
+anywhere. The page is complete without JavaScript; with it `templates/player.js` plays the mounts and keeps titles
+and numbers fresh from `status-json.xsl`, and fetches this page again when mounts come or go, so the markup of a
+mount exists only here. Links are relative, so the page also works below a path of a reverse proxy.
+
+Invariant: text that comes from outside (names, titles, addresses) reaches the page only through Jinja's escaping,
+and never as a script, a style or the scheme of a link; the page's own Content-Security-Policy says the same again.
+"""
+
+import base64
+import hashlib
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+from pycast.web.cover import Cover, covers
+
+if TYPE_CHECKING:  # Jinja2 costs some 50 ms to import: only the first page pays for it, not the start of the server
+    from jinja2 import Environment
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+_LONGEST_TEXT = 500
+"""Characters of a name or title that are shown: ICY itself ends at 4,080 bytes, and no layout needs more."""
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
+
+_PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+
+_FORMATS = {
+    "audio/mpeg": "MP3",
+    "audio/mp3": "MP3",
+    "audio/aac": "AAC",
+    "audio/aacp": "AAC+",
+    "audio/x-aac": "AAC",
+    "application/ogg": "Ogg",
+    "application/x-ogg": "Ogg",
+    "audio/ogg": "Ogg",
+    "video/ogg": "Ogg",
+    "audio/opus": "Opus",
+    "audio/flac": "FLAC",
+    "audio/webm": "WebM",
+    "video/webm": "WebM",
+    "audio/x-matroska": "Matroska",
+    "video/x-matroska": "Matroska",
+    "video/x-matroska-3d": "Matroska",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Station:
+    """One mount as the template shows it; every text is clean, not escaped."""
+
+    mount: str
+    link: str
+    """Relative to the page, percent-encoded."""
+    url: str
+    is_live: bool
+    name: str
+    title: str
+    artist: str
+    description: str
+    genre: str
+    home: str
+    """The station's own site, or empty: http and https only."""
+    badges: tuple[str, ...]
+    """Format and bitrate."""
+    details: tuple[str, ...]
+    """Sample rate and channels: for a page with room for them."""
+    content_type: str
+    is_video: bool
+    listeners: int
+    peak: int
+    since: str
+    """ISO 8601, or empty while nothing is known."""
+    uptime: str
+    cover: Cover
+    revision: str
+    """Changes when the script must take this mount's markup from a fresh page: for all but title and numbers."""
+
+
+def render_status(snapshot: NodeSnapshot, *, base_url: str) -> bytes:
+    """The public page, UTF-8 `text/html`. `base_url` is how this visitor reached us, `http://host:port`."""
+    base_url = base_url.rstrip("/")
+    shown = [mount for mount in snapshot.mounts if not mount.hidden]
+    pictures = covers(mount.name for mount in shown)
+    stations = [_station(mount, pictures[mount.name], snapshot.taken, base_url) for mount in shown]
+    return _render(
+        "status.html",
+        brand=_text(_host_and_port(base_url.partition("://")[2])[0]) or _text(snapshot.host),
+        base_url=base_url,
+        node=snapshot,
+        location=_text(snapshot.location),
+        stations=stations,
+        live=sum(station.is_live for station in stations),
+        listening=sum(station.listeners for station in stations),
+        howto=_howto(base_url) if not stations else None,
+    )
+
+
+def render_server_info(snapshot: NodeSnapshot) -> bytes:
+    """The page of `/server_version.xsl`, UTF-8 `text/html`: what runs here, where, since when, and who cares for it."""
+    rows = (
+        ("Server", snapshot.server_id),
+        ("Host", snapshot.host),
+        ("Location", snapshot.location),
+        ("Contact", snapshot.admin),
+        ("Started", f"{_moment(snapshot.server_start):%d %B %Y, %H:%M} UTC"),
+        ("Up for", _duration(snapshot.taken - snapshot.server_start)),
+    )
+    return _render("server_info.html", brand=_text(snapshot.host), rows=[(label, _text(text)) for label, text in rows])
+
+
+def _station(mount: MountSnapshot, cover: Cover, now: float, base_url: str) -> _Station:
+    path = quote(mount.name.lstrip("/"), safe=_PATH_CHARACTERS, errors="replace")
+    artist, title = _artist_and_title(_text(mount.artist), _text(mount.title))
+    name = _text(mount.server_name) or _text(mount.name).lstrip("/")
+    badges, details = _badges(mount), _details(mount)
+    description, genre, home = _text(mount.server_description), _text(mount.genre), _web_address(mount.server_url)
+    since = f"{_moment(mount.stream_start):%Y-%m-%dT%H:%M:%SZ}" if mount.stream_start else ""
+    return _Station(
+        mount=mount.name,
+        link=f"./{path}",
+        url=f"{base_url}/{path}",
+        is_live=mount.is_live,
+        name=name,
+        title=title,
+        artist=artist,
+        description=description,
+        genre=genre,
+        home=home,
+        badges=badges,
+        details=details,
+        content_type=_text(mount.content_type),
+        is_video=mount.content_type.startswith("video/") or "Theora" in mount.subtype,
+        listeners=mount.listeners,
+        peak=mount.listener_peak,
+        since=since,
+        uptime=_duration(now - mount.stream_start) if mount.stream_start else "",
+        cover=cover,
+        revision=_revision(
+            name, description, genre, home, *badges, *details, since, str(mount.is_live), cover.palette.ink
+        ),
+    )
+
+
+def _artist_and_title(artist: str, title: str) -> tuple[str, str]:
+    """Artist and title apart: everything but Ogg has them in one text, "artist - title". player.js does the same."""
+    if artist:
+        return artist, title
+    before, dash, after = title.partition(" - ")
+    return (before, after) if dash and before.strip() and after.strip() else ("", title)
+
+
+def _badges(mount: MountSnapshot) -> tuple[str, ...]:
+    essence = _text(mount.content_type).partition(";")[0].strip().lower()
+    label = _FORMATS.get(essence, essence.partition("/")[2].removeprefix("x-").upper())
+    codecs = _text(mount.subtype).replace("/", " + ")
+    return tuple(filter(None, (f"{label} {codecs}".strip(), _bitrate(_text(mount.bitrate)))))
+
+
+def _details(mount: MountSnapshot) -> tuple[str, ...]:
+    rate = mount.stats.get("audio_samplerate", "")
+    channels = {"1": "Mono", "2": "Stereo"}.get(mount.stats.get("audio_channels", ""), "")
+    return tuple(filter(None, (f"{int(rate) / 1000:g} kHz" if _is_count(rate) else "", channels)))
+
+
+def _bitrate(text: str) -> str:
+    return f"{int(text)} kbit/s" if _is_count(text) else text[:40]
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < len(text) < 10
+
+
+def _howto(base_url: str) -> dict[str, str]:
+    """How to feed a server that has no stream yet. The password is always a placeholder: anyone may see this page."""
+    scheme, _, netloc = base_url.partition("://")
+    host, port = _host_and_port(netloc)
+    # the visitor's Host header may stand in here: it must not mean anything to the shell that this is pasted into
+    target = shlex.quote(f"icecast://source:PASSWORD@{netloc}/live.mp3")
+    tls = "-tls 1 " if scheme == "https" else ""
+    command = f"ffmpeg -re -i music.mp3 -vn -c:a libmp3lame -b:a 128k -content_type audio/mpeg {tls}-f mp3 {target}"
+    return {"command": command, "address": host, "port": port or ("443" if scheme == "https" else "80")}
+
+
+def _host_and_port(netloc: str) -> tuple[str, str]:
+    """`[::1]:8000` -> `::1`, `8000`; no port gives an empty one. Takes any text: urlsplit would raise on some."""
+    parts = re.fullmatch(r"\[?(.*?)\]?(?::(\d{1,5}))?", netloc, re.DOTALL)
+    return (parts[1], parts[2] or "") if parts else (netloc, "")
+
+
+def _web_address(url: str) -> str:
+    """The address if it may stand in a link: `javascript:` and its like come from sources, too."""
+    url = _text(url)
+    return url if re.match(r"https?://[^/\s]", url, re.IGNORECASE) else ""
+
+
+def _text(value: str) -> str:
+    value = _CONTROLS.sub(" ", value).strip()
+    return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
+
+
+def _duration(seconds: float) -> str:
+    """Days, hours, minutes: the two largest that count. player.js does the same."""
+    minutes = max(0, int(seconds)) // 60
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _revision(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+
+def _render(template: str, **values: object) -> bytes:
+    text = _environment().get_template(template).render(**values)
+    return text.encode("utf-8", "replace")  # a lone surrogate in a title must not cost the page
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    script = _asset("player.js")
+    environment.globals.update(style=Markup(_asset("style.css")), script=Markup(script), policy=_policy([script]))
+    return environment
+
+
+def _asset(name: str) -> str:
+    return (_TEMPLATES / name).read_text("utf-8")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """The Content-Security-Policy: our own script by its hash, our own server, and nothing else."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,47 @@
+"""Tests of pycast.cli.check and pycast.cli.config."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pycast.cli.main import main
+from pycast.config.reference import default_toml, reference_markdown
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "pycast.toml"
+
+
+def test_good_file_is_called_ok_and_warned_about_known_passwords(file: Path) -> None:
+    file.write_text('[[mount]]\nmount_name = "/a"\n')
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert (result.exit_code, result.stdout) == (0, f"ok  {file}: port 8000, 1 mount\n")
+    assert 'authentication.source_password is "hackme"' in result.stderr
+
+
+def test_files_that_are_not_there_are_problems(file: Path) -> None:
+    folder = file.parent
+    file.write_text(
+        f'[[listen]]\ntls = true\n[tls]\ncertificate = "{folder}/no.pem"\n[logging]\naccess_log = "{folder}/no/a.log"\n'
+        f'[[mount]]\nmount_name = "/a"\ndump_file = "{folder}/%Y/a"\non_connect = "{file}"\n'
+    )
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    assert [line.split(" = ")[0] for line in result.stderr.splitlines()[:3]] == [
+        f"pycast: {file}: tls.certificate",
+        f"pycast: {file}: logging.access_log",
+        f"pycast: {file}: mount[0].on_connect",
+    ]
+
+
+def test_missing_file_is_a_problem(file: Path) -> None:
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    assert "No such file" in result.stderr
+
+
+def test_config_prints_the_default_file() -> None:
+    assert CliRunner().invoke(main, ["config"]).stdout == default_toml()
+    assert CliRunner().invoke(main, ["config", "--markdown"]).stdout == reference_markdown()

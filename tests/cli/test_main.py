@@ -1,0 +1,54 @@
+"""Tests of pycast.cli.main: the table of commands, and errors that say what to do next."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pycast import __version__
+from pycast.cli.main import main
+
+
+def test_help_lists_every_command() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    for command in ("serve", "demo", "status", "check", "config", "import-icecast", "passwd"):
+        assert f"  {command} " in result.output
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "status", "check", "config", "import-icecast", "passwd"])
+def test_every_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "-h"])
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: main {command}")
+
+
+def test_version_is_told() -> None:
+    assert CliRunner().invoke(main, ["--version"]).output == f"pycast {__version__}\n"
+
+
+def test_unknown_command_is_refused() -> None:
+    assert CliRunner().invoke(main, ["sreve"]).exit_code == 2
+
+
+def test_every_problem_of_a_configuration_is_shown_with_the_next_step(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text("[limits]\nclients = 0\nbust_size = 1\n")
+    result = CliRunner().invoke(main, ["serve", "--config", str(file)])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"pycast: {file}: limits.clients = 0: expected 1 or more",
+        f"pycast: {file}: limits.bust_size = 1: unknown key; did you mean burst_size?",
+        "pycast: `pycast config` prints every setting with its meaning.",
+    ]
+
+
+def test_serve_loads_nothing_that_only_other_commands_need() -> None:
+    code = "import sys, pycast.cli.serve, pycast.app.node; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    # jinja2 comes with the first page, prometheus_client with the first scrape, mutagen with the first tag.
+    unwanted = {"jinja2", "prometheus_client", "mutagen", "defusedxml", "urllib3", "pycast.config.reference"}
+    assert unwanted.isdisjoint(loaded)

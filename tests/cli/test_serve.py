@@ -1,0 +1,126 @@
+"""Tests of pycast.cli.serve and pycast.cli.demo: which configuration a node is run with, and what is said about it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pycast.cli.main import main
+from pycast.config.schema import Config
+
+
+@dataclass
+class Runs:
+    """What the node was run with, in place of a node that runs."""
+
+    config: Config
+    given: dict[str, Any]
+    result: Result
+
+    @property
+    def said(self) -> str:
+        return self.result.stderr
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PYCAST_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("pycast.cli.serve.SEARCH_PATH", (Path("pycast.toml"),))
+    calls: list[tuple[Config, dict[str, Any]]] = []
+
+    def node(config: Config, **given: Any) -> int:
+        given["announce"](SimpleNamespace(port=config.listen[0].port or 12345))
+        calls.append((config, given))
+        return 0
+
+    monkeypatch.setitem(sys.modules, "pycast.app.node", SimpleNamespace(run=node))
+
+    def invoke(*arguments: str) -> Runs:
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        assert result.stdout == ""
+        return Runs(*calls[-1], result)
+
+    return invoke
+
+
+def test_without_a_file_the_defaults_are_used_and_new_passwords_shown_once(run: Any) -> None:
+    first, second = run("serve"), run("serve")
+    password = first.config.authentication.source_password
+    assert password not in ("hackme", second.config.authentication.source_password)
+    for name in ("source_password", "admin_password", "relay_password"):
+        assert getattr(first.config.authentication, name) in first.said
+    assert f"icecast://source:{password}@localhost:8000/live.mp3" in first.said
+    assert first.given["config_path"] is None
+
+
+def test_file_in_the_working_folder_is_found_and_its_passwords_are_not_shown(run: Any) -> None:
+    Path("pycast.toml").write_text('[authentication]\nsource_password = "geheim"\n[[listen]]\nport = 9000\n')
+    found = run("serve")
+    assert found.given["config_path"] == Path("pycast.toml")
+    assert found.config.listen[0].port == 9000
+    assert "geheim" not in found.said
+    assert "http://localhost:9000/" in found.said
+    assert 'authentication.admin_password is "hackme"' in found.said
+
+
+def test_options_override_the_file(run: Any) -> None:
+    Path("other.toml").write_text('[[listen]]\nport = 9000\nbind_address = "::1"\n')
+    found = run("serve", "--config", "other.toml", "--port", "0", "--ready-file", "-")
+    assert found.config.listen[0].port == 0
+    assert found.given["ready_file"] == "-"
+    assert "http://[::1]:12345/" in found.said
+
+
+def test_environment_overrides_the_file(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("pycast.toml").write_text("[limits]\nclients = 5\n")
+    monkeypatch.setenv("PYCAST_LIMITS__CLIENTS", "7")
+    assert run("serve").config.limits.clients == 7
+
+
+def test_demo_says_what_to_open_first(run: Any) -> None:
+    shown = run("demo", "--port", "8123")
+    assert shown.given["demo"] is True
+    lines = shown.said.splitlines()
+    assert "  http://localhost:8123/" in lines
+    assert "  mpv http://localhost:8123/demo.mp3" in lines
+
+
+def test_port_in_use_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def node(config: Config, **given: Any) -> int:
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "pycast.app.node", SimpleNamespace(run=node))
+    result = CliRunner().invoke(main, ["serve"])
+    assert result.exit_code == 1
+    assert "--port 0" in result.stderr
+
+
+def test_server_process_tells_where_it_listens_on_one_line_of_stdout(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pycast", "serve", "--port", "0", "--ready-file", "-"]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        line = server.stdout.readline()
+        server.send_signal(signal.SIGTERM)
+        rest, said = server.communicate(timeout=20)
+    ready = json.loads(line)
+    assert ready["pid"] == server.pid
+    assert ready["port"] == ready["ports"][0]["port"] > 0
+    assert ready["source_password"] in said
+    assert ready["urls"]["status_json"] == f"http://127.0.0.1:{ready['port']}/status-json.xsl"
+    assert rest == ""
+    assert server.returncode == 0

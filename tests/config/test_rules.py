@@ -1,0 +1,37 @@
+"""Tests of pycast.config.rules: advice for what works and is probably not meant. (Conflicts: test_load.py.)"""
+
+from pycast.config.load import loads
+from pycast.config.rules import advice
+
+GOOD = """
+[server]
+hostname = "radio.example.org"
+[authentication]
+source_password = "a"
+relay_password = "b"
+admin_password = "c"
+"""
+
+
+def test_finished_configuration_needs_no_advice() -> None:
+    assert advice(loads(GOOD, {}, "f")) == []
+
+
+def test_known_passwords_and_a_local_name_are_pointed_out() -> None:
+    said = advice(loads("", {}, "f"))
+    assert [line.split(" ")[0] for line in said] == [
+        "authentication.source_password",
+        "authentication.relay_password",
+        "authentication.admin_password",
+        "server.hostname",
+    ]
+
+
+def test_local_name_is_right_for_a_server_that_only_listens_locally() -> None:
+    text = GOOD.replace("radio.example.org", "localhost") + '[[listen]]\nbind_address = "127.0.0.1"\n'
+    assert advice(loads(text, {}, "f")) == []
+
+
+def test_burst_larger_than_the_queue_is_pointed_out() -> None:
+    [line] = advice(loads(GOOD + '[limits]\nqueue_size = "32k"\n', {}, "f"))
+    assert "queue_size (32768) is smaller than burst_size (65536)" in line

@@ -1,0 +1,237 @@
+"""How a source comes, stays, is refused, is replaced and goes: on the wire, as encoders see it."""
+
+import pytest
+
+from pycast.testing import Server
+from tests.e2e.icecast import free_port_pair
+from tests.e2e.wire import FRAME_BYTES, Wire, ask, assert_run_of, basic, frames, get, listen, source
+
+OK = b"HTTP/1.0 200 OK\r\n\r\n"
+MOUNT = "/live.mp3"
+
+
+def head(method: str, mount: str, password: str, *lines: str, version: str = "HTTP/1.0", user: str = "source") -> str:
+    extra = "".join(f"{line}\r\n" for line in lines)
+    return f"{method} {mount} {version}\r\n{basic(user, password)}Content-Type: audio/mpeg\r\n{extra}\r\n"
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1", "ICE/1.0"])
+@pytest.mark.parametrize("method", ["SOURCE", "PUT"])
+def test_source_is_answered_before_it_sends_a_byte(method: str, version: str, pycast_server: Server) -> None:
+    with Wire(pycast_server.port) as wire:
+        wire.send(head(method, MOUNT, pycast_server.source_password, version=version))
+        assert wire.read(len(OK)) == OK
+        wire.send(frames(0, 10))
+        pycast_server.wait_until(lambda: pycast_server.received(MOUNT) == frames(0, 10), 5, "the stream")
+
+
+def test_bytes_sent_together_with_the_head_are_part_of_the_stream(pycast_server: Server) -> None:
+    with Wire(pycast_server.port) as wire:
+        wire.send(head("SOURCE", MOUNT, pycast_server.source_password).encode() + frames(0, 10))
+        assert wire.read(len(OK)) == OK
+        pycast_server.wait_until(lambda: pycast_server.received(MOUNT) == frames(0, 10), 5, "the stream")
+
+
+def test_put_that_expects_100_gets_both_answers(pycast_server: Server) -> None:
+    with Wire(pycast_server.port) as wire:
+        wire.send(head("PUT", MOUNT, pycast_server.source_password, "Expect: 100-Continue", version="HTTP/1.1"))
+        assert wire.read_to(b"\r\n\r\n").startswith(b"HTTP/1.1 100 Continue\r\n")
+        assert wire.read(len(OK)) == OK
+
+
+def test_chunked_put_is_unchunked(pycast_server: Server) -> None:
+    stream = frames(0, 40)
+    cuts = [stream[at : at + 1000] for at in range(0, len(stream), 1000)]
+    body = b"".join(b"%x;name=value\r\n%s\r\n" % (len(cut), cut) for cut in cuts) + b"0\r\n\r\n"
+    with Wire(pycast_server.port) as wire:
+        wire.send(head("PUT", MOUNT, pycast_server.source_password, "Transfer-Encoding: chunked", version="HTTP/1.1"))
+        assert wire.read(len(OK)) == OK
+        for at in range(0, len(body), 777):
+            wire.send(body[at : at + 777])
+        wire.read_all()  # the end of the body is the end of the source
+    assert pycast_server.received(MOUNT) == stream
+
+
+def test_put_with_a_length_ends_after_it(pycast_server: Server) -> None:
+    stream = frames(0, 40)
+    with Wire(pycast_server.port) as wire:
+        wire.send(head("PUT", MOUNT, pycast_server.source_password, f"Content-Length: {len(stream)}", version="HTTP/1.1"))
+        wire.send(stream)
+        assert wire.read_all().startswith(OK)
+    assert pycast_server.received(MOUNT) == stream
+
+
+@pytest.mark.parametrize("login", ["", basic("source", "wrong"), basic("admin", "sourcepass"), "Authorization: Basic !!!\r\n"])
+def test_wrong_credentials_are_401(login: str, pycast_server: Server) -> None:
+    reply = ask(pycast_server.port, f"SOURCE {MOUNT} HTTP/1.0\r\n{login}Content-Type: audio/mpeg\r\n\r\n")
+    assert reply.status_line == "HTTP/1.0 401 Authentication Required"
+    assert reply.header("WWW-Authenticate") == 'Basic realm="Icecast2 Server"'
+    assert reply.body == b"You need to authenticate\r\n"
+    assert pycast_server.received(MOUNT) == b""
+
+
+@pytest.mark.pycast(mount=[{"mount_name": "/own.mp3", "username": "dj", "password": "own"}])
+def test_mount_with_its_own_credentials_takes_only_those(pycast_server: Server) -> None:
+    reply = ask(pycast_server.port, head("SOURCE", "/own.mp3", pycast_server.source_password))
+    assert reply.status == 401
+    source(pycast_server.port, "/own.mp3", "own", user="dj").close()
+    assert ask(pycast_server.port, head("SOURCE", MOUNT, "own", user="dj")).status == 401
+
+
+def test_second_source_on_a_living_mount_is_403(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
+        first.send(frames(0, 10))
+        reply = ask(pycast_server.port, head("SOURCE", MOUNT, pycast_server.source_password))
+        assert (reply.status, reply.body) == (403, b"Mountpoint in use")
+        first.send(frames(10, 10))
+        pycast_server.wait_until(lambda: pycast_server.received(MOUNT) == frames(0, 20), 5, "the first source to go on")
+
+
+@pytest.mark.pycast(sources=1)
+def test_one_source_more_than_allowed_is_403(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+        reply = ask(pycast_server.port, head("SOURCE", "/more.mp3", pycast_server.source_password))
+        assert (reply.status, reply.body) == (403, b"too many sources connected")
+
+
+def test_put_without_content_type_is_403(pycast_server: Server) -> None:
+    reply = ask(pycast_server.port, f"PUT {MOUNT} HTTP/1.1\r\n{basic('source', pycast_server.source_password)}\r\n")
+    assert (reply.status, reply.body) == (403, b"No Content-type given")
+
+
+def test_post_to_a_mount_is_refused_clearly(pycast_server: Server) -> None:
+    reply = ask(pycast_server.port, head("POST", MOUNT, pycast_server.source_password, "Content-Length: 0"))
+    assert reply.status in (400, 405)
+    assert reply.body
+
+
+@pytest.mark.pycast(source_timeout=1, source_grace=0)
+def test_silent_source_is_dropped_after_source_timeout(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as wire:
+        wire.send(frames(0, 4))
+        assert wire.read_all(4) == b""
+    pycast_server.wait_until(lambda: get(pycast_server.port, MOUNT).status == 404, 5, "the mount to end")
+    assert "sent nothing for 1 s" in pycast_server.log()
+
+
+@pytest.mark.pycast(burst_size=0)
+def test_returning_source_takes_over_from_its_silent_self_and_listeners_stay(pycast_server: Server) -> None:
+    password = pycast_server.source_password
+    with source(pycast_server.port, MOUNT, password) as dead:
+        listener, _ = listen(pycast_server.port, MOUNT)
+        with listener:
+            dead.send(frames(0, 10))
+            assert_run_of(listener.read(10 * FRAME_BYTES), frames(0, 10))
+            with comes_back(pycast_server) as alive:
+                alive.send(frames(500, 10))
+                assert listener.read(10 * FRAME_BYTES) == frames(500, 10)
+            assert dead.read_all() == b""
+
+
+def comes_back(server: Server) -> Wire:
+    """The same source again, as often as an encoder tries, until it has the mount."""
+    wires: list[Wire] = []
+
+    def is_accepted() -> bool:
+        wires.append(Wire(server.port).send(head("SOURCE", MOUNT, server.source_password)))
+        if wires[-1].read_to(b"\r\n") == b"HTTP/1.0 200 OK\r\n":
+            return wires[-1].read(2) == b"\r\n"
+        wires[-1].close()
+        return False
+
+    server.wait_until(is_accepted, 8, "the source to take over")
+    return wires[-1]
+
+
+@pytest.mark.pycast(mount=[{"type": "default", "username": "dj"}])
+def test_other_credentials_never_take_over(pycast_server: Server) -> None:
+    password = pycast_server.source_password
+    with source(pycast_server.port, MOUNT, password, user="dj"):
+        assert ask(pycast_server.port, head("SOURCE", MOUNT, password)).status == 401
+
+
+@pytest.mark.pycast(source_grace=20, burst_size=0)
+def test_listeners_wait_for_a_source_that_comes_back(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
+        listener, _ = listen(pycast_server.port, MOUNT)
+        first.send(frames(0, 10))
+        assert listener.read(10 * FRAME_BYTES) == frames(0, 10)
+    with listener, source(pycast_server.port, MOUNT, pycast_server.source_password) as second:
+        second.send(frames(100, 10))
+        assert listener.read(10 * FRAME_BYTES) == frames(100, 10)
+        assert pycast_server.listeners(MOUNT) == 1
+
+
+@pytest.mark.pycast(source_grace=0.5)
+def test_listeners_are_let_go_when_no_source_comes_back_in_time(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
+        first.send(frames(0, 10))
+        listener, _ = listen(pycast_server.port, MOUNT)
+    with listener:
+        assert listener.read_all(5) == frames(0, 10)
+
+
+@pytest.mark.pycast(source_grace=0)
+def test_listener_gets_the_stream_to_its_last_byte(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
+        first.send(frames(0, 10))
+        listener, _ = listen(pycast_server.port, MOUNT)
+        with listener:
+            for number in range(10, 200):
+                first.send(frames(number, 1))
+            first.close()
+            assert listener.read_all(5) == frames(0, 200)
+
+
+def test_libshout_probing_is_answered_as_it_needs(pycast_server: Server) -> None:
+    options = ask(pycast_server.port, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\n")
+    assert options.status == 204
+    assert options.header("Content-Length") == "0"
+    assert "SOURCE" in options.header("Allow") and "PUT" in options.header("Allow")
+    assert get(pycast_server.port, "/admin/!POKE").status in (400, 401)
+    challenge = ask(
+        pycast_server.port, f"SOURCE {MOUNT} HTTP/1.0\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n"
+    )
+    assert challenge.status == 401
+    assert challenge.header("Content-Length") == str(len(challenge.body))
+
+
+class TestShoutcast:
+    """The old protocol: a password line, OK2, headers, stream."""
+
+    @pytest.fixture
+    def server(self) -> Server:
+        return Server(listen=[{"port": free_port_pair(), "shoutcast_mount": "/icy.mp3"}], source_grace=0)
+
+    @pytest.mark.parametrize("end", ["\r\n", "\n"])
+    def test_source_streams_to_its_mount(self, end: str, server: Server) -> None:
+        with server, Wire(server.port + 1) as wire:
+            wire.send(f"{server.source_password}{end}")
+            assert wire.read(20) == b"OK2\r\nicy-caps:11\r\n\r\n"
+            wire.send(f"icy-name:Old{end}icy-br:128{end}content-type:audio/mpeg{end}{end}".encode() + frames(0, 20))
+            server.wait_for_source("/icy.mp3")
+            listener, reply = listen(server.port, "/icy.mp3")
+            with listener:
+                assert listener.read(20 * FRAME_BYTES) == frames(0, 20)
+            assert (reply.header("icy-name"), reply.header("icy-br")) == ("Old", "128")
+
+    def test_wrong_password_is_turned_away(self, server: Server) -> None:
+        with server, Wire(server.port + 1) as wire:
+            wire.send("wrong\r\n")
+            assert b"OK2" not in wire.read_all(5)
+            assert get(server.port, "/icy.mp3").status == 404
+
+    def test_titles_come_by_admin_cgi(self, server: Server) -> None:
+        with server, Wire(server.port + 1) as wire:
+            wire.send(f"{server.source_password}\r\n").read(20)
+            wire.send(b"content-type:audio/mpeg\r\n\r\n" + frames(0, 20))
+            server.wait_for_source("/icy.mp3")
+            path = f"/admin.cgi?mode=updinfo&pass={server.source_password}&song=An+Old+Song"
+            reply = get(server.port, path)
+            assert (reply.status, b"Metadata update successful" in reply.body) == (200, True)
+            server.wait_for_title("/icy.mp3", "An Old Song")
+            assert get(server.port, "/admin.cgi?mode=updinfo&pass=wrong&song=X").status == 401
+
+    def test_http_on_its_port_is_served(self, server: Server) -> None:
+        with server:
+            assert get(server.port + 1, "/status-json.xsl").status == 200

@@ -1,0 +1,232 @@
+"""A source and a listener made of plain sockets, for what no real program does on purpose.
+
+Knows as much HTTP and ICY as a test needs and shares no code with the server, so that a mistake there is not repeated
+here. Invariant: every read and write has a deadline.
+"""
+
+import base64
+import socket
+import ssl
+import struct
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+DEADLINE_S = 10.0
+FRAME_BYTES = 417
+
+
+def frames(first: int, count: int) -> bytes:
+    """MPEG-1 layer III frames (128 kbit/s, 44.1 kHz, 26 ms each); a number in each makes it unlike all others."""
+    return b"".join(
+        b"\xff\xfb\x90\x64" + b"%032d" % number + bytes(FRAME_BYTES - 36) for number in range(first, first + count)
+    )
+
+
+def basic(user: str, password: str) -> str:
+    """A head line with credentials."""
+    return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}\r\n"
+
+
+def assert_run_of(heard: bytes, sent: bytes) -> int:
+    """Asserts that `heard` stands in `sent` as one piece, byte by byte. Returns where it begins."""
+    assert heard, "nothing was heard"
+    start = sent.find(heard[:1024])
+    assert start >= 0, f"the first of {len(heard)} bytes heard were never sent: {heard[:64]!r}"
+    expected = sent[start : start + len(heard)]
+    if heard != expected:
+        wrong = next((i for i, (a, b) in enumerate(zip(heard, expected, strict=False)) if a != b), len(expected))
+        raise AssertionError(f"byte {wrong} of {len(heard)} heard is not what was sent (run starts at {start})")
+    return start
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of a server, read to its end."""
+
+    status_line: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def status(self) -> int:
+        return int(self.status_line.split()[1])
+
+    def header(self, name: str, default: str = "") -> str:
+        """The first header of that name, in any case."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), default)
+
+
+def parse(raw: bytes) -> Reply:
+    """An answer from all its bytes. A server that closed without a word gives an empty status line."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines if line)
+    return Reply(status_line, tuple((name, value.strip()) for name, _, value in pairs), body)
+
+
+@dataclass(slots=True)
+class Wire:
+    """A connection with deadlines and a buffer of what came and was not read yet."""
+
+    port: int
+    host: str = "127.0.0.1"
+    tls: bool = False
+    receive_buffer: int = 0
+    sock: socket.socket = field(init=False)
+    _pending: bytearray = field(init=False, default_factory=bytearray)
+
+    def __post_init__(self) -> None:
+        raw = socket.socket()
+        raw.settimeout(DEADLINE_S)
+        try:
+            if self.receive_buffer:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
+            raw.connect((self.host, self.port))
+            if self.tls:
+                context = ssl.create_default_context()
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                raw = context.wrap_socket(raw, server_hostname="localhost")
+        except BaseException:
+            raw.close()
+            raise
+        self.sock = raw
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def send(self, data: bytes | str) -> Self:
+        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+        return self
+
+    def read(self, size: int, timeout: float = DEADLINE_S) -> bytes:
+        """Exactly `size` bytes. Fails when they do not come in time or the connection ends."""
+        deadline = time.monotonic() + timeout
+        while len(self._pending) < size:
+            if not self._receive(deadline):
+                raise AssertionError(
+                    f"connection ended after {len(self._pending)} of {size} bytes: {bytes(self._pending[:200])!r}"
+                )
+        return self._take(size)
+
+    def read_to(self, mark: bytes, timeout: float = DEADLINE_S) -> bytes:
+        """All up to and including `mark`."""
+        deadline = time.monotonic() + timeout
+        while (found := self._pending.find(mark)) < 0:
+            if not self._receive(deadline):
+                raise AssertionError(f"connection ended before {mark!r}: {bytes(self._pending[-200:])!r}")
+        return self._take(found + len(mark))
+
+    def read_all(self, timeout: float = DEADLINE_S) -> bytes:
+        """All until the server closes (or resets) the connection, which must happen in time."""
+        deadline = time.monotonic() + timeout
+        while self._receive(deadline):
+            pass
+        return self._take(len(self._pending))
+
+    def read_head(self) -> Reply:
+        """An answer's head; its body stays to be read."""
+        return parse(self.read_to(b"\r\n\r\n"))
+
+    def hang_up(self) -> None:
+        """Ends the connection with a reset, as a crashed machine's kernel does."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._pending[:size])
+        del self._pending[:size]
+        return data
+
+    def _receive(self, deadline: float) -> bool:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise AssertionError(f"the server sent nothing more in time; last: {bytes(self._pending[-200:])!r}")
+        self.sock.settimeout(left)
+        try:
+            data = self.sock.recv(1 << 18)
+        except ConnectionError:
+            return False
+        except TimeoutError:
+            raise AssertionError(f"the server sent nothing in time; last: {bytes(self._pending[-200:])!r}") from None
+        finally:
+            self.sock.settimeout(DEADLINE_S)
+        self._pending += data
+        return bool(data)
+
+
+def ask(port: int, head: str | bytes, *, tls: bool = False, timeout: float = DEADLINE_S) -> Reply:
+    """Sends raw bytes and reads the answer until the server closes."""
+    with Wire(port, tls=tls) as wire:
+        wire.send(head)
+        return parse(wire.read_all(timeout))
+
+
+def get(port: int, path: str, *headers: str, method: str = "GET") -> Reply:
+    """A plain request; `headers` are lines with their line ends, as `basic` gives them."""
+    return ask(port, f"{method} {path} HTTP/1.0\r\n{''.join(headers)}\r\n")
+
+
+def source(
+    port: int,
+    mount: str,
+    password: str,
+    *,
+    content_type: str = "audio/mpeg",
+    user: str = "source",
+    headers: str = "",
+    tls: bool = False,
+) -> Wire:
+    """A SOURCE that was accepted: what is sent now is the stream."""
+    wire = Wire(port, tls=tls)
+    try:
+        wire.send(f"SOURCE {mount} HTTP/1.0\r\n{basic(user, password)}Content-Type: {content_type}\r\n{headers}\r\n")
+        answer = wire.read_to(b"\r\n\r\n")
+        assert answer == b"HTTP/1.0 200 OK\r\n\r\n", answer
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+def listen(port: int, mount: str, *headers: str, tls: bool = False, receive_buffer: int = 0) -> tuple[Wire, Reply]:
+    """A listener that was accepted, and the head of its answer."""
+    wire = Wire(port, tls=tls, receive_buffer=receive_buffer)
+    try:
+        reply = wire.send(f"GET {mount} HTTP/1.0\r\n{''.join(headers)}\r\n").read_head()
+        assert reply.status == 200, reply
+    except BaseException:
+        wire.close()
+        raise
+    return wire, reply
+
+
+@dataclass(slots=True)
+class IcyEar:
+    """Takes title blocks out of what an ICY listener hears."""
+
+    wire: Wire
+    metaint: int
+    titles: list[bytes] = field(default_factory=list)
+    """The payload of every block that was not empty, without its NULs."""
+
+    def interval(self) -> bytes:
+        """The next `metaint` bytes of audio; reads the block after them."""
+        audio = self.wire.read(self.metaint)
+        length = self.wire.read(1)[0] * 16
+        if length:
+            self.titles.append(self.wire.read(length).rstrip(b"\0"))
+        return audio
+
+    def intervals(self, count: int) -> bytes:
+        return b"".join(self.interval() for _ in range(count))

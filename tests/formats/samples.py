@@ -1,0 +1,57 @@
+"""Real streams, made by ffmpeg and kept for the length of the test run.
+
+Helpers only. Invariant: each sample is what an encoder would send over the network (written to a pipe, not to a file).
+"""
+
+import subprocess
+from functools import cache
+
+from tests.e2e.programs import require
+
+_TONE = "sine=frequency=440:duration={seconds}:sample_rate=44100"
+# 25 frames a second are 40 ms each, a whole number of Matroska's ticks.
+_PICTURE = "testsrc=duration={seconds}:size=160x120:rate=25"
+_TAGS = ("-metadata", "title=Tïtle", "-metadata", "artist=Artist")
+
+ENCODINGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "mp3": ("audio/mpeg", ("-c:a", "libmp3lame", "-b:a", "128k", "-ac", "2", "-f", "mp3")),
+    "mp3-vbr": ("audio/mpeg", ("-c:a", "libmp3lame", "-q:a", "4", "-ac", "2", "-f", "mp3")),
+    "mp3-22050": ("audio/mpeg", ("-c:a", "libmp3lame", "-b:a", "64k", "-ar", "22050", "-ac", "1", "-f", "mp3")),
+    "mp2": ("audio/mpeg", ("-c:a", "mp2", "-b:a", "192k", "-f", "mp2")),
+    "aac": ("audio/aac", ("-c:a", "aac", "-b:a", "96k", "-f", "adts")),
+    "vorbis": ("audio/ogg", ("-c:a", "libvorbis", "-q:a", "3", "-ac", "2", *_TAGS, "-f", "ogg")),
+    "opus": ("audio/ogg", ("-c:a", "libopus", "-b:a", "64k", *_TAGS, "-f", "ogg")),
+    "flac": ("audio/ogg", ("-c:a", "flac", "-ac", "2", *_TAGS, "-f", "ogg")),
+    "speex": ("audio/ogg", ("-c:a", "libspeex", "-ar", "16000", "-f", "ogg")),
+    "theora": ("video/ogg", ("-c:v", "libtheora", "-g", "25", "-c:a", "libvorbis", "-ac", "2", *_TAGS, "-f", "ogg")),
+    "webm": ("audio/webm", ("-c:a", "libopus", "-b:a", "64k", "-cluster_time_limit", "1000", "-f", "webm")),
+    "webm-video": ("video/webm", ("-c:v", "libvpx", "-g", "25", "-c:a", "libopus", "-f", "webm")),
+    "matroska": ("video/x-matroska", ("-c:v", "libvpx", "-g", "25", "-c:a", "libvorbis", "-f", "matroska")),
+}
+OGG = ("vorbis", "opus", "flac", "speex", "theora")
+FRAMES = ("mp3", "mp3-vbr", "mp3-22050", "mp2", "aac")
+WEBM = ("webm", "webm-video", "matroska")
+_WITH_PICTURE = ("theora", "webm-video", "matroska")
+
+
+def content_type(name: str) -> str:
+    """The content type its encoder announces."""
+    return ENCODINGS[name][0]
+
+
+@cache
+def sample(name: str, seconds: int = 6) -> bytes:
+    """`seconds` of a tone (and a test picture) encoded as `name`."""
+    inputs = ["-f", "lavfi", "-i", _TONE.format(seconds=seconds)]
+    if name in _WITH_PICTURE:
+        inputs += ["-f", "lavfi", "-i", _PICTURE.format(seconds=seconds)]
+    command = [require("ffmpeg"), "-nostdin", "-v", "error", *inputs, *ENCODINGS[name][1], "-"]
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+
+
+def decode_errors(data: bytes) -> str:
+    """What ffprobe has to say against `data` when it decodes all of it: nothing, if all is well."""
+    command = [require("ffprobe"), "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-"]
+    result = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
+    complaint = result.stderr.decode(errors="replace")
+    return complaint or ("" if b"nb_read_frames=" in result.stdout else "no frame decoded")

@@ -1,0 +1,139 @@
+"""Bodies in their three framings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pycast.errors import BodyError
+from pycast.http.body import Body, ChunkedBody, LengthBody, RawBody, expects_continue, new_body
+from pycast.http.headers import Headers
+from pycast.http.request import NO_PAIRS, Request
+from tests.http.cuts import PLACES, QUICK, byte_by_byte, cut
+
+
+def request(method: str, *fields: tuple[str, str]) -> Request:
+    return Request(method, "/x", "/x", NO_PAIRS, "HTTP", "1.1", Headers(fields))
+
+
+def outcome(body: Body, pieces: list[bytes]) -> tuple[bytes, bool, str]:
+    """All that came out, whether the body ended, the error."""
+    out = b""
+    try:
+        for piece in [*pieces, b"", b""]:
+            out += body.feed(piece)
+    except BodyError as error:
+        return out, body.done, error.public
+    return out, body.done, ""
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "shape"),
+    [
+        ("SOURCE", [], RawBody),
+        ("PUT", [], RawBody),
+        ("SOURCE", [("Content-Length", "0")], RawBody),  # libshout
+        ("SOURCE", [("Content-Length", "9")], LengthBody),
+        ("PUT", [("Content-Length", "0")], LengthBody),
+        ("PUT", [("Transfer-Encoding", "Chunked")], ChunkedBody),
+        ("SOURCE", [("Transfer-Encoding", "chunked")], ChunkedBody),
+        ("PUT", [("Transfer-Encoding", "identity")], RawBody),
+        ("POST", [("Content-Length", "9")], LengthBody),
+        ("POST", [], LengthBody),
+        ("GET", [], LengthBody),
+    ],
+)
+def test_head_decides_the_framing(method: str, fields: list[tuple[str, str]], shape: type) -> None:
+    assert type(new_body(request(method, *fields))) is shape
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, chunked", "chunked, chunked", "x"])
+def test_unknown_transfer_encoding_is_501(encoding: str) -> None:
+    with pytest.raises(BodyError) as caught:
+        new_body(request("PUT", ("Transfer-Encoding", encoding)))
+    assert (caught.value.status, caught.value.public) == (501, "Unimplemented")
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "٣", "9" * 30, "1, 1"])
+def test_bad_length_is_400(length: str) -> None:
+    with pytest.raises(BodyError) as caught:
+        new_body(request("PUT", ("Content-Length", length)))
+    assert caught.value.status == 400
+
+
+def test_request_without_a_body_is_done_at_once() -> None:
+    body = new_body(request("GET"))
+    assert body.done and body.feed(b"more") == b""
+
+
+def test_raw_body_never_ends() -> None:
+    assert outcome(RawBody(), [b"a", b"b"]) == (b"ab", False, "")
+
+
+def test_length_body_ends_at_its_length() -> None:
+    assert outcome(LengthBody(3), [b"a", b"bcd", b"e"]) == (b"abc", True, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "out"),
+    [
+        (b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
+        (b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", b"hello world"),
+        (b"5;name=value;x\r\nhello\r\n0;y\r\n\r\n", b"hello"),
+        (b"0a\r\n0123456789\r\n00\r\nTrailer: x\r\nOther: y\r\n\r\n", b"0123456789"),
+        (b"1\r\na\r\n0\r\n\r\nPUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"a"),
+        (b"1\r\na\r\n0\r\n\r\njunk", b"a"),
+    ],
+)
+def test_chunks_are_undone(data: bytes, out: bytes) -> None:
+    assert outcome(ChunkedBody(), [data]) == (out, True, "")
+    assert outcome(ChunkedBody(), byte_by_byte(data)) == (out, True, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "out"),
+    [
+        (b"x\r\n", b""),
+        (b"-1\r\n", b""),
+        (b"\r\n", b""),
+        (b"fffffffffffffffff\r\n", b""),
+        (b"1\r\nabc", b"a"),
+        (b"2\r\nab\r\nzz\r\n", b"ab"),
+    ],
+)
+def test_broken_chunks_are_refused_after_what_came_before_them(data: bytes, out: bytes) -> None:
+    assert outcome(ChunkedBody(), [data]) == (out, False, "bad chunk")
+    assert outcome(ChunkedBody(), byte_by_byte(data)) == (out, False, "bad chunk")
+
+
+def test_body_that_stops_early_is_not_done() -> None:
+    assert outcome(ChunkedBody(), [b"5\r\nhel"]) == (b"hel", False, "")
+    assert outcome(LengthBody(5), [b"hel"]) == (b"hel", False, "")
+
+
+_PIECES = st.sampled_from(
+    [b"0", b"1", b"5", b"a", b"F", b"\r\n", b"\r", b"\n", b";", b"x=y", b"hello", b"0\r\n\r\n", b"Trailer: x\r\n"]
+)
+
+
+@QUICK
+@given(st.one_of(st.binary(max_size=60), st.lists(_PIECES, max_size=20).map(b"".join)), PLACES)
+def test_any_bytes_cut_anywhere_give_one_result(data: bytes, places: list[int]) -> None:
+    whole = outcome(ChunkedBody(), [data])
+    assert outcome(ChunkedBody(), byte_by_byte(data)) == whole
+    assert outcome(ChunkedBody(), cut(data, places)) == whole
+    assert len(whole[0]) <= len(data)
+
+
+@QUICK
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), PLACES)
+def test_chunked_body_gives_back_what_was_chunked(chunks: list[bytes], places: list[int]) -> None:
+    data = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    assert outcome(ChunkedBody(), cut(data, places)) == (b"".join(chunks), True, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("100-continue", True), ("100-Continue", True), ("x, 100-continue", True), ("", False), ("x", False)],
+)
+def test_expectation_is_read_in_any_case(value: str, expected: bool) -> None:
+    assert expects_continue(Headers([("Expect", value)])) is expected

@@ -1,0 +1,72 @@
+"""Bytes to text and back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pycast.http.charset import decode, encode
+from tests.http.cuts import QUICK
+
+ODD = [
+    "",
+    "no-such-charset",
+    "hex",
+    "rot13",
+    "idna",
+    "punycode",
+    "undefined",
+    "unicode_escape",
+    "x\0y",
+    "../x",
+    "mbcs",
+    "a" * 1000,
+]
+
+
+@pytest.mark.parametrize(
+    ("raw", "charset", "text"),
+    [
+        (b"f\xc3\xbcr", None, "für"),
+        (b"f\xfcr", None, "für"),
+        (b"f\xfcr", "ISO-8859-1", "für"),
+        (b"f\xfcr", "ISO8859-1", "für"),
+        (b"f\xfcr", "latin1", "für"),
+        (b"\xcf\xf0\xe8", "windows-1251", "При"),
+        (b"\xf0\xd2\xc9", "KOI8-R", "При"),
+        (b"\xf0\xd2\xc9", "koi8-u", "При"),
+        (b"\x93\xfa", "Shift_JIS", "日"),
+        (b"f\xc3\xbcr", "ascii", "für"),
+        (b"f\xfcr", "UTF-8", "für"),
+    ],
+)
+def test_charset_is_followed_if_it_is_known_and_fits(raw: bytes, charset: str | None, text: str) -> None:
+    assert decode(raw, charset) == text
+
+
+@pytest.mark.parametrize("charset", ODD)
+def test_odd_charset_counts_as_not_given(charset: str) -> None:
+    assert decode(b"f\xc3\xbcr \\u0041", charset) == "für \\u0041"
+    assert encode("für", charset) == b"f\xc3\xbcr"
+
+
+def test_what_a_charset_cannot_express_is_a_character_reference() -> None:
+    assert encode("für 日", "ISO-8859-1") == b"f\xfcr &#26085;"
+
+
+@QUICK
+@given(
+    st.binary(max_size=100),
+    st.one_of(st.none(), st.text(max_size=12), st.sampled_from([*ODD, "utf-16", "utf-7", "big5", "hz"])),
+)
+def test_decode_returns_for_every_input(raw: bytes, charset: str | None) -> None:
+    assert isinstance(decode(raw, charset), str)
+
+
+@QUICK
+@given(
+    st.text(max_size=100),
+    st.one_of(st.text(max_size=12), st.sampled_from([*ODD, "utf-16", "utf-7", "big5", "iso2022_jp"])),
+)
+def test_encode_returns_for_every_input(text: str, charset: str) -> None:
+    assert isinstance(encode(text, charset), bytes)
+    assert encode("\ud800", charset) == encode("\ud800", charset)

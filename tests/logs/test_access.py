@@ -1,0 +1,102 @@
+"""The access log: Icecast's line, and no way out of a field."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pycast.logs.access import MAX_LINE, AccessEntry, AccessLog, format_access
+from pycast.logs.files import LogFile
+
+ENTRY = AccessEntry(
+    ip="127.0.0.1",
+    user="",
+    ended=1763794805.2,
+    method="GET",
+    path="/live.mp3",
+    protocol="HTTP/1.1",
+    status=200,
+    bytes_sent=1234567,
+    referer="",
+    agent="VLC/3.0.18 LibVLC/3.0.18",
+    duration_s=5.9,
+)
+LINE = re.compile(
+    rb'([^ "]+) - ([^ "]+) \[([^]"]+)\] "([^ "]+) ([^ "]+) ([^ "]+)" (\d+) (\d+) "([^"]+)" "([^"]+)" (\d+)\n'
+)
+
+any_text = st.text(st.characters(exclude_categories=()), max_size=60)
+entries = st.builds(
+    AccessEntry,
+    ip=any_text,
+    user=any_text,
+    ended=st.floats(0, 4e9),
+    method=any_text,
+    path=any_text,
+    protocol=any_text,
+    status=st.integers(100, 599),
+    bytes_sent=st.integers(0),
+    referer=any_text,
+    agent=any_text,
+    duration_s=st.floats(-1e6, 1e9),
+)
+
+
+def test_line_is_icecasts() -> None:
+    assert format_access(ENTRY) == (
+        b'127.0.0.1 - - [22/Nov/2025:07:00:05 +0000] "GET /live.mp3 HTTP/1.1" 200 1234567 "-" '
+        b'"VLC/3.0.18 LibVLC/3.0.18" 5\n'
+    )
+
+
+def test_line_has_user_referer_and_zone_when_there_are_any() -> None:
+    entry = replace(ENTRY, user="dj", referer="http://example.org/", agent="")
+    assert format_access(entry, 3600) == (
+        b'127.0.0.1 - dj [22/Nov/2025:08:00:05 +0100] "GET /live.mp3 HTTP/1.1" 200 1234567 '
+        b'"http://example.org/" "-" 5\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "phrase"),
+    [
+        ('a "b!\\c`d', b"a..b..c.d", b"a .b..c.d"),
+        ("x\r\n\t\0", b"x....", b"x...."),
+        ("é", b"..", b".."),
+        ("\x7f%c3%a9~{|}", b"\x7f%c3%a9~{|}", b"\x7f%c3%a9~{|}"),
+        ("\ud800", b"?", b"?"),
+    ],
+)
+def test_characters_are_escaped_as_icecast_does(text: str, word: bytes, phrase: bytes) -> None:
+    line = format_access(replace(ENTRY, user=text, method=text, path=text, protocol=text, referer=text, agent=text))
+    assert line.startswith(b"127.0.0.1 - " + word + b" [")
+    assert b'"' + b" ".join([word] * 3) + b'"' in line
+    assert b'"' + phrase + b'" "' + phrase + b'"' in line
+
+
+def test_line_is_cut_where_icecast_cuts_it() -> None:
+    line = format_access(replace(ENTRY, agent="A" * 5000))
+    assert len(line) == MAX_LINE + 1 and line.endswith(b"AAA\n")
+
+
+def test_log_writes_lines_in_the_local_zone(tmp_path: Path) -> None:
+    file = LogFile(str(tmp_path / "access.log"))
+    AccessLog(file, utc_offset=lambda _: 3600).write(ENTRY)
+    file.close()
+    assert (tmp_path / "access.log").read_bytes() == format_access(ENTRY, 3600)
+
+
+def test_log_that_is_off_does_nothing() -> None:
+    AccessLog(LogFile("")).write(ENTRY)
+
+
+@given(entries)
+@settings(deadline=None, max_examples=200)
+def test_no_text_leaves_its_field_or_line(entry: AccessEntry) -> None:
+    line = format_access(entry)
+    assert line.isascii() and len(line) <= MAX_LINE + 1
+    assert line.count(b"\n") == 1 and line.endswith(b"\n")
+    assert len(line) == MAX_LINE + 1 or LINE.fullmatch(line)

@@ -1,0 +1,137 @@
+"""The error log: Python's records in Icecast's format."""
+
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pycast.errors import ConfigError, OutsideError
+from pycast.logs.setup import IcecastFormatter, LogFileHandler, setup_logging
+
+log = logging.getLogger("pycast.test")
+
+
+@pytest.fixture(autouse=True)
+def root_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in [handler for handler in root.handlers if isinstance(handler, LogFileHandler)]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "error.log"
+
+
+def record(text: str, level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord("pycast.stream.mount", level, "pycast/stream/mount.py", 1, text, None, None, "start")
+
+
+def test_line_is_icecasts() -> None:
+    line = IcecastFormatter().format(record("source is live"))
+    assert re.fullmatch(r"\[\d{4}-\d\d-\d\d  \d\d:\d\d:\d\d\] INFO mount/start source is live", line)
+
+
+@pytest.mark.parametrize(
+    ("level", "mark"),
+    [
+        (logging.DEBUG, "DBUG"),
+        (logging.INFO, "INFO"),
+        (logging.WARNING, "WARN"),
+        (logging.ERROR, "EROR"),
+        (logging.CRITICAL, "EROR"),
+    ],
+)
+def test_levels_have_icecasts_names(level: int, mark: str) -> None:
+    assert f"] {mark} " in IcecastFormatter().format(record("x", level))
+
+
+@pytest.mark.parametrize(
+    ("level", "texts"),
+    [
+        ("debug", "dbg inf wrn err"),
+        ("INFO", "inf wrn err"),
+        ("warn", "wrn err"),
+        ("warning", "wrn err"),
+        ("error", "err"),
+    ],
+)
+def test_level_decides_what_is_written(path: Path, level: str, texts: str) -> None:
+    file = setup_logging(level, str(path))
+    log.debug("dbg")
+    log.info("inf")
+    log.warning("wrn")
+    log.error("err")
+    file.close()
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == texts.split()
+
+
+def test_warnings_do_not_wait_for_the_timer(path: Path) -> None:
+    setup_logging("info", str(path), after=lambda delay_s, callback: None)
+    log.info("first")
+    assert path.read_text() == ""
+    log.warning("second")
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["first", "second"]
+
+
+def test_shutdown_of_logging_writes_what_is_held(path: Path) -> None:
+    setup_logging("info", str(path), after=lambda delay_s, callback: None)
+    log.info("last")
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    assert "last" in path.read_text()
+
+
+def test_a_traceback_follows_its_line(path: Path) -> None:
+    file = setup_logging("info", str(path))
+    try:
+        raise ValueError("forged\r\x1b[2J")
+    except ValueError:
+        log.exception("it broke")
+    file.close()
+    lines = path.read_text().split("\n")
+    assert " EROR test_setup/test_a_traceback_follows_its_line it broke" in lines[0]
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[-2] == r"ValueError: forged\r\x1b[2J"
+
+
+def test_a_second_set_up_replaces_the_first(tmp_path: Path) -> None:
+    setup_logging("info", str(tmp_path / "a"))
+    setup_logging("error", str(tmp_path / "b"))
+    log.info("nowhere")
+    log.error("in b")
+    assert (tmp_path / "a").read_text() == ""
+    assert (tmp_path / "b").read_text().count("\n") == 1
+
+
+def test_an_unknown_level_or_file_is_refused_and_the_old_log_stays(path: Path) -> None:
+    setup_logging("info", str(path))
+    with pytest.raises(ConfigError, match=r"log_level = loud: expected one of debug, info"):
+        setup_logging("loud", "-")
+    with pytest.raises(OutsideError):
+        setup_logging("info", str(path / "below a file"))
+    log.info("still here")
+    assert "still here" in path.read_text()
+
+
+def test_a_log_that_is_off_prints_nothing_anywhere(capfd: pytest.CaptureFixture[str]) -> None:
+    setup_logging("info", "")
+    log.error("nobody hears")
+    sys.stderr.flush()
+    assert capfd.readouterr() == ("", "")
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=60))
+@settings(deadline=None, max_examples=200)
+def test_no_text_makes_a_second_line(text: str) -> None:
+    line = IcecastFormatter().format(record(text.replace("%", "%%")))
+    assert not re.search("[\x00-\x1f\x7f-\x9f]", line)

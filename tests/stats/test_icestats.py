@@ -1,0 +1,85 @@
+"""Which stats exist, under which names."""
+
+from hypothesis import given, settings
+
+from pycast.stats.icestats import (
+    find_mount,
+    global_stats,
+    iso8601_time,
+    rfc822_time,
+    select_mounts,
+    source_stats,
+    visible_mounts,
+)
+from pycast.stats.snapshot import NodeSnapshot
+from tests.stats.snapshots import MP3, VORBIS, mount, node, nodes
+
+
+def test_times_are_utc_and_say_so() -> None:
+    assert rfc822_time(1763794800.9) == "Sat, 22 Nov 2025 07:00:00 +0000"
+    assert iso8601_time(1763794800.9) == "2025-11-22T07:00:00+0000"
+
+
+def test_global_stats_have_all_of_icecasts_names() -> None:
+    assert " ".join(name for name, _ in global_stats(node())) == (
+        "admin client_connections clients connections file_connections host listener_connections listeners location "
+        "server_id server_start server_start_iso8601 source_client_connections source_relay_connections "
+        "source_total_connections sources stats stats_connections"
+    )
+
+
+def test_stats_without_a_value_do_not_exist() -> None:
+    bare = mount(title="", genre="", stream_start=0.0, user_agent="", source_ip="", stats={"quality": "", "": "x"})
+    assert list(source_stats(node(), bare)) == [
+        "genre", "listener_peak", "listeners", "listenurl", "max_listeners", "public", "server_description",
+        "server_name", "server_type", "slow_listeners", "total_bytes_read", "total_bytes_sent",
+    ]  # fmt: skip
+
+
+def test_a_source_that_tells_nothing_gets_icecasts_words() -> None:
+    stats = source_stats(node(), mount(server_name="", server_description="", genre=""))
+    assert (stats["server_name"], stats["server_description"], stats["genre"]) == (
+        "Unspecified name",
+        "Unspecified description",
+        "various",
+    )
+
+
+def test_what_the_source_claims_never_replaces_what_the_server_knows() -> None:
+    claims = {"listeners": "100000", "title": "Fake", "bitrate": "320", "quality": "9"}
+    stats = source_stats(node(), mount(stats=claims, bitrate="128"))
+    assert (stats["listeners"], stats["title"], stats["bitrate"], stats["quality"]) == ("2", "1979", "128", "9")
+
+
+def test_what_only_the_source_knows_is_taken_from_it() -> None:
+    assert source_stats(node(), mount(stats={"bitrate": "128"}, bitrate=""))["bitrate"] == "128"
+
+
+def test_a_listener_limit_is_a_number_or_unlimited() -> None:
+    assert source_stats(node(), mount(max_listeners=-1))["max_listeners"] == "unlimited"
+    assert source_stats(node(), mount(max_listeners=0))["max_listeners"] == "0"
+
+
+def test_artist_stands_alone_only_where_the_title_does() -> None:
+    assert source_stats(node(), VORBIS)["artist"] == "É"
+    assert "artist" not in source_stats(node(), mount(artist="Ar", title="Ar - Ti"))
+
+
+def test_mounts_are_chosen_by_name_and_by_who_asks() -> None:
+    hidden = mount(name="/secret", hidden=True)
+    snapshot = node(MP3, hidden)
+    assert find_mount(snapshot, "/secret") is hidden
+    assert find_mount(snapshot, "/none") is None
+    assert select_mounts(snapshot, None) == (MP3, hidden)
+    assert select_mounts(snapshot, "/secret") == (hidden,)
+    assert visible_mounts(snapshot) == (MP3,)
+    assert visible_mounts(snapshot, "/secret") == ()
+
+
+@given(nodes)
+@settings(deadline=None, max_examples=50)
+def test_names_are_in_byte_order_and_values_are_never_empty(snapshot: NodeSnapshot) -> None:
+    for one in snapshot.mounts:
+        stats = source_stats(snapshot, one)
+        assert list(stats) == sorted(stats)
+        assert all(stats) and all(stats.values())

@@ -1,0 +1,158 @@
+"""The fan-out: whatever sockets take and whenever, every listener gets exactly its view of the audio."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from pycast.http.icy import title_block
+from pycast.stream.fanout import Fanout, Reason
+from pycast.stream.listener import Listener
+from pycast.stream.pacer import Pacer
+from pycast.stream.ring import Ring
+from pycast.stream.timeline import Timeline, Title
+from pycast.stream.views import IcyView, RawView, View
+from tests.stream.memory import WHO, MemoryTransport
+
+
+class Stage:
+    """A ring, a timeline and a fan-out whose passes the test runs itself."""
+
+    def __init__(self, queue_size: int = 20_000) -> None:
+        self.ring = Ring(64 << 10)
+        self.timeline = Timeline()
+        self.gone: list[tuple[int, Reason]] = []
+        self.fanout = Fanout(
+            self.ring,
+            Pacer(0.5, lambda: 0.0),
+            lambda: queue_size,
+            lambda listener, reason: self.gone.append((listener.id, reason)),
+            lambda: 0.0,
+        )
+        self.raw = RawView(self.ring)
+        self._ids = iter(range(1, 10_000))
+
+    def join(self, transport: MemoryTransport, view: View | None = None, position: int = 0, full_at: int = -1) -> Listener:
+        listener = Listener(next(self._ids), transport, WHO, view or self.raw, position, b"HEAD", full_at, 0.0)
+        self.fanout.join(listener)
+        return listener
+
+    def run_pass(self) -> None:
+        self.fanout._pass()
+
+
+def test_a_new_listener_gets_prefix_and_burst_at_once() -> None:
+    stage = Stage()
+    stage.ring.append(b"audio")
+    transport = MemoryTransport()
+    stage.join(transport, position=1)
+    assert transport.got == b"HEADudio"
+
+
+def test_listeners_who_keep_up_share_one_position() -> None:
+    stage = Stage()
+    transports = [MemoryTransport() for _ in range(200)]
+    for transport in transports:
+        stage.join(transport)
+    for step in range(5):
+        stage.ring.append(b"%d" % step * 100)
+        stage.run_pass()
+    assert {bytes(transport.got) for transport in transports} == {b"HEAD" + stage.ring.read(0, 500)}
+    assert {stage.fanout.position_of(listener) for listener in stage.fanout} == {500}
+    assert {stage.fanout.sent_to(listener) for listener in stage.fanout} == {504}
+    assert stage.fanout.bytes_sent == 200 * 504
+
+
+def test_a_slow_listener_is_dropped_and_costs_the_others_nothing() -> None:
+    stage = Stage(queue_size=1000)
+    slow, fast = MemoryTransport(room=10), MemoryTransport()
+    lost, kept = stage.join(slow), stage.join(fast)
+    for _ in range(20):
+        stage.ring.append(b"x" * 100)
+        stage.run_pass()
+    assert stage.gone == [(lost.id, Reason.SLOW)]
+    assert slow.closed
+    assert fast.got == b"HEAD" + b"x" * 2000
+    assert [listener.id for listener in stage.fanout] == [kept.id]
+
+
+def test_a_broken_connection_leaves_once() -> None:
+    stage = Stage()
+    transport = MemoryTransport()
+    listener = stage.join(transport)
+    stage.ring.append(b"a" * 10)
+    stage.run_pass()
+    transport.broken = True
+    stage.ring.append(b"b" * 10)
+    stage.run_pass()
+    stage.fanout.drop(listener, Reason.KILLED)
+    assert stage.gone == [(listener.id, Reason.RESET)]
+    assert len(stage.fanout) == 0
+
+
+def test_counts_are_exact_for_one_who_leaves() -> None:
+    stage = Stage()
+    transports = [MemoryTransport(), MemoryTransport(room=57), MemoryTransport()]
+    listeners = [stage.join(transport) for transport in transports]
+    for _ in range(4):
+        stage.ring.append(b"x" * 33)
+        stage.run_pass()
+    for listener, transport in zip(listeners, transports, strict=True):
+        assert stage.fanout.sent_to(listener) == len(transport.got)
+        stage.fanout.drop(listener, Reason.KILLED)
+        assert listener.sent == len(transport.got)
+
+
+def test_a_listener_that_was_overwritten_is_dropped_as_slow() -> None:
+    stage = Stage(queue_size=1 << 30)
+    caught_up = stage.join(MemoryTransport())
+    stage.ring.append(b"x")
+    stage.run_pass()
+    behind = stage.join(MemoryTransport(room=0))
+    stage.ring.append(b"x" * (stage.ring.capacity + 1))
+    stage.run_pass()
+    assert sorted(stage.gone) == [(caught_up.id, Reason.SLOW), (behind.id, Reason.SLOW)]
+
+
+def _expected(stage: Stage, view: View, start: int, full_at: int) -> bytes:
+    return b"HEAD" + b"".join(view.pieces(start, stage.ring.head, full_at))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_schedule_gives_every_listener_its_exact_stream(seed: int) -> None:
+    rng = random.Random(seed)
+    stage = Stage(queue_size=60_000)
+    views: list[Callable[[int], tuple[View, int]]] = [
+        lambda at: (stage.raw, -1),
+        lambda at: (IcyView(stage.ring, stage.timeline, 700, at % 700), at + 700),
+        lambda at: (IcyView(stage.ring, stage.timeline, 64, at % 64), at + 64),
+    ]
+    seen: list[tuple[MemoryTransport, View, int, int]] = []
+    for _ in range(40):
+        action = rng.random()
+        if action < 0.5:
+            stage.ring.append(rng.randbytes(rng.randrange(1, 1500)))
+        elif action < 0.6:
+            block = title_block(f"title {rng.random()}")
+            assert block
+            stage.timeline.add_title(stage.ring.head, Title("", "", "", block))
+        elif action < 0.75:
+            start = rng.randrange(max(0, stage.ring.head - 3000), stage.ring.head + 1)
+            view, full_at = rng.choice(views)(start)
+            transport = MemoryTransport(rng.choice([None, 0, 100, 5000]))
+            seen.append((transport, view, start, full_at))
+            stage.join(transport, view, start, full_at)
+        else:
+            for transport, _, _, _ in seen:
+                if transport.room is not None:
+                    transport.room += rng.choice([0, 1, 15, 500, 3000])
+            stage.run_pass()
+    for transport, view, start, full_at in seen:
+        whole = _expected(stage, view, start, full_at)
+        assert whole.startswith(bytes(transport.got))
+        transport.room = None
+    for _ in range(3):
+        stage.run_pass()
+    for transport, view, start, full_at in seen:
+        assert bytes(transport.got) == _expected(stage, view, start, full_at)
+    assert stage.gone == []

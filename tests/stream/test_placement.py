@@ -1,0 +1,80 @@
+"""Where listeners start: at join points, a burst back, ICY ones in few phases."""
+
+from pycast.config.units import Size
+from pycast.stream.placement import place
+from pycast.stream.ring import Ring
+from pycast.stream.timeline import Timeline
+
+FRAME = 417
+
+
+def stream(frames: int, capacity: int = 1 << 20) -> tuple[Ring, Timeline]:
+    ring, timeline = Ring(capacity), Timeline()
+    for number in range(frames):
+        timeline.add_join(ring.head, number * 0.026)
+        ring.append(b"f" * FRAME)
+    timeline.trim(ring.oldest)
+    return ring, timeline
+
+
+def test_a_burst_in_bytes_starts_at_the_first_join_within_it() -> None:
+    ring, timeline = stream(500)
+    start = place(ring, timeline, Size(bytes=65_536), 0, None)
+    assert start.position % FRAME == 0
+    assert 65_536 - FRAME < ring.head - start.position <= 65_536
+
+
+def test_a_burst_in_seconds_uses_media_time() -> None:
+    ring, timeline = stream(500)
+    start = place(ring, timeline, Size(seconds=2.6), 0, None)
+    assert (ring.head - start.position) // FRAME in (100, 101)
+
+
+def test_a_burst_in_seconds_without_time_uses_the_bitrate() -> None:
+    ring, timeline = Ring(1 << 20), Timeline()
+    for _ in range(100):
+        timeline.add_join(ring.head, None)
+        ring.append(b"x" * 1000)
+    start = place(ring, timeline, Size(seconds=2), 0, 64_000)
+    assert ring.head - start.position == 16_000
+
+
+def test_no_burst_starts_at_the_last_join() -> None:
+    ring, timeline = stream(10)
+    start = place(ring, timeline, Size(bytes=0), 0, None)
+    assert ring.head - start.position == FRAME
+
+
+def test_a_stream_without_a_join_starts_at_its_head() -> None:
+    ring, timeline = Ring(4096), Timeline()
+    ring.append(b"xyz")
+    assert place(ring, timeline, Size(bytes=65_536), 0, None).position == 3
+
+
+def test_the_codec_header_of_the_start_comes_first() -> None:
+    ring, timeline = stream(500)
+    timeline.add_header(0, b"old")
+    timeline.add_header(400 * FRAME, b"new")
+    assert place(ring, timeline, Size(bytes=100 * FRAME), 0, None).header == b"new"
+    assert place(ring, timeline, Size(bytes=200 * FRAME), 0, None).header == b"old"
+
+
+def test_icy_listeners_share_few_phases() -> None:
+    ring, timeline = Ring(1 << 20), Timeline()
+    phases = set()
+    for _ in range(4000):
+        timeline.add_join(ring.head, None)
+        ring.append(b"f" * FRAME)
+        start = place(ring, timeline, Size(bytes=65_536), 16_000, None)
+        assert start.phase == start.position % 16_000
+        assert ring.head - start.position <= 65_536 + 16_000
+        if ring.head > 100_000:
+            assert ring.head - start.position > 65_536 - FRAME
+            phases.add(start.phase)
+    assert len(phases) <= FRAME
+
+
+def test_a_burst_smaller_than_metaint_stays_small() -> None:
+    ring, timeline = stream(500)
+    start = place(ring, timeline, Size(bytes=1000), 16_000, None)
+    assert ring.head - start.position <= 1000

@@ -1,0 +1,98 @@
+"""The timeline answers what holds at an offset, and forgets what fell off the ring."""
+
+from pycast.stream.timeline import TRIM_LOT, Timeline, Title
+
+
+def title(text: str) -> Title:
+    return Title("", text, "", text.encode())
+
+
+def test_joins_are_found_at_or_after_an_offset() -> None:
+    timeline = Timeline()
+    assert timeline.first_join(0) is None
+    assert timeline.last_join() is None
+    for offset in (10, 20, 30):
+        timeline.add_join(offset, offset / 10)
+    assert [timeline.first_join(at) for at in (0, 10, 11, 30, 31)] == [10, 10, 20, 30, None]
+    assert timeline.last_join() == 30
+
+
+def test_a_join_that_is_not_later_than_the_last_is_not_kept() -> None:
+    timeline = Timeline()
+    timeline.add_join(10, None)
+    timeline.add_join(10, None)
+    timeline.add_join(5, None)
+    assert timeline.first_join(0) == 10
+    assert timeline.last_join() == 10
+
+
+def test_seconds_are_counted_back_in_media_time() -> None:
+    timeline = Timeline()
+    for second in range(20):
+        timeline.add_join(second * 1000, float(second))
+    assert timeline.join_before_end(4) == 15_000
+    assert timeline.join_before_end(0) == 19_000
+    assert timeline.join_before_end(100) == 0
+
+
+def test_seconds_do_not_reach_behind_a_splice() -> None:
+    timeline = Timeline()
+    for second in range(10):
+        timeline.add_join(second * 1000, float(second))
+    timeline.add_splice(10_000)
+    for second in range(3):
+        timeline.add_join(10_000 + second * 1000, float(second))
+    assert timeline.join_before_end(100) == 10_000
+    assert timeline.splices == (10_000,)
+
+
+def test_a_format_without_time_gives_none() -> None:
+    timeline = Timeline()
+    assert timeline.join_before_end(4) is None
+    timeline.add_join(0, None)
+    assert timeline.join_before_end(4) is None
+
+
+def test_a_title_holds_for_blocks_after_its_offset() -> None:
+    timeline = Timeline()
+    assert timeline.title_at(10) is None
+    timeline.add_title(10, title("one"))
+    timeline.add_title(20, title("two"))
+    assert timeline.title_at(10) is None
+    assert timeline.title_at(11) == (10, title("one"))
+    assert timeline.title_at(20) == (10, title("one"))
+    assert timeline.title_at(21) == (20, title("two"))
+    assert timeline.title == title("two")
+
+
+def test_two_titles_at_one_offset_leave_the_later() -> None:
+    timeline = Timeline()
+    timeline.add_title(10, title("one"))
+    timeline.add_title(10, title("two"))
+    assert timeline.title_at(11) == (10, title("two"))
+
+
+def test_a_header_holds_from_its_offset_on() -> None:
+    timeline = Timeline()
+    timeline.add_header(0, b"first")
+    timeline.add_header(100, b"second")
+    timeline.add_header(100, b"third")
+    assert [timeline.header_at(at) for at in (0, 99, 100, 500)] == [b"first", b"first", b"third", b"third"]
+
+
+def test_trimming_keeps_what_still_holds() -> None:
+    timeline = Timeline()
+    timeline.add_title(0, title("old"))
+    timeline.add_title(50, title("new"))
+    timeline.add_header(0, b"h")
+    for offset in range(2 * TRIM_LOT):
+        timeline.add_join(offset, None)
+    timeline.trim(TRIM_LOT + 10)
+    assert timeline.first_join(0) == TRIM_LOT + 10
+    assert timeline.title_at(TRIM_LOT + 10) == (50, title("new"))
+    assert timeline.header_at(TRIM_LOT + 10) == b"h"
+
+
+def test_the_text_of_a_title_is_what_players_show() -> None:
+    assert Title("Artist", "Song", "", b"").text == "Artist - Song"
+    assert Title("", "Song", "", b"").text == "Song"
