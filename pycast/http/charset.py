@@ -31,10 +31,7 @@ def decode(raw: bytes, charset: str | None = None) -> str:
 
 def encode(text: str, charset: str = "UTF-8") -> bytes:
     """`text` in `charset`, UTF-8 if that is unknown. What it cannot express becomes `&#NNN;`, as libxml2 does it."""
-    try:
-        return text.encode(_python_name(charset) or "utf-8", "xmlcharrefreplace")
-    except UnicodeError:
-        return text.encode("utf-8", "xmlcharrefreplace")
+    return text.encode(_python_name(charset) or "utf-8", "xmlcharrefreplace")
 
 
 @lru_cache(maxsize=64)

@@ -35,6 +35,8 @@ class Group:
         """Ends every member and waits for it at most `timeout` seconds."""
         members = [member for member in self._members if member is not gevent.getcurrent()]
         gevent.killall(members, timeout=timeout)
+        # Links are called a turn of the loop later; who asks now must not find the dead.
+        self._members.difference_update(member for member in members if member.dead)
 
     def _own(self, member: Task, name: str, seconds: float | None) -> Task:
         member.name = name

@@ -8,6 +8,7 @@ from pycast.auth.credentials import is_admin
 from pycast.http.credentials import basic_credentials
 from pycast.http.request import Request
 from pycast.http.response import Response
+from pycast.stats.icestats import visible_mounts
 from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, stream_url, vclt, xspf
 from pycast.stats.status_json import status_json
 from pycast.web.metrics import render_metrics
@@ -22,8 +23,10 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 
 def status_page(site: Site, request: Request) -> Response:
-    """`/` and `/status.xsl`."""
-    return Response(200, render_status(site.snapshot(), base_url=base_url(site, request)), HTML)
+    """`/` and `/status.xsl[?mount=/x]`."""
+    snapshot = site.snapshot()
+    mounts = visible_mounts(snapshot, request.query.text("mount") or None)
+    return Response(200, render_status(replace(snapshot, mounts=mounts), base_url=base_url(site, request)), HTML)
 
 
 def server_version(site: Site, request: Request) -> Response:
@@ -40,7 +43,7 @@ def metrics(site: Site, request: Request) -> Response:
     """`/metrics`: to everybody without hidden mounts, with the admin's credentials all."""
     snapshot = site.snapshot()
     if not is_admin(site.config, basic_credentials(request.headers)):
-        snapshot = replace(snapshot, mounts=tuple(mount for mount in snapshot.mounts if not mount.hidden))
+        snapshot = replace(snapshot, mounts=visible_mounts(snapshot))
     body, content_type = render_metrics(snapshot)
     return Response(200, body, content_type)
 

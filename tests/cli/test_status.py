@@ -55,7 +55,7 @@ def test_one_mount_is_an_object_several_are_a_list_and_none_is_missing(sources: 
 def test_admin_statistics_show_traffic_and_leave_out_mounts_without_a_source() -> None:
     view = read_xml(ADMIN)
     assert view.clients == 50
-    assert render(view, 80, NOW)[-1] == "  /a             1     0                    12 MB     2  T"
+    assert render(view, 80, NOW)[-1] == "  /a             1     0                  12 MB     2  T"
     assert len(view.mounts) == 1
 
 
@@ -162,7 +162,7 @@ def test_password_shows_traffic(address: str) -> None:
     ("arguments", "said"),
     [
         (["--password", "wrong"], "does not know that user and password"),
-        (["http://127.0.0.1:9"], "Connection refused"),
+        (["http://127.0.0.1:1"], "Connection refused"),
         (["ftp://x"], "an address begins with http:// or https://"),
     ],
 )

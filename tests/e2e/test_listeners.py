@@ -2,12 +2,13 @@
 
 import socket
 import time
+from urllib.parse import quote
 
 import pytest
 
 from pycast.testing import Server
 from tests.e2e.deadline import until
-from tests.e2e.wire import FRAME_BYTES, IcyEar, Wire, ask, basic, frames, get, listen, source
+from tests.e2e.wire import FRAME_BYTES, IcyEar, Wire, ask, assert_run_of, basic, frames, get, listen, source
 
 MOUNT = "/live.mp3"
 METAINT = 1000
@@ -30,14 +31,14 @@ def test_new_listener_starts_with_a_burst_at_a_frame(pycast_server: Server) -> N
 
 
 @pytest.mark.pycast(burst_size=0)
-def test_without_burst_a_listener_starts_at_what_comes_next(pycast_server: Server) -> None:
+def test_without_burst_a_listener_starts_at_the_last_frame(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as wire:
         wire.send(frames(0, 100))
         pycast_server.wait_until(lambda: len(pycast_server.received(MOUNT)) == 100 * FRAME_BYTES, 5, "the stream")
         listener, _ = listen(pycast_server.port, MOUNT)
         with listener:
             wire.send(frames(100, 5))
-            assert listener.read(5 * FRAME_BYTES) == frames(100, 5)
+            assert listener.read(6 * FRAME_BYTES) == frames(99, 6)
 
 
 def test_burst_may_be_a_time() -> None:
@@ -61,7 +62,7 @@ def test_title_stands_in_the_first_block_and_a_new_one_at_its_byte(pycast_server
         with listener:
             ear = IcyEar(listener, METAINT)
             wire.send(frames(10, 50))
-            assert ear.intervals(10) == frames(10, 50)[: 10 * METAINT]
+            assert_run_of(ear.intervals(10), frames(0, 60))
             assert ear.titles == [b"StreamTitle='One & Only';"]
             ear.intervals(50 * FRAME_BYTES // METAINT - 10)
             assert len(ear.titles) == 1
@@ -98,7 +99,7 @@ def test_listener_behind_the_source_hears_the_title_of_its_own_moment(pycast_ser
         ("song=%C3%9Cber", "StreamTitle='Über';"),
         ("song=%DCber&charset=ISO-8859-1", "StreamTitle='Über';"),
         ("song=%DCber", "StreamTitle='Über';"),
-        ("song=%8F%98%95%EA&charset=Shift_JIS", "StreamTitle='祥母';"),
+        (f"song={quote('日本'.encode('shift_jis'))}&charset=Shift_JIS", "StreamTitle='日本';"),
         ("artist=A&title=B", "StreamTitle='A - B';"),
         ("title=Alone", "StreamTitle='Alone';"),
         ("song=It's", "StreamTitle='It's';"),
@@ -203,11 +204,11 @@ def test_listener_leaves_after_max_listener_duration(pycast_server: Server) -> N
 
 @pytest.mark.pycast(hidden=True)
 def test_hidden_mount_plays_and_is_not_listed(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password):
-        listen(pycast_server.port, MOUNT)[0].close()
+    with source(pycast_server.port, "/secret.mp3", pycast_server.source_password):
+        listen(pycast_server.port, "/secret.mp3")[0].close()
         for page in ("/status-json.xsl", "/"):
-            assert b"live.mp3" not in get(pycast_server.port, page).body
-        assert b"live.mp3" in get(pycast_server.port, "/admin/stats", basic("admin", "adminpass")).body
+            assert b"secret.mp3" not in get(pycast_server.port, page).body
+        assert b"secret.mp3" in get(pycast_server.port, "/admin/stats", basic("admin", "adminpass")).body
 
 
 def close(wire: Wire) -> None:
@@ -252,7 +253,7 @@ def test_listener_that_reads_too_slowly_is_dropped_and_counted(pycast_server: Se
 
             until(is_dropped, "the slow listener to be dropped", 20)
         assert b"<slow_listeners>1<" in get(pycast_server.port, "/admin/stats", basic("admin", "adminpass")).body
-        assert "too far behind" in pycast_server.log()
+        pycast_server.wait_until(lambda: "too far behind" in pycast_server.log(), 2, "the reason in the log")
 
 
 def test_same_file_from_two_listeners_at_once(pycast_server: Server) -> None:

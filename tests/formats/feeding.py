@@ -5,6 +5,7 @@ Helpers only. Invariant: `assert_same_in_pieces` fails whenever the place of a c
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -69,7 +70,7 @@ def run(stream: Format, pieces: Iterable[bytes]) -> Result:
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
     """`data` in pieces, cut at `places` (taken modulo its size)."""
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def every(data: bytes, size: int) -> list[bytes]:

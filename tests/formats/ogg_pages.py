@@ -1,7 +1,7 @@
 """Builds Ogg pages and codec packets for tests.
 
-Helpers only, written from the specifications and independent of the parser (its checksum too). Invariant: what `page` returns is a
-valid page for any arguments.
+Helpers only, written from the specifications and independent of the parser (its checksum too). Invariant: what `page`
+returns is a valid page for any arguments.
 """
 
 import struct

@@ -1,4 +1,5 @@
-"""Frames are found at their true boundaries, junk passes by, and a stream of something else is let through with a warning."""
+"""Frames are found at their true boundaries, junk passes by, and a stream of something else is let through with a
+warning."""
 
 import pytest
 

@@ -1,5 +1,7 @@
 """Bytes to text and back."""
 
+from encodings.aliases import aliases
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,11 @@ def test_what_a_charset_cannot_express_is_a_character_reference() -> None:
     assert encode("für 日", "ISO-8859-1") == b"f\xfcr &#26085;"
 
 
+@pytest.mark.parametrize("text", ["\ud800", "für 日 \U0001f600", "\0\x80\uffff"])
+def test_no_charset_fails_to_encode(text: str) -> None:
+    assert all(encode(text, name) for name in (*aliases, *aliases.values()))
+
+
 @QUICK
 @given(
     st.binary(max_size=100),
@@ -69,4 +76,3 @@ def test_decode_returns_for_every_input(raw: bytes, charset: str | None) -> None
 )
 def test_encode_returns_for_every_input(text: str, charset: str) -> None:
     assert isinstance(encode(text, charset), bytes)
-    assert encode("\ud800", charset) == encode("\ud800", charset)

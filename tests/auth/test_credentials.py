@@ -1,0 +1,40 @@
+"""Who may do what."""
+
+import pytest
+
+from pycast.auth.credentials import is_admin, is_relay, is_source
+from pycast.config.load import loads
+
+CONFIG = loads(
+    """
+[authentication]
+source_password = "s"
+relay_password = "r"
+admin_password = "a"
+[[mount]]
+mount_name = "/own.mp3"
+username = "dj"
+password = "own"
+""",
+    {},
+    "test",
+)
+
+
+def test_each_role_has_its_own_credentials() -> None:
+    assert is_admin(CONFIG, ("admin", "a"))
+    assert is_relay(CONFIG, ("relay", "r"))
+    assert is_source(CONFIG, "/x", ("source", "s"))
+    assert not is_admin(CONFIG, ("relay", "r"))
+    assert not is_relay(CONFIG, ("admin", "a"))
+
+
+def test_a_mount_has_its_own_source() -> None:
+    assert is_source(CONFIG, "/own.mp3", ("dj", "own"))
+    assert not is_source(CONFIG, "/own.mp3", ("source", "s"))
+
+
+@pytest.mark.parametrize("given", [None, ("", ""), ("source", ""), ("source", "S"), ("Source", "s"), ("source", "s\u0000")])
+def test_everything_else_is_refused(given: tuple[str, str] | None) -> None:
+    assert not is_source(CONFIG, "/x", given)
+    assert not is_admin(CONFIG, given)

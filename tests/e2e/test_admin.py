@@ -1,0 +1,98 @@
+"""The admin's commands: they do what they say, to whom it is said, for those who may."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from pycast.testing import Server
+from tests.e2e.wire import Reply, basic, frames, get, listen, source
+
+MOUNT = "/live.mp3"
+
+
+def admin(server: Server, command: str) -> Reply:
+    return get(server.port, f"/admin/{command}", basic("admin", server.admin_password))
+
+
+def message(reply: Reply) -> tuple[str | None, str | None]:
+    tree = ElementTree.fromstring(reply.body)
+    return tree.findtext("message"), tree.findtext("return")
+
+
+def test_killclient_ends_that_listener_alone(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as wire:
+        first, _ = listen(pycast_server.port, MOUNT, "User-Agent: first\r\n")
+        second, _ = listen(pycast_server.port, MOUNT, "User-Agent: second\r\n")
+        with first, second:
+            pycast_server.wait_for_listeners(MOUNT, 2)
+            tree = ElementTree.fromstring(admin(pycast_server, f"listclients?mount={MOUNT}").body)
+            found = {one.findtext("UserAgent"): one.findtext("ID") for one in tree.iter("listener")}
+            assert set(found) == {"first", "second"}
+            reply = admin(pycast_server, f"killclient?mount={MOUNT}&id={found['first']}")
+            assert message(reply) == (f"Client {found['first']} removed", "1")
+            assert first.read_all(5) == b""
+            wire.send(frames(0, 10))
+            assert second.read(len(frames(0, 10))) == frames(0, 10)
+            assert message(admin(pycast_server, f"killclient?mount={MOUNT}&id=999999")) == ("Client 999999 not found", "0")
+
+
+@pytest.mark.pycast(source_grace=0)
+def test_killsource_ends_the_source_and_its_mount(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as wire:
+        pycast_server.wait_for_source(MOUNT)
+        assert message(admin(pycast_server, f"killsource?mount={MOUNT}")) == ("Source Removed", "1")
+        assert wire.read_all(5) == b""
+    pycast_server.wait_until(lambda: get(pycast_server.port, MOUNT).status == 404, 5, "the mount to end")
+
+
+def test_listclients_gives_address_agent_time_and_id(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+        listener, _ = listen(pycast_server.port, MOUNT, "User-Agent: Radio <1> & more\r\n")
+        with listener:
+            tree = ElementTree.fromstring(admin(pycast_server, f"listclients?mount={MOUNT}").body)
+    assert tree.find("source") is not None
+    assert (tree.findtext("source/Listeners"), tree.findtext("source/listeners")) == ("1", "1")
+    one = tree.find("source/listener")
+    assert one is not None
+    assert (one.findtext("IP"), one.findtext("UserAgent")) == ("127.0.0.1", "Radio <1> & more")
+    assert (one.findtext("Connected") or "").isdigit() and (one.findtext("ID") or "").isdigit()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["stats", "stats.xml", "listmounts", f"listclients?mount={MOUNT}", f"killsource?mount={MOUNT}", f"killclient?mount={MOUNT}&id=1"],
+)
+def test_commands_are_for_the_admin(command: str, pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+        assert get(pycast_server.port, f"/admin/{command}").status == 401
+        assert get(pycast_server.port, f"/admin/{command}", basic("admin", "wrong")).status == 401
+        pycast_server.wait_for_source(MOUNT)
+
+
+def test_titles_may_be_set_by_source_and_admin_alone(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+        path = f"/admin/metadata?mode=updinfo&mount={MOUNT}&song="
+        assert get(pycast_server.port, f"{path}A").status == 401
+        assert get(pycast_server.port, f"{path}B", basic("source", pycast_server.source_password)).status == 200
+        assert get(pycast_server.port, f"{path}C", basic("admin", pycast_server.admin_password)).status == 200
+        pycast_server.wait_for_title(MOUNT, "C")
+        assert pycast_server.titles(MOUNT) == ["B", "C"]
+
+
+def test_commands_for_a_mount_that_is_not_there_say_so(pycast_server: Server) -> None:
+    reply = admin(pycast_server, "listclients?mount=/none.mp3")
+    assert reply.status == 400
+    assert b"Source does not exist" in reply.body
+
+
+def test_listmounts_and_stats_name_the_mount(pycast_server: Server) -> None:
+    headers = "ice-name: N\r\nice-genre: G\r\nice-audio-info: bitrate=128;channels=2\r\n"
+    with source(pycast_server.port, MOUNT, pycast_server.source_password, headers=headers) as wire:
+        wire.send(frames(0, 100))
+        mounts = ElementTree.fromstring(admin(pycast_server, "listmounts").body)
+        assert [one.get("mount") for one in mounts.iter("source")] == [MOUNT]
+        stats = ElementTree.fromstring(admin(pycast_server, "stats").body).find("source")
+        assert stats is not None
+        found = {element.tag: element.text for element in stats}
+        assert (found["server_name"], found["genre"], found["bitrate"]) == ("N", "G", "128")
+        assert found["listenurl"] == f"http://localhost:{pycast_server.port}{MOUNT}"

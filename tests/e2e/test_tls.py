@@ -1,0 +1,115 @@
+"""TLS: for sources and listeners, and a new certificate without a restart."""
+
+import os
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pycast.testing import Server
+from tests.e2e.programs import curl_listener, require
+from tests.e2e.steady import SteadyStream
+from tests.e2e.wire import FRAME_BYTES, assert_run_of, frames, get, listen, source
+
+MOUNT = "/live.mp3"
+
+
+def make_certificate(directory: Path, name: str) -> None:
+    """A self-signed certificate; the key first, as certbot does, so there is a moment in which the two do not fit."""
+    done = subprocess.run(
+        [
+            require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-days", "2", "-subj", f"/CN={name}", "-keyout", str(directory / "new.key"), "-out", str(directory / "new.crt"),
+        ],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    os.replace(directory / "new.key", directory / "tls.key")
+    os.replace(directory / "new.crt", directory / "tls.crt")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Plain on its first port, TLS on its second."""
+    make_certificate(tmp_path, "first.example")
+    tls = {"certificate": str(tmp_path / "tls.crt"), "private_key": str(tmp_path / "tls.key")}
+    with Server(listen=[{}, {"tls": True}], tls=tls) as server:
+        yield server
+
+
+def tls_port(server: Server) -> int:
+    return next(int(one["port"]) for one in server.ready["ports"] if one["tls"])
+
+
+def certificate_of(port: int) -> bytes:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), 5) as raw, context.wrap_socket(raw) as wrapped:
+        return wrapped.getpeercert(binary_form=True) or b""
+
+
+def test_source_and_listener_speak_tls(server: Server) -> None:
+    with source(tls_port(server), MOUNT, server.source_password, tls=True) as feed:
+        feed.send(frames(0, 200))
+        secure, _ = listen(tls_port(server), MOUNT, tls=True)
+        plain, _ = listen(server.port, MOUNT)
+        with secure, plain:
+            feed.send(frames(200, 50))
+            assert_run_of(plain.read(100 * FRAME_BYTES), frames(0, 250))
+            assert secure.read(100 * FRAME_BYTES) == frames(0, 250)[-250 * FRAME_BYTES :][: 100 * FRAME_BYTES]
+
+
+def test_curl_listens_by_tls(server: Server, tmp_path: Path) -> None:
+    with source(server.port, MOUNT, server.source_password) as feed:
+        feed.send(frames(0, 100))
+        heard = tmp_path / "heard"
+        with curl_listener(f"https://127.0.0.1:{tls_port(server)}{MOUNT}", heard, extra=["-k"]):
+            server.wait_until(lambda: heard.exists() and heard.stat().st_size >= 100 * FRAME_BYTES, 5, "the stream")
+        assert heard.read_bytes() == frames(0, 100)
+
+
+def test_tls_listener_that_leaves_frees_its_slot(server: Server) -> None:
+    with source(server.port, MOUNT, server.source_password):
+        listener, _ = listen(tls_port(server), MOUNT, tls=True)
+        server.wait_for_listeners(MOUNT, 1)
+        listener.close()
+        server.wait_for_listeners(MOUNT, 0, 2)
+
+
+def test_new_certificate_is_used_without_a_restart(server: Server, tmp_path: Path) -> None:
+    port = tls_port(server)
+    old = certificate_of(port)
+    with SteadyStream(server.port, server.source_password) as stream:
+        make_certificate(tmp_path, "second.example")
+        server.wait_until(lambda: certificate_of(port) != old, 10, "the new certificate")
+        (tmp_path / "tls.crt").write_text("broken")
+        new = certificate_of(port)
+        assert new != old  # the last good one stays
+        stream.verify()
+
+
+def test_plain_text_on_the_tls_port_costs_nobody_else_anything(server: Server) -> None:
+    with SteadyStream(server.port, server.source_password) as stream:
+        with socket.create_connection(("127.0.0.1", tls_port(server)), 5) as wire:
+            wire.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            wire.settimeout(5)
+            assert b"200 OK" not in wire.recv(4096)
+        assert certificate_of(tls_port(server))
+        stream.verify()
+        assert get(server.port, "/livez").status == 200
+
+
+def test_silent_tls_client_is_dropped_after_header_timeout(tmp_path: Path) -> None:
+    make_certificate(tmp_path, "first.example")
+    tls = {"certificate": str(tmp_path / "tls.crt"), "private_key": str(tmp_path / "tls.key")}
+    with (
+        Server(listen=[{}, {"tls": True}], tls=tls, header_timeout=0.5) as server,
+        socket.create_connection(("127.0.0.1", tls_port(server)), 5) as wire,
+    ):
+        assert wire.recv(1) == b""

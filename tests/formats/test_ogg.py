@@ -1,0 +1,272 @@
+"""Ogg streams: headers, joins, titles and chains are where they belong, whatever the codecs and however the bytes
+are cut."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pycast.formats.marks import Header, Info, Join, Tags
+from pycast.formats.ogg import Ogg
+from pycast.formats.ogg_chain import MAX_HEADERS, MAX_STREAMS, PATIENCE
+from tests.formats import ogg_pages as pages
+from tests.formats.feeding import CUTS, Result, assert_same_in_pieces, run
+from tests.formats.ogg_pages import CONTINUED, FIRST, LAST, NO_GRANULE, page, vorbis_audio, vorbis_headers
+
+MAX_HELD = 65307
+
+
+def feed(*parts: bytes, base: int = 0) -> Result:
+    return run(Ogg(base), [b"".join(parts)])
+
+
+def join_offsets(result: Result) -> list[int]:
+    return [join.offset for join in result.joins]
+
+
+def test_a_listener_starts_at_the_beginning_or_with_the_headers_at_any_page() -> None:
+    headers, audio = vorbis_headers(), vorbis_audio(1, [44100, 88200])
+    result = feed(*headers, *audio, base=100)
+    start = 100 + len(b"".join(headers))
+    assert result.headers == [Header(100, b""), Header(start, b"".join(headers))]
+    assert result.joins == [Join(100, 0.0), Join(start, 0.0), Join(start + len(audio[0]), 1.0)]
+
+
+def test_headers_pass_as_they_arrive() -> None:
+    first, second = vorbis_headers()
+    stream = Ogg()
+    assert stream.feed(first)[0] == first
+    assert stream.feed(second)[0] == second
+
+
+def test_header_pages_of_all_streams_come_first_pages_first() -> None:
+    theora = [page([pages.theora_id()], 1, flags=FIRST), page(pages.THEORA_HEADERS, 1)]
+    vorbis = vorbis_headers(2)
+    result = feed(theora[0], vorbis[0], vorbis[1], theora[1], page([pages.KEY_FRAME], 1, 1 << 6))
+    assert result.headers[-1].data == theora[0] + vorbis[0] + vorbis[1] + theora[1]
+
+
+def test_info_names_codecs_and_properties_at_the_start_of_the_chain() -> None:
+    theora = [page([pages.theora_id()], 1, flags=FIRST), page(pages.THEORA_HEADERS, 1)]
+    vorbis = vorbis_headers(2)
+    (info,) = feed(theora[0], vorbis[0], theora[1], vorbis[1]).of(Info)
+    assert isinstance(info, Info)
+    assert (info.offset, info.bitrate) == (0, 128_000)
+    assert info.stats["subtype"] == "Theora/Vorbis"
+    assert (info.stats["ice-bitrate"], info.stats["frame_size"]) == ("128", "640 x 480")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [
+            page([pages.vorbis_id()], flags=FIRST),
+            page([pages.vorbis_comment("ARTIST=A", "TITLE=T"), pages.VORBIS_SETUP]),
+        ],
+        [page([pages.opus_head()], flags=FIRST), page([pages.opus_tags("ARTIST=A", "TITLE=T")])],
+        [page([pages.flac_id()], flags=FIRST), page([pages.flac_comment("ARTIST=A", "TITLE=T")])],
+        [page([pages.speex_head()], flags=FIRST), page([pages.comments("ARTIST=A", "TITLE=T")])],
+    ],
+)
+def test_tags_name_the_song_from_the_start_of_the_chain(headers: list[bytes]) -> None:
+    assert feed(*headers).of(Tags) == [Tags(0, "A", "T")]
+
+
+def test_an_untitled_chain_takes_back_the_title_of_the_one_before() -> None:
+    titled, untitled = b"".join(vorbis_headers(1, "TITLE=T")), b"".join(vorbis_headers(2))
+    result = feed(titled, *vorbis_audio(1, [100]), untitled, *vorbis_audio(2, [100]), untitled)
+    assert result.of(Tags) == [Tags(0, "", "T"), Tags(len(titled) + len(vorbis_audio(1, [100])[0]), "", "")]
+
+
+def test_a_stream_that_never_names_a_song_leaves_titles_alone() -> None:
+    assert feed(*vorbis_headers(), *vorbis_audio(1, [100]), *vorbis_headers(2)).of(Tags) == []
+
+
+def test_a_chain_continues_time_and_brings_its_own_headers() -> None:
+    one = [*vorbis_headers(1, "TITLE=1"), *vorbis_audio(1, [44100]), *vorbis_audio(1, [88200], LAST)]
+    two = [*vorbis_headers(2, "TITLE=2"), *vorbis_audio(2, [44100, 88200])]
+    result = feed(*one, *two)
+    start = len(b"".join(one))
+    body = start + len(b"".join(two[:2]))
+    assert [header for header in result.headers if header.offset >= start] == [
+        Header(start, b""),
+        Header(body, b"".join(two[:2])),
+    ]
+    assert [join for join in result.joins if join.offset >= start] == [
+        Join(start, 2.0),
+        Join(body, 2.0),
+        Join(body + len(two[2]), 3.0),
+    ]
+    assert result.of(Tags)[-1] == Tags(start, "", "2")
+
+
+def test_a_source_that_begins_again_in_mid_header_begins_a_new_chain() -> None:
+    first, second = vorbis_headers()
+    result = feed(first, first, second, *vorbis_audio(1, [44100]))
+    assert result.headers == [
+        Header(0, b""),
+        Header(len(first), b""),
+        Header(2 * len(first) + len(second), first + second),
+    ]
+
+
+def test_flac_headers_end_with_the_last_metadata_block() -> None:
+    headers = [
+        page([pages.flac_id()], flags=FIRST),
+        page([pages.flac_comment(is_last=False)]),
+        page([b"\x81" + bytes(9)]),
+    ]
+    result = feed(*headers, page([pages.FLAC_AUDIO], granule=4096))
+    assert result.headers[-1] == Header(len(b"".join(headers)), b"".join(headers))
+    assert len(result.joins) == 2
+
+
+def test_flac_headers_without_a_last_block_end_with_the_first_frame() -> None:
+    headers = [page([pages.flac_id()], flags=FIRST), page([pages.flac_comment(is_last=False)])]
+    result = feed(*headers, page([pages.FLAC_AUDIO], granule=4096), page([pages.FLAC_AUDIO], granule=8192))
+    assert result.headers[-1] == Header(len(b"".join(headers)), b"".join(headers))
+    assert len(result.joins) == 3
+
+
+def test_a_comment_of_many_pages_is_one_header() -> None:
+    tags = pages.opus_tags("TITLE=T", "PICTURE=" + "p" * 60_000)
+    size = len(tags) // 255 // 3 * 255
+    headers = [
+        page([pages.opus_head()], flags=FIRST),
+        page([tags[:size]], is_last_complete=False, granule=NO_GRANULE),
+        page([tags[size : 2 * size]], flags=CONTINUED, is_last_complete=False, granule=NO_GRANULE),
+        page([tags[2 * size :]], flags=CONTINUED),
+    ]
+    result = feed(*headers, page([b"\xfc" + bytes(50)], granule=960))
+    assert result.headers[-1].data == b"".join(headers)
+    assert result.of(Tags) == [Tags(0, "", "T")]
+
+
+def test_skeleton_belongs_to_the_headers_and_never_delays_them() -> None:
+    skeleton = [page([pages.SKELETON_ID], 9, flags=FIRST), page([pages.FISBONE], 9), page([b""], 9, flags=LAST)]
+    vorbis = vorbis_headers()
+    ended = feed(skeleton[0], vorbis[0], skeleton[1], vorbis[1], skeleton[2], *vorbis_audio(1, [44100]))
+    assert ended.headers[-1].data == b"".join([skeleton[0], vorbis[0], skeleton[1], vorbis[1], skeleton[2]])
+    endless = feed(skeleton[0], vorbis[0], skeleton[1], vorbis[1], *vorbis_audio(1, [44100]))
+    assert endless.headers[-1].data == b"".join([skeleton[0], vorbis[0], skeleton[1], vorbis[1]])
+    assert len(ended.joins) == len(endless.joins) == 2
+
+
+def test_an_unknown_codec_is_carried() -> None:
+    first, *data = [page([b"NEWCODEC"], flags=FIRST), page([b"data"]), page([b"data"])]
+    result = feed(first, *data)
+    assert result.out == b"".join([first, *data])
+    assert result.headers[-1] == Header(len(first), first)
+    assert join_offsets(result) == [0, len(first), len(first) + len(data[0])]
+
+
+def test_a_page_that_begins_inside_a_packet_is_no_join() -> None:
+    headers = vorbis_headers()
+    whole = vorbis_audio(1, [44100])[0]
+    inside = page([b"rest", pages.VORBIS_AUDIO], granule=88200, flags=CONTINUED)
+    result = feed(*headers, whole, inside, whole)
+    start = len(b"".join(headers))
+    assert join_offsets(result) == [0, start, start + len(whole) + len(inside)]
+
+
+def test_pages_that_all_begin_inside_packets_are_joins_after_a_while() -> None:
+    inside = page([b"rest", b"\0" * 4000], granule=88200, flags=CONTINUED)
+    result = feed(*vorbis_headers(), *[inside] * (PATIENCE // len(inside) * 2 + 3))
+    assert len(result.joins) == 3
+
+
+def test_video_is_joined_at_key_frames_only() -> None:
+    headers = [page([pages.theora_id()], 1, flags=FIRST), *vorbis_headers(2)]
+    headers.insert(2, page(pages.THEORA_HEADERS, 1))
+    key, inter = page([pages.KEY_FRAME, pages.INTER_FRAME], 1, 1 << 6 | 1), page([pages.INTER_FRAME], 1, 1 << 6 | 2)
+    late = page([pages.INTER_FRAME, pages.KEY_FRAME], 1, 4 << 6)
+    sound = vorbis_audio(2, [4410])[0]
+    start = len(b"".join(headers))
+    result = feed(*headers, key, sound, inter, sound, late, key)
+    end = len(result.out) - len(key)
+    assert join_offsets(result) == [0, start, end]
+
+
+def test_audio_can_be_joined_after_the_video_has_ended() -> None:
+    headers = [page([pages.theora_id()], 1, flags=FIRST), *vorbis_headers(2)]
+    headers.insert(2, page(pages.THEORA_HEADERS, 1))
+    last = page([pages.INTER_FRAME], 1, 1 << 6 | 2, LAST)
+    result = feed(*headers, last, *vorbis_audio(2, [44100, 88200]))
+    assert join_offsets(result)[1:] == [
+        len(b"".join(headers)) + len(last),
+        len(result.out) - len(vorbis_audio(2, [1])[0]),
+    ]
+
+
+def test_pages_of_a_stream_that_never_began_are_dropped_and_counted() -> None:
+    stray = vorbis_audio(77, [1000])[0]
+    stream = Ogg()
+    result = run(stream, [stray + b"".join(vorbis_headers()) + stray])
+    assert result.out == b"".join(vorbis_headers())
+    assert stream.skipped == 2 * len(stray)
+
+
+def test_garbage_is_dropped_and_offsets_do_not_count_it() -> None:
+    headers, audio = vorbis_headers(), vorbis_audio(1, [44100, 88200])
+    stream = Ogg()
+    result = run(stream, [b"".join(headers) + b"garbage" + b"".join(audio)])
+    assert result.out == b"".join(headers + audio)
+    assert stream.skipped == 7
+    assert join_offsets(result)[1] == len(b"".join(headers))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"ID3\x04", id="not Ogg"),
+        pytest.param(
+            b"".join(page([b"?"], serial, flags=FIRST) for serial in range(MAX_STREAMS + 1)), id="too many streams"
+        ),
+        pytest.param(
+            page([pages.opus_head()], flags=FIRST)
+            + page([b"OpusTags" + b"x" * 5092], granule=NO_GRANULE, is_last_complete=False)
+            + page([b"x" * 51000], flags=CONTINUED, granule=NO_GRANULE, is_last_complete=False)
+            * (MAX_HEADERS // 51000 + 1),
+            id="headers do not end",
+        ),
+        pytest.param(b"".join([vorbis_headers()[0], *vorbis_audio(1, [100])]), id="headers missing"),
+        pytest.param(page([b"\x01vorbis"], flags=FIRST), id="broken codec header"),
+        pytest.param(vorbis_audio(5, [1])[0] * 600, id="no beginning"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(data: bytes) -> None:
+    assert feed(data).is_refused
+
+
+def test_a_measured_bit_rate_is_told_when_it_differs() -> None:
+    audio = [page([bytes(8000)], granule=second * 44100) for second in range(1, 9)]
+    infos = feed(*vorbis_headers(), *audio).of(Info)
+    assert [info.bitrate for info in infos if isinstance(info, Info)] == [128_000, 64_000]
+
+
+BLOCKS = [
+    *vorbis_headers(),
+    *vorbis_audio(1, [1000, 50_000, 2**60]),
+    *vorbis_headers(2, "TITLE=x"),
+    page([pages.VORBIS_AUDIO], 2, -5, LAST),
+    page([b"\0" * 255], 1, NO_GRANULE, is_last_complete=False),
+    page([b"\0" * 9, b""], 1, 3, CONTINUED),
+    page([pages.theora_id()], 3, flags=FIRST),
+    page(pages.THEORA_HEADERS, 3),
+    page([pages.KEY_FRAME], 3, 1 << 6),
+    page([], 3),
+    page([pages.flac_id()], 4, flags=FIRST),
+    page([pages.flac_comment()], 4),
+    page([pages.FLAC_AUDIO], 4, 4096),
+    page([pages.SKELETON_ID], 5, flags=FIRST),
+    page([b"NEW"], 6, flags=FIRST),
+    page([], 7, flags=FIRST),
+    vorbis_headers()[1][:40],
+    b"OggS",
+]
+
+
+@given(st.lists(st.sampled_from(BLOCKS) | st.binary(max_size=20), max_size=20), CUTS)
+@settings(deadline=None, max_examples=150)
+def test_any_bytes_cut_anywhere_give_the_same_or_are_refused(blocks: list[bytes], places: list[int]) -> None:
+    assert_same_in_pieces(Ogg, b"".join(blocks), places, MAX_HELD)
+    assert_same_in_pieces(Ogg, b"".join(vorbis_headers()) + b"".join(blocks), places, MAX_HELD)

@@ -1,0 +1,201 @@
+"""A mount outlives its sources: what listeners get across starts, ends, splices and titles."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pycast.config.load import loads
+from pycast.config.mount_settings import MountSettings
+from pycast.config.units import Size
+from pycast.errors import Refused
+from pycast.http.headers import Headers
+from pycast.http.icy import IcyReader
+from pycast.http.icy import Title as Heard
+from pycast.http.source_headers import source_info
+from pycast.stream.fanout import Reason
+from pycast.stream.mount import LIFE, RING_S, Event, Feed, Mount, State
+from pycast.stream.pacer import Pacer
+from tests.stream.memory import WHO, MemoryTransport
+
+FRAME = b"\xff\xfb\x90\xc4" + b"\0" * 413
+SETTINGS = replace(loads("", {}, "test").for_mount("/x"), burst_size=Size(bytes=0))
+
+
+def new_mount(settings: MountSettings = SETTINGS) -> tuple[Mount, list[Reason]]:
+    gone: list[Reason] = []
+    return Mount("/x", settings, Pacer(0.5, lambda: 0.0), lambda mount, listener, why: gone.append(why), lambda: 0.0), gone
+
+
+def feed(content_type: str = "text/plain", **headers: str) -> Feed:
+    fields = Headers([(name.replace("_", "-"), value) for name, value in headers.items()])
+    return Feed(source_info(fields), content_type, tuple(fields), "127.0.0.1", 1_000_000.0)
+
+
+def listen(mount: Mount, metaint: int = 0) -> MemoryTransport:
+    transport = MemoryTransport()
+    mount.join(1 + mount.listener_connections, transport, WHO, b"", metaint, 0.0)
+    return transport
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Event)
+def test_the_table_of_its_life_is_complete_or_refuses(state: State, event: Event) -> None:
+    assert state in LIFE
+    assert LIFE[state].get(event) is None or isinstance(LIFE[state][event], State)
+
+
+def test_listeners_hear_the_source_that_returns() -> None:
+    mount, gone = new_mount()
+    mount.start(feed(), 0.0)
+    heard = listen(mount)
+    mount.feed(b"first")
+    mount.fanout._pass()
+    mount.end()
+    assert mount.state is State.WAITING
+    mount.start(feed(), 0.0)
+    mount.feed(b"second")
+    mount.fanout._pass()
+    assert heard.got == b"firstsecond"
+    assert mount.timeline.splices == (5,)
+    assert gone == []
+
+
+def test_the_end_of_the_grace_lets_listeners_go() -> None:
+    mount, gone = new_mount()
+    mount.start(feed(), 0.0)
+    heard = listen(mount)
+    mount.end()
+    mount.close()
+    assert mount.state is State.ENDED
+    assert heard.closed
+    assert gone == [Reason.SOURCE_GONE]
+
+
+def test_a_source_of_another_family_lets_the_old_listeners_go() -> None:
+    mount, gone = new_mount()
+    mount.start(feed(), 0.0)
+    heard = listen(mount)
+    mount.end()
+    mount.start(feed("application/ogg"), 0.0)
+    assert heard.closed
+    assert gone == [Reason.SOURCE_GONE]
+
+
+def test_a_full_mount_refuses_and_says_why() -> None:
+    mount, _ = new_mount(replace(SETTINGS, max_listeners=1))
+    mount.start(feed(), 0.0)
+    mount.admit()
+    listen(mount)
+    with pytest.raises(Refused, match="has its 1 listeners") as caught:
+        mount.admit()
+    assert (caught.value.status, caught.value.public) == (403, "max listeners reached")
+
+
+def test_zero_listeners_means_nobody() -> None:
+    mount, _ = new_mount(replace(SETTINGS, max_listeners=0))
+    mount.start(feed(), 0.0)
+    with pytest.raises(Refused):
+        mount.admit()
+
+
+def test_only_whole_frames_reach_listeners() -> None:
+    mount, _ = new_mount()
+    mount.start(feed("audio/mpeg"), 0.0)
+    mount.feed(FRAME * 3)
+    heard = listen(mount)
+    already = len(heard.got)
+    mount.feed(FRAME + FRAME[:100])
+    mount.fanout._pass()
+    assert bytes(heard.got) == FRAME * (already // len(FRAME) + 1)
+
+
+def test_a_title_appears_at_the_listeners_own_position() -> None:
+    mount, _ = new_mount(replace(SETTINGS, mp3_metadata_interval=100))
+    mount.start(feed(), 0.0)
+    assert mount.set_title("Björk", "Jóga", "http://x/")
+    heard = listen(mount, metaint=100)
+    mount.feed(b"a" * 150)
+    assert mount.set_title("", "Next")
+    mount.feed(b"b" * 150)
+    mount.fanout._pass()
+    audio, titles = b"", []
+    for event in IcyReader(100).feed(bytes(heard.got)):
+        if isinstance(event, Heard):
+            titles.append((len(audio), event.text, event.url))
+        else:
+            audio += event
+    assert audio == b"a" * 150 + b"b" * 150
+    assert titles == [(100, "Björk - Jóga", "http://x/"), (200, "Next", "")]
+
+
+def test_the_same_title_twice_is_one_title() -> None:
+    mount, _ = new_mount()
+    mount.start(feed(), 0.0)
+    told: list[str] = []
+    mount.on_title = lambda mount, title: told.append(title.text)
+    assert mount.set_title("", "one")
+    assert mount.set_title("", "one")
+    assert told == ["one"]
+
+
+def test_a_title_too_long_for_a_block_leaves_the_old_one() -> None:
+    mount, _ = new_mount()
+    mount.start(feed(), 0.0)
+    mount.set_title("", "short")
+    assert not mount.set_title("", "x" * 5000)
+    assert mount.timeline.title is not None
+    assert mount.timeline.title.title == "short"
+
+
+def test_ogg_and_webm_carry_no_icy_titles() -> None:
+    mount, _ = new_mount()
+    mount.start(feed("audio/mpeg"), 0.0)
+    assert mount.metaint() == 16_000
+    mount.end()
+    mount.start(feed("application/ogg"), 0.0)
+    assert mount.metaint() == 0
+
+
+def test_the_ring_covers_what_listeners_may_lag_and_half_a_minute() -> None:
+    mount, _ = new_mount(replace(SETTINGS, queue_size=Size(bytes=10_000)))
+    mount.start(feed("audio/mpeg"), 0.0)
+    assert mount.ring.capacity > mount.allowed_lag()
+    mount.feed(FRAME * 50)
+    assert mount.bitrate == 128_000
+    assert mount.ring.capacity >= 16_000 * RING_S
+
+
+def test_a_burst_larger_than_the_queue_is_not_too_slow_at_once() -> None:
+    mount, _ = new_mount(replace(SETTINGS, queue_size=Size(bytes=1000), burst_size=Size(bytes=50_000)))
+    mount.start(feed(), 0.0)
+    mount.feed(b"x" * 60_000)
+    assert not listen(mount).closed
+
+
+def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
+    mount, _ = new_mount(replace(SETTINGS, dump_file=str(tmp_path / "{mount}-%Y.dump")))
+    mount.start(feed("audio/mpeg"), 0.0)
+    mount.feed(FRAME + FRAME[:10])
+    mount.feed(b"rest")
+    mount.end()
+    (dump,) = tmp_path.iterdir()
+    assert dump.name == "x-1970.dump"
+    assert dump.read_bytes() == FRAME + FRAME[:10] + b"rest"
+
+
+def test_a_dump_that_cannot_be_opened_costs_the_stream_nothing(tmp_path: Path) -> None:
+    mount, _ = new_mount(replace(SETTINGS, dump_file=str(tmp_path / "none" / "x")))
+    mount.start(feed(), 0.0)
+    heard = listen(mount)
+    mount.feed(b"audio")
+    mount.fanout._pass()
+    assert heard.got == b"audio"
+
+
+def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
+    mount, _ = new_mount()
+    mount.start(feed(ice_name="Source's"), 0.0)
+    assert mount.source_lines == b"icy-name:Source's\r\n"
+    mount.apply(replace(SETTINGS, stream_name="Ours"))
+    assert mount.source_lines == b"icy-name:Ours\r\n"

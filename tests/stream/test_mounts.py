@@ -1,0 +1,151 @@
+"""Claims: who may feed a mount, who takes over, and what happens when a source is gone."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from pycast.config.load import loads
+from pycast.errors import Refused
+from pycast.http.headers import Headers
+from pycast.http.source_headers import source_info
+from pycast.net.group import Group
+from pycast.stream.mount import Feed, State
+from pycast.stream.mounts import SILENT_S, Mounts
+from pycast.stream.pacer import Pacer
+from tests.stream.memory import WHO, MemoryTransport
+
+FEED = Feed(source_info(Headers()), "text/plain", (), "127.0.0.1", 0.0)
+
+
+class Feeder:
+    def __init__(self, credentials: tuple[str, str] = ("source", "hackme"), last_data: float = 0.0) -> None:
+        self.credentials = credentials
+        self.last_data = last_data
+        self.ended = ""
+
+    def replace(self) -> None:
+        self.ended = "replaced"
+
+    def stop(self, why: str) -> None:
+        self.ended = why
+
+
+class Stage:
+    def __init__(self, toml: str = "") -> None:
+        self.now = 0.0
+        self.group = Group()
+        self.config = loads(toml, {}, "test")
+        self.mounts = Mounts(self.config, Pacer(0.5, lambda: 0.0), self.group, lambda *gone: None, lambda: self.now)
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    made = Stage(getattr(request, "param", ""))
+    yield made
+    made.mounts.stop()
+    made.group.kill()
+    assert len(made.group) == 0
+
+
+def test_a_mount_with_a_live_source_is_in_use(stage: Stage) -> None:
+    stage.mounts.claim("/x", Feeder(), FEED)
+    with pytest.raises(Refused, match="alive") as caught:
+        stage.mounts.claim("/x", Feeder(), FEED)
+    assert (caught.value.status, caught.value.public) == (403, "Mountpoint in use")
+
+
+def test_the_same_source_takes_over_a_silent_connection(stage: Stage) -> None:
+    old, new = Feeder(), Feeder()
+    mount = stage.mounts.claim("/x", old, FEED)
+    stage.now = SILENT_S
+    assert stage.mounts.claim("/x", new, FEED) is mount
+    assert old.ended == "replaced"
+    stage.mounts.release("/x", old)
+    assert mount.state is State.LIVE
+    assert stage.mounts.feeder("/x") is new
+
+
+def test_other_credentials_do_not_take_over(stage: Stage) -> None:
+    stage.mounts.claim("/x", Feeder(), FEED)
+    stage.now = SILENT_S
+    with pytest.raises(Refused):
+        stage.mounts.claim("/x", Feeder(("source", "other")), FEED)
+
+
+@pytest.mark.parametrize("stage", ["[limits]\nsource_takeover = false"], indirect=True)
+def test_takeover_can_be_switched_off(stage: Stage) -> None:
+    stage.mounts.claim("/x", Feeder(), FEED)
+    stage.now = 100.0
+    with pytest.raises(Refused):
+        stage.mounts.claim("/x", Feeder(), FEED)
+
+
+@pytest.mark.parametrize("stage", ["[limits]\nsources = 1"], indirect=True)
+def test_too_many_sources_are_refused_but_the_same_one_may_return(stage: Stage) -> None:
+    feeder = Feeder()
+    stage.mounts.claim("/x", feeder, FEED)
+    with pytest.raises(Refused) as caught:
+        stage.mounts.claim("/y", Feeder(), FEED)
+    assert (caught.value.status, caught.value.public) == (403, "too many sources connected")
+    stage.now = SILENT_S
+    stage.mounts.claim("/x", Feeder(), FEED)
+
+
+@pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
+def test_a_mount_ends_when_its_grace_is_over(stage: Stage) -> None:
+    feeder = Feeder()
+    mount = stage.mounts.claim("/x", feeder, FEED)
+    transport = MemoryTransport()
+    mount.join(1, transport, WHO, b"", 0, 0.0)
+    stage.mounts.release("/x", feeder)
+    assert stage.mounts.get("/x") is mount
+    with gevent.Timeout(5):
+        while stage.mounts.get("/x"):
+            gevent.sleep(0.01)
+    assert transport.closed
+    assert mount.state is State.ENDED
+
+
+@pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
+def test_a_source_that_returns_in_time_keeps_the_mount(stage: Stage) -> None:
+    feeder = Feeder()
+    mount = stage.mounts.claim("/x", feeder, FEED)
+    stage.mounts.release("/x", feeder)
+    assert stage.mounts.claim("/x", Feeder(), FEED) is mount
+    gevent.sleep(0.1)
+    assert stage.mounts.get("/x") is mount
+    assert mount.state is State.LIVE
+
+
+@pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0"], indirect=True)
+def test_without_grace_a_mount_ends_with_its_source(stage: Stage) -> None:
+    feeder = Feeder()
+    stage.mounts.claim("/x", feeder, FEED)
+    stage.mounts.release("/x", feeder)
+    assert stage.mounts.get("/x") is None
+
+
+def test_changes_are_told(stage: Stage) -> None:
+    told: list[tuple[str, str]] = []
+    stage.mounts.on_change.append(lambda what, mount: told.append((what, mount.name)))
+    feeder = Feeder()
+    stage.mounts.claim("/x", feeder, FEED)
+    stage.mounts.release("/x", feeder)
+    assert told == [("start", "/x"), ("end", "/x")]
+
+
+def test_a_reload_reaches_running_mounts(stage: Stage) -> None:
+    mount = stage.mounts.claim("/x", Feeder(), FEED)
+    stage.mounts.reload(loads('[[mount]]\nmount_name = "/x"\nmax_listeners = 3', {}, "test"))
+    assert mount.settings.max_listeners == 3
+
+
+def test_stop_ends_sources_and_listeners(stage: Stage) -> None:
+    feeder, transport = Feeder(), MemoryTransport()
+    mount = stage.mounts.claim("/x", feeder, FEED)
+    mount.join(1, transport, WHO, b"", 0, 0.0)
+    stage.mounts.stop()
+    assert feeder.ended == "the server stops"
+    assert transport.closed
+    assert len(stage.mounts) == 0
