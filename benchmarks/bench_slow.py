@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.frames import BYTES_PER_S
-from benchmarks.load import Outcome
 from benchmarks.plan import Plan, read_plan
+from benchmarks.players import Outcome
 from benchmarks.procfs import open_fds, rss_bytes, tcp_memory_bytes
 from benchmarks.report import Bar, figure, finish, print_table, progress
 from benchmarks.servers import ServerError

@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.load import Outcome, Player
 from benchmarks.plan import Plan, read_plan
+from benchmarks.players import Outcome, Player
 from benchmarks.report import Bar, figure, finish, print_table, progress
 from benchmarks.servers import ServerError
 from benchmarks.source import SourceError

@@ -8,7 +8,7 @@ sample of players is read for real, at once, and checked byte by byte (`frames.F
 Rejected: a process or greenlet per player (the generator would need more CPU than the server), a proxy or a second
 machine (the issue is the server's cost, and loopback keeps both ends' clocks the same).
 
-The invariant: `audio` of a playing player is the number of audio bytes since `first_offset`, ICY blocks not counted.
+The invariant: it never waits for one player; the longest it looks away from the sample is one slice of a sweep.
 """
 
 import errno
@@ -17,11 +17,10 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from benchmarks.frames import BYTES_PER_S, FrameReader, IcySplitter, find_frame, offset_of
+from benchmarks.frames import BYTES_PER_S, IcySplitter, find_frame, offset_of
+from benchmarks.players import Outcome, Player
 
-METAINT = 16_000
 ENOUGH_BYTES = 16_000
 """A player with so much audio starts to play; also what the storm's bar asks for."""
 
@@ -30,76 +29,15 @@ _SLICE = 64  # players swept between two looks at the sample: under a millisecon
 _DISCARD = 1 << 20
 _READ = 32_768
 _SOURCE_ADDRESSES = 200  # 127.0.0.2 and up: 28,000 local ports each, so TIME_WAIT of earlier runs never matters
+# icecast2 has a backlog of five: a gentle crowd must come slower than it accepts, yet in seconds, not minutes.
+_AT_ONCE = 4
+_IN_FLIGHT = 400
+_PATIENCE_S = 3.0
 _BATCH_GAP_S = 0.004  # reads closer together than this came from one write of the server
 _IP_BIND_ADDRESS_NO_PORT = 24
 _MAX_HEAD = 16_384
 
 Position = Callable[[int], int]
-
-
-class Player:
-    """One listener: its socket and its books. All moments are `time.monotonic()` seconds."""
-
-    __slots__ = (
-        "audio", "began", "checker", "enough_at", "error", "first_offset", "gaps", "head", "is_swept", "last_read",
-        "metaint", "mount", "request", "sock", "splitter", "worst_lag",
-    )  # fmt: skip
-
-    def __init__(self, sock: socket.socket, path: str, mount: int, *, is_icy: bool, is_sample: bool) -> None:
-        self.sock = sock
-        self.mount = mount
-        icy = "Icy-MetaData: 1\r\n" if is_icy else ""
-        self.request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: pycast-bench\r\n{icy}\r\n".encode()
-        self.checker = FrameReader(mount) if is_sample else None
-        self.splitter: IcySplitter | None = None
-        self.metaint = 0
-        self.head: bytearray | None = bytearray()
-        self.first_offset = -1
-        self.audio = 0
-        self.worst_lag = 0
-        self.began = 0.0
-        self.enough_at = 0.0
-        self.last_read = 0.0
-        self.gaps = 0
-        self.error = ""
-        self.is_swept = False
-
-    @property
-    def is_playing(self) -> bool:
-        """True once it had a correct head and enough audio, as long as it is connected."""
-        return self.enough_at > 0 and not self.error
-
-    def seen_by(self, position: int) -> int:
-        """How many bytes it is behind a source that has sent `position` bytes."""
-        return position - self.first_offset - self.audio
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a crowd went through. Lags are seconds of audio; a share is received / sent since the player joined."""
-
-    players: int
-    playing: int
-    errors: dict[str, int]
-    least_share: float
-    worst_lag_s: float
-    sample: int
-    frames: int
-    frame_errors: int
-    titles: int
-    flush_s: float
-    latencies_s: tuple[float, ...]
-    """Of every frame that the sample received in the measured span, sorted."""
-
-    def latency_s(self, quantile: float) -> float:
-        """The latency that `quantile` of the frames did not exceed; nan without a sample."""
-        if not self.latencies_s:
-            return float("nan")
-        return self.latencies_s[min(len(self.latencies_s) - 1, int(quantile * len(self.latencies_s)))]
-
-    def late(self, limit_s: float) -> int:
-        """How many frames came later than that."""
-        return sum(latency > limit_s for latency in self.latencies_s)
 
 
 class Crowd:
@@ -118,6 +56,7 @@ class Crowd:
         self._buffer = bytearray(_DISCARD)
         self._span_began: float | None = None
         self._span_s = 0.0
+        self.retries = 0
 
     def add(self, paths: Sequence[str], count: int, *, is_icy: bool = False, sample: int = 40) -> list[Player]:
         """Makes `count` players, not connected yet, spread over the mounts `paths`; `sample` of them read for real."""
@@ -131,18 +70,22 @@ class Crowd:
             self._players.append(player)
         return made
 
-    def connect(self, players: Sequence[Player], timeout_s: float, *, in_flight: int = 200) -> None:
-        """Connects them, at most `in_flight` at a time, until each has enough audio or the time is over."""
+    def connect(self, players: Sequence[Player], timeout_s: float) -> None:
+        """Connects them gently, until each has enough audio or the time is over.
+
+        Gently: so few at a time that no backlog overflows, and one that gets no answer tries again, as a person would.
+        """
         deadline = time.monotonic() + timeout_s
         waiting = list(reversed(players))
         open_: list[Player] = []
         while time.monotonic() < deadline:
-            while waiting and len(open_) < in_flight:
+            for _ in range(min(_AT_ONCE, len(waiting), _IN_FLIGHT - len(open_))):
                 player = waiting.pop()
                 self._start(player)
                 open_.append(player)
             self._turn(0.005)
             open_ = [player for player in open_ if not player.enough_at and not player.error]
+            self._retry(open_)
             if not waiting and not open_:
                 return
         for player in (*open_, *waiting):
@@ -232,6 +175,17 @@ class Crowd:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.bind((f"127.0.0.{2 + len(self._players) % _SOURCE_ADDRESSES}", 0))
         return sock
+
+    def _retry(self, players: Sequence[Player]) -> None:
+        """Those that wait too long for the first byte of an answer begin again with a new socket."""
+        now = time.monotonic()
+        for player in players:
+            if player.head is not None and not player.head and now - player.began > _PATIENCE_S:
+                del self._by_fd[player.sock.fileno()]
+                player.sock.close()
+                player.sock = self._socket()
+                self.retries += 1
+                self._start(player)
 
     def _start(self, player: Player) -> None:
         sock = player.sock
@@ -404,7 +358,6 @@ class Crowd:
         player.enough_at = time.monotonic()
         if player.checker is None:
             self._epoll.unregister(player.sock.fileno())
-            player.is_swept = True
             self._swept.append(player)
 
     def _note_batch(self, player: Player, now: float) -> None:

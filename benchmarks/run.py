@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.plan import add_options
+_ROOT = Path(__file__).resolve().parent.parent
+if not __package__:  # started as a file: the others are imported as a package all the same
+    sys.path.insert(0, str(_ROOT))
+
+from benchmarks.plan import add_options  # noqa: E402
 
 NAMES = ("start", "listeners", "storm", "latency", "memory", "sources", "slow")
 # The longest (listeners, 15 trials of some 50 s) takes a quarter of an hour.
 _TIME_LIMIT_S = 2_400
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Source:
         """How many bytes mount number `mount` has been sent."""
         return offset_of(self._words[_FIRST_MOUNT + mount])
 
-    def wait_sent(self, seconds_of_audio: float, timeout_s: float = 60.0) -> None:
+    def wait_sent(self, seconds_of_audio: float, timeout_s: float = 120.0) -> None:
         """Waits until every mount was sent so much audio."""
         deadline = time.monotonic() + timeout_s
         frames = int(seconds_of_audio / FRAME_S)

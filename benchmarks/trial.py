@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any
 
-from benchmarks.load import Crowd, Outcome
+from benchmarks.load import Crowd
 from benchmarks.plan import Plan
+from benchmarks.players import Outcome
 from benchmarks.procfs import core_busy_s, cpu_s, pinned, rss_bytes
 from benchmarks.report import progress
 from benchmarks.servers import PASSWORD, get, make_server, set_title
@@ -23,7 +24,7 @@ TITLE = "Benchmark - A title of ordinary length"
 # More than a burst (64 KiB are 4.1 s), so that the first player already gets a full one.
 PRELOAD_S = 8.0
 _DRAIN_S = 3.0
-_FLUSH_METRIC = re.compile(rb"^pycast_fanout\w*lag\w*(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
+_FLUSH_METRIC = re.compile(rb"^pycast_fanout_round_seconds(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ class Stage:
         players = self.crowd.add(self.mounts, count, is_icy=is_icy, sample=sample)
         began = time.monotonic()
         self.crowd.connect(players, timeout_s=60 + count / 100)
-        progress(f"  {sum(p.is_playing for p in players):,} of {count:,} play after {time.monotonic() - began:.1f} s")
+        playing, took = sum(player.is_playing for player in players), time.monotonic() - began
+        progress(f"  {playing:,} of {count:,} play after {took:.1f} s, {self.crowd.retries} second tries")
         self.crowd.run(5.0 if self.plan.scale >= 0.5 else 1.0)
 
     def measure(self, kind: str) -> Figures:

@@ -18,7 +18,7 @@ from gevent.event import Event
 
 from pycast.app.demo import play_demo
 from pycast.app.programs import Programs
-from pycast.config.load import load
+from pycast.config.load import load, with_port
 from pycast.config.schema import Config
 from pycast.errors import ConfigError
 from pycast.logs.files import hub_after
@@ -47,8 +47,9 @@ class ReadyInfo:
 class Node:
     """One node of the server. `start`, then `stop`; `reload` in between."""
 
-    def __init__(self, config: Config, config_path: Path | None, open_files: int) -> None:
+    def __init__(self, config: Config, config_path: Path | None, port: int | None, open_files: int) -> None:
         self._config_path = config_path
+        self._port = port
         self.service = Service(config, open_files)
         self._listening: list[Listening] = []
         self.service.mounts.on_change.append(Programs(self.service.group).source_changed)
@@ -66,6 +67,7 @@ class Node:
             raise
         service.port = self._listening[0].port
         service.group.spawn("hang-ups", service.hangups.run)
+        service.group.spawn("expiry", service.mounts.run_expiry)
         for listening in self._listening:
             listening.start()
         return ReadyInfo(
@@ -83,6 +85,7 @@ class Node:
             return
         try:
             config = load(self._config_path, os.environ)
+            config = config if self._port is None else with_port(config, self._port)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("reload refused: %s", problem)
@@ -131,13 +134,17 @@ def run(
     config: Config,
     *,
     config_path: Path | None,
+    port: int | None = None,
     ready_file: str | None,
     demo: bool = False,
     announce: Callable[[ReadyInfo], None] | None = None,
 ) -> int:
-    """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start."""
+    """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start.
+
+    `port` is that of the command line, which holds over the file's also after a reload.
+    """
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
-    node = Node(config, config_path, raise_file_limit())
+    node = Node(config, config_path, port, raise_file_limit())
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop.set)
@@ -187,5 +194,6 @@ def _write_ready(path: str, config: Config, ready: ReadyInfo) -> None:
         os.write(1, f"{line}\n".encode())
         return
     unfinished = Path(f"{path}.{os.getpid()}")
+    unfinished.touch(mode=0o600)  # it holds the passwords
     unfinished.write_text(f"{line}\n")
     unfinished.replace(path)

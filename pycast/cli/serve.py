@@ -30,7 +30,7 @@ def command(config_path: Path | None, port: int | None, ready_file: str | None) 
     path = config_path or find_config()
     config = load(path, os.environ) if path else embedded_config(random.SystemRandom(), os.environ)
     config = config if port is None else with_port(config, port)
-    sys.exit(run_node(config, path, ready_file))
+    sys.exit(run_node(config, path, port, ready_file))
 
 
 def find_config() -> Path | None:
@@ -38,9 +38,9 @@ def find_config() -> Path | None:
     return next((path for path in SEARCH_PATH if path.exists()), None)
 
 
-def run_node(config: Config, path: Path | None, ready_file: str | None) -> int:
+def run_node(config: Config, path: Path | None, port: int | None, ready_file: str | None) -> int:
     """Runs a node until it is told to stop. Returns the exit status."""
     from pycast.app.node import run  # here, not above: a wrong configuration is told without loading the server
 
     announce = partial(write, serve_banner, config, path)
-    return run(config, config_path=path, ready_file=ready_file, announce=announce)
+    return run(config, config_path=path, port=port, ready_file=ready_file, announce=announce)

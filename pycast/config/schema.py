@@ -122,7 +122,8 @@ class Mount(Section):
     )
     dump_file: Text | None = key(
         None,
-        "Where to record what the source sends. %Y, %m, %d, %H, %M and %S stand for the time the source connected.",
+        "Where to record what the source sends. %Y, %m, %d, %H, %M and %S stand for the time the source connected, "
+        "{mount} for the mount's name. A file that exists is continued.",
         example="/var/spool/pycast/live-%Y%m%d-%H%M%S.mp3",
     )
     hidden: Flag | None = key(None, "Keeps the mount off the status page and status-json.xsl.", example=False)
@@ -146,10 +147,12 @@ class Mount(Section):
     genre: Text | None = key(None, "Replaces the source's genre.", example="various")
     bitrate: Bitrate | None = key(None, "Replaces the source's bitrate, in kbit/s.", example="128")
     on_connect: Text | None = key(
-        None, "A program to run when a source connects; it gets the mount's name.", example="/usr/local/bin/on-air"
+        None,
+        "A program to run when a source connects, with the mount's name as its argument.",
+        example="/usr/local/bin/on-air",
     )
     on_disconnect: Text | None = key(
-        None, "A program to run when the source is gone; it gets the mount's name.", example="/usr/local/bin/off-air"
+        None, "A program to run when the source is gone, in the same way.", example="/usr/local/bin/off-air"
     )
     http_headers: Headers | None = key(
         None,

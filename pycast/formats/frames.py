@@ -27,6 +27,7 @@ MAX_ID3 = 16 * 1024 * 1024
 """A larger ID3v2 tag is taken for junk: covers of a few MB are common, 256 MB (what the field could say) a mistake."""
 
 _ID3_HEAD = 10
+_ID3_FIRST = 0x49
 _TAIL = 3
 """No candidate in the buffer: this many last bytes may still be the start of one (`ID3`, or the first half of a sync
 word)."""
@@ -140,15 +141,13 @@ class FrameStream:
         if self._skip:
             return self._skip_tag(buf, pos)
         match = self._candidate.search(buf, pos)
-        if match is None:
-            return self._pass_junk(buf, pos, max(pos, len(buf) - _TAIL))
-        start = match.start()
-        if self._junk + start - pos > MAX_JUNK and self._kind is None:
+        start = match.start() if match else max(pos, len(buf) - _TAIL)
+        if start > pos:
             return self._pass_junk(buf, pos, start)
-        verdict = self._judge_tag(buf, start) if buf[start] == 0x49 else self._judge_frame(buf, start)
-        if verdict is False:
-            start += 1
-        return self._skip_tag(buf, self._pass_junk(buf, pos, start))
+        if match is None:
+            return pos
+        verdict = self._judge_tag(buf, pos) if buf[pos] == _ID3_FIRST else self._judge_frame(buf, pos)
+        return self._pass_junk(buf, pos, pos + 1) if verdict is False else self._skip_tag(buf, pos)
 
     def _judge_frame(self, buf: bytes, start: int) -> bool | None:
         """Whether a frame starts here: True (now synced), False, or None if it takes more bytes to tell."""
@@ -169,6 +168,7 @@ class FrameStream:
         else:
             self._meter.restart(self._offset + start, self._time_s)
         self._is_synced = True
+        self._junk = 0
         return True
 
     def _judge_tag(self, buf: bytes, start: int) -> bool | None:
@@ -182,22 +182,18 @@ class FrameStream:
         if body > MAX_ID3:
             return False
         self._skip = _ID3_HEAD + body
+        self._junk = 0
         return True
 
     def _skip_tag(self, buf: bytes, pos: int) -> int:
         taken = min(self._skip, len(buf) - pos)
         self._skip -= taken
-        if taken:
-            self._junk = 0
         return pos + taken
 
     def _pass_junk(self, buf: bytes, pos: int, end: int) -> int:
         """Count the bytes up to `end` as junk; too much of it, or another format's first bytes, ends the search."""
-        if self._is_synced or self._skip:
-            self._junk = 0
-            return end
         if self._kind is None:
-            magic = _MAGIC.get(buf[pos : pos + 4]) if not self._junk else None
+            magic = None if self._junk else _MAGIC.get(buf[pos : pos + 4])
             if magic:
                 self._go_opaque(f"the stream is {magic}, not {self._name}")
             elif self._junk + end - pos > MAX_JUNK:

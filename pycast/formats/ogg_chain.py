@@ -6,8 +6,7 @@ invariant: the headers are complete exactly once, and joins are only given after
 
 Where a join is good. Audio: a page that does not begin in the middle of a packet. Video: a page whose first packet to
 start is a key frame; the audio pages that follow it are near enough in time. If a stream's pages never look like that
-(some muxers cut packets anywhere), a page on which any fitting packet starts will do: decoders drop the fragment before
-it.
+(some muxers cut packets anywhere), a page on which any fitting packet starts will do: decoders drop what is before it.
 """
 
 from pycast.errors import FormatError
@@ -22,8 +21,11 @@ MAX_HEADERS = 1024 * 1024
 MAX_STREAMS = 11
 """Icecast's limit of logical streams, plus one: a concert has fewer."""
 
-PATIENCE = 256 * 1024
-"""Bytes without a good join after which a lesser one is taken."""
+AUDIO_PATIENCE = 32 * 1024
+"""Bytes without a good join after which a lesser one is taken: half a burst, so that a new listener never waits."""
+
+VIDEO_PATIENCE = 1024 * 1024
+"""The same for video, where a lesser join shows a broken picture at first, and key frames are far apart anyway."""
 
 
 class _LogicalStream:
@@ -159,13 +161,10 @@ class Chain:
         self._primary = min(running, key=lambda stream: stream.codec.role.value, default=None)
 
     def _is_join(self, codec: Codec, page: Page) -> bool:
-        is_patient = self._since_join < PATIENCE
-        if codec.role is not Role.VIDEO and not page.is_continued:
-            return bool(page.lacing)
-        if page.is_continued and is_patient:
-            return False
-        starts = page.starts()
-        if codec.role is not Role.VIDEO:
-            return bool(starts)
-        candidates = starts[:1] if is_patient else starts
-        return any(start < len(page.data) and codec.is_key_frame(page.data[start]) for start in candidates)
+        if codec.role is Role.VIDEO:
+            starts = page.starts()
+            candidates = starts[:1] if self._since_join < VIDEO_PATIENCE else starts
+            return any(start < len(page.data) and codec.is_key_frame(page.data[start]) for start in candidates)
+        if page.is_continued:
+            return self._since_join >= AUDIO_PATIENCE and bool(page.starts())
+        return bool(page.lacing)

@@ -5,8 +5,8 @@ decoder would drop them; too many in a row mean that this is no Ogg stream any m
 comes out has a correct checksum.
 
 The checksum is a CRC-32 with zlib's polynomial, but with the bits of each byte the other way round and no inversion.
-Reversing the bits of the input (`bytes.translate`) and of the result lets zlib do it: some 30 times faster than a table
-in Python, and a 4 kB page costs 15 us.
+Reversing the bits of the input (`bytes.translate`) and of the result lets zlib do the work at C speed: all that is done
+here costs some 10 us for a page of 8 kB.
 """
 
 from struct import Struct

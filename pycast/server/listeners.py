@@ -32,7 +32,7 @@ def serve_listener(service: Service, connection: Connection, request: Request, m
     mount.admit()
     transport = _transport(connection)
     service.counters.listener_connections += 1
-    id, now = service.next_id(), time.time()
+    id, now = service.next_id(), time.monotonic()
     listener = mount.join(id, transport, _identity(connection, request), head, metaint, now)
     if mount.fanout.get(id) is listener:  # it may have hung up at once
         service.hangups.watch(transport.fileno(), (mount, listener))

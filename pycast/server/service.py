@@ -119,12 +119,12 @@ class Service:
         # One line at this level for each that we end; those who just leave are in the access log.
         level = logging.DEBUG if reason in (Reason.CLOSED, Reason.RESET) else logging.INFO
         log.log(level, "> mount %s: listener %d (%s) %s", mount.name, listener.id, listener.identity.ip, reason.value)
-        who, now = listener.identity, time.time()
+        who = listener.identity
         self.log_access(
             AccessEntry(
                 ip=who.ip,
                 user=who.user,
-                ended=now,
+                ended=time.time(),
                 method=who.method,
                 path=who.path,
                 protocol=who.protocol,
@@ -132,7 +132,7 @@ class Service:
                 bytes_sent=mount.fanout.sent_to(listener),
                 referer=who.referer,
                 agent=who.user_agent,
-                duration_s=now - listener.joined,
+                duration_s=time.monotonic() - listener.joined,
             )
         )
 

@@ -82,7 +82,7 @@ def snapshot_mount(mount: Mount) -> MountSnapshot:
 
 def snapshot_listeners(mount: Mount) -> list[ListenerSnapshot]:
     """The mount's listeners as they are now."""
-    now = time.time()
+    now = time.monotonic()
     return [
         ListenerSnapshot(
             id=listener.id,

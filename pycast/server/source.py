@@ -91,15 +91,15 @@ class Source:
     def _read(self, mount: Mount, body: Body, data: bytes) -> str:
         while True:
             if data:
-                self.last_data = time.monotonic()
                 self.bytes_read += len(data)
                 audio = body.feed(data)
-                if audio:
+                if audio:  # chunk framing alone does not keep a source alive
+                    self.last_data = time.monotonic()
                     mount.feed(audio)
                 if body.done:
                     return "its body is complete"
                 gevent.sleep(self._service.pacer.read_wait)
-            data = self._connection.read(time.monotonic() + mount.settings.source_timeout)
+            data = self._connection.read(self.last_data + mount.settings.source_timeout)
             if not data:
                 return "it closed the connection"
 

@@ -62,6 +62,7 @@ class Listener:
         self.sent = 0
         """Bytes written to the socket; relative to the cohort's count while it is in one."""
         self.joined = now
+        """When it joined, on a clock that is never set."""
 
     def advance(self, pieces: Sequence[Piece], sent: int) -> None:
         """Takes note that the first `sent` bytes of `pieces` (which begin with the prefix, if any) have gone out."""

@@ -205,6 +205,14 @@ class Mount:
         self.listener_peak = max(self.listener_peak, len(self.fanout))
         return listener
 
+    def expire(self, now: float) -> None:
+        """Lets listeners go who have been here for `max_listener_duration`; `now` is on the listeners' clock."""
+        limit = self.settings.max_listener_duration
+        if limit:
+            for listener in self.fanout:
+                if now - listener.joined >= limit:
+                    self.fanout.drop(listener, Reason.EXPIRED)
+
     def allowed_lag(self) -> int:
         """Bytes a listener may be behind. Never less than what new listeners are given to begin with."""
         rate = (self.bitrate or FALLBACK_BITRATE) / 8

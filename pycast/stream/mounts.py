@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 # A source that has sent nothing for this long has lost its connection: encoders send several times a second.
 SILENT_S = 2.0
 
+# How exactly `max_listener_duration` is kept.
+EXPIRY_S = 0.5
+
 
 class Feeder(Protocol):
     """A connected source, as the mounts see it."""
@@ -133,9 +136,17 @@ class Mounts:
         for mount in self:
             mount.apply(config.for_mount(mount.name))
 
+    def run_expiry(self) -> None:
+        """Lets listeners go whose time is over, for ever."""
+        while True:
+            gevent.sleep(EXPIRY_S)
+            for mount in self:
+                mount.expire(self._clock())
+
     def stop(self) -> None:
         """Ends all sources and listeners."""
-        for feeder in list(self._feeders.values()):
+        feeders, self._feeders = self._feeders, {}
+        for feeder in feeders.values():
             feeder.stop("the server stops")
         for name, mount in list(self._mounts.items()):
             if mount.state is State.LIVE:

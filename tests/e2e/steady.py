@@ -41,10 +41,12 @@ class SteadyStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._source.close()
-        self._listener.close()
+        for wire in (self._source, self._listener):
+            wire.cut()
         for thread in self._threads:
             thread.join(10)
+        self._source.close()
+        self._listener.close()
 
     def verify(self, timeout: float = 10.0) -> None:
         """Waits until some more of the stream has come through, and checks all that was heard."""
@@ -76,13 +78,9 @@ class SteadyStream:
     def _hear(self) -> None:
         while not self._stop.is_set():
             try:
-                data = self._listener.sock.recv(65536)
-            except OSError as error:
-                data, reason = b"", repr(error)
-            else:
-                reason = "closed"
-            if not data:
-                self._fail(f"the listener was thrown out: {reason}")
+                data = self._listener.read_some()
+            except AssertionError as error:
+                self._fail(f"the listener was thrown out: {error}")
                 return
             with self._heard_more:
                 self._heard += data

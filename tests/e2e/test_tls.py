@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,8 @@ def test_plain_text_on_the_tls_port_costs_nobody_else_anything(server: Server) -
     with SteadyStream(server.port, server.source_password) as stream:
         with socket.create_connection(("127.0.0.1", tls_port(server)), 5) as wire:
             wire.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            wire.settimeout(5)
-            assert b"200 OK" not in wire.recv(4096)
+            with suppress(ConnectionResetError):
+                assert b"200 OK" not in wire.recv(4096)
         assert certificate_of(tls_port(server))
         stream.verify()
         assert get(server.port, "/livez").status == 200

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -116,6 +117,12 @@ class Wire:
                 )
         return self._take(size)
 
+    def read_some(self, timeout: float = DEADLINE_S) -> bytes:
+        """What has come, at least one byte."""
+        if not self._pending and not self._receive(time.monotonic() + timeout):
+            raise AssertionError("connection ended")
+        return self._take(len(self._pending))
+
     def read_to(self, mark: bytes, timeout: float = DEADLINE_S) -> bytes:
         """All up to and including `mark`."""
         deadline = time.monotonic() + timeout
@@ -139,6 +146,11 @@ class Wire:
         """Ends the connection with a reset, as a crashed machine's kernel does."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
+
+    def cut(self) -> None:
+        """Ends both directions; wakes a thread that reads or writes. To be closed afterwards."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.sock.close()

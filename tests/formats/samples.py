@@ -3,6 +3,7 @@
 Helpers only. Invariant: each sample is what an encoder would send over the network (written to a pipe, not to a file).
 """
 
+import re
 import subprocess
 from functools import cache
 
@@ -53,5 +54,5 @@ def decode_errors(data: bytes) -> str:
     """What ffprobe has to say against `data` when it decodes all of it: nothing, if all is well."""
     command = [require("ffprobe"), "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-"]
     result = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
-    complaint = result.stderr.decode(errors="replace")
+    complaint = re.sub(r"0x[0-9a-f]+", "0x", result.stderr.decode(errors="replace"))
     return complaint or ("" if b"nb_read_frames=" in result.stdout else "no frame decoded")

@@ -79,6 +79,8 @@ PIECES = st.sampled_from(
         b"ID3",
         id3(700),
         id3(3),
+        b"OggS",
+        b"fLaC",
         b"ID3\x04\x00\x00\xff\x00\x00\x00",
         b"TAG" + b"x" * 125,
     ]

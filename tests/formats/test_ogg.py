@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pycast.formats.marks import Header, Info, Join, Tags
 from pycast.formats.ogg import Ogg
-from pycast.formats.ogg_chain import MAX_HEADERS, MAX_STREAMS, PATIENCE
+from pycast.formats.ogg_chain import AUDIO_PATIENCE, MAX_HEADERS, MAX_STREAMS, VIDEO_PATIENCE
 from tests.formats import ogg_pages as pages
 from tests.formats.feeding import CUTS, Result, assert_same_in_pieces, run
 from tests.formats.ogg_pages import CONTINUED, FIRST, LAST, NO_GRANULE, page, vorbis_audio, vorbis_headers
@@ -170,8 +170,17 @@ def test_a_page_that_begins_inside_a_packet_is_no_join() -> None:
 
 def test_pages_that_all_begin_inside_packets_are_joins_after_a_while() -> None:
     inside = page([b"rest", b"\0" * 4000], granule=88200, flags=CONTINUED)
-    result = feed(*vorbis_headers(), *[inside] * (PATIENCE // len(inside) * 2 + 3))
-    assert len(result.joins) == 3
+    result = feed(*vorbis_headers(), *[inside] * 50)
+    first, second = result.joins[1:3]
+    assert AUDIO_PATIENCE <= second.offset - first.offset < AUDIO_PATIENCE + 2 * len(inside)
+
+
+def test_key_frames_that_never_begin_a_page_are_joins_after_a_while() -> None:
+    headers = [page([pages.theora_id()], flags=FIRST), page(pages.THEORA_HEADERS)]
+    late = page([pages.INTER_FRAME + bytes(30_000), pages.KEY_FRAME], granule=1 << 6)
+    result = feed(*headers, *[late] * 80)
+    first, second = result.joins[1:3]
+    assert VIDEO_PATIENCE <= second.offset - first.offset < VIDEO_PATIENCE + 2 * len(late)
 
 
 def test_video_is_joined_at_key_frames_only() -> None:
@@ -230,7 +239,7 @@ def test_garbage_is_dropped_and_offsets_do_not_count_it() -> None:
         ),
         pytest.param(b"".join([vorbis_headers()[0], *vorbis_audio(1, [100])]), id="headers missing"),
         pytest.param(page([b"\x01vorbis"], flags=FIRST), id="broken codec header"),
-        pytest.param(vorbis_audio(5, [1])[0] * 600, id="no beginning"),
+        pytest.param(vorbis_audio(5, [1])[0] * 800, id="no beginning"),
     ],
 )
 def test_what_cannot_be_played_is_refused(data: bytes) -> None:

@@ -199,3 +199,13 @@ def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
     assert mount.source_lines == b"icy-name:Source's\r\n"
     mount.apply(replace(SETTINGS, stream_name="Ours"))
     assert mount.source_lines == b"icy-name:Ours\r\n"
+
+
+def test_listeners_go_when_their_time_is_over() -> None:
+    mount, gone = new_mount(replace(SETTINGS, max_listener_duration=60.0))
+    mount.start(feed(), 0.0)
+    listen(mount)
+    mount.expire(59.9)
+    assert gone == []
+    mount.expire(60.0)
+    assert gone == [Reason.EXPIRED]

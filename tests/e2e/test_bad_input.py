@@ -1,0 +1,182 @@
+"""Bad input of every kind gets a clear answer or a closed connection, one line in a log, and never costs another client a byte.
+
+All tests share one server with a steady stream on it, whose listener checks every byte.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pycast.testing import Server
+from tests.e2e.icecast import free_port_pair
+from tests.e2e.steady import SteadyStream
+from tests.e2e.wire import Reply, Wire, ask, basic, frames, get, parse, source
+
+Sound = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server(
+        listen=[{"port": free_port_pair(), "shoutcast_mount": "/icy.mp3"}], header_timeout=1, source_timeout=2, source_grace=0
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def steady(server: Server) -> Iterator[SteadyStream]:
+    with SteadyStream(server.port, server.source_password) as stream:
+        yield stream
+
+
+@pytest.fixture(autouse=True)
+def nobody_else_lost_a_byte(server: Server, steady: SteadyStream) -> Iterator[None]:
+    """Also: whatever the test did left one line or more in the logs, and no trace of a bug."""
+    before = len(server.log()) + len("".join(server.access_log()))
+    yield
+    steady.verify()
+    server.wait_until(lambda: len(server.log()) + len("".join(server.access_log())) > before, 3, "a line in a log")
+    assert "Traceback" not in server.log()
+
+
+def send(port: int, data: bytes) -> Reply:
+    """The answer to `data`; an empty one if the server just closed."""
+    with Wire(port) as wire:
+        try:
+            wire.send(data)
+        except ConnectionError:
+            pass  # it did not want to hear all of it
+        return parse(wire.read_all(5))
+
+
+def test_head_that_is_too_long_is_refused(server: Server) -> None:
+    reply = send(server.port, b"GET / HTTP/1.0\r\nX: " + b"x" * 70_000 + b"\r\n\r\n")
+    assert reply.status_line == "" or reply.status in (400, 431)
+
+
+def test_head_without_an_end_is_refused_when_it_is_too_long(server: Server) -> None:
+    reply = send(server.port, b"G" * 20_000)
+    assert reply.status_line == "" or reply.status in (400, 431)
+
+
+def test_too_many_headers_are_refused(server: Server) -> None:
+    reply = send(server.port, b"GET / HTTP/1.0\r\n" + b"A: b\r\n" * 500 + b"\r\n")
+    assert reply.status in (400, 431)
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /live.mp3 HT", b"SOURCE / HTTP/1.0\r\nA: b\r\n"])
+def test_head_that_does_not_come_in_time_is_closed(head: bytes, server: Server) -> None:
+    with Wire(server.port) as wire:
+        if head:
+            wire.send(head)
+        reply = parse(wire.read_all(4))
+        assert reply.status_line == "" or reply.status == 408
+    if not head:
+        get(server.port, "/nothing-was-logged-for-silence")
+
+
+def test_slow_head_is_cut_off_however_steadily_it_drips(server: Server) -> None:
+    with Wire(server.port) as wire:
+        wire.sock.settimeout(0.05)
+        refused = False
+        for _ in range(80):
+            try:
+                wire.sock.sendall(b"X")
+                refused = wire.sock.recv(1000) is not None
+                break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                refused = True
+                break
+        assert refused, "four seconds of dripping were allowed"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/%00", "/live%00.mp3", "/%", "/%zz", "/../etc/passwd", "/a/../b", "/%2e%2e/x", "/a//b", "/..", "/a\\..\\b", "live.mp3", "//"],
+)
+@pytest.mark.parametrize("method", ["GET", "SOURCE", "HEAD"])
+def test_bad_paths_are_refused(path: str, method: str, server: Server) -> None:
+    login = basic("source", server.source_password)
+    reply = ask(server.port, f"{method} {path} HTTP/1.0\r\n{login}Content-Type: audio/mpeg\r\n\r\n")
+    assert reply.status in (400, 403, 404)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET\r\n\r\n",
+        b"GET / FTP/1.0\r\n\r\n",
+        b"\r\n\r\n",
+        b"GET / HTTP/1.0\r\nNo colon here\r\n\r\n",
+        b"BREW /pot HTTP/1.0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),  # a TLS hello
+        b"STATS / HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.0\r\nAuthorization: Basic \xff\xfe\r\n\r\n",
+        b"POST /admin/metadata HTTP/1.0\r\nContent-Length: 99999999\r\n\r\n",
+        b"GET / HTTP/1.0\r\nContent-Length: -5\r\n\r\n",
+    ],
+)
+def test_nonsense_is_answered_or_closed(head: bytes, server: Server) -> None:
+    send(server.port, head)
+    assert get(server.port, "/livez").status == 200
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("offset", [0, 1], ids=["http", "shoutcast"])
+def test_rubbish_bytes_are_answered_or_closed(seed: int, offset: int, server: Server) -> None:
+    rubbish = random.Random(seed).randbytes(3000) + (b"\r\n\r\n" if seed % 2 else b"")
+    send(server.port + offset, rubbish)
+    assert get(server.port, "/livez").status == 200
+
+
+@pytest.mark.parametrize("body", [b"xyz\r\n", b"-5\r\n", b"5\r\nabc", b"fffffffffffffffffff\r\n", b"3\r\nabcXX", b"1" * 5000])
+def test_source_with_broken_chunks_is_ended(body: bytes, server: Server) -> None:
+    login = basic("source", server.source_password)
+    head = f"PUT /chunks.mp3 HTTP/1.1\r\n{login}Content-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    send(server.port, head + b"%x\r\n%s\r\n" % (len(frames(0, 3)), frames(0, 3)) + body)
+    server.wait_until(lambda: get(server.port, "/chunks.mp3").status == 404, 5, "the mount to end")
+
+
+def test_unknown_transfer_encoding_is_501(server: Server) -> None:
+    login = basic("source", server.source_password)
+    reply = ask(server.port, f"PUT /x.mp3 HTTP/1.1\r\n{login}Content-Type: audio/mpeg\r\nTransfer-Encoding: gzip\r\n\r\n")
+    assert reply.status == 501
+
+
+@pytest.mark.parametrize(("name", "content_type"), [("vorbis", "application/ogg"), ("opus", "audio/ogg"), ("webm", "audio/webm")])
+@pytest.mark.parametrize("seed", range(3))
+def test_source_with_garbage_in_its_container_harms_only_itself(
+    name: str, content_type: str, seed: int, server: Server, sound: Sound
+) -> None:
+    rng = random.Random(seed)
+    stream = bytearray(sound(name).read_bytes())
+    for _ in range(20):
+        at = rng.randrange(4000, len(stream) - 2000)
+        stream[at : at + rng.randrange(1, 1500)] = rng.randbytes(rng.randrange(1, 1500))
+    with source(server.port, f"/garbage-{name}{seed}", server.source_password, content_type=content_type) as wire:
+        try:
+            wire.send(bytes(stream))
+        except ConnectionError:
+            pass  # thrown out in the middle of it: one of the two things that may happen
+    server.wait_until(lambda: get(server.port, f"/garbage-{name}{seed}").status == 404, 5, "the mount to end")
+
+
+@pytest.mark.parametrize("content_type", ["application/ogg", "audio/webm"])
+def test_source_that_is_no_container_at_all_is_ended_with_a_reason(content_type: str, server: Server) -> None:
+    mount = f"/rubbish-{content_type.partition('/')[2]}"
+    with source(server.port, mount, server.source_password, content_type=content_type) as wire:
+        wire.send(random.Random(1).randbytes(100_000))
+        wire.read_all(5)
+    server.wait_until(lambda: f"mount {mount}: source" in server.log() and "cannot" in server.log(), 3, "the reason")
+
+
+def test_rubbish_declared_as_mp3_plays_as_it_is(server: Server) -> None:
+    rubbish = random.Random(2).randbytes(200_000)
+    with source(server.port, "/odd.mp3", server.source_password) as wire:
+        wire.send(rubbish)
+        server.wait_until(lambda: len(server.received("/odd.mp3")) > 190_000, 5, "the stream")
+        assert rubbish.startswith(server.received("/odd.mp3"))
