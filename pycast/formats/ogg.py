@@ -19,7 +19,6 @@ class Ogg:
     family = "ogg"
 
     def __init__(self, base: int = 0) -> None:
-        self.warning = ""
         self._pages = PageReader()
         self._offset = base
         self._chain = Chain(base, 0.0)
@@ -34,6 +33,11 @@ class Ogg:
     def skipped(self) -> int:
         """Bytes dropped so far: garbage, broken pages, pages of logical streams that never began."""
         return self._pages.skipped + self._strays
+
+    @property
+    def warning(self) -> str:
+        """Says how much was skipped, if any."""
+        return f"{self.skipped} bytes were no intact Ogg pages and are left out" if self.skipped else ""
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         """Return whole pages and the marks in them. `Info` and `Tags` are at the start of their chain, so before this

@@ -108,6 +108,7 @@ class Mount:
         self.listener_connections = 0
         self.slow_listeners = 0
         self._format: Format | None = None
+        self._warned = ""
         self._dump: Dump | None = None
         self._raw = RawView(self.ring)
         self._icy: dict[tuple[int, int], View] = {}
@@ -135,6 +136,7 @@ class Mount:
         # What the last source's codec needed is nothing to those who start with the new one.
         self.timeline.add_header(self.ring.head, b"")
         self._format = new_format(feed.content_type, self.ring.head)
+        self._warned = ""
         self.feed_info = feed
         self.source_lines = source_block(feed.headers, self.settings.stream_name or None)
         self.bitrate = None
@@ -147,6 +149,7 @@ class Mount:
 
     def end(self) -> None:
         """The source is gone; listeners stay until the grace is over."""
+        self._warn_once()
         self._format = None
         self._close_dump()
         self._move(Event.SOURCE_ENDED)
@@ -163,6 +166,8 @@ class Mount:
         if self._dump:
             self._dump.write(data)
         out, marks = self._format.feed(data)
+        if not self._warned:
+            self._warn_once()
         if not out and not marks:
             return
         self._keep_last_join(len(out))
@@ -236,6 +241,13 @@ class Mount:
         state = LIFE[self.state][event]
         log.debug("= mount %s: %s, %s", self.name, event.value, state.value)
         self.state = state
+
+    def _warn_once(self) -> None:
+        """What the operator should know of the stream: when it begins, and when the source ends if it has changed."""
+        warning = self._format.warning if self._format else ""
+        if warning != self._warned:
+            log.warning("mount %s: %s", self.name, warning)
+            self._warned = warning
 
     def _mark(self, mark: Mark) -> None:
         match mark:

@@ -49,7 +49,11 @@ class Timeline:
         self._join_times.append(nan if time_s is None else time_s)
 
     def add_title(self, offset: int, title: Title) -> None:
-        """From `offset` on, `title` plays."""
+        """From `offset` on, `title` plays. The tags of an Ogg chain may come after a title that an admin set meanwhile: they
+        hold from there.
+        """
+        if self._title_offsets:
+            offset = max(offset, self._title_offsets[-1])
         if self._title_offsets and self._title_offsets[-1] == offset:
             self._titles[-1] = title
             return

@@ -33,7 +33,10 @@ def test_killclient_ends_that_listener_alone(pycast_server: Server) -> None:
             assert first.read_all(5) == b""
             wire.send(frames(0, 10))
             assert second.read(len(frames(0, 10))) == frames(0, 10)
-            assert message(admin(pycast_server, f"killclient?mount={MOUNT}&id=999999")) == ("Client 999999 not found", "0")
+            assert message(admin(pycast_server, f"killclient?mount={MOUNT}&id=999999")) == (
+                "Client 999999 not found",
+                "0",
+            )
 
 
 @pytest.mark.pycast(source_grace=0)
@@ -60,7 +63,14 @@ def test_listclients_gives_address_agent_time_and_id(pycast_server: Server) -> N
 
 @pytest.mark.parametrize(
     "command",
-    ["stats", "stats.xml", "listmounts", f"listclients?mount={MOUNT}", f"killsource?mount={MOUNT}", f"killclient?mount={MOUNT}&id=1"],
+    [
+        "stats",
+        "stats.xml",
+        "listmounts",
+        f"listclients?mount={MOUNT}",
+        f"killsource?mount={MOUNT}",
+        f"killclient?mount={MOUNT}&id=1",
+    ],
 )
 def test_commands_are_for_the_admin(command: str, pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password):

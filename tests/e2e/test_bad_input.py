@@ -20,7 +20,10 @@ Sound = Callable[[str], Path]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with Server(
-        listen=[{"port": free_port_pair(), "shoutcast_mount": "/icy.mp3"}], header_timeout=1, source_timeout=2, source_grace=0
+        listen=[{"port": free_port_pair(), "shoutcast_mount": "/icy.mp3"}],
+        header_timeout=1,
+        client_timeout=2,
+        source_grace=0,
     ) as server:
         yield server
 
@@ -96,7 +99,20 @@ def test_slow_head_is_cut_off_however_steadily_it_drips(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/%00", "/live%00.mp3", "/%", "/%zz", "/../etc/passwd", "/a/../b", "/%2e%2e/x", "/a//b", "/..", "/a\\..\\b", "live.mp3", "//"],
+    [
+        "/%00",
+        "/live%00.mp3",
+        "/%",
+        "/%zz",
+        "/../etc/passwd",
+        "/a/../b",
+        "/%2e%2e/x",
+        "/a//b",
+        "/..",
+        "/a\\..\\b",
+        "live.mp3",
+        "//",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "SOURCE", "HEAD"])
 def test_bad_paths_are_refused(path: str, method: str, server: Server) -> None:
@@ -133,21 +149,42 @@ def test_rubbish_bytes_are_answered_or_closed(seed: int, offset: int, server: Se
     assert get(server.port, "/livez").status == 200
 
 
-@pytest.mark.parametrize("body", [b"xyz\r\n", b"-5\r\n", b"5\r\nabc", b"fffffffffffffffffff\r\n", b"3\r\nabcXX", b"1" * 5000])
-def test_source_with_broken_chunks_is_ended(body: bytes, server: Server) -> None:
+def chunked_source(server: Server) -> Wire:
+    """A chunked PUT to /chunks.mp3 that was accepted."""
     login = basic("source", server.source_password)
-    head = f"PUT /chunks.mp3 HTTP/1.1\r\n{login}Content-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    send(server.port, head + b"%x\r\n%s\r\n" % (len(frames(0, 3)), frames(0, 3)) + body)
-    server.wait_until(lambda: get(server.port, "/chunks.mp3").status == 404, 5, "the mount to end")
+    wire = Wire(server.port)
+    wire.send(f"PUT /chunks.mp3 HTTP/1.1\r\n{login}Content-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire.read_to(b"200 OK\r\n\r\n")
+    return wire
+
+
+@pytest.mark.parametrize("first", [b"", b"%x\r\n%s\r\n" % (len(frames(0, 3)), frames(0, 3))], ids=["at once", "later"])
+@pytest.mark.parametrize("broken", [b"xyz\r\n", b"-5\r\n", b"fffffffffffffffffff\r\n", b"3\r\nabcXX", b"1" * 5000])
+def test_source_with_broken_chunks_is_ended_at_once(first: bytes, broken: bytes, server: Server) -> None:
+    with chunked_source(server) as wire:
+        wire.send(first + broken)
+        wire.read_all(3)
+    server.wait_until(lambda: get(server.port, "/chunks.mp3").status == 404, 3, "the mount to end")
+
+
+def test_source_that_ends_in_the_middle_of_a_chunk_is_gone_at_once(server: Server) -> None:
+    with chunked_source(server) as wire:
+        wire.send(b"fff\r\nabc")
+        server.wait_for_source("/chunks.mp3")
+    server.wait_until(lambda: get(server.port, "/chunks.mp3").status == 404, 3, "the mount to end")
 
 
 def test_unknown_transfer_encoding_is_501(server: Server) -> None:
     login = basic("source", server.source_password)
-    reply = ask(server.port, f"PUT /x.mp3 HTTP/1.1\r\n{login}Content-Type: audio/mpeg\r\nTransfer-Encoding: gzip\r\n\r\n")
+    reply = ask(
+        server.port, f"PUT /x.mp3 HTTP/1.1\r\n{login}Content-Type: audio/mpeg\r\nTransfer-Encoding: gzip\r\n\r\n"
+    )
     assert reply.status == 501
 
 
-@pytest.mark.parametrize(("name", "content_type"), [("vorbis", "application/ogg"), ("opus", "audio/ogg"), ("webm", "audio/webm")])
+@pytest.mark.parametrize(
+    ("name", "content_type"), [("vorbis", "application/ogg"), ("opus", "audio/ogg"), ("webm", "audio/webm")]
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_source_with_garbage_in_its_container_harms_only_itself(
     name: str, content_type: str, seed: int, server: Server, sound: Sound

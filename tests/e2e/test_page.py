@@ -25,7 +25,11 @@ IS_SILENT = "return window.players.every(player => player.paused)"
 def station() -> Iterator[Server]:
     with Server() as server:
         source = ffmpeg_source(
-            Target(server.port, server.source_password), MOUNT, ENCODINGS[0], seconds=300, extra=("-ice_name", "Browser FM")
+            Target(server.port, server.source_password),
+            MOUNT,
+            ENCODINGS[0],
+            seconds=300,
+            extra=("-ice_name", "Browser FM"),
         )
         with source:
             server.wait_for_source(MOUNT)

@@ -69,7 +69,9 @@ def test_sighup_opens_the_logs_anew(pycast_server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_server_stops_within_five_seconds_with_everybody_connected(number: signal.Signals, pycast_server: Server) -> None:
+def test_server_stops_within_five_seconds_with_everybody_connected(
+    number: signal.Signals, pycast_server: Server
+) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
         feed.send(frames(0, 10))
         listeners = [listen(pycast_server.port, MOUNT)[0] for _ in range(20)]
@@ -91,7 +93,9 @@ def test_access_log_has_a_line_for_each_client_in_icecasts_format(pycast_server:
         listener, _ = listen(pycast_server.port, f"{MOUNT}?token=secret", 'User-Agent: A "quoted" agent\r\n')
         with listener:
             listener.read(len(frames(0, 10)))
-    pycast_server.wait_until(lambda: any("GET" in line for line in pycast_server.access_log()), 5, "the listener's line")
+    pycast_server.wait_until(
+        lambda: any("GET" in line for line in pycast_server.access_log()), 5, "the listener's line"
+    )
     line = next(line for line in pycast_server.access_log() if "GET" in line)
     assert line.startswith("127.0.0.1 - - [")
     assert f'"GET {MOUNT} HTTP/1.0" 200 ' in line

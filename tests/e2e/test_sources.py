@@ -55,13 +55,17 @@ def test_chunked_put_is_unchunked(pycast_server: Server) -> None:
 def test_put_with_a_length_ends_after_it(pycast_server: Server) -> None:
     stream = frames(0, 40)
     with Wire(pycast_server.port) as wire:
-        wire.send(head("PUT", MOUNT, pycast_server.source_password, f"Content-Length: {len(stream)}", version="HTTP/1.1"))
+        wire.send(
+            head("PUT", MOUNT, pycast_server.source_password, f"Content-Length: {len(stream)}", version="HTTP/1.1")
+        )
         wire.send(stream)
         assert wire.read_all().startswith(OK)
     assert pycast_server.received(MOUNT) == stream
 
 
-@pytest.mark.parametrize("login", ["", basic("source", "wrong"), basic("admin", "sourcepass"), "Authorization: Basic !!!\r\n"])
+@pytest.mark.parametrize(
+    "login", ["", basic("source", "wrong"), basic("admin", "sourcepass"), "Authorization: Basic !!!\r\n"]
+)
 def test_wrong_credentials_are_401(login: str, pycast_server: Server) -> None:
     reply = ask(pycast_server.port, f"SOURCE {MOUNT} HTTP/1.0\r\n{login}Content-Type: audio/mpeg\r\n\r\n")
     assert reply.status_line == "HTTP/1.0 401 Authentication Required"
@@ -184,7 +188,9 @@ def test_listener_gets_the_stream_to_its_last_byte(pycast_server: Server) -> Non
 
 
 def test_libshout_probing_is_answered_as_it_needs(pycast_server: Server) -> None:
-    options = ask(pycast_server.port, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\n")
+    options = ask(
+        pycast_server.port, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\n"
+    )
     assert options.status == 204
     assert options.header("Content-Length") == "0"
     assert "SOURCE" in options.header("Allow") and "PUT" in options.header("Allow")

@@ -209,3 +209,12 @@ def test_listeners_go_when_their_time_is_over() -> None:
     assert gone == []
     mount.expire(60.0)
     assert gone == [Reason.EXPIRED]
+
+
+def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    mount, _ = new_mount()
+    mount.start(feed("audio/mpeg"), 0.0)
+    for _ in range(20):
+        mount.feed(b"no frames here " * 1000)
+    mount.end()
+    assert caplog.text.count("passed on as it is") == 1

@@ -96,3 +96,10 @@ def test_trimming_keeps_what_still_holds() -> None:
 def test_the_text_of_a_title_is_what_players_show() -> None:
     assert Title("Artist", "Song", "", b"").text == "Artist - Song"
     assert Title("", "Song", "", b"").text == "Song"
+
+
+def test_tags_that_come_late_hold_from_the_latest_title_on() -> None:
+    timeline = Timeline()
+    timeline.add_title(20, title("admin"))
+    timeline.add_title(10, title("chain"))
+    assert timeline.title_at(21) == (20, title("chain"))

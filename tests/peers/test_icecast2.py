@@ -1,0 +1,212 @@
+"""The same bytes to Icecast 2.4.4 and to pycast: the same status line, headers and body come back.
+
+`WANTED` is the list of differences that are there on purpose, each with its reason. A difference that is not in the list fails the
+test, and so does an entry of the list that is no longer a difference. What cannot be the same (times, ports, counters) is masked.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+import pytest
+
+from pycast.testing import Server
+from tests.e2e.deadline import until
+from tests.e2e.icecast import Icecast
+from tests.e2e.wire import Reply, Wire, ask, basic, frames, get, parse, source
+
+MOUNT = "/live.mp3"
+SOURCE_HEADERS = (
+    "ice-name: My station\r\nice-description: Desc\r\nice-genre: Rock\r\nice-url: http://example.org/\r\nice-public: 1\r\n"
+    "ice-bitrate: 128\r\nice-audio-info: bitrate=128;channels=2;samplerate=44100\r\nUser-Agent: Encoder/1.0\r\n"
+)
+ADMIN = basic("admin", "adminpass")
+SOURCE = basic("source", "sourcepass")
+RELAY = basic("relay", "relaypass")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A difference on purpose: in `aspect` ("status", "body" or a header's name) of the requests that `requests` matches."""
+
+    requests: str
+    aspect: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Both servers in the same state: /live.mp3 with a source that has sent some frames."""
+
+    icecast_port: int
+    pycast_port: int
+
+
+def head(line: str, *lines: str) -> str:
+    return f"{line}\r\n{''.join(lines)}\r\n"
+
+
+REQUESTS = {
+    # listeners
+    "listen": head(f"GET {MOUNT} HTTP/1.0"),
+    "listen 1.1": head(f"GET {MOUNT} HTTP/1.1", "Host: localhost\r\n", "User-Agent: Player\r\n"),
+    "listen query": head(f"GET {MOUNT}?a=b HTTP/1.0"),
+    "listen icy": head(f"GET {MOUNT} HTTP/1.0", "Icy-MetaData: 1\r\n"),
+    "listen icy zero": head(f"GET {MOUNT} HTTP/1.0", "Icy-MetaData: 0\r\n"),
+    "listen range": head(f"GET {MOUNT} HTTP/1.1", "Range: bytes=0-\r\n"),
+    "listen msie": head(f"GET {MOUNT} HTTP/1.0", "User-Agent: Mozilla/4.0 (MSIE 6.0)\r\n"),
+    "listen bare lf": f"GET {MOUNT} HTTP/1.0\n\n",
+    "listen escaped": head("GET /%6cive.mp3 HTTP/1.0"),
+    # public pages
+    "not found": head("GET /nothing.mp3 HTTP/1.0"),
+    "status json": head("GET /status-json.xsl HTTP/1.0"),
+    "status page": head("GET /status.xsl HTTP/1.0"),
+    "root": head("GET / HTTP/1.0"),
+    "m3u": head(f"GET {MOUNT}.m3u HTTP/1.0", "Host: example.org:8000\r\n"),
+    "m3u no host": head(f"GET {MOUNT}.m3u HTTP/1.0"),
+    "xspf": head(f"GET {MOUNT}.xspf HTTP/1.0"),
+    "xspf unknown": head("GET /nothing.mp3.xspf HTTP/1.0"),
+    "vclt": head(f"GET {MOUNT}.vclt HTTP/1.0"),
+    # methods
+    "head": head(f"HEAD {MOUNT} HTTP/1.0"),
+    "post": head(f"POST {MOUNT} HTTP/1.0", "Content-Length: 0\r\n"),
+    "options": head("OPTIONS * HTTP/1.1", "Host: localhost\r\n"),
+    "unknown method": head(f"BREW {MOUNT} HTTP/1.0"),
+    "lower case method": head("get /nothing.mp3 HTTP/1.0"),
+    # bad heads
+    "bad path double": head("GET /a//b HTTP/1.0"),
+    "bad path dots": head("GET /a/../b HTTP/1.0"),
+    "bad path escape": head("GET /%zz HTTP/1.0"),
+    "bad path slashless": head("GET live.mp3 HTTP/1.0"),
+    "bad protocol": head("GET / FTP/1.0"),
+    # sources
+    "source no login": head("SOURCE /x.mp3 HTTP/1.0", "Content-Type: audio/mpeg\r\n"),
+    "source wrong login": head("SOURCE /x.mp3 HTTP/1.0", basic("source", "wrong"), "Content-Type: audio/mpeg\r\n"),
+    "source admin login": head("SOURCE /x.mp3 HTTP/1.0", ADMIN, "Content-Type: audio/mpeg\r\n"),
+    "source in use": head(f"SOURCE {MOUNT} HTTP/1.0", SOURCE, "Content-Type: audio/mpeg\r\n"),
+    "source in use ice": head(f"SOURCE {MOUNT} ICE/1.0", SOURCE, "Content-Type: audio/mpeg\r\n"),
+    "source too many": head("SOURCE /more.mp3 HTTP/1.0", SOURCE, "Content-Type: audio/mpeg\r\n"),
+    "put no login": head("PUT /x.mp3 HTTP/1.1", "Content-Type: audio/mpeg\r\n"),
+    "put in use": head(f"PUT {MOUNT} HTTP/1.1", SOURCE, "Expect: 100-continue\r\n", "Content-Type: audio/mpeg\r\n"),
+    # admin
+    "admin unknown": head("GET /admin/nonsense HTTP/1.0", ADMIN),
+    "admin poke": head("GET /admin/!POKE HTTP/1.1", "Host: localhost\r\n"),
+    "admin no login": head("GET /admin/stats HTTP/1.0"),
+    "admin wrong login": head("GET /admin/stats HTTP/1.0", basic("admin", "wrong")),
+    "admin source login": head("GET /admin/stats HTTP/1.0", SOURCE),
+    "admin stats": head("GET /admin/stats HTTP/1.0", ADMIN),
+    "admin stats.xml": head("GET /admin/stats.xml HTTP/1.0", ADMIN),
+    "admin stats of mount": head(f"GET /admin/stats?mount={MOUNT} HTTP/1.0", ADMIN),
+    "admin listmounts": head("GET /admin/listmounts HTTP/1.0", ADMIN),
+    "admin streamlist.txt": head("GET /admin/streamlist.txt HTTP/1.0", RELAY),
+    "admin listclients": head(f"GET /admin/listclients?mount={MOUNT} HTTP/1.0", ADMIN),
+    "admin listclients as source": head(f"GET /admin/listclients?mount={MOUNT} HTTP/1.0", SOURCE),
+    "admin listclients no mount": head("GET /admin/listclients HTTP/1.0", ADMIN),
+    "admin listclients unknown": head("GET /admin/listclients?mount=/none HTTP/1.0", ADMIN),
+    "admin killclient unknown": head(f"GET /admin/killclient?mount={MOUNT}&id=99999 HTTP/1.0", ADMIN),
+    "admin killclient no id": head(f"GET /admin/killclient?mount={MOUNT} HTTP/1.0", ADMIN),
+    "admin killsource unknown": head("GET /admin/killsource?mount=/none HTTP/1.0", ADMIN),
+    "metadata": head(f"GET /admin/metadata?mode=updinfo&mount={MOUNT}&song=A+B HTTP/1.0", SOURCE),
+    "metadata no login": head(f"GET /admin/metadata?mode=updinfo&mount={MOUNT}&song=A HTTP/1.0"),
+    "metadata wrong mode": head(f"GET /admin/metadata?mode=other&mount={MOUNT}&song=A HTTP/1.0", SOURCE),
+    "metadata no mode": head(f"GET /admin/metadata?mount={MOUNT}&song=A HTTP/1.0", SOURCE),
+    "metadata unknown mount": head("GET /admin/metadata?mode=updinfo&mount=/none&song=A HTTP/1.0", ADMIN),
+    "admin.cgi no pass": head("GET /admin.cgi?mode=updinfo&song=A HTTP/1.0"),
+}
+
+WANTED: tuple[Wanted, ...] = ()
+
+STREAM_BYTES = 34_000
+FEED = frames(0, 84)  # a little more than STREAM_BYTES: Icecast sends whole blocks of 1400 bytes
+
+
+@pytest.fixture(scope="module")
+def peers() -> Iterator[Peers]:
+    settings = {"server_id": "Icecast 2.4.4", "sources": 1, "source_takeover": False}
+    with Icecast(sources=1) as icecast, Server(**settings) as pycast, ExitStack() as stack:
+        for port in (icecast.port, pycast.port):
+            feed = stack.enter_context(source(port, MOUNT, "sourcepass", headers=SOURCE_HEADERS))
+            reply = get(port, f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=A+B", SOURCE)
+            assert b"successful" in reply.body
+            feed.send(FEED)
+            until(lambda port=port: b"A B" in get(port, "/status-json.xsl").body, "the title")
+        yield Peers(icecast.port, pycast.port)
+
+
+def answer(port: int, name: str) -> Reply:
+    request = REQUESTS[name]
+    if not name.startswith("listen"):
+        return masked(ask(port, request, timeout=5), port)
+    with Wire(port) as wire:
+        reply = wire.send(request).read_head()
+        return masked(Reply(reply.status_line, reply.headers, wire.read(STREAM_BYTES)), port)
+
+
+MASKS = (
+    (r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d (GMT|[+-]\d{4})", "DATE"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", "TIME"),
+    (
+        r"<((?:\w+_)?(?:connections|clients|listeners|bytes_read|bytes_sent|listener_peak|stats|Connected))>\d+<",
+        r"<\1>N<",
+    ),
+    (r'"(listener_peak|listeners)":\d+', r'"\1":N'),
+)
+
+
+def masked(reply: Reply, port: int) -> Reply:
+    """Without what differs between any two servers, and two moments."""
+
+    def mask(text: str) -> str:
+        text = text.replace(f":{port}", ":PORT")
+        for pattern, replacement in MASKS:
+            text = re.sub(pattern, replacement, text)
+        return text
+
+    body = reply.body
+    if reply.header("Content-Type") != "audio/mpeg":
+        body = mask(body.decode("latin-1")).encode("latin-1")
+    length = (
+        str(len(body)) if reply.header("Content-Length") == str(len(reply.body)) else reply.header("Content-Length")
+    )
+    headers = tuple((name, length if name == "Content-Length" else mask(value)) for name, value in reply.headers)
+    return Reply(reply.status_line, headers, body)
+
+
+def differences(theirs: Reply, ours: Reply) -> set[str]:
+    """The aspects in which two answers differ: "status", "body", names of headers, and "order" of the headers both have."""
+    found = set()
+    if theirs.status_line != ours.status_line:
+        found.add("status")
+    if theirs.body != ours.body:
+        found.add("body")
+    names = {name for name, _ in theirs.headers + ours.headers}
+    found |= {name for name in names if values(theirs, name) != values(ours, name)}
+    common = names - found
+    if [name for name, _ in theirs.headers if name in common] != [name for name, _ in ours.headers if name in common]:
+        found.add("order")
+    return found
+
+
+def values(reply: Reply, name: str) -> list[str]:
+    return [value for key, value in reply.headers if key == name]
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_pycast_answers_as_icecast_does(name: str, peers: Peers) -> None:
+    theirs, ours = answer(peers.icecast_port, name), answer(peers.pycast_port, name)
+    wanted = {entry.aspect for entry in WANTED if fnmatch(name, entry.requests)}
+    assert differences(theirs, ours) == wanted, f"\nIcecast: {theirs}\npycast:  {ours}"
+
+
+def test_source_is_accepted_with_the_same_bytes() -> None:
+    head_lines = f"{SOURCE}Content-Type: audio/mpeg\r\nExpect: 100-continue\r\n\r\n"
+    with Icecast() as icecast, Server() as pycast:
+        for method in ("SOURCE", "PUT"):
+            answers = []
+            for port in (icecast.port, pycast.port):
+                with Wire(port) as wire:
+                    wire.send(f"{method} /new.mp3 HTTP/1.1\r\n{head_lines}").read_to(b"200 OK\r\n\r\n")
+                    answers.append(parse(b""))
+            assert answers[0] == answers[1]
