@@ -131,7 +131,7 @@ def key(hertz: float) -> list[float]:
     sound = []
     for i in range(int(2.6 * RATE)):
         t = i / RATE
-        bend = 1.3 * math.exp(-5.5 * t) * math.sin(turn * i) + 0.22 * math.exp(-22 * t) * math.sin(7 * turn * i)
+        bend = 1.3 * math.exp(-5.5 * t) * math.sin(turn * i) + 0.3 * math.exp(-22 * t) * math.sin(7 * turn * i)
         sound.append(min(1.0, i / 130) * math.exp(-2.1 * t) * math.sin(turn * i + bend))
     return _faded(sound, 2_000)
 
@@ -156,7 +156,7 @@ def bass(hertz: float, length: int) -> list[float]:
     for i in range(length):
         t = i / RATE
         tone = math.sin(turn * i) + 0.42 * math.exp(-1.5 * t) * math.sin(2 * turn * i) + 0.16 * math.exp(-3 * t) * math.sin(3 * turn * i)
-        sound.append(min(1.0, i / 700) * math.exp(-0.55 * t) * tone)
+        sound.append(min(1.0, i / 1_500) * math.exp(-0.55 * t) * tone)
     return _faded(sound, 6_000)
 
 
@@ -198,7 +198,7 @@ def play_bells(ring: Stereo, rng: random.Random) -> None:
 def play_bass(ring: Stereo) -> None:
     """The root on the first beat, and once more, softer, before the next bar."""
     for bar, (root, _) in enumerate(CHORDS):
-        ring.add(at(bar, 0), bass(frequency(root), int(2.9 * BEAT)), 0.30, 0.0)
+        ring.add(at(bar, 0), bass(frequency(root), int(2.9 * BEAT)), 0.24, 0.0)
         ring.add(at(bar, 3), bass(frequency(root + 12), int(0.95 * BEAT)), 0.11, 0.0)
 
 
