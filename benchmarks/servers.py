@@ -109,10 +109,11 @@ class Pycast:
 
     name = "pycast"
 
-    def __init__(self, core: int, *, queue_size: str = "512k") -> None:
+    def __init__(self, core: int, *, queue_size: str = "512k", clients: int = 15_000) -> None:
         self.port = 0
         self.pid = 0
         self._queue_size = queue_size
+        self._clients = clients
         self._child = _Child(core)
 
     def start(self) -> None:
@@ -137,7 +138,7 @@ bind_address = "127.0.0.1"
 port = 0
 
 [limits]
-clients = 15000
+clients = {self._clients}
 sources = 500
 queue_size = "{self._queue_size}"
 burst_size = "64k"
@@ -226,10 +227,12 @@ class Floor:
         self._child.stop()
 
 
-def make_server(name: str, core: int, *, flush_s: float = 0.5, queue_bytes: int = 524_288) -> Server:
-    """A server by name, not started; `flush_s` is for the floor, `queue_bytes` for the others."""
+def make_server(
+    name: str, core: int, *, flush_s: float = 0.5, queue_bytes: int = 524_288, clients: int = 15_000
+) -> Server:
+    """A server by name, not started; `flush_s` is for the floor, `queue_bytes` for the others, `clients` for pycast."""
     if name == "pycast":
-        return Pycast(core, queue_size=str(queue_bytes // 1024) + "k")
+        return Pycast(core, queue_size=str(queue_bytes // 1024) + "k", clients=clients)
     if name == "icecast2":
         return Icecast(core, queue_bytes=queue_bytes)
     return Floor(core, flush_s=flush_s)

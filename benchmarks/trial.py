@@ -82,12 +82,13 @@ class Stage:
         *,
         flush_s: float = 0.5,
         queue_bytes: int = 524_288,
+        clients: int = 15_000,
         preload_s: float = PRELOAD_S,
         title: str = "",
     ) -> None:
         self.plan = plan
         self.mounts = tuple(mounts)
-        self.server = make_server(server, plan.cores.server, flush_s=flush_s, queue_bytes=queue_bytes)
+        self.server = make_server(server, plan.cores.server, flush_s=flush_s, queue_bytes=queue_bytes, clients=clients)
         self.source: Source
         self.crowd: Crowd
         self._title = title

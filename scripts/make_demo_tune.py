@@ -1,11 +1,11 @@
 """Composes and renders the tune that `pycast demo` plays: pycast/demo_stream/tune.mp3.
 
-Run by hand when the tune changes (`python scripts/make_demo_tune.py`, about a minute; needs ffmpeg). The file it makes is kept
-in the repository, so nobody else needs to. Piece, sounds and rendering are this project's own.
+Run by hand when the tune changes (`python scripts/make_demo_tune.py`, half a minute; needs ffmpeg). The file it makes
+is kept in the repository, so nobody else needs to. Piece, sounds and rendering are this project's own.
 
-The invariant: the file can be repeated for ever without a seam. Its length is a whole number of MPEG frames; all
-sound is rendered into a ring of that length, so that echoes and reverb of the end lie under the beginning; it is encoded three
-times in a row without a bit reservoir (no frame borrows bytes from one before), and the middle third is what is kept.
+The invariant: the file can be repeated for ever without a seam. Its length is a whole number of MPEG frames; all sound
+is rendered into a ring of that length, so that echoes and reverb of the end lie under the beginning; it is encoded
+three times in a row without a bit reservoir (no frame borrows bytes from one before), and the middle third is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PEAK = 0.56  # -5 dBFS: about -15 LUFS, as loud as other streams
 
 TABLE = 4_096
 
-# Bass note and chord of each bar, as MIDI numbers: E flat major, each chord a step from the last, the eighth leans back to the first.
+# Bass note and chord of each bar, as MIDI numbers, in E flat major; the eighth leans back to the first.
 CHORDS: tuple[tuple[int, tuple[int, ...]], ...] = (
     (39, (55, 58, 62, 65)),  # E♭ maj9
     (36, (55, 58, 62, 63)),  # C m9
@@ -86,7 +86,9 @@ class Stereo(NamedTuple):
 
     def mixed(self, other: Stereo, gain: float) -> Stereo:
         """This and `gain` times the other."""
-        return Stereo(*(array("d", [a + gain * b for a, b in zip(x, y, strict=True)]) for x, y in zip(self, other, strict=True)))
+        return Stereo(
+            *(array("d", [a + gain * b for a, b in zip(x, y, strict=True)]) for x, y in zip(self, other, strict=True))
+        )
 
 
 def frequency(midi: float) -> float:
@@ -155,7 +157,11 @@ def bass(hertz: float, length: int) -> list[float]:
     sound = []
     for i in range(length):
         t = i / RATE
-        tone = math.sin(turn * i) + 0.42 * math.exp(-1.5 * t) * math.sin(2 * turn * i) + 0.16 * math.exp(-3 * t) * math.sin(3 * turn * i)
+        tone = (
+            math.sin(turn * i)
+            + 0.42 * math.exp(-1.5 * t) * math.sin(2 * turn * i)
+            + 0.16 * math.exp(-3 * t) * math.sin(3 * turn * i)
+        )
         sound.append(min(1.0, i / 1_500) * math.exp(-0.55 * t) * tone)
     return _faded(sound, 6_000)
 
@@ -255,7 +261,7 @@ def ffmpeg(sound: bytes, *arguments: str) -> bytes:
 
 
 def reverberated(ring: Stereo, response: array[float]) -> Stereo:
-    """The sound of the room alone. Of three rounds the last is kept: by then the room is as full at the start as at the end."""
+    """The sound of the room alone. Of three rounds the last is kept: by then the room is as full at either end."""
     with tempfile.NamedTemporaryFile(suffix=".f32") as file:
         file.write(response.tobytes())
         file.flush()
@@ -293,7 +299,7 @@ def frames(mp3: bytes) -> list[bytes]:
 
 
 def encoded(ring: Stereo) -> bytes:
-    """The middle of three rounds, cut at frames: what comes before it in the file sounds as what comes before it in the loop."""
+    """The middle of three rounds, cut at frames: encoded as if it had been going on all along, and went on."""
     lame = ("-c:a", "libmp3lame", "-b:a", "128k", "-reservoir", "0", "-compression_level", "0")
     mp3 = ffmpeg(interleaved(ring, 3), *lame, "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3")
     return b"".join(frames(mp3)[LOOP_FRAMES : 2 * LOOP_FRAMES])

@@ -38,6 +38,9 @@ CATCH_UP_BYTES = 96 << 10
 # an encoder after a network hang) must not push listeners who read well over `queue_size`.
 URGENT_BYTES = 128 << 10
 
+# libev's EV_MAXPRI.
+HIGHEST_PRIORITY = 2
+
 # Sends between two looks at the clock.
 LOT = 64
 
@@ -291,6 +294,8 @@ class Fanout:
         if now < self._slice_end:
             return 0.0
         spent = now - self._cost_from
-        gevent.sleep(0)
+        # Not sleep(0): gevent may run fifty such callbacks in a row before it looks at a socket again. An idle watcher runs
+        # once in each turn of the loop, and this priority keeps a storm of new connections from starving the listeners.
+        gevent.idle(HIGHEST_PRIORITY)
         self._begin_slice()
         return spent

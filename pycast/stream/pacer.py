@@ -22,7 +22,7 @@ LONGEST_READ_WAIT_S = 0.1
 
 # A pass gives way to the hub after this long, so that health checks and new connections wait a few milliseconds at
 # most.
-SLICE_S = 0.004
+SLICE_S = 0.002
 
 
 class Pacer:

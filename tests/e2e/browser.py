@@ -1,4 +1,4 @@
-"""Headless Chromium, driven through chromedriver by the WebDriver protocol: JSON over HTTP, of which a test needs little.
+"""Headless Chromium, driven through chromedriver by the WebDriver protocol: JSON over HTTP.
 
 Invariant: browser and driver are dead when the `with` block ends.
 """
@@ -52,7 +52,7 @@ class Browser:
         return self._command("execute/sync", {"script": script, "args": []})
 
     def click(self, selector: str) -> None:
-        """Clicks like a person (which is what lets a page play sound) on the first element that the CSS selector finds."""
+        """Clicks like a person (only then may a page play sound) on the first element that the selector finds."""
         element = self._command("element", {"using": "css selector", "value": selector})
         self._command(f"element/{next(iter(element.values()))}/click", {})
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pycast.testing import Server
-from tests.e2e.deadline import until
 from tests.e2e.icecast import free_port_pair
 from tests.e2e.programs import (
     ENCODINGS,
@@ -57,7 +56,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, R
         ]
         listeners: list[Program] = []
         for name in names:  # the listener comes when there is more than a burst behind it
-            until(lambda name=name: len(server.received(f"/{name}")) > 3 * BURST, f"enough of {name}")
+            wait_for_bytes(server, f"/{name}", 3 * BURST)
             listeners.append(programs.enter_context(curl_listener(target.url(f"/{name}"), directory / name)))
         for source in sources:
             assert source.wait() == 0, source.output()
@@ -135,7 +134,7 @@ def test_liquidsoap_streams_by_source_chunked_put_and_icy(tmp_path: Path) -> Non
             wire, _ = listen(server.port, mount)
             with wire:
                 heard = wire.read(50_000)
-            until(lambda mount=mount, heard=heard: heard in server.received(mount), f"{mount} to be recorded")
+            assert heard in server.received(mount)
             assert mpeg_frames_in(heard, tmp_path) > 50
 
 
@@ -169,6 +168,10 @@ def test_curl_put_of_a_whole_file_is_received_to_the_last_byte(
         assert curl.wait() == 0
         assert "200 OK" in curl.output()
     assert pycast_server.received("/whole.mp3") == sound("mp3").read_bytes()
+
+
+def wait_for_bytes(server: Server, mount: str, size: int) -> None:
+    server.wait_until(lambda: len(server.received(mount)) > size, 10, f"{size} bytes on {mount}")
 
 
 def target_of(server: Server) -> Target:

@@ -19,11 +19,12 @@ MOUNT = "/live.mp3"
 
 
 def make_certificate(directory: Path, name: str) -> None:
-    """A self-signed certificate; the key first, as certbot does, so there is a moment in which the two do not fit."""
+    """A self-signed certificate; key first, so there is a moment in which the two do not fit."""
     done = subprocess.run(
         [
             require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-days", "2", "-subj", f"/CN={name}", "-keyout", str(directory / "new.key"), "-out", str(directory / "new.crt"),
+            "-days", "2", "-subj", f"/CN={name}",
+            "-keyout", str(directory / "new.key"), "-out", str(directory / "new.crt"),
         ],
         capture_output=True,
         check=False,

@@ -1,7 +1,8 @@
 """The same bytes to Icecast 2.4.4 and to pycast: the same status line, headers and body come back.
 
-`WANTED` is the list of differences that are there on purpose, each with its reason. A difference that is not in the list fails the
-test, and so does an entry of the list that is no longer a difference. What cannot be the same (times, ports, counters) is masked.
+`WANTED` and `EXTRA` list the differences that are there on purpose, each with its reason. A difference that is not in a
+list fails the test, and so does an entry that is no longer a difference. What cannot be the same (times, ports,
+counters) is masked.
 """
 
 import re
@@ -19,7 +20,8 @@ from tests.e2e.wire import Reply, Wire, ask, basic, frames, get, listen, source
 
 MOUNT = "/live.mp3"
 SOURCE_HEADERS = (
-    "ice-name: My station\r\nice-description: Desc\r\nice-genre: Rock\r\nice-url: http://example.org/\r\nice-public: 1\r\n"
+    "ice-name: My station\r\nice-description: Desc\r\nice-genre: Rock\r\nice-url: http://example.org/\r\n"
+    "ice-public: 1\r\n"
     "ice-bitrate: 128\r\nice-audio-info: bitrate=128;channels=2;samplerate=44100\r\nUser-Agent: Encoder/1.0\r\n"
 )
 ADMIN = basic("admin", "adminpass")
@@ -156,17 +158,18 @@ def answers() -> Iterator[Answers]:
     with Icecast(sources=1) as icecast, Server(**settings) as pycast, ExitStack() as stack:
         ports = (icecast.port, pycast.port)
         for port in ports:
-            feed = stack.enter_context(source(port, MOUNT, "sourcepass", headers=SOURCE_HEADERS))
-            reply = get(port, f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=A+B", SOURCE)
-            assert b"successful" in reply.body
-            feed.send(FEED)
-            until(lambda port=port: b"A B" in get(port, "/status-json.xsl").body, "the title")
-            stack.enter_context(listen(port, MOUNT, "User-Agent: Somebody\r\n")[0])
-            until(
-                lambda port=port: b"Somebody" in get(port, f"/admin/listclients?mount={MOUNT}", ADMIN).body,
-                "the listener",
-            )
+            set_the_stage(port, stack)
         yield {name: (answer(ports[0], name), answer(ports[1], name)) for name in in_order(REQUESTS)}
+
+
+def set_the_stage(port: int, stack: ExitStack) -> None:
+    """A source with a title that has sent FEED, and a listener."""
+    feed = stack.enter_context(source(port, MOUNT, "sourcepass", headers=SOURCE_HEADERS))
+    assert b"successful" in get(port, f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=A+B", SOURCE).body
+    feed.send(FEED)
+    until(lambda: b"A B" in get(port, "/status-json.xsl").body, "the title")
+    stack.enter_context(listen(port, MOUNT, "User-Agent: Somebody\r\n")[0])
+    until(lambda: b"Somebody" in get(port, f"/admin/listclients?mount={MOUNT}", ADMIN).body, "the listener")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -214,9 +217,10 @@ def masked(reply: Reply, port: int) -> Reply:
 
 
 def differences(name: str, theirs: Reply, ours: Reply) -> set[str]:
-    """In what two answers differ: "status", "body", "order" (of the headers that both have), "X" for a header of another value.
+    """In what two answers differ: "status", "body", "order" (of the headers that both have), "X" for a header's value.
 
-    "+X" is a header that only pycast sends, "-X" one that only Icecast sends; "answered" is all, if Icecast closes without a word.
+    "+X" is a header that only pycast sends, "-X" one that only Icecast sends; "answered" is all, if Icecast closes
+    without a word.
     """
     if not theirs.status_line and ours.status_line:
         return {"answered"}
@@ -272,24 +276,30 @@ def test_every_wanted_difference_is_one(answers: Answers) -> None:
         ), extra
 
 
+@pytest.fixture(scope="module")
+def empty_servers() -> Iterator[tuple[int, int]]:
+    """The ports of both servers, without sources. SHOUTcast sources go to the next port."""
+    with Icecast() as icecast, Server(listen=[{"port": free_port_pair(), "shoutcast_mount": "/stream"}]) as pycast:
+        yield icecast.port, pycast.port
+
+
 @pytest.mark.parametrize("method", ["SOURCE", "PUT"])
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1", "ICE/1.0"])
-def test_source_is_accepted_with_the_same_bytes(method: str, version: str) -> None:
-    request = f"{method} /new.mp3 {version}\r\n{SOURCE}Content-Type: audio/mpeg\r\n\r\n"
-    with Icecast() as icecast, Server() as pycast:
-        accepted = []
-        for port in (icecast.port, pycast.port):
-            with Wire(port) as wire:
-                accepted.append(wire.send(request).read_to(b"200 OK\r\n\r\n"))
+def test_source_is_accepted_with_the_same_bytes(method: str, version: str, empty_servers: tuple[int, int]) -> None:
+    mount = f"/{method}-{version.replace('/', '-')}.mp3"
+    accepted = []
+    for port in empty_servers:
+        with Wire(port) as wire:
+            wire.send(f"{method} {mount} {version}\r\n{SOURCE}Content-Type: audio/mpeg\r\n\r\n")
+            accepted.append(wire.read_to(b"200 OK\r\n\r\n"))
     assert accepted[0] == accepted[1]
 
 
 @pytest.mark.parametrize("password", ["sourcepass", "wrong"])
-def test_shoutcast_source_is_answered_with_the_same_bytes(password: str) -> None:
-    with Icecast() as icecast, Server(listen=[{"port": free_port_pair(), "shoutcast_mount": "/stream"}]) as pycast:
-        answers = []
-        for port in (icecast.port, pycast.port):
-            with Wire(port + 1) as wire:
-                wire.send(f"{password}\r\n")
-                answers.append(wire.read(20) if password == "sourcepass" else wire.read_all())
+def test_shoutcast_source_is_answered_with_the_same_bytes(password: str, empty_servers: tuple[int, int]) -> None:
+    answers = []
+    for port in empty_servers:
+        with Wire(port + 1) as wire:
+            wire.send(f"{password}\r\n")
+            answers.append(wire.read(20) if password == "sourcepass" else wire.read_all())
     assert answers[0] == answers[1]

@@ -1,0 +1,159 @@
+"""House rules that no tool checks: sizes of files and functions, head docstrings, clocks, bans, package metadata."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib.metadata import entry_points, metadata
+from pathlib import Path
+
+import pytest
+import tomli
+
+import pycast
+from pycast.demo_stream import demo_mp3
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "pycast"
+FILE_LINES, FUNCTION_LINES = 400, 60
+
+PRODUCT = sorted(PACKAGE.rglob("*.py"))
+PYTHON = sorted(
+    path for folder in ("pycast", "tests", "benchmarks", "scripts") for path in (ROOT / folder).rglob("*.py")
+)
+PURE = [path for name in ("config", "http", "formats", "stats") for path in sorted((PACKAGE / name).rglob("*.py"))]
+
+# Same as the import rules of pyproject.toml, and what they cannot see: modules behind other names, and calls.
+IMPURE = frozenset(
+    (
+        *("asyncio", "datetime", "gevent", "logging", "os", "random", "secrets", "select", "selectors", "shutil"),
+        *("signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "uuid"),
+    )
+)
+# The loader reads the config file, and has its name and the environment as arguments.
+MAY_READ_FILES = frozenset({"config/load.py"})
+CLOCKS = frozenset({"now", "utcnow", "today", "monotonic", "perf_counter", "time_ns"})
+# Written so that this file does not have them.
+NOTES_TO_SELF = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The first part of each module imported anywhere in the tree."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+def called(tree: ast.AST) -> Iterator[str]:
+    """The last part of the name of each function called in the tree."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute):
+                yield node.func.attr
+            elif isinstance(node.func, ast.Name):
+                yield node.func.id
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name_of)
+def test_each_file_says_at_its_head_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path))
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=name_of)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= FUNCTION_LINES, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", PURE, ids=name_of)
+def test_pure_packages_have_no_clock_no_chance_and_no_files(path: Path) -> None:
+    tree = tree_of(path)
+    assert not IMPURE & set(imported(tree))
+    assert not CLOCKS & set(called(tree))
+    if path.relative_to(PACKAGE).as_posix() not in MAY_READ_FILES:
+        assert not {"open", "read_text", "read_bytes", "write_text", "write_bytes"} & set(called(tree))
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name_of)
+def test_nobody_leaves_notes_to_self(path: Path) -> None:
+    assert not NOTES_TO_SELF.search(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name_of)
+def test_greenlets_are_spawned_by_their_owner_only(path: Path) -> None:
+    if path == PACKAGE / "net" / "group.py":
+        return
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "gevent":
+            assert node.attr not in {"Greenlet", "spawn", "spawn_later", "spawn_raw"}, f"line {node.lineno}"
+        if isinstance(node, ast.ImportFrom) and node.module == "gevent":
+            assert not {"Greenlet", "spawn", "spawn_later", "spawn_raw"} & {alias.name for alias in node.names}
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name_of)
+def test_nothing_reads_ini_files(path: Path) -> None:
+    assert "configparser" not in set(imported(tree_of(path)))
+
+
+def test_the_process_patches_itself_before_anything_else() -> None:
+    imports = [node for node in tree_of(PACKAGE / "__main__.py").body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert isinstance(imports[0], ast.ImportFrom) and imports[0].module == "gevent"
+
+
+def test_installing_pycast_gives_the_command_and_the_pytest_plugin() -> None:
+    (command,) = entry_points(group="console_scripts", name="pycast")
+    (plugin,) = entry_points(group="pytest11", name="pycast")
+    # Not loaded: that would patch pytest's own process.
+    assert command.value == "pycast.__main__:main"
+    assert any(imported_as(node, "main") for node in tree_of(PACKAGE / "__main__.py").body)
+    assert plugin.value == "pycast.testing.plugin"
+
+
+def imported_as(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names)
+
+
+def test_the_metadata_tells_version_and_licence() -> None:
+    about = metadata("pycast")
+    assert about["Version"] == pycast.__version__
+    assert about["License-Expression"] == "MIT"
+    assert about["Requires-Python"] == ">=3.11"
+
+
+def test_every_dependency_has_one_exact_version() -> None:
+    project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"], "flit_core"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    pinned = {same_name(pin.split("==")[0]) for pin in pins}
+    assert {same_name(re.split(r"[ <>=\[]", one)[0]) for one in wanted} <= pinned
+
+
+def same_name(package: str) -> str:
+    """Package names are equal whatever their case and separators."""
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def test_the_demo_is_whole_mpeg_frames_and_nothing_else() -> None:
+    data, position, frames = demo_mp3(), 0, 0
+    while position < len(data):
+        assert data[position : position + 2] == b"\xff\xfb" and data[position + 2] & 0xFC == 0x90
+        # Each frame starts its audio in itself (main_data_begin, the first nine bits after the head, is 0).
+        assert data[position + 4] == 0 and data[position + 5] & 0x80 == 0
+        position += 417 + (data[position + 2] >> 1 & 1)
+        frames += 1
+    assert position == len(data)
+    assert frames * 1152 / 44_100 > 20

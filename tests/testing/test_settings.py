@@ -1,0 +1,58 @@
+"""Keywords become the config file that was meant."""
+
+import pytest
+import tomli
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pycast.config.load import loads
+from pycast.config.schema import Config
+from pycast.testing.settings import ARRAYS, SECTIONS, arrange, section_of, to_toml
+
+scalars = (
+    st.text(st.characters(codec="utf-8")) | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False)
+)
+tables = st.dictionaries(st.text(st.characters(codec="utf-8")), scalars | st.lists(scalars, max_size=3), max_size=4)
+
+
+@given(st.dictionaries(st.sampled_from([*SECTIONS, "other"]), tables | st.lists(tables, min_size=1, max_size=3)))
+def test_whatever_is_arranged_is_read_back_the_same(arranged: dict[str, object]) -> None:
+    assert tomli.loads(to_toml(arranged)) == arranged
+
+
+def test_sections_are_those_of_the_config() -> None:
+    assert {*SECTIONS, *ARRAYS} == set(Config.model_fields)
+
+
+def test_setting_goes_to_its_section() -> None:
+    arranged = arrange({"burst_size": 0, "admin_password": "x", "hostname": "h", "limits": {"clients": 3}})
+    assert arranged == {
+        "limits": {"clients": 3, "burst_size": 0},
+        "authentication": {"admin_password": "x"},
+        "server": {"hostname": "h"},
+    }
+
+
+def test_setting_of_mounts_goes_to_the_default_mount() -> None:
+    assert arrange({"hidden": True}) == {"mount": [{"type": "default", "hidden": True}]}
+    mounts = [{"mount_name": "/a"}, {"type": "default", "charset": "UTF-8"}]
+    assert arrange({"mount": mounts, "hidden": True})["mount"][1] == {
+        "type": "default",
+        "charset": "UTF-8",
+        "hidden": True,
+    }
+    assert mounts[1] == {"type": "default", "charset": "UTF-8"}, "the caller's own was changed"
+
+
+def test_unknown_setting_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="colour"):
+        arrange({"colour": "red"})
+
+
+def test_every_setting_by_its_name_makes_a_config_that_is_accepted() -> None:
+    text = to_toml(
+        arrange({"burst_size": "4s", "max_listeners": 3, "location": 'A "place" \\ é', "log_level": "debug"})
+    )
+    config = loads(text, {}, "test")
+    assert (config.server.location, config.for_mount("/x").max_listeners) == ('A "place" \\ é', 3)
+    assert section_of("burst_size") == "limits"
