@@ -74,9 +74,7 @@ def _comes_true(is_so: Callable[[], object], timeout: float) -> bool:
 
 def _open_the_hub() -> None:
     """What gevent makes once for a process is no test's leak: the loop, and what wakes it from other threads."""
-    hub = gevent.get_hub()
-    hub.threadpool.apply(int)
-    hub.threadpool.kill()
+    gevent.get_hub().threadpool.apply(int)
     gevent.sleep(0)
 
 
@@ -91,7 +89,9 @@ def _greenlets() -> list[greenlet.greenlet]:
 
 
 def _is_ours(one: greenlet.greenlet) -> bool:
-    """A thread's main greenlet has no parent; a Greenlet that was never started has no frame and no turn to come."""
+    """Not a thread's main greenlet, which has no parent; not gevent's own; not one that was never started."""
+    if type(one).__module__ in {"gevent.hub", "gevent.threadpool"}:
+        return False
     return one.parent is not None and (bool(one) or bool(getattr(one, "started", False)))
 
 

@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points, metadata
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import tomli
+from flit_core import buildapi
 
 import pycast
 from pycast.demo_stream import demo_mp3
@@ -25,7 +27,7 @@ PURE = [path for name in ("config", "http", "formats", "stats") for path in sort
 # Same as the import rules of pyproject.toml, and what they cannot see: modules behind other names, and calls.
 IMPURE = frozenset(
     (
-        *("asyncio", "datetime", "gevent", "logging", "os", "random", "secrets", "select", "selectors", "shutil"),
+        *("asyncio", "gevent", "logging", "os", "random", "secrets", "select", "selectors", "shutil"),
         *("signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "uuid"),
     )
 )
@@ -130,6 +132,14 @@ def test_the_metadata_tells_version_and_licence() -> None:
     assert about["Version"] == pycast.__version__
     assert about["License-Expression"] == "MIT"
     assert about["Requires-Python"] == ">=3.11"
+
+
+def test_the_wheel_has_all_that_is_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with ZipFile(tmp_path / buildapi.build_wheel(str(tmp_path))) as wheel:
+        shipped = {name for name in wheel.namelist() if name.startswith("pycast/")}
+    data = {name_of(path) for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    assert {"pycast/py.typed", "pycast/demo_stream/tune.mp3"} <= data <= shipped
 
 
 def test_every_dependency_has_one_exact_version() -> None:

@@ -35,6 +35,14 @@ class DemoSource:
         self.last_data = time.monotonic()
         self._stopped = False
 
+    @property
+    def is_ending(self) -> bool:
+        """Only the server ends it."""
+        return False
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Nobody waits for it."""
+
     def replace(self) -> None:
         """Never happens: it is never silent."""
         self._stopped = True

@@ -19,20 +19,24 @@ from gevent.event import Event
 from pycast.app.demo import play_demo
 from pycast.app.programs import Programs
 from pycast.config.load import load, with_port
-from pycast.config.schema import Config
-from pycast.errors import ConfigError
-from pycast.logs.files import hub_after
+from pycast.config.schema import Config, Logging
+from pycast.errors import ConfigError, OutsideError
+from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.net.tls import Certificate
-from pycast.server.listen import Endpoint, Listening
+from pycast.server.listen import Endpoint, Listening, listen_on_pair
+from pycast.server.proxies import proxies_before
 from pycast.server.service import Service
 
 log = logging.getLogger(__name__)
 
 # A stop takes at most this long, with sources and listeners connected.
 STOP_S = 4.0
+
+# As much of it is for the programs of the sources that the stop ends.
+PROGRAMS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +56,20 @@ class Node:
         self._port = port
         self.service = Service(config, open_files)
         self._listening: list[Listening] = []
-        self.service.mounts.on_change.append(Programs(self.service.group).source_changed)
+        self._programs = Group()
+        self.service.mounts.on_change.append(Programs(self._programs).source_changed)
 
     def start(self) -> ReadyInfo:
         """Listens and accepts. Raises ConfigError if a port is taken or a certificate cannot be used."""
         service = self.service
         try:
-            for endpoint in self._endpoints():
-                self._listening.append(Listening(service, endpoint))
-                if endpoint.port == 0 and len(self._listening) == 1:
-                    service.port = self._listening[0].port
+            self._listen()
         except ConfigError:
             self.stop()
             raise
         service.port = self._listening[0].port
-        service.group.spawn("hang-ups", service.hangups.run)
-        service.group.spawn("expiry", service.mounts.run_expiry)
+        service.group.keep("hang-ups", service.hangups.run)
+        service.group.keep("expiry", service.mounts.run_expiry)
         for listening in self._listening:
             listening.start()
         return ReadyInfo(
@@ -86,14 +88,15 @@ class Node:
         try:
             config = load(self._config_path, os.environ)
             config = config if self._port is None else with_port(config, self._port)
-        except ConfigError as error:
-            for problem in error.problems:
+            before = self.service.config
+            self.service.reload(config)
+        except (ConfigError, OutsideError) as error:
+            for problem in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 log.error("reload refused: %s", problem)
             self.service.reload(self.service.config)
             return
-        if config.listen != self.service.config.listen or config.tls != self.service.config.tls:
+        if config.listen != before.listen or config.tls != before.tls:
             log.warning("changes of [[listen]] and of the paths in [tls] need a restart")
-        self.service.reload(config)
         log.info("read %s again", self._config_path)
 
     def stop(self) -> None:
@@ -106,6 +109,9 @@ class Node:
         for listening in self._listening:
             listening.stop()
         self._listening.clear()
+        # So that those of the sources that just ended have begun at least.
+        self._programs.join(PROGRAMS_S)
+        self._programs.kill()
         service.group.kill()
         service.hangups.close()
         service.close_logs()
@@ -116,18 +122,19 @@ class Node:
         stopping.join(seconds)
         return stopping.ready()
 
-    def _endpoints(self) -> list[Endpoint]:
+    def _listen(self) -> None:
         config = self.service.config
         certificate = None
         if any(listen.tls for listen in config.listen):
             certificate = Certificate(config.tls.certificate, config.tls.private_key, time.monotonic)
-        found = []
         for listen in config.listen:
-            found.append(Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None))
+            proxies = proxies_before(listen)
+            first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
             if listen.shoutcast_mount:
-                port = listen.port + 1 if listen.port else 0
-                found.append(Endpoint(listen.bind_address, port, listen.shoutcast_mount))
-        return found
+                second = Endpoint(listen.bind_address, 0, listen.shoutcast_mount, None, proxies)
+                self._listening += listen_on_pair(self.service, first, second)
+            else:
+                self._listening.append(Listening(self.service, first))
 
 
 def run(
@@ -151,8 +158,11 @@ def run(
     ready = node.start()
 
     def reload() -> None:
+        nonlocal error_log
+        before = node.service.config.logging
         error_log.reopen()
         node.reload()
+        error_log = _error_log(error_log, before, node.service.config.logging)
 
     gevent.signal_handler(signal.SIGHUP, lambda: node.service.group.spawn("reload", reload))
     if demo:
@@ -169,6 +179,17 @@ def run(
         log.error("the stop took longer than %g s and was cut short", STOP_S)
     error_log.close()
     return 0
+
+
+def _error_log(log_file: LogFile, before: Logging, after: Logging) -> LogFile:
+    """The error log as it holds after a reload: the same, or a new one in its place."""
+    if (before.error_log, before.log_level) == (after.error_log, after.log_level):
+        return log_file
+    try:
+        return setup_logging(after.log_level, after.error_log, hub_after)
+    except OutsideError as error:
+        log.error("the old error log stays: %s", error)
+        return log_file
 
 
 def _write_ready(path: str, config: Config, ready: ReadyInfo) -> None:

@@ -1,4 +1,7 @@
-"""`on_connect` and `on_disconnect`: programs that a mount starts, with its name as their only argument."""
+"""`on_connect` and `on_disconnect`: programs that a mount starts, with its name as their only argument.
+
+They outlive the server: a stop gives them a moment, and ends none.
+"""
 
 import logging
 
@@ -24,10 +27,12 @@ class Programs:
 
     def _run(self, program: str, mount: str) -> None:
         try:
-            # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446).
-            status = subprocess.call([program, mount], stdin=subprocess.DEVNULL)
+            # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). Not `call`: that would
+            # kill the program together with the greenlet that waits for it.
+            process = subprocess.Popen([program, mount], stdin=subprocess.DEVNULL)
         except OSError as error:
             log.error("mount %s: cannot start %s: %s", mount, program, error)
             return
+        status = process.wait()
         if status:
             log.warning("mount %s: %s ended with status %d", mount, program, status)

@@ -46,7 +46,7 @@ def reference_markdown() -> str:
 
 
 def toml_value(value: object) -> str:
-    """A value as TOML writes it. Takes what the schema's keys hold: text, numbers, flags, sizes, headers."""
+    """A value as TOML writes it. Takes what the schema's keys hold: text, numbers, flags, sizes, networks, headers."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -55,6 +55,8 @@ def toml_value(value: object) -> str:
         return str(value)
     if isinstance(value, str | Size):
         return f'"{_escaped(str(value))}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(toml_value(str(one)) for one in value)}]"
     if isinstance(value, dict):
         inner = ", ".join(f"{toml_value(name)} = {toml_value(content)}" for name, content in value.items())
         return f"{{ {inner} }}" if inner else "{}"

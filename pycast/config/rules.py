@@ -21,7 +21,7 @@ def conflicts(config: Config) -> list[Problem]:
 
 def advice(config: Config) -> list[str]:
     """One line for each thing that works and yet is probably not meant; says what to do."""
-    return [*_password_advice(config), *_hostname_advice(config), *_size_advice(config)]
+    return [*_password_advice(config), *_hostname_advice(config), *_size_advice(config), *_proxy_advice(config)]
 
 
 def _listen_conflicts(config: Config) -> Iterator[Problem]:
@@ -64,6 +64,13 @@ def _hostname_advice(config: Config) -> Iterator[str]:
     local = all(listen.bind_address in ("127.0.0.1", "::1", "localhost") for listen in config.listen)
     if config.server.hostname == "localhost" and not local:
         yield 'server.hostname is "localhost": playlists will send listeners to their own machine'
+
+
+def _proxy_advice(config: Config) -> Iterator[str]:
+    for index, listen in enumerate(config.listen):
+        for network in listen.trusted_proxies:
+            if network.prefixlen == 0:
+                yield f"listen[{index}].trusted_proxies has {network}: everybody can claim to be any address"
 
 
 def _size_advice(config: Config) -> Iterator[str]:

@@ -21,6 +21,7 @@ from pycast.config.values import (
     LogLevel,
     MaybeMountName,
     MountName,
+    Networks,
     Public,
     RequiredText,
     Seconds,
@@ -56,6 +57,17 @@ class Listen(Section):
         "",
         "If set, SHOUTcast v1 sources are accepted on the next port (8001 for 8000) and feed this mount, "
         'such as "/stream".',
+    )
+    proxy_protocol: Flag = key(
+        False,
+        "Whether every connection must begin with a PROXY header (version 1 or 2), in which a balancer in TCP mode "
+        "names its client. Others are closed. If false, only trusted_proxies may send one.",
+    )
+    trusted_proxies: Networks = key(
+        (),
+        'Addresses of proxies and balancers, such as ["10.0.0.0/8", "192.0.2.7"], whose word for the address of their '
+        "clients is taken: X-Forwarded-For, X-Forwarded-Proto, Forwarded, and PROXY headers. If not empty, nobody else "
+        "may send a PROXY header.",
     )
 
 

@@ -7,6 +7,7 @@ Each check returns the value it accepts in its final form or raises ValueError w
 import codecs
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -108,6 +109,29 @@ def _bitrate(value: object) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
 
 
+def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
+    # A variable of the environment is one text: "10.0.0.0/8, 192.168.0.0/16".
+    found = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(found, list | tuple):
+        raise ValueError('expected a list of networks, such as ["10.0.0.0/8", "192.0.2.7"]')
+    return tuple(_network(one) for one in found)
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        # A number would be taken for an address, too.
+        return ip_network(value if isinstance(value, str) else "")
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(str(value), strict=False)
+    except ValueError:
+        raise ValueError(f'expected networks or addresses such as "10.0.0.0/8", not {str(value)[:60]!r}') from None
+    raise ValueError(f'expected the begin of a network: "{meant}" instead of "{value}"')
+
+
 def _headers(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError('expected a table of headers, such as { "X-Station" = "demo" }')
@@ -133,6 +157,7 @@ MountName = Annotated[str, BeforeValidator(_mount_name)]
 MaybeMountName = Annotated[str, BeforeValidator(_maybe_mount_name)]
 LogLevel = Annotated[str, BeforeValidator(_log_level)]
 Bitrate = Annotated[str, BeforeValidator(_bitrate)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 Seconds = Annotated[float, BeforeValidator(parse_time)]

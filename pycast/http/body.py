@@ -116,8 +116,10 @@ class _Chunks:
         return out
 
 
-def new_body(request: Request) -> Body:
-    """The body that follows `request`. Raises BodyError; its status is 501 for an unknown Transfer-Encoding."""
+def new_body(request: Request, limit: int | None = None) -> Body:
+    """The body that follows `request`. Raises BodyError: with status 501 for an unknown Transfer-Encoding, 413 for a
+    length over `limit` bytes.
+    """
     encoding = request.headers.get("transfer-encoding").lower()
     if encoding == "chunked":
         return ChunkedBody()
@@ -126,6 +128,8 @@ def new_body(request: Request) -> Body:
     length = request.headers.get("content-length")
     if length and not _DIGITS.match(length):
         raise BodyError("bad Content-Length", cause=f"Content-Length {length!r}")
+    if limit is not None and int(length or 0) > limit:
+        raise BodyError("the request's body is too long", status=413)
     is_source = request.method in ("SOURCE", "PUT")
     if is_source and (not length or (request.method == "SOURCE" and int(length) == 0)):
         return RawBody()

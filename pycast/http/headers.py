@@ -36,6 +36,10 @@ class Headers:
         wanted = name.lower()
         return [value for field, value in self._fields if field == wanted]
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether one of `names`, all lower case, is there."""
+        return not names.isdisjoint(self._last)
+
     def adding(self, name: str, value: str) -> "Headers":
         """A copy with one more field at the end."""
         return Headers((*self._fields, (name, value)))

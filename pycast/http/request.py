@@ -55,6 +55,8 @@ class Request:
     version: str
     """As sent, "1.0"."""
     headers: Headers
+    scheme: str = ""
+    """`http` or `https`, as the client uses it. The head does not have it: whoever knows the connection fills it in."""
 
 
 class HeadReader:

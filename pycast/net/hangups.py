@@ -32,9 +32,9 @@ class Hangups(Generic[S]):
         self._subjects: dict[int, S] = {}
 
     def watch(self, fd: int, subject: S) -> None:
-        """Watches `fd`, which belongs to `subject`."""
-        self._subjects[fd] = subject
+        """Watches `fd`, which belongs to `subject`. Raises OSError if the kernel watches no more."""
         self._epoll.register(fd, EVENTS)
+        self._subjects[fd] = subject
 
     def forget(self, fd: int) -> None:
         """To be called before the descriptor is closed."""

@@ -20,6 +20,9 @@ NOTSENT_LOWAT = 128 << 10
 # A reconnect storm arrives faster than any accept loop: 5,000 players within a second.
 BACKLOG = 4096
 
+# linux/tcp_states.h; all others mean that one side has closed.
+TCP_ESTABLISHED = 1
+
 
 def bind(address: str, port: int) -> gsocket.socket:
     """A listening TCP socket, port 0 for any free one. Raises OSError.
@@ -60,6 +63,15 @@ def detach(sock: gsocket.socket) -> _socket.socket:
     bare = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
     bare.setblocking(False)
     return bare
+
+
+def has_closed(sock: gsocket.socket) -> bool:
+    """Whether the peer has closed the connection, also while there is still something to read."""
+    try:
+        # The first byte of tcp_info is the state.
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED
+    except OSError:
+        return True
 
 
 def peer_ip(address: tuple[str, int] | tuple[str, int, int, int]) -> str:

@@ -63,25 +63,41 @@ class Certificate:
         return context
 
 
+# A TLS record holds no more (RFC 8446, 5.1).
+RECORD = 16_384
+
+
 class TlsTransport:
     """A TLS connection as a listener's transport: `send` never waits, and raises BlockingIOError as a bare socket
     does.
     """
 
-    __slots__ = ("_sock",)
+    __slots__ = ("_refused", "_sock")
 
     def __init__(self, sock: gssl.SSLSocket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._refused = 0
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Writes what TLS takes now. OpenSSL wants a refused write again with the same bytes first: a position that did
-        not move gives them.
+        """Writes what TLS takes now, record by record.
+
+        OpenSSL wants a refused write again, with the same bytes first and no fewer of them, else the connection is lost
+        (`SSL_write`: "bad length"). A position that did not move gives the same bytes, but not as many: so no write is
+        larger than a record, and one that is smaller than what was refused waits.
         """
-        try:
-            return self._sock.send(data)
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError, TimeoutError) as error:
-            raise BlockingIOError from error
+        view, sent = memoryview(data), 0
+        while self._refused <= len(view) - sent > 0:
+            record = view[sent : sent + RECORD]
+            taken = self._sock.send(record)
+            if not taken:  # how gevent says that it would have to wait
+                self._refused = len(record)
+                break
+            self._refused = 0
+            sent += taken
+        if not sent:
+            raise BlockingIOError
+        return sent
 
     def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
         """As `send`; TLS copies into records anyway."""

@@ -11,9 +11,9 @@ from enum import Enum
 
 log = logging.getLogger(__name__)
 
-# Connections beyond the limit that are read at the same time. A balancer checks with a handful; the rest is for those
+# Connections beyond the limit that are held at the same time. A balancer checks with a handful; the rest is for those
 # that get a 503.
-RESERVE = 32
+RESERVE = 64
 
 # Descriptors that are no connections: listening sockets, logs, epoll, dumps, programs that are started, certificate
 # reads, and slack.
@@ -25,7 +25,6 @@ class Ticket(Enum):
 
     FULL_SERVICE = "full service"
     HEALTH_ONLY = "health checks only"
-    NOTHING = "nothing"
 
 
 class Admission:
@@ -57,11 +56,7 @@ class Admission:
     def enter(self) -> Ticket:
         """Counts a new connection; each `enter` is followed by one `leave`."""
         self.open += 1
-        if self.open <= self.limit:
-            return Ticket.FULL_SERVICE
-        if self.open <= self.limit + RESERVE:
-            return Ticket.HEALTH_ONLY
-        return Ticket.NOTHING
+        return Ticket.FULL_SERVICE if self.open <= self.limit else Ticket.HEALTH_ONLY
 
     def leave(self) -> None:
         """A connection is closed."""

@@ -5,11 +5,14 @@ after which the connection counts as handed over and is not closed here.
 """
 
 import time
+from contextlib import suppress
 
+import gevent
 from gevent import socket
 from gevent.ssl import SSLSocket
 
 from pycast.errors import BodyError, RequestError
+from pycast.http.addresses import Networks
 from pycast.http.body import Body
 from pycast.http.request import HeadReader, Request
 
@@ -29,21 +32,37 @@ class Connection:
         self.sock = sock
         self.ip = ip
         self.tls = tls
+        self.proxies: Networks | None = None
+        """Set if whoever is at `ip` is a proxy whose word for its clients' addresses is taken."""
+        self.is_check = False
+        """A balancer's own connection: that it goes without a word is not worth a line in the log."""
         self.accepted = time.time()
         self.bytes_sent = 0
         self.given_away = False
 
     def read(self, deadline: float) -> bytes:
-        """The next bytes; none when the peer has finished. Raises TimeoutError at `deadline` (monotonic). May
-        switch.
+        """What has come, or the next bytes; none when the peer has finished. Raises TimeoutError at `deadline`
+        (monotonic). May switch.
         """
+        if self.tls:
+            return self._read_records(deadline)
         self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         return self.sock.recv(READ_SIZE)
 
+    def peek(self, deadline: float) -> bytes:
+        """As `read`, but leaves the bytes where they are. May switch."""
+        self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        return self.sock.recv(READ_SIZE, socket.MSG_PEEK)
+
+    def take(self, size: int) -> bytes:
+        """Reads `size` of the bytes that `peek` has shown."""
+        return self.sock.recv(size, socket.MSG_WAITALL)
+
     def write(self, data: bytes, timeout: float) -> None:
         """Sends all of `data`. Raises TimeoutError. May switch."""
-        self.sock.settimeout(timeout)
-        self.sock.sendall(data)
+        with time_limit(timeout):
+            self.sock.settimeout(None)
+            self.sock.sendall(data)
         self.bytes_sent += len(data)
 
     def read_head(self, reader: HeadReader, deadline: float, first: bytes = b"") -> Request | None:
@@ -72,7 +91,12 @@ class Connection:
                 raise BodyError("the request's body is too long", status=413)
             if body.done:
                 return found
-            data = self.read(deadline)
+            try:
+                data = self.read(deadline)
+            except TimeoutError as error:
+                raise BodyError(
+                    "Your request took too long", status=408, cause="its body did not come in time"
+                ) from error
             if not data:
                 raise BodyError("the request ends in the middle of its body")
 
@@ -85,10 +109,9 @@ class Connection:
         """Lets the peer take what was sent: says end, then reads what it still sends until it closes. May switch."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
-            deadline = time.monotonic() + LINGER_S
-            for _ in range(LINGER_BYTES // READ_SIZE):
-                if not self.read(deadline):
-                    return
+            deadline, left = time.monotonic() + LINGER_S, LINGER_BYTES
+            while left > 0 and time.monotonic() < deadline and (data := self.read(deadline)):
+                left -= len(data)
         except OSError:
             return
 
@@ -96,3 +119,23 @@ class Connection:
         """Closes the socket unless it was given away."""
         if not self.given_away:
             self.sock.close()
+
+    def _read_records(self, deadline: float) -> bytes:
+        """As `read`. One `recv` gives one record at most, and records are as small as the peer's writes: a source that
+        is read ten times a second would fall behind its own encoder.
+        """
+        with time_limit(deadline - time.monotonic()):
+            self.sock.settimeout(None)
+            data = self.sock.recv(READ_SIZE)
+        self.sock.settimeout(0.0)
+        with suppress(OSError):  # there is no more now, or it has failed: then the next read fails, too
+            while 0 < len(data) < READ_SIZE and (more := self.sock.recv(READ_SIZE - len(data))):
+                data += more
+        return data
+
+
+def time_limit(seconds: float) -> gevent.Timeout:
+    """Raises TimeoutError in what takes longer. A socket's own timeout begins anew with each part of a TLS record, so a
+    peer that sends byte by byte would never meet it.
+    """
+    return gevent.Timeout(max(seconds, 0.001), TimeoutError("timed out"))

@@ -7,11 +7,13 @@ PeerError, wherever it is raised, becomes its answer here, and one line in the l
 
 import logging
 import time
+from dataclasses import replace
 
 from pycast.errors import PeerError, Refused
-from pycast.http.body import new_body
+from pycast.http.body import expects_continue, new_body
+from pycast.http.forwarded import client_ip, client_scheme
 from pycast.http.request import HeadReader, Request
-from pycast.http.response import Response, error_response, render
+from pycast.http.response import CONTINUE, Response, error_response, render
 from pycast.logs.access import AccessEntry
 from pycast.server.admission import Ticket
 from pycast.server.connection import Connection
@@ -39,6 +41,8 @@ def serve_http(service: Service, connection: Connection, ticket: Ticket, first: 
         request = connection.read_head(reader, time.monotonic() + limits.header_timeout, first)
         if request is None:
             return
+        if connection.proxies is not None:
+            connection.ip = client_ip(request.headers, connection.ip, connection.proxies)
         service.counters.client_connections += request.method == "GET"
         response = _serve(service, connection, ticket, request, reader.rest)
     except PeerError as error:
@@ -49,6 +53,10 @@ def serve_http(service: Service, connection: Connection, ticket: Ticket, first: 
     except OSError as error:
         log.debug("! %s: connection failed: %s", connection.ip, error)
         return
+    except Exception:
+        log.exception("! %s: %s met a bug", connection.ip, _what(request))
+        has_begun = connection.bytes_sent or connection.given_away
+        status, response = 500, None if has_begun else error_response(500)
     if response is not None:
         status = response.status
         _send(service, connection, request, response)
@@ -57,11 +65,8 @@ def serve_http(service: Service, connection: Connection, ticket: Ticket, first: 
 
 
 def _serve(service: Service, connection: Connection, ticket: Ticket, request: Request, rest: bytes) -> Response | None:
-    if ticket is not Ticket.FULL_SERVICE and request.path not in HEALTH_PATHS:
-        service.counters.refused_connections += 1
-        raise Refused(
-            "Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,)
-        )
+    if not _is_for_all(request):
+        check_room(service, ticket)
     limits = service.config.limits
     if request.method in ("SOURCE", "PUT"):
         serve_source(service, connection, request, rest)
@@ -72,17 +77,43 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, request: Re
         return None
     body = b""
     if request.method == "POST" and request.path.startswith("/admin"):
-        body = connection.read_body(new_body(request), rest, MAX_BODY, time.monotonic() + limits.client_timeout)
-    return answer(service, request, body)
+        if expects_continue(request.headers) and not rest:
+            connection.write(CONTINUE, limits.client_timeout)
+        body = connection.read_body(
+            new_body(request, MAX_BODY), rest, MAX_BODY, time.monotonic() + limits.client_timeout
+        )
+    return answer(service, replace(request, scheme=_scheme(connection, request)), body)
+
+
+def check_room(service: Service, ticket: Ticket) -> None:
+    """Raises Refused if the node is full."""
+    if ticket is not Ticket.FULL_SERVICE:
+        service.counters.refused_connections += 1
+        raise Refused(
+            "Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,)
+        )
+
+
+def _is_for_all(request: Request) -> bool:
+    """Health checks, also in the form that balancers use by default (`OPTIONS /`): served from the reserve."""
+    return request.path in HEALTH_PATHS or request.method == "OPTIONS"
+
+
+def _scheme(connection: Connection, request: Request) -> str:
+    own = "https" if connection.tls else "http"
+    return own if connection.proxies is None else client_scheme(request.headers) or own
 
 
 def _refusal(service: Service, connection: Connection, request: Request | None, error: PeerError) -> Response:
     """The answer to a peer's error, and the log line for it."""
     service.counters.bad_requests += 1
-    what = f"{request.method} {request.target}" if request else "request"
-    log.info("! %s: %s: %d %s", connection.ip, what[:200], error.status, error)
+    log.info("! %s: %s: %d %s", connection.ip, _what(request), error.status, error)
     headers = error.headers if isinstance(error, Refused) else ()
     return error_response(error.status, error.public, headers)
+
+
+def _what(request: Request | None) -> str:
+    return f"{request.method} {request.target}"[:200] if request else "request"
 
 
 def _send(service: Service, connection: Connection, request: Request | None, response: Response) -> None:

@@ -7,18 +7,22 @@ accept the next client, tell it 503, and close.
 import errno
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import FileIO
 
 import gevent
 from gevent import socket
 
-from pycast.errors import ConfigError
+from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group
 from pycast.net.sockets import bind, peer_ip
 from pycast.net.tls import Certificate
-from pycast.server.admission import Ticket
-from pycast.server.connection import Connection
+from pycast.server.admission import RESERVE, Ticket
+from pycast.server.connection import Connection, time_limit
 from pycast.server.handler import serve_http
+from pycast.server.proxies import Proxies, meet_proxy
+from pycast.server.reserve import say_busy
 from pycast.server.service import Service
 from pycast.server.shoutcast import serve_shoutcast
 
@@ -26,12 +30,13 @@ log = logging.getLogger(__name__)
 
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 
-# Written without reading the request, when not even its head can be read any more.
-BUSY = b"HTTP/1.0 503 Service Unavailable\r\nConnection: Close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
-
 # Connections taken from the backlog before the others get a turn: in a storm, accepted players must get their burst
 # meanwhile.
-ACCEPTS_AT_ONCE = 64
+ACCEPTS_AT_ONCE = RESERVE // 2
+
+
+# Free ports in pairs are not rare.
+PAIR_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Endpoint:
     port: int
     mount: str = ""
     certificate: Certificate | None = None
+    proxies: Proxies | None = None
+    """None if clients connect directly: then nothing is done for proxies."""
 
 
 class Listening:
@@ -57,8 +64,9 @@ class Listening:
             raise ConfigError(
                 [f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"]
             ) from error
+        self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
-        self._spare = os.open(os.devnull, os.O_RDONLY)
+        self._spare: FileIO | None = FileIO(os.devnull)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -67,12 +75,12 @@ class Listening:
 
     def start(self) -> None:
         """Accepts from now on."""
-        self._service.group.spawn(f"accept on {self.port}", self._run)
+        self._service.group.keep(f"accept on {self.port}", self._run)
 
     def close(self) -> None:
         """Takes no more connections."""
         self._sock.close()
-        os.close(self._spare)
+        self._drop_spare()
 
     def stop(self) -> None:
         """Ends the connections that are not listeners."""
@@ -82,17 +90,17 @@ class Listening:
         back_off = FIRST_BACK_OFF_S
         while True:
             try:
-                for _ in range(ACCEPTS_AT_ONCE):
-                    self._take(*self._sock.accept())
-                gevent.sleep(0)
+                socket.wait_read(self._sock.fileno())
+                self._accept(self._take)
                 back_off = FIRST_BACK_OFF_S
+                gevent.sleep(0)
             except OSError as error:
                 if self._service.is_stopping:
                     return
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     continue  # the client left before it was accepted (ECONNABORTED and the like, accept(2))
                 log.error("cannot accept on port %d: %s", self.port, error.strerror)
-                self._turn_one_away()
+                self._turn_away()
                 gevent.sleep(back_off)
                 back_off = min(2 * back_off, LONGEST_BACK_OFF_S)
 
@@ -100,52 +108,83 @@ class Listening:
         service = self._service
         service.counters.connections += 1
         ticket = service.admission.enter()
-        if ticket is Ticket.NOTHING:
-            service.counters.refused_connections += 1
-            service.admission.leave()
-            _say_busy(sock)
-            return
         connection = Connection(sock, peer_ip(address), self._endpoint.certificate is not None)
+        if ticket is Ticket.HEALTH_ONLY:
+            service.reserve.hold(connection)
         self._connections.spawn("connection", self._serve, connection, ticket)
 
     def _serve(self, connection: Connection, ticket: Ticket) -> None:
+        endpoint, first = self._endpoint, b""
         try:
-            if self._endpoint.certificate is not None:
-                connection.sock = self._handshake(connection, self._endpoint.certificate)
-            if self._endpoint.mount:
-                serve_shoutcast(self._service, connection, ticket, self._endpoint.mount)
+            if endpoint.proxies is not None:
+                first = meet_proxy(connection, endpoint.proxies, self._service.config.limits.header_timeout)
+            if endpoint.certificate is not None:
+                self._shake_hands(connection, endpoint.certificate)
+            if endpoint.mount:
+                serve_shoutcast(self._service, connection, ticket, endpoint.mount, first)
             else:
-                serve_http(self._service, connection, ticket)
-        except OSError as error:
-            log.info("! %s: connection failed: %s", connection.ip, error)
+                serve_http(self._service, connection, ticket, first)
+        except (OSError, RequestError) as error:
+            level = logging.DEBUG if connection.is_check else logging.INFO
+            log.log(level, "! %s: connection failed: %s", connection.ip, error)
         finally:
+            if ticket is Ticket.HEALTH_ONLY:
+                self._service.reserve.release(connection)
             if not connection.given_away:
                 connection.close()
                 self._service.admission.leave()
 
-    def _handshake(self, connection: Connection, certificate: Certificate) -> socket.socket:
-        connection.sock.settimeout(self._service.config.limits.header_timeout)
-        return certificate.context().wrap_socket(connection.sock, server_side=True)
+    def _shake_hands(self, connection: Connection, certificate: Certificate) -> None:
+        connection.sock.settimeout(None)
+        # First the socket, then the handshake: the connection may be closed in the middle of it.
+        sock = certificate.context().wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
+        connection.sock = sock
+        with time_limit(self._service.config.limits.header_timeout):
+            sock.do_handshake()
 
-    def _turn_one_away(self) -> None:
-        os.close(self._spare)
+    def _accept(self, take: Callable[[socket.socket, tuple[str, int]], None]) -> None:
+        """Gives `take` the connections that wait, up to a turn's number. Never switches."""
+        for _ in range(ACCEPTS_AT_ONCE):
+            try:
+                accepted = self._sock.accept()
+            except BlockingIOError:
+                return
+            take(*accepted)
+
+    def _turn_away(self) -> None:
+        """With the descriptor kept for this: tells those who wait that there is no room.
+
+        (A FileIO, because gevent's `os.close` closes a turn later.)
+        """
+        self._drop_spare()
         try:
-            sock, _ = self._sock.accept()
-            self._service.counters.refused_connections += 1
-            _say_busy(sock)
-        except OSError:
-            return
-        finally:
-            self._spare = os.open(os.devnull, os.O_RDONLY)
+            self._accept(self._refuse)
+            self._spare = FileIO(os.devnull)
+        except OSError as error:
+            log.debug("! nobody could be turned away: %s", error)
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+
+    def _refuse(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        self._service.counters.refused_connections += 1
+        say_busy(sock)
 
 
-def _say_busy(sock: socket.socket) -> None:
-    try:
-        sock.setblocking(False)
-        sock.send(BUSY)
-        # What the client sent has to be read, or closing would send a reset that overtakes the answer.
-        sock.recv(65_536)
-    except OSError:
-        return
-    finally:
-        sock.close()
+def listen_on_pair(service: Service, first: Endpoint, second: Endpoint) -> list[Listening]:
+    """Listens on `first`, and with `second` on the port after it, where encoders that know one port look for the other.
+
+    If `first` takes any port, one is chosen whose neighbour is free as well. Raises ConfigError.
+    """
+    tries = 1 if first.port else PAIR_TRIES
+    while True:
+        tries -= 1
+        listening = Listening(service, first)
+        try:
+            return [listening, Listening(service, replace(second, port=listening.port + 1))]
+        except ConfigError:
+            listening.close()
+            if not tries:
+                raise

@@ -1,10 +1,11 @@
 """A listener: from its request to the fan-out. The greenlet that accepted it ends here."""
 
-import sys
 import time
+from functools import lru_cache
 
 from gevent.ssl import SSLSocket
 
+from pycast.http.forwarded import is_proxied
 from pycast.http.listener_head import listener_tail, wants_length, wants_titles
 from pycast.http.request import Request
 from pycast.http.response import render_head
@@ -21,11 +22,17 @@ EXPOSED = (
     "Icy-MetaInt, Icy-Br, Icy-Description, Icy-Genre, Icy-Name, Icy-Pub, Icy-Url",
 )
 
+# nginx gathers what a slow player does not take, up to a gigabyte on disk, unless the answer says not to: then we see
+# nothing of how slow it is. Only where a proxy is seen: direct players get Icecast's head to the byte, and some of them
+# are known to match it.
+UNBUFFERED = ("X-Accel-Buffering", "no")
+
 
 def serve_listener(service: Service, connection: Connection, request: Request, mount: Mount) -> None:
     """Answers a GET or HEAD of a mount; a GET is handed to the mount's fan-out. Raises Refused."""
     metaint = mount.metaint() if wants_titles(request.headers) else 0
-    head = response_head(service, request, mount, metaint)
+    proxied = connection.proxies is not None or is_proxied(request.headers)
+    head = response_head(service, request, mount, metaint, (UNBUFFERED,) if proxied else ())
     if request.method == "HEAD":
         connection.write(head, service.config.limits.client_timeout)
         return
@@ -38,9 +45,11 @@ def serve_listener(service: Service, connection: Connection, request: Request, m
         service.hangups.watch(transport.fileno(), (mount, listener))
 
 
-def response_head(service: Service, request: Request, mount: Mount, metaint: int) -> bytes:
+def response_head(
+    service: Service, request: Request, mount: Mount, metaint: int, more: tuple[tuple[str, str], ...] = ()
+) -> bytes:
     """The head of a stream, in Icecast's order (the `icy-` lines last, `icy-metaint` the very last)."""
-    headers = list(mount.settings.http_headers.items())
+    headers = [*mount.settings.http_headers.items(), *more]
     if request.headers.get("origin"):
         headers.append(EXPOSED)
     wants_end = mount.family == "generic" and wants_length(request.headers)
@@ -60,14 +69,20 @@ def _transport(connection: Connection) -> Transport:
 
 
 def _identity(connection: Connection, request: Request) -> Identity:
-    # Ten thousand players share a handful of agents and paths: interned, they are stored once.
-    intern = sys.intern
     return Identity(
         ip=connection.ip,
-        user_agent=intern(request.headers.get("user-agent")),
-        referer=intern(request.headers.get("referer")),
+        user_agent=_shared(request.headers.get("user-agent")),
+        referer=_shared(request.headers.get("referer")),
         user="",
         method=request.method,
-        path=intern(request.target.partition("?")[0]),
-        protocol=intern(f"{request.protocol}/{request.version}"),
+        path=_shared(request.target.partition("?")[0]),
+        protocol=_shared(f"{request.protocol}/{request.version}"),
     )
+
+
+@lru_cache(maxsize=512)
+def _shared(text: str) -> str:
+    """An equal text that is there already: ten thousand players share a handful of agents and paths. Not `sys.intern`,
+    which in CPython 3.12 keeps for ever what strangers send.
+    """
+    return text

@@ -9,12 +9,14 @@ import logging
 import time
 
 from pycast.config.schema import Config
+from pycast.errors import OutsideError
 from pycast.logs.access import AccessEntry, AccessLog
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.playlist import PlaylistEntry, PlaylistLog
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
 from pycast.server.admission import Admission
+from pycast.server.reserve import Reserve
 from pycast.server.snapshot import snapshot_listeners, snapshot_node
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
@@ -46,6 +48,7 @@ class Service:
         self.mounts = Mounts(config, self.pacer, self.group, self._listener_gone, time.monotonic)
         self.mounts.on_new = self._new_mount
         self.mounts.on_closed = self._mount_closed
+        self.reserve = Reserve(self.counters)
         self.admission = Admission(config.limits.clients, open_files)
         self._access_file = LogFile(config.logging.access_log, hub_after)
         self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
@@ -81,14 +84,23 @@ class Service:
         self._access_log.write(entry)
 
     def reload(self, config: Config) -> None:
-        """Takes a new configuration and opens the logs anew. Listening sockets stay as they are."""
-        logs, self.config = self.config.logging, config
+        """Takes a new configuration and opens the logs anew. Listening sockets stay as they are. Raises OutsideError, and
+        takes nothing, if a log cannot be opened.
+        """
+        before, after = self.config.logging, config.logging
+        access = _opened_anew(self._access_file, before.access_log, after.access_log)
+        try:
+            playlist = _opened_anew(self._playlist_file, before.playlist_log, after.playlist_log)
+        except OutsideError:
+            _close_replaced(access, self._access_file)
+            raise
+        _close_replaced(self._access_file, access)
+        _close_replaced(self._playlist_file, playlist)
+        self._access_file, self._access_log = access, AccessLog(access)
+        self._playlist_file, self._playlist_log = playlist, PlaylistLog(playlist)
+        self.config = config
         self.mounts.reload(config)
         self.admission.set_clients(config.limits.clients)
-        self._access_file = _reopen(self._access_file, logs.access_log, config.logging.access_log)
-        self._playlist_file = _reopen(self._playlist_file, logs.playlist_log, config.logging.playlist_log)
-        self._access_log = AccessLog(self._access_file)
-        self._playlist_log = PlaylistLog(self._playlist_file)
 
     def close_logs(self) -> None:
         """Writes out what the logs still hold."""
@@ -137,9 +149,13 @@ class Service:
         )
 
 
-def _reopen(file: LogFile, old_path: str, path: str) -> LogFile:
-    if path == old_path:
-        file.reopen()
-        return file
-    file.close()
-    return LogFile(path, hub_after)
+def _opened_anew(file: LogFile, old_path: str, path: str) -> LogFile:
+    if path != old_path:
+        return LogFile(path, hub_after)
+    file.reopen()
+    return file
+
+
+def _close_replaced(old: LogFile, new: LogFile) -> None:
+    if old is not new:
+        old.close()

@@ -15,17 +15,17 @@ from pycast.http.response import error_response, render
 from pycast.http.shoutcast import REPLY_OK, Http, Password, Poke, ShoutcastReader, SourceHead
 from pycast.server.admission import Ticket
 from pycast.server.connection import Connection
-from pycast.server.handler import serve_http
+from pycast.server.handler import check_room, serve_http
 from pycast.server.service import Service
-from pycast.server.source import Source, new_feed
+from pycast.server.source import Source, check_name, new_feed
 
 log = logging.getLogger(__name__)
 
 
-def serve_shoutcast(service: Service, connection: Connection, ticket: Ticket, mount: str) -> None:
-    """Serves one connection on a SHOUTcast source port. May switch."""
+def serve_shoutcast(service: Service, connection: Connection, ticket: Ticket, mount: str, first: bytes = b"") -> None:
+    """Serves one connection on a SHOUTcast source port, of which `first` has been read already. May switch."""
     try:
-        _serve(service, connection, ticket, mount)
+        _serve(service, connection, ticket, mount, first)
     except HandshakeError as error:
         service.counters.bad_requests += 1
         log.info("! %s: SHOUTcast source: %s", connection.ip, error)
@@ -42,12 +42,12 @@ def serve_shoutcast(service: Service, connection: Connection, ticket: Ticket, mo
         log.info("! %s: SHOUTcast source: no complete handshake in time", connection.ip)
 
 
-def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str) -> None:
+def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str, first: bytes) -> None:
     reader = ShoutcastReader(mount)
     deadline = time.monotonic() + service.config.limits.header_timeout
     credentials = ("", "")
     while True:
-        data = connection.read(deadline)
+        data, first = first or connection.read(deadline), b""
         if not data:
             return
         for event in reader.feed(data):
@@ -61,9 +61,12 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str)
                     credentials = (service.config.for_mount(event.mount).username, event.password)
                     if not is_source(service.config, event.mount, credentials):
                         raise HandshakeError("invalid password", cause=f"wrong password for {event.mount}")
+                    check_room(service, ticket)
                     mount = event.mount
                     connection.write(REPLY_OK, service.config.limits.client_timeout)
                 case SourceHead(request):
+                    check_name(mount)
                     source = Source(service, connection, mount, credentials)
                     source.run(new_feed(connection, request), RawBody(), reader.rest, b"", b"")
                     return
+        reader.feed(b"")  # raises what is wrong behind the password, now and not with the next data

@@ -7,27 +7,39 @@ batches anyway.
 
 import logging
 import time
+from contextlib import suppress
 from typing import cast
 
 import gevent
+from gevent.event import Event
 
 from pycast.auth.credentials import Credentials, is_source
 from pycast.errors import PeerError, Refused
 from pycast.http.body import Body, RawBody, expects_continue, new_body
 from pycast.http.credentials import basic_credentials
+from pycast.http.forwarded import is_proxied
 from pycast.http.mounts import is_mount_name
 from pycast.http.request import Request
 from pycast.http.response import CONTINUE, SOURCE_OK
 from pycast.http.source_headers import source_info
 from pycast.net.group import Task
-from pycast.server.connection import Connection
+from pycast.net.sockets import has_closed
+from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.service import Service
 from pycast.stream.mount import Feed, Mount
+from pycast.web.routes import ROUTES
 
 log = logging.getLogger(__name__)
 
 # What a framed body gets after its last byte.
 OK_AT_END = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n"
+
+# A source sends at once; a proxy that takes its body for none never does.
+PROXIED_FIRST_BYTES_S = 5.0
+
+# After a read that found more than it could take: a video of several Mbit/s must not wait for a busy node's next read,
+# and a file that is sent as fast as the line takes it must not have the whole core.
+FULL_READ_PAUSE_S = 0.01
 
 
 class Stopped(gevent.GreenletExit):
@@ -44,7 +56,17 @@ class Source:
         self._service = service
         self._connection = connection
         self._mount = mount
+        self._ended = Event()
         self._greenlet = cast(Task, gevent.getcurrent())
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its peer has closed: what it sent before is still read."""
+        return has_closed(self._connection.sock)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Waits until it has released its mount. May switch."""
+        self._ended.wait(seconds)
 
     def replace(self) -> None:
         """Ends it: another source has taken the mount over."""
@@ -54,9 +76,9 @@ class Source:
         """Ends it."""
         self._greenlet.kill(Stopped(why), block=False)
 
-    def run(self, feed: Feed, body: Body, first: bytes, begin: bytes, end: bytes) -> None:
+    def run(self, feed: Feed, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool = False) -> None:
         """Feeds the mount until the source ends. Sends `begin` once the mount is claimed, `end` after the last byte.
-        Raises Refused.
+        If `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
         """
         mount = self._service.mounts.claim(self._mount, self, feed)
         self._service.counters.source_client_connections += 1
@@ -71,6 +93,8 @@ class Source:
         try:
             if begin:
                 self._connection.write(begin, self._service.config.limits.client_timeout)
+            if doubt_proxy and not first:
+                first = self._read_through_proxy(feed, mount)
             why = self._read(mount, body, first)
             if end:
                 self._connection.write(end, self._service.config.limits.client_timeout)
@@ -84,24 +108,53 @@ class Source:
             why = str(stopped)
         finally:
             self._service.mounts.release(self._mount, self)
+            self._ended.set()
             log.info(
                 "< mount %s: source from %s is gone after %d bytes: %s", self._mount, feed.ip, self.bytes_read, why
             )
 
+    def _read_through_proxy(self, feed: Feed, mount: Mount) -> bytes:
+        """The first bytes, or a warning in the log and none."""
+        data = b""
+        with suppress(TimeoutError):
+            patience = min(PROXIED_FIRST_BYTES_S, mount.settings.source_timeout)
+            data = self._connection.read(self.last_data + patience)
+        if not data:
+            log.warning(
+                "mount %s: the source from %s came through an HTTP proxy and sent no byte: such a proxy does not pass "
+                "on a body without Content-Length or chunks. Let the source connect directly or through the proxy's "
+                "TCP mode, or send a chunked PUT",
+                self._mount,
+                feed.ip,
+            )
+        return data
+
     def _read(self, mount: Mount, body: Body, data: bytes) -> str:
         while True:
             if data:
-                self.bytes_read += len(data)
-                audio = body.feed(data)
-                if audio:  # chunk framing alone does not keep a source alive
-                    self.last_data = time.monotonic()
-                    mount.feed(audio)
-                if body.done:
-                    return "its body is complete"
-                gevent.sleep(self._service.pacer.read_wait)
+                self._feed(mount, body, data)
+            if body.done:
+                return "its body is complete"
+            if data:
+                gevent.sleep(self._pause(len(data)))
             data = self._connection.read(self.last_data + mount.settings.source_timeout)
             if not data:
                 return "it closed the connection"
+            if self._service.mounts.feeder(self._mount) is not self:  # and the news is still on its way
+                return "it is no longer the mount's source"
+
+    def _feed(self, mount: Mount, body: Body, data: bytes) -> None:
+        self.bytes_read += len(data)
+        audio = body.feed(data)
+        if audio:  # chunk framing alone does not keep a source alive
+            self.last_data = time.monotonic()
+            mount.feed(audio)
+            body.feed(b"")  # raises what is wrong behind the audio, now and not with the next data
+
+    def _pause(self, size: int) -> float:
+        """Seconds until the next read, after one of `size` bytes."""
+        wait = self._service.pacer.read_wait
+        return wait if size < READ_SIZE else min(wait, FULL_READ_PAUSE_S)
 
 
 def serve_source(service: Service, connection: Connection, request: Request, first: bytes) -> None:
@@ -110,8 +163,8 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
     if not is_source(service.config, request.path, credentials):
         raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
     assert credentials is not None
-    if not is_mount_name(request.path):
-        raise Refused("This name cannot be a mount", cause=f"source for {request.path}")
+    check_name(request.path)
+    service.mounts.wait_for_ending(request.path)
     service.mounts.check_claim(request.path, credentials)
     feed = new_feed(connection, request)
     body = new_body(request)
@@ -120,7 +173,15 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
     # it at once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
     late = expects and not isinstance(body, RawBody)
     begin = (CONTINUE if expects else b"") + (b"" if late else SOURCE_OK)
-    Source(service, connection, request.path, credentials).run(feed, body, first, begin, OK_AT_END if late else b"")
+    source = Source(service, connection, request.path, credentials)
+    doubt_proxy = isinstance(body, RawBody) and is_proxied(request.headers)
+    source.run(feed, body, first, begin, OK_AT_END if late else b"", doubt_proxy=doubt_proxy)
+
+
+def check_name(path: str) -> None:
+    """Raises Refused for a name that no mount can have, our own pages' among them: a mount would hide them."""
+    if not is_mount_name(path) or path in ROUTES:
+        raise Refused("This name cannot be a mount", cause=f"source for {path}")
 
 
 def new_feed(connection: Connection, request: Request) -> Feed:

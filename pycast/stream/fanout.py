@@ -38,6 +38,9 @@ CATCH_UP_BYTES = 96 << 10
 # an encoder after a network hang) must not push listeners who read well over `queue_size`.
 URGENT_BYTES = 128 << 10
 
+# At the end of a stream, those who are behind get this long for the rest of it.
+FINISH_S = 2.0
+
 # libev's EV_MAXPRI.
 HIGHEST_PRIORITY = 2
 
@@ -55,6 +58,7 @@ class Reason(Enum):
     KILLED = "removed by an admin"
     SOURCE_GONE = "the source is gone"
     SHUTDOWN = "the server stops"
+    BUG = "a bug broke the fan-out off"
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +95,8 @@ class Fanout:
         self._work = Event()
         self._urgent = Event()
         self._pushed = 0
+        self._ending: Reason | None = None
+        self._finish_at = 0.0
         self._slice_end = 0.0
         self._cost_from = 0.0
         self.bytes_sent = 0
@@ -130,6 +136,15 @@ class Fanout:
         for listener in self:
             self.drop(listener, reason)
 
+    def end(self, reason: Reason) -> None:
+        """Lets `run` return: everybody is let go for `reason` once they have all that is in the ring, or after
+        `FINISH_S`.
+        """
+        self._ending = reason
+        self._finish_at = self._clock() + FINISH_S
+        self._work.set()
+        self._urgent.set()
+
     def wake(self) -> None:
         """There is new audio."""
         self._work.set()
@@ -147,9 +162,9 @@ class Fanout:
         return listener.sent + (cohort.sent if cohort else 0)
 
     def run(self) -> None:
-        """Pushes for ever: the mount's own greenlet."""
+        """Pushes until `end`: the mount's own greenlet."""
         begun = self._clock()
-        while True:
+        while not self._is_finished():
             self._work.wait()
             self._work.clear()
             if not self._all:
@@ -157,11 +172,24 @@ class Fanout:
                 continue
             last, begun = begun, self._clock()
             self.round_s = begun - last
-            self._pacer.record(self, self._pass())
+            try:
+                self._pacer.record(self, self._pass())
+            except Exception:
+                # A pass that broke off has moved positions ahead of what went out: who connects again is right again.
+                self.drop_all(Reason.BUG)
+                raise
             if self._behind:
                 self._work.set()
             # From the beginning of one pass to the beginning of the next, but never without a rest.
             self._urgent.wait(max(self._pacer.interval - (self._clock() - begun), SHORTEST_S))
+        assert self._ending is not None
+        self.drop_all(self._ending)
+
+    def _is_finished(self) -> bool:
+        if self._ending is None:
+            return False
+        everybody_has_all = self._pushed == self._ring.head and not self._behind
+        return not self._all or everybody_has_all or self._clock() >= self._finish_at
 
     def _pass(self) -> float:
         """Pushes everything up to the present head to everybody; returns the CPU seconds it took. May switch."""

@@ -35,7 +35,7 @@ RING_S = 30.0
 # What lies in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
 RING_MARGIN = 64 << 10
 
-# A video cluster may be large; a ring that grows to hold one whole stops here.
+# A ring that grows, to hold a large video cluster whole or for a high bitrate, stops here.
 LARGEST_RING = 64 << 20
 
 
@@ -108,6 +108,7 @@ class Mount:
         self.listener_connections = 0
         self.slow_listeners = 0
         self._format: Format | None = None
+        self._floor = 0
         self._warned = ""
         self._dump: Dump | None = None
         self._raw = RawView(self.ring)
@@ -129,8 +130,12 @@ class Mount:
 
     def start(self, feed: Feed, now: float) -> None:
         """A source begins. Listeners who could not go on with what it sends are let go."""
-        if self.feed_info and len(self.fanout) and family_of(feed.content_type) != self.family:
+        goes_on = self.feed_info is not None and is_same_format(feed.content_type, self.feed_info.content_type)
+        if not goes_on:
             self.fanout.drop_all(Reason.SOURCE_GONE)
+        if not goes_on or family_of(feed.content_type) != "generic":
+            # A new listener's decoder could not follow from the old source to this one: its burst does not reach back.
+            self._floor = self.ring.head
         if self.ring.head:
             self.timeline.add_splice(self.ring.head)
         # What the last source's codec needed is nothing to those who start with the new one.
@@ -155,9 +160,9 @@ class Mount:
         self._move(Event.SOURCE_ENDED)
 
     def close(self, reason: Reason = Reason.SOURCE_GONE) -> None:
-        """The grace is over: the listeners go too."""
+        """The grace is over: the listeners go too, when they have heard the end."""
         self._move(Event.GRACE_OVER)
-        self.fanout.drop_all(reason)
+        self.fanout.end(reason)
 
     def feed(self, data: bytes) -> None:
         """Takes bytes from the source. Raises FormatError."""
@@ -170,7 +175,7 @@ class Mount:
             self._warn_once()
         if not out and not marks:
             return
-        self._keep_last_join(len(out))
+        self._make_room(len(out))
         self.ring.append(out)
         for mark in marks:
             self._mark(mark)
@@ -195,7 +200,7 @@ class Mount:
 
     def place(self, metaint: int) -> Placement:
         """Where a new listener starts."""
-        return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate)
+        return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate, self._floor)
 
     def join(
         self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float
@@ -287,14 +292,16 @@ class Mount:
 
     def _size_ring(self) -> None:
         rate = (self.bitrate or 0) / 8
-        self.ring.grow(max(self.allowed_lag() + RING_MARGIN, int(rate * RING_S)))
+        # The rate is what the stream says of itself: a Vorbis header may claim gigabytes a second.
+        self.ring.grow(min(max(self.allowed_lag() + RING_MARGIN, int(rate * RING_S)), LARGEST_RING))
 
-    def _keep_last_join(self, more: int) -> None:
-        """Grows the ring rather than lose the only place where a listener can start (a long video cluster)."""
-        last = self.timeline.last_join()
-        if last is None or last < self.ring.oldest:
-            return
-        needed = self.ring.head + more - last + RING_MARGIN
+    def _make_room(self, more: int) -> None:
+        """Grows the ring rather than lose the only place where a listener can start (a long video cluster), or a part of
+        what comes in at once (a key frame).
+        """
+        last, head = self.timeline.last_join(), self.ring.head
+        kept = head - last if last is not None and last >= self.ring.oldest else 0
+        needed = kept + more + RING_MARGIN
         if needed > self.ring.capacity:
             self.ring.grow(min(2 * needed, LARGEST_RING))
 
@@ -302,3 +309,8 @@ class Mount:
         if self._dump:
             self._dump.close()
             self._dump = None
+
+
+def is_same_format(one: str, other: str) -> bool:
+    """Whether a player that was told one content type can go on with the other."""
+    return type(new_format(one)) is type(new_format(other))

@@ -7,6 +7,7 @@ its holder feeds it.
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import gevent
@@ -14,7 +15,7 @@ import gevent
 from pycast.config.schema import Config
 from pycast.errors import Refused
 from pycast.net.group import Group, Task
-from pycast.stream.fanout import Reason
+from pycast.stream.fanout import FINISH_S, Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Feed, Mount, State
 from pycast.stream.pacer import Pacer
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 # A source that has sent nothing for this long has lost its connection: encoders send several times a second.
 SILENT_S = 2.0
+
+# How long a source that calls again waits for its former self; reading the rest takes less than a tenth of a second.
+ENDING_S = 2.0
 
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
@@ -34,6 +38,13 @@ class Feeder(Protocol):
     credentials: tuple[str, str]
     last_data: float
     """When it last sent a byte, on the mounts' clock."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its peer has closed, so that it ends as soon as all is read."""
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Waits until it has released its mount. May switch."""
 
     def replace(self) -> None:
         """Ends it because another source took its mount over."""
@@ -87,6 +98,14 @@ class Mounts:
     def feeder(self, name: str) -> Feeder | None:
         """Who feeds the mount now."""
         return self._feeders.get(name)
+
+    def wait_for_ending(self, name: str) -> None:
+        """Lets a source finish whose peer has closed: what it sent last is still to be read, and an encoder that calls
+        again at once must not be told that its mount is in use. May switch.
+        """
+        held = self._feeders.get(name)
+        if held is not None and held.is_ending:
+            held.wait_for_end(ENDING_S)
 
     def check_claim(self, name: str, credentials: tuple[str, str]) -> None:
         """Raises Refused if a source with these credentials could not have the mount. Checks come in Icecast's
@@ -144,14 +163,17 @@ class Mounts:
                 mount.expire(self._clock())
 
     def stop(self) -> None:
-        """Ends all sources and listeners."""
+        """Ends all sources, and all listeners when they have heard the end. May switch."""
+        loops = list(self._loops.values())
         feeders, self._feeders = self._feeders, {}
         for feeder in feeders.values():
             feeder.stop("the server stops")
         for name, mount in list(self._mounts.items()):
             if mount.state is State.LIVE:
                 mount.end()
+                self._tell("end", mount)
             self._close(name, Reason.SHUTDOWN)
+        gevent.joinall(loops, timeout=2 * FINISH_S)
 
     def _may_take_over(self, name: str, held: Feeder, credentials: tuple[str, str]) -> bool:
         return (
@@ -164,7 +186,7 @@ class Mounts:
         mount = Mount(name, self.config.for_mount(name), self._pacer, self._on_gone, self._clock)
         self.on_new(mount)
         self._mounts[name] = mount
-        self._loops[name] = self._group.spawn(f"fan-out of {name}", mount.fanout.run)
+        self._loops[name] = self._group.keep(f"fan-out of {name}", partial(self._run_fanout, mount))
         return mount
 
     def _close(self, name: str, reason: Reason) -> None:
@@ -173,9 +195,12 @@ class Mounts:
         if mount is None:
             return
         mount.close(reason)
+        del self._loops[name]  # it ends by itself, and the name is free for a new mount meanwhile
+
+    def _run_fanout(self, mount: Mount) -> None:
+        mount.fanout.run()
         self._pacer.forget(mount.fanout)
         self.on_closed(mount)
-        self._loops.pop(name).kill(block=False)
 
     def _cancel_grace(self, name: str) -> None:
         grace = self._graces.pop(name, None)

@@ -25,15 +25,18 @@ class Placement:
     phase: int
 
 
-def place(ring: Ring, timeline: Timeline, burst: Size, metaint: int, bitrate: int | None) -> Placement:
-    """A place for a new listener; `metaint` is 0 for one without ICY titles, `bitrate` is bit/s or None."""
-    target = _target(ring, timeline, burst, bitrate)
+def place(ring: Ring, timeline: Timeline, burst: Size, metaint: int, bitrate: int | None, floor: int = 0) -> Placement:
+    """A place for a new listener, not before `floor`; `metaint` is 0 for one without ICY titles, `bitrate` is bit/s or
+    None.
+    """
+    floor = max(floor, ring.oldest)
+    target = max(_target(ring, timeline, burst, bitrate), floor)
     if metaint and ring.head - target >= metaint:
-        target = max(target - target % metaint, ring.oldest)
+        target = max(target - target % metaint, floor)
     position = timeline.first_join(target)
     if position is None:
         position = timeline.last_join()
-    if position is None or not ring.oldest <= position <= ring.head:
+    if position is None or not floor <= position <= ring.head:
         position = ring.head
     return Placement(position, timeline.header_at(position), position % metaint if metaint else 0)
 
@@ -42,5 +45,5 @@ def _target(ring: Ring, timeline: Timeline, burst: Size, bitrate: int | None) ->
     if burst.seconds is not None:
         join = timeline.join_before_end(burst.seconds)
         if join is not None:
-            return max(join, ring.oldest)
-    return max(ring.head - burst.in_bytes((bitrate or FALLBACK_BITRATE) / 8), ring.oldest)
+            return join
+    return ring.head - burst.in_bytes((bitrate or FALLBACK_BITRATE) / 8)

@@ -122,7 +122,7 @@ def _killsource(site: Site, mount: Mount, parameters: Parameters) -> Response:
 
 
 def _metadata(site: Site, mount: Mount, parameters: Parameters) -> Response:
-    if _text(parameters, "mode") != "updinfo":
+    if _required(parameters, "mode") != "updinfo":
         return _ice("No such action", 0)
     return _ice(TITLE_SET if _set_title(mount, parameters) else TITLE_REFUSED, 1)
 

@@ -72,4 +72,5 @@ def base_url(site: Site, request: Request) -> str:
     too.
     """
     host = request.headers.get("host")
-    return f"{urlsplit(site.listen_url).scheme}://{host}" if _HOST.match(host) else site.listen_url
+    scheme = request.scheme or urlsplit(site.listen_url).scheme
+    return f"{scheme}://{host}" if _HOST.match(host) else site.listen_url

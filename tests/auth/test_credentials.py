@@ -34,7 +34,9 @@ def test_a_mount_has_its_own_source() -> None:
     assert not is_source(CONFIG, "/own.mp3", ("source", "s"))
 
 
-@pytest.mark.parametrize("given", [None, ("", ""), ("source", ""), ("source", "S"), ("Source", "s"), ("source", "s\u0000")])
+@pytest.mark.parametrize(
+    "given", [None, ("", ""), ("source", ""), ("source", "S"), ("Source", "s"), ("source", "s\u0000")]
+)
 def test_everything_else_is_refused(given: tuple[str, str] | None) -> None:
     assert not is_source(CONFIG, "/x", given)
     assert not is_admin(CONFIG, given)

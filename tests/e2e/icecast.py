@@ -74,7 +74,7 @@ class Icecast:
 
 def free_port_pair() -> int:
     """A port P, with P + 1 free too (SHOUTcast). Below the range the kernel gives out, so nobody is handed them."""
-    for port in range(20_000 + os.getpid() % 6000 * 2, 32_766, 2):
+    for port in range(20_000 + os.getpid() * 61 % 6000 * 2, 32_766, 2):
         with socket.socket() as first, socket.socket() as second:
             try:
                 first.bind(("127.0.0.1", port))

@@ -34,6 +34,7 @@ PACKAGES = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "prlimit": "util-linux",
+    "unshare": "util-linux",
     "openssl": "openssl",
 }
 NOBODY = 65534

@@ -166,6 +166,17 @@ def test_listeners_wait_for_a_source_that_comes_back(pycast_server: Server) -> N
         assert pycast_server.listeners(MOUNT) == 1
 
 
+def test_source_that_hangs_up_and_calls_again_at_once_is_let_in(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
+        first.send(frames(0, 10))
+        listener, _ = listen(pycast_server.port, MOUNT)
+    with listener:
+        for number in range(1, 10):
+            with source(pycast_server.port, MOUNT, pycast_server.source_password) as again:
+                again.send(frames(10 * number, 10))
+        assert listener.read(100 * FRAME_BYTES) == frames(0, 100)
+
+
 @pytest.mark.pycast(source_grace=0.5)
 def test_listeners_are_let_go_when_no_source_comes_back_in_time(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:

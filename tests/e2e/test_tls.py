@@ -64,7 +64,7 @@ def test_source_and_listener_speak_tls(server: Server) -> None:
         with secure, plain:
             feed.send(frames(200, 50))
             assert_run_of(plain.read(100 * FRAME_BYTES), frames(0, 250))
-            assert secure.read(100 * FRAME_BYTES) == frames(0, 250)[-250 * FRAME_BYTES :][: 100 * FRAME_BYTES]
+            assert_run_of(secure.read(100 * FRAME_BYTES), frames(0, 250))
 
 
 def test_curl_listens_by_tls(server: Server, tmp_path: Path) -> None:

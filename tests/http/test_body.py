@@ -137,3 +137,10 @@ def test_chunked_body_gives_back_what_was_chunked(chunks: list[bytes], places: l
 )
 def test_expectation_is_read_in_any_case(value: str, expected: bool) -> None:
     assert expects_continue(Headers([("Expect", value)])) is expected
+
+
+def test_a_length_over_the_limit_is_refused_at_once() -> None:
+    with pytest.raises(BodyError) as caught:
+        new_body(request("POST", ("Content-Length", "4097")), 4096)
+    assert caught.value.status == 413
+    assert not new_body(request("POST", ("Content-Length", "4096")), 4096).done

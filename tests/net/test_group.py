@@ -28,12 +28,32 @@ def test_kill_ends_all_but_the_caller() -> None:
     assert len(group) == 0
 
 
-def test_a_failure_is_logged_with_its_name(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
-        raise ValueError("broken")
+def fail() -> None:
+    raise ValueError("broken")
 
-    Group().spawn("doomed", fail).join(5)
+
+def test_a_failure_is_logged_once_with_its_name_and_its_traceback(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = Group()
+    group.spawn("doomed", fail).join(5)
     gevent.sleep(0)
-    assert "doomed" in caplog.text
+    (record,) = caplog.records
+    assert "doomed" in record.getMessage()
+    assert "in fail" in caplog.text
     assert "broken" in caplog.text
-    capsys.readouterr()  # gevent prints the traceback, too
+    assert "broken" not in capsys.readouterr().err, "gevent prints it, too"
+    assert len(group) == 0
+
+
+def test_a_loop_that_fails_begins_anew_and_one_that_ends_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycast.net.group.PAUSE_S", 0.001)
+    runs: list[int] = []
+
+    def run() -> None:
+        runs.append(1)
+        if len(runs) < 3:
+            fail()
+
+    Group().keep("loop", run).join(5)
+    assert len(runs) == 3

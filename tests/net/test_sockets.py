@@ -45,7 +45,11 @@ def test_a_detached_socket_never_waits(pair: tuple[socket.socket, socket.socket]
 
 @pytest.mark.parametrize(
     ("address", "text"),
-    [(("127.0.0.1", 1), "127.0.0.1"), (("::ffff:10.1.2.3", 1, 0, 0), "10.1.2.3"), (("2001:db8::1", 1, 0, 0), "2001:db8::1")],
+    [
+        (("127.0.0.1", 1), "127.0.0.1"),
+        (("::ffff:10.1.2.3", 1, 0, 0), "10.1.2.3"),
+        (("2001:db8::1", 1, 0, 0), "2001:db8::1"),
+    ],
 )
 def test_an_ipv4_peer_is_written_as_ipv4(address: tuple[str, int], text: str) -> None:
     assert sockets.peer_ip(address) == text

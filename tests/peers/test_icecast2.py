@@ -6,10 +6,12 @@ counters) is masked.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 import pytest
 
@@ -159,7 +161,7 @@ def answers() -> Iterator[Answers]:
         ports = (icecast.port, pycast.port)
         for port in ports:
             set_the_stage(port, stack)
-        yield {name: (answer(ports[0], name), answer(ports[1], name)) for name in in_order(REQUESTS)}
+        yield ask_both(ports)
 
 
 def set_the_stage(port: int, stack: ExitStack) -> None:
@@ -172,9 +174,14 @@ def set_the_stage(port: int, stack: ExitStack) -> None:
     until(lambda: b"Somebody" in get(port, f"/admin/listclients?mount={MOUNT}", ADMIN).body, "the listener")
 
 
-def in_order(names: Iterable[str]) -> list[str]:
-    """Listeners last: Icecast counts them for a while after they have gone."""
-    return sorted(names, key=lambda name: name.startswith("listen"))
+def ask_both(ports: tuple[int, int]) -> Answers:
+    """Listeners last and at once: Icecast makes each wait a second, and counts it for a while after it has gone."""
+    names = [name for name in REQUESTS if not name.startswith("listen")]
+    players = [name for name in REQUESTS if name.startswith("listen")]
+    found = {name: (answer(ports[0], name), answer(ports[1], name)) for name in names}
+    with ThreadPoolExecutor(len(players)) as pool:
+        theirs, ours = (list(pool.map(partial(answer, port), players)) for port in ports)
+    return found | dict(zip(players, zip(theirs, ours, strict=True), strict=True))
 
 
 def answer(port: int, name: str) -> Reply:

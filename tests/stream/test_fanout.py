@@ -32,7 +32,9 @@ class Stage:
         self.raw = RawView(self.ring)
         self._ids = iter(range(1, 10_000))
 
-    def join(self, transport: MemoryTransport, view: View | None = None, position: int = 0, full_at: int = -1) -> Listener:
+    def join(
+        self, transport: MemoryTransport, view: View | None = None, position: int = 0, full_at: int = -1
+    ) -> Listener:
         listener = Listener(next(self._ids), transport, WHO, view or self.raw, position, b"HEAD", full_at, 0.0)
         self.fanout.join(listener)
         return listener

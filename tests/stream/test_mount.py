@@ -24,7 +24,9 @@ SETTINGS = replace(loads("", {}, "test").for_mount("/x"), burst_size=Size(bytes=
 
 def new_mount(settings: MountSettings = SETTINGS) -> tuple[Mount, list[Reason]]:
     gone: list[Reason] = []
-    return Mount("/x", settings, Pacer(0.5, lambda: 0.0), lambda mount, listener, why: gone.append(why), lambda: 0.0), gone
+    return Mount(
+        "/x", settings, Pacer(0.5, lambda: 0.0), lambda mount, listener, why: gone.append(why), lambda: 0.0
+    ), gone
 
 
 def feed(content_type: str = "text/plain", **headers: str) -> Feed:
@@ -65,9 +67,12 @@ def test_the_end_of_the_grace_lets_listeners_go() -> None:
     mount, gone = new_mount()
     mount.start(feed(), 0.0)
     heard = listen(mount)
+    mount.feed(b"the end")
     mount.end()
     mount.close()
+    mount.fanout.run()
     assert mount.state is State.ENDED
+    assert heard.got == b"the end"
     assert heard.closed
     assert gone == [Reason.SOURCE_GONE]
 

@@ -78,3 +78,12 @@ def test_a_burst_smaller_than_metaint_stays_small() -> None:
     ring, timeline = stream(500)
     start = place(ring, timeline, Size(bytes=1000), 16_000, None)
     assert ring.head - start.position <= 1000
+
+
+def test_nobody_starts_before_the_floor() -> None:
+    ring, timeline = stream(500)
+    floor = 450 * FRAME
+    assert place(ring, timeline, Size(bytes=65_536), 0, None, floor).position == floor
+    assert place(ring, timeline, Size(bytes=65_536), 16_000, None, floor).position == floor
+    assert place(ring, timeline, Size(seconds=5), 0, None, floor).position == floor
+    assert place(ring, timeline, Size(bytes=0), 0, None, ring.head).position == ring.head

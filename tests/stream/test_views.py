@@ -66,7 +66,9 @@ def test_a_stream_without_titles_begins_with_the_empty_title() -> None:
     st.lists(st.integers(0, 400), max_size=12),
     st.lists(st.tuples(st.integers(0, 3000), st.text("abc", min_size=1, max_size=20)), max_size=6),
 )
-def test_any_cuts_give_the_same_stream(metaint: int, start: int, cuts: list[int], titles: list[tuple[int, str]]) -> None:
+def test_any_cuts_give_the_same_stream(
+    metaint: int, start: int, cuts: list[int], titles: list[tuple[int, str]]
+) -> None:
     ring, timeline = filled(3000), Timeline()
     for offset, text in sorted(titles, key=lambda pair: pair[0]):
         timeline.add_title(offset, title(text))

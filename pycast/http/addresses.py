@@ -1,0 +1,52 @@
+"""IP addresses as peers write them, and lists of networks.
+
+An IPv4 address that comes in IPv6's clothes (`::ffff:192.0.2.1`) is the IPv4 address everywhere. Zones (`%eth0`) mean
+something on one machine only and are no part of an address here. Invariant: whatever text comes in, the result is an
+address in its one canonical form, or None.
+"""
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# An IPv6 address with an IPv4 one at its end is the longest: 45 characters.
+_PLAIN = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
+
+
+def maybe_address(text: str) -> Address | None:
+    """The address that `text` is, without brackets, port or zone; None if it is none."""
+    if not _PLAIN.match(text):
+        return None
+    try:
+        return unmapped(ip_address(text))
+    except ValueError:
+        return None
+
+
+def unmapped(address: Address) -> Address:
+    """`address`, or the IPv4 address that it stands for."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+class Networks:
+    """A list of networks: `address in networks`, and false if it is empty."""
+
+    __slots__ = ("_networks",)
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self._networks = tuple(networks)
+
+    def __contains__(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def cover(self, peer: str) -> bool:
+        """Whether `peer`, an address as the kernel writes it, lies in one of them."""
+        address = maybe_address(peer.partition("%")[0])
+        return address is not None and address in self

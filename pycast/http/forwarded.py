@@ -1,0 +1,92 @@
+"""What HTTP proxies say of a client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+
+Each proxy adds the address it was called from at the right, and whatever stands there already it just passes on, so a
+client can write anything at the left. Hence the way to read it: from the right, over the proxies we trust, to the first
+address that is none of them. (The left-most address, which icecast-kh takes, is the client's own invention.) Where the
+chain cannot be followed (a name that hides, a broken field), the last address that is known holds.
+
+If a request has both kinds, `X-Forwarded-For` counts: nearly all proxies write that one only, and pass on a `Forwarded`
+that a client made up. Callers ask these functions only if the peer itself is a trusted proxy.
+
+Invariant: an address that comes out is in its canonical form, whatever came in.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from pycast.http.addresses import Networks, maybe_address
+from pycast.http.headers import Headers
+
+# AWS's application balancer refuses a request with more addresses; longer chains are loops or attacks.
+MAX_HOPS = 30
+
+_TRACES = frozenset({"via", "x-forwarded-for", "x-real-ip", "forwarded"})
+
+# `for=192.0.2.1` or `for="[2001:db8::1]:80"`, then the next pair (;), the next proxy (,) or the end. Values without
+# quotes are taken with colons too, which RFC 7239 forbids and proxies send.
+_PAIR = re.compile(r'\s*([^\s=;,"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";,]*))\s*([;,]|\Z)')
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def is_proxied(headers: Headers) -> bool:
+    """Whether an HTTP proxy has left a trace in the request. Anybody can write one: no reason to trust anything."""
+    return headers.has_any(_TRACES)
+
+
+def client_ip(headers: Headers, peer: str, trusted: Networks) -> str:
+    """The address of the client that `peer`, a trusted proxy, passes a request on for; `peer` if it does not tell."""
+    ip = peer
+    for hop in islice(_hops(headers), MAX_HOPS):
+        address = maybe_address(_without_port(hop))
+        if address is None:
+            break
+        ip = str(address)
+        if address not in trusted:
+            break
+    return ip
+
+
+def client_scheme(headers: Headers) -> str:
+    """`http` or `https`, as the client spoke to the proxy that is nearest to us; empty if that does not tell."""
+    scheme = headers.get("x-forwarded-proto").rpartition(",")[2]
+    if not scheme:
+        scheme = _elements(headers.get("forwarded"))[-1].get("proto", "")
+    scheme = scheme.strip().lower()
+    return scheme if scheme in ("http", "https") else ""
+
+
+def _hops(headers: Headers) -> Iterator[str]:
+    """The addresses as written, the nearest proxy's word first. A proxy may add a field instead of a word."""
+    lines = headers.all("x-forwarded-for")
+    for line in reversed(lines):
+        yield from filter(None, (hop.strip() for hop in reversed(line.split(","))))
+    if not lines:
+        for line in reversed(headers.all("forwarded")):
+            yield from (element.get("for", "") for element in reversed(_elements(line)))
+
+
+def _elements(line: str) -> list[dict[str, str]]:
+    """A `Forwarded` field: for each proxy its pairs. A broken field tells nothing, and says so with an empty element:
+    a quote that a client left open must not swallow what a proxy added behind it.
+    """
+    elements: list[dict[str, str]] = [{}]
+    at, end = 0, ";"
+    while end:
+        pair = _PAIR.match(line, at)
+        if pair is None:
+            return [{}]
+        name, quoted, plain, end = pair.groups()
+        elements[-1][name.lower()] = plain if quoted is None else _ESCAPED.sub(r"\1", quoted)
+        if end == ",":
+            elements.append({})
+        at = pair.end()
+    return elements
+
+
+def _without_port(hop: str) -> str:
+    """`192.0.2.1:80`, `[2001:db8::1]:80` and `[2001:db8::1]` without port and brackets; the rest as it is."""
+    if hop.startswith("["):
+        host, bracket, port = hop[1:].partition("]")
+        return host if bracket and port[:1] in ("", ":") else ""
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

@@ -1,0 +1,60 @@
+"""Tests of pycast.config.values: lists of networks."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from pycast.config.load import loads
+from pycast.config.rules import advice
+from pycast.config.schema import Config
+from pycast.errors import ConfigError
+
+
+def trusted(written: object) -> tuple[str, ...]:
+    config = Config.model_validate({"listen": [{"trusted_proxies": written}]})
+    return tuple(str(network) for network in config.listen[0].trusted_proxies)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ([], ()),
+        ("", ()),
+        (["10.0.0.0/8", "2001:db8::/32"], ("10.0.0.0/8", "2001:db8::/32")),
+        (["192.0.2.7", "::1"], ("192.0.2.7/32", "::1/128")),
+        ("10.0.0.0/8, 192.0.2.7", ("10.0.0.0/8", "192.0.2.7/32")),  # a variable of the environment
+        ((ip_network("10.0.0.0/8"),), ("10.0.0.0/8",)),
+    ],
+)
+def test_networks_are_a_list_or_one_text(written: object, meant: tuple[str, ...]) -> None:
+    assert trusted(written) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ('"10.0.0.0/8 or so"', "not '10.0.0.0/8 or so'"),
+        ('["10.0.0.0/8", "localhost"]', "not 'localhost'"),
+        ('["10.0.0.0/33"]', "not '10.0.0.0/33'"),
+        ('["10.0.0.1/8"]', '"10.0.0.0/8" instead of "10.0.0.1/8"'),
+        ("[7]", "expected"),
+        ("7", "expected a list of networks"),
+        ("{}", "expected a list of networks"),
+    ],
+)
+def test_what_is_no_list_of_networks_is_named(written: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loads(f"[[listen]]\ntrusted_proxies = {written}\n", {}, "p.toml")
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith("p.toml: listen[0].trusted_proxies")
+    assert expected in caught.value.problems[0]
+
+
+def test_variable_of_the_environment_sets_networks() -> None:
+    config = loads("", {"PYCAST_LISTEN__0__TRUSTED_PROXIES": "10.0.0.0/8,::1"}, "p.toml")
+    assert config.listen[0].trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+
+
+def test_trusting_everybody_is_advised_against() -> None:
+    config = Config.model_validate({"listen": [{"trusted_proxies": ["0.0.0.0/0"]}]})
+    assert any("trusted_proxies" in line and "0.0.0.0/0" in line for line in advice(config))

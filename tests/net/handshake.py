@@ -1,0 +1,19 @@
+"""Both ends of a TLS connection in one process."""
+
+import ssl
+
+import gevent
+from gevent import socket
+from gevent import ssl as gssl
+
+from pycast.net.tls import Certificate
+
+
+def shake_hands(certificate: Certificate) -> tuple[gssl.SSLSocket, gssl.SSLSocket]:
+    """The server's end and the client's, both open."""
+    ours, theirs = socket.socketpair()
+    context = gssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    client = gevent.spawn(context.wrap_socket, theirs)  # noqa: TID251  # a test's own greenlet
+    with gevent.Timeout(10):
+        return certificate.context().wrap_socket(ours, server_side=True), client.get()

@@ -1,0 +1,94 @@
+"""What one request can do to the node: nothing, even if it meets a bug of ours."""
+
+from collections.abc import Iterator
+
+import pytest
+from gevent import socket
+
+from pycast.app.node import Node
+from pycast.config.load import loads
+from pycast.stats.snapshot import NodeSnapshot
+from pycast.stream.fanout import Fanout
+from pycast.stream.mount import Mount
+from tests.conftest import WaitUntil
+
+TOML = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nclient_timeout = 0.2\n[logging]\naccess_log = ""\n'
+LOGIN = b"Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"
+SOURCE = b"SOURCE /x HTTP/1.0\r\n" + LOGIN + b"Content-Type: text/plain\r\n\r\n"
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    made = Node(loads(TOML, {}, "test"), None, None, 1000)
+    made.start()
+    yield made
+    made.stop()
+
+
+def connect(node: Node, data: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", node.service.port), 5)
+    sock.sendall(data)
+    return sock
+
+
+def ask(node: Node, data: bytes) -> bytes:
+    """All of the answer."""
+    with connect(node, data) as sock:
+        answer = b""
+        while piece := sock.recv(65_536):
+            answer += piece
+    return answer
+
+
+def fail(*args: object) -> NodeSnapshot:
+    raise AssertionError("a bug")
+
+
+def test_a_bug_is_answered_with_500_and_logged_once_with_its_traceback(
+    node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(node.service, "snapshot", fail)
+    assert ask(node, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 500 Internal Server Error\r\n")
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert "GET /" in record.getMessage()
+    assert ask(node, b"GET /livez HTTP/1.0\r\n\r\n").endswith(b"alive\n")
+    assert "Traceback" not in capsys.readouterr().err, "gevent prints it, too"
+
+
+def test_a_bug_in_the_middle_of_a_stream_puts_no_500_into_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Mount, "feed", fail)
+    assert ask(node, SOURCE + b"audio") == b"HTTP/1.0 200 OK\r\n\r\n"
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    assert node.service.mounts.feeder("/x") is None
+
+
+def test_a_bug_in_a_fan_out_costs_its_own_listeners_their_connection_and_no_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil
+) -> None:
+    source = connect(node, SOURCE)
+    source.recv(100)
+    with monkeypatch.context() as patch:
+        patch.setattr(Fanout, "_pass", fail)
+        assert ask(node, b"GET /x HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 OK\r\n")
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    listener = connect(node, b"GET /x HTTP/1.0\r\n\r\n")
+    listener.recv(10_000)
+    source.sendall(b"audio")
+    assert listener.recv(100) == b"audio"
+    for sock in (source, listener):
+        sock.close()
+    wait_until(lambda: node.service.admission.open == 0, "the end of all connections")
+
+
+def test_a_body_that_does_not_come_is_answered_with_408(node: Node) -> None:
+    answer = ask(node, b"POST /admin/metadata HTTP/1.0\r\nContent-Length: 10\r\n\r\nmode=")
+    assert answer.startswith(b"HTTP/1.0 408 Request Timeout\r\n")
+
+
+def test_a_form_is_asked_for_if_its_sender_waits_for_that(node: Node) -> None:
+    with connect(node, b"POST /admin/stats HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n") as sock:
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"x")
+        assert sock.recv(100).startswith(b"HTTP/1.0 401 ")

@@ -1,0 +1,107 @@
+"""Who feeds a mount, at every moment: one source at most, and never one that has been told to go."""
+
+from collections.abc import Iterator
+
+import pytest
+from gevent import socket
+
+from pycast.app.node import Node
+from pycast.config.load import loads
+from pycast.stream.mounts import SILENT_S
+from tests.conftest import WaitUntil
+
+TOML = (
+    '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\nshoutcast_mount = "/sc"\n'
+    '[limits]\nclients = 1\nsource_timeout = 5\n[logging]\naccess_log = ""\n'
+)
+LOGIN = b"Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"
+OK = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    made = Node(loads(TOML.replace("clients = 1", "clients = 50"), {}, "test"), None, None, 1000)
+    made.start()
+    yield made
+    made.stop()
+
+
+def connect(port: int, data: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", port), 5)
+    sock.sendall(data)
+    return sock
+
+
+def shoutcast_port(node: Node) -> int:
+    return next(one.port for one in node._listening if one.endpoint.mount)
+
+
+def source(node: Node, mount: bytes = b"/x", method: bytes = b"SOURCE", more: bytes = b"") -> socket.socket:
+    head = method + b" " + mount + b" HTTP/1.1\r\n" + LOGIN + b"Content-Type: text/plain\r\n" + more + b"\r\n"
+    return connect(node.service.port, head)
+
+
+def test_a_source_that_was_replaced_feeds_nothing_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    """Its bytes may have come in the same turn of the loop in which the new source came."""
+    old = source(node)
+    assert old.recv(100) == OK
+    old.sendall(b"old")
+    mount = node.service.mounts.get("/x")
+    assert mount is not None
+    wait_until(lambda: mount.bytes_read == 3, "the first bytes")
+    feeder = node.service.mounts.feeder("/x")
+    assert feeder is not None
+    feeder.last_data -= SILENT_S
+    monkeypatch.setattr(feeder, "stop", lambda why: None)  # the news takes long to reach it
+    new = source(node)
+    assert new.recv(100) == OK
+    old.sendall(b"late")
+    assert old.recv(100) == b""
+    new.sendall(b"new")
+    wait_until(lambda: mount.bytes_read == 6, "the new source")
+    assert mount.ring.read(0, 6) == b"oldnew"
+    for sock in (old, new):
+        sock.close()
+
+
+def test_a_body_of_no_length_ends_at_once(node: Node) -> None:
+    with source(node, method=b"PUT", more=b"Content-Length: 0\r\n") as sock:
+        sock.settimeout(2)
+        assert sock.recv(100) == OK
+        assert sock.recv(100) == b""
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/", b"/status.xsl", b"/status-json.xsl", b"/metrics"])
+@pytest.mark.parametrize("is_shoutcast", [False, True])
+def test_no_source_can_take_the_place_of_a_page(path: bytes, is_shoutcast: bool, node: Node) -> None:
+    if is_shoutcast:
+        port = shoutcast_port(node)
+        sock = connect(port, path + b":hackme\r\n\r\n")
+        assert path == b"/" or sock.recv(20).startswith(b"OK2")
+    else:
+        sock = source(node, path)
+    with sock:
+        assert not sock.recv(300).startswith(OK)
+    assert len(node.service.mounts) == 0
+
+
+def test_a_full_node_takes_no_shoutcast_source(wait_until: WaitUntil) -> None:
+    node = Node(loads(TOML, {}, "test"), None, None, 1000)
+    node.start()
+    port = shoutcast_port(node)
+    with connect(node.service.port, b""):
+        wait_until(lambda: node.service.admission.open == 1, "a connection that takes the only slot")
+        with connect(port, b"hackme\r\n\r\n") as sock:
+            assert sock.recv(300).startswith(b"HTTP/1.0 503 ")
+    assert len(node.service.mounts) == 0
+    node.stop()
+
+
+def test_what_is_wrong_behind_a_shoutcast_password_is_answered_at_once(node: Node) -> None:
+    port = shoutcast_port(node)
+    with connect(port, b"/../x:hackme\r\nicy-name:x\r\n\r\n") as sock:
+        sock.settimeout(2)
+        assert sock.recv(20).startswith(b"OK2")
+        assert sock.recv(300).startswith(b"HTTP/1.0 400 ")
