@@ -6,8 +6,10 @@ export VENV
 PY = $(VENV)/bin/python
 ARGS ?=
 
-# Two workers: most tests wait for a real program. A file stays on one worker, so its server is started once.
-PYTEST = $(PY) -m pytest -n 2 --dist loadfile
+# Two workers: most tests wait for a real program. A file stays on one worker, so what it starts is started once. A test
+# that hangs takes its worker with it; a new worker would run it again.
+WORKERS = -n 2 --dist loadfile --max-worker-restart 0
+PYTEST = $(PY) -m pytest $(WORKERS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all bench lint format clean venv programs
@@ -23,7 +25,7 @@ test: venv programs lint ## lint, types, import rules and all tests; installs wh
 	$(PYTEST) $(ARGS)
 
 test-all: programs ## the tests on each of Python 3.11, 3.12 and 3.13 that the machine has
-	@scripts/test-all -n 2 --dist loadfile $(ARGS)
+	@scripts/test-all $(WORKERS) $(ARGS)
 
 bench: venv programs ## the benchmarks, with Icecast beside pycast
 	$(PY) benchmarks/run.py $(ARGS)

@@ -93,7 +93,7 @@ def test_nobody_leaves_notes_to_self(path: Path) -> None:
     assert not NOTES_TO_SELF.search(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=name_of)
+@pytest.mark.parametrize("path", PRODUCT, ids=name_of)
 def test_greenlets_are_spawned_by_their_owner_only(path: Path) -> None:
     if path == PACKAGE / "net" / "group.py":
         return

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 STOP_S = 4.0
 
 # As much of it is for the programs of the sources that the stop ends.
-PROGRAMS_S = 1.0
+PROGRAMS_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)

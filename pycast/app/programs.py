@@ -27,8 +27,8 @@ class Programs:
 
     def _run(self, program: str, mount: str) -> None:
         try:
-            # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). Not `call`: that would
-            # kill the program together with the greenlet that waits for it.
+            # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). Not `call`: that
+            # would kill the program together with the greenlet that waits for it.
             process = subprocess.Popen([program, mount], stdin=subprocess.DEVNULL)
         except OSError as error:
             log.error("mount %s: cannot start %s: %s", mount, program, error)

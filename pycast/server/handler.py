@@ -47,12 +47,12 @@ def serve_http(service: Service, connection: Connection, ticket: Ticket, first: 
         response = _serve(service, connection, ticket, request, reader.rest)
     except PeerError as error:
         response = _refusal(service, connection, request, error)
-    except TimeoutError:
-        log.info("! %s: no complete request head within %g s", connection.ip, limits.header_timeout)
-        response = error_response(408, "Your request took too long") if request is None else None
     except OSError as error:
-        log.debug("! %s: connection failed: %s", connection.ip, error)
-        return
+        if request is not None or not isinstance(error, TimeoutError):
+            log.debug("! %s: connection failed: %s", connection.ip, error)
+            return
+        log.info("! %s: no complete request head within %g s", connection.ip, limits.header_timeout)
+        response = error_response(408, "Your request took too long")
     except Exception:
         log.exception("! %s: %s met a bug", connection.ip, _what(request))
         has_begun = connection.bytes_sent or connection.given_away

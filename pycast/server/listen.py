@@ -88,15 +88,13 @@ class Listening:
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
-        while True:
+        while not self._service.is_stopping:
             try:
                 socket.wait_read(self._sock.fileno())
                 self._accept(self._take)
                 back_off = FIRST_BACK_OFF_S
                 gevent.sleep(0)
             except OSError as error:
-                if self._service.is_stopping:
-                    return
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     continue  # the client left before it was accepted (ECONNABORTED and the like, accept(2))
                 log.error("cannot accept on port %d: %s", self.port, error.strerror)

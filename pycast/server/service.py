@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 Watched = tuple[Mount, Listener]
 
+# Why we end one listener: each has a line in the error log. Those who leave by themselves, or with their source, are in
+# the access log.
+SINGLED_OUT = frozenset({Reason.SLOW, Reason.EXPIRED, Reason.KILLED, Reason.BUG})
+
 
 class Service:
     """The node's state and books."""
@@ -84,8 +88,8 @@ class Service:
         self._access_log.write(entry)
 
     def reload(self, config: Config) -> None:
-        """Takes a new configuration and opens the logs anew. Listening sockets stay as they are. Raises OutsideError, and
-        takes nothing, if a log cannot be opened.
+        """Takes a new configuration and opens the logs anew. Listening sockets stay as they are. Raises OutsideError,
+        and takes nothing, if a log cannot be opened.
         """
         before, after = self.config.logging, config.logging
         access = _opened_anew(self._access_file, before.access_log, after.access_log)
@@ -128,8 +132,7 @@ class Service:
         if reason is Reason.SLOW:
             mount.slow_listeners += 1
             self.counters.slow_listeners += 1
-        # One line at this level for each that we end; those who just leave are in the access log.
-        level = logging.DEBUG if reason in (Reason.CLOSED, Reason.RESET) else logging.INFO
+        level = logging.INFO if reason in SINGLED_OUT else logging.DEBUG
         log.log(level, "> mount %s: listener %d (%s) %s", mount.name, listener.id, listener.identity.ip, reason.value)
         who = listener.identity
         self.log_access(

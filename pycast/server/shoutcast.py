@@ -66,6 +66,7 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str,
                     connection.write(REPLY_OK, service.config.limits.client_timeout)
                 case SourceHead(request):
                     check_name(mount)
+                    service.mounts.wait_for_ending(mount)
                     source = Source(service, connection, mount, credentials)
                     source.run(new_feed(connection, request), RawBody(), reader.rest, b"", b"")
                     return

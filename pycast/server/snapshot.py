@@ -14,6 +14,7 @@ def snapshot_node(service: "Service") -> NodeSnapshot:
     """The node as it is now."""
     config, counters = service.config, service.counters
     mounts = sorted(service.mounts, key=lambda mount: mount.name.encode())
+    counted = (*mounts, *service.mounts.ending)
     return NodeSnapshot(
         admin=config.server.admin,
         host=config.server.hostname,
@@ -25,15 +26,15 @@ def snapshot_node(service: "Service") -> NodeSnapshot:
         clients=service.admission.open,
         connections=counters.connections,
         client_connections=counters.client_connections,
-        listeners=sum(len(mount.fanout) for mount in mounts),
+        listeners=sum(len(mount.fanout) for mount in counted),
         listener_connections=counters.listener_connections,
         file_connections=counters.file_connections,
         sources=service.mounts.sources,
         source_client_connections=counters.source_client_connections,
         slow_listeners=counters.slow_listeners,
         refused_connections=counters.refused_connections,
-        bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in mounts),
-        bytes_sent=counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in mounts),
+        bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
+        bytes_sent=counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted),
         fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
         bad_requests=counters.bad_requests,
         mounts=tuple(snapshot_mount(mount) for mount in mounts if mount.feed_info),

@@ -10,8 +10,9 @@ Theory of the cost: one greenlet per listener costs four times Icecast, a `sendm
 much again as one `send` of bytes made once; what is left here is the kernel's own work for a write (see
 benchmarks/bench_listeners.py).
 
-Never switches: everything but `run` and `_rest`. A listener may therefore be dropped in the middle of a pass only while
-the pass rests; its socket is closed by then, the next `send` on it fails, and `_gone` ignores it.
+Only `run` and `_rest_if_due`, where a pass gives way, switch to other greenlets. So a listener can be dropped in the
+middle of a pass only while the pass rests; its socket is closed by then, the next `send` on it fails, and
+`_fall_behind` ignores it.
 """
 
 import logging
@@ -322,8 +323,9 @@ class Fanout:
         if now < self._slice_end:
             return 0.0
         spent = now - self._cost_from
-        # Not sleep(0): gevent may run fifty such callbacks in a row before it looks at a socket again. An idle watcher runs
-        # once in each turn of the loop, and this priority keeps a storm of new connections from starving the listeners.
+        # Not sleep(0): gevent may run fifty such callbacks in a row before it looks at a socket again. An idle watcher
+        # runs once in each turn of the loop, and this priority keeps a storm of new connections from starving the
+        # listeners.
         gevent.idle(HIGHEST_PRIORITY)
         self._begin_slice()
         return spent

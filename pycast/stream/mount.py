@@ -296,8 +296,8 @@ class Mount:
         self.ring.grow(min(max(self.allowed_lag() + RING_MARGIN, int(rate * RING_S)), LARGEST_RING))
 
     def _make_room(self, more: int) -> None:
-        """Grows the ring rather than lose the only place where a listener can start (a long video cluster), or a part of
-        what comes in at once (a key frame).
+        """Grows the ring rather than lose the only place where a listener can start (a long video cluster), or a part
+        of what comes in at once (a key frame).
         """
         last, head = self.timeline.last_join(), self.ring.head
         kept = head - last if last is not None and last >= self.ring.oldest else 0

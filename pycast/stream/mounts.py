@@ -76,6 +76,7 @@ class Mounts:
         self._on_gone = on_gone
         self._clock = clock
         self._mounts: dict[str, Mount] = {}
+        self._ending: dict[Mount, None] = {}
         self._feeders: dict[str, Feeder] = {}
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
@@ -89,6 +90,11 @@ class Mounts:
     def get(self, name: str) -> Mount | None:
         """The mount, live or waiting for its source."""
         return self._mounts.get(name)
+
+    @property
+    def ending(self) -> tuple[Mount, ...]:
+        """Mounts that are over, whose last listeners still get the end."""
+        return tuple(self._ending)
 
     @property
     def sources(self) -> int:
@@ -195,11 +201,13 @@ class Mounts:
         if mount is None:
             return
         mount.close(reason)
+        self._ending[mount] = None
         del self._loops[name]  # it ends by itself, and the name is free for a new mount meanwhile
 
     def _run_fanout(self, mount: Mount) -> None:
         mount.fanout.run()
         self._pacer.forget(mount.fanout)
+        del self._ending[mount]
         self.on_closed(mount)
 
     def _cancel_grace(self, name: str) -> None:

@@ -49,8 +49,8 @@ class Timeline:
         self._join_times.append(nan if time_s is None else time_s)
 
     def add_title(self, offset: int, title: Title) -> None:
-        """From `offset` on, `title` plays. The tags of an Ogg chain may come after a title that an admin set meanwhile: they
-        hold from there.
+        """From `offset` on, `title` plays. The tags of an Ogg chain may come after a title that an admin set meanwhile:
+        they hold from there.
         """
         if self._title_offsets:
             offset = max(offset, self._title_offsets[-1])

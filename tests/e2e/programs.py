@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,8 +252,10 @@ def ezstream_source(target: Target, mount: str, mp3_file: Path, directory: Path)
     return Program(["ezstream", "-v", "-c", str(config)])
 
 
-def liquidsoap_source(target: Target, outputs: Mapping[str, str], directory: Path, *, title: str) -> Program:
-    """liquidsoap's own client, one process for several mounts: for each its further options of output.icecast."""
+def liquidsoap_source(target: Target, outputs: Iterable[tuple[str, str]], directory: Path, *, title: str) -> Program:
+    """liquidsoap's own client, one process for several mounts: for each the output (`icecast`, or `shoutcast`, which
+    goes to port + 1) and its further options.
+    """
     login = f'host="{target.host}", port={target.port}, password="{target.source_password}", name="Liquid"'
     script = directory / "radio.liq"
     script.write_text(
@@ -261,8 +263,7 @@ def liquidsoap_source(target: Target, outputs: Mapping[str, str], directory: Pat
         "radio = insert_metadata(noise())\n"
         f'thread.run(delay=1., every=1., fun () -> radio.insert_metadata([("title", "{title}")]))\n'
         + "".join(
-            f'output.icecast(%mp3(bitrate=128), {login}, mount="{mount}"{options}, mksafe(radio))\n'
-            for mount, options in outputs.items()
+            f"output.{output}(%mp3(bitrate=128), {login}{options}, mksafe(radio))\n" for output, options in outputs
         )
     )
     return Program(["liquidsoap", str(script)])

@@ -126,9 +126,16 @@ def test_ezstream_streams_and_names_the_song(
 
 
 def test_liquidsoap_streams_by_source_chunked_put_and_icy(tmp_path: Path) -> None:
-    mounts = {"/liquid.mp3": "", "/chunked.mp3": ', method="put", chunked=true', "/icy.mp3": ', protocol="icy"'}
-    with shoutcast_server() as server, liquidsoap_source(target_of(server), mounts, tmp_path, title="Flüssig"):
-        for mount in mounts:
+    outputs = {
+        "/liquid.mp3": ("icecast", ', mount="/liquid.mp3"'),
+        "/chunked.mp3": ("icecast", ', mount="/chunked.mp3", method="put", chunked=true'),
+        "/icy.mp3": ("shoutcast", ""),
+    }
+    with (
+        shoutcast_server() as server,
+        liquidsoap_source(target_of(server), outputs.values(), tmp_path, title="Flüssig"),
+    ):
+        for mount in outputs:
             server.wait_for_source(mount, 20)
             server.wait_for_title(mount, "Flüssig", 20)
             wire, _ = listen(server.port, mount)

@@ -4,7 +4,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import cycle
-from pathlib import Path
 
 import gevent
 import pytest
@@ -67,5 +66,5 @@ def test_a_full_connection_blocks_and_a_closed_one_fails(pair: tuple[TlsTranspor
         while transport.send(DATA):
             pass
     transport.close()
-    with pytest.raises(OSError, match="closed|descriptor"):
+    with pytest.raises(OSError, match=r"closed|descriptor"):
         transport.send(DATA)

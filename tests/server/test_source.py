@@ -1,6 +1,7 @@
 """Who feeds a mount, at every moment: one source at most, and never one that has been told to go."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from gevent import socket
@@ -105,3 +106,18 @@ def test_what_is_wrong_behind_a_shoutcast_password_is_answered_at_once(node: Nod
         sock.settimeout(2)
         assert sock.recv(20).startswith(b"OK2")
         assert sock.recv(300).startswith(b"HTTP/1.0 400 ")
+
+
+def has_had_sources(node: Node, number: int) -> bool:
+    return node.service.counters.source_client_connections == number
+
+
+def test_a_shoutcast_source_that_calls_again_at_once_waits_for_its_former_self(
+    node: Node, wait_until: WaitUntil
+) -> None:
+    node.service.pacer.record("a busy node", 1.0)  # so that a source is read ten times a second
+    for number in (1, 2, 3):
+        with connect(shoutcast_port(node), b"hackme\r\ncontent-type:text/plain\r\n\r\n") as sock:
+            assert sock.recv(20).startswith(b"OK2")
+            sock.sendall(b"audio")
+            wait_until(partial(has_had_sources, node, number), "the claim", 1.0)

@@ -1,0 +1,46 @@
+"""The books add up at every moment, also while a mount comes to its end."""
+
+from collections.abc import Iterator
+
+import pytest
+from gevent import socket
+
+from pycast.app.node import Node
+from pycast.config.load import loads
+from tests.conftest import WaitUntil
+
+TOML = (
+    '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nsource_grace = 0\nqueue_size = "8M"\n'
+    '[logging]\naccess_log = ""\n'
+)
+SOURCE = b"SOURCE /x HTTP/1.0\r\nAuthorization: Basic c291cmNlOmhhY2ttZQ==\r\nContent-Type: text/plain\r\n\r\n"
+AUDIO = bytes(4 << 20)  # more than a connection holds
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    made = Node(loads(TOML, {}, "test"), None, None, 1000)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_totals_never_go_back(node: Node, wait_until: WaitUntil) -> None:
+    address = ("127.0.0.1", node.service.port)
+    with socket.create_connection(address, 5) as source, socket.create_connection(address, 5) as stalled:
+        source.sendall(SOURCE)
+        assert source.recv(100).endswith(b"OK\r\n\r\n")
+        stalled.sendall(b"GET /x HTTP/1.0\r\n\r\n")
+        assert stalled.recv(1000).startswith(b"HTTP/1.0 200 OK")
+        source.sendall(AUDIO)
+        wait_until(lambda: node.service.snapshot().bytes_read == len(AUDIO), "the audio")
+        before = node.service.snapshot()
+        source.close()
+        wait_until(lambda: node.service.mounts.get("/x") is None, "the end of the mount")
+        assert node.service.admission.open == 1, "the listener still gets the end"
+        during = node.service.snapshot()
+    wait_until(lambda: node.service.admission.open == 0, "the end of all")
+    wait_until(lambda: not node.service.mounts.ending, "the end of the fan-out")
+    after = node.service.snapshot()
+    assert before.bytes_read == during.bytes_read == after.bytes_read == len(AUDIO)
+    assert 0 < before.bytes_sent <= during.bytes_sent <= after.bytes_sent
