@@ -135,9 +135,9 @@ class Program:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} still runs after {timeout:g} s:\n{self.output()[-4000:]}") from None
 
-    def interrupt(self) -> None:
-        """Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
+    def leave(self) -> None:
+        """Asks it to end. Not by SIGINT: where the tests run in the background, programs inherit that it is ignored."""
+        self._process.terminate()
 
     def stop(self) -> None:
         """Ends it, its children too, and removes its home."""

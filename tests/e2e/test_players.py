@@ -78,5 +78,5 @@ def test_a_player_that_leaves_is_no_longer_counted(station: Server) -> None:
     with mpv_listener(f"{station.url}{MOUNT}") as mpv:
         mpv.wait_for_output("at [0-9]")
         station.wait_for_listeners(MOUNT, 1)
-        mpv.interrupt()
+        mpv.leave()
         station.wait_for_listeners(MOUNT, 0, 3)

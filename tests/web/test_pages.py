@@ -9,41 +9,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+from pycast.stats.snapshot import MountSnapshot
 from pycast.web import pages
 from pycast.web.cover import PALETTES, Palette, covers
+from tests.stats import snapshots
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
 SELF_CLOSED = {"path", "rect", "circle", "use"}
 BASE = "http://radio.example:8000"
 NOW = 1_700_000_000.0
 
-MOUNT = MountSnapshot(
-    name="/live.mp3",
-    is_live=True,
-    hidden=False,
-    public=True,
-    content_type="audio/mpeg",
-    subtype="",
+MOUNT = replace(
+    snapshots.MP3,
     listeners=42,
     listener_peak=96,
-    listener_connections=500,
-    slow_listeners=0,
-    max_listeners=-1,
-    artist="",
     title="Nils Frahm - Says",
-    title_url="",
     server_name="Harbour Radio",
     server_description="Slow music",
     server_url="https://harbour.example/",
     genre="Ambient",
     bitrate="128",
-    audio_info="",
     stats={"audio_samplerate": "44100", "audio_channels": "2"},
     stream_start=NOW - 11_520,
 )
 
-NODE = NodeSnapshot(
+NODE = replace(
+    snapshots.NODE,
     admin="admin@radio.example",
     host="radio.example",
     location="Antwerp",
@@ -51,19 +42,6 @@ NODE = NodeSnapshot(
     listen_url=BASE,
     server_start=NOW - 90_000,
     taken=NOW,
-    clients=0,
-    connections=0,
-    client_connections=0,
-    listeners=0,
-    listener_connections=0,
-    file_connections=0,
-    sources=0,
-    source_client_connections=0,
-    slow_listeners=0,
-    refused_connections=0,
-    bytes_read=0,
-    bytes_sent=0,
-    fanout_lag_s=0.0,
 )
 
 
