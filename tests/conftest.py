@@ -16,6 +16,12 @@ import gevent
 import greenlet
 import pytest
 from gevent import monkey
+from hypothesis import settings
+
+# A machine that runs many tests at once is slow at times. Under CI every run tries the same examples, so that a change
+# is judged by what it changed; at a developer's desk each run tries new ones.
+settings.register_profile("pycast", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("pycast")
 
 TESTS = Path(__file__).parent
 TIME_SCALE = float(os.environ.get("PYCAST_TIME_SCALE", "1"))
