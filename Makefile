@@ -22,7 +22,8 @@ demo: ## a playing stream, from nothing; ARGS="--port 8080" for another port
 	@$(PY) -m pycast demo $(ARGS)
 
 test: venv programs lint ## lint, types, import rules and all tests; installs what they need
-	$(PYTEST) $(ARGS)
+	@# What is missing is said again where it is seen: after a thousand lines of failures.
+	$(PYTEST) $(ARGS) || { status=$$?; scripts/real-programs; exit $$status; }
 
 test-all: programs ## the tests on each of Python 3.11, 3.12 and 3.13 that the machine has
 	@scripts/test-all $(WORKERS) $(ARGS)

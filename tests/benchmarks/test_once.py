@@ -4,7 +4,6 @@ Sizes are tiny: this shows that the generator counts and checks right, not what 
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,9 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def trial() -> dict[str, Any]:
-    if shutil.which("gcc") is None and shutil.which("cc") is None:
-        assert os.environ.get("CI") != "true", "in CI a missing program is a failure"
-        pytest.skip("no C compiler for the floor: install gcc")
+    assert shutil.which("cc") or shutil.which("gcc"), "no C compiler for the floor: apt-get install gcc libc6-dev"
     command = [sys.executable, "-m", "benchmarks.once", "floor"]
     options = ["--listeners", "12", "--seconds", "1.5", "--flush", "0.1"]
     result = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

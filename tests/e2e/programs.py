@@ -34,7 +34,6 @@ PACKAGES = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "prlimit": "util-linux",
-    "unshare": "util-linux",
     "openssl": "openssl",
 }
 NOBODY = 65534
