@@ -24,7 +24,7 @@ import gevent
 from gevent.event import Event
 
 from pycast.stream.listener import Listener
-from pycast.stream.pacer import SHORTEST_S, SLICE_S, Pacer
+from pycast.stream.pacer import SLICE_S, Pacer
 from pycast.stream.ring import Ring
 from pycast.stream.views import Piece, View
 
@@ -181,8 +181,8 @@ class Fanout:
                 raise
             if self._behind:
                 self._work.set()
-            # From the beginning of one pass to the beginning of the next, but never without a rest.
-            self._urgent.wait(max(self._pacer.interval - (self._clock() - begun), SHORTEST_S))
+            # Counted from the end of the pass: what a long pass takes is time in which audio gathers for the next.
+            self._urgent.wait(self._pacer.interval)
         assert self._ending is not None
         self.drop_all(self._ending)
 

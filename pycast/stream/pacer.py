@@ -45,7 +45,7 @@ class Pacer:
 
     @property
     def interval(self) -> float:
-        """Seconds between two passes of a mount."""
+        """Seconds from the end of one pass of a mount to the beginning of the next."""
         return min(max(self._total / SHARE, SHORTEST_S), self.flush_interval)
 
     @property
