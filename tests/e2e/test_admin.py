@@ -106,3 +106,27 @@ def test_listmounts_and_stats_name_the_mount(pycast_server: Server) -> None:
         found = {element.tag: element.text for element in stats}
         assert (found["server_name"], found["genre"], found["bitrate"]) == ("N", "G", "128")
         assert found["listenurl"] == f"http://localhost:{pycast_server.port}{MOUNT}"
+
+
+def test_title_of_an_ogg_mount_is_shown_though_its_audio_is_left_as_it_is(pycast_server: Server) -> None:
+    with source(pycast_server.port, "/x.ogg", pycast_server.source_password, content_type="application/ogg"):
+        reply = admin(pycast_server, "metadata?mode=updinfo&mount=/x.ogg&artist=Nobody&title=Nothing")
+        assert message(reply) == ("Metadata update successful", "1")
+        status = get(pycast_server.port, "/status-json.xsl").body
+        assert b'"artist":"Nobody"' in status
+        assert b'"title":"Nothing"' in status
+
+
+def test_webm_mount_takes_no_titles(pycast_server: Server) -> None:
+    with source(pycast_server.port, "/x.webm", pycast_server.source_password, content_type="video/webm"):
+        reply = admin(pycast_server, "metadata?mode=updinfo&mount=/x.webm&song=Nothing")
+        assert message(reply) == ("Mountpoint will not accept URL updates", "1")
+
+
+def test_admin_cgi_takes_titles_with_the_sources_password(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+        path = f"/admin.cgi?mode=updinfo&mount={MOUNT}&song=Old+way&pass="
+        assert get(pycast_server.port, f"{path}wrong").status == 401
+        reply = get(pycast_server.port, path + pycast_server.source_password)
+        assert b"<p>Metadata update successful</p>" in reply.body
+        pycast_server.wait_for_title(MOUNT, "Old way")
