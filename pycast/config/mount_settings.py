@@ -33,6 +33,8 @@ class MountSettings:
     source_timeout: float
     source_grace: float
     source_takeover: bool
+    on_conflict: str = "reject"
+    """"standby", "reject" or "take_over"."""
     max_listeners: int = -1
     """-1: no limit; 0: nobody."""
     max_listener_duration: float = 0.0
@@ -98,6 +100,7 @@ class MountTable:
         limits: _Limits,
         authentication: _SourceLogin,
         http_headers: Mapping[str, str],
+        on_conflict: str = "reject",
     ) -> None:
         self._normal = [section for section in sections if section.type == "normal" and section.mount_name]
         self._exact = {section.mount_name: section for section in reversed(self._normal)}
@@ -111,6 +114,7 @@ class MountTable:
             "source_timeout": limits.source_timeout,
             "source_grace": limits.source_grace,
             "source_takeover": limits.source_takeover,
+            "on_conflict": on_conflict,
         }
         self._cache: dict[str, MountSettings] = {}
 

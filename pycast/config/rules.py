@@ -16,12 +16,18 @@ Problem = tuple[tuple[str | int, ...], object, str]
 
 def conflicts(config: Config) -> list[Problem]:
     """Everything that makes the configuration unusable although each value alone is right."""
-    return [*_listen_conflicts(config), *_mount_conflicts(config)]
+    return [*_listen_conflicts(config), *_mount_conflicts(config), *_cluster_conflicts(config)]
 
 
 def advice(config: Config) -> list[str]:
     """One line for each thing that works and yet is probably not meant; says what to do."""
-    return [*_password_advice(config), *_hostname_advice(config), *_size_advice(config), *_proxy_advice(config)]
+    return [
+        *_password_advice(config),
+        *_hostname_advice(config),
+        *_size_advice(config),
+        *_proxy_advice(config),
+        *_drain_advice(config),
+    ]
 
 
 def _listen_conflicts(config: Config) -> Iterator[Problem]:
@@ -54,6 +60,19 @@ def _mount_conflicts(config: Config) -> Iterator[Problem]:
         seen.add(mount.mount_name or "")
 
 
+def _cluster_conflicts(config: Config) -> Iterator[Problem]:
+    cluster = config.cluster
+    for key in ("peers", "dns", "etcd"):
+        if getattr(cluster, key) and not cluster.secret:
+            yield ("cluster", "secret"), "", f"expected the secret that all nodes share, as cluster.{key} is set"
+            break
+    if cluster.registry == "etcd" and cluster.secret and not cluster.etcd:
+        yield ("cluster", "etcd"), [], 'expected the addresses of etcd\'s members, as cluster.registry is "etcd"'
+    for index, listen in enumerate(config.listen):
+        if config.balancer.agent_port and listen.port == config.balancer.agent_port:
+            yield ("balancer", "agent_port"), listen.port, f"expected a port that listen[{index}] does not use already"
+
+
 def _password_advice(config: Config) -> Iterator[str]:
     for key in ("source_password", "relay_password", "admin_password"):
         if getattr(config.authentication, key) == WELL_KNOWN_PASSWORD:
@@ -71,6 +90,14 @@ def _proxy_advice(config: Config) -> Iterator[str]:
         for network in listen.trusted_proxies:
             if network.prefixlen == 0:
                 yield f"listen[{index}].trusted_proxies has {network}: everybody can claim to be any address"
+
+
+def _drain_advice(config: Config) -> Iterator[str]:
+    drain = config.drain
+    if drain.lead >= drain.deadline:
+        yield f"drain.lead ({drain.lead:g} s) leaves no time before drain.deadline ({drain.deadline:g} s)"
+    elif drain.lead + 1 / drain.rate > drain.deadline:
+        yield f"drain.deadline ({drain.deadline:g} s) comes before the last listeners have left at drain.rate"
 
 
 def _size_advice(config: Config) -> Iterator[str]:

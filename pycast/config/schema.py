@@ -14,9 +14,12 @@ from pycast import __version__
 from pycast.config.mount_settings import MountSettings, MountTable
 from pycast.config.units import Size
 from pycast.config.values import (
+    Addresses,
     Bitrate,
+    Bits,
     Charset,
     Flag,
+    Fraction,
     Headers,
     LogLevel,
     MaybeMountName,
@@ -29,11 +32,26 @@ from pycast.config.values import (
     Section,
     Span,
     Text,
+    Urls,
     Whole,
     key,
 )
 
-__all__ = ["Authentication", "Config", "Limits", "Listen", "Logging", "Mount", "MountSettings", "Server", "Size", "Tls"]
+__all__ = [
+    "Authentication",
+    "Balancer",
+    "Cluster",
+    "Config",
+    "Drain",
+    "Limits",
+    "Listen",
+    "Logging",
+    "Mount",
+    "MountSettings",
+    "Server",
+    "Size",
+    "Tls",
+]
 
 
 class Server(Section):
@@ -45,6 +63,17 @@ class Server(Section):
     location: Text = key("Earth", "Where the server is: free text for the status page and the statistics.")
     admin: Text = key("webmaster@localhost", "How to reach whoever runs the server: free text, usually an address.")
     server_id: RequiredText = key(f"pycast {__version__}", 'What the "Server" header says.', example="Icecast 2.4.4")
+    workers: Whole = key(
+        1,
+        "Processes on this machine. They share the ports and are nodes of a cluster to each other: a source on one is "
+        "heard on all. 0: one for each core.",
+        ge=0,
+        le=256,
+    )
+    drain: Flag = key(
+        False,
+        "Whether SIGTERM drains, as `pycast drain` does, before the server stops. A second SIGTERM stops at once.",
+    )
 
 
 class Listen(Section):
@@ -147,6 +176,9 @@ class Mount(Section):
     source_timeout: Seconds | None = key(None, "As in [limits], but for this mount.", gt=0, example=10)
     source_grace: Seconds | None = key(None, "As in [limits], but for this mount.", example=5)
     source_takeover: Flag | None = key(None, "As in [limits], but for this mount.", example=True)
+    on_conflict: Literal["standby", "reject", "take_over"] | None = key(
+        None, 'As in [cluster], but for this mount. Without a cluster: "reject".', example="standby"
+    )
     mp3_metadata_interval: Whole | None = key(
         None, "Bytes of audio between two titles in the stream. 0: no titles.", example=16000, ge=0, le=1 << 24
     )
@@ -172,6 +204,91 @@ class Mount(Section):
         "an empty one removes it.",
         example={"X-Station": "demo"},
     )
+
+
+class Cluster(Section):
+    """Several nodes that are one server: any node takes any source and serves any mount. On as soon as there is a
+    secret."""
+
+    name: RequiredText = key("radio", "The cluster's name. Nodes of another name are strangers.")
+    node: Text = key("", "This node's name, unlike all others. Empty: what advertise says.", example="a")
+    advertise: Text = key(
+        "",
+        "Host and port at which the other nodes reach this one. Empty: the host's own address and the first port that "
+        "listens without proxy_protocol.",
+        example="10.0.0.1:8000",
+    )
+    secret: Text = key(
+        "", "What all nodes know and nobody else: with it they prove themselves to each other. Empty: no cluster."
+    )
+    registry: Literal["mesh", "etcd"] = key(
+        "mesh",
+        'Where nodes find each other and agree on who has which source. "mesh": among themselves, nothing else to run. '
+        '"etcd": an etcd of version 3.4 or newer, for large or automatically scaled fleets.',
+    )
+    peers: Addresses = key((), 'For "mesh": other nodes, such as ["10.0.0.2:8000"]. One that runs is enough to join.')
+    dns: Text = key(
+        "",
+        'For "mesh": a name, such as "nodes.radio.internal:8000", whose A and AAAA records are the nodes. It is asked '
+        "again and again. Without a port, this node's own is taken.",
+    )
+    etcd: Urls = key((), 'For "etcd": its members, such as ["http://10.0.0.9:2379"].')
+    zone: Text = key(
+        "",
+        "The availability zone. A mount crosses the line to another zone once, whatever the number of nodes.",
+        example="eu-west-1a",
+    )
+    mirror: Literal["on_demand", "always"] = key(
+        "on_demand",
+        'When this node pulls a mount from the node that has its source: "on_demand" with the first listener, '
+        '"always" at once.',
+    )
+    on_conflict: Literal["standby", "reject", "take_over"] = key(
+        "standby",
+        'What a second source for a mount gets: "standby" keeps it connected, and it goes on when the first one ends; '
+        '"reject" refuses it, as Icecast does; "take_over": the newest wins, and the old one stands by.',
+    )
+    tls: Flag = key(False, "Whether nodes speak TLS with each other; advertise then names a port with tls = true.")
+    tls_ca: Text = key(
+        "", "A PEM file with who may have signed the other nodes' certificates. Empty: the system's list."
+    )
+    link_port: Whole = key(
+        0,
+        "With several workers: worker k talks to the other nodes on this port + k. 0: free ports of the loopback "
+        "interface, which is enough if all nodes are workers of this machine.",
+        ge=0,
+        le=65000,
+    )
+    state_file: Text = key(
+        "",
+        "Where the last known state of the cluster is kept, so that a node that starts without its registry knows it.",
+        example="/var/lib/pycast/cluster.json",
+    )
+
+
+class Drain(Section):
+    """How the node empties itself before it stops: `pycast drain`, or SIGTERM with server.drain."""
+
+    readiness: Literal["fail", "hold"] = key(
+        "fail",
+        'What /readyz says meanwhile. "fail" is right for HAProxy, ALB, Kubernetes. "hold" is right for AWS\'s network '
+        "balancer, which resets the connections of a target that turns unhealthy.",
+    )
+    lead: Seconds = key(
+        30.0,
+        "How long the balancer gets to send new listeners elsewhere before the first one is touched. For AWS's network "
+        "balancer: 150.",
+    )
+    rate: Fraction = key(0.02, "Which part of the listeners is let go in each second after that.", gt=0, le=1)
+    deadline: Seconds = key(300.0, "After this time in all the node stops, whoever is still there.", gt=0)
+
+
+class Balancer(Section):
+    """What the node tells the balancer in front of it about its headroom."""
+
+    agent_address: RequiredText = key("0.0.0.0", "Where HAProxy's agent-check connects to.")
+    agent_port: Whole = key(0, "The port for it. 0: none.", ge=0, le=65535)
+    egress: Bits = key(0, 'What the network takes, in bit/s or with a unit: "950M", "10G". 0: not known, and no limit.')
 
 
 class Logging(Section):
@@ -204,6 +321,14 @@ class Config(Section):
     )
     logging: Logging = Logging()
     tls: Tls = Tls()
+    cluster: Cluster = Cluster()
+    drain: Drain = Drain()
+    balancer: Balancer = Balancer()
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether this node is one of a cluster."""
+        return bool(self.cluster.secret)
 
     def for_mount(self, name: str) -> MountSettings:
         """Every setting of the mount `name` as it holds, whether the file names the mount or not. Cheap: cached."""
@@ -211,4 +336,6 @@ class Config(Section):
 
     @cached_property
     def _mount_table(self) -> MountTable:
-        return MountTable(self.mount, self.limits, self.authentication, self.http_headers)
+        # Alone, a second source for a mount is refused, as Icecast does; in a cluster it stands by.
+        on_conflict = self.cluster.on_conflict if self.is_clustered else "reject"
+        return MountTable(self.mount, self.limits, self.authentication, self.http_headers, on_conflict)

@@ -18,6 +18,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what the name of a header is made of
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LEVELS = {"4": "debug", "3": "info", "2": "warning", "1": "error", "warn": "warning"}
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
+_URL = re.compile(r"https?://[^/?#\s]+/?")
+_BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -132,6 +135,53 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     raise ValueError(f'expected the begin of a network: "{meant}" instead of "{value}"')
 
 
+def _list(value: object, what: str) -> list[object]:
+    # A variable of the environment is one text: "10.0.0.2:8000, 10.0.0.3:8000".
+    found = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(found, list | tuple):
+        raise ValueError(f"expected a list of {what}")
+    return list(found)
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    what = 'addresses with ports, such as ["10.0.0.2:8000", "[2001:db8::2]:8000"]'
+    found = _list(value, what)
+    for one in found:
+        if not isinstance(one, str) or not _ADDRESS.fullmatch(one):
+            raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
+    return tuple(str(one) for one in found)
+
+
+def _urls(value: object) -> tuple[str, ...]:
+    what = 'URLs, such as ["http://10.0.0.9:2379"]'
+    found = _list(value, what)
+    for one in found:
+        if not isinstance(one, str) or not _URL.fullmatch(one):
+            raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
+    return tuple(str(one).rstrip("/") for one in found)
+
+
+def _bits(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    found = _BITS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('expected bits a second, such as 950000000, "950M" or "10G"')
+    return int(float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2].lower()])
+
+
+def _fraction(value: object) -> float:
+    text = value.strip() if isinstance(value, str) else value
+    try:
+        if isinstance(text, str) and text.endswith("%"):
+            return float(text[:-1]) / 100
+        if not isinstance(text, bool) and isinstance(text, str | int | float):
+            return float(text)
+    except ValueError:
+        pass
+    raise ValueError('expected a part of the whole, such as 0.02 or "2%"')
+
+
 def _headers(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError('expected a table of headers, such as { "X-Station" = "demo" }')
@@ -158,6 +208,10 @@ MaybeMountName = Annotated[str, BeforeValidator(_maybe_mount_name)]
 LogLevel = Annotated[str, BeforeValidator(_log_level)]
 Bitrate = Annotated[str, BeforeValidator(_bitrate)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
+Addresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
+Urls = Annotated[tuple[str, ...], BeforeValidator(_urls)]
+Bits = Annotated[int, BeforeValidator(_bits)]
+Fraction = Annotated[float, BeforeValidator(_fraction)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 Seconds = Annotated[float, BeforeValidator(parse_time)]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-SECTIONS = ("server", "limits", "authentication", "http_headers", "logging", "tls")
+SECTIONS = ("server", "limits", "authentication", "http_headers", "logging", "tls", "cluster", "drain", "balancer")
 ARRAYS = ("listen", "mount")
 
 

@@ -1,0 +1,1 @@
+"""Several nodes that are one server: registry, claims, mirrors, drain, what the balancer is told."""
