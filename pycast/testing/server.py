@@ -11,6 +11,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,7 @@ class Server:
         self._scheme = "http"
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_paused = False
         self._clean_up: weakref.finalize[..., Any] | None = None
 
     def __enter__(self) -> Self:
@@ -80,23 +82,31 @@ class Server:
             raise RuntimeError("this server has been started already; make a new one")
         self._directory = Path(tempfile.mkdtemp(prefix="pycast-"))
         self._write_config(self._directory)
-        with open(self._directory / "error.log", "wb") as log:
-            self._process = subprocess.Popen(
-                [*self.command, "serve", "--config", str(self.config_path), "--ready-file", "-"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(),
-            )
-        self._clean_up = weakref.finalize(self, _remove, self._process, self._directory)
-        try:
-            self.ready = json.loads(self._read_ready_line())
-        except BaseException:
-            self._clean_up()
-            raise
-        self.port = int(self.ready["port"])
-        self.pid = self._process.pid
+        self._run()
         return self
+
+    def restart(self) -> None:
+        """Starts it again on the same port, with the config as it is on the disk now; kills it before if it runs.
+
+        Its files go on: the log has both lives. Raises ServerDied or ServerTimeout; its files are gone then.
+        """
+        self.kill()
+        self._run("--port", str(self.port))
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash does (SIGKILL). Its files stay until `stop`."""
+        _end(self._running())
+        self._is_paused = False
+
+    def pause(self) -> None:
+        """Makes it stand still as a whole (SIGSTOP); its kernel goes on to accept connections and bytes."""
+        self._running().send_signal(signal.SIGSTOP)
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Lets it go on after `pause`."""
+        self._running().send_signal(signal.SIGCONT)
+        self._is_paused = False
 
     def stop(self) -> None:
         """Ends the server as an operator would and removes its files. May be called twice.
@@ -106,6 +116,8 @@ class Server:
         if self._process is None or self._clean_up is None or not self._clean_up.alive:
             return
         self._process.terminate()
+        if self._is_paused:
+            self.resume()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -225,6 +237,8 @@ class Server:
         for entry in listen:
             entry.setdefault("bind_address", self.host)
             entry.setdefault("port", 0)
+        if listen[0]["bind_address"] not in ("0.0.0.0", "::"):
+            self.host = listen[0]["bind_address"]
         self._scheme = "https" if listen[0].get("tls") else "http"
         logging = sections.setdefault("logging", {})
         logging.setdefault("error_log", "-")
@@ -233,6 +247,31 @@ class Server:
         dump = str(directory / "received").replace("%", "%%")
         default_mount(sections).setdefault("dump_file", dump + "/{mount}")
         (directory / "pycast.toml").write_text(to_toml(sections), encoding="utf-8")
+
+    def _run(self, *options: str) -> None:
+        with open(self.directory / "error.log", "ab") as log:
+            self._process = subprocess.Popen(
+                [*self.command, "serve", "--config", str(self.config_path), "--ready-file", "-", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(),
+            )
+        if self._clean_up is not None:
+            self._clean_up.detach()
+        self._clean_up = weakref.finalize(self, _remove, self._process, self.directory)
+        try:
+            self.ready = json.loads(self._read_ready_line())
+        except BaseException:
+            self._clean_up()
+            raise
+        self.port = int(self.ready["port"])
+        self.pid = self._process.pid
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None or self._clean_up is None or not self._clean_up.alive:
+            raise RuntimeError("the server has not been started, or was stopped")
+        return self._process
 
     def _read_ready_line(self) -> bytes:
         assert self._process is not None and self._process.stdout is not None
@@ -276,9 +315,13 @@ def _environment() -> dict[str, str]:
 
 
 def _remove(process: "subprocess.Popen[bytes]", directory: Path) -> None:
+    _end(process)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
     if process.stdout is not None:
         process.stdout.close()
-    shutil.rmtree(directory, ignore_errors=True)
