@@ -35,6 +35,12 @@ PACKAGES = {
     "chromedriver": "chromium-driver",
     "prlimit": "util-linux",
     "openssl": "openssl",
+    "haproxy": "haproxy",
+    "nginx": "nginx libnginx-mod-stream",
+    "etcd": "etcd-server",
+    "dnsmasq": "dnsmasq-base",
+    "promtool": "prometheus",
+    "ip": "iproute2",
 }
 NOBODY = 65534
 STOP_S = 5.0
@@ -42,7 +48,8 @@ STOP_S = 5.0
 
 def require(program: str) -> str:
     """The path of `program`. Fails the test when it is not there."""
-    path = shutil.which(program)
+    # Debian keeps servers where a user's PATH does not look.
+    path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if path is None:
         raise AssertionError(f"{program} is not installed: apt-get install {PACKAGES[program]}")
     return path
