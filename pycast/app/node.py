@@ -4,20 +4,23 @@ Start: listening sockets, then the accepting greenlets, then the announcement. S
 bad one is refused and the old one kept), SIGTERM and SIGINT stop in reverse order of the start, within `STOP_S`.
 """
 
-import json
 import logging
 import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
+from gevent import socket
 from gevent.event import Event
 
 from pycast.app.demo import play_demo
 from pycast.app.programs import Programs
+from pycast.app.ready import ReadyInfo, write_ready
+from pycast.app.worker_config import Worker
+from pycast.cluster.agent import Agent
 from pycast.config.load import load, with_port
 from pycast.config.schema import Config, Logging
 from pycast.errors import ConfigError, OutsideError
@@ -39,23 +42,24 @@ STOP_S = 4.0
 PROGRAMS_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyInfo:
-    """Where a running node listens: the ports as bound, in the order of the configuration."""
-
-    port: int
-    ports: tuple[tuple[int, bool, bool], ...]
-    """(port, speaks TLS, is for SHOUTcast sources)"""
-
-
 class Node:
     """One node of the server. `start`, then `stop`; `reload` in between."""
 
-    def __init__(self, config: Config, config_path: Path | None, port: int | None, open_files: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        config_path: Path | None,
+        port: int | None,
+        open_files: int,
+        worker: Worker | None = None,
+    ) -> None:
         self._config_path = config_path
         self._port = port
+        self._worker = worker
         self.service = Service(config, open_files)
         self._listening: list[Listening] = []
+        self._link: Listening | None = None
+        self._agent: Agent | None = None
         self._programs = Group()
         self.service.mounts.on_change.append(Programs(self._programs).source_changed)
 
@@ -68,15 +72,18 @@ class Node:
             self.stop()
             raise
         service.port = self._listening[0].port
+        public = [one for one in self._listening if one is not self._link]
         service.group.keep("hang-ups", service.hangups.run)
         service.group.keep("expiry", service.mounts.run_expiry)
+        service.group.keep("vitals", service.vitals.run)
+        service.group.keep("loop lag", service.vitals.lag.run)
+        if self._agent:
+            self._agent.start()
         for listening in self._listening:
             listening.start()
         return ReadyInfo(
             service.port,
-            tuple(
-                (one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in self._listening
-            ),
+            tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public),
         )
 
     def reload(self) -> None:
@@ -88,6 +95,7 @@ class Node:
         try:
             config = load(self._config_path, os.environ)
             config = config if self._port is None else with_port(config, self._port)
+            config = config if self._worker is None else self._worker.adapt(config)
             before = self.service.config
             self.service.reload(config)
         except (ConfigError, OutsideError) as error:
@@ -109,6 +117,8 @@ class Node:
         for listening in self._listening:
             listening.stop()
         self._listening.clear()
+        if self._agent:
+            self._agent.stop()
         # So that those of the sources that just ended have begun at least.
         self._programs.join(PROGRAMS_S)
         self._programs.kill()
@@ -125,16 +135,27 @@ class Node:
     def _listen(self) -> None:
         config = self.service.config
         certificate = None
-        if any(listen.tls for listen in config.listen):
+        if any(listen.tls for listen in config.listen) or (self._worker and config.cluster.tls):
             certificate = Certificate(config.tls.certificate, config.tls.private_key, time.monotonic)
         for listen in config.listen:
             proxies = proxies_before(listen)
             first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
+            first = replace(first, is_shared=self._worker is not None)
             if listen.shoutcast_mount:
-                second = Endpoint(listen.bind_address, 0, listen.shoutcast_mount, None, proxies)
+                second = replace(first, mount=listen.shoutcast_mount, certificate=None)
                 self._listening += listen_on_pair(self.service, first, second)
             else:
                 self._listening.append(Listening(self.service, first))
+        if self._worker:
+            tls = certificate if config.cluster.tls else None
+            link = Endpoint(self._worker.link_address, self._worker.link_port, "", tls, is_shared=True)
+            self._link = Listening(self.service, link)
+            self._listening.append(self._link)
+        if config.balancer.agent_port:
+            self._agent = Agent(config.balancer.agent_address, config.balancer.agent_port, self._agent_line)
+
+    def _agent_line(self) -> bytes:
+        return self.service.agent_line(self._worker.count if self._worker else 1)
 
 
 def run(
@@ -144,17 +165,20 @@ def run(
     port: int | None = None,
     ready_file: str | None,
     demo: bool = False,
+    worker: Worker | None = None,
     announce: Callable[[ReadyInfo], None] | None = None,
 ) -> int:
     """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start.
 
-    `port` is that of the command line, which holds over the file's also after a reload.
+    `port` is that of the command line, which holds over the file's also after a reload. A `worker` reads its parent's
+    end from standard input.
     """
-    error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
-    node = Node(config, config_path, port, raise_file_limit())
+    tag = worker.tag if worker else ""
+    error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
+    node = Node(config, config_path, port, raise_file_limit(), worker)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, stop.set)
+    gevent.signal_handler(signal.SIGINT, stop.set)
+    gevent.signal_handler(signal.SIGTERM, _stop_soon, node.service, stop)
     ready = node.start()
 
     def reload() -> None:
@@ -162,13 +186,15 @@ def run(
         before = node.service.config.logging
         error_log.reopen()
         node.reload()
-        error_log = _error_log(error_log, before, node.service.config.logging)
+        error_log = _error_log(error_log, before, node.service.config.logging, tag)
 
     gevent.signal_handler(signal.SIGHUP, lambda: node.service.group.spawn("reload", reload))
     if demo:
         node.service.group.spawn("demo", play_demo, node.service)
+    if worker:
+        node.service.group.spawn("parent", _outlive_nobody, stop)
     if ready_file:
-        _write_ready(ready_file, config, ready)
+        write_ready(ready_file, config, ready)
     if announce:
         announce(ready)
     log.info("listening on %s", ", ".join(str(port) for port, _, _ in ready.ports))
@@ -181,40 +207,32 @@ def run(
     return 0
 
 
-def _error_log(log_file: LogFile, before: Logging, after: Logging) -> LogFile:
+def _error_log(log_file: LogFile, before: Logging, after: Logging, tag: str) -> LogFile:
     """The error log as it holds after a reload: the same, or a new one in its place."""
     if (before.error_log, before.log_level) == (after.error_log, after.log_level):
         return log_file
     try:
-        return setup_logging(after.log_level, after.error_log, hub_after)
+        return setup_logging(after.log_level, after.error_log, hub_after, tag)
     except OutsideError as error:
         log.error("the old error log stays: %s", error)
         return log_file
 
 
-def _write_ready(path: str, config: Config, ready: ReadyInfo) -> None:
-    """One line of JSON. A file is written under another name first: whoever waits for it never reads half a line."""
-    login, listen = config.authentication, config.listen[0]
-    host = "127.0.0.1" if listen.bind_address in ("0.0.0.0", "::") else listen.bind_address
-    url = f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{ready.port}"
-    line = json.dumps(
-        {
-            "pid": os.getpid(),
-            "port": ready.port,
-            "ports": [{"port": port, "tls": tls, "shoutcast": shoutcast} for port, tls, shoutcast in ready.ports],
-            "source_user": login.source_user,
-            "source_password": login.source_password,
-            "admin_user": login.admin_user,
-            "admin_password": login.admin_password,
-            "relay_user": login.relay_user,
-            "relay_password": login.relay_password,
-            "urls": {"status": f"{url}/", "status_json": f"{url}/status-json.xsl", "admin": f"{url}/admin/"},
-        }
-    )
-    if path == "-":
-        os.write(1, f"{line}\n".encode())
+def _stop_soon(service: Service, stop: Event) -> None:
+    """SIGTERM: stops at once, or as `server.drain` says; the second one stops at once in any case."""
+    is_second = bool(service.told_to_stop)
+    service.told_to_stop = True
+    if is_second or not service.config.server.drain:
+        stop.set()
         return
-    unfinished = Path(f"{path}.{os.getpid()}")
-    unfinished.touch(mode=0o600)  # it holds the passwords
-    unfinished.write_text(f"{line}\n")
-    unfinished.replace(path)
+    service.drain.begin()
+    if service.drain.wait():
+        stop.set()
+
+
+def _outlive_nobody(stop: Event) -> None:
+    """Stops a worker whose parent is gone, however that ended: the other end of standard input closes with it."""
+    socket.wait_read(0)
+    if not stop.is_set():
+        log.error("the parent is gone")
+        stop.set()

@@ -61,8 +61,13 @@ def loads(text: str, environ: Mapping[str, str], filename: str) -> Config:
 
 def embedded_config(rng: Rng, environ: Mapping[str, str] | None = None) -> Config:
     """The defaults with fresh random passwords, overridden by `environ`. Raises ConfigError for a bad variable."""
+    return loads(embedded_text(rng), environ or {}, "defaults")
+
+
+def embedded_text(rng: Rng) -> str:
+    """A configuration file of nothing but fresh random passwords."""
     names = ("source_password", "relay_password", "admin_password")
-    return _validated({"authentication": {name: random_password(rng) for name in names}}, environ or {}, "defaults")
+    return "\n".join(["[authentication]", *(f'{name} = "{random_password(rng)}"' for name in names)])
 
 
 def with_port(config: Config, port: int) -> Config:

@@ -24,14 +24,18 @@ _TRACE_ESCAPES = {code: text for code, text in _ESCAPES.items() if code != 10}
 
 
 class IcecastFormatter(logging.Formatter):
-    """A record as Icecast would write it."""
+    """A record as Icecast would write it, its text after `tag`."""
+
+    def __init__(self, tag: str = "") -> None:
+        super().__init__()
+        self._tag = tag
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback's lines if the record has one; no LF at the end."""
         when = time.strftime("%Y-%m-%d  %H:%M:%S", time.localtime(record.created))
         mark = next((mark for level, mark in _MARKS if record.levelno >= level), "DBUG")
         text = record.getMessage().translate(_ESCAPES)
-        line = f"[{when}] {mark} {record.module}/{record.funcName} {text}"
+        line = f"[{when}] {mark} {record.module}/{record.funcName} {self._tag}{text}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info).translate(_TRACE_ESCAPES)
         return line
@@ -40,10 +44,10 @@ class IcecastFormatter(logging.Formatter):
 class LogFileHandler(logging.Handler):
     """Hands records to a LogFile. From WARNING up they are written at once: a crash must not take them along."""
 
-    def __init__(self, file: LogFile) -> None:
+    def __init__(self, file: LogFile, tag: str = "") -> None:
         super().__init__()
         self.file = file
-        self.setFormatter(IcecastFormatter())
+        self.setFormatter(IcecastFormatter(tag))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Never raises because of the file; never switches."""
@@ -61,11 +65,11 @@ class LogFileHandler(logging.Handler):
         super().close()
 
 
-def setup_logging(level: str, error_log: str, after: After | None = None) -> LogFile:
+def setup_logging(level: str, error_log: str, after: After | None = None, tag: str = "") -> LogFile:
     """Sends the log of the whole process to `error_log` ("-", "" or a path); returns it for `reopen()` and `close()`.
 
-    May be called again: the new file and level replace the old. Raises ConfigError for a level it does not know,
-    OutsideError if the file cannot be opened; the old log stays then.
+    Each line's text begins with `tag`. May be called again: the new file and level replace the old. Raises ConfigError
+    for a level it does not know, OutsideError if the file cannot be opened; the old log stays then.
     """
     number = LEVELS.get(level.lower())
     if number is None:
@@ -75,6 +79,6 @@ def setup_logging(level: str, error_log: str, after: After | None = None) -> Log
     for handler in [handler for handler in root.handlers if isinstance(handler, LogFileHandler)]:
         root.removeHandler(handler)
         handler.close()
-    root.addHandler(LogFileHandler(file))
+    root.addHandler(LogFileHandler(file, tag))
     root.setLevel(number)
     return file

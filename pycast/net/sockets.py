@@ -3,6 +3,7 @@
 import _socket
 import resource
 import socket
+from collections.abc import Callable
 
 from gevent import socket as gsocket
 
@@ -29,23 +30,61 @@ def bind(address: str, port: int) -> gsocket.socket:
 
     Connections inherit the options (Linux copies them in accept), which saves a storm of players seven calls each.
     """
-    family = gsocket.AF_INET6 if ":" in address else gsocket.AF_INET
-    sock = gsocket.socket(family, gsocket.SOCK_STREAM)
+    sock = _tcp_socket(address)
+    return _set_up(sock, lambda: _listen(sock, address, port))
+
+
+def bind_shared(address: str, port: int) -> gsocket.socket:
+    """As `bind`, on a port that other processes have bound in the same way: the kernel deals connections out to all
+    who listen.
+    """
+    sock = _tcp_socket(address)
+
+    def share() -> None:
+        sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEPORT, 1)
+        _listen(sock, address, port)
+
+    return _set_up(sock, share)
+
+
+def reserve(address: str, port: int) -> gsocket.socket:
+    """A socket that holds a port for those who `bind_shared` it, and takes no connections itself. Raises OSError.
+
+    The port is shared only after it was bound: so a port that another server shares already is taken, and not joined.
+    """
+    sock = _tcp_socket(address)
+
+    def hold() -> None:
+        sock.bind((address, port))
+        sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEPORT, 1)
+
+    return _set_up(sock, hold)
+
+
+def _tcp_socket(address: str) -> gsocket.socket:
+    return gsocket.socket(gsocket.AF_INET6 if ":" in address else gsocket.AF_INET, gsocket.SOCK_STREAM)
+
+
+def _set_up(sock: gsocket.socket, bind_it: Callable[[], None]) -> gsocket.socket:
     try:
         sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEADDR, 1)
-        if family == gsocket.AF_INET6:
+        if sock.family == gsocket.AF_INET6:
             # "::" takes IPv4 too, as Icecast does.
             sock.setsockopt(gsocket.IPPROTO_IPV6, gsocket.IPV6_V6ONLY, 0)
-        _set_connection_options(sock)
-        sock.bind((address, port))
-        sock.listen(BACKLOG)
+        bind_it()
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _set_connection_options(sock: gsocket.socket) -> None:
+def _listen(sock: gsocket.socket, address: str, port: int) -> None:
+    set_connection_options(sock)
+    sock.bind((address, port))
+    sock.listen(BACKLOG)
+
+
+def set_connection_options(sock: gsocket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)

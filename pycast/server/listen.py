@@ -16,7 +16,7 @@ from gevent import socket
 
 from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group
-from pycast.net.sockets import bind, peer_ip
+from pycast.net.sockets import bind, bind_shared, peer_ip
 from pycast.net.tls import Certificate
 from pycast.server.admission import RESERVE, Ticket
 from pycast.server.connection import Connection, time_limit
@@ -49,6 +49,8 @@ class Endpoint:
     certificate: Certificate | None = None
     proxies: Proxies | None = None
     """None if clients connect directly: then nothing is done for proxies."""
+    is_shared: bool = False
+    """Whether other workers listen there too."""
 
 
 class Listening:
@@ -59,7 +61,7 @@ class Listening:
         self._endpoint = endpoint
         self._connections = Group()
         try:
-            self._sock = bind(endpoint.address, endpoint.port)
+            self._sock = (bind_shared if endpoint.is_shared else bind)(endpoint.address, endpoint.port)
         except OSError as error:
             raise ConfigError(
                 [f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"]
