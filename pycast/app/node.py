@@ -20,6 +20,7 @@ from pycast.app.demo import play_demo
 from pycast.app.programs import Programs
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.worker_config import Worker
+from pycast.cluster.agent import Agent
 from pycast.config.load import load, with_port
 from pycast.config.schema import Config, Logging
 from pycast.errors import ConfigError, OutsideError
@@ -58,6 +59,7 @@ class Node:
         self.service = Service(config, open_files)
         self._listening: list[Listening] = []
         self._link: Listening | None = None
+        self._agent: Agent | None = None
         self._programs = Group()
         self.service.mounts.on_change.append(Programs(self._programs).source_changed)
 
@@ -73,6 +75,10 @@ class Node:
         public = [one for one in self._listening if one is not self._link]
         service.group.keep("hang-ups", service.hangups.run)
         service.group.keep("expiry", service.mounts.run_expiry)
+        service.group.keep("vitals", service.vitals.run)
+        service.group.keep("loop lag", service.vitals.lag.run)
+        if self._agent:
+            self._agent.start()
         for listening in self._listening:
             listening.start()
         return ReadyInfo(
@@ -111,6 +117,8 @@ class Node:
         for listening in self._listening:
             listening.stop()
         self._listening.clear()
+        if self._agent:
+            self._agent.stop()
         # So that those of the sources that just ended have begun at least.
         self._programs.join(PROGRAMS_S)
         self._programs.kill()
@@ -143,6 +151,11 @@ class Node:
             link = Endpoint(self._worker.link_address, self._worker.link_port, "", tls, is_shared=True)
             self._link = Listening(self.service, link)
             self._listening.append(self._link)
+        if config.balancer.agent_port:
+            self._agent = Agent(config.balancer.agent_address, config.balancer.agent_port, self._agent_line)
+
+    def _agent_line(self) -> bytes:
+        return self.service.agent_line(self._worker.count if self._worker else 1)
 
 
 def run(
@@ -164,8 +177,11 @@ def run(
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
     node = Node(config, config_path, port, raise_file_limit(), worker)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, stop.set)
+    gevent.signal_handler(signal.SIGINT, stop.set)
+    term = Event()
+    gevent.signal_handler(
+        signal.SIGTERM, lambda: node.service.group.spawn("terminate", _terminate, node.service, term, stop)
+    )
     ready = node.start()
 
     def reload() -> None:
@@ -203,6 +219,17 @@ def _error_log(log_file: LogFile, before: Logging, after: Logging, tag: str) -> 
     except OutsideError as error:
         log.error("the old error log stays: %s", error)
         return log_file
+
+
+def _terminate(service: Service, term: Event, stop: Event) -> None:
+    """Stops at once, or after a drain if `server.drain` says so; the second time, when `term` is set, at once."""
+    if service.config.server.drain and not term.is_set():
+        term.set()
+        service.drain.begin()
+        if not service.drain.wait():
+            term.clear()
+            return
+    stop.set()
 
 
 def _outlive_nobody(stop: Event) -> None:

@@ -15,9 +15,10 @@ log = logging.getLogger(__name__)
 # that get a 503.
 RESERVE = 64
 
-# Descriptors that are no connections: listening sockets, logs, epoll, dumps, programs that are started, certificate
-# reads, and slack.
-OWN_FILES = 64
+# Descriptors that clients never get: the connections of the reserve, listening sockets, logs, epoll, dumps, programs
+# that are started, certificate reads, links to other nodes; then those of each mirror (the old connection and the new
+# one while it changes over), and a part of the whole as slack.
+OWN_FILES, FILES_OF_A_MIRROR, SLACK = 200, 2, 0.05
 
 
 class Ticket(Enum):
@@ -31,22 +32,30 @@ class Admission:
     """Counts open connections against `clients` and the limit of open files."""
 
     def __init__(self, clients: int, open_files: int) -> None:
-        self._open_files = open_files
+        self.open_files = open_files
+        """As many the process may open."""
         self.open = 0
         self.limit = 0
+        self._clients = clients
+        self._mirrors = 0
         self.set_clients(clients)
 
     def set_clients(self, clients: int) -> None:
         """Sets the limit to `clients`, or to what the limit of open files leaves if that is less."""
-        room = max(self._open_files - OWN_FILES - RESERVE, 1)
-        if clients > room:
+        self._clients = clients
+        self._set_limit()
+        if clients > self.limit:
             log.warning(
                 "limits.clients is %d, but the process may open %d files: %d clients are taken; raise ulimit -n",
                 clients,
-                self._open_files,
-                room,
+                self.open_files,
+                self.limit,
             )
-        self.limit = min(clients, room)
+
+    def set_mirrors(self, count: int) -> None:
+        """So many mounts are pulled from other nodes."""
+        self._mirrors = count
+        self._set_limit()
 
     @property
     def is_full(self) -> bool:
@@ -61,3 +70,7 @@ class Admission:
     def leave(self) -> None:
         """A connection is closed."""
         self.open -= 1
+
+    def _set_limit(self) -> None:
+        kept = OWN_FILES + FILES_OF_A_MIRROR * self._mirrors + int(SLACK * self.open_files)
+        self.limit = min(self._clients, max(self.open_files - kept, 1))

@@ -17,7 +17,7 @@ from pycast.http.response import CONTINUE, Response, error_response, render
 from pycast.logs.access import AccessEntry
 from pycast.server.admission import Ticket
 from pycast.server.connection import Connection
-from pycast.server.listeners import serve_listener
+from pycast.server.listeners import RETRY_AFTER, serve_listener
 from pycast.server.service import Service
 from pycast.server.source import serve_source
 from pycast.web.routes import HEALTH_PATHS, answer
@@ -26,9 +26,6 @@ log = logging.getLogger(__name__)
 
 # A form posted to /admin/: Icecast 2.5's limit.
 MAX_BODY = 4096
-
-# How long a refused client should wait; less than a listener's patience, more than a storm lasts.
-RETRY_AFTER = ("Retry-After", "5")
 
 
 def serve_http(service: Service, connection: Connection, ticket: Ticket, first: bytes = b"") -> None:

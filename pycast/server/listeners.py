@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from gevent.ssl import SSLSocket
 
+from pycast.errors import Refused
 from pycast.http.forwarded import is_proxied
 from pycast.http.listener_head import listener_tail, wants_length, wants_titles
 from pycast.http.request import Request
@@ -27,6 +28,9 @@ EXPOSED = (
 # are known to match it.
 UNBUFFERED = ("X-Accel-Buffering", "no")
 
+# How long a refused client should wait; less than a listener's patience, more than a storm lasts.
+RETRY_AFTER = ("Retry-After", "5")
+
 
 def serve_listener(service: Service, connection: Connection, request: Request, mount: Mount) -> None:
     """Answers a GET or HEAD of a mount; a GET is handed to the mount's fan-out. Raises Refused."""
@@ -36,6 +40,8 @@ def serve_listener(service: Service, connection: Connection, request: Request, m
     if request.method == "HEAD":
         connection.write(head, service.config.limits.client_timeout)
         return
+    if service.drain.is_done:
+        raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
     mount.admit()
     transport = _transport(connection)
     service.counters.listener_connections += 1

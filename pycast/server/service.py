@@ -8,6 +8,7 @@ import itertools
 import logging
 import time
 
+from pycast.cluster.agent_reply import Standing, agent_reply
 from pycast.config.schema import Config
 from pycast.errors import OutsideError
 from pycast.logs.access import AccessEntry, AccessLog
@@ -15,9 +16,11 @@ from pycast.logs.files import LogFile, hub_after
 from pycast.logs.playlist import PlaylistEntry, PlaylistLog
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
-from pycast.server.admission import Admission
+from pycast.server.admission import RESERVE, Admission
+from pycast.server.drain import Drain
 from pycast.server.reserve import Reserve
-from pycast.server.snapshot import snapshot_listeners, snapshot_node
+from pycast.server.snapshot import snapshot_listeners, snapshot_node, total_bytes_sent
+from pycast.server.vitals import Vitals
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
@@ -54,6 +57,8 @@ class Service:
         self.mounts.on_closed = self._mount_closed
         self.reserve = Reserve(self.counters)
         self.admission = Admission(config.limits.clients, open_files)
+        self.vitals = Vitals(self.admission, lambda: total_bytes_sent(self), lambda: self.config.balancer.egress)
+        self.drain = Drain(self.mounts, self.group, lambda: self.config.drain)
         self._access_file = LogFile(config.logging.access_log, hub_after)
         self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
         self._access_log = AccessLog(self._access_file)
@@ -62,14 +67,20 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether new listeners are welcome."""
-        return not self.is_stopping and not self.admission.is_full
+        """Whether new listeners are welcome. A full node says yes: see `web/health.py`."""
+        return not self.is_stopping and self.drain.is_ready
 
     @property
     def listen_url(self) -> str:
         """What stream addresses begin with."""
         scheme = "https" if self.config.listen[0].tls else "http"
         return f"{scheme}://{self.config.server.hostname}:{self.port}"
+
+    def agent_line(self, processes: int) -> bytes:
+        """What the balancer is told of this node, which speaks for so many `processes` like it."""
+        standing = Standing.DRAINS if self.drain.is_draining else Standing.SERVES
+        connections = processes * (self.admission.limit + RESERVE)
+        return agent_reply(Standing.STOPS if self.is_stopping else standing, self.vitals.percent, connections)
 
     def next_id(self) -> int:
         """A number for a listener, unique while the node runs."""

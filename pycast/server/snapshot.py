@@ -3,6 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
+from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
 from pycast.stream.mount import Mount, State
 
@@ -34,11 +35,26 @@ def snapshot_node(service: "Service") -> NodeSnapshot:
         slow_listeners=counters.slow_listeners,
         refused_connections=counters.refused_connections,
         bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
-        bytes_sent=counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted),
+        bytes_sent=total_bytes_sent(service),
+        is_ready=service.is_ready,
+        is_draining=service.drain.is_draining,
+        clients_limit=service.admission.limit,
+        headroom_percent=service.vitals.percent,
+        loop_lag_s=service.vitals.lag.seconds,
+        open_files=service.vitals.open_files,
+        open_files_limit=service.admission.open_files,
+        egress_bps=service.vitals.egress_bps,
         fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
         bad_requests=counters.bad_requests,
         mounts=tuple(snapshot_mount(mount) for mount in mounts if mount.feed_info),
     )
+
+
+def total_bytes_sent(service: "Service") -> int:
+    """All that was ever sent to anybody."""
+    counters: Counters = service.counters
+    counted: tuple[Mount, ...] = (*service.mounts, *service.mounts.ending)
+    return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
 def snapshot_mount(mount: Mount) -> MountSnapshot:

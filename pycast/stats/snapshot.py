@@ -90,3 +90,13 @@ class NodeSnapshot:
     mounts: tuple[MountSnapshot, ...] = ()
     bad_requests: int = 0
     """Requests, handshakes and streams that were answered with an error."""
+    is_ready: bool = True
+    """Whether new listeners are welcome; also of a full node."""
+    is_draining: bool = False
+    clients_limit: int = 0
+    headroom_percent: int = 100
+    """As balancers are told it."""
+    loop_lag_s: float = 0.0
+    open_files: int = 0
+    open_files_limit: int = 0
+    egress_bps: float = 0.0

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 
 import gevent
 from gevent.event import Event
@@ -58,6 +59,7 @@ class Reason(Enum):
     EXPIRED = "reached the mount's time limit"
     KILLED = "removed by an admin"
     SOURCE_GONE = "the source is gone"
+    DRAINED = "let go by a drain"
     SHUTDOWN = "the server stops"
     BUG = "a bug broke the fan-out off"
 
@@ -136,6 +138,16 @@ class Fanout:
         """Closes every listener's connection."""
         for listener in self:
             self.drop(listener, reason)
+
+    def let_go(self, count: int, reason: Reason) -> int:
+        """Drops up to `count` of those who are caught up, the longest there first; returns how many. What has gone out
+        to them ends between two frames, also in the middle of a pass.
+        """
+        whole = (listener for listener in self._all.values() if listener not in self._behind)
+        ready = list(islice(whole, count))
+        for listener in ready:
+            self.drop(listener, reason)
+        return len(ready)
 
     def end(self, reason: Reason) -> None:
         """Lets `run` return: everybody is let go for `reason` once they have all that is in the ring, or after

@@ -1,4 +1,9 @@
-"""`/livez` and `/readyz`, for balancers and orchestrators. They look at this process only and ask nobody else."""
+"""`/livez` and `/readyz`, for balancers and orchestrators. They look at this process only and ask nobody else.
+
+A full server is ready all the same: it refuses with 503 and `Retry-After` whom it cannot take. If it called itself not
+ready, a balancer would take it for broken, and one server after the other: with all of them full nobody would be left
+to answer at all. How much a server can still take is said by its weight (`cluster/agent.py`) and in the metrics.
+"""
 
 from pycast.http.request import Request
 from pycast.http.response import PLAIN, Response
@@ -15,7 +20,7 @@ def readyz(site: Site, request: Request) -> Response:
     """200 while new listeners are welcome, else 503; with `?mount=/x` also 503 while that mount has no source."""
     name = request.query.text("mount")
     if not site.is_ready:
-        return Response(503, b"not ready: full or stopping\n", PLAIN)
+        return Response(503, b"not ready: draining or stopping\n", PLAIN)
     if name:
         mount = site.mounts.get(name)
         if mount is None or mount.state is not State.LIVE:

@@ -38,6 +38,7 @@ class _Series(Generic[S]):
 _NODE: tuple[_Series[NodeSnapshot], ...] = (
     _Series("pycast_start_time_seconds", "When the server started, seconds since the epoch.", lambda s: s.server_start),
     _Series("pycast_clients", "Connections open now, of every kind.", lambda s: s.clients),
+    _Series("pycast_clients_limit", "Connections taken at the same time.", lambda s: s.clients_limit),
     _Series("pycast_listeners", "Listeners connected now, on all mounts.", lambda s: s.listeners),
     _Series("pycast_sources", "Sources connected now.", lambda s: s.sources),
     _Series("pycast_connections_total", "TCP connections accepted.", lambda s: s.connections),
@@ -63,6 +64,17 @@ _NODE: tuple[_Series[NodeSnapshot], ...] = (
         "Duration of the last complete round of the fan-out, the wait before it included.",
         lambda s: s.fanout_lag_s,
     ),
+    _Series("pycast_ready", "1 while new listeners are welcome, else 0.", lambda s: s.is_ready),
+    _Series("pycast_draining", "1 while the server empties itself, else 0.", lambda s: s.is_draining),
+    _Series(
+        "pycast_headroom_percent",
+        "What is free of the scarcest of connections, descriptors, egress and time; 0 only if full.",
+        lambda s: s.headroom_percent,
+    ),
+    _Series("pycast_loop_lag_seconds", "How late the event loop is, smoothed.", lambda s: s.loop_lag_s),
+    _Series("pycast_open_files", "Descriptors in use.", lambda s: s.open_files),
+    _Series("pycast_open_files_limit", "Descriptors the process may have.", lambda s: s.open_files_limit),
+    _Series("pycast_egress_bits_per_second", "Sent to clients over the last 5 seconds.", lambda s: s.egress_bps),
 )
 
 _MOUNT: tuple[_Series[MountSnapshot], ...] = (

@@ -6,10 +6,13 @@ from pycast.errors import Refused
 from pycast.http.mounts import playlist_target
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
-from pycast.web import admin, health, public
+from pycast.web import admin, drain, health, public
 from pycast.web.site import Site
 
-HEALTH_PATHS = frozenset({"/livez", "/readyz"})
+DRAIN_PATH = "/admin/drain"
+
+# Served from the reserve too: what keeps a full server in touch with those who direct its traffic.
+HEALTH_PATHS = frozenset({"/livez", "/readyz", DRAIN_PATH})
 
 ROUTES: dict[str, Callable[[Site, Request], Response]] = {
     "/": public.status_page,
@@ -40,6 +43,8 @@ def answer(site: Site, request: Request, body: bytes) -> Response:
     if request.method in ("GET", "HEAD", "POST"):
         if path == "/admin.cgi":
             return admin.admin_cgi(site, request, body)
+        if path == DRAIN_PATH:
+            return drain.drain(site, request, body)
         if path.startswith("/admin/"):
             return admin.admin(site, request, body)
     if request.method not in ("GET", "HEAD"):

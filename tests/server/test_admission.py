@@ -1,6 +1,8 @@
 """Admission keeps a reserve behind the client limit and behind the limit of open files."""
 
-from pycast.server.admission import OWN_FILES, RESERVE, Admission, Ticket
+import pytest
+
+from pycast.server.admission import RESERVE, Admission, Ticket
 
 
 def test_up_to_the_limit_everybody_gets_full_service() -> None:
@@ -23,6 +25,19 @@ def test_who_leaves_makes_room() -> None:
     assert admission.enter() is Ticket.FULL_SERVICE
 
 
-def test_the_limit_of_open_files_lowers_the_limit_of_clients() -> None:
-    assert Admission(10_000, 1000).limit == 1000 - OWN_FILES - RESERVE
-    assert Admission(10_000, 10).limit == 1
+@pytest.mark.parametrize(
+    ("open_files", "mirrors", "limit"),
+    [(1000, 0, 1000 - 200 - 50), (1000, 10, 1000 - 200 - 20 - 50), (10, 0, 1), (100_000, 10, 10_000)],
+)
+def test_lb_18_descriptors_are_kept_back_for_the_node_its_mirrors_and_surprises(
+    open_files: int, mirrors: int, limit: int
+) -> None:
+    admission = Admission(10_000, open_files)
+    admission.set_mirrors(mirrors)
+    assert admission.limit == limit
+
+
+def test_the_limit_of_a_reload_holds_beside_that_of_open_files() -> None:
+    admission = Admission(10_000, 1000)
+    admission.set_clients(7)
+    assert admission.limit == 7

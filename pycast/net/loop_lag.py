@@ -1,0 +1,39 @@
+"""How late the hub is: a timer that measures when it should have run, and when it did.
+
+Every greenlet of the node waits as long as this one does, so it stands for all. The figure is smoothed: one long turn
+(a collection of garbage, a page of statistics) is no reason to send listeners elsewhere, a loop that is late in each
+turn is.
+"""
+
+import time
+
+import gevent
+
+# Often enough to meet the turns in which ten thousand listeners are served, seldom enough to cost nothing.
+BEAT_S = 0.1
+
+# A change is seen by two thirds after this long.
+SMOOTHING_S = 2.0
+
+# A process that was stopped for a minute is well again some seconds after, not a minute.
+WORST_S = 1.0
+
+
+class LoopLag:
+    """`run` it in a greenlet; `seconds` is how late the loop is."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def run(self) -> None:
+        """Measures for ever."""
+        while True:
+            due = time.monotonic() + BEAT_S
+            gevent.sleep(BEAT_S)
+            self.note(time.monotonic() - due)
+
+    def note(self, late_s: float) -> None:
+        """One beat came `late_s` after its time."""
+        late_s = min(max(late_s, 0.0), WORST_S)
+        share = (BEAT_S + late_s) / (SMOOTHING_S + BEAT_S + late_s)
+        self.seconds += (late_s - self.seconds) * share
