@@ -1,0 +1,199 @@
+"""An encoder of a live programme: numbered frames in real time, and back again when the server is gone.
+
+The programme goes on while nobody takes it: a frame's number is its moment, so what a listener misses is the time that
+the programme was away. `Encoder.sent` tells which of the missing frames were handed to a server, which is what a
+cluster may have to answer for. Runs in a thread. Invariant: between two frames of one session none is left out.
+"""
+
+import base64
+import contextlib
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+from benchmarks.frames import FRAME_S, frame
+from tests.e2e.deadline import until
+
+Address = tuple[str, int]
+Method = Literal["SOURCE", "PUT", "PUT chunked"]
+Place = Callable[[], AbstractContextManager[None]]
+
+CONNECT_S = 5.0
+SEND_S = 10.0
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection of the encoder. `status` is 0 while there is no answer; frames `first` up to not `after_last`."""
+
+    address: Address
+    began: float
+    status: int = 0
+    accepted: float = 0.0
+    first: int = 0
+    after_last: int = 0
+    ended: float = 0.0
+    reason: str = ""
+
+
+class Encoder:
+    """`with Encoder([("127.0.0.1", port)], "/live.mp3", programme=1) as encoder:`; on air when the block begins.
+
+    After a loss it waits `retry_s` and tries the next of `addresses`; None: never again. `place` is where its
+    connections are made from: a host of a `Network`.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        mount: str,
+        *,
+        programme: int = 0,
+        method: Method = "SOURCE",
+        password: str = "sourcepass",
+        retry_s: float | None = 0.5,
+        place: Place = contextlib.nullcontext,
+    ) -> None:
+        self.sessions: list[Session] = []
+        self.programme = programme
+        self._addresses = tuple(addresses)
+        self._head = _head(mount, method, password)
+        self._is_chunked = method == "PUT chunked"
+        self._retry_s = retry_s
+        self._place = place
+        self._began = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"encoder {programme}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.wait_on_air()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begins to connect, without waiting for an answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the programme. May be called twice."""
+        self._stop.set()
+        self._thread.join(SEND_S + CONNECT_S)
+
+    @property
+    def is_on_air(self) -> bool:
+        """A server has accepted it, and it has lost no connection since."""
+        return bool(self.sessions) and self.sessions[-1].status == 200 and not self.sessions[-1].ended
+
+    def wait_on_air(self, timeout: float = 10.0) -> Session:
+        """Returns once it is on air, with the session."""
+        until(lambda: self.is_on_air, f"the encoder to be on air; it went through {self.sessions}", timeout)
+        return self.sessions[-1]
+
+    def wait_sent(self, seconds: float, timeout: float = 30.0) -> None:
+        """Returns once it has sent so much more of its programme."""
+        goal = self.count_sent() + int(seconds / FRAME_S)
+        until(lambda: self.count_sent() >= goal, f"the encoder to send {seconds:g} s; {self.sessions}", timeout)
+
+    def count_sent(self) -> int:
+        """How many frames it has handed to servers in all."""
+        return sum(session.after_last - session.first for session in self.sessions)
+
+    def sent(self, first: int, count: int) -> int:
+        """How many of the frames from `first` on were handed to a server."""
+        return sum(
+            max(0, min(first + count, session.after_last) - max(first, session.first)) for session in self.sessions
+        )
+
+    def _run(self) -> None:
+        with self._place():
+            turn = 0
+            while not self._stop.is_set():
+                session = Session(self._addresses[turn % len(self._addresses)], time.monotonic())
+                self.sessions.append(session)
+                try:
+                    self._serve(session)
+                    session.reason = "stopped"
+                except (OSError, _Refused) as error:
+                    session.reason = repr(error)
+                session.ended = time.monotonic()
+                turn += 1
+                if self._retry_s is None or self._stop.wait(self._retry_s):
+                    return
+
+    def _serve(self, session: Session) -> None:
+        with socket.create_connection(session.address, CONNECT_S) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(self._head)
+            self._read_answer(sock, session)
+            sock.settimeout(SEND_S)
+            session.first = session.after_last = self._now_on()
+            session.accepted, session.status = time.monotonic(), 200
+            while not self._stop.wait(max(0.0, self._moment(session.after_last) - time.monotonic())):
+                _check_open(sock)
+                data = frame(session.after_last, self.programme, time.monotonic_ns())
+                sock.sendall(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+                session.after_last += 1
+
+    def _read_answer(self, sock: socket.socket, session: Session) -> None:
+        # A standby's answer may come late, but not never.
+        answer = b""
+        while True:
+            head, end, rest = answer.partition(b"\r\n\r\n")
+            if end and b" 100 " in head.partition(b"\r\n")[0]:
+                answer = rest  # the server waits for the body now, as ffmpeg takes it
+                return
+            if end:
+                break
+            data = sock.recv(4096)
+            if not data:
+                raise _Refused("closed without an answer")
+            answer += data
+        status = int(answer.split()[1])
+        if status != 200:
+            session.status = status
+            raise _Refused(answer.partition(b"\r\n")[0].decode("latin-1"))
+
+    def _now_on(self) -> int:
+        """The number of the frame whose moment is next."""
+        return int((time.monotonic() - self._began) / FRAME_S) + 1
+
+    def _moment(self, seq: int) -> float:
+        return self._began + seq * FRAME_S
+
+
+class _Refused(Exception):
+    """The server did not take it."""
+
+
+def _head(mount: str, method: Method, password: str) -> bytes:
+    login = base64.b64encode(f"source:{password}".encode()).decode()
+    common = (
+        f"Authorization: Basic {login}\r\nContent-Type: audio/mpeg\r\nUser-Agent: numbered\r\nice-name: Numbered\r\n"
+    )
+    if method == "SOURCE":
+        return f"SOURCE {mount} HTTP/1.0\r\n{common}\r\n".encode()
+    how = "Transfer-Encoding: chunked\r\n" if method == "PUT chunked" else ""
+    return f"PUT {mount} HTTP/1.1\r\nHost: radio\r\n{common}Expect: 100-continue\r\n{how}\r\n".encode()
+
+
+def _check_open(sock: socket.socket) -> None:
+    """Raises ConnectionError if the server has closed: an encoder that asks only when it writes learns it later."""
+    if select.select([sock], [], [], 0)[0] and not sock.recv(4096):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise ConnectionAbortedError("closed by the server")
