@@ -9,27 +9,34 @@ from pathlib import Path
 import click
 
 from pycast.cli.banner import serve_banner, write
-from pycast.config.load import SEARCH_PATH, embedded_config, load, with_port
+from pycast.config.load import SEARCH_PATH, embedded_text, loads, read_text, with_port
 from pycast.config.schema import Config
 
 
 @click.command(short_help="Run the server.")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The configuration to use.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Overrides the first port to listen on; 0: any free one.")
+@click.option("--worker", type=int, hidden=True, help="Be this one of several; told what to do on stdin.")
 @click.option(
     "--ready-file",
     metavar="FILE",
     help='Where to write a line of JSON (port, pid, passwords, URLs) once the server accepts; "-": stdout.',
 )
-def command(config_path: Path | None, port: int | None, ready_file: str | None) -> None:
+def command(config_path: Path | None, port: int | None, ready_file: str | None, worker: int | None) -> None:
     """Run the server in the foreground.
 
     Without --config it takes ./pycast.toml or /etc/pycast/pycast.toml, or else its defaults with new random passwords.
     Logs go to stderr unless the configuration names files. SIGHUP reads the configuration again, SIGTERM stops.
     """
+    if worker is not None:
+        sys.exit(run_worker(sys.stdin.buffer.readline()))
     path = config_path or find_config()
-    config = load(path, os.environ) if path else embedded_config(random.SystemRandom(), os.environ)
+    text = read_text(path) if path else embedded_text(random.SystemRandom())
+    config = loads(text, os.environ, str(path) if path else "defaults")
     config = config if port is None else with_port(config, port)
+    count = config.server.workers or len(os.sched_getaffinity(0))
+    if count > 1:
+        sys.exit(run_workers(config, count, text, path, port, ready_file))
     sys.exit(run_node(config, path, port, ready_file))
 
 
@@ -44,3 +51,23 @@ def run_node(config: Config, path: Path | None, port: int | None, ready_file: st
 
     announce = partial(write, serve_banner, config, path)
     return run(config, config_path=path, port=port, ready_file=ready_file, announce=announce)
+
+
+def run_workers(
+    config: Config, count: int, text: str, path: Path | None, port: int | None, ready_file: str | None
+) -> int:
+    """Runs the parent of several workers, in the same way."""
+    from pycast.app.workers import run
+
+    announce = partial(write, serve_banner, config, path)
+    return run(config, count, text, config_path=path, port=port, ready_file=ready_file, announce=announce)
+
+
+def run_worker(line: bytes) -> int:
+    """Runs one worker, as its parent's `line` says. Nothing is announced but to the parent."""
+    from pycast.app.node import run
+    from pycast.app.worker_config import Orders
+
+    orders = Orders.from_json(line)
+    config = orders.config(os.environ)
+    return run(config, config_path=orders.config_path, port=orders.port, ready_file="-", worker=orders.worker)

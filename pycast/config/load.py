@@ -37,15 +37,17 @@ class Rng(Protocol):
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """The configuration in the file `path` (None: only defaults), overridden by `environ`. Raises ConfigError."""
-    if path is None:
-        return loads("", environ, "defaults")
+    return loads("", environ, "defaults") if path is None else loads(read_text(path), environ, str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration file. Raises ConfigError."""
     try:
-        text = path.read_bytes().decode()
+        return path.read_bytes().decode()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: expected UTF-8 text, but byte {error.start} is not"]) from error
-    return loads(text, environ, str(path))
 
 
 def loads(text: str, environ: Mapping[str, str], filename: str) -> Config:

@@ -21,6 +21,9 @@ NOTSENT_LOWAT = 128 << 10
 # A reconnect storm arrives faster than any accept loop: 5,000 players within a second.
 BACKLOG = 4096
 
+# For SHOUTcast: free ports in pairs are not rare.
+PAIR_TRIES = 20
+
 # linux/tcp_states.h; all others mean that one side has closed.
 TCP_ESTABLISHED = 1
 

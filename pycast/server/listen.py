@@ -16,7 +16,7 @@ from gevent import socket
 
 from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group
-from pycast.net.sockets import bind, bind_shared, peer_ip
+from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
 from pycast.net.tls import Certificate
 from pycast.server.admission import RESERVE, Ticket
 from pycast.server.connection import Connection, time_limit
@@ -33,10 +33,6 @@ FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 # Connections taken from the backlog before the others get a turn: in a storm, accepted players must get their burst
 # meanwhile.
 ACCEPTS_AT_ONCE = RESERVE // 2
-
-
-# Free ports in pairs are not rare.
-PAIR_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,182 @@
+"""The parent of several workers: holds their ports, starts them, hands signals down. It serves nobody itself.
+
+Start: ports, then all workers, then the announcement as soon as all of them accept. SIGHUP goes to every worker; what
+the parent keeps of the configuration for those it starts later is replaced only by one that is right. SIGTERM and
+SIGINT end the workers, and those by force that do not stop within a node's own limit.
+"""
+
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+
+from pycast.app.notify import Notifier
+from pycast.app.ready import ReadyInfo, write_ready
+from pycast.app.worker_config import Orders, Worker
+from pycast.app.worker_ports import Ports
+from pycast.app.worker_process import WorkerProcess
+from pycast.config.load import loads, read_text, with_port
+from pycast.config.schema import Config, Logging
+from pycast.errors import ConfigError, OutsideError
+from pycast.logs.files import LogFile, hub_after
+from pycast.logs.setup import setup_logging
+from pycast.net.group import Group, Task
+
+log = logging.getLogger(__name__)
+
+# A worker needs half a second; a machine that starts one for each of many cores needs patience.
+START_S = 30.0
+
+# A node's own limit of a stop, and a little more.
+STOP_S = 4.5
+
+
+class Parent:
+    """All workers of this machine. `text` is the configuration, from `config_path` unless that is None."""
+
+    def __init__(self, config: Config, count: int, text: str, config_path: Path | None, port: int | None) -> None:
+        self.config = config
+        """The machine's, as it holds since the last reload."""
+        self._count = count
+        self._text = text
+        self._config_path = config_path
+        self._port = port
+        self._ports = Ports(config, count)
+        cluster = config.cluster
+        self._machine = cluster.node or cluster.advertise or f"{config.server.hostname}:{self._ports.public[0]}"
+        self._secret = cluster.secret or secrets.token_hex(32)
+        self._group = Group()
+        self._workers = [WorkerProcess(index, self._orders(index)) for index in range(count)]
+        self._tasks: list[Task] = []
+        self.is_ending = False
+        """Whether `end` was called."""
+
+    def start(self) -> ReadyInfo | None:
+        """Starts all workers and waits until they accept; None if one of them does not."""
+        self._tasks = [self._group.spawn(f"worker {index}", one.run) for index, one in enumerate(self._workers)]
+        gevent.wait([worker.first for worker in self._workers], timeout=START_S)
+        if all(worker.first.ready() and worker.first.get() for worker in self._workers):
+            return self._ready_info()
+        return None
+
+    def reload(self) -> None:
+        """Has every worker read the configuration again."""
+        for worker in self._workers:
+            worker.reload()
+        if self._config_path is None:
+            return
+        try:
+            text = read_text(self._config_path)
+            config = loads(text, os.environ, str(self._config_path))
+            config = config if self._port is None else with_port(config, self._port)
+        except ConfigError:
+            return  # each worker says what is wrong with it
+        if config.server.workers != self.config.server.workers:
+            log.warning("a change of server.workers needs a restart")
+        self._text, self.config = text, config
+
+    def end(self) -> float:
+        """Asks all workers to stop, and ends those by force who take longer than the time it returns.
+
+        A second call allows no more drain.
+        """
+        may_drain = self.config.server.drain and not self.is_ending
+        self.is_ending = True
+        limit_s = STOP_S + (self.config.drain.deadline if may_drain else 0.0)
+        for worker in self._workers:
+            worker.end()
+        self._group.spawn_later(limit_s, "limit of the stop", self._kill)
+        return limit_s
+
+    def wait(self) -> None:
+        """Returns when no worker runs any more, which is only after `end`."""
+        gevent.joinall(self._tasks)
+
+    def close(self) -> None:
+        """Lets the ports go. Nothing may run any more."""
+        self._group.kill()
+        self._ports.close()
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+
+    def _orders(self, index: int) -> Callable[[], bytes]:
+        ports = self._ports
+        worker = Worker(index, self._count, self._machine, ports.public, ports.links, ports.link_address, self._secret)
+        path = None if self._config_path is None else str(self._config_path)
+        return lambda: Orders(worker, self._text, path, self._port).to_json()
+
+    def _ready_info(self) -> ReadyInfo:
+        ports: list[tuple[int, bool, bool]] = []
+        for listen, port in zip(self.config.listen, self._ports.public, strict=True):
+            ports.append((port, listen.tls, False))
+            if listen.shoutcast_mount:
+                ports.append((port + 1, False, True))
+        return ReadyInfo(ports[0][0], tuple(ports))
+
+
+def run(
+    config: Config,
+    count: int,
+    text: str,
+    *,
+    config_path: Path | None,
+    port: int | None,
+    ready_file: str | None,
+    announce: Callable[[ReadyInfo], None],
+) -> int:
+    """Runs `count` workers until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if a port is taken.
+
+    `text` is the configuration; `port` is that of the command line, which holds over the text's.
+    """
+    error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
+    parent = Parent(config, count, text, config_path, port)
+    notifier = Notifier.from_environment(os.environ)  # before the start: workers do not speak for us
+
+    def reload() -> None:
+        nonlocal error_log
+        notifier.reloading()
+        parent.reload()
+        error_log = _reopened(error_log, parent.config.logging)
+        notifier.ready(f"{count} workers")
+
+    def end() -> None:
+        log.info("stopping")
+        notifier.stopping(parent.end())
+
+    gevent.signal_handler(signal.SIGHUP, reload)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, end)
+    status = 0
+    try:
+        ready = parent.start()
+        if ready:
+            if ready_file:
+                write_ready(ready_file, config, ready)
+            announce(ready)
+            log.info("%d workers listen on %s", count, ", ".join(str(one) for one, _, _ in ready.ports))
+            notifier.ready(f"{count} workers")
+        elif not parent.is_ending:
+            log.error("not all workers could be started")
+            status = 1
+            parent.end()
+        parent.wait()
+    finally:
+        parent.close()
+        notifier.close()
+        error_log.close()
+    return status
+
+
+def _reopened(log_file: LogFile, settings: Logging) -> LogFile:
+    """The error log anew, as the settings are now; the old one if that cannot be opened."""
+    try:
+        return setup_logging(settings.log_level, settings.error_log, hub_after)
+    except OutsideError as error:
+        log.error("the old error log stays: %s", error)
+        return log_file

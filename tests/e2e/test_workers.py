@@ -1,0 +1,201 @@
+"""Several workers are one server: one address, one process to signal, and none of them missed for long."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pycast.testing import Server, ServerDied
+from tests.e2e.deadline import until
+from tests.e2e.processes import children, is_alive, listening_ports, sockets
+from tests.e2e.wire import Wire, basic, frames, get, source
+
+MOUNT = "/live.mp3"
+
+# The kernel deals connections out by chance: that so many all go to one of two workers does not happen.
+MANY = 40
+
+pytestmark = pytest.mark.pycast(workers=2)
+
+
+def workers(server: Server) -> list[int]:
+    found = children(server.pid)
+    assert len(found) == 2, server.log()
+    return found
+
+
+def answers(server: Server, path: str, *headers: str) -> set[tuple[int, bytes]]:
+    """What so many requests get that every worker has its say."""
+    return {(reply.status, reply.body) for reply in (get(server.port, path, *headers) for _ in range(MANY))}
+
+
+def kill(server: Server, pid: int) -> int:
+    """Kills a worker, and waits for the one that is started in its place."""
+    others = set(workers(server)) - {pid}
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: server.log().count(" accepts (pid ") == 3, "a third start")
+    (fresh,) = set(workers(server)) - others
+    return fresh
+
+
+def logs(server: Server, text: str) -> bool:
+    return text in server.log()
+
+
+def ends(server: Server, timeout: float = 5.0) -> None:
+    with pytest.raises(ServerDied, match="status 0"):
+        server.wait_until(lambda: False, timeout, "the end")
+
+
+def test_every_worker_takes_connections_of_the_one_port(pycast_server: Server) -> None:
+    before = {pid: len(sockets(pid)) for pid in workers(pycast_server)}
+    with ExitStack() as stack:
+        for _ in range(MANY):
+            stack.enter_context(Wire(pycast_server.port))
+        until(
+            lambda: sum(len(sockets(pid)) - count for pid, count in before.items()) >= MANY, "all connections accepted"
+        )
+        assert all(len(sockets(pid)) > count for pid, count in before.items())
+
+
+def test_the_ready_line_speaks_of_the_parent_and_of_the_ports_of_all(pycast_server: Server) -> None:
+    assert pycast_server.ready["pid"] == pycast_server.pid
+    assert not listening_ports(pycast_server.pid)
+    for pid in workers(pycast_server):
+        assert pycast_server.port in listening_ports(pid)
+
+
+@pytest.mark.pycast(listen=[{"shoutcast_mount": "/sc"}, {}])
+def test_every_worker_has_every_port(pycast_server: Server) -> None:
+    public = {one["port"] for one in pycast_server.ready["ports"]}
+    assert len(public) == 3
+    for pid in workers(pycast_server):
+        assert public < listening_ports(pid)
+
+
+def test_each_worker_has_a_port_for_the_others(pycast_server: Server) -> None:
+    first, second = (listening_ports(pid) - {pycast_server.port} for pid in workers(pycast_server))
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_a_log_line_tells_the_worker(pycast_server: Server) -> None:
+    for tag in ("[0]", "[1]"):
+        until(partial(logs, pycast_server, f"node/run {tag} listening"), tag)
+
+
+def test_a_worker_that_is_killed_is_started_again_at_the_same_ports(pycast_server: Server) -> None:
+    first, second = workers(pycast_server)
+    ports = listening_ports(first)
+    fresh = kill(pycast_server, first)
+    assert listening_ports(fresh) == ports
+    assert is_alive(second)
+    assert "(SIGKILL); it starts again in 0.2 s" in pycast_server.log()
+    assert answers(pycast_server, "/livez") == {(200, b"alive\n")}
+
+
+def test_while_a_worker_is_away_the_others_take_every_connection(pycast_server: Server) -> None:
+    first, _ = workers(pycast_server)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not is_alive(first), "its end")
+    assert answers(pycast_server, "/livez") == {(200, b"alive\n")}
+
+
+@pytest.mark.pycast(location="Here")
+def test_sighup_reaches_every_worker(pycast_server: Server) -> None:
+    text = pycast_server.config_path.read_text()
+    pycast_server.config_path.write_text(text.replace('"Here"', '"There"'))
+    os.kill(pycast_server.pid, signal.SIGHUP)
+    pycast_server.wait_until(lambda: pycast_server.log().count("again") == 2, 5, "both to read it again")
+    assert all(b'"location":"There"' in body for _, body in answers(pycast_server, "/status-json.xsl"))
+
+
+@pytest.mark.pycast(location="Here")
+def test_a_worker_that_starts_again_does_not_trip_over_a_mistake_in_the_file(pycast_server: Server) -> None:
+    pycast_server.config_path.write_text("no such thing")
+    os.kill(pycast_server.pid, signal.SIGHUP)
+    pycast_server.wait_until(lambda: pycast_server.log().count("reload refused") == 2, 5, "both to refuse")
+    kill(pycast_server, workers(pycast_server)[0])
+    assert all(b'"location":"Here"' in body for _, body in answers(pycast_server, "/status-json.xsl"))
+
+
+@pytest.mark.pycast(location="Here")
+def test_a_worker_that_starts_again_has_the_last_good_configuration(pycast_server: Server) -> None:
+    text = pycast_server.config_path.read_text()
+    pycast_server.config_path.write_text(text.replace('"Here"', '"There"'))
+    os.kill(pycast_server.pid, signal.SIGHUP)
+    pycast_server.wait_until(lambda: pycast_server.log().count("again") == 2, 5, "both to read it again")
+    kill(pycast_server, workers(pycast_server)[1])
+    assert all(b'"location":"There"' in body for _, body in answers(pycast_server, "/status-json.xsl"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_parent_stops_all_in_time(number: signal.Signals, pycast_server: Server) -> None:
+    pids = workers(pycast_server)
+    with ExitStack() as stack:
+        for _ in range(MANY):
+            stack.enter_context(Wire(pycast_server.port))
+        os.kill(pycast_server.pid, number)
+        ends(pycast_server)
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_a_worker_that_does_not_stop_is_killed(pycast_server: Server) -> None:
+    pids = workers(pycast_server)
+    os.kill(pids[0], signal.SIGSTOP)
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    ends(pycast_server, 8)
+    assert not any(is_alive(pid) for pid in pids)
+    assert "worker 0 did not stop in time" in pycast_server.log()
+
+
+def test_a_stop_between_two_starts_of_a_worker_is_clean(pycast_server: Server) -> None:
+    os.kill(workers(pycast_server)[0], signal.SIGKILL)
+    until(lambda: "starts again" in pycast_server.log(), "the parent to notice")
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    ends(pycast_server)
+
+
+def test_no_worker_outlives_its_parent(pycast_server: Server) -> None:
+    pids = workers(pycast_server)
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
+        feed.send(frames(0, 10))
+        os.kill(pycast_server.pid, signal.SIGKILL)
+        until(lambda: not any(is_alive(pid) for pid in pids), "their end", 5)
+
+
+def test_a_second_server_does_not_join_the_port(pycast_server: Server) -> None:
+    for count in (1, 2):
+        second = Server(listen=[{"port": pycast_server.port}], workers=count)
+        with pytest.raises(ServerDied, match="cannot listen on"), second:
+            pass
+
+
+def test_a_server_whose_workers_cannot_start_ends(tmp_path: Path) -> None:
+    settings = {"tls": {"certificate": str(tmp_path / "none.pem")}, "listen": [{"tls": True}], "workers": 2}
+    with pytest.raises(ServerDied, match=r"status 1(.|\n)*none\.pem"), Server(**settings):
+        pass
+
+
+def test_workers_of_a_server_without_a_file_have_the_passwords_that_it_shows(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYCAST_")}
+    environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "PYCAST_SERVER__WORKERS": "2"}
+    ready = tmp_path / "ready.json"
+    command = [sys.executable, "-m", "pycast", "serve", "--port", "0", "--ready-file", str(ready)]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE) as server:
+        try:
+            until(ready.exists, "the server", 20)
+            shown = json.loads(ready.read_text())
+            login = basic("admin", shown["admin_password"])
+            got = {get(shown["port"], "/admin/stats", login).status for _ in range(MANY)}
+        finally:
+            server.terminate()
+            _, said = server.communicate(timeout=20)
+    assert got == {200}
+    assert shown["source_password"].encode() in said
