@@ -1,6 +1,6 @@
-"""HAProxy before a server, in either mode, as an operator would configure it.
+"""HAProxy before servers, as an operator would configure it.
 
-It is handed a listening socket that is there already: no port can be taken meanwhile, and clients that come before it
+It is handed listening sockets that are there already: no port can be taken meanwhile, and clients that come before it
 is up just wait. Invariant: it is dead, and its files are gone, when the `with` block ends.
 """
 
@@ -10,21 +10,22 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.e2e.deadline import until
 
-CONFIG = """global
-    stats socket {directory}/stats mode 600 level admin
+ONE_SERVER = """global
 defaults
     timeout connect 5s
     timeout client 30s
     timeout server 30s
 listen radio
     mode {mode}
-    bind fd@{listening}
+    bind :8000
 {lines}
     server node 127.0.0.1:{port} {options}
 """
@@ -37,35 +38,50 @@ def haproxy_program() -> str:
     return found
 
 
-class HAProxy:
-    """`with HAProxy(server.port, mode="tcp", options="send-proxy") as proxy:` listens on `proxy.port`.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A server as HAProxy sees it."""
 
-    `options` stand behind its server's address, `lines` are further lines of the configuration.
+    status: str
+    """UP, DOWN, DRAIN, MAINT, or "no check"."""
+    check: str
+    """The last check's result: L7OK, L4CON …"""
+    agent: str
+    """The last agent-check's result: L7OK, L7STS …"""
+    agent_text: str
+    weight: int
+    maxconn: int
+    failures: int
+    """How often it went from UP to DOWN."""
+
+
+class HAProxy:
+    """`with HAProxy(text, [":8000"]) as proxy:` runs that configuration; for `bind :8000` it listens on `proxy.port`.
+
+    `binds` are the addresses of its `bind` lines; `ports` has for each of them the port of 127.0.0.1 in its place.
     """
 
-    def __init__(self, server_port: int, *, mode: str, options: str = "", lines: tuple[str, ...] = ()) -> None:
+    def __init__(self, config: str, binds: Sequence[str] = (":8000",)) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="haproxy-"))
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port: int = self._listening.getsockname()[1]
-        config = self._directory / "haproxy.cfg"
-        config.write_text(
-            CONFIG.format(
-                directory=self._directory,
-                mode=mode,
-                listening=self._listening.fileno(),
-                lines="\n".join(f"    {line}" for line in lines),
-                port=server_port,
-                options=options,
-            )
-        )
+        self._listening = {bind: socket.create_server(("127.0.0.1", 0), backlog=4096) for bind in binds}
+        self.ports: dict[str, int] = {bind: sock.getsockname()[1] for bind, sock in self._listening.items()}
+        self.port = self.ports[binds[0]]
+        path = self._directory / "haproxy.cfg"
+        path.write_text(self._adapted(config))
         with open(self._directory / "log", "wb") as log:
             self._process = subprocess.Popen(
-                [haproxy_program(), "-db", "-f", str(config)],
+                [haproxy_program(), "-db", "-f", str(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[self._listening.fileno()],
+                pass_fds=[sock.fileno() for sock in self._listening.values()],
             )
+
+    @classmethod
+    def before(cls, server_port: int, *, mode: str, options: str = "", lines: Sequence[str] = ()) -> Self:
+        """Before one server, called "node". `options` stand behind its address, `lines` are further lines."""
+        text = "\n".join(f"    {line}" for line in lines)
+        return cls(ONE_SERVER.format(mode=mode, lines=text, port=server_port, options=options))
 
     def __enter__(self) -> Self:
         try:
@@ -85,22 +101,51 @@ class HAProxy:
         """Ends it at once."""
         self._process.kill()
         self._process.wait()
-        self._listening.close()
+        for sock in self._listening.values():
+            sock.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def wait_for_check(self, status: str, result: str) -> None:
-        """Returns once the server's state (`UP`, `DOWN`) and the last check's result (`L7OK`, …) are these."""
-        until(lambda: self._node() == (status, result), f"haproxy to say {status} {result}; it says {self._node()}")
-
-    def _node(self) -> tuple[str, str]:
+    def seen(self, server: str = "node") -> Seen:
+        """That server, as `show stat` has it: `name`, or `backend/name` where there are more of that name."""
         rows = csv.DictReader(self._ask("show stat").removeprefix("# ").splitlines())
-        row = next(row for row in rows if row["svname"] == "node")
-        return row["status"].split()[0], row["check_status"].removeprefix("* ")
+        row = next(row for row in rows if server in (row["svname"], f"{row['pxname']}/{row['svname']}"))
+        return Seen(
+            status=row["status"] if row["status"] == "no check" else row["status"].split()[0],
+            check=row["check_status"].removeprefix("* "),
+            agent=row["agent_status"].removeprefix("* "),
+            agent_text=row["last_agt"],
+            weight=int(row["weight"] or 0),
+            maxconn=int(row["slim"] or 0),
+            failures=int(row["chkdown"] or 0),
+        )
+
+    def wait_for(self, server: str = "node", **wanted: object) -> Seen:
+        """Returns once the server is seen so: `wait_for(status="UP", weight=50)`."""
+        seen: list[Seen] = []
+
+        def is_so() -> bool:
+            seen.append(self.seen(server))
+            return all(getattr(seen[-1], name) == value for name, value in wanted.items())
+
+        try:
+            until(is_so, f"haproxy to see {server} with {wanted}")
+        except AssertionError as error:
+            error.add_note(f"it was last seen as {seen[-1]}")
+            raise
+        return seen[-1]
+
+    def _adapted(self, config: str) -> str:
+        assert config.count("global\n") == 1
+        text = config.replace("global\n", f"global\n    stats socket {self._directory}/stats mode 600 level admin\n")
+        for bind, sock in self._listening.items():
+            assert f"bind {bind}\n" in text, f"no bind {bind}"
+            text = text.replace(f"bind {bind}\n", f"bind fd@{sock.fileno()}\n")
+        return text
 
     def _is_up(self) -> bool:
         assert self._process.poll() is None, "haproxy ended"
         try:
-            return "node" in self._ask("show stat")
+            return bool(self._ask("show stat"))
         except OSError:
             return False
 

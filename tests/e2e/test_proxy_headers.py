@@ -63,14 +63,14 @@ def ask_from(address: str, port: int, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
 @pytest.mark.parametrize("settings", [TRUSTING, DEMANDING], ids=["trusted", "demanded"])
-def test_lb05_client_of_a_proxy_header_is_seen(settings: dict[str, object], header: bytes) -> None:
+def test_lb_05_client_of_a_proxy_header_is_seen(settings: dict[str, object], header: bytes) -> None:
     with Server(**settings) as server:
         assert parse(ask_from("127.0.0.1", server.port, header + STATUS)).status == 200
         assert seen_by(server) == CLIENT
 
 
 @demanding
-def test_lb05_header_and_request_may_come_byte_by_byte(pycast_server: Server) -> None:
+def test_lb_05_header_and_request_may_come_byte_by_byte(pycast_server: Server) -> None:
     with Wire(pycast_server.port) as wire:
         wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in V2 + STATUS:
@@ -89,19 +89,19 @@ def test_trusted_proxy_may_send_no_header(pycast_server: Server) -> None:
 
 
 @trusting
-def test_lb05_header_of_anybody_else_is_a_bad_request(pycast_server: Server) -> None:
+def test_lb_05_header_of_anybody_else_is_a_bad_request(pycast_server: Server) -> None:
     assert parse(ask_from("127.0.0.7", pycast_server.port, V1 + STATUS)).status == 400
     assert parse(ask_from("127.0.0.7", pycast_server.port, STATUS)).status == 200
     assert seen_by(pycast_server) == "127.0.0.7"
 
 
-def test_lb05_header_is_a_bad_request_where_no_proxy_is_configured(pycast_server: Server) -> None:
+def test_lb_05_header_is_a_bad_request_where_no_proxy_is_configured(pycast_server: Server) -> None:
     assert ask(pycast_server.port, V1 + STATUS).status == 400
 
 
 @pytest.mark.parametrize("settings", [TRUSTING, DEMANDING], ids=["trusted", "demanded"])
 @pytest.mark.parametrize("header", [V1, V2, V2_LOCAL], ids=["v1", "v2", "local"])
-def test_lb05_forged_second_header_does_not_win(settings: dict[str, object], header: bytes) -> None:
+def test_lb_05_forged_second_header_does_not_win(settings: dict[str, object], header: bytes) -> None:
     with Server(**settings) as server:
         assert parse(ask_from("127.0.0.1", server.port, header + FORGED + STATUS)).status == 400
         line = f"! {'127.0.0.1' if header == V2_LOCAL else CLIENT}: request: 400"
@@ -113,14 +113,14 @@ def test_lb05_forged_second_header_does_not_win(settings: dict[str, object], hea
 @pytest.mark.parametrize(
     "begin", [STATUS, b"PROXY TCP4 nonsense\r\n" + STATUS, b"\x16\x03\x01"], ids=["request", "broken", "TLS"]
 )
-def test_lb05_connection_without_a_header_is_closed_with_one_line(pycast_server: Server, begin: bytes) -> None:
+def test_lb_05_connection_without_a_header_is_closed_with_one_line(pycast_server: Server, begin: bytes) -> None:
     assert ask_from("127.0.0.1", pycast_server.port, begin) == b""
     (line,) = strangers_in_log(pycast_server)
     assert "! 127.0.0.1: connection failed: " in line
 
 
 @pytest.mark.pycast(**DEMANDING, header_timeout=0.5)
-def test_lb05_connection_that_is_silent_is_closed_in_time(pycast_server: Server) -> None:
+def test_lb_05_connection_that_is_silent_is_closed_in_time(pycast_server: Server) -> None:
     with Wire(pycast_server.port) as wire:
         assert wire.read_all(3) == b""
     (line,) = strangers_in_log(pycast_server)
@@ -128,7 +128,7 @@ def test_lb05_connection_that_is_silent_is_closed_in_time(pycast_server: Server)
 
 
 @pytest.mark.pycast(listen=[{"proxy_protocol": True, "trusted_proxies": ["127.0.0.1"]}])
-def test_lb05_only_trusted_proxies_may_send_the_header_that_is_demanded(pycast_server: Server) -> None:
+def test_lb_05_only_trusted_proxies_may_send_the_header_that_is_demanded(pycast_server: Server) -> None:
     assert ask_from("127.0.0.7", pycast_server.port, V1 + STATUS) == b""
     assert parse(ask_from("127.0.0.1", pycast_server.port, V1 + STATUS)).status == 200
     assert seen_by(pycast_server) == CLIENT
@@ -137,7 +137,7 @@ def test_lb05_only_trusted_proxies_may_send_the_header_that_is_demanded(pycast_s
 @pytest.mark.parametrize("said", [V2_LOCAL, b"PROXY UNKNOWN\r\n", b""], ids=["v2", "v1", "nothing"])
 @pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "closed"])
 @demanding
-def test_lb05_health_check_leaves_no_line_in_the_log(pycast_server: Server, said: bytes, is_reset: bool) -> None:
+def test_lb_05_health_check_leaves_no_line_in_the_log(pycast_server: Server, said: bytes, is_reset: bool) -> None:
     for _ in range(5):
         wire = Wire(pycast_server.port).send(said)
         wire.hang_up() if is_reset else wire.close()
@@ -155,7 +155,7 @@ def tls_server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
-def test_lb05_header_comes_before_tls(tls_server: Server, header: bytes) -> None:
+def test_lb_05_header_comes_before_tls(tls_server: Server, header: bytes) -> None:
     port = next(int(one["port"]) for one in tls_server.ready["ports"] if one["tls"])
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -171,13 +171,13 @@ def test_lb05_header_comes_before_tls(tls_server: Server, header: bytes) -> None
     assert seen_by(tls_server) == CLIENT
 
 
-def test_lb05_forged_second_header_before_tls_does_not_win(tls_server: Server) -> None:
+def test_lb_05_forged_second_header_before_tls_does_not_win(tls_server: Server) -> None:
     port = next(int(one["port"]) for one in tls_server.ready["ports"] if one["tls"])
     ask_from("127.0.0.1", port, V2 + FORGED)
     tls_server.wait_until(lambda: f"! {CLIENT}: connection failed" in tls_server.log(), 5, "the failed handshake")
 
 
-def test_lb05_health_check_of_a_tls_port_leaves_no_line_in_the_log(tls_server: Server) -> None:
+def test_lb_05_health_check_of_a_tls_port_leaves_no_line_in_the_log(tls_server: Server) -> None:
     port = next(int(one["port"]) for one in tls_server.ready["ports"] if one["tls"])
     Wire(port).send(V2_LOCAL).hang_up()
     assert strangers_in_log(tls_server, port) == []
@@ -194,7 +194,7 @@ def test_shoutcast_port_takes_the_header_too() -> None:
 
 
 @trusting
-def test_lb06_client_of_a_trusted_proxy_is_seen_everywhere(pycast_server: Server) -> None:
+def test_lb_06_client_of_a_trusted_proxy_is_seen_everywhere(pycast_server: Server) -> None:
     port = pycast_server.port
     told = "X-Forwarded-For: 1.1.1.1, 203.0.113.8\r\n"
     with source(port, MOUNT, pycast_server.source_password, headers=f"X-Forwarded-For: {CLIENT}\r\n") as feed:
@@ -212,7 +212,7 @@ def test_lb06_client_of_a_trusted_proxy_is_seen_everywhere(pycast_server: Server
 
 
 @pytest.mark.parametrize("settings", [{}, {"listen": [{"trusted_proxies": ["192.0.2.1"]}]}])
-def test_lb06_x_forwarded_for_of_a_stranger_is_not_believed(settings: dict[str, object]) -> None:
+def test_lb_06_x_forwarded_for_of_a_stranger_is_not_believed(settings: dict[str, object]) -> None:
     with Server(**settings) as server:
         assert get(server.port, "/nothing", f"X-Forwarded-For: {CLIENT}\r\n").status == 404
         assert seen_by(server) == "127.0.0.1"
@@ -242,7 +242,7 @@ def test_x_forwarded_proto_of_a_trusted_proxy_decides_the_scheme_of_playlists() 
 
 
 @pytest.mark.parametrize("header", ["Via: 1.1 proxy", "X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.7"])
-def test_lb10_proxies_are_told_not_to_buffer_a_stream(pycast_server: Server, header: str) -> None:
+def test_lb_10_proxies_are_told_not_to_buffer_a_stream(pycast_server: Server, header: str) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
         feed.send(frames(0, 20))
         proxied, reply = listen(pycast_server.port, MOUNT, f"{header}\r\n")
@@ -255,7 +255,7 @@ def test_lb10_proxies_are_told_not_to_buffer_a_stream(pycast_server: Server, hea
 
 
 @trusting
-def test_lb10_trusted_proxy_without_traces_is_told_too(pycast_server: Server) -> None:
+def test_lb_10_trusted_proxy_without_traces_is_told_too(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password):
         proxied, reply = listen(pycast_server.port, MOUNT)
         proxied.close()
@@ -266,7 +266,7 @@ def test_lb10_trusted_proxy_without_traces_is_told_too(pycast_server: Server) ->
 
 
 @pytest.mark.pycast(source_timeout=0.6)
-def test_lb08_proxied_source_without_a_body_is_explained(pycast_server: Server) -> None:
+def test_lb_08_proxied_source_without_a_body_is_explained(pycast_server: Server) -> None:
     headers = f"X-Forwarded-For: {CLIENT}\r\n"
     with source(pycast_server.port, MOUNT, pycast_server.source_password, headers=headers) as feed:
         assert feed.read_all(5) == b""
@@ -277,7 +277,7 @@ def test_lb08_proxied_source_without_a_body_is_explained(pycast_server: Server) 
 
 @pytest.mark.pycast(source_timeout=0.6)
 @pytest.mark.parametrize(("headers", "data"), [("", b""), ("Via: 1.1 proxy\r\n", frames(0, 1))])
-def test_lb08_other_sources_are_not(pycast_server: Server, headers: str, data: bytes) -> None:
+def test_lb_08_other_sources_are_not(pycast_server: Server, headers: str, data: bytes) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password, headers=headers) as feed:
         feed.send(data)
         assert feed.read_all(5) == b""

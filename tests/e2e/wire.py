@@ -177,16 +177,18 @@ class Wire:
         return bool(data)
 
 
-def ask(port: int, head: str | bytes, *, tls: bool = False, timeout: float = DEADLINE_S) -> Reply:
+def ask(
+    port: int, head: str | bytes, *, tls: bool = False, timeout: float = DEADLINE_S, host: str = "127.0.0.1"
+) -> Reply:
     """Sends raw bytes and reads the answer until the server closes."""
-    with Wire(port, tls=tls) as wire:
+    with Wire(port, host, tls=tls) as wire:
         wire.send(head)
         return parse(wire.read_all(timeout))
 
 
-def get(port: int, path: str, *headers: str, method: str = "GET") -> Reply:
+def get(port: int, path: str, *headers: str, method: str = "GET", host: str = "127.0.0.1") -> Reply:
     """A plain request; `headers` are lines with their line ends, as `basic` gives them."""
-    return ask(port, f"{method} {path} HTTP/1.0\r\n{''.join(headers)}\r\n")
+    return ask(port, f"{method} {path} HTTP/1.0\r\n{''.join(headers)}\r\n", host=host)
 
 
 def source(
@@ -198,9 +200,10 @@ def source(
     user: str = "source",
     headers: str = "",
     tls: bool = False,
+    host: str = "127.0.0.1",
 ) -> Wire:
     """A SOURCE that was accepted: what is sent now is the stream."""
-    wire = Wire(port, tls=tls)
+    wire = Wire(port, host, tls=tls)
     try:
         wire.send(f"SOURCE {mount} HTTP/1.0\r\n{basic(user, password)}Content-Type: {content_type}\r\n{headers}\r\n")
         answer = wire.read_to(b"\r\n\r\n")
@@ -211,9 +214,11 @@ def source(
     return wire
 
 
-def listen(port: int, mount: str, *headers: str, tls: bool = False, receive_buffer: int = 0) -> tuple[Wire, Reply]:
+def listen(
+    port: int, mount: str, *headers: str, tls: bool = False, receive_buffer: int = 0, host: str = "127.0.0.1"
+) -> tuple[Wire, Reply]:
     """A listener that was accepted, and the head of its answer."""
-    wire = Wire(port, tls=tls, receive_buffer=receive_buffer)
+    wire = Wire(port, host, tls=tls, receive_buffer=receive_buffer)
     try:
         reply = wire.send(f"GET {mount} HTTP/1.0\r\n{''.join(headers)}\r\n").read_head()
         assert reply.status == 200, reply

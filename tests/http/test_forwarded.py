@@ -48,7 +48,7 @@ def asked(name: str, *lines: str) -> str:
         ([","], PEER),
     ],
 )
-def test_lb06_x_forwarded_for_is_read_from_the_right_to_the_first_stranger(lines: list[str], client: str) -> None:
+def test_lb_06_x_forwarded_for_is_read_from_the_right_to_the_first_stranger(lines: list[str], client: str) -> None:
     assert asked("X-Forwarded-For", *lines) == client
 
 
@@ -75,7 +75,7 @@ def test_lb06_x_forwarded_for_is_read_from_the_right_to_the_first_stranger(lines
         (["for=1.1.1.1, , for=203.0.113.7"], PEER),
     ],
 )
-def test_lb06_forwarded_is_read_from_the_right_to_the_first_stranger(lines: list[str], client: str) -> None:
+def test_lb_06_forwarded_is_read_from_the_right_to_the_first_stranger(lines: list[str], client: str) -> None:
     assert asked("Forwarded", *lines) == client
 
 
@@ -84,7 +84,7 @@ def test_x_forwarded_for_wins_over_a_forwarded_that_a_client_made_up() -> None:
     assert client_ip(headers, PEER, TRUSTED) == "203.0.113.7"
 
 
-def test_lb06_no_more_than_thirty_hops_are_followed() -> None:
+def test_lb_06_no_more_than_thirty_hops_are_followed() -> None:
     ours = [f"10.1.0.{number}" for number in range(MAX_HOPS)]
     assert asked("X-Forwarded-For", ", ".join(["203.0.113.7", *ours[1:]])) == "203.0.113.7"
     assert asked("X-Forwarded-For", ", ".join(["203.0.113.7", *ours])) == "10.1.0.0"

@@ -116,7 +116,7 @@ def test_what_is_no_header_is_left_to_the_client(name: str) -> None:
 
 @pytest.mark.parametrize("forged", [GOOD["v1 IPv4"][0], GOOD["v2 IPv4"][0]], ids=["v1", "v2"])
 @pytest.mark.parametrize("real", [b"PROXY TCP4 198.51.100.9 192.0.2.1 1 2\r\n", version_2(0x20, 0, b"")])
-def test_lb05_second_forged_header_stays_in_the_rest_and_is_no_request(real: bytes, forged: bytes) -> None:
+def test_lb_05_second_forged_header_stays_in_the_rest_and_is_no_request(real: bytes, forged: bytes) -> None:
     greeting, rest = read([real + forged + REQUEST])
     assert greeting in (Proxied("198.51.100.9"), Local())
     assert rest == forged + REQUEST

@@ -1,0 +1,120 @@
+"""Nodes for the examples in conf/: each on an address of its own of the loopback network, so that an example needs
+other numbers and nothing else to run here.
+
+They are single servers, not a cluster: what a balancer is told and does is the same.
+"""
+
+import random
+import re
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pycast.testing import Server
+from tests.e2e.wire import Wire
+
+CONF = Path(__file__).parents[2] / "conf"
+PORTS = (8000, 8001, 8002)
+"""In the examples: HTTP, with a PROXY header, agent-check."""
+
+
+def free_ports(addresses: list[str], count: int) -> list[int]:
+    """Ports that nobody has on any of the addresses. Nothing else takes them: the addresses are this test's alone."""
+    with ExitStack() as stack:
+        found: list[int] = []
+        while len(found) < count:
+            port = stack.enter_context(socket.create_server((addresses[0], 0))).getsockname()[1]
+            try:
+                for address in addresses[1:]:
+                    stack.enter_context(socket.create_server((address, port)))
+            except OSError:
+                continue
+            found.append(port)
+        return found
+
+
+@dataclass(slots=True)
+class Node:
+    """One server, and who keeps its slots busy."""
+
+    server: Server
+    address: str
+    agent_port: int
+    _idle: list[Wire] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    def fill(self) -> None:
+        """Takes all its client slots, with connections that say nothing."""
+        while self.server.get("/metrics")[0] != 503:
+            self._idle.append(Wire(self.port, self.address))
+
+    def leave(self) -> None:
+        """Gives them back."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def ask_agent(self) -> bytes:
+        """What it tells HAProxy."""
+        with socket.create_connection((self.address, self.agent_port), 5) as sock:
+            line = b""
+            while data := sock.recv(100):
+                line += data
+            return line
+
+
+class Nodes:
+    """`with Nodes(3, clients=5) as nodes:`; `nodes.adapt(text)` puts their addresses and ports into an example."""
+
+    def __init__(self, count: int, **settings: Any) -> None:
+        network = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        self.addresses = [f"{network}.{number}" for number in range(1, 4)]
+        self._network = network
+        self._ports = free_ports(self.addresses, len(PORTS))
+        self.nodes = [self._node(address, settings) for address in self.addresses[:count]]
+
+    def __enter__(self) -> Self:
+        try:
+            for node in self.nodes:
+                node.server.start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def __getitem__(self, index: int) -> Node:
+        return self.nodes[index]
+
+    def adapt(self, text: str) -> str:
+        """An example with these nodes in it, where checks come in quick succession, for a machine with few files."""
+        text = text.replace("maxconn 50000", "maxconn 2000")
+        for before, port in zip(PORTS, self._ports, strict=True):
+            named = re.compile(rf"^(\s*(?:default-)?server\b.*\b){before}\b", re.MULTILINE)
+            text = named.sub(rf"\g<1>{port}", text)
+        return re.sub(r"\b((?:agent-)?inter) 2s", r"\1 50ms", text.replace("10.0.0.", f"{self._network}."))
+
+    def _node(self, address: str, settings: dict[str, Any]) -> Node:
+        http, proxied, agent = self._ports
+        listen = [
+            {"bind_address": address, "port": http, "trusted_proxies": ["127.0.0.1"]},
+            {"bind_address": address, "port": proxied, "proxy_protocol": True, "trusted_proxies": ["127.0.0.1"]},
+        ]
+        balancer = {"agent_address": address, "agent_port": agent}
+        server = Server(listen=listen, balancer=balancer, **settings)
+        server.host = address
+        return Node(server, address, agent)
+
+    def _stop(self) -> None:
+        for node in self.nodes:
+            node.leave()
+            node.server.stop()

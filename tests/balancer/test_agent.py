@@ -1,0 +1,89 @@
+"""LB-14, LB-15: what HAProxy 2.6 makes of what a node tells it, seen in HAProxy's own statistics."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.balancer.nodes import Node, Nodes
+from tests.e2e.haproxy import HAProxy
+from tests.e2e.wire import basic, get, listen, source
+
+CLIENTS = 20
+MOUNT = "/live.mp3"
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    with Nodes(1, clients=CLIENTS, queue_size="8M", drain={"lead": 60}) as nodes:
+        yield nodes[0]
+
+
+@pytest.fixture
+def proxy(node: Node) -> Iterator[HAProxy]:
+    with HAProxy(
+        f"global\ndefaults\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
+        f"listen radio\n    mode tcp\n    bind :8000\n    server node {node.address}:{node.port} "
+        f"weight 100 check inter 50ms agent-check agent-addr {node.address} agent-port {node.agent_port} "
+        f"agent-inter 50ms\n"
+    ) as proxy:
+        yield proxy
+
+
+def drain(node: Node, query: str = "") -> None:
+    login = basic("admin", node.server.admin_password)
+    reply = get(node.port, f"/admin/drain?{query}", login, method="POST", host=node.address)
+    assert reply.status == 200, reply
+
+
+def test_lb_14_agent_speaks_haproxys_language(node: Node, proxy: HAProxy) -> None:
+    seen = proxy.wait_for(agent="L7OK", weight=100)
+    assert (seen.status, seen.maxconn) == ("UP", CLIENTS + 64)
+
+
+def test_lb_14_drain_is_a_drain_to_haproxy_and_serving_again_takes_it_back(node: Node, proxy: HAProxy) -> None:
+    proxy.wait_for(status="UP", agent="L7OK")
+    drain(node)
+    assert node.ask_agent() == b"drain\n"
+    proxy.wait_for(status="DRAIN")
+    drain(node, "cancel=1")
+    assert proxy.wait_for(status="UP", weight=100).failures == 0
+
+
+def test_lb_14_a_server_that_stops_says_that_it_is_down(node: Node, proxy: HAProxy) -> None:
+    """It lives on for a moment after that: a listener who does not read still has the rest of the stream to come."""
+    proxy.wait_for(status="UP", agent="L7OK")
+    with source(node.port, MOUNT, node.server.source_password, content_type="text/plain", host=node.address) as feed:
+        listener, _ = listen(node.port, MOUNT, host=node.address, receive_buffer=4096)
+        with listener:
+            feed.send(bytes(3 << 20))
+            node.server.wait_until(lambda: len(node.server.received(MOUNT)) == 3 << 20, 5, "the audio")
+            os.kill(node.server.pid, signal.SIGTERM)
+            assert "stopping" in proxy.wait_for(status="DOWN", agent="L7STS").agent_text
+
+
+def test_lb_14_a_line_is_all_that_a_connection_gets(node: Node) -> None:
+    for _ in range(100):
+        assert node.ask_agent() == b"100%% maxconn:%d up ready\n" % (CLIENTS + 64)
+
+
+def test_lb_13_lb_14_a_full_server_is_up_with_no_weight(node: Node, proxy: HAProxy) -> None:
+    proxy.wait_for(status="UP", weight=100)
+    node.fill()
+    assert node.ask_agent() == b"0%% maxconn:%d up ready\n" % (CLIENTS + 64)
+    proxy.wait_for(status="UP", weight=0)
+    node.leave()
+    assert proxy.wait_for(status="UP", weight=100).failures == 0
+
+
+def test_lb_15_weight_falls_as_listeners_come_and_rises_as_they_go(node: Node, proxy: HAProxy) -> None:
+    proxy.wait_for(weight=100)
+    with source(node.port, MOUNT, node.server.source_password, host=node.address):
+        wires = [listen(node.port, MOUNT, host=node.address)[0] for _ in range(CLIENTS // 2 - 1)]
+        # HAProxy's own check may be in the eleventh slot at that moment.
+        seen = []
+        node.server.wait_until(lambda: seen.append(proxy.seen().weight) or 45 <= seen[-1] <= 50, 5, "half the weight")
+        for wire in wires:
+            wire.close()
+        node.server.wait_until(lambda: proxy.seen().weight >= 90, 5, "nearly all of it")

@@ -1,0 +1,122 @@
+"""conf/haproxy.cfg itself, before three real nodes: only addresses, ports and the pace of the checks are other ones."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.balancer.nodes import CONF, Nodes
+from tests.e2e.deadline import until
+from tests.e2e.haproxy import HAProxy, haproxy_program
+from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
+from tests.e2e.test_behind_haproxy import CLIENT, ClientWire
+from tests.e2e.wire import Reply, basic, frames, get, listen, source
+
+TCP, HTTP = ":8000", ":80"
+BACKENDS = {TCP: "nodes_tcp", HTTP: "nodes_http"}
+NAMES = ("a", "b", "c")
+MOUNT = "/live.mp3"
+
+
+@contextmanager
+def haproxy(nodes: Nodes) -> Iterator[HAProxy]:
+    """Up, and has heard of every node that runs."""
+    with HAProxy(nodes.adapt((CONF / "haproxy.cfg").read_text()), [TCP, HTTP]) as proxy:
+        for backend in BACKENDS.values():
+            for name, _ in zip(NAMES, nodes.nodes, strict=False):
+                proxy.wait_for(f"{backend}/{name}", status="UP", check="L7OK", agent="L7OK")
+        yield proxy
+
+
+def get_through(proxy: HAProxy, bind: str, path: str = "/status-json.xsl") -> Reply:
+    return get(proxy.ports[bind], path)
+
+
+def test_it_is_valid_as_it_stands() -> None:
+    done = subprocess.run(
+        [haproxy_program(), "-c", "-f", str(CONF / "haproxy.cfg")], capture_output=True, check=False, timeout=10
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"WARNING" not in done.stderr, done.stderr
+
+
+def test_lb_07_lb_09_a_source_through_tcp_is_heard_through_both_ways_in() -> None:
+    sent = frames(0, 200)
+    with Nodes(1) as nodes, haproxy(nodes) as proxy:
+        for name in NAMES[1:]:
+            proxy.wait_for(f"{BACKENDS[HTTP]}/{name}", status="DOWN")
+        server = nodes[0].server
+        with source(proxy.ports[TCP], MOUNT, server.source_password) as feed:
+            feed.send(sent)
+            server.wait_until(lambda: len(server.received(MOUNT)) == len(sent), 10, "all of it")
+            for bind in (TCP, HTTP):
+                listener, reply = listen(proxy.ports[bind], MOUNT)
+                with listener:
+                    assert reply.status_line.endswith("200 OK")
+                    assert listener.read(1000) in sent
+
+
+def test_lb_07_ffmpeg_streams_through_tcp(tmp_path: Path) -> None:
+    with Nodes(1) as nodes, haproxy(nodes) as proxy:
+        server = nodes[0].server
+        with ffmpeg_source(Target(proxy.ports[TCP], server.source_password), MOUNT, ENCODINGS[0]):
+            server.wait_until(lambda: len(server.received(MOUNT)) > 20_000, 15, "ffmpeg's stream")
+
+
+@pytest.mark.parametrize("bind", [TCP, HTTP])
+def test_lb_13_with_all_nodes_full_players_are_told_to_come_back_and_no_node_flaps(bind: str) -> None:
+    with Nodes(3, clients=6) as nodes, haproxy(nodes) as proxy:
+        for node in nodes.nodes:
+            node.fill()
+        for name in NAMES:
+            proxy.wait_for(f"{BACKENDS[bind]}/{name}", weight=0)
+        for _ in range(9):
+            reply = get_through(proxy, bind)
+            assert (reply.status, reply.header("Retry-After")) == (503, "5")
+        assert [proxy.seen(f"{BACKENDS[bind]}/{name}").status for name in NAMES] == ["UP"] * 3
+        nodes[1].leave()
+        until(lambda: get_through(proxy, bind).status == 200, "the node that has room")
+        servers = [f"{BACKENDS[bind]}/{name}{more}" for name in NAMES for more in ("", "-full")]
+        assert [proxy.seen(server).failures for server in servers] == [0] * 6
+
+
+@pytest.mark.parametrize("bind", [TCP, HTTP])
+def test_lb_13_a_full_node_gets_nobody_while_another_has_room(bind: str) -> None:
+    with Nodes(2, clients=10) as nodes, haproxy(nodes) as proxy:
+        nodes[0].fill()
+        proxy.wait_for(f"{BACKENDS[bind]}/a", status="UP", weight=0)
+        assert {get_through(proxy, bind).status for _ in range(20)} == {200}
+
+
+@pytest.mark.parametrize("bind", [TCP, HTTP])
+def test_lb_16_a_node_that_drains_gets_nobody_and_loses_nobody(bind: str) -> None:
+    with Nodes(2, drain={"lead": 60}) as nodes, haproxy(nodes) as proxy:
+        first, second = nodes.nodes
+        with source(first.port, MOUNT, first.server.source_password, host=first.address) as feed:
+            second.server.stop()
+            proxy.wait_for(f"{BACKENDS[bind]}/b", status="DOWN")
+            listener, _ = listen(proxy.ports[bind], MOUNT)
+            with listener:
+                login = basic("admin", first.server.admin_password)
+                assert get(first.port, "/admin/drain", login, method="POST", host=first.address).status == 200
+                until(lambda: proxy.seen(f"{BACKENDS[bind]}/a").status != "UP", "the drain to be seen")
+                feed.send(frames(0, 50))
+                assert listener.read(50 * 417) == frames(0, 50)
+
+
+def test_a_node_that_dies_costs_nobody_an_answer() -> None:
+    with Nodes(3) as nodes, haproxy(nodes) as proxy:
+        nodes[0].server.kill()
+        for bind in (TCP, HTTP):
+            assert {get_through(proxy, bind).status for _ in range(9)} == {200}
+        proxy.wait_for("a", status="DOWN")
+
+
+def test_lb_06_what_a_client_says_of_its_address_is_not_passed_on() -> None:
+    with Nodes(1) as nodes, haproxy(nodes) as proxy, ClientWire(proxy.ports[HTTP]) as wire:
+        wire.send("GET /lie HTTP/1.0\r\nX-Forwarded-For: 192.0.2.66\r\nForwarded: for=192.0.2.66\r\n\r\n").read_all()
+        server = nodes[0].server
+        server.wait_until(lambda: any("/lie" in line for line in server.access_log()), 5, "the line")
+        assert {line.split()[0] for line in server.access_log() if "/lie" in line} == {CLIENT}
