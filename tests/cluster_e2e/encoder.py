@@ -46,8 +46,8 @@ class Session:
 class Encoder:
     """`with Encoder([("127.0.0.1", port)], "/live.mp3", programme=1) as encoder:`; on air when the block begins.
 
-    After a loss it waits `retry_s` and tries the next of `addresses`; None: never again. `place` is where its
-    connections are made from: a host of a `Network`.
+    After a loss it waits `retry_s` and tries the next of `addresses`; None: never again. It gives a server up that
+    acknowledges nothing for `patience_s`. `place` is where its connections are made from: a host of a `Network`.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Encoder:
         method: Method = "SOURCE",
         password: str = "sourcepass",
         retry_s: float | None = 0.5,
+        patience_s: float = SEND_S,
         place: Place = contextlib.nullcontext,
     ) -> None:
         self.sessions: list[Session] = []
@@ -67,6 +68,7 @@ class Encoder:
         self._head = _head(mount, method, password)
         self._is_chunked = method == "PUT chunked"
         self._retry_s = retry_s
+        self._patience_s = patience_s
         self._place = place
         self._began = time.monotonic()
         self._stop = threading.Event()
@@ -137,9 +139,11 @@ class Encoder:
                     return
 
     def _serve(self, session: Session) -> None:
-        with socket.create_connection(session.address, CONNECT_S) as sock:
+        with socket.create_connection(session.address, min(CONNECT_S, self._patience_s)) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._patience_s * 1000))
             sock.sendall(self._head)
+            sock.settimeout(CONNECT_S)
             self._read_answer(sock, session)
             sock.settimeout(SEND_S)
             session.first = session.after_last = self._now_on()
