@@ -43,6 +43,22 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def worker_cores(count: int) -> list[int]:
+    """A core for each worker, from the last allowed one down; in turn if there are too few."""
+    allowed = sorted(os.sched_getaffinity(0), reverse=True)
+    return [allowed[index % len(allowed)] for index in range(count)]
+
+
+def pin(pid: int, core: int) -> None:
+    """Keeps another process on `core`."""
+    os.sched_setaffinity(pid, {core})
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started, oldest first."""
+    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 def raise_open_files() -> int:
     """Raises the soft limit of open files to the hard one (children inherit it) and returns it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

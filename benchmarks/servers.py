@@ -22,7 +22,7 @@ from tempfile import mkdtemp
 from typing import Protocol
 from urllib.parse import quote
 
-from benchmarks.procfs import pinned
+from benchmarks.procfs import children, pinned
 
 PASSWORD = "benchmark"
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,9 +109,10 @@ class Pycast:
 
     name = "pycast"
 
-    def __init__(self, core: int, *, queue_size: str = "512k", clients: int = 15_000) -> None:
+    def __init__(self, core: int, *, queue_size: str = "512k", clients: int = 15_000, workers: int = 1) -> None:
         self.port = 0
         self.pid = 0
+        self._workers = workers
         self._queue_size = queue_size
         self._clients = clients
         self._child = _Child(core)
@@ -130,9 +131,16 @@ class Pycast:
         """Ends the server."""
         self._child.stop()
 
+    def worker_pids(self) -> list[int]:
+        """The processes that serve listeners: its own one, or its workers."""
+        return [self.pid] if self._workers == 1 else children(self.pid)
+
     def _config(self) -> str:
         folder = self._child.folder
         return f"""
+[server]
+workers = {self._workers}
+
 [[listen]]
 bind_address = "127.0.0.1"
 port = 0
@@ -228,11 +236,17 @@ class Floor:
 
 
 def make_server(
-    name: str, core: int, *, flush_s: float = 0.5, queue_bytes: int = 524_288, clients: int = 15_000
+    name: str,
+    core: int,
+    *,
+    flush_s: float = 0.5,
+    queue_bytes: int = 524_288,
+    clients: int = 15_000,
+    workers: int = 1,
 ) -> Server:
-    """A server by name, not started; `flush_s` is for the floor, `queue_bytes` for the others, `clients` for pycast."""
+    """A server by name, not started; `flush_s` is for the floor, `queue_bytes` for the others, the rest for pycast."""
     if name == "pycast":
-        return Pycast(core, queue_size=str(queue_bytes // 1024) + "k", clients=clients)
+        return Pycast(core, queue_size=str(queue_bytes // 1024) + "k", clients=clients, workers=workers)
     if name == "icecast2":
         return Icecast(core, queue_bytes=queue_bytes)
     return Floor(core, flush_s=flush_s)

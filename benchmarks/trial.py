@@ -83,12 +83,15 @@ class Stage:
         flush_s: float = 0.5,
         queue_bytes: int = 524_288,
         clients: int = 15_000,
+        workers: int = 1,
         preload_s: float = PRELOAD_S,
         title: str = "",
     ) -> None:
         self.plan = plan
         self.mounts = tuple(mounts)
-        self.server = make_server(server, plan.cores.server, flush_s=flush_s, queue_bytes=queue_bytes, clients=clients)
+        self.server = make_server(
+            server, plan.cores.server, flush_s=flush_s, queue_bytes=queue_bytes, clients=clients, workers=workers
+        )
         self.source: Source
         self.crowd: Crowd
         self._title = title

@@ -82,10 +82,10 @@ class WorkerProcess:
         else:
             self._has_missed_reload = True
 
-    def end(self) -> None:
-        """Asks it to stop. May be called again, which is for the worker to understand."""
+    def end(self, number: signal.Signals) -> None:
+        """Tells it to stop: SIGTERM or SIGINT, which a node understands differently. May be called again."""
         self._ending.set()
-        self._signal(signal.SIGTERM)
+        self._signal(number)
 
     def kill(self) -> None:
         """Ends it by force."""

@@ -79,16 +79,16 @@ class Parent:
             log.warning("a change of server.workers needs a restart")
         self._text, self.config = text, config
 
-    def end(self) -> float:
-        """Asks all workers to stop, and ends those by force who take longer than the time it returns.
+    def end(self, number: signal.Signals) -> float:
+        """Tells all workers to stop by a signal, and ends those by force who take longer than the time it returns.
 
-        A second call allows no more drain.
+        The first SIGTERM may begin a drain.
         """
-        may_drain = self.config.server.drain and not self.is_ending
+        may_drain = self.config.server.drain and number == signal.SIGTERM and not self.is_ending
         self.is_ending = True
         limit_s = STOP_S + (self.config.drain.deadline if may_drain else 0.0)
         for worker in self._workers:
-            worker.end()
+            worker.end(number)
         self._group.spawn_later(limit_s, "limit of the stop", self._kill)
         return limit_s
 
@@ -145,13 +145,13 @@ def run(
         error_log = _reopened(error_log, parent.config.logging)
         notifier.ready(f"{count} workers")
 
-    def end() -> None:
+    def end(number: signal.Signals) -> None:
         log.info("stopping")
-        notifier.stopping(parent.end())
+        notifier.stopping(parent.end(number))
 
     gevent.signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, end)
+        gevent.signal_handler(number, end, number)
     status = 0
     try:
         ready = parent.start()
@@ -164,7 +164,7 @@ def run(
         elif not parent.is_ending:
             log.error("not all workers could be started")
             status = 1
-            parent.end()
+            parent.end(signal.SIGINT)
         parent.wait()
     finally:
         parent.close()

@@ -146,6 +146,38 @@ def test_a_signal_to_the_parent_stops_all_in_time(number: signal.Signals, pycast
     assert not any(is_alive(pid) for pid in pids)
 
 
+@pytest.mark.pycast(server={"drain": True}, drain={"lead": 30})
+def test_sigterm_drains_every_worker_and_a_second_one_stops_them(pycast_server: Server) -> None:
+    workers(pycast_server)
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    until(lambda: pycast_server.log().count("= drain: lead") == 2, "both to drain")
+    assert answers(pycast_server, "/livez") == {(200, b"alive\n")}
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    ends(pycast_server)
+
+
+@pytest.mark.pycast(server={"drain": True}, drain={"lead": 0})
+def test_a_server_ends_when_every_worker_has_drained(pycast_server: Server) -> None:
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    ends(pycast_server)
+    assert pycast_server.log().count("= drain: done") == 2
+
+
+@pytest.mark.pycast(server={"drain": True}, drain={"lead": 30})
+def test_sigint_stops_without_a_drain(pycast_server: Server) -> None:
+    os.kill(pycast_server.pid, signal.SIGINT)
+    ends(pycast_server)
+    assert "drain" not in pycast_server.log()
+
+
+def test_lb_20_workers_refuse_none_of_2000_connections_at_once(pycast_server: Server) -> None:
+    before = {pid: len(sockets(pid)) for pid in workers(pycast_server)}
+    with ExitStack() as stack:
+        for _ in range(2_000):
+            stack.enter_context(Wire(pycast_server.port))
+        until(lambda: sum(len(sockets(pid)) - count for pid, count in before.items()) >= 2_000, "all accepted")
+
+
 def test_a_worker_that_does_not_stop_is_killed(pycast_server: Server) -> None:
     pids = workers(pycast_server)
     os.kill(pids[0], signal.SIGSTOP)
