@@ -82,6 +82,29 @@ def test_options_override_the_file(run: Any) -> None:
     assert "http://[::1]:12345/" in found.said
 
 
+def test_several_workers_get_a_parent_that_has_the_text(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+
+    def parent(*given: Any, **named: Any) -> int:
+        calls.append((*given, named["config_path"], named["port"]))
+        return 0
+
+    monkeypatch.setitem(sys.modules, "pycast.app.workers", SimpleNamespace(run=parent))
+    text = "[server]\nworkers = 3\n"
+    Path("pycast.toml").write_text(text)
+    result = CliRunner().invoke(main, ["serve", "--port", "0"])
+    assert result.exit_code == 0, result.output
+    ((config, *given),) = calls
+    assert config.listen[0].port == 0
+    assert given == [3, text, Path("pycast.toml"), 0]
+
+
+def test_0_workers_are_one_for_each_core_that_may_be_used(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYCAST_SERVER__WORKERS", "0")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {3})
+    assert run("serve").config.server.workers == 0  # one core: a plain node
+
+
 def test_environment_overrides_the_file(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("pycast.toml").write_text("[limits]\nclients = 5\n")
     monkeypatch.setenv("PYCAST_LIMITS__CLIENTS", "7")

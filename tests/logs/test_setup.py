@@ -41,6 +41,11 @@ def test_line_is_icecasts() -> None:
     assert re.fullmatch(r"\[\d{4}-\d\d-\d\d  \d\d:\d\d:\d\d\] INFO mount/start source is live", line)
 
 
+def test_the_tag_stands_before_the_text() -> None:
+    line = IcecastFormatter("[3] ").format(record("source is live"))
+    assert line.endswith(" INFO mount/start [3] source is live")
+
+
 @pytest.mark.parametrize(
     ("level", "mark"),
     [

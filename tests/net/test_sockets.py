@@ -63,5 +63,25 @@ def test_ipv6_any_takes_ipv4_too() -> None:
     server.close()
 
 
+def test_a_reserved_port_is_dealt_out_to_all_who_share_it() -> None:
+    held = sockets.reserve("127.0.0.1", 0)
+    port = held.getsockname()[1]
+    sharers = [sockets.bind_shared("127.0.0.1", port) for _ in range(2)]
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
+    accepted = [sock.accept()[0] for sock in sharers]  # the chance that one gets none of 40 is 1 in 10^12
+    for sock in (held, *sharers, *clients, *accepted):
+        sock.close()
+
+
+def test_a_port_that_others_share_cannot_be_reserved_as_well() -> None:
+    held = sockets.reserve("127.0.0.1", 0)
+    port = held.getsockname()[1]
+    sharer = sockets.bind_shared("127.0.0.1", port)
+    with pytest.raises(OSError, match="in use"):
+        sockets.reserve("127.0.0.1", port)
+    held.close()
+    sharer.close()
+
+
 def test_the_file_limit_is_raised_to_the_hard_one() -> None:
     assert sockets.raise_file_limit() > 0
