@@ -43,6 +43,8 @@ class Node:
     server: Server
     address: str
     agent_port: int
+    clients: int
+    """How many it takes."""
     _idle: list[Wire] = field(default_factory=list)
 
     @property
@@ -51,8 +53,8 @@ class Node:
 
     def fill(self) -> None:
         """Takes all its client slots, with connections that say nothing."""
-        while self.server.get("/metrics")[0] != 503:
-            self._idle.append(Wire(self.port, self.address))
+        self._idle += [Wire(self.port, self.address) for _ in range(self.clients)]
+        self.server.wait_until(lambda: self.server.get("/metrics")[0] == 503, 5, "the server to be full")
 
     def leave(self) -> None:
         """Gives them back."""
@@ -112,7 +114,7 @@ class Nodes:
         balancer = {"agent_address": address, "agent_port": agent}
         server = Server(listen=listen, balancer=balancer, **settings)
         server.host = address
-        return Node(server, address, agent)
+        return Node(server, address, agent, int(settings.get("clients", 0)))
 
     def _stop(self) -> None:
         for node in self.nodes:
