@@ -8,7 +8,7 @@ from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.server.service import Service
-from pycast.stream.mount import Feed
+from pycast.stream.feed import Feed, Sink
 
 MOUNT = "/demo.mp3"
 STEP_S = 0.1
@@ -32,6 +32,9 @@ class DemoSource:
     credentials = ("", "")
 
     def __init__(self) -> None:
+        headers = Headers(tuple(HEADERS.items()))
+        self.feed_info = Feed(source_info(headers), CONTENT_TYPE, tuple(headers), "127.0.0.1", time.time())
+        self.sink: Sink | None = None
         self.last_data = time.monotonic()
         self._stopped = False
 
@@ -53,23 +56,22 @@ class DemoSource:
 
     def play(self, service: Service) -> None:
         """Feeds the loop until it is stopped. May switch."""
-        headers = Headers(tuple(HEADERS.items()))
-        feed = Feed(source_info(headers), CONTENT_TYPE, tuple(headers), "127.0.0.1", time.time())
-        mount = service.mounts.claim(MOUNT, self, feed)
+        service.ownership.enter(MOUNT, self)
         tune, sent, started = demo_mp3(), 0, time.monotonic() - LEAD_S
         try:
             while not self._stopped:
-                if sent % len(tune) == 0:
+                mount = service.mounts.get(MOUNT)
+                if sent % len(tune) == 0 and mount is not None and self.sink is mount:
                     mount.set_title("", f"{TITLE}, round {sent // len(tune) + 1}")
                 due = int((time.monotonic() - started) * BITRATE / 8)
                 end = min(due, sent - sent % len(tune) + len(tune))
-                if end > sent:
-                    mount.feed(tune[sent % len(tune) : (end - 1) % len(tune) + 1])
+                if end > sent and self.sink is not None:
+                    self.sink.feed(tune[sent % len(tune) : (end - 1) % len(tune) + 1])
                     sent = end
                     self.last_data = time.monotonic()
                 gevent.sleep(STEP_S)
         finally:
-            service.mounts.release(MOUNT, self)
+            service.ownership.leave(MOUNT, self)
 
 
 def play_demo(service: Service) -> None:

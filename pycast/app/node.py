@@ -81,6 +81,12 @@ class Node:
             self._agent.start()
         for listening in self._listening:
             listening.start()
+        if service.cluster:
+            try:
+                service.cluster.start((self._link or self._listening[0]).port)
+            except ConfigError:
+                self.stop()
+                raise
         return ReadyInfo(
             service.port,
             tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public),
@@ -113,6 +119,8 @@ class Node:
         service.is_stopping = True
         for listening in self._listening:
             listening.close()
+        if service.cluster:
+            service.cluster.stop()
         service.mounts.stop()
         for listening in self._listening:
             listening.stop()

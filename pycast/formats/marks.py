@@ -30,11 +30,13 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The stream itself names the song that starts here (Ogg comments). Empty strings for what it does not tell."""
+    """The song that starts here, as the stream itself (Ogg comments) or its source says. Empty strings for what it does
+    not tell."""
 
     offset: int
     artist: str
     title: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

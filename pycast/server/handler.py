@@ -9,6 +9,7 @@ import logging
 import time
 from dataclasses import replace
 
+from pycast.cluster.link import asks_for_link
 from pycast.errors import PeerError, Refused
 from pycast.http.body import expects_continue, new_body
 from pycast.http.forwarded import client_ip, client_scheme
@@ -20,6 +21,7 @@ from pycast.server.connection import Connection
 from pycast.server.listeners import RETRY_AFTER, serve_listener
 from pycast.server.service import Service
 from pycast.server.source import serve_source
+from pycast.stream.mount import Mount
 from pycast.web.routes import HEALTH_PATHS, answer
 
 log = logging.getLogger(__name__)
@@ -65,10 +67,15 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, request: Re
     if not _is_for_all(request):
         check_room(service, ticket)
     limits = service.config.limits
+    if service.cluster and asks_for_link(request):
+        service.cluster.serve(
+            connection.sock, request, rest, connection.ip, lambda: service.reserve.release(connection)
+        )
+        return None
     if request.method in ("SOURCE", "PUT"):
         serve_source(service, connection, request, rest)
         return None
-    mount = service.mounts.get(request.path) if request.method in ("GET", "HEAD") else None
+    mount = find_mount(service, request.path) if request.method in ("GET", "HEAD") else None
     if mount is not None:
         serve_listener(service, connection, request, mount)
         return None
@@ -82,6 +89,14 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, request: Re
     return answer(service, replace(request, scheme=_scheme(connection, request)), body)
 
 
+def find_mount(service: Service, path: str) -> Mount | None:
+    """The mount of that name, here or on another node of the cluster. May switch."""
+    mount = service.mounts.get(path)
+    if mount is not None and mount.feed_info is not None:
+        return mount
+    return service.cluster.find(path) if service.cluster else None
+
+
 def check_room(service: Service, ticket: Ticket) -> None:
     """Raises Refused if the node is full."""
     if ticket is not Ticket.FULL_SERVICE:
@@ -93,7 +108,7 @@ def check_room(service: Service, ticket: Ticket) -> None:
 
 def _is_for_all(request: Request) -> bool:
     """Health checks, also in the form that balancers use by default (`OPTIONS /`): served from the reserve."""
-    return request.path in HEALTH_PATHS or request.method == "OPTIONS"
+    return request.path in HEALTH_PATHS or request.method == "OPTIONS" or asks_for_link(request)
 
 
 def _scheme(connection: Connection, request: Request) -> str:

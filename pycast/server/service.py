@@ -9,6 +9,9 @@ import logging
 import time
 
 from pycast.cluster.agent_reply import Standing, agent_reply
+from pycast.cluster.cluster import Cluster, Load
+from pycast.cluster.lineage import Lineages
+from pycast.cluster.ownership import Ownership
 from pycast.config.schema import Config
 from pycast.errors import OutsideError
 from pycast.logs.access import AccessEntry, AccessLog
@@ -25,7 +28,7 @@ from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
-from pycast.stream.mount import Mount
+from pycast.stream.mount import Mount, State
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.stream.timeline import Title
@@ -58,6 +61,21 @@ class Service:
         self.reserve = Reserve(self.counters)
         self.admission = Admission(config.limits.clients, open_files)
         self.vitals = Vitals(self.admission, lambda: total_bytes_sent(self), lambda: self.config.balancer.egress)
+        self.lineages = Lineages()
+        self.cluster = self._join_cluster() if config.is_clustered else None
+        self.ownership = Ownership(
+            lambda: self.config,
+            self.mounts,
+            self.lineages,
+            self.group,
+            time.monotonic,
+            self.cluster.membership if self.cluster else None,
+        )
+        if self.cluster:
+            self.cluster.answers.handlers |= {
+                "source.is_alive": self.ownership.is_alive,
+                "source.make_way": self.ownership.make_way,
+            }
         self.drain = Drain(self.mounts, self.group, lambda: self.config.drain)
         self._access_file = LogFile(config.logging.access_log, hub_after)
         self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
@@ -65,10 +83,33 @@ class Service:
         self._playlist_log = PlaylistLog(self._playlist_file)
         self._ids = itertools.count(1)
 
+    def _join_cluster(self) -> Cluster:
+        return Cluster(
+            lambda: self.config,
+            self.mounts,
+            self.lineages,
+            self.pacer,
+            self.group,
+            time.monotonic,
+            lambda: Load(
+                self.admission.limit,
+                self.admission.open,
+                sum(len(mount.fanout) for mount in self.mounts),
+                self.vitals.percent,
+            ),
+        )
+
     @property
     def is_ready(self) -> bool:
         """Whether new listeners are welcome. A full node says yes: see `web/health.py`."""
         return not self.is_stopping and self.drain.is_ready
+
+    def has_source(self, name: str) -> bool:
+        """Whether a source feeds the mount, here or on another node of the cluster."""
+        mount = self.mounts.get(name)
+        return (mount is not None and mount.state is State.LIVE) or (
+            self.cluster is not None and self.cluster.has_source(name)
+        )
 
     @property
     def listen_url(self) -> str:

@@ -67,7 +67,7 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str,
                 case SourceHead(request):
                     check_name(mount)
                     service.mounts.wait_for_ending(mount)
-                    source = Source(service, connection, mount, credentials)
-                    source.run(new_feed(connection, request), RawBody(), reader.rest, b"", b"")
+                    source = Source(service, connection, mount, credentials, new_feed(connection, request))
+                    source.run(RawBody(), reader.rest, b"", b"")
                     return
         reader.feed(b"")  # raises what is wrong behind the password, now and not with the next data

@@ -26,7 +26,7 @@ from pycast.net.group import Task
 from pycast.net.sockets import has_closed
 from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.service import Service
-from pycast.stream.mount import Feed, Mount
+from pycast.stream.feed import Feed, Sink
 from pycast.web.routes import ROUTES
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,16 @@ class Stopped(gevent.GreenletExit):
 
 
 class Source:
-    """One connected source. It is the mount's feeder from `run`'s claim until it ends."""
+    """One connected source, on the air or standing by. Whether it is one or the other is `cluster/ownership.py`'s
+    business, which sets `sink`; the source reads all the same.
+    """
 
-    def __init__(self, service: Service, connection: Connection, mount: str, credentials: Credentials) -> None:
+    def __init__(
+        self, service: Service, connection: Connection, mount: str, credentials: Credentials, feed: Feed
+    ) -> None:
         self.credentials = credentials
+        self.feed_info = feed
+        self.sink: Sink | None = None
         self.last_data = time.monotonic()
         self.bytes_read = 0
         self._service = service
@@ -70,17 +76,28 @@ class Source:
 
     def replace(self) -> None:
         """Ends it: another source has taken the mount over."""
+        self.sink = None
         self.stop("replaced by a new connection of the same source")
 
     def stop(self, why: str) -> None:
         """Ends it."""
         self._greenlet.kill(Stopped(why), block=False)
 
-    def run(self, feed: Feed, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool = False) -> None:
-        """Feeds the mount until the source ends. Sends `begin` once the mount is claimed, `end` after the last byte.
-        If `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
+    def run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool = False) -> None:
+        """Feeds the mount until the source ends. Sends `begin` once it has its place, `end` after the last byte. If
+        `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
         """
-        mount = self._service.mounts.claim(self._mount, self, feed)
+        try:
+            self._service.ownership.enter(self._mount, self)
+            self._run(body, first, begin, end, doubt_proxy=doubt_proxy)
+        except Stopped as stopped:  # while it waited for its place
+            log.info("< mount %s: source from %s: %s", self._mount, self.feed_info.ip, stopped)
+        finally:
+            self._service.ownership.leave(self._mount, self)
+            self._ended.set()
+
+    def _run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool) -> None:
+        feed, timeout = self.feed_info, self._service.config.limits.client_timeout
         self._service.counters.source_client_connections += 1
         log.info(
             "< mount %s: source from %s (%s, %s)",
@@ -92,63 +109,66 @@ class Source:
         why = "ended by an error of ours"
         try:
             if begin:
-                self._connection.write(begin, self._service.config.limits.client_timeout)
+                self._connection.write(begin, timeout)
             if doubt_proxy and not first:
-                first = self._read_through_proxy(feed, mount)
-            why = self._read(mount, body, first)
+                first = self._read_through_proxy()
+            why = self._read(body, first)
             if end:
-                self._connection.write(end, self._service.config.limits.client_timeout)
+                self._connection.write(end, timeout)
         except PeerError as error:
             why = f"sent what cannot be streamed: {error}"
         except TimeoutError:
-            why = f"sent nothing for {mount.settings.source_timeout:g} s"
+            why = f"sent nothing for {self._patience:g} s"
         except OSError as error:
             why = f"connection failed: {error}"
         except Stopped as stopped:
             why = str(stopped)
         finally:
-            self._service.mounts.release(self._mount, self)
-            self._ended.set()
             log.info(
                 "< mount %s: source from %s is gone after %d bytes: %s", self._mount, feed.ip, self.bytes_read, why
             )
 
-    def _read_through_proxy(self, feed: Feed, mount: Mount) -> bytes:
+    @property
+    def _patience(self) -> float:
+        """Seconds of silence after which it is dropped."""
+        return self._service.config.for_mount(self._mount).source_timeout
+
+    def _read_through_proxy(self) -> bytes:
         """The first bytes, or a warning in the log and none."""
         data = b""
         with suppress(TimeoutError):
-            patience = min(PROXIED_FIRST_BYTES_S, mount.settings.source_timeout)
-            data = self._connection.read(self.last_data + patience)
+            data = self._connection.read(self.last_data + min(PROXIED_FIRST_BYTES_S, self._patience))
         if not data:
             log.warning(
                 "mount %s: the source from %s came through an HTTP proxy and sent no byte: such a proxy does not pass "
                 "on a body without Content-Length or chunks. Let the source connect directly or through the proxy's "
                 "TCP mode, or send a chunked PUT",
                 self._mount,
-                feed.ip,
+                self.feed_info.ip,
             )
         return data
 
-    def _read(self, mount: Mount, body: Body, data: bytes) -> str:
+    def _read(self, body: Body, data: bytes) -> str:
         while True:
             if data:
-                self._feed(mount, body, data)
+                self._feed(body, data)
             if body.done:
                 return "its body is complete"
             if data:
                 gevent.sleep(self._pause(len(data)))
-            data = self._connection.read(self.last_data + mount.settings.source_timeout)
+            data = self._connection.read(self.last_data + self._patience)
             if not data:
                 return "it closed the connection"
-            if self._service.mounts.feeder(self._mount) is not self:  # and the news is still on its way
+            if self.sink is None:  # and the news is still on its way
                 return "it is no longer the mount's source"
 
-    def _feed(self, mount: Mount, body: Body, data: bytes) -> None:
+    def _feed(self, body: Body, data: bytes) -> None:
         self.bytes_read += len(data)
         audio = body.feed(data)
         if audio:  # chunk framing alone does not keep a source alive
             self.last_data = time.monotonic()
-            mount.feed(audio)
+            if self.sink is not None:
+                self.sink.feed(audio)
             body.feed(b"")  # raises what is wrong behind the audio, now and not with the next data
 
     def _pause(self, size: int) -> float:
@@ -165,7 +185,7 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
     assert credentials is not None
     check_name(request.path)
     service.mounts.wait_for_ending(request.path)
-    service.mounts.check_claim(request.path, credentials)
+    service.ownership.check(request.path, credentials)
     feed = new_feed(connection, request)
     body = new_body(request)
     expects = expects_continue(request.headers)
@@ -173,9 +193,9 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
     # it at once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
     late = expects and not isinstance(body, RawBody)
     begin = (CONTINUE if expects else b"") + (b"" if late else SOURCE_OK)
-    source = Source(service, connection, request.path, credentials)
+    source = Source(service, connection, request.path, credentials, feed)
     doubt_proxy = isinstance(body, RawBody) and is_proxied(request.headers)
-    source.run(feed, body, first, begin, OK_AT_END if late else b"", doubt_proxy=doubt_proxy)
+    source.run(body, first, begin, OK_AT_END if late else b"", doubt_proxy=doubt_proxy)
 
 
 def check_name(path: str) -> None:

@@ -59,6 +59,8 @@ class Reason(Enum):
     EXPIRED = "reached the mount's time limit"
     KILLED = "removed by an admin"
     SOURCE_GONE = "the source is gone"
+    ABANDONED = "no other node has the mount any more"
+    SILENT = "no audio for too long"
     DRAINED = "let go by a drain"
     SHUTDOWN = "the server stops"
     BUG = "a bug broke the fan-out off"
@@ -97,6 +99,8 @@ class Fanout:
         self._all: dict[int, Listener] = {}
         self._work = Event()
         self._urgent = Event()
+        self._resting = Event()
+        self._resting.set()
         self._pushed = 0
         self._ending: Reason | None = None
         self._finish_at = 0.0
@@ -121,6 +125,31 @@ class Fanout:
         self._all[listener.id] = listener
         self._behind[listener] = None
         self._push_behind(listener, self._ring.head)
+        self._work.set()
+
+    def wait_for_rest(self) -> None:
+        """Waits until no pass is under way: from then on, until the next switch, listeners can be taken out. May
+        switch.
+        """
+        while not self._resting.is_set():
+            self._resting.wait()
+
+    def take_out(self) -> list[Listener]:
+        """All listeners, each with its own position and count; they are no longer this loop's. Only while it rests."""
+        assert self._resting.is_set()
+        for cohort in self._cohorts.values():
+            for listener in list(cohort.members):
+                self._leave(listener, cohort)
+        found = list(self._all.values())
+        self._cohorts.clear()
+        self._behind.clear()
+        self._all.clear()
+        return found
+
+    def put_in(self, listener: Listener) -> None:
+        """Takes over a listener that another loop, or this one, had before."""
+        self._all[listener.id] = listener
+        self._behind[listener] = None
         self._work.set()
 
     def drop(self, listener: Listener, reason: Reason) -> None:
@@ -185,12 +214,15 @@ class Fanout:
                 continue
             last, begun = begun, self._clock()
             self.round_s = begun - last
+            self._resting.clear()
             try:
                 self._pacer.record(self, self._pass())
             except Exception:
                 # A pass that broke off has moved positions ahead of what went out: who connects again is right again.
                 self.drop_all(Reason.BUG)
                 raise
+            finally:
+                self._resting.set()
             if self._behind:
                 self._work.set()
             # Counted from the end of the pass: what a long pass takes is time in which audio gathers for the next.

@@ -1,25 +1,26 @@
 """A named stream: joins ring, timeline, format and fan-out, and outlives its sources.
 
 A source feeds bytes in with `feed`; the format cuts them into whole units and finds marks; ring and timeline keep them;
-the fan-out pushes them. A source that ends leaves the mount WAITING for `source_grace` seconds with its listeners
-connected; the next source goes on at the next offset, after a splice. Nothing here waits or switches: timers and
-greenlets belong to `Mounts`.
+the fan-out pushes them. A mirror, which has units and marks from another node, begins at `take`. A source that ends
+leaves the mount WAITING for `source_grace` seconds with its listeners connected; the next source goes on at the next
+offset, after a splice. Nothing here waits or switches: timers and greenlets belong to `Mounts`.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
 from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
 from pycast.formats.table import content_type_for_listeners, family_of, new_format
+from pycast.formats.warm import WarmStream
 from pycast.http.icy import title_block
 from pycast.http.listener_head import source_block
-from pycast.http.source_headers import SourceInfo
 from pycast.stream.dump import Dump
 from pycast.stream.fanout import Fanout, Reason
+from pycast.stream.feed import Feed
+from pycast.stream.journal import Journal, Started
 from pycast.stream.listener import Identity, Listener, Transport
 from pycast.stream.pacer import Pacer
 from pycast.stream.placement import FALLBACK_BITRATE, Placement, place
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 
 # The ring covers at least this much audio, so that a mirror or a player can come back to where it was.
 RING_S = 30.0
+
+# No listener waits longer than this for a byte: players and balancers give a silent connection up after 20 to 60 s, and
+# one that is closed is opened again elsewhere. Less by what a look at the clocks may be late.
+SILENCE_S = 19.0
 
 # What lies in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
 RING_MARGIN = 64 << 10
@@ -57,24 +62,12 @@ class Event(Enum):
 
 
 LIFE: dict[State, dict[Event, State]] = {
-    State.IDLE: {Event.SOURCE_STARTED: State.LIVE},
+    State.IDLE: {Event.SOURCE_STARTED: State.LIVE, Event.GRACE_OVER: State.ENDED},
     # A takeover starts the new source while the old one is still there.
     State.LIVE: {Event.SOURCE_STARTED: State.LIVE, Event.SOURCE_ENDED: State.WAITING},
     State.WAITING: {Event.SOURCE_STARTED: State.LIVE, Event.GRACE_OVER: State.ENDED},
     State.ENDED: {},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """Who feeds a mount: what the source said of itself and where it came from."""
-
-    info: SourceInfo
-    content_type: str
-    headers: tuple[tuple[str, str], ...]
-    ip: str
-    started: float
-    """Seconds since the epoch."""
 
 
 class Mount:
@@ -93,10 +86,15 @@ class Mount:
         self.state = State.IDLE
         self.ring = Ring(RING_MARGIN)
         self.timeline = Timeline()
+        self.journal = Journal()
+        self.readers: dict[Callable[[], None], None] = {}
+        """Called when there is something new for those who copy the mount. None of them may switch."""
         self.fanout = Fanout(
             self.ring, pacer, self.allowed_lag, lambda listener, reason: on_gone(self, listener, reason), clock
         )
         self.on_title: Callable[[Mount, Title], None] = lambda mount, title: None
+        self.end_reason: Reason | None = None
+        """Why it is over, once it is."""
         self.feed_info: Feed | None = None
         self.source_lines = b""
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
@@ -104,11 +102,17 @@ class Mount:
         self.stats: dict[str, str] = {}
         self.bytes_read = 0
         self.sources = 0
+        self.restarts = 0
+        """How often its offsets jumped: who reads it by offset has to begin anew."""
         self.listener_peak = 0
         self.listener_connections = 0
         self.slow_listeners = 0
+        self.last_audio = clock()
+        """When it last got audio, on the listeners' clock."""
+        self._clock = clock
         self._format: Format | None = None
-        self._floor = 0
+        self.floor = 0
+        """No decoder that begins before this offset could go on to the present audio."""
         self._warned = ""
         self._dump: Dump | None = None
         self._raw = RawView(self.ring)
@@ -128,19 +132,38 @@ class Mount:
             self.source_lines = source_block(self.feed_info.headers, settings.stream_name or None)
         self._size_ring()
 
-    def start(self, feed: Feed, now: float) -> None:
-        """A source begins. Listeners who could not go on with what it sends are let go."""
+    def start(self, feed: Feed, format: Format | None = None) -> None:
+        """A source begins, whose bytes come through `feed`. Listeners who could not go on with it are let go. `format`
+        is one that has read this source's stream before and goes on at the head.
+        """
+        self._start(feed, format or new_format(feed.content_type, self.ring.head), self.ring.head)
+        if self.settings.dump_file:
+            self._dump = Dump(self.settings.dump_file, self.name, feed.started)
+
+    def start_copy(self, feed: Feed, started_at: int) -> None:
+        """As `start`, for a source on another node, whose units and marks come through `take`. The source began at
+        `started_at`, at the head or before.
+        """
+        self._start(feed, None, started_at)
+
+    @property
+    def started_at(self) -> int:
+        """The offset at which the present source began; -1 before the first one."""
+        started = self.journal.started_before(self.ring.head)
+        return started.offset if started else -1
+
+    def _start(self, feed: Feed, format: Format | None, started_at: int) -> None:
         goes_on = self.feed_info is not None and is_same_format(feed.content_type, self.feed_info.content_type)
         if not goes_on:
             self.fanout.drop_all(Reason.SOURCE_GONE)
         if not goes_on or family_of(feed.content_type) != "generic":
             # A new listener's decoder could not follow from the old source to this one: its burst does not reach back.
-            self._floor = self.ring.head
+            self.floor = self.ring.head
         if self.ring.head:
             self.timeline.add_splice(self.ring.head)
         # What the last source's codec needed is nothing to those who start with the new one.
         self.timeline.add_header(self.ring.head, b"")
-        self._format = new_format(feed.content_type, self.ring.head)
+        self._format = format
         self._warned = ""
         self.feed_info = feed
         self.source_lines = source_block(feed.headers, self.settings.stream_name or None)
@@ -148,9 +171,21 @@ class Mount:
         self.stats = {}
         self.sources += 1
         self._close_dump()
-        if self.settings.dump_file:
-            self._dump = Dump(self.settings.dump_file, self.name, now)
         self._move(Event.SOURCE_STARTED)
+        self.journal.add(Started(started_at, feed))
+        self.last_audio = self._clock()
+        self._wake_readers()
+
+    def restart_at(self, offset: int) -> None:
+        """Forgets its audio and goes on at `offset`. It must have no listeners (`relocation.py` takes them out and puts
+        them back).
+        """
+        assert not len(self.fanout), f"{self.name} has listeners"
+        self.restarts += 1
+        self.ring.restart(offset)
+        self.timeline.clear()
+        self.journal.clear()
+        self.floor = offset
 
     def end(self) -> None:
         """The source is gone; listeners stay until the grace is over."""
@@ -158,11 +193,25 @@ class Mount:
         self._format = None
         self._close_dump()
         self._move(Event.SOURCE_ENDED)
+        self._wake_readers()
+
+    def resume(self) -> None:
+        """The source is there again, the very same one: nothing was missed."""
+        self._move(Event.SOURCE_STARTED)
+        self._wake_readers()
+
+    def warm(self) -> WarmStream:
+        """The stream of the present source, taken off the air and kept in step by whoever feeds it from now on."""
+        assert self._format is not None and self.feed_info is not None
+        format, self._format = self._format, None
+        return WarmStream(self.feed_info.content_type, format, self.ring.head, self.timeline.header_at(self.ring.head))
 
     def close(self, reason: Reason = Reason.SOURCE_GONE) -> None:
         """The grace is over: the listeners go too, when they have heard the end."""
         self._move(Event.GRACE_OVER)
+        self.end_reason = reason
         self.fanout.end(reason)
+        self._wake_readers()
 
     def feed(self, data: bytes) -> None:
         """Takes bytes from the source. Raises FormatError."""
@@ -173,20 +222,29 @@ class Mount:
         out, marks = self._format.feed(data)
         if not self._warned:
             self._warn_once()
+        self.take(out, marks)
+
+    def take(self, out: bytes, marks: Sequence[Mark]) -> None:
+        """Whole units, which go to the head, and what was found in them."""
         if not out and not marks:
             return
+        self.last_audio = self._clock()
         self._make_room(len(out))
         self.ring.append(out)
         for mark in marks:
             self._mark(mark)
         self.timeline.trim(self.ring.oldest)
+        self.journal.trim(self.ring.oldest)
         self.fanout.wake()
+        self._wake_readers()
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
         """From the live edge on, this is what plays. False if it is too long for an ICY block (4,080 bytes) and was
         refused.
         """
-        return self._add_title(self.ring.head, artist, title, url)
+        is_taken = self._add_title(Tags(self.ring.head, artist, title, url))
+        self._wake_readers()
+        return is_taken
 
     def admit(self) -> None:
         """Raises Refused if the mount takes no more listeners."""
@@ -200,14 +258,14 @@ class Mount:
 
     def place(self, metaint: int) -> Placement:
         """Where a new listener starts."""
-        return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate, self._floor)
+        return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate, self.floor)
 
     def join(
         self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float
     ) -> Listener:
         """Takes a listener over: from here on the fan-out owns its socket. `head` is its response head."""
         placement = self.place(metaint)
-        view: View = self._icy_view(metaint, placement.phase) if metaint else self._raw
+        view = self.view(metaint, placement.phase)
         full_at = placement.position + metaint if metaint else -1
         listener = Listener(id, transport, identity, view, placement.position, head + placement.header, full_at, now)
         self.listener_connections += 1
@@ -216,7 +274,12 @@ class Mount:
         return listener
 
     def expire(self, now: float) -> None:
-        """Lets listeners go who have been here for `max_listener_duration`; `now` is on the listeners' clock."""
+        """Lets listeners go who have been here for `max_listener_duration`, and all if there was no audio for
+        `SILENCE_S`; `now` is on the listeners' clock.
+        """
+        if now - self.last_audio >= SILENCE_S and len(self.fanout):
+            log.info("mount %s: no audio for %g s, its listeners are let go", self.name, SILENCE_S)
+            self.fanout.drop_all(Reason.SILENT)
         limit = self.settings.max_listener_duration
         if limit:
             for listener in self.fanout:
@@ -260,14 +323,17 @@ class Mount:
                 self.timeline.add_join(offset, time_s)
             case Header(offset, data):
                 self.timeline.add_header(offset, data)
-            case Tags(offset, artist, title):
-                self._add_title(offset, artist, title, "")
+                self.journal.add(mark)
+            case Tags():
+                self._add_title(mark)
             case Info(_, bitrate, stats):
+                self.journal.add(mark)
                 self.bitrate = bitrate or self.bitrate
                 self.stats |= stats
                 self._size_ring()
 
-    def _add_title(self, offset: int, artist: str, title: str, url: str) -> bool:
+    def _add_title(self, tags: Tags) -> bool:
+        artist, title, url = tags.artist, tags.title, tags.url
         held = self.timeline.title
         if held and (held.artist, held.title, held.url) == (artist, title, url):
             return True
@@ -280,15 +346,23 @@ class Mount:
                 len(text),
             )
             return False
-        self.timeline.add_title(offset, Title(artist, title, url, block))
+        self.timeline.add_title(tags.offset, Title(artist, title, url, block))
+        self.journal.add(tags)
         self.on_title(self, Title(artist, title, url, block))
         return True
 
-    def _icy_view(self, metaint: int, phase: int) -> View:
+    def view(self, metaint: int, phase: int) -> View:
+        """What a listener gets: with titles, or without if `metaint` is 0."""
+        if not metaint:
+            return self._raw
         key = (metaint, phase)
         if key not in self._icy:
             self._icy[key] = IcyView(self.ring, self.timeline, metaint, phase)
         return self._icy[key]
+
+    def _wake_readers(self) -> None:
+        for wake in self.readers:
+            wake()
 
     def _size_ring(self) -> None:
         rate = (self.bitrate or 0) / 8

@@ -1,23 +1,24 @@
 """All mounts of the node, and who feeds them.
 
-Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. `claim` is the only way to get
-a mount to feed, and where a second source is refused or takes over. The rule: a mount has at most one claim, and only
-its holder feeds it.
+Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. The rule: a mount has at most
+one feeder, and only that one feeds it. A feeder is a source that is connected here, or a copy of a source on another
+node (a mirror); who may become one is decided in `cluster/ownership.py`.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Protocol
 
 import gevent
 
 from pycast.config.schema import Config
 from pycast.errors import Refused
+from pycast.formats.marks import Format
 from pycast.net.group import Group, Task
 from pycast.stream.fanout import FINISH_S, Reason
+from pycast.stream.feed import Feed, Feeder, Source
 from pycast.stream.listener import Listener
-from pycast.stream.mount import Feed, Mount, State
+from pycast.stream.mount import Mount, State
 from pycast.stream.pacer import Pacer
 
 log = logging.getLogger(__name__)
@@ -30,27 +31,6 @@ ENDING_S = 2.0
 
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
-
-
-class Feeder(Protocol):
-    """A connected source, as the mounts see it."""
-
-    credentials: tuple[str, str]
-    last_data: float
-    """When it last sent a byte, on the mounts' clock."""
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether its peer has closed, so that it ends as soon as all is read."""
-
-    def wait_for_end(self, seconds: float) -> None:
-        """Waits until it has released its mount. May switch."""
-
-    def replace(self) -> None:
-        """Ends it because another source took its mount over."""
-
-    def stop(self, why: str) -> None:
-        """Ends it because an admin or the server said so."""
 
 
 class Mounts:
@@ -66,7 +46,8 @@ class Mounts:
     ) -> None:
         self.config = config
         self.on_change: list[Callable[[str, Mount], None]] = []
-        """Called with "start" or "end" when a mount's source starts or ends."""
+        """Called with "start" or "end" when a source that is connected here starts or ends, with "closed" when a mount
+        is over."""
         self.on_new: Callable[[Mount], None] = lambda mount: None
         """Called with each new mount before its first source starts."""
         self.on_closed: Callable[[Mount], None] = lambda mount: None
@@ -77,7 +58,8 @@ class Mounts:
         self._clock = clock
         self._mounts: dict[str, Mount] = {}
         self._ending: dict[Mount, None] = {}
-        self._feeders: dict[str, Feeder] = {}
+        self._sources: dict[str, Source] = {}
+        self._copies: dict[str, Feeder] = {}
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
 
@@ -98,61 +80,99 @@ class Mounts:
 
     @property
     def sources(self) -> int:
-        """Connected sources."""
-        return len(self._feeders)
+        """Sources that are connected here and on the air."""
+        return len(self._sources)
 
     def feeder(self, name: str) -> Feeder | None:
         """Who feeds the mount now."""
-        return self._feeders.get(name)
+        return self._sources.get(name) or self._copies.get(name)
+
+    def source(self, name: str) -> Source | None:
+        """The source that is connected here and feeds the mount now; not a copy."""
+        return self._sources.get(name)
 
     def wait_for_ending(self, name: str) -> None:
         """Lets a source finish whose peer has closed: what it sent last is still to be read, and an encoder that calls
         again at once must not be told that its mount is in use. May switch.
         """
-        held = self._feeders.get(name)
+        held = self.source(name)
         if held is not None and held.is_ending:
             held.wait_for_end(ENDING_S)
 
-    def check_claim(self, name: str, credentials: tuple[str, str]) -> None:
-        """Raises Refused if a source with these credentials could not have the mount. Checks come in Icecast's
-        order.
-        """
-        held = self._feeders.get(name)
-        if held and not self._may_take_over(name, held, credentials):
-            raise Refused("Mountpoint in use", cause=f"{name} has a source that is alive")
-        if not held and len(self._feeders) >= self.config.limits.sources:
-            raise Refused("too many sources connected", cause=f"{len(self._feeders)} sources are connected")
+    def check_room(self) -> None:
+        """Raises Refused if no more sources are taken."""
+        if self.sources >= self.config.limits.sources:
+            raise Refused("too many sources connected", cause=f"{self.sources} sources are connected")
 
-    def claim(self, name: str, feeder: Feeder, feed: Feed) -> Mount:
-        """Makes `feeder` the mount's source. Raises Refused."""
-        self.check_claim(name, feeder.credentials)
-        held = self._feeders.get(name)
-        if held:
-            log.info("mount %s: its source was silent and is replaced by the one from %s", name, feed.ip)
-            held.replace()
-        mount = self._mounts.get(name) or self._new(name)
-        mount.apply(self.config.for_mount(name))
-        mount.start(feed, feed.started)
-        self._feeders[name] = feeder
-        self._cancel_grace(name)
+    def may_take_over(self, name: str, credentials: tuple[str, str]) -> bool:
+        """Whether a source with these credentials is the present one that calls again, as its connection is silent."""
+        held = self.source(name)
+        return (
+            held is not None
+            and self.config.for_mount(name).source_takeover
+            and held.credentials == credentials
+            and self.is_silent(name)
+        )
+
+    def is_silent(self, name: str) -> bool:
+        """Whether the mount has no source here, or one of which nothing comes."""
+        held = self.source(name)
+        return held is None or held.is_ending or self._clock() - held.last_data >= SILENT_S
+
+    def seat(self, name: str, source: Source, format: Format | None = None) -> Mount:
+        """Makes `source` the mount's source, whoever was it before. `format` has read its stream already."""
+        mount = self.prepare(name)
+        mount.start(source.feed_info, format)
+        self._sources[name] = source
+        self._copies.pop(name, None)
         self._tell("start", mount)
         return mount
 
-    def release(self, name: str, feeder: Feeder) -> None:
-        """`feeder` is gone. Does nothing if another source has taken the mount over."""
-        if self._feeders.get(name) is not feeder:
+    def seat_copy(self, name: str, feeder: Feeder, feed: Feed, started_at: int) -> Mount:
+        """Makes `feeder` the mount's source, which brings a copy of what another node has since `started_at`."""
+        mount = self.prepare(name)
+        mount.start_copy(feed, started_at)
+        self.reseat_copy(name, feeder)
+        return mount
+
+    def reseat_copy(self, name: str, feeder: Feeder) -> None:
+        """`feeder` brings the rest of what the mount has had so far."""
+        self._copies[name] = feeder
+        self._sources.pop(name, None)
+
+    def unseat(self, name: str) -> None:
+        """The mount has no source any more but will have another one at once: its listeners wait for that."""
+        source, copy = self._sources.pop(name, None), self._copies.pop(name, None)
+        mount = self._mounts.get(name)
+        if mount is None or (source is None and copy is None):
             return
-        del self._feeders[name]
+        if mount.state is State.LIVE:
+            mount.end()
+        if source is not None:
+            self._tell("end", mount)
+
+    def prepare(self, name: str) -> Mount:
+        """The mount of that name, made if need be, with its present settings; it stays until somebody closes it."""
+        mount = self._mounts.get(name) or self._new(name)
+        mount.apply(self.config.for_mount(name))
+        self._cancel_grace(name)
+        return mount
+
+    def release(self, name: str, source: Source) -> None:
+        """`source` is gone: its listeners wait for as long as the mount's grace. Does nothing if another one has taken
+        the mount over.
+        """
+        if self._sources.get(name) is not source:
+            return
+        del self._sources[name]
         mount = self._mounts[name]
         mount.end()
         self._tell("end", mount)
         grace = mount.settings.source_grace
         if grace <= 0:
-            self._close(name, Reason.SOURCE_GONE)
+            self.close(name)
         else:
-            self._graces[name] = self._group.spawn_later(
-                grace, f"grace of {name}", self._close, name, Reason.SOURCE_GONE
-            )
+            self._graces[name] = self._group.spawn_later(grace, f"grace of {name}", self.close, name)
 
     def reload(self, config: Config) -> None:
         """New settings for new and running mounts."""
@@ -171,22 +191,15 @@ class Mounts:
     def stop(self) -> None:
         """Ends all sources, and all listeners when they have heard the end. May switch."""
         loops = list(self._loops.values())
-        feeders, self._feeders = self._feeders, {}
-        for feeder in feeders.values():
-            feeder.stop("the server stops")
+        sources, self._sources = self._sources, {}
+        for source in sources.values():
+            source.stop("the server stops")
         for name, mount in list(self._mounts.items()):
             if mount.state is State.LIVE:
                 mount.end()
                 self._tell("end", mount)
-            self._close(name, Reason.SHUTDOWN)
+            self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)
-
-    def _may_take_over(self, name: str, held: Feeder, credentials: tuple[str, str]) -> bool:
-        return (
-            self.config.for_mount(name).source_takeover
-            and held.credentials == credentials
-            and self._clock() - held.last_data >= SILENT_S
-        )
 
     def _new(self, name: str) -> Mount:
         mount = Mount(name, self.config.for_mount(name), self._pacer, self._on_gone, self._clock)
@@ -195,12 +208,15 @@ class Mounts:
         self._loops[name] = self._group.keep(f"fan-out of {name}", partial(self._run_fanout, mount))
         return mount
 
-    def _close(self, name: str, reason: Reason) -> None:
+    def close(self, name: str, reason: Reason = Reason.SOURCE_GONE) -> None:
+        """The mount is over. Its listeners go when they have heard the end."""
         self._cancel_grace(name)
+        self.unseat(name)
         mount = self._mounts.pop(name, None)
         if mount is None:
             return
         mount.close(reason)
+        self._tell("closed", mount)
         self._ending[mount] = None
         del self._loops[name]  # it ends by itself, and the name is free for a new mount meanwhile
 

@@ -43,6 +43,10 @@ class Ring:
         self.head += len(data)
         self.oldest = max(self.oldest, self.head - self._capacity)
 
+    def restart(self, offset: int) -> None:
+        """Forgets what it holds and goes on at `offset`. Slices given out before are stale."""
+        self.head = self.oldest = offset
+
     def slices(self, start: int, stop: int) -> list[memoryview]:
         """The bytes from `start` to `stop` as no, one or two views of the ring's own memory."""
         assert self.oldest <= start <= stop <= self.head, (self.oldest, start, stop, self.head)
@@ -65,7 +69,7 @@ class Ring:
             return
         kept = self.read(self.oldest, self.head)
         self._map, self._view, self._capacity = _allocate(capacity)
-        self.head = self.oldest
+        self.restart(self.oldest)
         self.append(kept)
 
 

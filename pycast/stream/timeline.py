@@ -72,6 +72,15 @@ class Timeline:
         """The audio from `offset` on comes from another source than the audio before."""
         self._splices.append(offset)
 
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.__init__()  # type: ignore[misc]
+
+    def joins(self, start: int, stop: int) -> list[tuple[int, float]]:
+        """Join points at `start` or later and before `stop`, each with its media time (NaN: unknown)."""
+        first, last = bisect_left(self._join_offsets, start), bisect_left(self._join_offsets, stop)
+        return list(zip(self._join_offsets[first:last], self._join_times[first:last], strict=True))
+
     def first_join(self, offset: int) -> int | None:
         """The first join point at or after `offset`."""
         index = bisect_left(self._join_offsets, offset)

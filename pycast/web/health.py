@@ -7,7 +7,6 @@ to answer at all. How much a server can still take is said by its weight (`clust
 
 from pycast.http.request import Request
 from pycast.http.response import PLAIN, Response
-from pycast.stream.mount import State
 from pycast.web.site import Site
 
 
@@ -21,8 +20,6 @@ def readyz(site: Site, request: Request) -> Response:
     name = request.query.text("mount")
     if not site.is_ready:
         return Response(503, b"not ready: draining or stopping\n", PLAIN)
-    if name:
-        mount = site.mounts.get(name)
-        if mount is None or mount.state is not State.LIVE:
-            return Response(503, b"not ready: the mount has no source\n", PLAIN)
+    if name and not site.has_source(name):
+        return Response(503, b"not ready: the mount has no source\n", PLAIN)
     return Response(200, b"ready\n", PLAIN)

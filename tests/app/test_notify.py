@@ -104,7 +104,9 @@ def test_signs_of_life_end_with_the_node(manager: Manager, wait_until: WaitUntil
     assert manager.heard() == []
 
 
-@pytest.mark.parametrize(("process", "is_for_us"), [("", True), (str(os.getpid()), True), ("1", False)])
+@pytest.mark.parametrize(
+    ("process", "is_for_us"), [("", True), (str(os.getpid()), True), ("1", False)], ids=["no", "our own", "another"]
+)
 def test_the_watchdog_is_kept_by_the_process_it_is_for(process: str, is_for_us: bool, wait_until: WaitUntil) -> None:
     with closing(Manager(b"\0pycast-watchdog-test", "@pycast-watchdog-test")) as manager:
         environ = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": process}

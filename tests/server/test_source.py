@@ -52,7 +52,7 @@ def test_a_source_that_was_replaced_feeds_nothing_more(
     mount = node.service.mounts.get("/x")
     assert mount is not None
     wait_until(lambda: mount.bytes_read == 3, "the first bytes")
-    feeder = node.service.mounts.feeder("/x")
+    feeder = node.service.mounts.source("/x")
     assert feeder is not None
     feeder.last_data -= SILENT_S
     monkeypatch.setattr(feeder, "stop", lambda why: None)  # the news takes long to reach it

@@ -14,7 +14,8 @@ from pycast.http.icy import IcyReader
 from pycast.http.icy import Title as Heard
 from pycast.http.source_headers import source_info
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LIFE, RING_S, Event, Feed, Mount, State
+from pycast.stream.feed import Feed
+from pycast.stream.mount import LIFE, RING_S, Event, Mount, State
 from pycast.stream.pacer import Pacer
 from tests.stream.memory import WHO, MemoryTransport
 
@@ -49,13 +50,13 @@ def test_the_table_of_its_life_is_complete_or_refuses(state: State, event: Event
 
 def test_listeners_hear_the_source_that_returns() -> None:
     mount, gone = new_mount()
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     heard = listen(mount)
     mount.feed(b"first")
     mount.fanout._pass()
     mount.end()
     assert mount.state is State.WAITING
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     mount.feed(b"second")
     mount.fanout._pass()
     assert heard.got == b"firstsecond"
@@ -65,7 +66,7 @@ def test_listeners_hear_the_source_that_returns() -> None:
 
 def test_the_end_of_the_grace_lets_listeners_go() -> None:
     mount, gone = new_mount()
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     heard = listen(mount)
     mount.feed(b"the end")
     mount.end()
@@ -79,17 +80,17 @@ def test_the_end_of_the_grace_lets_listeners_go() -> None:
 
 def test_a_source_of_another_family_lets_the_old_listeners_go() -> None:
     mount, gone = new_mount()
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     heard = listen(mount)
     mount.end()
-    mount.start(feed("application/ogg"), 0.0)
+    mount.start(feed("application/ogg"))
     assert heard.closed
     assert gone == [Reason.SOURCE_GONE]
 
 
 def test_a_full_mount_refuses_and_says_why() -> None:
     mount, _ = new_mount(replace(SETTINGS, max_listeners=1))
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     mount.admit()
     listen(mount)
     with pytest.raises(Refused, match="has its 1 listeners") as caught:
@@ -99,14 +100,14 @@ def test_a_full_mount_refuses_and_says_why() -> None:
 
 def test_zero_listeners_means_nobody() -> None:
     mount, _ = new_mount(replace(SETTINGS, max_listeners=0))
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     with pytest.raises(Refused):
         mount.admit()
 
 
 def test_only_whole_frames_reach_listeners() -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"), 0.0)
+    mount.start(feed("audio/mpeg"))
     mount.feed(FRAME * 3)
     heard = listen(mount)
     already = len(heard.got)
@@ -117,7 +118,7 @@ def test_only_whole_frames_reach_listeners() -> None:
 
 def test_a_title_appears_at_the_listeners_own_position() -> None:
     mount, _ = new_mount(replace(SETTINGS, mp3_metadata_interval=100))
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     assert mount.set_title("Björk", "Jóga", "http://x/")
     heard = listen(mount, metaint=100)
     mount.feed(b"a" * 150)
@@ -136,7 +137,7 @@ def test_a_title_appears_at_the_listeners_own_position() -> None:
 
 def test_the_same_title_twice_is_one_title() -> None:
     mount, _ = new_mount()
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     told: list[str] = []
     mount.on_title = lambda mount, title: told.append(title.text)
     assert mount.set_title("", "one")
@@ -146,7 +147,7 @@ def test_the_same_title_twice_is_one_title() -> None:
 
 def test_a_title_too_long_for_a_block_leaves_the_old_one() -> None:
     mount, _ = new_mount()
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     mount.set_title("", "short")
     assert not mount.set_title("", "x" * 5000)
     assert mount.timeline.title is not None
@@ -155,16 +156,16 @@ def test_a_title_too_long_for_a_block_leaves_the_old_one() -> None:
 
 def test_ogg_and_webm_carry_no_icy_titles() -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"), 0.0)
+    mount.start(feed("audio/mpeg"))
     assert mount.metaint() == 16_000
     mount.end()
-    mount.start(feed("application/ogg"), 0.0)
+    mount.start(feed("application/ogg"))
     assert mount.metaint() == 0
 
 
 def test_the_ring_covers_what_listeners_may_lag_and_half_a_minute() -> None:
     mount, _ = new_mount(replace(SETTINGS, queue_size=Size(bytes=10_000)))
-    mount.start(feed("audio/mpeg"), 0.0)
+    mount.start(feed("audio/mpeg"))
     assert mount.ring.capacity > mount.allowed_lag()
     mount.feed(FRAME * 50)
     assert mount.bitrate == 128_000
@@ -173,14 +174,14 @@ def test_the_ring_covers_what_listeners_may_lag_and_half_a_minute() -> None:
 
 def test_a_burst_larger_than_the_queue_is_not_too_slow_at_once() -> None:
     mount, _ = new_mount(replace(SETTINGS, queue_size=Size(bytes=1000), burst_size=Size(bytes=50_000)))
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     mount.feed(b"x" * 60_000)
     assert not listen(mount).closed
 
 
 def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
     mount, _ = new_mount(replace(SETTINGS, dump_file=str(tmp_path / "{mount}-%Y.dump")))
-    mount.start(feed("audio/mpeg"), 0.0)
+    mount.start(feed("audio/mpeg"))
     mount.feed(FRAME + FRAME[:10])
     mount.feed(b"rest")
     mount.end()
@@ -191,7 +192,7 @@ def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
 
 def test_a_dump_that_cannot_be_opened_costs_the_stream_nothing(tmp_path: Path) -> None:
     mount, _ = new_mount(replace(SETTINGS, dump_file=str(tmp_path / "none" / "x")))
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     heard = listen(mount)
     mount.feed(b"audio")
     mount.fanout._pass()
@@ -200,7 +201,7 @@ def test_a_dump_that_cannot_be_opened_costs_the_stream_nothing(tmp_path: Path) -
 
 def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
     mount, _ = new_mount()
-    mount.start(feed(ice_name="Source's"), 0.0)
+    mount.start(feed(ice_name="Source's"))
     assert mount.source_lines == b"icy-name:Source's\r\n"
     mount.apply(replace(SETTINGS, stream_name="Ours"))
     assert mount.source_lines == b"icy-name:Ours\r\n"
@@ -208,8 +209,9 @@ def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
 
 def test_listeners_go_when_their_time_is_over() -> None:
     mount, gone = new_mount(replace(SETTINGS, max_listener_duration=60.0))
-    mount.start(feed(), 0.0)
+    mount.start(feed())
     listen(mount)
+    mount.last_audio = 59.0
     mount.expire(59.9)
     assert gone == []
     mount.expire(60.0)
@@ -218,7 +220,7 @@ def test_listeners_go_when_their_time_is_over() -> None:
 
 def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"), 0.0)
+    mount.start(feed("audio/mpeg"))
     for _ in range(20):
         mount.feed(b"no frames here " * 1000)
     mount.end()

@@ -21,8 +21,8 @@ from tests.stream.test_mount import feed, listen, new_mount
 )
 def test_listeners_stay_only_for_the_format_that_they_were_promised(before: str, after: str, stays: bool) -> None:
     mount, gone = new_mount()
-    mount.start(feed(before), 0.0)
+    mount.start(feed(before))
     listen(mount)
     mount.end()
-    mount.start(feed(after), 0.0)
+    mount.start(feed(after))
     assert gone == ([] if stays else [Reason.SOURCE_GONE])

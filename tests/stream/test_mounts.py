@@ -1,16 +1,19 @@
-"""Claims: who may feed a mount, who takes over, and what happens when a source is gone."""
+"""Sources of a node that is alone: who may feed a mount, who takes over, and what happens when a source is gone."""
 
 from collections.abc import Iterator
 
 import gevent
 import pytest
 
+from pycast.cluster.lineage import Lineages
+from pycast.cluster.ownership import Ownership
 from pycast.config.load import loads
 from pycast.errors import Refused
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
-from pycast.stream.mount import Feed, State
+from pycast.stream.feed import Feed, Sink
+from pycast.stream.mount import Mount, State
 from pycast.stream.mounts import SILENT_S, Mounts
 from pycast.stream.pacer import Pacer
 from tests.stream.memory import WHO, MemoryTransport
@@ -22,6 +25,8 @@ class Feeder:
     def __init__(self, credentials: tuple[str, str] = ("source", "hackme"), last_data: float = 0.0) -> None:
         self.credentials = credentials
         self.last_data = last_data
+        self.feed_info = FEED
+        self.sink: Sink | None = None
         self.ended = ""
 
     is_ending = False
@@ -42,6 +47,13 @@ class Stage:
         self.group = Group()
         self.config = loads(toml, {}, "test")
         self.mounts = Mounts(self.config, Pacer(0.5, lambda: 0.0), self.group, lambda *gone: None, lambda: self.now)
+        self.ownership = Ownership(lambda: self.config, self.mounts, Lineages(), self.group, lambda: self.now)
+
+    def enter(self, name: str, source: Feeder) -> Mount:
+        self.ownership.enter(name, source)
+        mount = self.mounts.get(name)
+        assert mount is not None
+        return mount
 
 
 @pytest.fixture
@@ -54,56 +66,56 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 def test_a_mount_with_a_live_source_is_in_use(stage: Stage) -> None:
-    stage.mounts.claim("/x", Feeder(), FEED)
+    stage.enter("/x", Feeder())
     with pytest.raises(Refused, match="alive") as caught:
-        stage.mounts.claim("/x", Feeder(), FEED)
+        stage.enter("/x", Feeder())
     assert (caught.value.status, caught.value.public) == (403, "Mountpoint in use")
 
 
 def test_the_same_source_takes_over_a_silent_connection(stage: Stage) -> None:
     old, new = Feeder(), Feeder()
-    mount = stage.mounts.claim("/x", old, FEED)
+    mount = stage.enter("/x", old)
     stage.now = SILENT_S
-    assert stage.mounts.claim("/x", new, FEED) is mount
+    assert stage.enter("/x", new) is mount
     assert old.ended == "replaced"
-    stage.mounts.release("/x", old)
+    stage.ownership.leave("/x", old)
     assert mount.state is State.LIVE
     assert stage.mounts.feeder("/x") is new
 
 
 def test_other_credentials_do_not_take_over(stage: Stage) -> None:
-    stage.mounts.claim("/x", Feeder(), FEED)
+    stage.enter("/x", Feeder())
     stage.now = SILENT_S
     with pytest.raises(Refused):
-        stage.mounts.claim("/x", Feeder(("source", "other")), FEED)
+        stage.enter("/x", Feeder(("source", "other")))
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_takeover = false"], indirect=True)
 def test_takeover_can_be_switched_off(stage: Stage) -> None:
-    stage.mounts.claim("/x", Feeder(), FEED)
+    stage.enter("/x", Feeder())
     stage.now = 100.0
     with pytest.raises(Refused):
-        stage.mounts.claim("/x", Feeder(), FEED)
+        stage.enter("/x", Feeder())
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsources = 1"], indirect=True)
 def test_too_many_sources_are_refused_but_the_same_one_may_return(stage: Stage) -> None:
     feeder = Feeder()
-    stage.mounts.claim("/x", feeder, FEED)
+    stage.enter("/x", feeder)
     with pytest.raises(Refused) as caught:
-        stage.mounts.claim("/y", Feeder(), FEED)
+        stage.enter("/y", Feeder())
     assert (caught.value.status, caught.value.public) == (403, "too many sources connected")
     stage.now = SILENT_S
-    stage.mounts.claim("/x", Feeder(), FEED)
+    stage.enter("/x", Feeder())
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
 def test_a_mount_ends_when_its_grace_is_over(stage: Stage) -> None:
     feeder = Feeder()
-    mount = stage.mounts.claim("/x", feeder, FEED)
+    mount = stage.enter("/x", feeder)
     transport = MemoryTransport()
     mount.join(1, transport, WHO, b"", 0, 0.0)
-    stage.mounts.release("/x", feeder)
+    stage.ownership.leave("/x", feeder)
     assert stage.mounts.get("/x") is mount
     with gevent.Timeout(5):
         while stage.mounts.get("/x") or not transport.closed:
@@ -114,9 +126,9 @@ def test_a_mount_ends_when_its_grace_is_over(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
 def test_a_source_that_returns_in_time_keeps_the_mount(stage: Stage) -> None:
     feeder = Feeder()
-    mount = stage.mounts.claim("/x", feeder, FEED)
-    stage.mounts.release("/x", feeder)
-    assert stage.mounts.claim("/x", Feeder(), FEED) is mount
+    mount = stage.enter("/x", feeder)
+    stage.ownership.leave("/x", feeder)
+    assert stage.enter("/x", Feeder()) is mount
     gevent.sleep(0.1)
     assert stage.mounts.get("/x") is mount
     assert mount.state is State.LIVE
@@ -125,8 +137,8 @@ def test_a_source_that_returns_in_time_keeps_the_mount(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0"], indirect=True)
 def test_without_grace_a_mount_ends_with_its_source(stage: Stage) -> None:
     feeder = Feeder()
-    stage.mounts.claim("/x", feeder, FEED)
-    stage.mounts.release("/x", feeder)
+    stage.enter("/x", feeder)
+    stage.ownership.leave("/x", feeder)
     assert stage.mounts.get("/x") is None
 
 
@@ -134,20 +146,20 @@ def test_changes_are_told(stage: Stage) -> None:
     told: list[tuple[str, str]] = []
     stage.mounts.on_change.append(lambda what, mount: told.append((what, mount.name)))
     feeder = Feeder()
-    stage.mounts.claim("/x", feeder, FEED)
-    stage.mounts.release("/x", feeder)
+    stage.enter("/x", feeder)
+    stage.ownership.leave("/x", feeder)
     assert told == [("start", "/x"), ("end", "/x")]
 
 
 def test_a_reload_reaches_running_mounts(stage: Stage) -> None:
-    mount = stage.mounts.claim("/x", Feeder(), FEED)
+    mount = stage.enter("/x", Feeder())
     stage.mounts.reload(loads('[[mount]]\nmount_name = "/x"\nmax_listeners = 3', {}, "test"))
     assert mount.settings.max_listeners == 3
 
 
 def test_stop_ends_sources_and_listeners(stage: Stage) -> None:
     feeder, transport = Feeder(), MemoryTransport()
-    mount = stage.mounts.claim("/x", feeder, FEED)
+    mount = stage.enter("/x", feeder)
     mount.join(1, transport, WHO, b"", 0, 0.0)
     stage.mounts.stop()
     assert feeder.ended == "the server stops"

@@ -1,0 +1,231 @@
+"""This node's part in its cluster, put together: links, registry, mirrors, feeds.
+
+`server` makes one of these if the configuration has a cluster, gives it the links that come in, and asks it for mounts
+that are not here. What happens to sources is `ownership.py`'s, which gets what it needs as `membership`.
+"""
+
+import logging
+import os
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import gevent
+from gevent import socket
+
+from pycast import __version__
+from pycast.cluster.feed import Feeds
+from pycast.cluster.feed_wire import Pull
+from pycast.cluster.frames import Kind
+from pycast.cluster.lineage import Lineages
+from pycast.cluster.link import Door, Link, join_address, split_address
+from pycast.cluster.mesh_driver import MeshRegistry
+from pycast.cluster.mirrors import Mirrors
+from pycast.cluster.ownership import Membership
+from pycast.cluster.peers import Answers, NoAnswer, Peers
+from pycast.cluster.records import NodeRecord, NodeState
+from pycast.cluster.registry import DuplicateNode, Registry
+from pycast.config.schema import Cluster as Settings
+from pycast.config.schema import Config
+from pycast.errors import ConfigError
+from pycast.http.request import Request
+from pycast.net.group import Group
+from pycast.stream.mount import Mount
+from pycast.stream.mounts import Mounts
+from pycast.stream.pacer import Pacer
+
+log = logging.getLogger(__name__)
+
+# What a caller has to say first, after its proof.
+FIRST_FRAME_S = 5.0
+
+# A direct look whether a node is there, where the registry says that it is not.
+PROBE_S = 0.5
+
+# The others are told this node's load this often, and only if it has moved by more than so many per cent.
+LOAD_S = 2.0
+LOAD_STEP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the others are told of this node's load."""
+
+    slots: int
+    used: int
+    listeners: int
+    weight: int
+
+
+class Cluster:
+    """Made once, started when the node listens."""
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        mounts: Mounts,
+        lineages: Lineages,
+        pacer: Pacer,
+        group: Group,
+        clock: Callable[[], float],
+        load: Callable[[], Load],
+    ) -> None:
+        self._config = config
+        self._group = group
+        self._load = load
+        self._links: dict[Link, None] = {}
+        self._me = NodeRecord("", secrets.token_hex(8), "")
+        settings = config().cluster
+        door = Door(lambda: config().cluster)
+        self.answers = Answers(group)
+        self.peers = Peers(door, group)
+        self.registry = self._registry(settings, clock)
+        self.feeds = Feeds(lineages, pacer, self._find)
+        self.mirrors = Mirrors(
+            lambda: self._me,
+            lambda: config().cluster,
+            door,
+            self.peers,
+            mounts,
+            lineages,
+            self.registry.table,
+            self.feeds.children,
+            group,
+            clock,
+        )
+        self._door = door
+        self.answers.handlers["mirror.tail"] = self.mirrors.tail
+        self.answers.handlers["node.ping"] = lambda message: {"boot": self._me.boot}
+        self.membership = Membership(lambda: self._me, self.registry, self.peers, self.mirrors)
+
+    @property
+    def me(self) -> NodeRecord:
+        """This node's record."""
+        return self._me
+
+    def start(self, port: int) -> None:
+        """Joins the cluster; `port` is the first listening port as bound. Raises ConfigError if another node has this
+        one's name. May switch.
+        """
+        settings = self._config().cluster
+        address = settings.advertise or join_address(own_host(self._config()), port)
+        node = settings.node or address
+        machine = f"{socket.gethostname()}/{_boot_id()}"
+        self._me = replace(
+            self._me, node=node, address=address, zone=settings.zone, version=__version__, machine=machine
+        )
+        self._me = self._with_load()
+        try:
+            self.registry.start(self._me)
+        except DuplicateNode as error:
+            raise ConfigError([f"cluster.node = {node!r}: {error}: give each node a name of its own"]) from error
+        self.mirrors.start()
+        self._group.keep("load for the cluster", self._tell_load)
+        log.info(
+            "= cluster %s: node %s at %s%s",
+            settings.name,
+            node,
+            address,
+            f", zone {self._me.zone}" * bool(self._me.zone),
+        )
+
+    def set_draining(self, is_draining: bool) -> None:
+        """The others put nothing new on a node that drains."""
+        self._update(replace(self._me, state=NodeState.DRAINING if is_draining else NodeState.UP))
+
+    def stop(self) -> None:
+        """Leaves the cluster. Children lose their lines first, so that no mount of theirs ends. May switch."""
+        if not self._me.node:
+            return
+        for link in list(self._links):
+            link.close()
+        self.registry.stop()
+        self.peers.stop()
+
+    def has_source(self, name: str) -> bool:
+        """Whether a node that answers has a source for the mount."""
+        origin = self.registry.table.origin(name)
+        return origin is not None and origin.is_live and self.registry.table.is_up(origin.node)
+
+    def find(self, name: str) -> Mount | None:
+        """A mount that another node has, copied from now on. None if no node has it. May switch."""
+        return self.mirrors.open(name) if self._me.node else None
+
+    def serve(
+        self, sock: socket.socket, request: Request, rest: bytes, caller: str, on_proof: Callable[[], None]
+    ) -> None:
+        """Serves a link that another node asks for, until it ends. Raises OSError, LinkError. May switch."""
+        link = self._door.take(sock, request, rest)
+        on_proof()
+        self._links[link] = None
+        try:
+            first = link.read(FIRST_FRAME_S)
+            if first is None:
+                return
+            if first[0] is Kind.PULL:
+                self.feeds.serve(link, Pull.read(first[1]), caller)
+            else:
+                self.answers.serve(link, first)
+        finally:
+            self._links.pop(link, None)
+
+    def _registry(self, settings: Settings, clock: Callable[[], float]) -> Registry:
+        if settings.registry == "etcd":
+            from pycast.cluster.etcd_driver import EtcdRegistry  # an HTTP client comes with it: only for who needs it
+
+            return EtcdRegistry(settings, self._group, self._answers, clock, random.Random())
+        return MeshRegistry(settings, self.peers, self.answers, self._group, clock)
+
+    def _answers(self, node: NodeRecord) -> bool:
+        """Whether the very process that `node` tells of answers."""
+        try:
+            return self.peers.ask(node.address, "node.ping", {}, PROBE_S).get("boot") == node.boot
+        except NoAnswer:
+            return False
+
+    def _find(self, name: str, depth: int) -> Mount | None:
+        return self.mirrors.open(name, depth + 1)
+
+    def _tell_load(self) -> None:
+        while True:
+            gevent.sleep(LOAD_S)
+            now, before = self._with_load(), self._me
+            step = max(before.slots * LOAD_STEP // 100, 1)
+            if abs(now.used - before.used) >= step or abs(now.weight - before.weight) > LOAD_STEP:
+                self._update(now)
+
+    def _with_load(self) -> NodeRecord:
+        load = self._load()
+        return replace(self._me, slots=load.slots, used=load.used, listeners=load.listeners, weight=load.weight)
+
+    def _update(self, me: NodeRecord) -> None:
+        self._me = me
+        if me.node:
+            self.registry.update(me)
+
+
+def own_host(config: Config) -> str:
+    """The address at which others reach this host, where the configuration does not say."""
+    bound = config.listen[0].bind_address
+    if bound not in ("0.0.0.0", "::"):
+        return bound
+    for peer in (*config.cluster.peers, "192.0.2.1:9"):
+        host, port = split_address(peer)
+        # Nothing is sent: the kernel only says which of its addresses it would use.
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((host, port))
+                return str(probe.getsockname()[0])
+            except OSError:
+                continue
+    return "127.0.0.1"
+
+
+def _boot_id() -> str:
+    """What tells this machine's present run from all others."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()[:8]
+    except OSError:
+        return str(os.getppid())

@@ -1,0 +1,97 @@
+"""How bytes between two nodes are cut: a length, a kind, a payload.
+
+    4 bytes  length of the payload, big endian
+    1 byte   kind
+    n bytes  payload: JSON, or for audio what `feed_wire.py` says
+
+Pure: bytes to frames and back. The one invariant: the result depends on the bytes, not on how they were cut, and never
+more than one frame of `MAX_PAYLOAD` is held.
+"""
+
+import json
+from enum import IntEnum
+from struct import Struct
+from typing import Any
+
+from pycast.errors import PeerError
+
+_HEAD = Struct(">IB")
+
+# Audio comes in pieces of some 64 KiB; the longest answer is a list of ten thousand listeners.
+MAX_PAYLOAD = 16 << 20
+
+
+class LinkError(PeerError):
+    """The other side of a link does not keep to the protocol."""
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    TELL = 1
+    ASK = 2
+    ANSWER = 3
+    # A mirror's connection:
+    PULL = 10
+    REFUSED = 11
+    HEAD = 12
+    AUDIO = 13
+    EVENT = 14
+    STATE = 15
+    LINEAGE = 16
+    IDLE = 17
+    GONE = 18
+
+
+Frame = tuple[Kind, bytes]
+
+
+class FrameReader:
+    """Bytes in, whole frames out. Not to be fed again after it raised."""
+
+    def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
+        self._max_payload = max_payload
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete now. Raises LinkError."""
+        buffer = self._buffer
+        buffer += data
+        found: list[Frame] = []
+        at = 0
+        while len(buffer) - at >= _HEAD.size:
+            length, number = _HEAD.unpack_from(buffer, at)
+            if length > self._max_payload:
+                raise LinkError(f"a frame of {length} bytes")
+            end = at + _HEAD.size + length
+            if len(buffer) < end:
+                break
+            try:
+                kind = Kind(number)
+            except ValueError:
+                raise LinkError(f"a frame of the unknown kind {number}") from None
+            found.append((kind, bytes(buffer[at + _HEAD.size : end])))
+            at = end
+        del buffer[:at]
+        return found
+
+
+def pack(kind: Kind, payload: bytes) -> bytes:
+    """One frame."""
+    return _HEAD.pack(len(payload), kind) + payload
+
+
+def pack_json(kind: Kind, value: Any) -> bytes:
+    """One frame with JSON in it."""
+    return pack(kind, json.dumps(value, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+
+
+def read_json(payload: bytes) -> dict[str, Any]:
+    """The object in a payload. Raises LinkError."""
+    try:
+        value = json.loads(payload.decode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        raise LinkError("a payload that is not JSON") from error
+    if not isinstance(value, dict):
+        raise LinkError("a payload that is not an object")
+    return value

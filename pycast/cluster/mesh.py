@@ -1,0 +1,237 @@
+"""The registry that needs nothing else to run: what nodes say to each other, and what follows. Pure.
+
+Every node is the only writer of facts about itself, and says them to every other one over a line of its own: all of
+them at the beginning (`hello`), then each change, and a beat every second. So there is nothing to lose when a node
+dies, for its facts die with it, and nothing to merge. Lines are TCP: what was said arrives, in order, or the line
+breaks and begins again with a hello.
+
+Claims. Who wants a mount proposes an epoch, one higher than any it knows, to all nodes it can reach, and has it if none
+objects. A node objects to a proposal that does not follow the highest owner it knows, and to one lower than a proposal
+that it made or agreed to before; two at the same time differ in the node's name, so the higher one wins on every node.
+In a network that is cut in two each part may have an owner; when it heals, the higher epoch holds and the other owner
+steps down. A claim by a node that sees less than half of the others is provisional: at the same number it loses against
+one that is not.
+
+Times are on this node's own monotonic clock; no two machines' clocks are ever compared.
+
+Rejected: gossip with digests (a full mesh of a few dozen nodes costs less than explaining it); Raft (it stops where
+half of the nodes are gone, and a radio must not).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pycast.cluster.epoch import NO_EPOCH, Epoch
+from pycast.cluster.records import NodeRecord, OriginRecord
+from pycast.cluster.registry import Claimed, Held
+from pycast.cluster.table import Peer, Status, Table
+
+BEAT_S = 1.0
+SUSPECT_S = 3.0
+DEAD_S = 5.0
+
+# A node that is dead for this long is forgotten, and with it what it said.
+FORGET_S = 60.0
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A claim on its way: `epoch` for `mount`, following the owner of `over`."""
+
+    mount: str
+    epoch: Epoch
+    over: Epoch
+
+    def to_json(self) -> Message:
+        """Its JSON object."""
+        return {"mount": self.mount, "epoch": str(self.epoch), "over": str(self.over)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
+        """Raises ValueError."""
+        return cls(str(data["mount"]), Epoch.parse(data["epoch"]), Epoch.parse(data["over"]))
+
+
+class Mesh:
+    """This node's part in the mesh."""
+
+    def __init__(self, me: NodeRecord, table: Table, expected: int) -> None:
+        """`expected`: how many nodes the configuration names, this one included."""
+        self.me = me
+        self._table = table
+        self._expected = expected
+        self._heard: dict[str, float] = {}
+        self._promised: dict[str, Epoch] = {}
+        table.put_node(me)
+
+    # -- what this node says
+
+    def hello(self) -> Message:
+        """Everything about this node."""
+        origins = [origin.to_json() for origin in self._table.origins_of(self.me.node)]
+        return {"node": self.me.to_json(), "origins": origins}
+
+    def beat(self) -> Message:
+        """That it is still there."""
+        return {"node": self.me.node, "boot": self.me.boot}
+
+    def change(self, me: NodeRecord) -> None:
+        """This node's record has changed."""
+        self.me = me
+        self._table.put_node(me)
+
+    # -- what the others say
+
+    def hear_hello(self, message: Mapping[str, Any], now: float) -> Message:
+        """Another node's everything. The answer has who we are and whom we know. Raises ValueError."""
+        node = NodeRecord.from_json(message["node"])
+        origins = [OriginRecord.from_json(one) for one in message["origins"]]
+        is_duplicate = self._is_duplicate(node)
+        if node.node != self.me.node and not is_duplicate:
+            self._put(node, now)
+            said = {origin.mount: origin.epoch for origin in origins if origin.node == node.node}
+            for held in list(self._table.origins_of(node.node)):
+                if said.get(held.mount) != held.epoch:
+                    self._table.remove_origin(held.mount, held.epoch)
+            for origin in origins:
+                self.hear_origin(origin, now)
+        return {
+            "node": self.me.to_json(),
+            "is_duplicate": is_duplicate,
+            "known": [peer.record.address for peer in self._table.peers if peer.status is not Status.DEAD],
+        }
+
+    def hear_beat(self, message: Mapping[str, Any], now: float) -> bool:
+        """Whether the beat is of a node that we know; if not it has to say hello again."""
+        peer = self._table.peer(str(message["node"]))
+        if peer is None or peer.record.boot != message["boot"]:
+            return False
+        self._heard[peer.record.node] = now
+        if not peer.is_up:
+            self._table.set_status(peer.record.node, Status.UP)
+        return True
+
+    def hear_node(self, node: NodeRecord, now: float) -> None:
+        """Another node's record has changed."""
+        if node.node != self.me.node and not self._is_duplicate(node):
+            self._put(node, now)
+
+    def hear_origin(self, origin: OriginRecord, now: float) -> None:
+        """Another node has a mount's source, or something about that changed."""
+        if origin.node != self.me.node and self._table.peer(origin.node) is not None:
+            self._heard[origin.node] = now
+            self._table.put_origin(origin)
+
+    def hear_gone(self, mount: str, epoch: Epoch) -> None:
+        """An owner has given its mount up."""
+        self._table.remove_origin(mount, epoch)
+
+    # -- who is there
+
+    def tick(self, now: float) -> None:
+        """Looks who has not been heard of for too long."""
+        for peer in self._table.peers:
+            name = peer.record.node
+            if name == self.me.node:
+                continue
+            silent = now - self._heard.get(name, now)
+            if silent >= FORGET_S:
+                self._heard.pop(name, None)
+                self._table.remove_node(name)
+            elif silent >= DEAD_S:
+                self._table.set_status(name, Status.DEAD)
+            elif silent >= SUSPECT_S and peer.status is Status.UP:
+                self._table.set_status(name, Status.SUSPECT)
+
+    def lost(self, address: str) -> None:
+        """The line to the node at `address` broke."""
+        for peer in self._at(address):
+            if peer.status is Status.UP:
+                self._table.set_status(peer.record.node, Status.SUSPECT)
+
+    def refused(self, address: str) -> None:
+        """Nothing listens at `address`: its process is gone."""
+        for peer in self._at(address):
+            self._table.set_status(peer.record.node, Status.DEAD)
+
+    def reached(self, node: NodeRecord, now: float) -> None:
+        """It has answered us."""
+        if node.node != self.me.node:
+            self._put(node, now)
+
+    @property
+    def sees_half(self) -> bool:
+        """Whether at least half of the nodes are there, this one included."""
+        peers = self._table.peers
+        up = sum(1 for peer in peers if peer.is_up)
+        return 2 * up >= max(self._expected, len(peers))
+
+    # -- claims
+
+    def propose(self, mount: str, over: Epoch) -> Proposal:
+        """A claim to be put to the others; `decide` takes what they say."""
+        known = max(self._table.highest(mount), self._promised.get(mount, NO_EPOCH))
+        epoch = Epoch(known.generation, known.number + 1, int(self.sees_half), self.me.node)
+        self._promised[mount] = epoch
+        return Proposal(mount, epoch, over)
+
+    def judge(self, proposal: Proposal) -> Message:
+        """What this node says to another one's claim."""
+        highest = self._table.highest(proposal.mount)
+        promised = self._promised.get(proposal.mount, NO_EPOCH)
+        if highest > proposal.over:
+            origin = self._table.origin(proposal.mount)
+            return {"objects": True, "highest": str(highest), "origin": origin.to_json() if origin else None}
+        if promised > proposal.epoch:
+            return {"objects": True, "promised": str(promised)}
+        self._promised[proposal.mount] = proposal.epoch
+        return {"objects": False}
+
+    def decide(self, proposal: Proposal, verdicts: list[Message]) -> Claimed | Held:
+        """What came of a claim, with the verdicts of all who answered in time. Raises ValueError."""
+        for verdict in verdicts:
+            if "promised" in verdict:
+                promised = Epoch.parse(verdict["promised"])
+                self._promised[proposal.mount] = max(promised, self._promised.get(proposal.mount, NO_EPOCH))
+            if verdict.get("origin"):
+                self._table.put_origin(OriginRecord.from_json(verdict["origin"]))
+            elif "highest" in verdict:
+                self._table.see(proposal.mount, Epoch.parse(verdict["highest"]))
+        highest = self._table.highest(proposal.mount)
+        if any(verdict.get("objects", True) for verdict in verdicts) or highest >= proposal.epoch:
+            return Held(highest, self._table.origin(proposal.mount))
+        return Claimed(proposal.epoch, is_provisional=not proposal.epoch.rank)
+
+    # -- the rest
+
+    def _put(self, node: NodeRecord, now: float) -> None:
+        before = self._table.peer(node.node)
+        if before is not None and before.record.boot != node.boot:
+            # Another process: what the former one said is over.
+            self._table.remove_node(node.node)
+        self._heard[node.node] = now
+        self._table.put_node(node)
+
+    def _is_duplicate(self, node: NodeRecord) -> bool:
+        """Whether another living process has this name. One at the same address took over from a dead one."""
+        if node.node == self.me.node:
+            return node.boot != self.me.boot
+        known = self._table.peer(node.node)
+        return (
+            known is not None
+            and known.is_up
+            and known.record.boot != node.boot
+            and known.record.address != node.address
+        )
+
+    def _at(self, address: str) -> list[Peer]:
+        others = (peer for peer in self._table.peers if peer.record.node != self.me.node)
+        return [peer for peer in others if peer.record.address == address]
+
+
+def with_epoch(offer: OriginRecord, claimed: Claimed) -> OriginRecord:
+    """The record of a mount that was claimed."""
+    return replace(offer, epoch=claimed.epoch, is_provisional=claimed.is_provisional)

@@ -1,0 +1,293 @@
+"""The mesh's lines: who is dialled, what is said on them, and when. What follows from it is in `mesh.py`.
+
+One greenlet for each address that is known: from the configuration, from DNS, or from another node. It says hello, then
+each change and the beats, until the line breaks, and tries again.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+
+import gevent
+from gevent import socket
+from gevent.queue import Empty, Queue
+
+from pycast.cluster.epoch import Epoch
+from pycast.cluster.frames import LinkError
+from pycast.cluster.link import join_address, split_address
+from pycast.cluster.mesh import BEAT_S, Mesh, Message, Proposal, with_epoch
+from pycast.cluster.peers import Answers, NoAnswer, Peers
+from pycast.cluster.records import NodeRecord, OriginRecord
+from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held
+from pycast.cluster.table import Table
+from pycast.config.schema import Cluster
+from pycast.net.group import Group
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 2.0
+
+# A name is asked this often; what it said last holds while it does not answer.
+RESOLVE_S = 5.0
+
+# Of CALL_S, for the others' verdicts: one that hangs must not take it all.
+PROPOSE_S = 1.0
+
+# A process that was just killed still counts as alive for some seconds where no end of its connection was seen.
+DUPLICATE_PATIENCE_S = 6.0
+
+# A claim that loses only against another proposal, not against an owner, is made again.
+PROPOSALS = 3
+
+# In a line's queue: it has broken, and begins anew with a hello.
+_BROKEN = ""
+
+# What waits for a node that takes nothing. Its line breaks before that, and begins with a hello.
+QUEUE = 1000
+
+
+class MeshRegistry:
+    """The registry of `cluster.registry = "mesh"`."""
+
+    def __init__(
+        self, cluster: Cluster, peers: Peers, answers: Answers, group: Group, clock: Callable[[], float]
+    ) -> None:
+        self.table = Table()
+        self._cluster = cluster
+        self._peers = peers
+        self._group = group
+        self._clock = clock
+        self._mesh: Mesh | None = None
+        self._lines: dict[str, Queue[tuple[str, Message]]] = {}
+        self._own_addresses: set[str] = set()
+        self._duplicate = ""
+        peers.on_lost.append(self._lost)
+        answers.handlers |= {
+            "mesh.hello": self._hear_hello,
+            "mesh.beat": self._hear_beat,
+            "mesh.node": self._hear_node,
+            "mesh.origin": self._hear_origin,
+            "mesh.gone": self._hear_gone,
+            "mesh.propose": self._judge,
+        }
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether half of the nodes are there."""
+        return self._mesh is not None and self._mesh.sees_half
+
+    def start(self, node: NodeRecord) -> None:
+        """Dials the others. Raises DuplicateNode. May switch."""
+        self._mesh = Mesh(node, self.table, len({node.address, *self._cluster.peers}))
+        self._own_addresses.add(node.address)
+        self._greet(node)
+        for address in self._cluster.peers:
+            self._reach(address)
+        self._group.keep("mesh clock", self._tick)
+        if self._cluster.dns:
+            self._group.keep("names of the cluster", self._resolve)
+
+    def stop(self) -> None:
+        """Says goodbye. May switch, for half a second at most."""
+        if self._mesh is None:
+            return
+        me = self._mesh.me
+        gone = [{"mount": one.mount, "epoch": str(one.epoch)} for one in self.table.origins_of(me.node)]
+        with suppress(TimeoutError), gevent.Timeout(0.5, TimeoutError()):
+            for address in list(self._lines) if gone else ():
+                with suppress(NoAnswer):
+                    for one in gone:
+                        self._peers.tell(address, "mesh.gone", one)
+
+    def update(self, node: NodeRecord) -> None:
+        """Tells the others."""
+        assert self._mesh is not None
+        self._mesh.change(node)
+        self._say("mesh.node", {"node": node.to_json()})
+
+    def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
+        """Asks all nodes that can be reached. May switch."""
+        assert self._mesh is not None
+        answer: Claimed | Held = Held(over)
+        deadline = self._clock() + CALL_S
+        for _ in range(PROPOSALS):
+            proposal = self._mesh.propose(offer.mount, over)
+            addresses = [
+                peer.record.address
+                for peer in self.table.peers
+                if peer.is_up and peer.record.node != self._mesh.me.node
+            ]
+            timeout = min(PROPOSE_S, max(deadline - self._clock(), 0.05))
+            verdicts = self._peers.ask_all(addresses, "mesh.propose", proposal.to_json(), timeout)
+            answer = self._mesh.decide(proposal, list(verdicts.values()))
+            if isinstance(answer, Claimed):
+                self._own(with_epoch(offer, answer))
+                return answer
+            if self.table.highest(offer.mount) > over or self._clock() >= deadline:
+                break
+            gevent.sleep(random.uniform(0.01, 0.05))
+        return answer
+
+    def publish(self, origin: OriginRecord) -> None:
+        """Tells the others, if the mount is still ours."""
+        held = self.table.origin(origin.mount)
+        if held is not None and held.epoch == origin.epoch:
+            self._own(origin)
+
+    def release(self, mount: str, epoch: Epoch) -> None:
+        """Tells the others."""
+        self.table.remove_origin(mount, epoch)
+        self._say("mesh.gone", {"mount": mount, "epoch": str(epoch)})
+
+    def _own(self, origin: OriginRecord) -> None:
+        if self.table.put_origin(origin):
+            self._say("mesh.origin", {"origin": origin.to_json()})
+
+    # -- lines
+
+    def _greet(self, node: NodeRecord) -> None:
+        """Asks those that are there whether the name is free; nobody there is no reason not to start."""
+        assert self._mesh is not None
+        deadline = self._clock() + DUPLICATE_PATIENCE_S
+        while True:
+            answers = self._peers.ask_all(list(self._cluster.peers), "mesh.hello", self._mesh.hello())
+            is_duplicate = any(answer.get("is_duplicate") is True for answer in answers.values())
+            if not is_duplicate:
+                return
+            if self._clock() >= deadline:
+                raise DuplicateNode(f"another node of the cluster has the name {node.node!r} and is alive")
+            gevent.sleep(TICK_S)
+
+    def _reach(self, address: str) -> None:
+        if address in self._lines or address in self._own_addresses:
+            return
+        self._lines[address] = Queue(QUEUE)
+        self._group.keep(f"line to {address}", lambda: self._run_line(address))
+
+    def _run_line(self, address: str) -> None:
+        wait = FIRST_RETRY_S
+        while address not in self._own_addresses and self._is_wanted(address):
+            try:
+                self._talk(address)
+                wait = FIRST_RETRY_S
+            except NoAnswer as error:
+                log.debug("! line to %s: %s", address, error)
+                if error.is_refused:
+                    self._mesh_of().refused(address)
+                # A line that was good is tried again at once: whether its node is gone has to be known.
+                gevent.sleep(wait * random.uniform(0.8, 1.2))
+                wait = min(2 * wait, LONGEST_RETRY_S)
+        self._lines.pop(address, None)
+
+    def _talk(self, address: str) -> None:
+        mesh, queue = self._mesh_of(), self._lines[address]
+        while not queue.empty():  # all of it is in the hello
+            queue.get()
+        answer = self._peers.ask(address, "mesh.hello", mesh.hello())
+        try:
+            other = NodeRecord.from_json(answer["node"])
+            known = [str(one) for one in answer["known"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise NoAnswer(f"{address} gives no proper answer: {error}") from error
+        if other.node == mesh.me.node:
+            self._met_own_name(address, other)
+            return
+        if answer.get("is_duplicate") is True:
+            self._warn_duplicate(address)
+        mesh.reached(other, self._clock())
+        for one in known:
+            self._reach(one)
+        next_beat = self._clock() + BEAT_S
+        while True:
+            try:
+                what, message = queue.get(timeout=max(next_beat - self._clock(), 0))
+                if what == _BROKEN:
+                    raise NoAnswer("the line broke")
+            except Empty:
+                what, message = "mesh.beat", mesh.beat()
+                next_beat = self._clock() + BEAT_S
+            self._peers.tell(address, what, message)
+
+    def _met_own_name(self, address: str, other: NodeRecord) -> None:
+        if other.boot == self._mesh_of().me.boot:
+            self._own_addresses.add(address)  # one of our own, by another name
+        else:
+            self._warn_duplicate(address)
+            raise NoAnswer(f"{address} has this node's name")
+
+    def _warn_duplicate(self, address: str) -> None:
+        if self._duplicate != address:
+            self._duplicate = address
+            log.error("cluster: another node has this node's name, as %s says: give each node its own", address)
+
+    def _is_wanted(self, address: str) -> bool:
+        return address in self._cluster.peers or any(peer.record.address == address for peer in self.table.peers)
+
+    def _say(self, what: str, message: Message) -> None:
+        for address, queue in self._lines.items():
+            if queue.full():
+                log.warning("cluster: the node at %s takes no news, its line begins anew", address)
+                self._peers.hang_up(address)
+            else:
+                queue.put_nowait((what, message))
+
+    def _lost(self, address: str) -> None:
+        if self._mesh is not None:
+            self._mesh.lost(address)
+        queue = self._lines.get(address)
+        if queue is not None and not queue.full():
+            queue.put_nowait((_BROKEN, {}))
+
+    def _mesh_of(self) -> Mesh:
+        assert self._mesh is not None
+        return self._mesh
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(TICK_S)
+            self._mesh_of().tick(self._clock())
+
+    def _resolve(self) -> None:
+        host, port = _name_and_port(self._cluster.dns, self._mesh_of().me.address)
+        while True:
+            try:
+                for family, _, _, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                    del family
+                    self._reach(join_address(str(where[0]), port))
+            except OSError as error:
+                log.debug("! %s has no addresses now: %s", host, error)
+            gevent.sleep(RESOLVE_S)
+
+    # -- what the others say
+
+    def _hear_hello(self, message: Message) -> Message:
+        answer = self._mesh_of().hear_hello(message, self._clock())
+        address = message["node"].get("address")
+        if isinstance(address, str) and not answer["is_duplicate"]:
+            self._reach(address)
+        return answer
+
+    def _hear_beat(self, message: Message) -> None:
+        if not self._mesh_of().hear_beat(message, self._clock()):
+            raise LinkError(f"a beat of {message['node']!r}, which has not said hello")
+
+    def _hear_node(self, message: Message) -> None:
+        self._mesh_of().hear_node(NodeRecord.from_json(message["node"]), self._clock())
+
+    def _hear_origin(self, message: Message) -> None:
+        self._mesh_of().hear_origin(OriginRecord.from_json(message["origin"]), self._clock())
+
+    def _hear_gone(self, message: Message) -> None:
+        self._mesh_of().hear_gone(str(message["mount"]), Epoch.parse(message["epoch"]))
+
+    def _judge(self, message: Message) -> Message:
+        return self._mesh_of().judge(Proposal.from_json(message))
+
+
+def _name_and_port(dns: str, own_address: str) -> tuple[str, int]:
+    """The name to ask for, and the port of the nodes: this node's own unless the name has one."""
+    if dns.rpartition(":")[2].isdecimal() and ":" in dns:
+        return split_address(dns)
+    return dns, split_address(own_address)[1]

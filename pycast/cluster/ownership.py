@@ -1,0 +1,457 @@
+"""Who has a mount's source: how a source gets on the air here, waits for its turn, and leaves.
+
+On a node alone this is Icecast's rule with two additions: a source that calls again replaces its silent former self,
+and a second source can stand by. In a cluster the mount also has to be ours: the present owner is asked whether its
+source is alive, the registry is the referee, and the bytes go on where those of the owner before ended. A node that
+hears of a higher epoch for a mount of its own steps down: its source stands by, its listeners follow the new owner's
+bytes, and nobody is disconnected.
+
+Decisions about one mount are made one at a time (`_turn`), because they switch. The one invariant: a source is on the
+air here only while no higher epoch than ours is known.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from gevent.event import Event
+from gevent.lock import RLock
+
+from pycast.cluster.epoch import NO_EPOCH, Epoch
+from pycast.cluster.lineage import Lineages
+from pycast.cluster.mirrors import Mirrors
+from pycast.cluster.peers import Message, NoAnswer, Peers
+from pycast.cluster.records import NodeRecord, OriginRecord
+from pycast.cluster.registry import Held, Registry
+from pycast.cluster.table import Change, OriginChange, Status
+from pycast.config.schema import Config
+from pycast.errors import Refused
+from pycast.formats.warm import WarmStream
+from pycast.net.group import Group
+from pycast.stream.feed import Source
+from pycast.stream.mount import Mount
+from pycast.stream.mounts import SILENT_S, Mounts
+from pycast.stream.relocation import put_on, take_off
+
+log = logging.getLogger(__name__)
+
+# The owner's answer to whether its source is alive.
+ASK_S = 1.0
+
+# Claims that lose against another claim are decided anew.
+TRIES = 3
+
+# A source that made way for a newer one does not try to come back while that one claims the mount.
+HOLD_OFF_S = 3.0
+
+# A source that stands by looks this often whether its turn has come, also without news.
+LOOK_S = 1.0
+
+
+@dataclass(slots=True)
+class OwnershipCounters:
+    """What happened, for the metrics."""
+
+    won: int = 0
+    held: int = 0
+    provisional: int = 0
+    stepped_down: int = 0
+
+
+@dataclass(slots=True)
+class _Turn:
+    lock: RLock = field(default_factory=RLock)
+    users: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What ownership needs of the cluster, on a node that is in one."""
+
+    me: Callable[[], NodeRecord]
+    registry: Registry
+    peers: Peers
+    mirrors: Mirrors
+
+
+class Ownership:
+    """The sources of this node. Without `cluster` it is alone."""
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        mounts: Mounts,
+        lineages: Lineages,
+        group: Group,
+        clock: Callable[[], float],
+        cluster: Membership | None = None,
+    ) -> None:
+        self.counters = OwnershipCounters()
+        self._config = config
+        self._mounts = mounts
+        self._lineages = lineages
+        self._group = group
+        self._clock = clock
+        self._cluster = cluster
+        self._turns: dict[str, _Turn] = {}
+        self._hold_off: dict[str, float] = {}
+        self._owned: dict[str, OriginRecord] = {}
+        self._waiting: dict[str, list[Source]] = {}
+        self._news: dict[str, Event] = {}
+        mounts.on_change.append(self._mount_changed)
+        if cluster is not None:
+            cluster.registry.table.on_change.append(self._hear)
+            cluster.mirrors.is_kept = self.has_standby
+            cluster.mirrors.on_lost = self._nudge
+
+    # -- what others want to know
+
+    def owns(self, name: str) -> bool:
+        """Whether the mount is this node's, in the cluster's eyes."""
+        return name in self._owned
+
+    def has_standby(self, name: str) -> bool:
+        """Whether a source stands by for the mount here."""
+        return bool(self._waiting.get(name))
+
+    @property
+    def standbys(self) -> int:
+        """Sources that stand by here."""
+        return sum(len(waiting) for waiting in self._waiting.values())
+
+    def is_alive(self, message: Message) -> Message:
+        """Whether a mount's source is on the air here and sends: an answer to another node."""
+        name = str(message["mount"])
+        return {"is_alive": self.owns(name) and not self._mounts.is_silent(name)}
+
+    def make_way(self, message: Message) -> Message:
+        """Takes the mount's source off the air for a newer one elsewhere: an answer to another node. May switch."""
+        name = str(message["mount"])
+        with self._turn(name):
+            if self.owns(name):
+                self._hold_off[name] = self._clock() + HOLD_OFF_S
+                self._stand_down(name)
+                self._publish(name, is_live=False)
+        return {}
+
+    # -- a source's life
+
+    def check(self, name: str, credentials: tuple[str, str]) -> None:
+        """Raises Refused if a source with these credentials has no chance, as far as this node knows; in Icecast's
+        order.
+        """
+        if self._mounts.source(name) is None:
+            self._check_room()
+        elif not self._mounts.may_take_over(name, credentials):
+            self._refuse_if_rejecting(name)
+            self._check_room()
+
+    def enter(self, name: str, source: Source) -> None:
+        """A source has come: it is on the air, or stands by, when this returns. Raises Refused. May switch."""
+        with self._turn(name):
+            self.check(name, source.credentials)
+            if self._mounts.may_take_over(name, source.credentials):
+                self._replace(name, source)
+            elif not self._try_to_go_on_air(name, source):
+                self._resolve(name, source)
+
+    def leave(self, name: str, source: Source) -> None:
+        """A source has gone. May switch."""
+        source.sink = None
+        waiting = self._waiting.get(name, [])
+        if source in waiting:
+            waiting.remove(source)
+            log.info("mount %s: a source that stood by is gone", name)
+            return
+        if self._mounts.source(name) is not source:
+            return  # replaced
+        if waiting:
+            self._seat(name, waiting.pop(0))
+            return
+        self._mounts.release(name, source)
+        self._publish(name, is_live=False)
+
+    def release_all(self) -> None:
+        """The node stops: its mounts are free for others. May switch."""
+        for name in list(self._owned):
+            self._release(name)
+
+    def send_away(self) -> None:
+        """The node drains: its sources have to connect elsewhere. Their mounts wait for them on all nodes."""
+        for name in list(self._owned):
+            source = self._mounts.source(name)
+            if source is not None:
+                source.stop("the node drains: it has to connect to another one")
+        for waiting in self._waiting.values():
+            for source in list(waiting):
+                source.stop("the node drains: it has to stand by on another one")
+
+    # -- decisions
+
+    def _try_to_go_on_air(self, name: str, source: Source) -> bool:
+        """Puts `source` on the air unless another one is alive. Raises Refused. May switch."""
+        if self._mounts.source(name) is not None:
+            return False
+        if self._cluster is None or self.owns(name):
+            self._seat(name, source)
+            return True
+        for _ in range(TRIES):
+            if self._is_alive_elsewhere(name):
+                return False
+            if self._claim(name, source):
+                self._seat(name, source)
+                return True
+        return False
+
+    def _resolve(self, name: str, source: Source) -> None:
+        """Another source is on the air: what this one gets is the mount's policy. Raises Refused. May switch."""
+        self._refuse_if_rejecting(name)
+        if self._config().for_mount(name).on_conflict == "take_over":
+            self._clear_the_way(name)
+            if self._try_to_go_on_air(name, source):
+                return
+        self._stand_by(name, source)
+
+    def _replace(self, name: str, source: Source) -> None:
+        held = self._mounts.source(name)
+        assert held is not None
+        log.info("mount %s: its source was silent and is replaced by the one from %s", name, source.feed_info.ip)
+        held.replace()
+        self._seat(name, source)
+
+    def _clear_the_way(self, name: str) -> None:
+        if self._mounts.source(name) is not None:
+            self._stand_down(name)
+            return
+        origin = self._cluster.registry.table.origin(name) if self._cluster else None
+        if origin is not None and self._cluster is not None:
+            self._ask(origin.node, "source.make_way", name)
+
+    def _is_alive_elsewhere(self, name: str) -> bool:
+        assert self._cluster is not None
+        origin = self._cluster.registry.table.origin(name)
+        if origin is None or origin.node == self._cluster.me().node or not origin.is_live:
+            return False
+        answer = self._ask(origin.node, "source.is_alive", name)
+        return answer is not None and answer.get("is_alive") is True
+
+    def _ask(self, node: str, what: str, name: str) -> Message | None:
+        """What another node answers; None if it does not."""
+        assert self._cluster is not None
+        peer = self._cluster.registry.table.peer(node)
+        if peer is None:
+            return None
+        try:
+            return self._cluster.peers.ask(peer.record.address, what, {"mount": name}, ASK_S)
+        except NoAnswer as error:
+            log.info("mount %s: node %s, which has its source, does not answer: %s", name, node, error)
+            if peer.is_up:  # so that the claim and what follows do not wait for it once more
+                self._cluster.registry.table.set_status(node, Status.SUSPECT)
+            return None
+
+    def _claim(self, name: str, source: Source) -> bool:
+        """Makes the mount ours, with everything in it that the other nodes have. May switch."""
+        assert self._cluster is not None
+        cluster, feed = self._cluster, source.feed_info
+        over = cluster.registry.table.highest(name)
+        offer = OriginRecord(
+            name,
+            cluster.me().node,
+            cluster.me().boot,
+            NO_EPOCH,
+            0,
+            True,
+            False,
+            feed.content_type,
+            feed.ip,
+            feed.started,
+        )
+        answer = cluster.registry.claim(offer, over)
+        if isinstance(answer, Held):
+            self.counters.held += 1
+            return False
+        self.counters.won += 1
+        self.counters.provisional += answer.is_provisional
+        base = cluster.mirrors.level(name)
+        if cluster.registry.table.highest(name) > answer.epoch:
+            cluster.mirrors.ensure(name)  # lost again meanwhile
+            return False
+        self._move_to(name, base)
+        self._own(replace(offer, epoch=answer.epoch, base=base, is_provisional=answer.is_provisional))
+        log.info("mount %s: claimed, epoch %s from offset %d", name, answer.epoch, base)
+        return True
+
+    def _own(self, origin: OriginRecord) -> None:
+        self._owned[origin.mount] = origin
+        lineage = self._lineages.get(origin.mount)
+        self._lineages.put(origin.mount, lineage.with_epoch(origin.epoch, origin.base))
+
+    def _move_to(self, name: str, base: int) -> None:
+        """The mount goes on at `base`; if it was elsewhere its listeners jump. May switch."""
+        mount = self._mounts.prepare(name)
+        if mount.ring.head == base:
+            return
+        mount.fanout.wait_for_rest()
+        moving = take_off(mount)
+        mount.restart_at(base)
+        self._lineages.forget(name)
+        put_on(mount, moving)
+
+    # -- on the air, off the air
+
+    def _seat(self, name: str, source: Source) -> None:
+        """`source` is on the air from now on. Never switches."""
+        mount = self._mounts.get(name)
+        warm = source.sink if isinstance(source.sink, WarmStream) else None
+        head = mount.ring.head if mount is not None else 0
+        source.sink = self._mounts.seat(name, source, warm.go_on(head) if warm else None)
+        if warm:
+            log.info("mount %s: the source from %s, which stood by, goes on", name, source.feed_info.ip)
+        self._publish(name, is_live=True)
+
+    def _stand_by(self, name: str, source: Source) -> None:
+        source.sink = WarmStream(source.feed_info.content_type)
+        self._wait_in_line(name, source)
+        log.info("mount %s: has a source; the one from %s stands by", name, source.feed_info.ip)
+
+    def _stand_down(self, name: str) -> None:
+        """The source that is on the air stands by from now on. Never switches."""
+        source, mount = self._mounts.source(name), self._mounts.get(name)
+        if source is None or mount is None:
+            return
+        source.sink = mount.warm()
+        self._mounts.unseat(name)
+        self._wait_in_line(name, source)
+        log.info("mount %s: its source stands by, another one goes on", name)
+
+    def _wait_in_line(self, name: str, source: Source) -> None:
+        waiting = self._waiting.setdefault(name, [])
+        waiting.append(source)
+        if self._cluster is None:
+            return  # its turn comes when the one on the air leaves
+        if not self.owns(name):
+            self._cluster.mirrors.ensure(name)
+        if name not in self._news:
+            self._news[name] = Event()
+            self._group.spawn(f"standby for {name}", self._wait_for_turn, name)
+
+    def _wait_for_turn(self, name: str) -> None:
+        """Puts the first in line on the air when the mount is free, as long as somebody waits."""
+        news = self._news[name]
+        try:
+            while self._waiting.get(name):
+                news.wait(LOOK_S)
+                news.clear()
+                with self._turn(name):
+                    waiting = self._waiting.get(name)
+                    if waiting and not self._keeps_off(name) and self._try_to_go_on_air(name, waiting[0]):
+                        waiting.pop(0)
+        finally:
+            del self._news[name]
+
+    def _keeps_off(self, name: str) -> bool:
+        """Whether there is no reason to ask: audio of another node's source comes."""
+        assert self._cluster is not None
+        now, mount = self._clock(), self._mounts.get(name)
+        if now < self._hold_off.get(name, now):
+            return True
+        self._hold_off.pop(name, None)
+        origin = self._cluster.registry.table.origin(name)
+        is_heard = mount is not None and now - mount.last_audio < SILENT_S
+        return origin is not None and origin.is_live and is_heard and self._cluster.mirrors.has_parent(name)
+
+    def _nudge(self, name: str) -> None:
+        news = self._news.get(name)
+        if news is not None:
+            news.set()
+
+    # -- what the cluster says
+
+    def _hear(self, change: Change) -> None:
+        if not isinstance(change, OriginChange):
+            return
+        self._nudge(change.mount)
+        owned, highest = self._owned.get(change.mount), self._highest(change.mount)
+        if owned is None or highest <= owned.epoch:
+            return
+        after, me = change.after, self._me()
+        if after is not None and after.node == me.node and after.boot == me.boot:
+            self._renew(owned, after)
+        else:
+            self._group.spawn(f"step down from {change.mount}", self._step_down, change.mount)
+
+    def _renew(self, owned: OriginRecord, after: OriginRecord) -> None:
+        """The registry has confirmed what was provisional: the same source, under a new epoch from here on."""
+        mount = self._mounts.get(owned.mount)
+        base = owned.base if mount is None else mount.ring.head
+        log.info("mount %s: confirmed, epoch %s from offset %d", owned.mount, after.epoch, base)
+        self._own(replace(after, base=base))
+
+    def _step_down(self, name: str) -> None:
+        with self._turn(name):
+            owned = self._owned.get(name)
+            if owned is None or self._highest(name) <= owned.epoch:
+                return
+            del self._owned[name]
+            self.counters.stepped_down += 1
+            log.warning("mount %s: epoch %s is over, %s has been seen", name, owned.epoch, self._highest(name))
+            source = self._mounts.source(name)
+            if source is not None and self._config().for_mount(name).on_conflict == "reject":
+                self._mounts.unseat(name)
+                source.stop("another node has its mount")
+            else:
+                self._stand_down(name)
+            if self._mounts.get(name) is not None:
+                self._mounts.prepare(name)  # its grace, if it was waiting, is the new owner's business
+                assert self._cluster is not None
+                self._cluster.mirrors.ensure(name)
+
+    def _mount_changed(self, what: str, mount: Mount) -> None:
+        if what == "closed":
+            self._release(mount.name)
+
+    def _release(self, name: str) -> None:
+        owned = self._owned.pop(name, None)
+        if owned is not None and self._cluster is not None:
+            self._cluster.registry.release(name, owned.epoch)
+            self._lineages.forget(name)
+
+    def _publish(self, name: str, *, is_live: bool) -> None:
+        owned = self._owned.get(name)
+        source = self._mounts.source(name)
+        if owned is None or self._cluster is None:
+            return
+        if source is not None:
+            feed = source.feed_info
+            owned = replace(owned, content_type=feed.content_type, source_ip=feed.ip, started=feed.started)
+        self._owned[name] = replace(owned, is_live=is_live)
+        self._cluster.registry.publish(self._owned[name])
+
+    def _highest(self, name: str) -> Epoch:
+        return self._cluster.registry.table.highest(name) if self._cluster else NO_EPOCH
+
+    def _me(self) -> NodeRecord:
+        assert self._cluster is not None
+        return self._cluster.me()
+
+    def _refuse_if_rejecting(self, name: str) -> None:
+        if self._config().for_mount(name).on_conflict == "reject":
+            raise Refused("Mountpoint in use", cause=f"{name} has a source that is alive")
+
+    def _check_room(self) -> None:
+        connected, limit = self._mounts.sources + self.standbys, self._config().limits.sources
+        if connected >= limit:
+            raise Refused("too many sources connected", cause=f"{connected} sources are connected")
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[None]:
+        turn = self._turns.setdefault(name, _Turn())
+        turn.users += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[name]

@@ -1,0 +1,71 @@
+"""What happened to a mount beside its audio, in order, for readers that copy the mount: mirrors on other nodes.
+
+The timeline answers what holds at an offset; a copy needs what changed since it last looked, also at an offset that it
+has already. So each event has a number that rises, and a reader keeps the number up to which it has read. Join points
+are not here: there is one for each frame, and a reader finds them with the audio (`Timeline.joins`).
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from pycast.formats.marks import Header, Info, Tags
+from pycast.stream.feed import Feed
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A source began at `offset`."""
+
+    offset: int
+    feed: Feed
+
+
+Event = Started | Header | Info | Tags
+
+
+class Journal:
+    """Events with their numbers. Trimmed with the ring, but for the source that the oldest audio came from."""
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[int, Event]] = deque()
+        self._base: Started | None = None
+        self.next = 0
+        """The number of the next event."""
+
+    def add(self, event: Event) -> None:
+        """Something happened."""
+        self._events.append((self.next, event))
+        self.next += 1
+
+    def since(self, number: int, offset: int) -> list[tuple[int, Event]]:
+        """Events from that number on, without those before `offset`."""
+        return [(at, event) for at, event in self._events if at >= number and event.offset >= offset]
+
+    def started_before(self, offset: int) -> Started | None:
+        """The source that the audio from `offset` on comes from; None if that is no longer known."""
+        found = self._base
+        for _, event in self._events:
+            if isinstance(event, Started) and event.offset <= offset:
+                found = event
+        return found
+
+    def info_before(self, offset: int) -> Info | None:
+        """The last properties that were read from the audio before `offset`, of the same source."""
+        found = None
+        for _, event in self._events:
+            if event.offset > offset:
+                break
+            found = event if isinstance(event, Info) else None if isinstance(event, Started) else found
+        return found
+
+    def trim(self, oldest: int) -> None:
+        """Forgets what is before `oldest`."""
+        while self._events and self._events[0][1].offset < oldest:
+            event = self._events.popleft()[1]
+            if isinstance(event, Started):
+                self._base = event
+
+    def clear(self) -> None:
+        """Forgets everything; numbers go on."""
+        self._events.clear()
+        self._base = None

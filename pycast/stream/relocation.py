@@ -1,0 +1,65 @@
+"""Moves connected listeners to other audio: another mount, or the same one after it went on somewhere else.
+
+A listener ends its present unit (frame, page, cluster), then goes on where the other audio is now. Its player must not
+notice more than a splice: an ICY player counts bytes to the next title block, so the listener's phase goes with it, and
+the first block on the other side says the title that holds there.
+"""
+
+from dataclasses import dataclass
+
+from pycast.stream.fanout import Reason
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A listener on its way. `since_block` is the audio it has got since its last title block; `metaint` is 0 without
+    titles.
+    """
+
+    listener: Listener
+    metaint: int
+    since_block: int
+
+
+def take_off(mount: Mount) -> list[Moving]:
+    """Takes all listeners off, each with the rest of its present unit as prefix. Only while the fan-out rests
+    (`Fanout.wait_for_rest`). Those who are too far behind to finish it are dropped.
+    """
+    for listener in mount.fanout:
+        if mount.fanout.position_of(listener) < mount.ring.oldest:
+            mount.fanout.drop(listener, Reason.SLOW)
+    rests: dict[tuple[object, int, int], tuple[bytes, int]] = {}
+    return [_finish(mount, listener, rests) for listener in mount.fanout.take_out()]
+
+
+def put_on(mount: Mount, moving: list[Moving]) -> None:
+    """Lets them go on with `mount`, at its head or at the last place where a decoder can begin."""
+    head = mount.ring.head
+    position, header = head, b""
+    if mount.family != "generic":
+        join = mount.timeline.last_join()
+        position = head if join is None else join
+        header = mount.timeline.header_at(position)
+    for one in moving:
+        listener = one.listener
+        listener.prefix += header
+        listener.position = position
+        listener.view = mount.view(one.metaint, (position - one.since_block) % one.metaint if one.metaint else 0)
+        listener.full_at = position + one.metaint - one.since_block if one.metaint else -1
+        mount.fanout.put_in(listener)
+
+
+def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int], tuple[bytes, int]]) -> Moving:
+    """Most listeners are at the same position, and share what is left of the unit there."""
+    start, full_at = listener.position, listener.full_at if listener.full_at > listener.position else -1
+    key = (listener.view.key, start, full_at)
+    if key not in rests:
+        stop = mount.timeline.first_join(start)
+        stop = mount.ring.head if stop is None else stop
+        rests[key] = b"".join(listener.view.pieces(start, stop, full_at)), stop
+    rest, stop = rests[key]
+    listener.prefix += rest
+    metaint, phase = listener.view.key
+    return Moving(listener, metaint, (stop - phase) % metaint if metaint else 0)
