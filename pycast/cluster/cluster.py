@@ -20,9 +20,9 @@ from pycast.cluster.feed_wire import Pull
 from pycast.cluster.frames import Kind
 from pycast.cluster.lineage import Lineages
 from pycast.cluster.link import Door, Link, join_address, split_address
+from pycast.cluster.membership import Membership
 from pycast.cluster.mesh_driver import MeshRegistry
 from pycast.cluster.mirrors import Mirrors
-from pycast.cluster.ownership import Membership
 from pycast.cluster.peers import Answers, NoAnswer, Peers
 from pycast.cluster.records import NodeRecord, NodeState
 from pycast.cluster.registry import DuplicateNode, Registry

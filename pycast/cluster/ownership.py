@@ -6,38 +6,34 @@ source is alive, the registry is the referee, and the bytes go on where those of
 hears of a higher epoch for a mount of its own steps down: its source stands by, its listeners follow the new owner's
 bytes, and nobody is disconnected.
 
-Decisions about one mount are made one at a time (`_turn`), because they switch. The one invariant: a source is on the
+Decisions about one mount are made one at a time (`_turns`), because they switch. The one invariant: a source is on the
 air here only while no higher epoch than ours is known.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from gevent.event import Event
-from gevent.lock import RLock
 
 from pycast.cluster.epoch import NO_EPOCH, Epoch
 from pycast.cluster.lineage import Lineages
-from pycast.cluster.mirrors import Mirrors
-from pycast.cluster.peers import Message, NoAnswer, Peers
+from pycast.cluster.membership import Membership
+from pycast.cluster.peers import Message
 from pycast.cluster.records import NodeRecord, OriginRecord
-from pycast.cluster.registry import Held, Registry
-from pycast.cluster.table import Change, OriginChange, Status
+from pycast.cluster.registry import Held
+from pycast.cluster.table import Change, OriginChange
 from pycast.config.schema import Config
 from pycast.errors import Refused
 from pycast.formats.warm import WarmStream
 from pycast.net.group import Group
+from pycast.net.turns import Turns
 from pycast.stream.feed import Source
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import SILENT_S, Mounts
 from pycast.stream.relocation import put_on, take_off
 
 log = logging.getLogger(__name__)
-
-# The owner's answer to whether its source is alive.
-ASK_S = 1.0
 
 # Claims that lose against another claim are decided anew.
 TRIES = 3
@@ -59,22 +55,6 @@ class OwnershipCounters:
     stepped_down: int = 0
 
 
-@dataclass(slots=True)
-class _Turn:
-    lock: RLock = field(default_factory=RLock)
-    users: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """What ownership needs of the cluster, on a node that is in one."""
-
-    me: Callable[[], NodeRecord]
-    registry: Registry
-    peers: Peers
-    mirrors: Mirrors
-
-
 class Ownership:
     """The sources of this node. Without `cluster` it is alone."""
 
@@ -94,7 +74,7 @@ class Ownership:
         self._group = group
         self._clock = clock
         self._cluster = cluster
-        self._turns: dict[str, _Turn] = {}
+        self._turns = Turns()
         self._hold_off: dict[str, float] = {}
         self._owned: dict[str, OriginRecord] = {}
         self._waiting: dict[str, list[Source]] = {}
@@ -128,7 +108,7 @@ class Ownership:
     def make_way(self, message: Message) -> Message:
         """Takes the mount's source off the air for a newer one elsewhere: an answer to another node. May switch."""
         name = str(message["mount"])
-        with self._turn(name):
+        with self._turns.of(name):
             if self.owns(name):
                 self._hold_off[name] = self._clock() + HOLD_OFF_S
                 self._stand_down(name)
@@ -149,7 +129,7 @@ class Ownership:
 
     def enter(self, name: str, source: Source) -> None:
         """A source has come: it is on the air, or stands by, when this returns. Raises Refused. May switch."""
-        with self._turn(name):
+        with self._turns.of(name):
             self.check(name, source.credentials)
             if self._mounts.may_take_over(name, source.credentials):
                 self._replace(name, source)
@@ -197,7 +177,7 @@ class Ownership:
             self._seat(name, source)
             return True
         for _ in range(TRIES):
-            if self._is_alive_elsewhere(name):
+            if self._cluster.is_alive_elsewhere(name):
                 return False
             if self._claim(name, source):
                 self._seat(name, source)
@@ -224,49 +204,14 @@ class Ownership:
         if self._mounts.source(name) is not None:
             self._stand_down(name)
             return
-        origin = self._cluster.registry.table.origin(name) if self._cluster else None
-        if origin is not None and self._cluster is not None:
-            self._ask(origin.node, "source.make_way", name)
-
-    def _is_alive_elsewhere(self, name: str) -> bool:
-        assert self._cluster is not None
-        origin = self._cluster.registry.table.origin(name)
-        if origin is None or origin.node == self._cluster.me().node or not origin.is_live:
-            return False
-        answer = self._ask(origin.node, "source.is_alive", name)
-        return answer is not None and answer.get("is_alive") is True
-
-    def _ask(self, node: str, what: str, name: str) -> Message | None:
-        """What another node answers; None if it does not."""
-        assert self._cluster is not None
-        peer = self._cluster.registry.table.peer(node)
-        if peer is None:
-            return None
-        try:
-            return self._cluster.peers.ask(peer.record.address, what, {"mount": name}, ASK_S)
-        except NoAnswer as error:
-            log.info("mount %s: node %s, which has its source, does not answer: %s", name, node, error)
-            if peer.is_up:  # so that the claim and what follows do not wait for it once more
-                self._cluster.registry.table.set_status(node, Status.SUSPECT)
-            return None
+        if self._cluster is not None:
+            self._cluster.clear_the_way(name)
 
     def _claim(self, name: str, source: Source) -> bool:
         """Makes the mount ours, with everything in it that the other nodes have. May switch."""
         assert self._cluster is not None
-        cluster, feed = self._cluster, source.feed_info
-        over = cluster.registry.table.highest(name)
-        offer = OriginRecord(
-            name,
-            cluster.me().node,
-            cluster.me().boot,
-            NO_EPOCH,
-            0,
-            True,
-            False,
-            feed.content_type,
-            feed.ip,
-            feed.started,
-        )
+        cluster, over = self._cluster, self._highest(name)
+        offer = cluster.offer(name, source.feed_info)
         answer = cluster.registry.claim(offer, over)
         if isinstance(answer, Held):
             self.counters.held += 1
@@ -343,7 +288,7 @@ class Ownership:
             while self._waiting.get(name):
                 news.wait(LOOK_S)
                 news.clear()
-                with self._turn(name):
+                with self._turns.of(name):
                     waiting = self._waiting.get(name)
                     if waiting and not self._keeps_off(name) and self._try_to_go_on_air(name, waiting[0]):
                         waiting.pop(0)
@@ -389,7 +334,7 @@ class Ownership:
         self._own(replace(after, base=base))
 
     def _step_down(self, name: str) -> None:
-        with self._turn(name):
+        with self._turns.of(name):
             owned = self._owned.get(name)
             if owned is None or self._highest(name) <= owned.epoch:
                 return
@@ -443,15 +388,3 @@ class Ownership:
         connected, limit = self._mounts.sources + self.standbys, self._config().limits.sources
         if connected >= limit:
             raise Refused("too many sources connected", cause=f"{connected} sources are connected")
-
-    @contextmanager
-    def _turn(self, name: str) -> Iterator[None]:
-        turn = self._turns.setdefault(name, _Turn())
-        turn.users += 1
-        try:
-            with turn.lock:
-                yield
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[name]
