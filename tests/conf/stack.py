@@ -2,9 +2,12 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -25,7 +28,7 @@ IMAGE = "/test/image"
 Document = dict[str, Any]
 
 
-class _CloudFormation(yaml.SafeLoader):
+class CloudFormationLoader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms: `!Ref X` is {"Ref": "X"}, `!Sub X` is {"Fn::Sub": "X"}."""
 
 
@@ -38,12 +41,19 @@ def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Document:
     return {tag if tag == "Ref" else f"Fn::{tag}": value}
 
 
-_CloudFormation.add_multi_constructor("!", _short_form)
+CloudFormationLoader.add_multi_constructor("!", _short_form)
 
 
-def template() -> Document:
-    document: Document = yaml.load(FILE.read_text(), _CloudFormation)
+def template(file: Path = FILE) -> Document:
+    document: Document = yaml.load(file.read_text(), CloudFormationLoader)
     return document
+
+
+def cfn_lint(file: Path) -> str:
+    """All that it has to say about a template; empty when that is right."""
+    program = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([str(program), str(file)], capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr + (f"status {done.returncode}" if done.returncode else "")
 
 
 def properties(resource: str) -> Document:
