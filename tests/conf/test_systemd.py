@@ -1,5 +1,6 @@
-"""conf/pycast.service: what systemd itself says of it, and that its times fit those of the examples."""
+"""conf/pycast.service, and the units of the AWS example: what systemd says of them, and that their times fit."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,28 +11,35 @@ from pycast.app.node import STOP_S
 from pycast.config.load import load
 from pycast.config.units import parse_time
 from tests.conf.examples import CLUSTER_ENVIRONMENT, CONF
+from tests.conf.stack import files_of_a_node
 
 UNIT = CONF / "pycast.service"
+UNITS = {"conf": UNIT.read_text()} | {
+    f"aws {Path(name).name}": text for name, text in files_of_a_node().items() if name.endswith(".service")
+}
+# What a node at AWS does in its own way: it asks AWS first, and drains for longer.
+OWN_AT_AWS = {"ExecStartPre", "ExecReload", "TimeoutStartSec", "TimeoutStopSec"}
 
 
-def settings() -> dict[str, list[str]]:
+def settings(text: str = UNITS["conf"]) -> dict[str, list[str]]:
     """Each key with its values, in order. No key of the unit stands in two sections."""
     found: dict[str, list[str]] = {}
-    for line in UNIT.read_text().splitlines():
+    for line in text.splitlines():
         key, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             found.setdefault(key, []).append(value)
     return found
 
 
-def test_systemd_knows_every_setting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_knows_every_setting(name: str, tmp_path: Path) -> None:
     """Where there is a systemd; it looks for the programs too, so the example's become ones that are there."""
     program = shutil.which("systemd-analyze")
     if program is None:
         assert Path("/run/systemd/system").exists() is False, "systemd runs here, without systemd-analyze"
         return
     copy = tmp_path / "pycast.service"
-    copy.write_text(UNIT.read_text().replace("/opt/pycast/bin/pycast", "/bin/true"))
+    copy.write_text(re.sub(r"/opt/pycast/bin/pycast|/usr/local/bin/[a-z-]+", "/bin/true", UNITS[name]))
     done = subprocess.run(
         [program, "verify", "--man=no", "--recursive-errors=no", str(copy)],
         capture_output=True,
@@ -72,3 +80,8 @@ def test_every_listener_has_a_descriptor() -> None:
 def test_the_secret_comes_from_the_environment() -> None:
     assert settings()["EnvironmentFile"] == ["-/etc/pycast/pycast.env"]
     assert "/etc/pycast/pycast.env" in (CONF / "cluster" / "pycast.toml").read_text()
+
+
+def test_the_unit_at_aws_is_the_same_but_for_what_is_its_own() -> None:
+    shortened, whole = settings(UNITS["aws pycast.service"]), settings()
+    assert {key: value for key, value in shortened.items() if key not in OWN_AT_AWS}.items() <= whole.items()
