@@ -103,7 +103,7 @@ def test_a_worker_that_is_killed_is_started_again_at_the_same_ports(pycast_serve
 def test_while_a_worker_is_away_the_others_take_every_connection(pycast_server: Server) -> None:
     first, _ = workers(pycast_server)
     os.kill(first, signal.SIGKILL)
-    until(lambda: not is_alive(first), "its end")
+    until(partial(logs, pycast_server, "starts again"), "its end")
     assert answers(pycast_server, "/livez") == {(200, b"alive\n")}
 
 
@@ -189,7 +189,7 @@ def test_a_worker_that_does_not_stop_is_killed(pycast_server: Server) -> None:
 
 def test_a_stop_between_two_starts_of_a_worker_is_clean(pycast_server: Server) -> None:
     os.kill(workers(pycast_server)[0], signal.SIGKILL)
-    until(lambda: "starts again" in pycast_server.log(), "the parent to notice")
+    until(partial(logs, pycast_server, "starts again"), "the parent to notice")
     os.kill(pycast_server.pid, signal.SIGTERM)
     ends(pycast_server)
 
