@@ -12,7 +12,7 @@ from tests.e2e.programs import require
 from tests.e2e.steady import SteadyStream
 from tests.e2e.wire import Wire, get, listen, parse
 
-OPEN_FILES = 160
+OPEN_FILES = 320
 
 
 class LimitedServer(Server):
@@ -27,7 +27,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def test_server_with_few_descriptors_refuses_with_503_and_stays_healthy(server: Server) -> None:
+def test_lb_18_server_with_few_descriptors_refuses_with_503_and_stays_healthy(server: Server) -> None:
     with SteadyStream(server.port, server.source_password) as stream, ExitStack() as stack:
         refused = 0
         for _ in range(OPEN_FILES):
@@ -38,8 +38,10 @@ def test_server_with_few_descriptors_refuses_with_503_and_stays_healthy(server: 
                 assert int(reply.header("Retry-After")) > 0
         assert refused > 10
         assert get(server.port, "/livez").status == 200
+        assert get(server.port, "/readyz").status == 200
+        assert "cannot accept" not in server.log()
         stream.verify()
-    server.wait_until(lambda: get(server.port, "/readyz").status == 200, 5, "the server to recover")
+    server.wait_until(lambda: get(server.port, "/").status == 200, 5, "the server to recover")
     with SteadyStream(server.port, server.source_password, "/after.mp3") as stream:
         stream.verify()
 

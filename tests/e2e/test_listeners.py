@@ -224,7 +224,7 @@ def reset(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("leave", [close, half_close, reset])
-def test_listener_that_leaves_frees_its_slot_though_nothing_is_sent(leave: object, pycast_server: Server) -> None:
+def test_lb_01_listener_that_leaves_frees_its_slot_though_nothing_is_sent(leave: object, pycast_server: Server) -> None:
     assert callable(leave)
     with source(pycast_server.port, MOUNT, pycast_server.source_password):
         listener, _ = listen(pycast_server.port, MOUNT)

@@ -25,7 +25,7 @@ def lose_network(sock: socket.socket) -> None:
 
 
 @pytest.mark.pycast(queue_size="16M")  # so that it is not dropped for being too slow
-def test_listener_that_acknowledges_nothing_for_20_s_is_dropped(pycast_server: Server) -> None:
+def test_lb_02_listener_that_acknowledges_nothing_for_20_s_is_dropped(pycast_server: Server) -> None:
     with SteadyStream(pycast_server.port, pycast_server.source_password) as stream:
         listener, _ = listen(pycast_server.port, "/steady.mp3")
         with listener:

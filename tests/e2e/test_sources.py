@@ -17,7 +17,7 @@ def head(method: str, mount: str, password: str, *lines: str, version: str = "HT
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1", "ICE/1.0"])
 @pytest.mark.parametrize("method", ["SOURCE", "PUT"])
-def test_source_is_answered_before_it_sends_a_byte(method: str, version: str, pycast_server: Server) -> None:
+def test_lb_07_source_is_answered_before_it_sends_a_byte(method: str, version: str, pycast_server: Server) -> None:
     with Wire(pycast_server.port) as wire:
         wire.send(head(method, MOUNT, pycast_server.source_password, version=version))
         assert wire.read(len(OK)) == OK
@@ -32,14 +32,14 @@ def test_bytes_sent_together_with_the_head_are_part_of_the_stream(pycast_server:
         pycast_server.wait_until(lambda: pycast_server.received(MOUNT) == frames(0, 10), 5, "the stream")
 
 
-def test_put_that_expects_100_gets_both_answers(pycast_server: Server) -> None:
+def test_lb_07_put_that_expects_100_gets_both_answers(pycast_server: Server) -> None:
     with Wire(pycast_server.port) as wire:
         wire.send(head("PUT", MOUNT, pycast_server.source_password, "Expect: 100-Continue", version="HTTP/1.1"))
         assert wire.read_to(b"\r\n\r\n").startswith(b"HTTP/1.1 100 Continue\r\n")
         assert wire.read(len(OK)) == OK
 
 
-def test_chunked_put_is_unchunked(pycast_server: Server) -> None:
+def test_lb_07_chunked_put_is_unchunked(pycast_server: Server) -> None:
     stream = frames(0, 40)
     cuts = [stream[at : at + 1000] for at in range(0, len(stream), 1000)]
     body = b"".join(b"%x;name=value\r\n%s\r\n" % (len(cut), cut) for cut in cuts) + b"0\r\n\r\n"

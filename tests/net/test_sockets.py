@@ -19,7 +19,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         sock.close()
 
 
-def test_accepted_connections_inherit_the_options(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_lb_03_accepted_connections_inherit_the_options(pair: tuple[socket.socket, socket.socket]) -> None:
     _, accepted = pair
     tcp = stdlib_socket.IPPROTO_TCP
     assert accepted.getsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_KEEPALIVE) == 1

@@ -92,6 +92,21 @@ def test_a_broken_connection_leaves_once() -> None:
     assert len(stage.fanout) == 0
 
 
+def test_those_who_are_let_go_have_whole_frames_and_were_there_longest() -> None:
+    stage = Stage()
+    slow, *transports = [MemoryTransport(room=6), *(MemoryTransport() for _ in range(4))]
+    behind, *others = [stage.join(transport) for transport in (slow, *transports)]
+    stage.ring.append(b"frame")
+    stage.run_pass()
+    stage.ring.append(b"half of what is next is not sent yet")
+    assert stage.fanout.let_go(3, Reason.DRAINED) == 3
+    assert stage.gone == [(one.id, Reason.DRAINED) for one in others[:3]]
+    assert {bytes(transport.got) for transport in transports} == {b"HEADframe"}
+    stage.run_pass()
+    assert stage.fanout.let_go(3, Reason.DRAINED) == 1
+    assert [listener.id for listener in stage.fanout] == [behind.id]
+
+
 def test_counts_are_exact_for_one_who_leaves() -> None:
     stage = Stage()
     transports = [MemoryTransport(), MemoryTransport(room=57), MemoryTransport()]

@@ -47,10 +47,22 @@ def test_content_type_is_the_text_format() -> None:
         ("pycast_sent_bytes_total", "bytes_sent"),
         ("pycast_fanout_round_seconds", "fanout_lag_s"),
         ("pycast_start_time_seconds", "server_start"),
+        ("pycast_clients_limit", "clients_limit"),
+        ("pycast_headroom_percent", "headroom_percent"),
+        ("pycast_loop_lag_seconds", "loop_lag_s"),
+        ("pycast_open_files", "open_files"),
+        ("pycast_open_files_limit", "open_files_limit"),
+        ("pycast_egress_bits_per_second", "egress_bps"),
     ],
 )
 def test_the_node_is_counted(name: str, field: str) -> None:
     assert value(node(**{field: 4711}), name) == 4711
+
+
+@pytest.mark.parametrize(("name", "field"), [("pycast_ready", "is_ready"), ("pycast_draining", "is_draining")])
+@pytest.mark.parametrize("flag", [True, False])
+def test_yes_is_1_and_no_is_0(name: str, field: str, flag: bool) -> None:
+    assert value(node(**{field: flag}), name) == int(flag)
 
 
 @pytest.mark.parametrize(
