@@ -71,6 +71,10 @@ class Doubts:
         if doubt is not None and doubt.mounts.pop(mount, None) is not None and not doubt.mounts and not doubt.is_gone:
             del self._doubts[node]
 
+    def forget(self) -> None:
+        """This node stops: nothing is in doubt any more, and nothing more goes from the table."""
+        self._doubts.clear()
+
     def asked(self, node: NodeRecord) -> bool:
         """Whether the node answers, within PROBE_S."""
         return bool(gevent.with_timeout(PROBE_S, self._answers, node, timeout_value=False))

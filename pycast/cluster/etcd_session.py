@@ -89,6 +89,7 @@ class Session:
         """Ends the loops, and takes this node with its mounts out."""
         gevent.killall(self._tasks, timeout=1.0)
         self._tasks = []
+        self._doubts.forget()
         was_up, self.is_up = self.is_up, False
         try:
             with gevent.Timeout(time_s, Unreachable("no time")):
@@ -130,6 +131,7 @@ class Session:
         self._hold_lease()
         self._register()
         self.holdings.plan_all()
+        self._has_changed.set()  # what it was told meanwhile
         self.is_up = True
         if self._complaint is not None:
             log.info("the registry is back")
@@ -145,24 +147,30 @@ class Session:
         self.holdings.lease = self._client.grant(self._lease_s)
 
     def _register(self) -> None:
-        there = self.view.nodes.get(self._node.node)
-        if there is not None and there.record.boot == self._node.boot and there.lease == self.holdings.lease:
+        if self._is_registered():
             return
+        there = self.view.nodes.get(self._node.node)
         if there is not None and there.record.boot != self._node.boot and self._is_alive(there):
             raise DuplicateNode(f"another process is node {self._node.node!r}, at {there.record.address}")
         if not self._write_node(there):
             raise EtcdError("another process registers with this node's name")
 
+    def _is_registered(self) -> bool:
+        there = self.view.nodes.get(self._node.node)
+        return there is not None and there.record.boot == self._node.boot and there.lease == self.holdings.lease
+
     def _is_alive(self, other: NodeEntry) -> bool:
         """Whether another process that has registered with this node's name still runs.
 
-        Not one at our own address: there is no room for two. One that does not answer may be cut from us only: it is
-        alive if its lease was renewed lately.
+        One that does not answer may be cut from us only: it is alive if its lease was renewed lately. But not at our
+        own address: there it was this node's earlier life.
         """
-        if other.is_leaving or other.record.address == self._node.address:
+        if other.is_leaving:
             return False
         if self._doubts.asked(other.record):
             return True
+        if other.record.address == self._node.address:
+            return False
         return self._client.time_to_live(other.lease) > self._lease_s * (1 - RENEWALS * (1 + JITTER)) - 1
 
     def _write_node(self, there: NodeEntry | None, is_leaving: bool = False) -> bool:
@@ -210,6 +218,8 @@ class Session:
                         return  # this member lags, or etcd is older than it was: joining finds out
                     for mount in self.view.take_events(note.events):
                         self.holdings.plan(mount)
+                    if not self._is_registered():
+                        return  # somebody has taken this node out
             except WatchBroken as error:
                 log.debug("! registry: %s", error)
             except EtcdError as error:
@@ -252,8 +262,8 @@ class Session:
 
     def _write_changes(self) -> None:
         there = self.view.nodes.get(self._node.node)
-        if there is None or there.record.boot != self._node.boot:
-            self._trouble.set()  # not ours any more: joining finds out
+        if there is None or not self._is_registered():
+            self._trouble.set()
         elif records.has_moved(there.record, self._node) and not self._write_node(there):
             self._has_changed.set()
 

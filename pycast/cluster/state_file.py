@@ -52,6 +52,7 @@ class StateFile:
             return
         self._table.on_change.remove(self._plan)
         if self._is_planned:
+            self._is_planned = False
             self._write(self._text())
 
     def load(self, me: str) -> Position:
@@ -86,6 +87,8 @@ class StateFile:
             self._group.spawn_later(INTERVAL_S, "cluster state", self._save)
 
     def _save(self) -> None:
+        if not self._is_planned:
+            return  # stopped, and written then
         self._is_planned = False
         # In a thread: a disk may take its time.
         gevent.get_hub().threadpool.apply(self._write, (self._text(),))

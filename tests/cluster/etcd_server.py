@@ -56,7 +56,10 @@ class Etcd:
     def pause(self, *members: int) -> None:
         """Stops members, or all: their sockets stay open, and are silent."""
         for member in members or tuple(self._running):
-            self._running[member].send_signal(signal.SIGSTOP)
+            process = self._running[member]
+            process.send_signal(signal.SIGSTOP)
+            while not _is_stopped(process.pid):  # a thread that writes to the disk first comes to its end
+                time.sleep(0.001)
 
     def resume(self) -> None:
         """Lets all go on."""
@@ -97,6 +100,11 @@ class Etcd:
         )
         with (self._directory / f"etcd-{member}.log").open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def _is_stopped(pid: int) -> bool:
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 def _is_healthy(url: str) -> bool:

@@ -28,6 +28,7 @@ from tests.cluster.patched import in_patched_process
 from tests.cluster.registry_conformance import MOUNT, acquainted, claimed, knows, offer, wait_until
 
 KEYS = Keys("radio")
+NODE_KEYS = {KEYS.node("a"), KEYS.node("b")}
 
 
 @dataclass
@@ -138,6 +139,24 @@ def test_while_etcd_is_away_claims_are_provisional_and_confirmed_later_f_04(tmp_
 def is_confirmed(registry: Registry, mount: str, over: Epoch) -> bool:
     origin = registry.table.origin(mount)
     return origin is not None and not origin.is_provisional and origin.epoch > over and origin.epoch.rank == 0
+
+
+@in_patched_process
+def test_what_changed_while_etcd_was_away_is_told_when_it_is_back_f_04(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, lease_s=10) as fleet:
+        a, b = fleet.make("a"), fleet.make("b")
+        acquainted(a, b)
+        first, other = claimed(fleet, a, "a"), claimed(fleet, a, "a", "/other.mp3")
+        knows(b, other, "/other.mp3")
+        fleet.etcd.kill()
+        wait_until(lambda: not a.is_reachable, "the loss to be noticed")
+        a.update(replace(fleet.node("a"), used=500))
+        a.publish(replace(offer(fleet, "a"), epoch=first, is_live=False))
+        a.release("/other.mp3", other)
+        fleet.etcd.start()
+        wait_until(lambda: b.table.peers[0].record.used == 500, "the load")
+        wait_until(lambda: (one := b.table.origin(MOUNT)) is not None and not one.is_live, "the mount to wait")
+        wait_until(lambda: b.table.origin("/other.mp3") is None, "the release")
 
 
 @in_patched_process
@@ -384,6 +403,8 @@ def test_an_emptied_etcd_takes_no_mount_away_f_16(tmp_path: Path) -> None:
         for mount in mounts:
             wait_until(partial(is_confirmed, b, mount, before[mount]), f"{mount} to be back")
         assert all(one.after is not None for one in heard)
+        with client_of(fleet) as client:
+            wait_until(lambda: {one.key for one in client.range(KEYS.prefix).entries} >= NODE_KEYS, "both nodes")
 
 
 @in_patched_process
