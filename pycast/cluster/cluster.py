@@ -10,6 +10,7 @@ import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 import gevent
 from gevent import socket
@@ -104,6 +105,13 @@ class Cluster:
         """This node's record."""
         return self._me
 
+    @property
+    def number(self) -> int:
+        """Of 20 bits, with which this node's listeners are numbered: Icecast's readers take a listener's id for a
+        number, and that of a cluster's has to be unique.
+        """
+        return crc32(self._me.node.encode()) & 0xFFFFF
+
     def start(self, port: int) -> None:
         """Joins the cluster; `port` is the first listening port as bound. Raises ConfigError if another node has this
         one's name. May switch.
@@ -142,6 +150,10 @@ class Cluster:
             link.close()
         self.registry.stop()
         self.peers.stop()
+
+    def others(self) -> tuple[NodeRecord, ...]:
+        """The other nodes that are up."""
+        return tuple(node for node in self.registry.table.up_nodes() if node.node != self._me.node)
 
     def has_source(self, name: str) -> bool:
         """Whether a node that answers has a source for the mount."""

@@ -36,6 +36,11 @@ class Hangups(Generic[S]):
         self._epoll.register(fd, EVENTS)
         self._subjects[fd] = subject
 
+    def change(self, fd: int, subject: S) -> None:
+        """`fd` belongs to another subject from now on; one that is not watched stays so."""
+        if fd in self._subjects:
+            self._subjects[fd] = subject
+
     def forget(self, fd: int) -> None:
         """To be called before the descriptor is closed."""
         if self._subjects.pop(fd, None) is not None:

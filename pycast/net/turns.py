@@ -1,4 +1,4 @@
-"""One at a time, by name: for decisions that switch in the middle and must not meet another one about the same thing."""
+"""One at a time, by name: for decisions that switch in the middle and must not meet another about the same thing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -7,6 +7,7 @@ by a reload; whoever needs a setting asks for it when it needs it.
 import itertools
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from pycast.cluster.agent_reply import Standing, agent_reply
 from pycast.cluster.cluster import Cluster, Load
@@ -21,6 +22,7 @@ from pycast.net.group import Group
 from pycast.net.hangups import Hangups
 from pycast.server.admission import RESERVE, Admission
 from pycast.server.drain import Drain
+from pycast.server.here import Here
 from pycast.server.reserve import Reserve
 from pycast.server.snapshot import snapshot_listeners, snapshot_node, total_bytes_sent
 from pycast.server.vitals import Vitals
@@ -32,6 +34,9 @@ from pycast.stream.mount import Mount, State
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.stream.timeline import Title
+
+if TYPE_CHECKING:
+    from pycast.server.everywhere import Everywhere
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +82,8 @@ class Service:
                 "source.make_way": self.ownership.make_way,
             }
         self.drain = Drain(self.mounts, self.group, lambda: self.config.drain)
+        self.here = Here(self)
+        self.everywhere = self._see_everywhere() if self.cluster else self.here
         self._access_file = LogFile(config.logging.access_log, hub_after)
         self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
         self._access_log = AccessLog(self._access_file)
@@ -104,6 +111,12 @@ class Service:
         """Whether new listeners are welcome. A full node says yes: see `web/health.py`."""
         return not self.is_stopping and self.drain.is_ready
 
+    def _see_everywhere(self) -> "Everywhere":
+        from pycast.server.everywhere import Everywhere  # what it makes at its import takes time: only for who needs it
+
+        assert self.cluster is not None
+        return Everywhere(self.here, self.cluster)
+
     def has_source(self, name: str) -> bool:
         """Whether a source feeds the mount, here or on another node of the cluster."""
         mount = self.mounts.get(name)
@@ -124,8 +137,8 @@ class Service:
         return agent_reply(Standing.STOPS if self.is_stopping else standing, self.vitals.percent, connections)
 
     def next_id(self) -> int:
-        """A number for a listener, unique while the node runs."""
-        return next(self._ids)
+        """A number for a listener, unique in the cluster while the node runs."""
+        return (self.cluster.number << 32 if self.cluster else 0) + next(self._ids)
 
     def snapshot(self) -> NodeSnapshot:
         """The node as it is now."""

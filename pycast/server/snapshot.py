@@ -46,7 +46,9 @@ def snapshot_node(service: "Service") -> NodeSnapshot:
         egress_bps=service.vitals.egress_bps,
         fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
         bad_requests=counters.bad_requests,
-        mounts=tuple(snapshot_mount(mount) for mount in mounts if mount.feed_info),
+        mounts=tuple(
+            snapshot_mount(mount, is_copy=service.mounts.is_copy(mount.name)) for mount in mounts if mount.feed_info
+        ),
     )
 
 
@@ -57,7 +59,7 @@ def total_bytes_sent(service: "Service") -> int:
     return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
-def snapshot_mount(mount: Mount) -> MountSnapshot:
+def snapshot_mount(mount: Mount, *, is_copy: bool = False) -> MountSnapshot:
     """One mount as it is now."""
     feed, settings, title = mount.feed_info, mount.settings, mount.timeline.title
     assert feed is not None
@@ -94,6 +96,7 @@ def snapshot_mount(mount: Mount) -> MountSnapshot:
         total_bytes_read=mount.bytes_read,
         total_bytes_sent=mount.fanout.bytes_sent,
         sources=mount.sources,
+        is_copy=is_copy,
     )
 
 

@@ -58,6 +58,8 @@ class MountSnapshot:
     total_bytes_sent: int = 0
     sources: int = 1
     """How many sources this mount has had."""
+    is_copy: bool = False
+    """Whether its source is on another node."""
 
 
 @dataclass(frozen=True, slots=True)

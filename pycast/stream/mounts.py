@@ -91,6 +91,10 @@ class Mounts:
         """The source that is connected here and feeds the mount now; not a copy."""
         return self._sources.get(name)
 
+    def is_copy(self, name: str) -> bool:
+        """Whether the mount is a copy of what another node has."""
+        return name in self._copies
+
     def wait_for_ending(self, name: str) -> None:
         """Lets a source finish whose peer has closed: what it sent last is still to be read, and an encoder that calls
         again at once must not be told that its mount is in use. May switch.

@@ -7,9 +7,10 @@ credentials are taken, without it the admin's alone (`streamlist.txt`: the relay
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pycast.auth.credentials import Credentials, is_admin, is_relay, is_source
+from pycast.config.schema import Config
 from pycast.errors import Refused
 from pycast.http.credentials import basic_credentials
 from pycast.http.icy import decode_title
@@ -18,9 +19,7 @@ from pycast.http.request import Request
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
-from pycast.stream.fanout import Reason
-from pycast.stream.mount import Mount
-from pycast.web.site import Site
+from pycast.web.site import Nodes, Site
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +36,14 @@ def admin(site: Site, request: Request, body: bytes) -> Response:
     command = request.path.removeprefix("/admin/").removesuffix(".xsl") or "stats"
     parameters = {**request.query, **parse_form(body)}
     given = basic_credentials(request.headers)
+    view = _view(site, parameters)
     if "mount" in parameters:
-        return _with_mount(site, command, parameters, given)
+        return _with_mount(view, command, parameters, given)
     if command in FOR_NODE:
         wanted = FOR_NODE[command]
         if not (is_admin(site.config, given) or (wanted.relay_may and is_relay(site.config, given))):
             raise _unauthorized(f"/admin/{command}")
-        return wanted.run(site)
+        return wanted.run(view)
     if command not in FOR_MOUNT:
         raise Refused("Unrecognised command", status=400, cause=f"/admin/{command}")
     if not is_admin(site.config, given):
@@ -67,88 +67,107 @@ def admin_cgi(site: Site, request: Request, body: bytes) -> Response:
         mount_part, password = name, _text(parameters, "pass")
     if not is_source(site.config, mount_part, (site.config.for_mount(mount_part).username, password)):
         raise _unauthorized("/admin.cgi")
-    reply = TITLE_SET if _set_title(_running(site, mount_part), parameters) else TITLE_REFUSED
+    view = _view(site, parameters)
+    reply = TITLE_SET if _set_title(view, _running(view, mount_part), parameters) else TITLE_REFUSED
     return Response(200, (SUCCESS % reply).encode(), HTML)
 
 
-def _with_mount(site: Site, command: str, parameters: Parameters, given: Credentials | None) -> Response:
+def _view(site: Site, parameters: Parameters) -> "View":
+    """What the command is about: the cluster, or with `scope=node` this node alone."""
+    return View(site.config, site.here if _text(parameters, "scope") == "node" else site.everywhere)
+
+
+def _with_mount(view: "View", command: str, parameters: Parameters, given: Credentials | None) -> Response:
     if command not in FOR_MOUNT and command not in FOR_NODE:
         raise Refused("Unrecognised command", status=400, cause=f"/admin/{command}")
     name = _text(parameters, "mount")
-    if not is_admin(site.config, given) and not is_source(site.config, name, given):
+    if not is_admin(view.config, given) and not is_source(view.config, name, given):
         raise _unauthorized(f"/admin/{command} for {name}")
-    mount = _running(site, name)
+    _running(view, name)
     if command not in FOR_MOUNT:
         raise Refused("Mount request unknown", status=400, cause=f"/admin/{command} for {name}")
-    return FOR_MOUNT[command](site, mount, parameters)
+    return FOR_MOUNT[command](view, name, parameters)
 
 
-def _stats(site: Site) -> Response:
-    return Response(200, stats_document(site.snapshot()), XML)
+def _stats(view: "View") -> Response:
+    return Response(200, stats_document(view.nodes.snapshot()), XML)
 
 
-def _listmounts(site: Site) -> Response:
-    return Response(200, listmounts(site.snapshot()), XML)
+def _listmounts(view: "View") -> Response:
+    return Response(200, listmounts(view.nodes.snapshot()), XML)
 
 
-def _streamlist_text(site: Site) -> Response:
-    return Response(200, streamlist_text(site.snapshot()), PLAIN)
+def _streamlist_text(view: "View") -> Response:
+    return Response(200, streamlist_text(view.nodes.snapshot()), PLAIN)
 
 
-def _mount_stats(site: Site, mount: Mount, parameters: Parameters) -> Response:
-    return Response(200, stats_document(site.snapshot(), mount.name), XML)
+def _mount_stats(view: "View", mount: str, parameters: Parameters) -> Response:
+    return Response(200, stats_document(view.nodes.snapshot(), mount), XML)
 
 
-def _listclients(site: Site, mount: Mount, parameters: Parameters) -> Response:
-    shown = find_mount(site.snapshot(), mount.name)
-    assert shown is not None
-    return Response(200, listclients(shown, site.listeners(mount)), XML)
+def _listclients(view: "View", mount: str, parameters: Parameters) -> Response:
+    listeners = view.nodes.listeners(mount)
+    shown = find_mount(view.nodes.snapshot(), mount)
+    if shown is None:  # its source is on another node, which does not answer now
+        raise _no_source(mount)
+    return Response(200, listclients(replace(shown, listeners=len(listeners)), listeners), XML)
 
 
-def _killclient(site: Site, mount: Mount, parameters: Parameters) -> Response:
+def _killclient(view: "View", mount: str, parameters: Parameters) -> Response:
     text = _required(parameters, "id")
-    listener = mount.fanout.get(int(text)) if text.isascii() and text.isdigit() and len(text) < 19 else None
-    if listener is None:
+    is_number = text.isascii() and text.isdigit() and len(text) < 19
+    if not is_number or not view.nodes.kill(mount, int(text)):
         return _ice(f"Client {text} not found", 0)
-    mount.fanout.drop(listener, Reason.KILLED)
     return _ice(f"Client {text} removed", 1)
 
 
-def _killsource(site: Site, mount: Mount, parameters: Parameters) -> Response:
-    feeder = site.mounts.feeder(mount.name)
-    if feeder is not None:
-        feeder.stop("removed by an admin")
+def _killsource(view: "View", mount: str, parameters: Parameters) -> Response:
+    view.nodes.kill_source(mount)
     return _ice("Source Removed", 1)
 
 
-def _metadata(site: Site, mount: Mount, parameters: Parameters) -> Response:
+def _moveclients(view: "View", mount: str, parameters: Parameters) -> Response:
+    if "destination" not in parameters:
+        return Response(200, listmounts(view.nodes.snapshot(), mount), XML)
+    destination = _text(parameters, "destination")
+    if not view.nodes.knows(destination):
+        raise Refused("No such destination", status=400, cause=f"no mount {destination}")
+    if destination == mount:
+        raise Refused("supplied mountpoints are identical", status=400)
+    view.nodes.move(mount, destination)
+    return _ice(f"Clients moved from {mount} to {destination}", 1)
+
+
+def _metadata(view: "View", mount: str, parameters: Parameters) -> Response:
     if _required(parameters, "mode") != "updinfo":
         return _ice("No such action", 0)
-    return _ice(TITLE_SET if _set_title(mount, parameters) else TITLE_REFUSED, 1)
+    return _ice(TITLE_SET if _set_title(view, mount, parameters) else TITLE_REFUSED, 1)
 
 
-def _set_title(mount: Mount, parameters: Parameters) -> bool:
+def _set_title(view: "View", mount: str, parameters: Parameters) -> bool:
     """Sets what plays. `song` replaces artist and title (2.4.4 leaves an old artist in place, which mislabels the
     song).
     """
-    if mount.family == "webm":
-        return False
-    charset = _text(parameters, "charset") or mount.settings.charset or None
+    charset = _text(parameters, "charset") or view.config.for_mount(mount).charset or None
     artist, title, song, url = (
         decode_title(parameters.get(name, b""), charset).strip() for name in ("artist", "title", "song", "url")
     )
     if "song" in parameters:
-        return mount.set_title("", song, url)
+        return view.nodes.set_title(mount, "", song, url)
     if "title" in parameters or "artist" in parameters:
-        return mount.set_title(artist, title, url)
-    raise Refused("Missing parameter", status=400, cause=f"metadata for {mount.name} without song, title or artist")
+        return view.nodes.set_title(mount, artist, title, url)
+    raise Refused("Missing parameter", status=400, cause=f"metadata for {mount} without song, title or artist")
 
 
-def _running(site: Site, name: str) -> Mount:
-    mount = site.mounts.get(name)
-    if mount is None:
-        raise Refused("Source does not exist", status=400, cause=f"no mount {name}")
-    return mount
+def _running(view: "View", name: str) -> str:
+    """`name`, if there is such a mount."""
+    if not view.nodes.knows(name):
+        raise _no_source(name)
+    return name
+
+
+def _no_source(name: str) -> Refused:
+    return Refused("Source does not exist", status=400, cause=f"no mount {name}")
 
 
 def _required(parameters: Parameters, name: str) -> str:
@@ -170,10 +189,18 @@ def _unauthorized(what: str) -> Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """What a command sees: the configuration of this node, and the nodes that it is about."""
+
+    config: Config
+    nodes: Nodes
+
+
+@dataclass(frozen=True, slots=True)
 class NodeCommand:
     """A command that is about the whole node."""
 
-    run: Callable[[Site], Response]
+    run: Callable[[View], Response]
     relay_may: bool = False
 
 
@@ -186,11 +213,12 @@ FOR_NODE: dict[str, NodeCommand] = {
     "streamlist.txt": NodeCommand(_streamlist_text, relay_may=True),
 }
 
-FOR_MOUNT: dict[str, Callable[[Site, Mount, Parameters], Response]] = {
+FOR_MOUNT: dict[str, Callable[[View, str, Parameters], Response]] = {
     "stats": _mount_stats,
     "stats.xml": _mount_stats,
     "listclients": _listclients,
     "killclient": _killclient,
     "killsource": _killsource,
     "metadata": _metadata,
+    "moveclients": _moveclients,
 }

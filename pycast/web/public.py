@@ -13,7 +13,7 @@ from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u
 from pycast.stats.status_json import status_json
 from pycast.web.metrics import render_metrics
 from pycast.web.pages import render_server_info, render_status
-from pycast.web.site import Site
+from pycast.web.site import Nodes, Site
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=UTF-8"
@@ -24,7 +24,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 def status_page(site: Site, request: Request) -> Response:
     """`/` and `/status.xsl[?mount=/x]`."""
-    snapshot = site.snapshot()
+    snapshot = _nodes(site, request).snapshot()
     mounts = visible_mounts(snapshot, request.query.text("mount") or None)
     return Response(200, render_status(replace(snapshot, mounts=mounts), base_url=base_url(site, request)), HTML)
 
@@ -36,7 +36,7 @@ def server_version(site: Site, request: Request) -> Response:
 
 def status_json_page(site: Site, request: Request) -> Response:
     """`/status-json.xsl[?mount=/x]`."""
-    return Response(200, status_json(site.snapshot(), request.query.text("mount") or None), JSON)
+    return Response(200, status_json(_nodes(site, request).snapshot(), request.query.text("mount") or None), JSON)
 
 
 def metrics(site: Site, request: Request) -> Response:
@@ -52,8 +52,8 @@ def playlist(site: Site, request: Request, mount: str, kind: str) -> Response:
     """The playlist of `mount`; whether it is there is not asked, as in Icecast: a player may be started before the
     source.
     """
-    snapshot = replace(site.snapshot(), listen_url=base_url(site, request))
-    url = stream_url(snapshot.listen_url, mount)
+    base = base_url(site, request)
+    url = stream_url(base, mount)
     match kind:
         case "m3u":
             return Response(200, m3u(url), M3U_TYPE)
@@ -62,9 +62,14 @@ def playlist(site: Site, request: Request, mount: str, kind: str) -> Response:
             name = known.feed_info.info.name if known and known.feed_info else ""
             return Response(200, pls([(url, name)]), PLS_TYPE)
         case "xspf":
-            return Response(200, xspf(snapshot, mount), XSPF_TYPE)
+            return Response(200, xspf(replace(site.everywhere.snapshot(), listen_url=base), mount), XSPF_TYPE)
         case _:
-            return Response(200, vclt(snapshot, mount), VCLT_TYPE)
+            return Response(200, vclt(replace(site.everywhere.snapshot(), listen_url=base), mount), VCLT_TYPE)
+
+
+def _nodes(site: Site, request: Request) -> Nodes:
+    """The cluster, or with `?scope=node` this node alone."""
+    return site.here if request.query.text("scope") == "node" else site.everywhere
 
 
 def base_url(site: Site, request: Request) -> str:

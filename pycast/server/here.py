@@ -1,0 +1,84 @@
+"""What an admin asks or orders, on this node: the counterpart of `everywhere.py`, with the same methods."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from pycast.errors import Refused
+from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.stream.fanout import Reason
+from pycast.stream.mount import Mount
+from pycast.stream.relocation import put_on, take_off
+
+if TYPE_CHECKING:
+    from pycast.server.service import Service
+
+log = logging.getLogger(__name__)
+
+
+class Here:
+    """This node alone."""
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+
+    def snapshot(self) -> NodeSnapshot:
+        """The node as it is now."""
+        return self._service.snapshot()
+
+    def knows(self, mount: str) -> bool:
+        """Whether the mount is here."""
+        return self._maybe(mount) is not None
+
+    def has_source(self, mount: str) -> bool:
+        """Whether the mount's source is here, or waited for here."""
+        return self.knows(mount) and not self._service.mounts.is_copy(mount)
+
+    def listeners(self, mount: str) -> list[ListenerSnapshot]:
+        """The mount's listeners."""
+        found = self._maybe(mount)
+        return self._service.listeners(found) if found else []
+
+    def kill(self, mount: str, id: int) -> bool:
+        """Ends a listener. Whether it was there."""
+        found = self._maybe(mount)
+        listener = found.fanout.get(id) if found else None
+        if found is None or listener is None:
+            return False
+        found.fanout.drop(listener, Reason.KILLED)
+        return True
+
+    def kill_source(self, mount: str) -> bool:
+        """Ends a mount's source. Whether there was one."""
+        source = self._service.mounts.source(mount)
+        if source is None:
+            return False
+        source.stop("removed by an admin")
+        return True
+
+    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
+        """Sets what plays. Whether the stream takes titles."""
+        found = self._maybe(mount)
+        return found is not None and found.family != "webm" and found.set_title(artist, title, url)
+
+    def move(self, mount: str, to: str) -> int:
+        """Moves a mount's listeners to another mount. How many. Raises Refused. May switch."""
+        found = self._maybe(mount)
+        if found is None or not len(found.fanout):
+            return 0
+        other = self._maybe(to) or (self._service.cluster.find(to) if self._service.cluster else None)
+        if other is None or other.family != found.family:
+            raise Refused("Destination not running", status=400, cause=f"{to} cannot take the listeners of {mount}")
+        return self._move(found, other)
+
+    def _move(self, mount: Mount, other: Mount) -> int:
+        mount.fanout.wait_for_rest()
+        moving = take_off(mount)
+        for one in moving:
+            self._service.hangups.change(one.listener.transport.fileno(), (other, one.listener))
+        put_on(other, moving)
+        log.info("mount %s: %d listeners go on with %s", mount.name, len(moving), other.name)
+        return len(moving)
+
+    def _maybe(self, name: str) -> Mount | None:
+        mount = self._service.mounts.get(name)
+        return mount if mount is not None and mount.feed_info is not None else None
