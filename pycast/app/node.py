@@ -17,6 +17,7 @@ from gevent import socket
 from gevent.event import Event
 
 from pycast.app.demo import play_demo
+from pycast.app.notify import Notifier
 from pycast.app.programs import Programs
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.worker_config import Worker
@@ -184,6 +185,7 @@ def run(
     tag = worker.tag if worker else ""
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
     node = Node(config, config_path, port, raise_file_limit(), worker)
+    notifier = Notifier.from_environment(os.environ)
     stop = Event()
     gevent.signal_handler(signal.SIGINT, stop.set)
     term = Event()
@@ -191,12 +193,15 @@ def run(
         signal.SIGTERM, lambda: node.service.group.spawn("terminate", _terminate, node.service, term, stop)
     )
     ready = node.start()
+    status = f"listening on {', '.join(str(port) for port, _, _ in ready.ports)}"
 
     def reload() -> None:
         nonlocal error_log
         before = node.service.config.logging
+        notifier.reloading()
         error_log.reopen()
         node.reload()
+        notifier.ready(status)
         error_log = _error_log(error_log, before, node.service.config.logging, tag)
 
     gevent.signal_handler(signal.SIGHUP, lambda: node.service.group.spawn("reload", reload))
@@ -208,12 +213,16 @@ def run(
         write_ready(ready_file, config, ready)
     if announce:
         announce(ready)
-    log.info("listening on %s", ", ".join(str(port) for port, _, _ in ready.ports))
+    log.info("%s", status)
+    notifier.ready(status)
+    node.service.drain.on_change.append(lambda state: _tell_of_drain(notifier, node.service))
     stop.wait()
     log.info("stopping")
+    notifier.stopping(STOP_S)
     stopping = node.stop_in_time(STOP_S)
     if not stopping:
         log.error("the stop took longer than %g s and was cut short", STOP_S)
+    notifier.close()
     error_log.close()
     return 0
 
@@ -238,6 +247,13 @@ def _terminate(service: Service, term: Event, stop: Event) -> None:
             term.clear()
             return
     stop.set()
+
+
+def _tell_of_drain(notifier: Notifier, service: Service) -> None:
+    """A drain on SIGTERM is a stop that takes its time; one by an admin is only news."""
+    if service.config.server.drain and service.drain.is_draining:
+        notifier.stopping(service.config.drain.deadline + STOP_S)
+    notifier.status(f"drain: {service.drain.state.value}")
 
 
 def _outlive_nobody(stop: Event) -> None:

@@ -106,6 +106,11 @@ class Cluster:
         return self._me
 
     @property
+    def settings(self) -> Settings:
+        """As the configuration has them now."""
+        return self._config().cluster
+
+    @property
     def number(self) -> int:
         """Of 20 bits, with which this node's listeners are numbered: Icecast's readers take a listener's id for a
         number, and that of a cluster's has to be unique.

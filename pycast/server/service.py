@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pycast.cluster.agent_reply import Standing, agent_reply
 from pycast.cluster.cluster import Cluster, Load
+from pycast.cluster.drain_plan import State as DrainState
 from pycast.cluster.lineage import Lineages
 from pycast.cluster.ownership import Ownership
 from pycast.config.schema import Config
@@ -82,6 +83,8 @@ class Service:
                 "source.make_way": self.ownership.make_way,
             }
         self.drain = Drain(self.mounts, self.group, lambda: self.config.drain)
+        self.drain.before_listeners.append(self._move_sources)
+        self.drain.on_change.append(self._drain_changed)
         self.here = Here(self)
         self.everywhere = self._see_everywhere() if self.cluster else self.here
         self._access_file = LogFile(config.logging.access_log, hub_after)
@@ -175,6 +178,15 @@ class Service:
         """Writes out what the logs still hold."""
         self._access_file.close()
         self._playlist_file.close()
+
+    def _move_sources(self) -> None:
+        """Sends sources to other nodes, if there are any. A node alone keeps them: its listeners would hear nothing."""
+        if self.cluster and self.cluster.others():
+            self.ownership.send_away()
+
+    def _drain_changed(self, state: DrainState) -> None:
+        if self.cluster:
+            self.cluster.set_draining(state is not DrainState.SERVING)
 
     def _new_mount(self, mount: Mount) -> None:
         mount.on_title = self._title_changed

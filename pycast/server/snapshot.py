@@ -3,8 +3,11 @@
 import time
 from typing import TYPE_CHECKING
 
+from pycast.cluster.cluster import Cluster
+from pycast.cluster.ownership import Ownership
+from pycast.cluster.table import Peer
 from pycast.stats.counters import Counters
-from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
+from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
 from pycast.stream.mount import Mount, State
 
 if TYPE_CHECKING:
@@ -46,9 +49,52 @@ def snapshot_node(service: "Service") -> NodeSnapshot:
         egress_bps=service.vitals.egress_bps,
         fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
         bad_requests=counters.bad_requests,
+        cluster=snapshot_cluster(service.cluster, service.ownership) if service.cluster else None,
         mounts=tuple(
             snapshot_mount(mount, is_copy=service.mounts.is_copy(mount.name)) for mount in mounts if mount.feed_info
         ),
+    )
+
+
+def snapshot_cluster(cluster: Cluster, ownership: Ownership) -> ClusterSnapshot:
+    """The cluster as this node sees it."""
+    table, mirrors, sources = cluster.registry.table, cluster.mirrors, ownership.counters
+    origins = table.origins
+    return ClusterSnapshot(
+        name=cluster.settings.name,
+        node=cluster.me.node,
+        registry=cluster.settings.registry,
+        is_registry_up=cluster.registry.is_reachable,
+        members=tuple(_member(peer, [one.mount for one in table.origins_of(peer.record.node)]) for peer in table.peers),
+        origins=len(origins),
+        waiting=sum(1 for one in origins if not one.is_live or not table.is_up(one.node)),
+        mirrors=len(mirrors),
+        mirror_bytes=mirrors.counters.bytes,
+        mirror_connections=mirrors.counters.connections,
+        mirror_gap_bytes=mirrors.counters.gap_bytes,
+        refused_epochs=mirrors.counters.refused_epochs,
+        claims_won=sources.won,
+        claims_held=sources.held,
+        claims_provisional=sources.provisional,
+        stepdowns=sources.stepped_down,
+        standbys=ownership.standbys,
+    )
+
+
+def _member(peer: Peer, origins: list[str]) -> MemberSnapshot:
+    node = peer.record
+    return MemberSnapshot(
+        node=node.node,
+        address=node.address,
+        zone=node.zone,
+        status=peer.status.value,
+        state=node.state.value,
+        listeners=node.listeners,
+        used=node.used,
+        slots=node.slots,
+        weight=node.weight,
+        version=node.version,
+        origins=tuple(origins),
     )
 
 

@@ -63,6 +63,52 @@ class MountSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberSnapshot:
+    """A node of the cluster as this one sees it. `status` is "up", "suspect" or "dead"; `state` is what it says itself,
+    "up" or "draining"; `weight` its headroom in per cent.
+    """
+
+    node: str
+    address: str
+    zone: str
+    status: str
+    state: str
+    listeners: int
+    used: int
+    slots: int
+    weight: int
+    version: str
+    origins: tuple[str, ...] = ()
+    """Mounts whose sources are on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """The cluster as this node sees it, and what this node did in it."""
+
+    name: str
+    node: str
+    registry: str
+    """"mesh" or "etcd"."""
+    is_registry_up: bool
+    members: tuple[MemberSnapshot, ...]
+    origins: int
+    """Mounts that have an owner."""
+    waiting: int
+    """Of these, the ones that wait for their source."""
+    mirrors: int
+    mirror_bytes: int
+    mirror_connections: int
+    mirror_gap_bytes: int
+    refused_epochs: int
+    claims_won: int
+    claims_held: int
+    claims_provisional: int
+    stepdowns: int
+    standbys: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSnapshot:
     """The node and its mounts, sorted by name."""
 
@@ -102,3 +148,4 @@ class NodeSnapshot:
     open_files: int = 0
     open_files_limit: int = 0
     egress_bps: float = 0.0
+    cluster: ClusterSnapshot | None = None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -77,6 +77,19 @@ _NODE: tuple[_Series[NodeSnapshot], ...] = (
     _Series("pycast_egress_bits_per_second", "Sent to clients over the last 5 seconds.", lambda s: s.egress_bps),
 )
 
+_CLUSTER: tuple[_Series[ClusterSnapshot], ...] = (
+    _Series("pycast_registry_up", "1 while the registry answers, else 0.", lambda c: c.is_registry_up),
+    _Series("pycast_cluster_origins", "Mounts of the cluster that have an owner.", lambda c: c.origins),
+    _Series("pycast_cluster_mounts_waiting", "Of these, the ones that wait for their source.", lambda c: c.waiting),
+    _Series("pycast_mirrors", "Mounts copied from other nodes now.", lambda c: c.mirrors),
+    _Series("pycast_mirror_bytes_total", "Bytes that came from other nodes.", lambda c: c.mirror_bytes),
+    _Series("pycast_mirror_reconnects_total", "Lines to other nodes that were opened.", lambda c: c.mirror_connections),
+    _Series("pycast_mirror_gap_bytes_total", "Audio that no other node had any more.", lambda c: c.mirror_gap_bytes),
+    _Series("pycast_mirror_refused_epochs_total", "Owners from before that were refused.", lambda c: c.refused_epochs),
+    _Series("pycast_stepdowns_total", "Mounts given up because another node had claimed them.", lambda c: c.stepdowns),
+    _Series("pycast_standbys", "Sources that stand by here.", lambda c: c.standbys),
+)
+
 _MOUNT: tuple[_Series[MountSnapshot], ...] = (
     _Series(
         "pycast_mount_live", "1 while a source feeds the mount, 0 while the mount waits for one.", lambda m: m.is_live
@@ -135,8 +148,29 @@ def _families(snapshot: NodeSnapshot) -> Iterator["Metric"]:
     )
     for node_series in _NODE:
         yield _family(node_series, [], [([], snapshot)])
+    if snapshot.cluster:
+        yield from _cluster_families(snapshot.cluster)
     for mount_series in _MOUNT:
         yield _family(mount_series, ["mount"], [([_label(mount.name)], mount) for mount in snapshot.mounts])
+
+
+def _cluster_families(cluster: ClusterSnapshot) -> Iterator["Metric"]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    for series in _CLUSTER:
+        yield _family(series, [], [([], cluster)])
+    nodes = GaugeMetricFamily("pycast_cluster_nodes", "Nodes of the cluster as this one sees them.", labels=["status"])
+    for status in ("up", "suspect", "dead"):
+        nodes.add_metric([status], sum(1 for member in cluster.members if member.status == status))
+    yield nodes
+    claims = CounterMetricFamily("pycast_claims_total", "Claims of mounts, by what came of them.", labels=["result"])
+    for result, count in (
+        ("won", cluster.claims_won),
+        ("held", cluster.claims_held),
+        ("provisional", cluster.claims_provisional),
+    ):
+        claims.add_metric([result], count)
+    yield claims
 
 
 def _family(series: _Series[S], labels: list[str], of: list[tuple[list[str], S]]) -> "Metric":
