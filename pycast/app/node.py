@@ -80,7 +80,7 @@ class Node:
         service.group.keep("loop lag", service.vitals.lag.run)
         if self._agent:
             self._agent.start()
-        for listening in self._listening:
+        for listening in [self._link] if self._link else public:
             listening.start()
         if service.cluster:
             try:
@@ -88,6 +88,10 @@ class Node:
             except ConfigError:
                 self.stop()
                 raise
+        if self._link:
+            # A worker's clients wait in the kernel until it knows what the others have.
+            for listening in public:
+                listening.start()
         return ReadyInfo(
             service.port,
             tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public),

@@ -67,4 +67,8 @@ class Ports:
 
 def _own_host(config: Config) -> str:
     """Where other machines reach this one."""
-    return config.cluster.advertise.rpartition(":")[0] or config.server.hostname
+    if config.cluster.advertise:
+        return config.cluster.advertise.rpartition(":")[0]
+    from pycast.cluster.cluster import own_host  # the server comes with it: only for who needs it
+
+    return own_host(config)

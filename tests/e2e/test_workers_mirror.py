@@ -1,5 +1,6 @@
 """A source on any worker is heard through the shared port, whichever worker accepts; and a worker's end is its own."""
 
+import json
 import os
 import signal
 from collections import defaultdict
@@ -61,6 +62,19 @@ def test_a_second_source_is_refused_by_whichever_worker(pycast_server: Server) -
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
         feed.send(frames(0, 10))
         assert {ask(pycast_server.port, head).status for _ in range(MANY)} == {403}
+
+
+def test_every_worker_answers_for_all(pycast_server: Server) -> None:
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed, ExitStack() as stack:
+        feed.send(frames(0, 10))
+        crowd(pycast_server, stack)
+
+        def counts() -> set[int]:
+            bodies = [json.loads(get(pycast_server.port, "/status-json.xsl").body) for _ in range(MANY)]
+            return {body["icestats"].get("source", {}).get("listeners", 0) for body in bodies}
+
+        until(lambda: counts() == {MANY}, "every worker to count all listeners")
+        pycast_server.wait_for_listeners(MOUNT, MANY)
 
 
 def test_listeners_of_the_others_do_not_hear_a_worker_die(pycast_server: Server) -> None:
