@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,9 @@ class NameServer:
 
     def __init__(self, folder: Path, addresses: Sequence[str]) -> None:
         self._hosts, self._pid_file = folder / "nodes.hosts", folder / "dnsmasq.pid"
-        self.port = _free_port()
+        # An address of this process alone: between 127.0.0.1's other users no port stays free for long.
+        self.address = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+        self.port = _free_port(self.address)
         settings = folder / "dnsmasq.conf"
         example = (CONF / "dns" / "dnsmasq.conf").read_text()
         settings.write_text(example.replace("/etc/pycast/nodes.hosts", str(self._hosts)))
@@ -34,15 +37,17 @@ class NameServer:
         self._program = Program(
             [
                 "dnsmasq", "--keep-in-foreground", "--log-facility=-", f"--conf-file={settings}", "--no-resolv",
-                "--listen-address=127.0.0.1", "--bind-interfaces", f"--port={self.port}",
+                f"--listen-address={self.address}", "--bind-interfaces", f"--port={self.port}",
                 f"--pid-file={self._pid_file}", f"--user={pwd.getpwuid(os.getuid()).pw_name}",
             ]
         )  # fmt: skip
         self._reads = 1
 
     def __enter__(self) -> Self:
-        self._program.__enter__()
-        self._wait_until_read()
+        with ExitStack() as stack:
+            stack.enter_context(self._program)
+            self._wait_until_read()
+            stack.pop_all()
         return self
 
     def __exit__(
@@ -59,7 +64,7 @@ class NameServer:
 
     def ask(self, name: str = NAME) -> tuple[list[str], int]:
         """The addresses, in the answer's order, and how many seconds they may be kept."""
-        answer = dns.query.udp(dns.message.make_query(name, "A"), "127.0.0.1", port=self.port, timeout=DNS_S)
+        answer = dns.query.udp(dns.message.make_query(name, "A"), self.address, port=self.port, timeout=DNS_S)
         records = [one for one in answer.answer if one.rdtype == dns.rdatatype.A]
         return [address.to_text() for one in records for address in one], min((one.ttl for one in records), default=0)
 
@@ -70,8 +75,8 @@ class NameServer:
         self._program.wait_for_output(rf"(?s)(?:read {re.escape(str(self._hosts))} - .*?){{{self._reads}}}")
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
+def _free_port(address: str) -> int:
+    """One for TCP, which dnsmasq listens on too; nobody has the same number of UDP at this address."""
+    with socket.create_server((address, 0)) as sock:
         port: int = sock.getsockname()[1]
         return port
