@@ -7,6 +7,7 @@ They are single servers, not a cluster: what a balancer is told and does is the 
 import random
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,8 +83,8 @@ class Nodes:
 
     def __enter__(self) -> Self:
         try:
-            for node in self.nodes:
-                node.server.start()
+            with ThreadPoolExecutor() as pool:  # most of a start is waiting
+                list(pool.map(lambda node: node.server.start(), self.nodes))
         except BaseException:
             self._stop()
             raise

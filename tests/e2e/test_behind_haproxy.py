@@ -111,6 +111,19 @@ def test_lb_07_chunked_put_arrives_byte_by_byte(name: str) -> None:
         assert server.received(MOUNT) == sent
 
 
+@pytest.mark.parametrize("name", ["http", "tcp, v2"])
+def test_lb_07_put_that_waits_for_100_gets_it_and_its_200_at_the_end(name: str) -> None:
+    sent = frames(0, 100)
+    with WAYS[name].server() as server, WAYS[name].before(server) as proxy, ClientWire(proxy.port) as feed:
+        login = basic("source", server.source_password)
+        head = f"PUT {MOUNT} HTTP/1.1\r\nHost: radio\r\n{login}Content-Type: audio/mpeg\r\n"
+        feed.send(f"{head}Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert feed.read_head().status == 100
+        feed.send(chunk(sent) + b"0\r\n\r\n")
+        assert feed.read_head().status == 200
+        assert server.received(MOUNT) == sent
+
+
 @pytest.mark.parametrize("name", TCP)
 def test_lb_07_unframed_source_passes_in_tcp_mode(name: str) -> None:
     sent = frames(0, 200)
