@@ -18,7 +18,7 @@ from gevent import socket
 from pycast import __version__
 from pycast.cluster.feed import Feeds
 from pycast.cluster.feed_wire import Pull
-from pycast.cluster.frames import Kind
+from pycast.cluster.frames import Kind, LinkError
 from pycast.cluster.lineage import Lineages
 from pycast.cluster.link import Door, Link, join_address, split_address
 from pycast.cluster.membership import Membership
@@ -172,20 +172,24 @@ class Cluster:
     def serve(
         self, sock: socket.socket, request: Request, rest: bytes, caller: str, on_proof: Callable[[], None]
     ) -> None:
-        """Serves a link that another node asks for, until it ends. Raises OSError, LinkError. May switch."""
-        link = self._door.take(sock, request, rest)
-        on_proof()
-        self._links[link] = None
+        """Serves a link that another node asks for, until it ends. Raises OSError. May switch."""
         try:
-            first = link.read(FIRST_FRAME_S)
-            if first is None:
-                return
-            if first[0] is Kind.PULL:
-                self.feeds.serve(link, Pull.read(first[1]), caller)
-            else:
-                self.answers.serve(link, first)
-        finally:
-            self._links.pop(link, None)
+            link = self._door.take(sock, request, rest)
+            on_proof()
+            self._links[link] = None
+            try:
+                self._serve(link, caller)
+            finally:
+                self._links.pop(link, None)
+        except LinkError as error:  # there is no HTTP any more on this line: nothing can be answered
+            log.info("! %s: a link ends: %s", caller, error)
+
+    def _serve(self, link: Link, caller: str) -> None:
+        first = link.read(FIRST_FRAME_S)
+        if first is not None and first[0] is Kind.PULL:
+            self.feeds.serve(link, Pull.read(first[1]), caller)
+        elif first is not None:
+            self.answers.serve(link, first)
 
     def _registry(self, settings: Settings, clock: Callable[[], float]) -> Registry:
         if settings.registry == "etcd":

@@ -58,6 +58,7 @@ class Link:
         self._rest = rest
         self._frames: list[Frame] = []
         self._writing = RLock()
+        self._is_closed = False
         self.bytes_read = 0
 
     def read(self, timeout: float) -> Frame | None:
@@ -68,7 +69,12 @@ class Link:
         deadline = time.monotonic() + timeout
         while not self._frames:
             self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
-            data = self._sock.recv(READ_SIZE)
+            try:
+                data = self._sock.recv(READ_SIZE)
+            except OSError as error:
+                if self._is_closed:
+                    raise LinkError("it was ended here") from error
+                raise
             if not data:
                 return None
             self.bytes_read += len(data)
@@ -87,6 +93,7 @@ class Link:
 
     def close(self) -> None:
         """Ends it; whoever reads or writes gets an error."""
+        self._is_closed = True
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()

@@ -241,7 +241,8 @@ class Ownership:
         moving = take_off(mount)
         mount.restart_at(base)
         self._lineages.forget(name)
-        put_on(mount, moving)
+        if moving:
+            put_on(mount, moving)
 
     # -- on the air, off the air
 

@@ -1,0 +1,237 @@
+"""Any node answers for any mount: sources, listeners, titles, statistics and orders, on nodes that are processes."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from xml.etree import ElementTree
+
+import pytest
+
+from pycast.testing import Cluster, Server
+from tests.cluster_e2e.encoder import Encoder
+from tests.cluster_e2e.nodes import MOUNT, at, metric
+from tests.e2e.deadline import until
+from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
+from tests.e2e.wire import IcyEar, Wire, ask, assert_run_of, basic, frames, get, listen, source
+
+VISIBLE_S = 1.0
+OTHER = "/other.mp3"
+
+
+def admin(node: Server, path: str) -> ElementTree.Element:
+    status, body = node.get(f"/admin/{path}", admin=True)
+    assert status == 200, body
+    return ElementTree.fromstring(body)
+
+
+def listeners_of(node: Server, query: str = "") -> list[str]:
+    """Ids of the listeners of MOUNT, as a node tells them."""
+    return [found.findtext("ID", "") for found in admin(node, f"listclients?mount={MOUNT}{query}").iter("listener")]
+
+
+@pytest.fixture
+def source_wire(pycast_cluster: Cluster) -> Iterator[Wire]:
+    """A source on node a, with 300 frames sent, which all nodes know of."""
+    with source(pycast_cluster[0].port, MOUNT, "sourcepass") as wire:
+        wire.send(frames(0, 300))
+        pycast_cluster.wait_for_mount(MOUNT)
+        yield wire
+
+
+@pytest.mark.parametrize("node", ["a", "b", "c"])
+@pytest.mark.parametrize("method", ["SOURCE", "PUT"])
+def test_lb_19_a_source_on_any_node_is_served_by_every_node_within_a_second(
+    pycast_cluster: Cluster, node: str, method: str
+) -> None:
+    with Encoder(at(pycast_cluster[node]), MOUNT, method=method, retry_s=None):  # type: ignore[arg-type]
+        begun = time.monotonic()
+        for server in pycast_cluster:
+            until(lambda server=server: get(server.port, MOUNT, method="HEAD").status == 200, "the mount")
+        assert time.monotonic() - begun < VISIBLE_S
+        for server in pycast_cluster:
+            wire, reply = listen(server.port, MOUNT)
+            with wire:
+                assert reply.status_line == "HTTP/1.0 200 OK"
+                wire.read(16_000)
+
+
+def test_listeners_of_every_node_get_the_same_burst_and_the_same_bytes(
+    pycast_cluster: Cluster, source_wire: Wire
+) -> None:
+    heard = []
+    with ExitStack() as stack:
+        wires = [stack.enter_context(listen(server.port, MOUNT)[0]) for server in pycast_cluster]
+        source_wire.send(frames(300, 50))
+        heard = [wire.read(64_000) for wire in wires]
+    sent = frames(0, 350)
+    starts = {assert_run_of(one, sent) for one in heard}
+    assert len(starts) == 1, f"bursts begin at {starts}"
+
+
+def test_titles_reach_listeners_of_every_node_whichever_node_they_are_set_on(
+    pycast_cluster: Cluster, source_wire: Wire
+) -> None:
+    with ExitStack() as stack:
+        ears = []
+        for server in pycast_cluster:
+            wire, reply = listen(server.port, MOUNT, "Icy-MetaData: 1\r\n")
+            stack.enter_context(wire)
+            ears.append(IcyEar(wire, int(reply.header("icy-metaint"))))
+        for count, server in enumerate(pycast_cluster):
+            answer = admin(server, f"metadata?mount={MOUNT}&mode=updinfo&song=Song+{count}")
+            assert answer.findtext("message") == "Metadata update successful"
+            source_wire.send(frames(300 + 80 * count, 80))
+            for ear in ears:
+                while b"StreamTitle='Song %d';" % count not in ear.titles:
+                    ear.interval()
+        for server in pycast_cluster:
+            until(
+                lambda server=server: b'"title":"Song 2"' in server.get("/status-json.xsl")[1],
+                f"the title on {server.url}",
+            )
+
+
+@pytest.mark.parametrize("name", ["vorbis", "opus", "flac", "webm", "aac"])
+def test_a_mirror_gives_a_new_listener_what_its_decoder_needs_first(pycast_cluster: Cluster, name: str) -> None:
+    """The other nodes' listeners start with the codec headers, as on the node of the source."""
+    encoding = next(one for one in ENCODINGS if one.name == name)
+    first, *others = pycast_cluster
+    with ffmpeg_source(Target(first.port, first.source_password), MOUNT, encoding):
+        pycast_cluster.wait_for_mount(MOUNT)
+        until(lambda: len(first.received(MOUNT)) > 20_000, "some audio")
+        begins = {"webm": b"\x1aE\xdf\xa3", "aac": b"\xff\xf1"}.get(name, b"OggS\0\x02")
+        for server in (first, *others):
+            wire, _ = listen(server.port, MOUNT)
+            with wire:
+                assert wire.read(len(begins)) == begins, f"node {server.url}"
+                wire.read(8_000)
+
+
+def test_statistics_are_the_clusters_and_a_nodes_own_if_asked(pycast_cluster: Cluster, source_wire: Wire) -> None:
+    a, b, c = pycast_cluster
+    with ExitStack() as stack:
+        for server, count in ((a, 1), (b, 2), (c, 3)):
+            for _ in range(count):
+                stack.enter_context(listen(server.port, MOUNT)[0])
+        for server in pycast_cluster:
+            until(
+                lambda server=server: admin(server, "stats").find("source/listeners").text == "6",  # type: ignore[union-attr]
+                "all six listeners",
+            )
+            stats = admin(server, f"stats?mount={MOUNT}")
+            assert stats.findtext("sources") == "1"
+            assert stats.findtext("source/source_ip") == "127.0.0.1"
+            page = json.loads(server.get("/status-json.xsl")[1])["icestats"]["source"]
+            assert page["listeners"] == 6
+            assert page["listenurl"].endswith(MOUNT)
+        own = [admin(server, "stats?scope=node").findtext("source/listeners") for server in pycast_cluster]
+        assert own == ["1", "2", "3"]
+        assert [len(listeners_of(server)) for server in pycast_cluster] == [6, 6, 6]
+        assert [len(listeners_of(server, "&scope=node")) for server in pycast_cluster] == [1, 2, 3]
+        assert len(set(listeners_of(a))) == 6, "two nodes give the same id"
+
+
+def test_any_node_ends_a_listener_and_a_source_of_another(pycast_cluster: Cluster, source_wire: Wire) -> None:
+    a, b, c = pycast_cluster
+    with listen(b.port, MOUNT)[0] as wire:
+        (id,) = listeners_of(c)
+        assert admin(c, f"killclient?mount={MOUNT}&id={id}").findtext("message") == f"Client {id} removed"
+        wire.read_all()
+    assert admin(c, f"killclient?mount={MOUNT}&id={id}").findtext("message") == f"Client {id} not found"
+    assert admin(c, f"killsource?mount={MOUNT}").findtext("message") == "Source Removed"
+    assert source_wire.read_all() == b""
+    until(lambda: not any(get(server.port, MOUNT).status == 200 for server in (a, b, c)), "the mount to end", 10)
+
+
+def test_any_node_moves_the_listeners_of_all_nodes(pycast_cluster: Cluster, source_wire: Wire) -> None:
+    a, b, c = pycast_cluster
+    with source(b.port, OTHER, "sourcepass") as other, ExitStack() as stack:
+        other.send(frames(9_000, 300))
+        pycast_cluster.wait_for_mount(OTHER)
+        wires = [stack.enter_context(listen(server.port, MOUNT)[0]) for server in pycast_cluster]
+        for wire in wires:
+            wire.read(4_000)
+        answer = admin(c, f"moveclients?mount={MOUNT}&destination={OTHER}")
+        assert answer.findtext("message") == f"Clients moved from {MOUNT} to {OTHER}"
+        other.send(frames(9_300, 300))
+        for wire in wires:
+            wire.read_to(b"%032d" % 9_400)
+        until(lambda: [len(listeners_of(server)) for server in (a, b, c)] == [0, 0, 0], "nobody on the old mount")
+
+
+def test_wrong_moves_are_refused_with_icecasts_words(pycast_cluster: Cluster, source_wire: Wire) -> None:
+    login = basic("admin", "adminpass")
+    port = pycast_cluster[1].port
+    for destination, words in (("/no.mp3", "No such destination"), (MOUNT, "supplied mountpoints are identical")):
+        reply = get(port, f"/admin/moveclients?mount={MOUNT}&destination={destination}", login)
+        assert (reply.status, words in reply.body.decode()) == (400, True), reply
+    offered = admin(pycast_cluster[1], f"moveclients?mount={MOUNT}")
+    assert (offered.findtext("current_source"), offered.find("source")) == (MOUNT, None)
+
+
+def test_a_node_pulls_a_mount_once_whatever_the_number_of_its_listeners(
+    pycast_cluster: Cluster, source_wire: Wire
+) -> None:
+    _, b, c = pycast_cluster
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(listen(b.port, MOUNT)[0])
+        assert metric(b, "pycast_mirrors") == 1
+        assert metric(b, "pycast_mirror_reconnects_total") == 1
+        assert metric(c, "pycast_mirrors") == 0, "a node without listeners copies the mount"
+
+
+@pytest.mark.pycast(mirror="always")
+def test_a_node_pulls_at_once_if_it_is_to_mirror_always(pycast_cluster: Cluster, source_wire: Wire) -> None:
+    for server in list(pycast_cluster)[1:]:
+        until(lambda server=server: metric(server, "pycast_mirrors") == 1, "the copy")
+
+
+@pytest.mark.pycast(on_conflict="reject")
+def test_a_second_source_is_refused_on_every_node_if_so_configured(pycast_cluster: Cluster, source_wire: Wire) -> None:
+    for server in pycast_cluster:
+        head = f"SOURCE {MOUNT} HTTP/1.0\r\n{basic('source', 'sourcepass')}Content-Type: audio/mpeg\r\n\r\n"
+        reply = ask(server.port, head)
+        assert (reply.status, b"Mountpoint in use" in reply.body) == (403, True), reply
+
+
+@pytest.mark.pycast(on_conflict="take_over", burst_size=0)
+@pytest.mark.parametrize("node", [0, 1])
+def test_the_newest_source_wins_if_so_configured_and_the_old_one_stands_by(pycast_cluster: Cluster, node: int) -> None:
+    a, _, c = pycast_cluster
+    with Encoder(at(a), MOUNT, programme=1, retry_s=None) as first, listen(c.port, MOUNT)[0] as wire:
+        wire.read_to(b"mount 0001")
+        with Encoder(at(pycast_cluster[node]), MOUNT, programme=2, retry_s=None):
+            heard = wire.read_to(b"mount 0002") + wire.read(40_000)
+            assert b"mount 0001" not in heard[heard.index(b"mount 0002") :], "two programmes are mixed"
+            assert first.is_on_air, "the old source was sent away"
+        wire.read_to(b"mount 0001")
+
+
+def test_a_stranger_on_the_port_learns_nothing_and_changes_nothing(pycast_cluster: Cluster) -> None:
+    a = pycast_cluster[0]
+    head = "GET /_cluster/v1 HTTP/1.1\r\nHost: x\r\nUpgrade: pycast-cluster/1\r\nConnection: Upgrade\r\n"
+    assert get(a.port, "/_cluster/v1").status == 404
+    with Wire(a.port) as wire:
+        answer = wire.send(f"{head}Pycast-Nonce: {'0' * 32}\r\n\r\n").read_head()
+        assert answer.status == 101
+        assert not re.search(r"radio|node|\ba\b|secret", str(answer.headers).lower().replace("pycast-nonce", ""))
+        wire.send(b"x" * 32 + b"\0\0\0\2\1{}")
+        assert wire.read_all() == b""
+    with Wire(a.port) as wire:  # and one that says nothing is not waited for
+        wire.send(f"{head}Pycast-Nonce: {'0' * 32}\r\n\r\n").read_head()
+        assert wire.read_all(5.0) == b""
+    until(lambda: metric(a, "pycast_cluster_nodes", status="up") == 3, "all nodes to be up still")
+    assert "does not know the cluster's secret" in a.log()
+
+
+def test_a_node_with_another_secret_is_none_of_the_cluster(pycast_cluster: Cluster) -> None:
+    a = pycast_cluster[0]
+    settings = {"secret": "another", "node": "z", "peers": [f"127.0.0.1:{a.port}"]}
+    with Server(cluster=settings) as stranger, source(stranger.port, MOUNT, "sourcepass") as wire:
+        wire.send(frames(0, 100))
+        until(lambda: "cluster.secret the same there?" in stranger.log(), "the stranger to be told why")
+        assert metric(stranger, "pycast_cluster_nodes") == 1
+        assert get(a.port, MOUNT).status == 404
