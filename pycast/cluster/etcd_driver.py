@@ -68,6 +68,7 @@ class EtcdRegistry:
         except EtcdError as error:
             session.failed(error)
         except DuplicateNode:
+            self._doubts.forget()
             client.close()
             raise
         state.start()

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 LEASE_S = 10
 RENEWALS = 0.3
 JITTER = 0.2
-# Between two tries to join, and before one that is made because something is wrong.
+# From one try to join to the next while etcd is away, and while it answers.
 PAUSE_S = 1.0
 SHORT_PAUSE_S = 0.3
 REPORT_EVERY_S = 2.0
@@ -78,6 +78,7 @@ class Session:
         self._tasks: list[Task] = []
         self._has_changed = Signal()
         self._trouble = Signal()
+        self._joined_at = clock()
         self._complaint: type[Exception] | None = None
 
     def start(self) -> None:
@@ -107,13 +108,14 @@ class Session:
 
     def failed(self, error: Exception) -> None:
         """A call has failed: all is read anew. Never switches."""
+        was_known = self._trouble.is_set()
         self._trouble.set()
         if isinstance(error, Unreachable | Restored | DuplicateNode):
             self.is_up = False
             self._complain(error)
             for peer in self.view.others():
                 self._doubts.vouch(peer.record.node)
-        else:
+        elif not was_known:
             log.info("the registry is read anew: %s", error)
 
     # -- joining
@@ -121,6 +123,7 @@ class Session:
     def join(self) -> None:
         """Raises EtcdError, DuplicateNode."""
         self._trouble.clear()
+        self._joined_at = self._clock()
         floor = self.view.revision
         try:
             self.view.take(self._client.range(self._keys.prefix), floor)
@@ -193,7 +196,8 @@ class Session:
         """Joins if something is wrong, and has the watch read until something is."""
         while True:
             if not self.is_up or self._trouble.is_set():
-                gevent.sleep(self._about(SHORT_PAUSE_S if self.is_up else PAUSE_S))
+                pause = self._about(SHORT_PAUSE_S if self.is_up else PAUSE_S)
+                gevent.sleep(max(self._joined_at + pause - self._clock(), 0))
                 try:
                     self.join()
                 except (EtcdError, DuplicateNode) as error:
@@ -242,7 +246,7 @@ class Session:
         while True:
             self.holdings.is_due.wait()
             self.holdings.is_due.clear()
-            if self.is_up:  # otherwise joining plans everything anew
+            if self.is_up and not self._trouble.is_set():  # otherwise joining plans everything anew
                 try:
                     self.holdings.settle_all()
                 except EtcdError as error:
