@@ -111,14 +111,15 @@ def _bars(found: dict[int, Figures]) -> list[Bar]:
 
 def _print(found: dict[int, Figures]) -> None:
     columns = ("workers", "listeners", "core % of each", "parent %", "µs/listener·s", f"carried at {SHARE:.0%}",
-               "least rate %", "worst lag s", "failed", "wrong")  # fmt: skip
+               "flush s", "least rate %", "worst lag s", "failed", "wrong")  # fmt: skip
     rows = []
     for figures in found.values():
         o = figures.outcome
         rows.append((
             str(figures.workers), " + ".join(f"{count:,}" for count in figures.listeners),
             " + ".join(f"{100 * share:.1f}" for share in figures.shares), f"{100 * figures.parent_share:.1f}",
-            f"{figures.cpu_us:.1f}", f"{figures.carried:,.0f}", f"{100 * o.least_share:.2f}", f"{o.worst_lag_s:.2f}",
+            f"{figures.cpu_us:.1f}", f"{figures.carried:,.0f}", f"{o.flush_s:.3f}",
+            f"{100 * o.least_share:.2f}", f"{o.worst_lag_s:.2f}",
             f"{o.players - o.playing:,}", str(o.frame_errors),
         ))  # fmt: skip
     print_table("Listeners at a fixed share of a core for each worker, 128 kbit/s", columns, rows)
