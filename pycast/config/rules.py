@@ -27,6 +27,7 @@ def advice(config: Config) -> list[str]:
         *_size_advice(config),
         *_proxy_advice(config),
         *_drain_advice(config),
+        *_worker_advice(config),
     ]
 
 
@@ -98,6 +99,14 @@ def _drain_advice(config: Config) -> Iterator[str]:
         yield f"drain.lead ({drain.lead:g} s) leaves no time before drain.deadline ({drain.deadline:g} s)"
     elif drain.lead + 1 / drain.rate > drain.deadline:
         yield f"drain.deadline ({drain.deadline:g} s) comes before the last listeners have left at drain.rate"
+
+
+def _worker_advice(config: Config) -> Iterator[str]:
+    cluster = config.cluster
+    far = [peer for peer in cluster.peers if not peer.startswith(("127.", "localhost:", "[::1]:"))]
+    has_others = bool(far or cluster.dns or cluster.registry == "etcd")
+    if config.is_clustered and has_others and config.server.workers != 1 and not cluster.link_port:
+        yield "cluster.link_port is 0: nodes of other machines cannot reach the workers of this one"
 
 
 def _size_advice(config: Config) -> Iterator[str]:

@@ -35,3 +35,11 @@ def test_local_name_is_right_for_a_server_that_only_listens_locally() -> None:
 def test_burst_larger_than_the_queue_is_pointed_out() -> None:
     [line] = advice(loads(GOOD + '[limits]\nqueue_size = "32k"\n', {}, "f"))
     assert "queue_size (32768) is smaller than burst_size (65536)" in line
+
+
+def test_workers_that_other_machines_cannot_reach_are_pointed_out() -> None:
+    text = GOOD.replace("hostname =", "workers = 2\nhostname =") + '[cluster]\nsecret = "s"\n'
+    [line] = advice(loads(text + 'peers = ["10.0.0.2:8000"]\n', {}, "f"))
+    assert "link_port is 0" in line
+    assert advice(loads(text + 'peers = ["127.0.0.2:8000"]\n', {}, "f")) == []
+    assert advice(loads(text + 'peers = ["10.0.0.2:8000"]\nlink_port = 9000\n', {}, "f")) == []
