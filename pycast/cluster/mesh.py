@@ -8,9 +8,13 @@ breaks and begins again with a hello.
 Claims. Who wants a mount proposes an epoch, one higher than any it knows, to all nodes it can reach, and has it if none
 objects. A node objects to a proposal that does not follow the highest owner it knows, and to one lower than a proposal
 that it made or agreed to before; two at the same time differ in the node's name, so the higher one wins on every node.
+Who agrees to a higher one while its own is under way has lost: else the two would both win, each before it heard of the
+other. An epoch names the process, not just the node: one that starts anew has forgotten which epochs it had.
+
 In a network that is cut in two each part may have an owner; when it heals, the higher epoch holds and the other owner
-steps down. A claim by a node that sees less than half of the others is provisional: at the same number it loses against
-one that is not.
+steps down. Whoever had the higher one may be gone by then, so each hello is answered with what is over of what it said;
+and a beat tells how many mounts its node has, so that it is asked for a hello where others are known. A claim by a node
+that sees less than half of the others is provisional: at the same number it loses against one that is not.
 
 Times are on this node's own monotonic clock; no two machines' clocks are ever compared.
 
@@ -25,7 +29,7 @@ from typing import Any
 from pycast.cluster.epoch import NO_EPOCH, Epoch
 from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import Claimed, Held
-from pycast.cluster.table import Peer, Status, Table
+from pycast.cluster.table import Change, Peer, Status, Table
 
 BEAT_S = 1.0
 SUSPECT_S = 3.0
@@ -75,13 +79,22 @@ class Mesh:
         return {"node": self.me.to_json(), "origins": origins}
 
     def beat(self) -> Message:
-        """That it is still there."""
-        return {"node": self.me.node, "boot": self.me.boot}
+        """That it is still there, and has so many mounts."""
+        return {"node": self.me.node, "boot": self.me.boot, "origins": self._count(self.me.node)}
 
     def change(self, me: NodeRecord) -> None:
         """This node's record has changed."""
         self.me = me
         self._table.put_node(me)
+
+    def goodbye(self, change: Change) -> Message | None:
+        """What the others are told of a change of the table: an origin of ours that is given up, or over."""
+        before = change.before
+        if not isinstance(before, OriginRecord) or not self._is_ours(before):
+            return None
+        if isinstance(change.after, OriginRecord) and self._is_ours(change.after):
+            return None
+        return {"mount": before.mount, "epoch": str(before.epoch)}
 
     # -- what the others say
 
@@ -90,18 +103,20 @@ class Mesh:
         node = NodeRecord.from_json(message["node"])
         origins = [OriginRecord.from_json(one) for one in message["origins"]]
         is_duplicate = self._is_duplicate(node)
+        over: list[Message] = []
         if node.node != self.me.node and not is_duplicate:
             self._put(node, now)
             said = {origin.mount: origin.epoch for origin in origins if origin.node == node.node}
             for held in list(self._table.origins_of(node.node)):
                 if said.get(held.mount) != held.epoch:
                     self._table.remove_origin(held.mount, held.epoch)
-            for origin in origins:
-                self.hear_origin(origin, now)
+            refused = [origin.mount for origin in origins if not self.hear_origin(origin, now)]
+            over = [{"mount": mount, "highest": str(self._table.highest(mount))} for mount in refused]
         return {
             "node": self.me.to_json(),
             "is_duplicate": is_duplicate,
             "known": [peer.record.address for peer in self._table.peers if peer.status is not Status.DEAD],
+            "over": over,
         }
 
     def hear_beat(self, message: Mapping[str, Any], now: float) -> bool:
@@ -114,16 +129,23 @@ class Mesh:
             self._table.set_status(peer.record.node, Status.UP)
         return True
 
+    def differs(self, message: Mapping[str, Any]) -> bool:
+        """Whether the node of this beat has other mounts than we know of: one of them is over, or it has given one up
+        before we were told that it has it.
+        """
+        return self._count(str(message["node"])) != int(message["origins"])
+
     def hear_node(self, node: NodeRecord, now: float) -> None:
         """Another node's record has changed."""
-        if node.node != self.me.node and not self._is_duplicate(node):
+        if self._is_known(node.node, node.boot):
             self._put(node, now)
 
-    def hear_origin(self, origin: OriginRecord, now: float) -> None:
-        """Another node has a mount's source, or something about that changed."""
-        if origin.node != self.me.node and self._table.peer(origin.node) is not None:
-            self._heard[origin.node] = now
-            self._table.put_origin(origin)
+    def hear_origin(self, origin: OriginRecord, now: float) -> bool:
+        """Another node has a mount's source, or something about that changed. False if a higher epoch has been seen."""
+        if not self._is_known(origin.node, origin.boot):
+            return True
+        self._heard[origin.node] = now
+        return self._table.put_origin(origin)
 
     def hear_gone(self, mount: str, epoch: Epoch) -> None:
         """An owner has given its mount up."""
@@ -157,10 +179,13 @@ class Mesh:
         for peer in self._at(address):
             self._table.set_status(peer.record.node, Status.DEAD)
 
-    def reached(self, node: NodeRecord, now: float) -> None:
-        """It has answered us."""
+    def hear_answer(self, answer: Mapping[str, Any], now: float) -> None:
+        """Another node's answer to our hello. Raises ValueError."""
+        node = NodeRecord.from_json(answer["node"])
         if node.node != self.me.node:
             self._put(node, now)
+            for one in answer["over"]:
+                self._table.see(str(one["mount"]), Epoch.parse(one["highest"]))
 
     @property
     def sees_half(self) -> bool:
@@ -174,7 +199,8 @@ class Mesh:
     def propose(self, mount: str, over: Epoch) -> Proposal:
         """A claim to be put to the others; `decide` takes what they say."""
         known = max(self._table.highest(mount), self._promised.get(mount, NO_EPOCH))
-        epoch = Epoch(known.generation, known.number + 1, int(self.sees_half), self.me.node)
+        name = f"{self.me.node}/{self.me.boot}"
+        epoch = Epoch(known.generation, known.number + 1, int(self.sees_half), name)
         self._promised[mount] = epoch
         return Proposal(mount, epoch, over)
 
@@ -197,11 +223,14 @@ class Mesh:
                 promised = Epoch.parse(verdict["promised"])
                 self._promised[proposal.mount] = max(promised, self._promised.get(proposal.mount, NO_EPOCH))
             if verdict.get("origin"):
-                self._table.put_origin(OriginRecord.from_json(verdict["origin"]))
-            elif "highest" in verdict:
+                origin = OriginRecord.from_json(verdict["origin"])
+                if self._is_known(origin.node, origin.boot):
+                    self._table.put_origin(origin)
+            if "highest" in verdict:
                 self._table.see(proposal.mount, Epoch.parse(verdict["highest"]))
         highest = self._table.highest(proposal.mount)
-        if any(verdict.get("objects", True) for verdict in verdicts) or highest >= proposal.epoch:
+        is_lost = highest >= proposal.epoch or self._promised[proposal.mount] > proposal.epoch
+        if is_lost or any(verdict.get("objects", True) for verdict in verdicts):
             return Held(highest, self._table.origin(proposal.mount))
         return Claimed(proposal.epoch, is_provisional=not proposal.epoch.rank)
 
@@ -214,6 +243,17 @@ class Mesh:
             self._table.remove_node(node.node)
         self._heard[node.node] = now
         self._table.put_node(node)
+
+    def _is_ours(self, origin: OriginRecord) -> bool:
+        return (origin.node, origin.boot) == (self.me.node, self.me.boot)
+
+    def _count(self, node: str) -> int:
+        return sum(1 for _ in self._table.origins_of(node))
+
+    def _is_known(self, name: str, boot: str) -> bool:
+        """Whether that very process of another node has said hello: what a former one said may come after it."""
+        peer = self._table.peer(name)
+        return name != self.me.node and peer is not None and peer.record.boot == boot
 
     def _is_duplicate(self, node: NodeRecord) -> bool:
         """Whether another living process has this name. One at the same address took over from a dead one."""

@@ -20,7 +20,7 @@ from pycast.cluster.mesh import BEAT_S, Mesh, Message, Proposal, with_epoch
 from pycast.cluster.peers import Answers, NoAnswer, Peers
 from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held
-from pycast.cluster.table import Table
+from pycast.cluster.table import Change, Table
 from pycast.config.schema import Cluster
 from pycast.net.group import Group
 
@@ -41,8 +41,8 @@ DUPLICATE_PATIENCE_S = 6.0
 # A claim that loses only against another proposal, not against an owner, is made again.
 PROPOSALS = 3
 
-# In a line's queue: it has broken, and begins anew with a hello.
-_BROKEN = ""
+# In a line's queue: it has broken, and begins anew with a hello; it is good, and the other node asks for a hello.
+_BROKEN, _AGAIN = "", "again"
 
 # What waits for a node that takes nothing. Its line breaks before that, and begins with a hello.
 QUEUE = 1000
@@ -63,6 +63,7 @@ class MeshRegistry:
         self._lines: dict[str, Queue[tuple[str, Message]]] = {}
         self._own_addresses: set[str] = set()
         self._duplicate = ""
+        self.table.on_change.append(self._hear)
         peers.on_lost.append(self._lost)
         answers.handlers |= {
             "mesh.hello": self._hear_hello,
@@ -70,6 +71,7 @@ class MeshRegistry:
             "mesh.node": self._hear_node,
             "mesh.origin": self._hear_origin,
             "mesh.gone": self._hear_gone,
+            "mesh.again": self._hear_again,
             "mesh.propose": self._judge,
         }
 
@@ -137,13 +139,17 @@ class MeshRegistry:
             self._own(origin)
 
     def release(self, mount: str, epoch: Epoch) -> None:
-        """Tells the others."""
+        """The others are told by `_hear`."""
         self.table.remove_origin(mount, epoch)
-        self._say("mesh.gone", {"mount": mount, "epoch": str(epoch)})
 
     def _own(self, origin: OriginRecord) -> None:
         if self.table.put_origin(origin):
             self._say("mesh.origin", {"origin": origin.to_json()})
+
+    def _hear(self, change: Change) -> None:
+        gone = self._mesh.goodbye(change) if self._mesh is not None else None
+        if gone is not None:
+            self._say("mesh.gone", gone)
 
     # -- lines
 
@@ -169,14 +175,16 @@ class MeshRegistry:
     def _run_line(self, address: str) -> None:
         wait = FIRST_RETRY_S
         while address not in self._own_addresses and self._is_wanted(address):
+            begun = self._clock()
             try:
                 self._talk(address)
-                wait = FIRST_RETRY_S
             except NoAnswer as error:
                 log.debug("! line to %s: %s", address, error)
                 if error.is_refused:
                     self._mesh_of().refused(address)
-                # A line that was good is tried again at once: whether its node is gone has to be known.
+                if self._clock() - begun > LONGEST_RETRY_S:
+                    # A line that was good is tried again at once: whether its node is gone has to be known.
+                    wait = FIRST_RETRY_S
                 gevent.sleep(wait * random.uniform(0.8, 1.2))
                 wait = min(2 * wait, LONGEST_RETRY_S)
         self._lines.pop(address, None)
@@ -189,6 +197,7 @@ class MeshRegistry:
         try:
             other = NodeRecord.from_json(answer["node"])
             known = [str(one) for one in answer["known"]]
+            mesh.hear_answer(answer, self._clock())
         except (ValueError, KeyError, TypeError) as error:
             raise NoAnswer(f"{address} gives no proper answer: {error}") from error
         if other.node == mesh.me.node:
@@ -196,7 +205,6 @@ class MeshRegistry:
             return
         if answer.get("is_duplicate") is True:
             self._warn_duplicate(address)
-        mesh.reached(other, self._clock())
         for one in known:
             self._reach(one)
         next_beat = self._clock() + BEAT_S
@@ -205,6 +213,8 @@ class MeshRegistry:
                 what, message = queue.get(timeout=max(next_beat - self._clock(), 0))
                 if what == _BROKEN:
                     raise NoAnswer("the line broke")
+                if what == _AGAIN:
+                    return
             except Empty:
                 what, message = "mesh.beat", mesh.beat()
                 next_beat = self._clock() + BEAT_S
@@ -270,14 +280,32 @@ class MeshRegistry:
         return answer
 
     def _hear_beat(self, message: Message) -> None:
-        if not self._mesh_of().hear_beat(message, self._clock()):
+        mesh = self._mesh_of()
+        if not mesh.hear_beat(message, self._clock()):
             raise LinkError(f"a beat of {message['node']!r}, which has not said hello")
+        if mesh.differs(message):
+            self._ask_again(str(message["node"]))
 
     def _hear_node(self, message: Message) -> None:
         self._mesh_of().hear_node(NodeRecord.from_json(message["node"]), self._clock())
 
     def _hear_origin(self, message: Message) -> None:
-        self._mesh_of().hear_origin(OriginRecord.from_json(message["origin"]), self._clock())
+        origin = OriginRecord.from_json(message["origin"])
+        if not self._mesh_of().hear_origin(origin, self._clock()):
+            self._ask_again(origin.node)
+
+    def _ask_again(self, node: str) -> None:
+        """It has other mounts than we know of, or one that is over: its hello tells us, and our answer tells it."""
+        self._queue(node, "mesh.again", {"node": self._mesh_of().me.node})
+
+    def _hear_again(self, message: Message) -> None:
+        self._queue(str(message["node"]), _AGAIN, {})
+
+    def _queue(self, node: str, what: str, message: Message) -> None:
+        peer = self.table.peer(node)
+        queue = self._lines.get(peer.record.address) if peer is not None else None
+        if queue is not None and not queue.full():
+            queue.put_nowait((what, message))
 
     def _hear_gone(self, message: Message) -> None:
         self._mesh_of().hear_gone(str(message["mount"]), Epoch.parse(message["epoch"]))

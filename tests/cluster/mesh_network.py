@@ -1,0 +1,384 @@
+"""A network of meshes in one place: no sockets, no clock, nothing but events in the order of their times.
+
+Helpers only. Each node runs the real `Mesh`, driven as `mesh_driver.py` drives it: a line from each node to each other
+one, whose messages arrive in order or not at all; questions and answers, which may overtake each other; beats, ticks,
+hellos. What is random comes from the seed. Invariant: a node that accepts a lower epoch after a higher one, or two
+owners with one epoch, raise at once.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+from pycast.cluster.epoch import NO_EPOCH, Epoch
+from pycast.cluster.mesh import BEAT_S, Mesh, Message, Proposal, with_epoch
+from pycast.cluster.mesh_driver import PROPOSALS, PROPOSE_S, TICK_S
+from pycast.cluster.records import NodeRecord, OriginRecord
+from pycast.cluster.registry import Claimed, Held
+from pycast.cluster.table import Change, OriginChange, Table
+
+RETRY_S = 0.2
+
+
+@dataclass(eq=False)
+class Owned:
+    """One ownership as its node sees it: from `begun` until `ended`."""
+
+    node: str
+    mount: str
+    epoch: Epoch
+    over: Epoch
+    begun: float
+    ended: float | None = None
+
+
+class Line:
+    """From one node to another: in order, or broken."""
+
+    def __init__(self) -> None:
+        self.state = "down"
+        self.number = 0
+        self.beats = False
+        self.last = 0.0
+        self.queued: list[tuple[str, Message]] = []
+
+
+@dataclass(eq=False)
+class Claim:
+    """A claim that is under way, and what came of it."""
+
+    node: "Node"
+    mount: str
+    over: Epoch
+    tries: int = 0
+    answer: Claimed | Held | None = None
+    verdicts: list[Message] = field(default_factory=list)
+    open: int = 0
+
+
+class Node:
+    """One process."""
+
+    def __init__(self, network: "Network", name: str, boot: int, skew: float) -> None:
+        self.network = network
+        self.name = name
+        self.boot = f"{name}{boot}"
+        self.skew = skew
+        self.table = Table()
+        self.mesh = Mesh(NodeRecord(name, self.boot, f"{name}:8000"), self.table, network.size)
+        self.lines = {other: Line() for other in network.names if other != name}
+        self.owned: dict[str, Owned] = {}
+        self.accepted: dict[str, OriginRecord] = {}
+        self.is_alive = True
+        self.table.on_change.append(self._hear)
+
+    @property
+    def now(self) -> float:
+        """Its own monotonic clock."""
+        return self.network.now + self.skew
+
+    def _hear(self, change: Change) -> None:
+        if not isinstance(change, OriginChange):
+            return
+        after, gone = change.after, self.mesh.goodbye(change)
+        if after is not None:
+            last = self.accepted.get(change.mount)
+            if last is not None:
+                is_same = (last.node, last.boot) == (after.node, after.boot)
+                assert after.epoch > last.epoch or (after.epoch == last.epoch and is_same), (self.name, last, after)
+            self.accepted[change.mount] = after
+        if gone is not None:
+            self.say("gone", gone)
+        owned = self.owned.get(change.mount)
+        if owned is not None and self.table.highest(change.mount) > owned.epoch:
+            self.network.end(self.owned.pop(change.mount))
+
+    def own(self, record: OriginRecord, over: Epoch) -> None:
+        """The mount is this node's from now on."""
+        held = self.owned.pop(record.mount, None)
+        if held is not None:
+            self.network.end(held)
+        self.owned[record.mount] = self.network.begin(Owned(self.name, record.mount, record.epoch, over, 0.0))
+        assert self.table.put_origin(record)
+        self.say("origin", {"origin": record.to_json()})
+
+    def release(self, mount: str) -> None:
+        """Gives the mount up."""
+        owned = self.owned.pop(mount)
+        self.network.end(owned)
+        self.table.remove_origin(mount, owned.epoch)
+
+    def say(self, what: str, message: Message) -> None:
+        """To all, on lines that are up. What is not said is in the next hello."""
+        for other, line in self.lines.items():
+            if line.state == "greeting":
+                line.queued.append((what, message))
+            elif line.state == "open":
+                self.network.send(self, other, what, message)
+
+
+class Network:
+    """Nodes by name, and what is between them. `loss` is how often a message breaks its line."""
+
+    def __init__(self, size: int, rng: Random, *, delay: float = 0.02, loss: float = 0.0, skew: float = 0.0) -> None:
+        self.now = 0.0
+        self.rng = rng
+        self.size = size
+        self.delay = delay
+        self.loss = loss
+        self.skew = skew
+        self.names = [chr(ord("a") + one) for one in range(size)]
+        self.cut: set[frozenset[str]] = set()
+        self.history: list[Owned] = []
+        self.claims: list[Claim] = []
+        self._boots = count(1)
+        self._turns = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self.nodes: dict[str, Node] = {}
+        for name in self.names:
+            self.start(name)
+
+    # -- time
+
+    def at(self, delay: float, run: Callable[[], None]) -> None:
+        """Runs it after `delay`."""
+        heapq.heappush(self._events, (self.now + delay, next(self._turns), run))
+
+    def run(self, seconds: float) -> None:
+        """Lets so much time pass."""
+        end = self.now + seconds
+        while self._events and self._events[0][0] <= end:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+        self.now = end
+
+    def some_delay(self) -> float:
+        """Most messages are quick, some are not."""
+        return self.rng.random() ** 3 * self.delay * 4
+
+    # -- what the test does
+
+    def start(self, name: str) -> Node:
+        """A new process of that name."""
+        node = Node(self, name, next(self._boots), self.rng.uniform(-self.skew, self.skew))
+        self.nodes[name] = node
+        self.at(self.rng.random() * TICK_S, lambda: self._tick(node))
+        for other in node.lines:
+            self.at(self.some_delay(), lambda other=other: self._dial(node, other))  # type: ignore[misc]
+        return node
+
+    def crash(self, name: str) -> None:
+        """Its process is gone; the others see their lines break."""
+        node = self.nodes[name]
+        node.is_alive = False
+        for owned in node.owned.values():
+            self.end(owned)
+        for other in self.alive():
+            if other is not node:
+                self._lost(other, name)
+
+    def partition(self, one: set[str], *, breaks: bool) -> None:
+        """Nothing passes between `one` and the rest. If it does not break the lines, what was said comes later."""
+        for name in one:
+            for other in set(self.names) - one:
+                self.cut.add(frozenset((name, other)))
+                if breaks:
+                    self._lost(self.nodes[name], other)
+                    self._lost(self.nodes[other], name)
+
+    def heal(self) -> None:
+        """All passes again."""
+        self.cut.clear()
+
+    def claim(self, name: str, mount: str, over: Epoch | None = None) -> Claim:
+        """A source has come to the node."""
+        node = self.nodes[name]
+        claim = Claim(node, mount, node.table.highest(mount) if over is None else over)
+        self.claims.append(claim)
+        self._propose(claim)
+        return claim
+
+    def alive(self) -> list[Node]:
+        """Nodes that run."""
+        return [node for node in self.nodes.values() if node.is_alive]
+
+    def owners(self, mount: str) -> list[Node]:
+        """Those who think that the mount is theirs."""
+        return [node for node in self.alive() if mount in node.owned]
+
+    # -- ownerships
+
+    def begin(self, owned: Owned) -> Owned:
+        """Into the history."""
+        assert all(one.epoch != owned.epoch or one.mount != owned.mount for one in self.history), f"twice: {owned}"
+        owned.begun = self.now
+        self.history.append(owned)
+        return owned
+
+    def end(self, owned: Owned) -> None:
+        """It is over."""
+        owned.ended = self.now
+
+    # -- claims, as the driver makes them
+
+    def _propose(self, claim: Claim) -> None:
+        node = claim.node
+        if not node.is_alive:
+            return
+        claim.tries += 1
+        claim.verdicts = []
+        proposal = node.mesh.propose(claim.mount, claim.over)
+        names = [peer.record.node for peer in node.table.peers if peer.is_up and peer.record.node != node.name]
+        claim.open = len(names)
+        number = claim.tries
+        for name in names:
+            self._ask(claim, number, name, proposal)
+        if names:
+            self.at(PROPOSE_S, lambda: self._decide(claim, number, proposal))
+        else:
+            self._decide(claim, number, proposal)
+
+    def _ask(self, claim: Claim, number: int, name: str, proposal: Proposal) -> None:
+        asked = self.nodes[name]
+
+        def judge() -> None:
+            if self._passes(claim.node, asked):
+                verdict = asked.mesh.judge(Proposal.from_json(proposal.to_json()))
+                self.at(self.some_delay(), lambda: answer(verdict))
+
+        def answer(verdict: Message) -> None:
+            if self._passes(claim.node, asked) and number == claim.tries and claim.answer is None:
+                claim.verdicts.append(verdict)
+                claim.open -= 1
+                if not claim.open:
+                    self._decide(claim, number, proposal)
+
+        self.at(self.some_delay(), judge)
+
+    def _decide(self, claim: Claim, number: int, proposal: Proposal) -> None:
+        node = claim.node
+        if number != claim.tries or claim.answer is not None or not node.is_alive:
+            return
+        answer = node.mesh.decide(proposal, claim.verdicts)
+        if isinstance(answer, Claimed):
+            offer = OriginRecord(claim.mount, node.name, node.boot, NO_EPOCH, 0, True)
+            claim.answer = answer
+            node.own(with_epoch(offer, answer), claim.over)
+        elif node.table.highest(claim.mount) > claim.over or claim.tries == PROPOSALS:
+            claim.answer = answer
+        else:
+            self.at(self.rng.uniform(0.01, 0.05), lambda: self._propose(claim))
+
+    # -- lines, as the driver keeps them
+
+    def send(self, node: Node, other: str, what: str, message: Message) -> None:
+        """In the line's order; a message that is lost takes its line along."""
+        line, receiver = node.lines[other], self.nodes[other]
+        line.last = max(line.last + 1e-6, self.now + self.some_delay())
+        if self.loss and self.rng.random() < self.loss:
+            self._lost(node, other)
+            return
+        number = line.number
+        self.at(line.last - self.now, lambda: self._arrive(node, receiver, line, number, what, message))
+
+    def _arrive(self, node: Node, receiver: Node, line: Line, number: int, what: str, message: Message) -> None:
+        if frozenset((node.name, receiver.name)) in self.cut:
+            if number == line.number:  # it lies in the kernel of the sender
+                self.at(0.1, lambda: self._arrive(node, receiver, line, number, what, message))
+            return
+        # What a process has sent arrives, though it is gone by then.
+        is_there = receiver.is_alive and (number == line.number or not node.is_alive)
+        if is_there and not self._take(receiver, what, message):
+            self._lost(node, receiver.name)
+
+    def _take(self, node: Node, what: str, message: Message) -> bool:
+        """Whether the line goes on."""
+        mesh = node.mesh
+        match what:
+            case "beat":
+                if not mesh.hear_beat(message, node.now):
+                    return False
+                if mesh.differs(message):
+                    self._ask_again(node, message["node"])
+            case "origin":
+                origin = OriginRecord.from_json(message["origin"])
+                if not mesh.hear_origin(origin, node.now):
+                    self._ask_again(node, origin.node)
+            case "gone":
+                mesh.hear_gone(message["mount"], Epoch.parse(message["epoch"]))
+            case "again" if node.lines[message["node"]].state == "open":
+                self._greet(node, message["node"])
+        return True
+
+    def _ask_again(self, node: Node, other: str) -> None:
+        if node.lines[other].state == "open":
+            self.send(node, other, "again", {"node": node.name})
+
+    def _dial(self, node: Node, other: str) -> None:
+        line = node.lines[other]
+        if node.is_alive and line.state == "down":
+            line.number += 1
+            line.last = self.now
+            self._greet(node, other)
+
+    def _greet(self, node: Node, other: str) -> None:
+        line, receiver = node.lines[other], self.nodes[other]
+        line.state, line.queued = "greeting", []
+        number, hello = line.number, node.mesh.hello()
+
+        def arrive() -> None:
+            if number != line.number or not node.is_alive:
+                return
+            if not receiver.is_alive:
+                node.mesh.refused(receiver.mesh.me.address)
+                self._lost(node, other)
+            elif not self._passes(node, receiver):
+                self._lost(node, other)
+            else:
+                answer = receiver.mesh.hear_hello(hello, receiver.now)
+                self.at(self.some_delay(), lambda: reach(answer))
+
+        def reach(answer: Message) -> None:
+            if number != line.number or not self._passes(node, receiver):
+                self._lost(node, other, number)
+                return
+            node.mesh.hear_answer(answer, node.now)
+            line.state = "open"
+            queued, line.queued = line.queued, []
+            for what, message in queued:
+                self.send(node, other, what, message)
+            if not line.beats:
+                line.beats = True
+                self._beat(node, other, number)
+
+        line.last = max(line.last, self.now + self.some_delay())
+        self.at(line.last - self.now, arrive)
+
+    def _beat(self, node: Node, other: str, number: int) -> None:
+        line = node.lines[other]
+        if not node.is_alive or number != line.number:
+            return
+        if line.state == "open":
+            self.send(node, other, "beat", node.mesh.beat())
+        self.at(BEAT_S, lambda: self._beat(node, other, number))
+
+    def _lost(self, node: Node, other: str, number: int | None = None) -> None:
+        line = node.lines[other]
+        if not node.is_alive or line.state == "down" or (number is not None and number != line.number):
+            return
+        was_open, line.state = line.state == "open", "down"
+        line.number += 1
+        line.beats = False
+        if was_open:
+            node.mesh.lost(f"{other}:8000")
+        self.at(RETRY_S * self.rng.uniform(0.8, 1.2), lambda: self._dial(node, other))
+
+    def _passes(self, one: Node, other: Node) -> bool:
+        return one.is_alive and other.is_alive and frozenset((one.name, other.name)) not in self.cut
+
+    def _tick(self, node: Node) -> None:
+        if node.is_alive:
+            node.mesh.tick(node.now)
+            self.at(TICK_S, lambda: self._tick(node))
