@@ -7,7 +7,7 @@ listeners. A peak is the sum of the nodes' peaks, which may have been at differe
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
 
 _NODE_SUMS = (
     "clients",
@@ -42,6 +42,24 @@ def merge(own: NodeSnapshot, others: Sequence[NodeSnapshot]) -> NodeSnapshot:
         server_start=min(node.server_start for node in nodes),
         fanout_lag_s=max(node.fanout_lag_s for node in nodes),
         mounts=mounts,
+        cluster=_with_loads(own.cluster, nodes) if own.cluster else None,
+    )
+
+
+def _with_loads(cluster: ClusterSnapshot, nodes: Sequence[NodeSnapshot]) -> ClusterSnapshot:
+    """The cluster with its members' loads as they say now: what is told unasked is coarse."""
+    by_name = {node.cluster.node: node for node in nodes if node.cluster}
+    members = (_with_load(one, by_name[one.node]) if one.node in by_name else one for one in cluster.members)
+    return replace(cluster, members=tuple(members))
+
+
+def _with_load(member: MemberSnapshot, node: NodeSnapshot) -> MemberSnapshot:
+    return replace(
+        member,
+        listeners=node.listeners,
+        used=node.clients,
+        slots=node.clients_limit,
+        weight=node.headroom_percent,
     )
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
 from pycast.web.cover import Cover, covers
 
 if TYPE_CHECKING:  # Jinja2 costs some 50 ms to import: only the first page pays for it, not the start of the server
@@ -34,7 +34,7 @@ _LONGEST_TEXT = 500
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
 
-_PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 
 _FORMATS = {
     "audio/mpeg": "MP3",
@@ -94,16 +94,17 @@ def render_status(snapshot: NodeSnapshot, *, base_url: str) -> bytes:
     shown = [mount for mount in snapshot.mounts if not mount.hidden]
     pictures = covers(mount.name for mount in shown)
     stations = [_station(mount, pictures[mount.name], snapshot.taken, base_url) for mount in shown]
-    return _render(
+    return render(
         "status.html",
-        brand=_text(_host_and_port(base_url.partition("://")[2])[0]) or _text(snapshot.host),
+        brand=clean(_host_and_port(base_url.partition("://")[2])[0]) or clean(snapshot.host),
         base_url=base_url,
         node=snapshot,
-        location=_text(snapshot.location),
+        location=clean(snapshot.location),
         stations=stations,
         live=sum(station.is_live for station in stations),
         listening=sum(station.listeners for station in stations),
         howto=_howto(base_url) if not stations else None,
+        nodes=nodes_in_words(snapshot.cluster) if snapshot.cluster else "",
     )
 
 
@@ -117,15 +118,15 @@ def render_server_info(snapshot: NodeSnapshot) -> bytes:
         ("Started", f"{_moment(snapshot.server_start):%d %B %Y, %H:%M} UTC"),
         ("Up for", _duration(snapshot.taken - snapshot.server_start)),
     )
-    return _render("server_info.html", brand=_text(snapshot.host), rows=[(label, _text(text)) for label, text in rows])
+    return render("server_info.html", brand=clean(snapshot.host), rows=[(label, clean(text)) for label, text in rows])
 
 
 def _station(mount: MountSnapshot, cover: Cover, now: float, base_url: str) -> _Station:
-    path = quote(mount.name.lstrip("/"), safe=_PATH_CHARACTERS, errors="replace")
-    artist, title = _artist_and_title(_text(mount.artist), _text(mount.title))
-    name = _text(mount.server_name) or _text(mount.name).lstrip("/")
+    path = quote(mount.name.lstrip("/"), safe=PATH_CHARACTERS, errors="replace")
+    artist, title = _artist_and_title(clean(mount.artist), clean(mount.title))
+    name = clean(mount.server_name) or clean(mount.name).lstrip("/")
     badges, details = _badges(mount), _details(mount)
-    description, genre, home = _text(mount.server_description), _text(mount.genre), _web_address(mount.server_url)
+    description, genre, home = clean(mount.server_description), clean(mount.genre), _web_address(mount.server_url)
     since = f"{_moment(mount.stream_start):%Y-%m-%dT%H:%M:%SZ}" if mount.stream_start else ""
     return _Station(
         mount=mount.name,
@@ -140,7 +141,7 @@ def _station(mount: MountSnapshot, cover: Cover, now: float, base_url: str) -> _
         home=home,
         badges=badges,
         details=details,
-        content_type=_text(mount.content_type),
+        content_type=clean(mount.content_type),
         is_video=mount.content_type.startswith("video/") or "Theora" in mount.subtype,
         listeners=mount.listeners,
         peak=mount.listener_peak,
@@ -162,10 +163,10 @@ def _artist_and_title(artist: str, title: str) -> tuple[str, str]:
 
 
 def _badges(mount: MountSnapshot) -> tuple[str, ...]:
-    essence = _text(mount.content_type).partition(";")[0].strip().lower()
+    essence = clean(mount.content_type).partition(";")[0].strip().lower()
     label = _FORMATS.get(essence, essence.partition("/")[2].removeprefix("x-").upper())
-    codecs = _text(mount.subtype).replace("/", " + ")
-    return tuple(filter(None, (f"{label} {codecs}".strip(), _bitrate(_text(mount.bitrate)))))
+    codecs = clean(mount.subtype).replace("/", " + ")
+    return tuple(filter(None, (f"{label} {codecs}".strip(), _bitrate(clean(mount.bitrate)))))
 
 
 def _details(mount: MountSnapshot) -> tuple[str, ...]:
@@ -201,11 +202,21 @@ def _host_and_port(netloc: str) -> tuple[str, str]:
 
 def _web_address(url: str) -> str:
     """The address if it may stand in a link: `javascript:` and its like come from sources, too."""
-    url = _text(url)
+    url = clean(url)
     return url if re.match(r"https?://[^/\s]", url, re.IGNORECASE) else ""
 
 
-def _text(value: str) -> str:
+def nodes_in_words(cluster: ClusterSnapshot) -> str:
+    """How many nodes there are, and how many of them are up."""
+    count = len(cluster.members)
+    up = sum(member.status == "up" for member in cluster.members)
+    if up < count:
+        return f"{up} of {count} nodes up"
+    return "1 node" if count == 1 else f"{count} nodes, all up"
+
+
+def clean(value: str) -> str:
+    """Text from outside as one line of bearable length; not escaped."""
     value = _CONTROLS.sub(" ", value).strip()
     return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
 
@@ -227,7 +238,8 @@ def _revision(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
-def _render(template: str, **values: object) -> bytes:
+def render(template: str, **values: object) -> bytes:
+    """A page from its template, UTF-8 `text/html`."""
     text = _environment().get_template(template).render(**values)
     return text.encode("utf-8", "replace")  # a lone surrogate in a title must not cost the page
 

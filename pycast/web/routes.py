@@ -6,7 +6,7 @@ from pycast.errors import Refused
 from pycast.http.mounts import playlist_target
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
-from pycast.web import admin, drain, health, public
+from pycast.web import admin, cluster, drain, health, public
 from pycast.web.site import Site
 
 DRAIN_PATH = "/admin/drain"
@@ -22,6 +22,11 @@ ROUTES: dict[str, Callable[[Site, Request], Response]] = {
     "/livez": health.livez,
     "/readyz": health.readyz,
     "/metrics": public.metrics,
+}
+
+FOR_CLUSTER: dict[str, Callable[[Site, Request], Response]] = {
+    "/admin/cluster": cluster.cluster_json,
+    "/admin/nodes": cluster.nodes_page,
 }
 
 # libshout uses PUT if it is listed, and SOURCE otherwise.
@@ -45,6 +50,8 @@ def answer(site: Site, request: Request, body: bytes) -> Response:
             return admin.admin_cgi(site, request, body)
         if path == DRAIN_PATH:
             return drain.drain(site, request, body)
+        if path in FOR_CLUSTER:
+            return FOR_CLUSTER[path](site, request)
         if path.startswith("/admin/"):
             return admin.admin(site, request, body)
     if request.method not in ("GET", "HEAD"):

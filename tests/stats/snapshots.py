@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
+from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MountSnapshot, NodeSnapshot
 
 START = 1763794760.9  # 2025-11-22 06:59:20 UTC
 
@@ -67,6 +67,26 @@ NODE = NodeSnapshot(
     bytes_read=1000,
     bytes_sent=2000,
     fanout_lag_s=0.25,
+)
+
+CLUSTER = ClusterSnapshot(
+    name="radio",
+    node="a",
+    registry="mesh",
+    is_registry_up=True,
+    members=(),
+    origins=0,
+    waiting=0,
+    mirrors=0,
+    mirror_bytes=0,
+    mirror_connections=0,
+    mirror_gap_bytes=0,
+    refused_epochs=0,
+    claims_won=0,
+    claims_held=0,
+    claims_provisional=0,
+    stepdowns=0,
+    standbys=0,
 )
 
 

@@ -300,7 +300,7 @@
     if (next.length !== list.children.length || next.some((node, at) => node !== list.children[at])) list.replaceChildren(...next);
     idleTitle = page.title;
     if (home && !focus.isConnected) $(`[data-act=${focus.dataset.act}]`, station(home) ?? list)?.focus();
-    $("[data-tally]").replaceChildren(...$("[data-tally]", page).childNodes);
+    for (const name of ["[data-tally]", "[data-nodes]"]) $(name)?.replaceChildren(...($(name, page)?.childNodes ?? []));
     settle();
   }
 

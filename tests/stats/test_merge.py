@@ -1,0 +1,42 @@
+"""Tests of pycast.stats.merge: several nodes as one server."""
+
+from dataclasses import replace
+
+from pycast.stats.merge import merge
+from pycast.stats.snapshot import MemberSnapshot, NodeSnapshot
+from tests.stats.snapshots import CLUSTER, START, mount, node
+
+MEMBERS = tuple(MemberSnapshot(name, f"{name}:8000", "", "up", "up", 0, 0, 100, 100, "") for name in "abc")
+
+
+def in_cluster(name: str, snapshot: NodeSnapshot) -> NodeSnapshot:
+    return replace(snapshot, cluster=replace(CLUSTER, node=name, members=MEMBERS))
+
+
+def test_listeners_are_added_up_and_a_mount_is_what_it_is_where_its_source_is() -> None:
+    copy = mount(listeners=3, listener_peak=5, is_copy=True, source_ip="10.0.0.1", title="late")
+    seen = merge(node(copy, listeners=3), [node(mount(listeners=2, listener_peak=4), listeners=2)])
+    (only,) = seen.mounts
+    assert (only.listeners, only.listener_peak, only.source_ip, only.title) == (5, 9, "127.0.0.1", "1979")
+    assert seen.listeners == 5
+
+
+def test_mounts_of_all_nodes_are_there_by_name() -> None:
+    seen = merge(node(mount(name="/b")), [node(mount(name="/c"), mount(name="/a"))])
+    assert [one.name for one in seen.mounts] == ["/a", "/b", "/c"]
+
+
+def test_it_runs_since_the_first_node_started() -> None:
+    assert merge(node(), [node(server_start=START - 60)]).server_start == START - 60
+
+
+def test_loads_are_what_the_nodes_say_now_and_of_one_that_is_silent_what_it_said_last() -> None:
+    loaded = node(listeners=7, clients=9, clients_limit=50, headroom_percent=82)
+    seen = merge(in_cluster("a", node(listeners=1)), [in_cluster("b", loaded)])
+    assert seen.cluster is not None
+    loads = [(one.node, one.listeners, one.used, one.slots, one.weight) for one in seen.cluster.members]
+    assert loads == [("a", 1, 3, 0, 100), ("b", 7, 9, 50, 82), ("c", 0, 0, 100, 100)]
+
+
+def test_a_server_alone_is_no_cluster() -> None:
+    assert merge(node(), []).cluster is None
