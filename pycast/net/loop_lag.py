@@ -9,8 +9,8 @@ import time
 
 import gevent
 
-# Often enough to meet the turns in which ten thousand listeners are served, seldom enough to cost nothing: what wakes an
-# idle node most often is most of what it costs.
+# Often enough to meet the turns in which ten thousand listeners are served, seldom enough to cost nothing: what wakes
+# an idle node most often is most of what it costs.
 BEAT_S = 0.2
 
 # A change is seen by two thirds after this long.
