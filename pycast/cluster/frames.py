@@ -10,6 +10,7 @@ more than one frame of `MAX_PAYLOAD` is held.
 
 import json
 from enum import IntEnum
+from math import isfinite
 from struct import Struct
 from typing import Any
 
@@ -89,9 +90,17 @@ def pack_json(kind: Kind, value: Any) -> bytes:
 def read_json(payload: bytes) -> dict[str, Any]:
     """The object in a payload. Raises LinkError."""
     try:
-        value = json.loads(payload.decode("utf-8", "surrogatepass"))
-    except ValueError as error:
+        value = json.loads(payload.decode("utf-8", "surrogatepass"), parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as error:
         raise LinkError("a payload that is not JSON") from error
     if not isinstance(value, dict):
         raise LinkError("a payload that is not an object")
+    return value
+
+
+def _finite(text: str) -> float:
+    """JSON knows no other numbers; and no whole number can be made of one that is not finite."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"the number {text[:20]}")
     return value

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from gevent.event import Event
 
-from pycast.cluster.epoch import NO_EPOCH
+from pycast.cluster.epoch import NO_EPOCH, Epoch
 from pycast.cluster.feed_wire import FeedHead, Pull, read_audio, read_event, read_lineage
 from pycast.cluster.frames import Kind, LinkError, read_json
 from pycast.cluster.lineage import Lineage, Lineages
@@ -72,7 +72,9 @@ class Mirror:
         table: Table,
         counters: MirrorCounters,
         clock: Callable[[], float],
+        floor: Epoch | None = None,
     ) -> None:
+        """`floor`: the lowest epoch of which bytes are taken; None: the highest that was ever seen."""
         self.name = name
         self.last_data = clock()
         self.is_over = False
@@ -82,6 +84,7 @@ class Mirror:
         self._table = table
         self._counters = counters
         self._clock = clock
+        self._floor = floor
         self.begun = Event()
         """Set once the mount is there."""
         self._link: Link | None = None
@@ -153,6 +156,12 @@ class Mirror:
             self._counters.bytes += link.bytes_read
             link.close()
             self._link = None
+
+    def wait(self) -> None:
+        """No audio can come for now: the mount waits for its source."""
+        mount = self.mount
+        if mount is not None and self.is_seated and mount.state is State.LIVE:
+            mount.end()
 
     def _begin(self, head: FeedHead, *, may_jump: bool) -> None:
         self._check(head.lineage)
@@ -246,8 +255,9 @@ class Mirror:
     def _check(self, lineage: Lineage) -> None:
         """The fence."""
         highest = self._table.highest(self.name)
-        if lineage.newest < highest:
+        floor = highest if self._floor is None else self._floor
+        if lineage.newest < floor:
             self._counters.refused_epochs += 1
-            raise Outrun(f"epoch {lineage.newest} is over, {highest} has been seen")
+            raise Outrun(f"epoch {lineage.newest} is over, {floor} has been seen")
         if lineage.newest > highest:
             self._table.see(self.name, lineage.newest)

@@ -39,6 +39,9 @@ LINGER_S = 15.0
 # A parent that failed is not asked again before this; another one is tried meanwhile.
 RETRY_S = 0.5
 
+# Without a parent for this long the mount counts as one that waits for its source, and its fallback is taken.
+WAITING_S = 1.5
+
 # How long survivors have to say how far they are, and to give what another one lacks.
 TAIL_S = 0.4
 LEVEL_S = 0.5
@@ -145,12 +148,13 @@ class Mirrors:
             return {}
         return {"epoch": str(lineage.newest), "head": mount.ring.head, "oldest": mount.ring.oldest}
 
-    def level(self, name: str) -> int:
-        """Gets what other nodes have of the mount and this one does not; the offset at which a new owner goes on. Ends
-        the copy. May switch, for `TAIL_S` + `LEVEL_S` at most.
+    def level(self, name: str, over: Epoch) -> int:
+        """Gets what other nodes have of the mount's last epoch, `over`, and this one does not. Returns the offset at
+        which a new owner goes on. Ends the copy. May switch, for `TAIL_S` + `LEVEL_S` at most.
         """
         self.release(name)
-        mirror = Mirror(name, self._mounts, self._lineages, self._table, self.counters, self._clock)
+        # That epoch is over, and what it left behind is what we want.
+        mirror = Mirror(name, self._mounts, self._lineages, self._table, self.counters, self._clock, floor=over)
         mine = (self._lineages.get(name).newest, mirror.head)
         tails = self._tails(name)
         best = max(tails, default=None)
@@ -181,6 +185,8 @@ class Mirrors:
             if not self._level_with_survivors(copy):
                 copy.news.wait(PAUSE_S)
             copy.news.clear()
+            if self._clock() - mirror.last_data >= WAITING_S:
+                mirror.wait()
             return
         copy.parent, copy.reviewed_at = parent.node, self._clock()
         log.info("< mount %s: copied from node %s", mirror.name, parent.node)
@@ -216,10 +222,11 @@ class Mirrors:
     def _choose(self, copy: _Copy) -> NodeRecord | None:
         name, me, now = copy.mirror.name, self._me(), self._clock()
         origin = self._table.origin(name)
-        if origin is None:
+        owner = self._table.peer(origin.node) if origin else None
+        if owner is None:
             return None
         nodes = {peer.record.node: peer.record for peer in self._table.peers if peer.status is not Status.DEAD}
-        for node in parents(name, me, origin.node, self._table.up_nodes()):
+        for node in parents(name, me, owner.record, self._table.up_nodes()):
             if node in nodes and now - copy.failed.get(node, -RETRY_S) >= RETRY_S:
                 return nodes[node]
         return None
@@ -269,7 +276,9 @@ class Mirrors:
             held.news.set()
             if after is not None and (change.before is None or change.before.epoch != after.epoch):
                 held.failed.clear()
-                if held.parent and held.parent not in parents(change.mount, me, after.node, self._table.up_nodes()):
+                owner = self._table.peer(after.node)
+                wanted = parents(change.mount, me, owner.record, self._table.up_nodes()) if owner else []
+                if held.parent and held.parent not in wanted:
                     held.mirror.hang_up()
 
     def _is_always(self, name: str) -> bool:

@@ -77,6 +77,7 @@ class Ownership:
         self._turns = Turns()
         self._hold_off: dict[str, float] = {}
         self._owned: dict[str, OriginRecord] = {}
+        self._claiming: set[str] = set()
         self._waiting: dict[str, list[Source]] = {}
         self._news: dict[str, Event] = {}
         mounts.on_change.append(self._mount_changed)
@@ -103,7 +104,8 @@ class Ownership:
     def is_alive(self, message: Message) -> Message:
         """Whether a mount's source is on the air here and sends: an answer to another node."""
         name = str(message["mount"])
-        return {"is_alive": self.owns(name) and not self._mounts.is_silent(name)}
+        is_coming = name in self._claiming  # it has the mount and is about to begin
+        return {"is_alive": is_coming or (self.owns(name) and not self._mounts.is_silent(name))}
 
     def make_way(self, message: Message) -> Message:
         """Takes the mount's source off the air for a newer one elsewhere: an answer to another node. May switch."""
@@ -179,9 +181,13 @@ class Ownership:
         for _ in range(TRIES):
             if self._cluster.is_alive_elsewhere(name):
                 return False
-            if self._claim(name, source):
-                self._seat(name, source)
-                return True
+            self._claiming.add(name)
+            try:
+                if self._claim(name, source):
+                    self._seat(name, source)
+                    return True
+            finally:
+                self._claiming.discard(name)
         return False
 
     def _resolve(self, name: str, source: Source) -> None:
@@ -218,7 +224,7 @@ class Ownership:
             return False
         self.counters.won += 1
         self.counters.provisional += answer.is_provisional
-        base = cluster.mirrors.level(name)
+        base = cluster.mirrors.level(name, over)
         if cluster.registry.table.highest(name) > answer.epoch:
             cluster.mirrors.ensure(name)  # lost again meanwhile
             return False

@@ -11,40 +11,36 @@ from hashlib import blake2b
 
 from pycast.cluster.records import NodeRecord, NodeState
 
+# A node whose loop is late, whose line is full, or that is full itself is no good parent: see `headroom.py`.
+WEAK_PERCENT = 5
 
-def parents(mount: str, me: NodeRecord, origin: str, nodes: Iterable[NodeRecord]) -> list[str]:
+
+def parents(mount: str, me: NodeRecord, origin: NodeRecord, nodes: Iterable[NodeRecord]) -> list[str]:
     """Names of the nodes to pull `mount` from, best first. `nodes` are those that are up, this one may be among them.
 
     Empty only if this node is the origin.
     """
-    if me.node == origin:
+    if me.node == origin.node:
         return []
-    known = {node.node: node for node in nodes if node.node != me.node}
-    home = known[origin].zone if origin in known else None
-    if home == me.zone:
-        return [origin]
-    own_zone = ranked(mount, [me, *(node for node in known.values() if node.zone == me.zone)])
+    if origin.zone == me.zone:
+        return [origin.node]
+    own_zone = ranked(mount, [me, *(node for node in nodes if node.zone == me.zone and node.node != me.node)])
     leader = own_zone[0]
     if leader.node == me.node:
-        return [origin]
+        return [origin.node]
     # The origin last: a line across zones for some seconds is better than silence. The reserve is asked only if it is
     # not this node itself.
     reserve = [node.node for node in own_zone[1:2] if node.node != me.node]
-    return [leader.node, *reserve, origin]
-
-
-def is_leader(mount: str, me: NodeRecord, origin_zone: str | None, nodes: Iterable[NodeRecord]) -> bool:
-    """Whether this node pulls `mount` from the origin itself."""
-    if origin_zone == me.zone:
-        return True
-    return (
-        ranked(mount, [me, *(one for one in nodes if one.node != me.node and one.zone == me.zone)])[0].node == me.node
-    )
+    return [leader.node, *reserve, origin.node]
 
 
 def ranked(mount: str, nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
-    """Nodes by rendezvous hash: highest weight first. Nodes that are draining come last."""
-    return sorted(nodes, key=lambda node: (node.state is NodeState.DRAINING, -_weight(mount, node.node), node.node))
+    """Nodes by rendezvous hash: highest weight first. Those that drain, or have no headroom left, come last."""
+    return sorted(nodes, key=lambda node: (_is_weak(node), -_weight(mount, node.node), node.node))
+
+
+def _is_weak(node: NodeRecord) -> bool:
+    return node.state is NodeState.DRAINING or node.weight <= WEAK_PERCENT
 
 
 def _weight(mount: str, node: str) -> int:

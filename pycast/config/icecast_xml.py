@@ -35,6 +35,7 @@ _SAME_NAME = {
         *("mount-name", "username", "password", "max-listeners", "max-listener-duration", "dump-file", "hidden"),
         *("public", "burst-size", "queue-size", "source-timeout", "mp3-metadata-interval", "charset", "stream-name"),
         *("stream-description", "stream-url", "genre", "bitrate", "on-connect", "on-disconnect"),
+        *("fallback-mount", "fallback-override", "fallback-when-full"),
     ),
 }
 """Section by section, the elements whose key has the same name but for the dashes."""
@@ -65,7 +66,7 @@ _HARMLESS = {
     *("paths/basedir", "paths/adminroot", "paths/webroot", "paths/logdir", "paths/pidfile", "limits/threadpool"),
     *("logging/logsize", "logging/logarchive", "fileserve=1", "limits/burst-on-connect=1"),
     *("relays-on-demand=0", "security/chroot=0", "listen-socket/shoutcast-compat=0", "mount/no-mount=0"),
-    *("mount/fallback-override=0", "mount/fallback-when-full=0", "mount/mp3-metadata-interval=-1"),
+    "mount/mp3-metadata-interval=-1",
 }
 """Elements (some with one value only) that can be left out without a word: nobody who listens would notice."""
 

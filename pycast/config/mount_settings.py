@@ -39,6 +39,9 @@ class MountSettings:
     """-1: no limit; 0: nobody."""
     max_listener_duration: float = 0.0
     """0: no limit."""
+    fallback_mount: str = ""
+    fallback_override: bool = False
+    fallback_when_full: bool = False
     dump_file: str = ""
     """May contain strftime fields."""
     hidden: bool = False

@@ -161,6 +161,18 @@ class Mount(Section):
     max_listener_duration: Seconds | None = key(
         None, "After this time a listener is disconnected. 0: never.", example=0
     )
+    fallback_mount: MaybeMountName | None = key(
+        None,
+        "Where listeners go on while this mount has no source: another mount with the same kind of stream, which may "
+        "have a fallback itself.",
+        example="/backup.mp3",
+    )
+    fallback_override: Flag | None = key(
+        None, "Whether they come back when this mount has a source again.", example=True
+    )
+    fallback_when_full: Flag | None = key(
+        None, "Whether listeners for whom this mount has no room get the fallback mount.", example=False
+    )
     dump_file: Text | None = key(
         None,
         "Where to record what the source sends. %Y, %m, %d, %H, %M and %S stand for the time the source connected, "

@@ -21,7 +21,7 @@ from pycast.server.connection import Connection
 from pycast.server.listeners import RETRY_AFTER, serve_listener
 from pycast.server.service import Service
 from pycast.server.source import serve_source
-from pycast.stream.mount import Mount
+from pycast.stream.mount import Mount, State
 from pycast.web.routes import HEALTH_PATHS, answer
 
 log = logging.getLogger(__name__)
@@ -90,11 +90,17 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, request: Re
 
 
 def find_mount(service: Service, path: str) -> Mount | None:
-    """The mount of that name, here or on another node of the cluster. May switch."""
+    """The mount of that name, here or on another node of the cluster, or its fallback while it has no source. May
+    switch.
+    """
     mount = service.mounts.get(path)
-    if mount is not None and mount.feed_info is not None:
+    if mount is not None and mount.state is State.LIVE:
         return mount
-    return service.cluster.find(path) if service.cluster else None
+    if service.cluster and (mount is None or mount.feed_info is None):
+        mount = service.cluster.find(path)
+    if (mount is None or mount.state is not State.LIVE) and service.config.for_mount(path).fallback_mount:
+        mount = service.fallbacks.find(path) or mount
+    return mount if mount is not None and mount.feed_info is not None else None
 
 
 def check_room(service: Service, ticket: Ticket) -> None:

@@ -1,11 +1,13 @@
 """What an admin asks or orders, on this node: the counterpart of `everywhere.py`, with the same methods."""
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pycast.errors import Refused
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
+from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.relocation import put_on, take_off
 
@@ -61,22 +63,36 @@ class Here:
         return found is not None and found.family != "webm" and found.set_title(artist, title, url)
 
     def move(self, mount: str, to: str) -> int:
-        """Moves a mount's listeners to another mount. How many. Raises Refused. May switch."""
+        """Moves a mount's listeners to another mount, for good. How many. Raises Refused. May switch."""
         found = self._maybe(mount)
         if found is None or not len(found.fanout):
             return 0
-        other = self._maybe(to) or (self._service.cluster.find(to) if self._service.cluster else None)
-        if other is None or other.family != found.family:
+        other = self._service.fallbacks.find(to)
+        if other is None or other is found or other.family != found.family:
             raise Refused("Destination not running", status=400, cause=f"{to} cannot take the listeners of {mount}")
-        return self._move(found, other)
+        return self._move(found, other, lambda listener: True, home="")
 
-    def _move(self, mount: Mount, other: Mount) -> int:
+    def send_to_fallback(self, mount: Mount, other: Mount) -> int:
+        """Moves a mount's listeners to its fallback. They remember where they come from. May switch."""
+        return self._move(mount, other, lambda listener: True, home=mount.name)
+
+    def bring_back(self, mount: str, home: str) -> int:
+        """Moves those listeners of a mount to `home` who wanted to be there. How many. May switch."""
+        found, other = self._maybe(mount), self._service.fallbacks.find(home)
+        if found is None or other is None or other.name != home or other.family != found.family:
+            return 0
+        return self._move(found, other, lambda listener: listener.home == home, home="")
+
+    def _move(self, mount: Mount, other: Mount, which: Callable[[Listener], bool], home: str) -> int:
         mount.fanout.wait_for_rest()
-        moving = take_off(mount)
+        moving = take_off(mount, which)
         for one in moving:
+            # Who comes from a fallback already still wants to be where it asked to be.
+            one.listener.home = (one.listener.home or home) if home else ""
             self._service.hangups.change(one.listener.transport.fileno(), (other, one.listener))
         put_on(other, moving)
-        log.info("mount %s: %d listeners go on with %s", mount.name, len(moving), other.name)
+        if moving:
+            log.info("mount %s: %d listeners go on with %s", mount.name, len(moving), other.name)
         return len(moving)
 
     def _maybe(self, name: str) -> Mount | None:

@@ -34,6 +34,7 @@ RETRY_AFTER = ("Retry-After", "5")
 
 def serve_listener(service: Service, connection: Connection, request: Request, mount: Mount) -> None:
     """Answers a GET or HEAD of a mount; a GET is handed to the mount's fan-out. Raises Refused."""
+    mount = _with_room(service, mount) if request.method == "GET" else mount
     metaint = mount.metaint() if wants_titles(request.headers) else 0
     proxied = connection.proxies is not None or is_proxied(request.headers)
     head = response_head(service, request, mount, metaint, (UNBUFFERED,) if proxied else ())
@@ -42,13 +43,26 @@ def serve_listener(service: Service, connection: Connection, request: Request, m
         return
     if service.drain.is_done:
         raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
-    mount.admit()
     transport = _transport(connection)
     service.counters.listener_connections += 1
     id, now = service.next_id(), time.monotonic()
     listener = mount.join(id, transport, _identity(connection, request), head, metaint, now)
+    listener.home = request.path if request.path != mount.name else ""
     if mount.fanout.get(id) is listener:  # it may have hung up at once
         service.hangups.watch(transport.fileno(), (mount, listener))
+
+
+def _with_room(service: Service, mount: Mount) -> Mount:
+    """The mount, or its fallback if it is full and that is wanted. Raises Refused."""
+    try:
+        mount.admit()
+    except Refused:
+        other = service.fallbacks.next_of(mount) if mount.settings.fallback_when_full else None
+        if other is None:
+            raise
+        other.admit()
+        return other
+    return mount
 
 
 def response_head(

@@ -23,6 +23,7 @@ from pycast.net.group import Group
 from pycast.net.hangups import Hangups
 from pycast.server.admission import RESERVE, Admission
 from pycast.server.drain import Drain
+from pycast.server.fallback import Fallbacks
 from pycast.server.here import Here
 from pycast.server.reserve import Reserve
 from pycast.server.snapshot import snapshot_listeners, snapshot_node, total_bytes_sent
@@ -86,6 +87,7 @@ class Service:
         self.drain.before_listeners.append(self._move_sources)
         self.drain.on_change.append(self._drain_changed)
         self.here = Here(self)
+        self.fallbacks = Fallbacks(self)
         self.everywhere = self._see_everywhere() if self.cluster else self.here
         self._access_file = LogFile(config.logging.access_log, hub_after)
         self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
@@ -190,6 +192,7 @@ class Service:
 
     def _new_mount(self, mount: Mount) -> None:
         mount.on_title = self._title_changed
+        mount.on_state = self.fallbacks.state_changed
 
     def _mount_closed(self, mount: Mount) -> None:
         # Totals never go back, also when the mount they were counted by is gone.

@@ -143,6 +143,7 @@ def snapshot_mount(mount: Mount, *, is_copy: bool = False) -> MountSnapshot:
         total_bytes_sent=mount.fanout.bytes_sent,
         sources=mount.sources,
         is_copy=is_copy,
+        fallback=settings.fallback_mount,
     )
 
 

@@ -60,6 +60,8 @@ class MountSnapshot:
     """How many sources this mount has had."""
     is_copy: bool = False
     """Whether its source is on another node."""
+    fallback: str = ""
+    """The mount where its listeners go on while it has no source."""
 
 
 @dataclass(frozen=True, slots=True)

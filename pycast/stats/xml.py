@@ -78,7 +78,7 @@ def _nameable(snapshot: NodeSnapshot, mount: MountSnapshot) -> Iterable[tuple[st
 
 
 def _listed(mount: MountSnapshot) -> list[tuple[str, str]]:
-    fields = [("fallback", ""), ("listeners", str(mount.listeners))]
+    fields = [("fallback", mount.fallback), ("listeners", str(mount.listeners))]
     if mount.is_live:
         fields += [("Connected", str(mount.connected_s)), ("content-type", mount.content_type)]
     return fields

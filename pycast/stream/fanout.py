@@ -16,7 +16,7 @@ middle of a pass only while the pass rests; its socket is closed by then, the ne
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
@@ -134,17 +134,17 @@ class Fanout:
         while not self._resting.is_set():
             self._resting.wait()
 
-    def take_out(self) -> list[Listener]:
-        """All listeners, each with its own position and count; they are no longer this loop's. Only while it rests."""
+    def take_out(self, listeners: Iterable[Listener]) -> None:
+        """These listeners, each with its own position and count from now on, are no longer this loop's. Only while it
+        rests.
+        """
         assert self._resting.is_set()
-        for cohort in self._cohorts.values():
-            for listener in list(cohort.members):
+        for listener in listeners:
+            cohort = self._cohort_of(listener)
+            if cohort is not None:
                 self._leave(listener, cohort)
-        found = list(self._all.values())
-        self._cohorts.clear()
-        self._behind.clear()
-        self._all.clear()
-        return found
+            self._behind.pop(listener, None)
+            del self._all[listener.id]
 
     def put_in(self, listener: Listener) -> None:
         """Takes over a listener that another loop, or this one, had before."""

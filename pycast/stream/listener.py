@@ -37,7 +37,19 @@ class Identity:
 class Listener:
     """One player of one mount. Only the fan-out changes it."""
 
-    __slots__ = ("full_at", "id", "identity", "joined", "position", "prefix", "send", "sent", "transport", "view")
+    __slots__ = (
+        "full_at",
+        "home",
+        "id",
+        "identity",
+        "joined",
+        "position",
+        "prefix",
+        "send",
+        "sent",
+        "transport",
+        "view",
+    )
 
     def __init__(
         self,
@@ -61,6 +73,8 @@ class Listener:
         """Where its first title block stands; that one carries the title in any case. -1: no more to come."""
         self.sent = 0
         """Bytes written to the socket; relative to the cohort's count while it is in one."""
+        self.home = ""
+        """The mount it asked for, if that is another one than where it is."""
         self.joined = now
         """When it joined, on a clock that is never set."""
 

@@ -95,6 +95,8 @@ class Mount:
         self.on_title: Callable[[Mount, Title], None] = lambda mount, title: None
         self.end_reason: Reason | None = None
         """Why it is over, once it is."""
+        self.on_state: Callable[[Mount], None] = lambda mount: None
+        """Called when it gets or loses its source. Must not switch."""
         self.feed_info: Feed | None = None
         self.source_lines = b""
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
@@ -308,7 +310,9 @@ class Mount:
     def _move(self, event: Event) -> None:
         state = LIFE[self.state][event]
         log.debug("= mount %s: %s, %s", self.name, event.value, state.value)
-        self.state = state
+        before, self.state = self.state, state
+        if state is not before:
+            self.on_state(self)
 
     def _warn_once(self) -> None:
         """What the operator should know of the stream: when it begins, and when the source ends if it has changed."""

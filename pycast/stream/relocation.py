@@ -5,6 +5,7 @@ notice more than a splice: an ICY player counts bytes to the next title block, s
 the first block on the other side says the title that holds there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pycast.stream.fanout import Reason
@@ -23,15 +24,18 @@ class Moving:
     since_block: int
 
 
-def take_off(mount: Mount) -> list[Moving]:
-    """Takes all listeners off, each with the rest of its present unit as prefix. Only while the fan-out rests
+def take_off(mount: Mount, which: Callable[[Listener], bool] = lambda listener: True) -> list[Moving]:
+    """Takes listeners off, each with the rest of its present unit as prefix. Only while the fan-out rests
     (`Fanout.wait_for_rest`). Those who are too far behind to finish it are dropped.
     """
-    for listener in mount.fanout:
+    listeners = [listener for listener in mount.fanout if which(listener)]
+    for listener in listeners:
         if mount.fanout.position_of(listener) < mount.ring.oldest:
             mount.fanout.drop(listener, Reason.SLOW)
+    listeners = [listener for listener in listeners if mount.fanout.get(listener.id) is listener]
+    mount.fanout.take_out(listeners)
     rests: dict[tuple[object, int, int], tuple[bytes, int]] = {}
-    return [_finish(mount, listener, rests) for listener in mount.fanout.take_out()]
+    return [_finish(mount, listener, rests) for listener in listeners]
 
 
 def put_on(mount: Mount, moving: list[Moving]) -> None:

@@ -96,8 +96,8 @@ def test_old_no_yp_is_public_off() -> None:
     [
         ("<relay><server>x</server><port>80</port></relay>", "relay = x 80: pycast has no such setting"),
         (
-            "<mount><mount-name>/a</mount-name><fallback-mount>/b</fallback-mount></mount>",
-            "mount /a fallback-mount = /b: pycast has no such setting",
+            "<mount><mount-name>/a</mount-name><intro>/b</intro></mount>",
+            "mount /a intro = /b: pycast has no such setting",
         ),
         ("<limits><clients>many</clients></limits>", "limits/clients = many: expected a whole number"),
         ("<master-password>geheim</master-password>", "master-password: pycast has no such setting"),

@@ -1,0 +1,78 @@
+"""What the failure tests ask of a cluster's nodes, and the promises that many of them make.
+
+Nodes are asked as an operator asks: by their metrics. Where bytes go is seen at the proxies between the nodes.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks.frames import BYTES_PER_S
+from pycast.testing import Cluster, Server
+from tests.cluster_e2e.chaos import Chaos
+from tests.cluster_e2e.encoder import Address, Encoder
+from tests.cluster_e2e.hearing import Report
+
+MOUNT = "/live.mp3"
+
+# What the dead node had read from its encoder, and had not passed on: milliseconds, and what was in its sockets.
+LAST_WORDS = 12
+
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+def at(*servers: Server) -> list[Address]:
+    """Their addresses, as encoders and listeners take them."""
+    return [(server.host, server.port) for server in servers]
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """The sum of the samples of `name` that have these labels. Fails if there is no such metric."""
+    _, body = server.get("/metrics", admin=True)
+    samples = [match for match in _SAMPLE.finditer(body.decode()) if match[1] == name]
+    assert samples, f"no metric {name}"
+    return sum(float(one[3]) for one in samples if labels.items() <= dict(_LABEL.findall(one[2] or "")).items())
+
+
+@contextlib.contextmanager
+def behind_proxies(size: int, **settings: Any) -> Iterator[tuple[Cluster, dict[str, Chaos]]]:
+    """A cluster whose nodes reach each other through proxies that can be told to fail: one in front of each node."""
+    proxies: dict[str, Chaos] = {}
+    with ExitStack() as stack:
+
+        def advertise(name: str, address: str) -> str:
+            if name not in proxies:
+                proxies[name] = stack.enter_context(Chaos())
+            return proxies[name].aim(address)
+
+        yield stack.enter_context(Cluster(size, advertise=advertise, **settings)), proxies
+
+
+def busiest(proxies: Mapping[str, Chaos], encoder: Encoder, names: Iterable[str]) -> str:
+    """Which of these nodes passes the audio on to another one. Fails if none does."""
+    before = {name: proxies[name].passed("down") for name in names}
+    encoder.wait_sent(1.0)
+    passed = {name: proxies[name].passed("down") - before[name] for name in before}
+    busy = max(passed, key=passed.__getitem__)
+    assert passed[busy] > BYTES_PER_S / 2, f"no audio passes through these nodes: {passed}"
+    return busy
+
+
+def assert_sockets_kept(reports: Iterable[Report]) -> None:
+    """Each listener has its first connection still, and heard whole frames, none of them twice."""
+    for report in reports:
+        assert not report.disconnects and len(report.connections) == 1, report.connections
+        assert not report.damage and not report.bad_blocks and not report.repeats, report
+
+
+def assert_same_ending(reports: Iterable[Report]) -> None:
+    """All heard the same last frame before the one gap or switch, and the same first one after it."""
+    endings = {
+        tuple((jump.seq, jump.frames) for jump in report.gaps)
+        + tuple((switch.before, switch.last, switch.after, switch.seq) for switch in report.switches)
+        for report in reports
+    }
+    assert len(endings) == 1, f"nodes disagree on where it ended or went on: {endings}"
