@@ -84,7 +84,8 @@ class Node:
             listening.start()
         if service.cluster:
             try:
-                service.cluster.start((self._link or self._listening[0]).port)
+                machine = self._worker.machine if self._worker else ""
+                service.cluster.start((self._link or self._listening[0]).port, machine)
             except ConfigError:
                 self.stop()
                 raise

@@ -5,7 +5,6 @@ that are not here. What happens to sources is `ownership.py`'s, which gets what 
 """
 
 import logging
-import os
 import random
 import secrets
 from collections.abc import Callable
@@ -98,7 +97,8 @@ class Cluster:
         self._door = door
         self.answers.handlers["mirror.tail"] = self.mirrors.tail
         self.answers.handlers["node.ping"] = lambda message: {"boot": self._me.boot}
-        self.membership = Membership(lambda: self._me, self.registry, self.peers, self.mirrors)
+        self.membership = Membership(lambda: self._me, self.registry, self.peers, self.mirrors, group)
+        self.answers.handlers["source.announce"] = self.membership.hear_announcement
 
     @property
     def me(self) -> NodeRecord:
@@ -117,14 +117,13 @@ class Cluster:
         """
         return crc32(self._me.node.encode()) & 0xFFFFF
 
-    def start(self, port: int) -> None:
-        """Joins the cluster; `port` is the first listening port as bound. Raises ConfigError if another node has this
-        one's name. May switch.
+    def start(self, port: int, machine: str = "") -> None:
+        """Joins the cluster; `port` is the first listening port as bound, `machine` what the workers of one parent have
+        in common. Raises ConfigError if another node has this one's name. May switch.
         """
         settings = self._config().cluster
         address = settings.advertise or join_address(own_host(self._config()), port)
         node = settings.node or address
-        machine = f"{socket.gethostname()}/{_boot_id()}"
         self._me = replace(
             self._me, node=node, address=address, zone=settings.zone, version=__version__, machine=machine
         )
@@ -159,6 +158,10 @@ class Cluster:
     def others(self) -> tuple[NodeRecord, ...]:
         """The other nodes that are up."""
         return tuple(node for node in self.registry.table.up_nodes() if node.node != self._me.node)
+
+    def siblings(self) -> tuple[NodeRecord, ...]:
+        """The other workers of this one's parent."""
+        return tuple(node for node in self.others() if node.machine and node.machine == self._me.machine)
 
     def has_source(self, name: str) -> bool:
         """Whether a node that answers has a source for the mount."""
@@ -241,12 +244,3 @@ def own_host(config: Config) -> str:
             except OSError:
                 continue
     return "127.0.0.1"
-
-
-def _boot_id() -> str:
-    """What tells this machine's present run from all others."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()[:8]
-    except OSError:
-        return str(os.getppid())

@@ -45,6 +45,8 @@ class Feeds:
         self._pacer = pacer
         self._find = find
         self._children: dict[str, int] = {}
+        self.bytes_sent = 0
+        """To other nodes."""
 
     def children(self, mount: str) -> int:
         """How many nodes copy the mount from here."""
@@ -63,10 +65,13 @@ class Feeds:
         self._children[mount.name] = self._children.get(mount.name, 0) + 1
         log.info("> mount %s: node %s copies it from here", mount.name, child)
         try:
-            _Child(link, mount, self._lineages, self._pacer).run(pull)
+            _Child(link, mount, self._lineages, self._pacer).run(pull, self._count)
         finally:
             self._children[mount.name] -= 1
             log.info("> mount %s: node %s no longer copies it from here", mount.name, child)
+
+    def _count(self, size: int) -> None:
+        self.bytes_sent += size
 
 
 class _Child:
@@ -85,7 +90,7 @@ class _Child:
         self._lineage = Lineage()
         self._is_live: bool | None = None
 
-    def run(self, pull: Pull) -> None:
+    def run(self, pull: Pull, count: Callable[[int], None]) -> None:
         mount = self._mount
         mount.readers[self._news.set] = None
         try:
@@ -94,7 +99,9 @@ class _Child:
                 self._news.clear()
                 frames = self._gather()
                 if frames:
-                    self._link.write(b"".join(frames))
+                    data = b"".join(frames)
+                    self._link.write(data)
+                    count(len(data))
                 if mount.ring.head > self._position or self._news.is_set():
                     continue
                 if not self._news.wait(IDLE_S):

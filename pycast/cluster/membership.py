@@ -10,6 +10,7 @@ from pycast.cluster.peers import Message, NoAnswer, Peers
 from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import Registry
 from pycast.cluster.table import Status
+from pycast.net.group import Group
 from pycast.stream.feed import Feed
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,20 @@ class Membership:
     registry: Registry
     peers: Peers
     mirrors: Mirrors
+    group: Group
+
+    def announce(self, origin: OriginRecord) -> None:
+        """Tells all nodes that are known of a mount of which the registry could not be told. Does not wait."""
+        for peer in self.registry.table.peers:
+            if peer.record.node != self.me().node:
+                self.group.spawn(f"announce {origin.mount}", self._tell, peer.record.address, origin)
+
+    def hear_announcement(self, message: Message) -> None:
+        """Another node's announcement. Raises ValueError."""
+        origin = OriginRecord.from_json(message["origin"])
+        peer = self.registry.table.peer(origin.node)
+        if peer is not None and peer.record.boot == origin.boot:
+            self.registry.table.put_origin(origin)
 
     def offer(self, name: str, feed: Feed) -> OriginRecord:
         """What this node says of a mount that it claims; epoch and offset follow from the claim."""
@@ -55,6 +70,12 @@ class Membership:
         origin = self.registry.table.origin(name)
         if origin is not None and origin.node != self.me().node:
             self._ask(origin.node, "source.make_way", name)
+
+    def _tell(self, address: str, origin: OriginRecord) -> None:
+        try:
+            self.peers.tell(address, "source.announce", {"origin": origin.to_json()})
+        except NoAnswer as error:
+            log.info("mount %s: the node at %s could not be told of it: %s", origin.mount, address, error)
 
     def _ask(self, node: str, what: str, name: str) -> Message | None:
         """What another node answers; None if it does not."""

@@ -99,7 +99,7 @@ class Mesh:
     # -- what the others say
 
     def hear_hello(self, message: Mapping[str, Any], now: float) -> Message:
-        """Another node's everything. The answer has who we are and whom we know. Raises ValueError."""
+        """Another node's everything. The answer has ours, and whom we know. Raises ValueError."""
         node = NodeRecord.from_json(message["node"])
         origins = [OriginRecord.from_json(one) for one in message["origins"]]
         is_duplicate = self._is_duplicate(node)
@@ -113,7 +113,7 @@ class Mesh:
             refused = [origin.mount for origin in origins if not self.hear_origin(origin, now)]
             over = [{"mount": mount, "highest": str(self._table.highest(mount))} for mount in refused]
         return {
-            "node": self.me.to_json(),
+            **self.hello(),
             "is_duplicate": is_duplicate,
             "known": [peer.record.address for peer in self._table.peers if peer.status is not Status.DEAD],
             "over": over,
@@ -180,10 +180,16 @@ class Mesh:
             self._table.set_status(peer.record.node, Status.DEAD)
 
     def hear_answer(self, answer: Mapping[str, Any], now: float) -> None:
-        """Another node's answer to our hello. Raises ValueError."""
+        """Another node's answer to our hello: a node that starts knows all mounts as soon as it is answered. Raises
+        ValueError.
+        """
         node = NodeRecord.from_json(answer["node"])
-        if node.node != self.me.node:
+        if node.node != self.me.node and answer["is_duplicate"] is False:
             self._put(node, now)
+            for origin in map(OriginRecord.from_json, answer["origins"]):
+                # What that node says on its own line may be newer than its answer.
+                if origin.epoch > self._table.highest(origin.mount):
+                    self.hear_origin(origin, now)
             for one in answer["over"]:
                 self._table.see(str(one["mount"]), Epoch.parse(one["highest"]))
 

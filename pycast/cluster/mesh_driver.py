@@ -63,6 +63,7 @@ class MeshRegistry:
         self._lines: dict[str, Queue[tuple[str, Message]]] = {}
         self._own_addresses: set[str] = set()
         self._duplicate = ""
+        self._troubles: dict[str, str] = {}
         self.table.on_change.append(self._hear)
         peers.on_lost.append(self._lost)
         answers.handlers |= {
@@ -161,10 +162,20 @@ class MeshRegistry:
             answers = self._peers.ask_all(list(self._cluster.peers), "mesh.hello", self._mesh.hello())
             is_duplicate = any(answer.get("is_duplicate") is True for answer in answers.values())
             if not is_duplicate:
+                for address, answer in answers.items():
+                    self._learn(address, answer)
                 return
             if self._clock() >= deadline:
                 raise DuplicateNode(f"another node of the cluster has the name {node.node!r} and is alive")
             gevent.sleep(TICK_S)
+
+    def _learn(self, address: str, answer: Message) -> NodeRecord:
+        """Takes what a node says of itself when it is greeted. Raises NoAnswer for nonsense."""
+        try:
+            self._mesh_of().hear_answer(answer, self._clock())
+            return NodeRecord.from_json(answer["node"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise NoAnswer(f"{address} gives no proper answer: {error}") from error
 
     def _reach(self, address: str) -> None:
         if address in self._lines or address in self._own_addresses:
@@ -179,7 +190,7 @@ class MeshRegistry:
             try:
                 self._talk(address)
             except NoAnswer as error:
-                log.debug("! line to %s: %s", address, error)
+                self._tell_trouble(address, str(error))
                 if error.is_refused:
                     self._mesh_of().refused(address)
                 if self._clock() - begun > LONGEST_RETRY_S:
@@ -194,19 +205,16 @@ class MeshRegistry:
         while not queue.empty():  # all of it is in the hello
             queue.get()
         answer = self._peers.ask(address, "mesh.hello", mesh.hello())
-        try:
-            other = NodeRecord.from_json(answer["node"])
-            known = [str(one) for one in answer["known"]]
-            mesh.hear_answer(answer, self._clock())
-        except (ValueError, KeyError, TypeError) as error:
-            raise NoAnswer(f"{address} gives no proper answer: {error}") from error
+        other = self._learn(address, answer)
         if other.node == mesh.me.node:
             self._met_own_name(address, other)
             return
         if answer.get("is_duplicate") is True:
             self._warn_duplicate(address)
-        for one in known:
-            self._reach(one)
+        if self._troubles.pop(address, ""):
+            log.info("cluster: the line to node %s at %s is there", other.node, address)
+        for one in answer.get("known") or ():
+            self._reach(str(one))
         next_beat = self._clock() + BEAT_S
         while True:
             try:
@@ -219,6 +227,14 @@ class MeshRegistry:
                 what, message = "mesh.beat", mesh.beat()
                 next_beat = self._clock() + BEAT_S
             self._peers.tell(address, what, message)
+
+    def _tell_trouble(self, address: str, text: str) -> None:
+        """Once, until something changes: a node that is gone is tried again for a minute, and one of the configuration
+        for ever.
+        """
+        if self._troubles.get(address) != text:
+            self._troubles[address] = text
+            log.warning("cluster: no line to %s: %s", address, text)
 
     def _met_own_name(self, address: str, other: NodeRecord) -> None:
         if other.boot == self._mesh_of().me.boot:

@@ -104,6 +104,16 @@ class Mirrors:
         """Looks after the copies from now on."""
         self._group.keep("review of mirrors", self._review)
 
+    @property
+    def health(self) -> float:
+        """Which part of the copies has a line to a parent, of those whose source could be had, 0 to 1."""
+        wanted = [copy for name, copy in self._copies.items() if self._has_origin(name)]
+        return sum(1 for copy in wanted if copy.parent) / len(wanted) if wanted else 1.0
+
+    def _has_origin(self, name: str) -> bool:
+        origin = self._table.origin(name)
+        return origin is not None and self._table.is_up(origin.node)
+
     def __len__(self) -> int:
         return len(self._copies)
 

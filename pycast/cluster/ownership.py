@@ -379,6 +379,8 @@ class Ownership:
             owned = replace(owned, content_type=feed.content_type, source_ip=feed.ip, started=feed.started)
         self._owned[name] = replace(owned, is_live=is_live)
         self._cluster.registry.publish(self._owned[name])
+        if owned.is_provisional:
+            self._cluster.announce(self._owned[name])
 
     def _highest(self, name: str) -> Epoch:
         return self._cluster.registry.table.highest(name) if self._cluster else NO_EPOCH

@@ -28,6 +28,7 @@ from pycast.server.here import Here
 from pycast.server.reserve import Reserve
 from pycast.server.snapshot import snapshot_listeners, snapshot_node, total_bytes_sent
 from pycast.server.vitals import Vitals
+from pycast.server.way_out import WayOut
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
@@ -67,7 +68,7 @@ class Service:
         self.mounts.on_closed = self._mount_closed
         self.reserve = Reserve(self.counters)
         self.admission = Admission(config.limits.clients, open_files)
-        self.vitals = Vitals(self.admission, lambda: total_bytes_sent(self), lambda: self.config.balancer.egress)
+        self.vitals = Vitals(self.admission, self._egress, lambda: self.config.balancer.egress)
         self.lineages = Lineages()
         self.cluster = self._join_cluster() if config.is_clustered else None
         self.ownership = Ownership(
@@ -79,6 +80,7 @@ class Service:
             self.cluster.membership if self.cluster else None,
         )
         if self.cluster:
+            self.vitals.relay_health = lambda: self.cluster.mirrors.health if self.cluster else 1.0
             self.cluster.answers.handlers |= {
                 "source.is_alive": self.ownership.is_alive,
                 "source.make_way": self.ownership.make_way,
@@ -88,6 +90,7 @@ class Service:
         self.drain.on_change.append(self._drain_changed)
         self.here = Here(self)
         self.fallbacks = Fallbacks(self)
+        self.way_out = WayOut(self.drain, self.cluster)
         self.everywhere = self._see_everywhere() if self.cluster else self.here
         self._access_file = LogFile(config.logging.access_log, hub_after)
         self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
@@ -189,6 +192,13 @@ class Service:
     def _drain_changed(self, state: DrainState) -> None:
         if self.cluster:
             self.cluster.set_draining(state is not DrainState.SERVING)
+
+    def _egress(self) -> int:
+        """Bytes that went out, to listeners and to other nodes. Asked for once a second."""
+        if not self.cluster:
+            return total_bytes_sent(self)
+        self.admission.set_mirrors(len(self.cluster.mirrors))
+        return total_bytes_sent(self) + self.cluster.feeds.bytes_sent
 
     def _new_mount(self, mount: Mount) -> None:
         mount.on_title = self._title_changed

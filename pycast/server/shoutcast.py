@@ -17,7 +17,7 @@ from pycast.server.admission import Ticket
 from pycast.server.connection import Connection
 from pycast.server.handler import check_room, serve_http
 from pycast.server.service import Service
-from pycast.server.source import Source, check_name, new_feed
+from pycast.server.source import Source, check_name, check_welcome, new_feed
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str,
                     connection.write(REPLY_OK, service.config.limits.client_timeout)
                 case SourceHead(request):
                     check_name(mount)
+                    check_welcome(service)
                     service.mounts.wait_for_ending(mount)
                     source = Source(service, connection, mount, credentials, new_feed(connection, request))
                     source.run(RawBody(), reader.rest, b"", b"")

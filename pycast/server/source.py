@@ -25,6 +25,7 @@ from pycast.http.source_headers import source_info
 from pycast.net.group import Task
 from pycast.net.sockets import has_closed
 from pycast.server.connection import READ_SIZE, Connection
+from pycast.server.listeners import RETRY_AFTER
 from pycast.server.service import Service
 from pycast.stream.feed import Feed, Sink
 from pycast.web.routes import ROUTES
@@ -184,6 +185,7 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
         raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
     assert credentials is not None
     check_name(request.path)
+    check_welcome(service)
     service.mounts.wait_for_ending(request.path)
     service.ownership.check(request.path, credentials)
     feed = new_feed(connection, request)
@@ -202,6 +204,12 @@ def check_name(path: str) -> None:
     """Raises Refused for a name that no mount can have, our own pages' among them: a mount would hide them."""
     if not is_mount_name(path) or path in ROUTES:
         raise Refused("This name cannot be a mount", cause=f"source for {path}")
+
+
+def check_welcome(service: Service) -> None:
+    """Raises Refused if this node drains and another one could take the source: it would be sent away again."""
+    if service.drain.is_draining and service.cluster and service.cluster.others():
+        raise Refused("This server is about to stop", status=503, cause="the node drains", headers=(RETRY_AFTER,))
 
 
 def new_feed(connection: Connection, request: Request) -> Feed:

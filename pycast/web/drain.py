@@ -26,9 +26,9 @@ def drain(site: Site, request: Request, body: bytes) -> Response:
     if request.method == "POST":
         wanted = {**request.query, **parse_form(body)}
         if wanted.get("cancel", b"0") != b"0":
-            site.drain.cancel()
+            site.way_out.cancel()
         else:
-            site.drain.begin(now=wanted.get("now", b"0") != b"0")
-    progress = asdict(site.drain.progress())
+            site.way_out.begin(now=wanted.get("now", b"0") != b"0")
+    progress = asdict(site.way_out.progress())
     text = json.dumps(progress | {"state": progress["state"].value})
     return Response(200, f"{text}\n".encode(), JSON)
