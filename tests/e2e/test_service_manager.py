@@ -1,0 +1,87 @@
+"""What systemd hears from `pycast serve`: ready once it listens, reloads, stops; and alive while its loop turns."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+MESSAGE_S = 10.0
+WATCHDOG_S = 0.5
+
+
+class Manager:
+    """systemd's end of the socket, and the node that it has started."""
+
+    def __init__(self, folder: Path) -> None:
+        address = str(folder / "notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        settings = folder / "pycast.toml"
+        settings.write_text('[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n')
+        self.node = subprocess.Popen(
+            [sys.executable, "-m", "pycast", "serve", "--config", str(settings)],
+            env=os.environ | {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def heard(self, begins_with: str) -> str:
+        """The next message that begins so."""
+        deadline = time.monotonic() + MESSAGE_S
+        while True:
+            self._socket.settimeout(max(0.01, deadline - time.monotonic()))
+            message = self._socket.recv(4096).decode()
+            if message.startswith(begins_with):
+                return message
+
+    def hears_nothing(self, seconds: float) -> bool:
+        self._socket.settimeout(0)
+        try:
+            while True:
+                self._socket.recv(4096)
+        except BlockingIOError:
+            self._socket.settimeout(seconds)
+        try:
+            self._socket.recv(4096)
+        except TimeoutError:
+            return True
+        return False
+
+    def close(self) -> None:
+        self.node.kill()
+        self.node.wait()
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    with closing(Manager(tmp_path)) as one:
+        yield one
+
+
+def test_systemd_hears_of_the_start_a_reload_and_the_stop(manager: Manager) -> None:
+    port = int(manager.heard("READY=1\nSTATUS=listening on").split()[-1])
+    with socket.create_connection(("127.0.0.1", port), timeout=MESSAGE_S):
+        pass
+    manager.node.send_signal(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in manager.heard("RELOADING=1")
+    manager.heard("READY=1")
+    manager.node.terminate()
+    manager.heard("STOPPING=1")
+    assert manager.node.wait(MESSAGE_S) == 0
+
+
+def test_signs_of_life_end_while_the_node_stands_still(manager: Manager) -> None:
+    manager.heard("READY=1")
+    manager.heard("WATCHDOG=1")
+    manager.node.send_signal(signal.SIGSTOP)
+    assert manager.hears_nothing(2 * WATCHDOG_S)
+    manager.node.send_signal(signal.SIGCONT)
+    manager.heard("WATCHDOG=1")
