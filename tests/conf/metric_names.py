@@ -15,7 +15,6 @@ EXPORTED = {
 }
 
 
-
 def metrics_in(expression: str) -> set[str]:
     """Names of pycast's metrics; what stands in quotes is no name."""
     return set(re.findall(r"\bpycast_\w+", re.sub(r'"[^"]*"', "", expression)))
