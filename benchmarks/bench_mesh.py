@@ -139,7 +139,7 @@ def _shows(plan: Plan, nodes: list[Server]) -> list[Show]:
 
 def _show(pool: ThreadPoolExecutor, nodes: list[Server], chosen: Server, mount: str) -> Show:
     encoder = Encoder(chosen.port, mount, chosen.source_password, 0.1)
-    thread = Thread(target=encoder.run, args=(lambda what, why: None,))
+    thread = Thread(target=encoder.run, args=(lambda what, why, seq: None,))
     began = time.monotonic()
     thread.start()
     try:

@@ -25,8 +25,8 @@ REPLY_S = 5.0
 # What it may fall behind (a server that takes nothing) before it drops the line, as libshout's users do.
 SEND_S = 5.0
 
-Say = Callable[[str, str], None]
-"""Told what has happened: "connected", "lost" or "refused", and why."""
+Say = Callable[[str, str, int], None]
+"""Told what has happened: "connected", "lost" or "refused", why, and the number of the next frame."""
 
 
 class Encoder:
@@ -38,6 +38,7 @@ class Encoder:
         self._where = ("127.0.0.1", port)
         self._mount = mount
         self._number = number
+        self._seq = 0
         self._reconnect_s = reconnect_s
         credentials = base64.b64encode(f"source:{password}".encode()).decode()
         self._request = (
@@ -51,12 +52,13 @@ class Encoder:
         while is_wanted() and not self.stop.is_set():
             try:
                 with self.connect() as sock:
-                    say("connected", "")
+                    self._seq = int((time.monotonic() - began) / FRAME_S) + 1
+                    say("connected", "", self._seq)
                     self._play(sock, began, is_wanted)
             except ConnectionRefusedError as error:
-                say("refused", str(error))
+                say("refused", str(error), self._seq)
             except OSError as error:
-                say("lost", str(error) or type(error).__name__)
+                say("lost", str(error) or type(error).__name__, self._seq)
             self.stop.wait(self._reconnect_s)
 
     def connect(self) -> socket.socket:
@@ -80,14 +82,13 @@ class Encoder:
             raise
 
     def _play(self, sock: socket.socket, began: float, is_wanted: Callable[[], bool]) -> None:
-        seq = int((time.monotonic() - began) / FRAME_S) + 1
         while is_wanted() and not self.stop.is_set():
-            wait_s = began + seq * FRAME_S - time.monotonic()
+            wait_s = began + self._seq * FRAME_S - time.monotonic()
             # It sleeps where it hears of a server that hangs up.
             if select.select([sock], [], [], max(wait_s, 0))[0] and not sock.recv(4096):
                 raise ConnectionAbortedError("closed by the server")
-            sock.sendall(frame(seq, self._number, time.monotonic_ns()))
-            seq += 1
+            sock.sendall(frame(self._seq, self._number, time.monotonic_ns()))
+            self._seq += 1
 
 
 def main() -> int:
@@ -100,8 +101,8 @@ def main() -> int:
     options = parser.parse_args()
     parent = os.getppid()
 
-    def say(what: str, why: str) -> None:
-        print(json.dumps({"at": time.monotonic(), "what": what, "why": why}), flush=True)
+    def say(what: str, why: str, seq: int) -> None:
+        print(json.dumps({"at": time.monotonic(), "what": what, "why": why, "seq": seq}), flush=True)
 
     Encoder(options.port, options.mount, options.password, options.reconnect).run(say, lambda: os.getppid() == parent)
     return 0

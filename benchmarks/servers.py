@@ -26,6 +26,9 @@ from benchmarks.procfs import children, pinned
 
 PASSWORD = "benchmark"
 ROOT = Path(__file__).resolve().parent.parent
+MASTER_UPDATE_S = 10
+"""How often an icecast2 slave asks its master for mounts; it does so every 120 s unless told otherwise."""
+
 _START_S = 15.0
 # pycast promises a clean stop within 5 s; icecast2 with 8,000 listeners may need the SIGKILL.
 _STOP_S = 6.0
@@ -49,7 +52,7 @@ class Server(Protocol):
         """Ends the process; does nothing when it is not running."""
 
 
-class _Child:
+class Child:
     """One process with its own folder; output goes to `output.txt` there."""
 
     def __init__(self, core: int) -> None:
@@ -92,6 +95,12 @@ class _Child:
         self.stop()
         raise ServerError(f"the server did not start:\n{words}")
 
+    def kill(self) -> None:
+        """Ends it at once, as a crash does; its folder stays, and it may be spawned again."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     def stop(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
@@ -115,7 +124,7 @@ class Pycast:
         self._workers = workers
         self._queue_size = queue_size
         self._clients = clients
-        self._child = _Child(core)
+        self._child = Child(core)
 
     def start(self) -> None:
         """Starts `pycast serve` with a config of its own and waits for the ready file."""
@@ -167,11 +176,13 @@ class Icecast:
 
     name = "icecast2"
 
-    def __init__(self, core: int, *, queue_bytes: int = 524_288) -> None:
+    def __init__(self, core: int, *, queue_bytes: int = 524_288, master_port: int = 0) -> None:
+        """With `master_port` it is a slave of the icecast2 there."""
         self.port = 0
         self.pid = 0
         self._queue_bytes = queue_bytes
-        self._child = _Child(core)
+        self._master_port = master_port
+        self._child = Child(core)
 
     def start(self) -> None:
         """Starts icecast2 as an ordinary user (it refuses to run as root) and waits until it accepts."""
@@ -179,25 +190,34 @@ class Icecast:
         if os.geteuid() == 0:
             user = "icecast2" if _has_user("icecast2") else "nobody"
             shutil.chown(folder, user)
-        port = free_port()
+        port = self.port or free_port()
         (folder / "icecast.xml").write_text(self._config(port))
         self._child.spawn(["icecast2", "-c", str(folder / "icecast.xml")], user=user)
         self.pid = self._child.pid
         self.port = self._child.wait_for(lambda: port if accepts(port) else None, poll_s=0.002)
+
+    def kill(self) -> None:
+        """Ends it as a crash does; `start` starts it again on the same port."""
+        self._child.kill()
 
     def stop(self) -> None:
         """Ends the server."""
         self._child.stop()
 
     def _config(self, port: int) -> str:
-        folder = self._child.folder
+        folder, slave = self._child.folder, ""
+        if self._master_port:
+            slave = f"""
+<master-server>127.0.0.1</master-server><master-server-port>{self._master_port}</master-server-port>
+<master-update-interval>{MASTER_UPDATE_S}</master-update-interval><master-password>{PASSWORD}</master-password>
+<relays-on-demand>0</relays-on-demand>"""
         return f"""<icecast>
 <limits><clients>20000</clients><sources>500</sources><queue-size>{self._queue_bytes}</queue-size>
 <client-timeout>30</client-timeout><header-timeout>15</header-timeout><source-timeout>10</source-timeout>
 <burst-on-connect>1</burst-on-connect><burst-size>65535</burst-size></limits>
 <authentication><source-password>{PASSWORD}</source-password><relay-password>{PASSWORD}</relay-password>
 <admin-user>admin</admin-user><admin-password>{PASSWORD}</admin-password></authentication>
-<hostname>localhost</hostname>
+<hostname>localhost</hostname>{slave}
 <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
 <paths><basedir>/usr/share/icecast2</basedir><logdir>{folder}</logdir><webroot>/usr/share/icecast2/web</webroot>
 <adminroot>/usr/share/icecast2/admin</adminroot></paths>
@@ -216,7 +236,7 @@ class Floor:
         self.port = 0
         self.pid = 0
         self._arguments = [f"{flush_s * 1000:.1f}", str(burst_bytes)]
-        self._child = _Child(core)
+        self._child = Child(core)
 
     def start(self) -> None:
         """Compiles and starts it."""

@@ -31,7 +31,7 @@ def test_it_comes_back_and_what_it_played_meanwhile_is_not_sent() -> None:
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         encoder = Encoder(server.getsockname()[1], "/live.mp3", "secret", reconnect_s=0.2)
-        thread = Thread(target=encoder.run, args=(lambda what, why: said.append(what),))
+        thread = Thread(target=encoder.run, args=(lambda what, why, seq: said.append(what),))
         thread.start()
         try:
             sock, head = answer(server, b"HTTP/1.0 200 OK\r\n\r\n")
@@ -54,7 +54,7 @@ def test_its_frames_are_whole_and_in_order() -> None:
     reader = FrameReader(3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         encoder = Encoder(server.getsockname()[1], "/live.mp3", "secret", reconnect_s=0.2, number=3)
-        thread = Thread(target=encoder.run, args=(lambda what, why: None,))
+        thread = Thread(target=encoder.run, args=(lambda what, why, seq: None,))
         thread.start()
         try:
             sock, _ = answer(server, b"HTTP/1.0 200 OK\r\n\r\n")
