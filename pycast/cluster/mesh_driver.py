@@ -215,7 +215,7 @@ class MeshRegistry:
             log.info("cluster: the line to node %s at %s is there", other.node, address)
         for one in answer.get("known") or ():
             self._reach(str(one))
-        next_beat = self._clock() + BEAT_S
+        next_beat = self._next_beat()
         while True:
             try:
                 what, message = queue.get(timeout=max(next_beat - self._clock(), 0))
@@ -225,8 +225,12 @@ class MeshRegistry:
                     return
             except Empty:
                 what, message = "mesh.beat", mesh.beat()
-                next_beat = self._clock() + BEAT_S
+                next_beat = self._next_beat()
             self._peers.tell(address, what, message)
+
+    def _next_beat(self) -> float:
+        """The same moment for all lines: an idle node wakes once for its beats."""
+        return (self._clock() // BEAT_S + 1) * BEAT_S
 
     def _tell_trouble(self, address: str, text: str) -> None:
         """Once, until something changes: a node that is gone is tried again for a minute, and one of the configuration
