@@ -61,14 +61,16 @@ class Link:
         self._is_closed = False
         self.bytes_read = 0
 
-    def read(self, timeout: float) -> Frame | None:
-        """The next frame; None when the other side has closed. May switch."""
+    def read(self, timeout: float | None) -> Frame | None:
+        """The next frame; None when the other side has closed. Without a `timeout` it waits until TCP finds the other
+        side dead. May switch.
+        """
         if not self._frames and self._rest:
             self._frames = self._reader.feed(self._rest)
             self._rest = b""
-        deadline = time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         while not self._frames:
-            self._sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            self._sock.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
             try:
                 data = self._sock.recv(READ_SIZE)
             except OSError as error:
@@ -83,9 +85,13 @@ class Link:
 
     def write(self, data: bytes) -> None:
         """Sends whole frames. May switch."""
-        with self._writing, gevent.Timeout(WRITE_S, TimeoutError("the other node takes nothing")):
-            self._sock.settimeout(None)
-            self._sock.sendall(data)
+        with self._writing:
+            self._sock.settimeout(WRITE_S)
+            sent = self._sock.send(data)
+            if sent == len(data):  # as it nearly always is: without the timer that a deadline over several sends takes
+                return
+            with gevent.Timeout(WRITE_S, TimeoutError("the other node takes nothing")):
+                self._sock.sendall(data[sent:])
 
     def write_json(self, kind: Kind, value: object) -> None:
         """Sends a frame of JSON. May switch."""

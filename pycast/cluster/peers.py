@@ -20,10 +20,6 @@ log = logging.getLogger(__name__)
 
 ASK_S = 1.0
 
-# A link that is idle for this long has lost its other end: in a mesh something comes or goes each second, and TCP's own
-# keepalive ends others.
-IDLE_S = 3600.0
-
 Message = dict[str, Any]
 Handler = Callable[[Message], Message | None]
 """Takes a question, gives the answer; None for what was only told. May switch. Raises ValueError for nonsense."""
@@ -160,7 +156,7 @@ class _Caller:
 
     def _read(self, link: Link) -> None:
         try:
-            while (frame := link.read(IDLE_S)) is not None:
+            while (frame := link.read(None)) is not None:
                 kind, payload = frame
                 if kind is not Kind.ANSWER:
                     raise LinkError(f"{kind.name} where an answer was due")
@@ -197,7 +193,7 @@ class Answers:
                 self._group.spawn(f"answer to {message.get('what')}", self._answer, link, message)
             else:
                 raise LinkError(f"{kind.name} where a question was due")
-            frame = link.read(IDLE_S)
+            frame = link.read(None)
 
     def _answer(self, link: Link, message: Message) -> None:
         answer = self._handle(message)
