@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from xml.etree import ElementTree
 
 import pytest
@@ -31,6 +32,22 @@ def listeners_of(node: Server, query: str = "") -> list[str]:
     return [found.findtext("ID", "") for found in admin(node, f"listclients?mount={MOUNT}{query}").iter("listener")]
 
 
+def is_served(node: Server) -> bool:
+    return get(node.port, MOUNT, method="HEAD").status == 200
+
+
+def shows(node: Server, text: bytes) -> bool:
+    return text in node.get("/status-json.xsl")[1]
+
+
+def counts(node: Server, listeners: str) -> bool:
+    return admin(node, "stats").findtext("source/listeners") == listeners
+
+
+def copies_one_mount(node: Server) -> bool:
+    return metric(node, "pycast_mirrors") == 1
+
+
 @pytest.fixture
 def source_wire(pycast_cluster: Cluster) -> Iterator[Wire]:
     """A source on node a, with 300 frames sent, which all nodes know of."""
@@ -48,7 +65,7 @@ def test_lb_19_a_source_on_any_node_is_served_by_every_node_within_a_second(
     with Encoder(at(pycast_cluster[node]), MOUNT, method=method, retry_s=None):  # type: ignore[arg-type]
         begun = time.monotonic()
         for server in pycast_cluster:
-            until(lambda server=server: get(server.port, MOUNT, method="HEAD").status == 200, "the mount")
+            until(partial(is_served, server), "the mount")
         assert time.monotonic() - begun < VISIBLE_S
         for server in pycast_cluster:
             wire, reply = listen(server.port, MOUNT)
@@ -87,10 +104,7 @@ def test_titles_reach_listeners_of_every_node_whichever_node_they_are_set_on(
                 while b"StreamTitle='Song %d';" % count not in ear.titles:
                     ear.interval()
         for server in pycast_cluster:
-            until(
-                lambda server=server: b'"title":"Song 2"' in server.get("/status-json.xsl")[1],
-                f"the title on {server.url}",
-            )
+            until(partial(shows, server, b'"title":"Song 2"'), f"the title on {server.url}")
 
 
 @pytest.mark.parametrize("name", ["vorbis", "opus", "flac", "webm", "aac"])
@@ -116,10 +130,7 @@ def test_statistics_are_the_clusters_and_a_nodes_own_if_asked(pycast_cluster: Cl
             for _ in range(count):
                 stack.enter_context(listen(server.port, MOUNT)[0])
         for server in pycast_cluster:
-            until(
-                lambda server=server: admin(server, "stats").find("source/listeners").text == "6",  # type: ignore[union-attr]
-                "all six listeners",
-            )
+            until(partial(counts, server, "6"), "all six listeners")
             stats = admin(server, f"stats?mount={MOUNT}")
             assert stats.findtext("sources") == "1"
             assert stats.findtext("source/source_ip") == "127.0.0.1"
@@ -186,7 +197,7 @@ def test_a_node_pulls_a_mount_once_whatever_the_number_of_its_listeners(
 @pytest.mark.pycast(mirror="always")
 def test_a_node_pulls_at_once_if_it_is_to_mirror_always(pycast_cluster: Cluster, source_wire: Wire) -> None:
     for server in list(pycast_cluster)[1:]:
-        until(lambda server=server: metric(server, "pycast_mirrors") == 1, "the copy")
+        until(partial(copies_one_mount, server), "the copy")
 
 
 @pytest.mark.pycast(on_conflict="reject")
