@@ -1,0 +1,336 @@
+"""A mesh of nodes in simulated time: `pycast.cluster.mesh.Mesh` as it is, on lines that are events.
+
+Each line does what `mesh_driver.py` does: hello and its answer, then beats at the node's own full second and news in
+their order, a dial after a break, questions for a claim. Latency, breaks and silence come from here, and what is random
+from the seed.
+
+Observers and speakers. An observer is a whole node: it hears everybody, and all that is measured is measured on
+observers. Up to a hundred nodes all are; of a thousand a dozen, in equal parts from the zones. The others speak (hello,
+beats, answers, verdicts on claims) with a real `Mesh` of their own, but do not hear each other: a thousand nodes are a
+million lines, and what a node goes through is the same on each. Only observers get sources.
+"""
+
+import heapq
+import itertools
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pycast.cluster.epoch import NO_EPOCH, Epoch
+from pycast.cluster.frames import Kind, pack_json
+from pycast.cluster.mesh import BEAT_S, Mesh, Message, with_epoch
+from pycast.cluster.mesh_driver import FIRST_RETRY_S, LONGEST_RETRY_S, PROPOSALS, PROPOSE_S, TICK_S
+from pycast.cluster.records import NodeRecord, OriginRecord
+from pycast.cluster.registry import Claimed
+from pycast.cluster.table import Status, Table
+
+T = TypeVar("T")
+
+MOST_OBSERVERS = 12
+ALL_OBSERVE = 100
+ZONES = ("x", "y", "z")
+NEAR_S, FAR_S = (0.0003, 0.0006), (0.001, 0.003)
+DIAL_S = 1.0
+
+
+def make_records(count: int) -> list[NodeRecord]:
+    """So many nodes, in turn in each zone."""
+    return [
+        NodeRecord(f"node{i:04}", f"boot{i}", f"10.{i % 3}.{i // 3 // 250}.{i // 3 % 250 + 1}:8000", ZONES[i % 3])
+        for i in range(count)
+    ]
+
+
+class Timeline:
+    """Events in the order of their moments."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.now = 0.0
+        self.rng = rng
+        self._events: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
+        self._turns = itertools.count()
+
+    def at(self, delay: float, do: Callable[..., None], *args: object) -> None:
+        """`do(*args)` after so many seconds."""
+        heapq.heappush(self._events, (self.now + delay, next(self._turns), do, args))
+
+    def run(self, seconds: float) -> None:
+        """Lets so much time pass."""
+        end, events = self.now + seconds, self._events
+        while events and events[0][0] <= end:
+            self.now, _, do, args = heapq.heappop(events)
+            do(*args)
+        self.now = end
+
+    def latency(self, one: NodeRecord, other: NodeRecord) -> float:
+        """From one node to another, this time."""
+        return self.rng.uniform(*(NEAR_S if one.zone == other.zone else FAR_S))
+
+
+@dataclass(slots=True)
+class Line:
+    """From one node to another."""
+
+    is_open: bool = False
+    life: int = 0
+    wait_s: float = FIRST_RETRY_S
+
+
+class Node:
+    """One process. `is_there` is False once it is gone; `is_mute` while nothing passes from or to it."""
+
+    def __init__(self, record: NodeRecord, size: int, is_observer: bool) -> None:
+        self.record = record
+        self.table = Table()
+        self.mesh = Mesh(record, self.table, size)
+        self.is_observer = is_observer
+        self.is_there = self.is_mute = False
+        self.sent = self.sent_bytes = 0
+        self.cpu_s = 0.0
+        self.lines: dict[str, Line] = {}
+
+
+class MeshNetwork(Timeline):
+    """Nodes that are not started yet; `start_all`, then `claim`, `crash`, `mute` …"""
+
+    def __init__(self, count: int, seed: int) -> None:
+        super().__init__(random.Random(seed))
+        whole = count if count <= ALL_OBSERVE else MOST_OBSERVERS
+        self.nodes = {
+            record.node: Node(record, count, index < whole) for index, record in enumerate(make_records(count))
+        }
+        self.observers = [node for node in self.nodes.values() if node.is_observer]
+        self.truth: dict[str, tuple[str, Epoch]] = {}
+        """Mounts, and whose they are."""
+        self._cut: set[str] = set()
+        self._doubtful: tuple[Node, str] | None = None
+
+    # -- what a scenario does
+
+    def start_all(self, within_s: float) -> None:
+        """All start, each at a moment of its own."""
+        for node in self.nodes.values():
+            self.at(self.rng.uniform(0, within_s), self._start, node)
+
+    def crash(self, names: Sequence[str]) -> None:
+        """Their processes end: lines break, and nothing listens there any more."""
+        for name in names:
+            self._gone(self.nodes[name])
+        for node in self.observers:
+            for name in names if node.is_there else ():
+                self._break(node, self.nodes[name])
+
+    def mute(self, names: Sequence[str]) -> None:
+        """Their machines lose power or network: nothing comes from there, not even the end of a line."""
+        for name in names:
+            self._gone(self.nodes[name])
+            self.nodes[name].is_mute = True
+
+    def break_lines(self, share: float) -> None:
+        """So many of the observers' own lines break at once."""
+        for node in self.observers:
+            for name in node.lines:
+                if self.rng.random() < share:
+                    self._break(node, self.nodes[name])
+
+    def cut(self, names: Sequence[str]) -> None:
+        """These nodes and the others cannot reach each other; their lines hang."""
+        self._cut = set(names)
+
+    def heal(self) -> None:
+        """All can reach each other."""
+        self._cut = set()
+
+    def claim(self, mount: str, node: Node, tries: int = PROPOSALS) -> None:
+        """An encoder has come to the node."""
+        over = node.table.highest(mount)
+        proposal = self._timed(node, node.mesh.propose, mount, over)
+        asked = [peer.record.node for peer in node.table.peers if peer.is_up and peer.record.node != node.record.node]
+        verdicts: list[Message] = []
+        state = {"open": len(asked), "done": False}
+
+        def decide() -> None:
+            if state["done"] or not node.is_there:
+                return
+            state["done"] = True
+            answer = self._timed(node, node.mesh.decide, proposal, verdicts)
+            if isinstance(answer, Claimed):
+                offer = OriginRecord(mount, node.record.node, node.record.boot, NO_EPOCH, 0, True, False, "audio/mpeg")
+                self._own(node, with_epoch(offer, answer))
+            elif tries > 1:
+                self.at(self.rng.uniform(0.01, 0.05), self.claim, mount, node, tries - 1)
+
+        def hear(verdict: Message) -> None:
+            verdicts.append(verdict)
+            state["open"] -= 1
+            if not state["open"]:
+                decide()
+
+        def judge(other: Node) -> None:
+            if self._passes(node, other):
+                verdict = self._timed(other, other.mesh.judge, proposal)
+                self._count(other, Kind.ANSWER, {"n": 1, "with": verdict})
+                self.at(self.latency(node.record, other.record), hear, verdict)
+
+        for name in asked:
+            self._count(node, Kind.ASK, {"n": 1, "what": "mesh.propose", "with": proposal.to_json()})
+            self.at(self.latency(node.record, self.nodes[name].record), judge, self.nodes[name])
+        self.at(PROPOSE_S, decide)
+
+    @property
+    def has_converged(self) -> bool:
+        """Whether the tables of all observers say what is so: who is there, and who has which mount."""
+        if self._doubtful is not None and not self._agrees(*self._doubtful):
+            return False
+        for node in self.observers:
+            for name in self.nodes if node.is_there else ():
+                if not self._agrees(node, name):
+                    self._doubtful = (node, name)
+                    return False
+            if node.is_there and not self._has_origins(node):
+                return False
+        return True
+
+    # -- lines
+
+    def _start(self, node: Node) -> None:
+        node.is_there = True
+        for other in self.nodes.values():
+            if other is not node and (node.is_observer or other.is_observer):
+                node.lines[other.record.node] = Line()
+                self._dial(node, other, 0)
+        self.at(self.rng.random() * BEAT_S, self._beat, node)
+        if node.is_observer:
+            self.at(self.rng.random() * TICK_S, self._tick, node)
+
+    def _gone(self, node: Node) -> None:
+        node.is_there = False
+        self.truth = {mount: owner for mount, owner in self.truth.items() if owner[0] != node.record.node}
+
+    def _dial(self, node: Node, other: Node, life: int) -> None:
+        line = node.lines[other.record.node]
+        if not node.is_there or line.is_open or line.life != life:
+            return
+        if not self._passes(node, other):
+            # Refused at once where the machine answers, else nothing comes until the time is over.
+            is_refused = not other.is_mute and not self._is_cut(node, other)
+            if is_refused:
+                self._timed(node, node.mesh.refused, other.record.address)
+            self._retry(node, other, line, 0.0 if is_refused else DIAL_S)
+            return
+        hello = node.mesh.hello()
+        self._count(node, Kind.ASK, {"n": 1, "what": "mesh.hello", "with": hello})
+        line.is_open = True
+        self.at(self.latency(node.record, other.record), self._greet, node, other, line.life, hello)
+
+    def _greet(self, node: Node, other: Node, life: int, hello: Message) -> None:
+        line = node.lines[other.record.node]
+        if line.life != life or not self._passes(node, other):
+            self._break(node, other)
+            return
+        answer = self._timed(other, other.mesh.hear_hello, hello, self.now)
+        self._count(other, Kind.ANSWER, {"n": 1, "with": answer})
+        self.at(self.latency(node.record, other.record), self._reach, node, other, life, answer)
+
+    def _reach(self, node: Node, other: Node, life: int, answer: Message) -> None:
+        line = node.lines[other.record.node]
+        if line.life == life and node.is_there:
+            line.wait_s = FIRST_RETRY_S
+            self._timed(node, node.mesh.hear_answer, answer, self.now)
+
+    def _break(self, node: Node, other: Node) -> None:
+        line = node.lines.get(other.record.node)
+        if line is None or not line.is_open or not node.is_there:
+            return
+        line.is_open = False
+        line.life += 1
+        self._timed(node, node.mesh.lost, other.record.address)
+        self._retry(node, other, line, 0.0)
+
+    def _retry(self, node: Node, other: Node, line: Line, later_s: float) -> None:
+        self.at(later_s + line.wait_s * self.rng.uniform(0.8, 1.2), self._dial, node, other, line.life)
+        line.wait_s = min(2 * line.wait_s, LONGEST_RETRY_S)
+
+    def _beat(self, node: Node) -> None:
+        if node.is_there:
+            beat = self._timed(node, node.mesh.beat)
+            self._say(node, "mesh.beat", beat, self._hear_beat)
+            self.at(BEAT_S, self._beat, node)
+
+    def _tick(self, node: Node) -> None:
+        if node.is_there:
+            self._timed(node, node.mesh.tick, self.now)
+            self.at(TICK_S, self._tick, node)
+
+    def _own(self, node: Node, origin: OriginRecord) -> None:
+        self._timed(node, node.table.put_origin, origin)
+        held = self.truth.get(origin.mount)
+        if held is None or held[1] < origin.epoch:
+            self.truth[origin.mount] = (node.record.node, origin.epoch)
+        self._say(node, "mesh.origin", {"origin": origin.to_json()}, self._hear_origin)
+
+    def _say(self, node: Node, what: str, message: Message, hear: Callable[[Node, Node, Message], None]) -> None:
+        lines = [name for name, line in node.lines.items() if line.is_open]
+        if node.is_observer:
+            node.sent += len(lines)
+            node.sent_bytes += len(lines) * len(pack_json(Kind.TELL, {"what": what, "with": message}))
+        for name in lines:
+            other = self.nodes[name]
+            if other.is_observer:
+                life = node.lines[name].life
+                self.at(self.latency(node.record, other.record), self._arrive, node, other, life, message, hear)
+
+    def _arrive(
+        self, node: Node, other: Node, life: int, message: Message, hear: Callable[[Node, Node, Message], None]
+    ) -> None:
+        if node.lines[other.record.node].life == life and other.is_there and not self._is_cut(node, other):
+            hear(node, other, message)
+
+    def _hear_beat(self, node: Node, other: Node, message: Message) -> None:
+        if not self._timed(other, other.mesh.hear_beat, message, self.now):
+            self._break(node, other)
+        elif self._timed(other, other.mesh.differs, message):
+            self._count(other, Kind.TELL, {"what": "mesh.again", "with": {"node": other.record.node}})
+            line = node.lines[other.record.node]
+            line.is_open, line.life = False, line.life + 1
+            self.at(self.latency(node.record, other.record), self._dial, node, other, line.life)
+
+    def _hear_origin(self, _node: Node, other: Node, message: Message) -> None:
+        self._timed(other, lambda: other.mesh.hear_origin(OriginRecord.from_json(message["origin"]), self.now))
+
+    # -- books
+
+    def _timed(self, node: Node, do: Callable[..., T], *args: object) -> T:
+        began = time.perf_counter()
+        result = do(*args)
+        node.cpu_s += time.perf_counter() - began
+        return result
+
+    def _count(self, node: Node, kind: Kind, message: Message) -> None:
+        if node.is_observer:
+            node.sent += 1
+            node.sent_bytes += len(pack_json(kind, message))
+
+    def _is_cut(self, one: Node, other: Node) -> bool:
+        return bool(self._cut) and (one.record.node in self._cut) != (other.record.node in self._cut)
+
+    def _passes(self, one: Node, other: Node) -> bool:
+        return one.is_there and other.is_there and not self._is_cut(one, other)
+
+    def _agrees(self, node: Node, name: str) -> bool:
+        if not node.is_there or name == node.record.node:
+            return True
+        other, peer = self.nodes[name], node.table.peer(name)
+        if self._passes(node, other):
+            return peer is not None and peer.is_up
+        return peer is None or peer.status is Status.DEAD
+
+    def _has_origins(self, node: Node) -> bool:
+        for mount, (owner, epoch) in self.truth.items():
+            if not self._is_cut(node, self.nodes[owner]):
+                origin = node.table.origin(mount)
+                if origin is None or origin.epoch != epoch:
+                    return False
+        return True
