@@ -8,6 +8,7 @@ cannot go on, it has to jump.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 from pycast.cluster.epoch import NO_EPOCH, Epoch
@@ -61,7 +62,8 @@ class Lineage:
         if not isinstance(data, list):
             raise ValueError("a lineage is a list")
         entries = tuple((Epoch.parse(str(epoch)), int(base)) for epoch, base in data)
-        if list(entries) != sorted(entries) or not entries:
+        rise = all(one[0] < next[0] and one[1] < next[1] for one, next in pairwise(entries))
+        if not entries or not rise:
             raise ValueError("a lineage's epochs and offsets rise")
         return cls(entries)
 
