@@ -45,7 +45,9 @@ def _lines(points: Sequence[tuple[str, int, float, float]]) -> list[str]:
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for nodes, messages, cpu in own:
             parts.append(f'<circle cx="{x(nodes):.1f}" cy="{y(messages):.1f}" r="4" fill="{colour}"/>')
-            parts.append(_text(x(nodes), y(messages) - 8, f"{registry} {messages:.3g} ({cpu:.2g} %)", "middle", colour))
+            parts.append(
+                _text(x(nodes) + 8, y(messages) + 16, f"{registry} {messages:.3g} ({cpu:.2g} %)", "start", colour)
+            )
     return parts
 
 
@@ -73,7 +75,7 @@ def _bars(times: Sequence[tuple[str, int, str, float]]) -> list[str]:
             )
             if thick > 7:
                 parts.append(_text(left + 175 + length(seconds), y + thick - 1, shown, size=8))
-    parts.append(_text(left + 170, _TOP + _PLOT + 20, "0.01 s … 100 s, logarithmic; red: mesh, blue: etcd"))
+    parts.append(_text(left, _TOP + _PLOT + 20, "0.01 to 100 s, logarithmic; red: mesh, blue: etcd"))
     return parts
 
 
