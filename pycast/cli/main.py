@@ -17,6 +17,7 @@ _COMMANDS = {
     "serve": "pycast.cli.serve",
     "demo": "pycast.cli.demo",
     "status": "pycast.cli.status",
+    "cluster": "pycast.cli.cluster",
     "drain": "pycast.cli.drain",
     "check": "pycast.cli.check",
     "config": "pycast.cli.config",

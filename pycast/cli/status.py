@@ -1,4 +1,4 @@
-"""`pycast status [URL]`: a live table of a server's mounts and listeners in the terminal.
+"""`pycast status [URL]`: a live table of a server's mounts and listeners, and of a cluster's nodes, in the terminal.
 
 Asks over HTTP as any other program could, so it works for servers elsewhere and for Icecast. Once when stdout is no
 terminal. The one invariant: however it ends, the terminal is as it was before.
@@ -8,13 +8,15 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import click
 import urllib3
 
+from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
 from pycast.cli.status_view import ServerView, cut, read_json, read_xml, render
 from pycast.errors import OutsideError
 
@@ -31,7 +33,7 @@ _HISTORY = 40
     "--password",
     envvar="PYCAST_AUTHENTICATION__ADMIN_PASSWORD",
     show_envvar=True,
-    help="The admin password: shows hidden mounts and traffic too.",
+    help="The admin password: shows hidden mounts, traffic and a cluster's nodes too.",
 )
 @click.option("--once", is_flag=True, help="Print the table once and exit.")
 @click.option("--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between looks.")
@@ -40,7 +42,8 @@ def command(url: str, user: str, password: str | None, once: bool, interval: flo
     """Show the mounts, listeners and titles of the server at URL, live. Ctrl-C ends it."""
     server = Asked(url, user, password, insecure)
     if once or not sys.stdout.isatty():
-        click.echo("\n".join(render(server.view(), _size()[0] if sys.stdout.isatty() else 120, time.time())))
+        look = server.look()
+        click.echo("\n".join(_lines(look, _size()[0] if sys.stdout.isatty() else 120)))
         return
     with _own_screen():
         _show(server, interval)
@@ -61,20 +64,37 @@ class Asked:
             headers=headers, timeout=_TIMEOUT_S, retries=False, cert_reqs="CERT_NONE" if insecure else "CERT_REQUIRED"
         )
 
-    def view(self) -> ServerView:
+    def look(self) -> "Look":
         """The server's state now. Raises OutsideError with a text that says what to try."""
         path = "/admin/stats" if self._has_password else "/status-json.xsl"
+        status, body = self._get(path)
+        if status == 401:
+            raise OutsideError(f"{self.url} does not know that user and password: see [authentication]")
+        if status != 200:
+            raise OutsideError(f"{self.url}{path} answered {status}: is that a streaming server?")
+        if not self._has_password:
+            return Look(read_json(body))
+        view = read_xml(body)
+        # A server alone has no nodes to tell of; Icecast does not know the question.
+        status, body = self._get("/admin/cluster")
+        return Look(view, read_nodes(body) if status == 200 else ())
+
+    def _get(self, path: str) -> tuple[int, bytes]:
         try:
             answer = self._pool.request("GET", self.url + path, preload_content=False)
             body = answer.read(_MAX_ANSWER)
             answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise OutsideError(f"no answer from {self.url}: {_reason(error)}") from error
-        if answer.status == 401:
-            raise OutsideError(f"{self.url} does not know that user and password: see [authentication]")
-        if answer.status != 200:
-            raise OutsideError(f"{self.url}{path} answered {answer.status}: is that a streaming server?")
-        return read_xml(body) if self._has_password else read_json(body)
+        return answer.status, body
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a server showed."""
+
+    server: ServerView
+    nodes: tuple[NodeRow, ...] = ()
 
 
 def _reason(error: Exception) -> str:
@@ -88,21 +108,28 @@ def _reason(error: Exception) -> str:
 
 def _show(server: Asked, interval: float) -> None:
     history: deque[int] = deque(maxlen=_HISTORY)
-    last: ServerView | None = None
+    last: Look | None = None
     while True:
         trouble = ""
         try:
-            last = server.view()
-            history.append(last.listeners)
+            last = server.look()
+            history.append(last.server.listeners)
         except OutsideError as error:
             trouble = str(error)
         _draw(last, history, trouble, server.url)
         time.sleep(interval)
 
 
-def _draw(view: ServerView | None, history: deque[int], trouble: str, url: str) -> None:
+def _lines(look: Look, width: int, history: Sequence[int] = ()) -> list[str]:
+    """The nodes come first: there are few of them, and mounts may be more than fit."""
+    title, facts, *mounts = render(look.server, width, time.time(), history)
+    nodes = ["", *render_nodes(look.nodes, width)] if look.nodes else []
+    return [title, facts, *nodes, *mounts]
+
+
+def _draw(look: Look | None, history: deque[int], trouble: str, url: str) -> None:
     width, height = _size()
-    lines = render(view, width, time.time(), history) if view else [click.style(cut(url, width), bold=True)]
+    lines = _lines(look, width, history) if look else [click.style(cut(url, width), bold=True)]
     room = height - 3
     if len(lines) > room:
         lines = [*lines[: room - 1], f"  … and {len(lines) - room + 1} more"]

@@ -82,15 +82,24 @@ def render(view: ServerView, width: int, now: float, history: Sequence[int] = ()
     if not view.mounts:
         return [*lines, "  No mount is on air.", f"  Send one: an encoder to {view.host or 'this server'}."]
     detailed = any(mount.bytes_sent is not None for mount in view.mounts)
-    table = _columns(view.mounts, now, detailed)
-    widths = [max(_width(row[column]) for row in table) for column in range(len(table[0]))]
+    rows = _columns(view.mounts, now, detailed)
+    return [*lines, *table(rows, width, numbers=rows[0][1:-1])]
+
+
+def table(rows: Sequence[Sequence[str]], width: int, *, numbers: Sequence[str]) -> list[str]:
+    """Rows as lines of at most `width` columns: the first is the head, the last column has what room is left.
+
+    Columns under a head of `numbers` stand on the right.
+    """
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     room = width - 2 - sum(widths[:-1]) - 2 * (len(widths) - 1)
     widths[-1] = max(_MIN_TITLE, room)
-    for number, row in enumerate(table):
-        cells = [_padded(cell, widths[i], right=0 < i < len(row) - 1) for i, cell in enumerate(row)]
-        line = cut("  " + "  ".join(cells).rstrip(), width)
-        lines.append(click.style(line, dim=True) if number == 0 else line)
-    return lines
+    is_number = [head in numbers for head in rows[0]]
+    lines = []
+    for row in rows:
+        cells = [_padded(cell, widths[i], right=is_number[i]) for i, cell in enumerate(row)]
+        lines.append(cut("  " + "  ".join(cells).rstrip(), width))
+    return [click.style(lines[0], dim=True), *lines[1:]]
 
 
 def cut(text: str, width: int) -> str:
@@ -155,26 +164,26 @@ def spark(history: Sequence[int]) -> str:
 def _view(stats: Mapping[str, Any], sources: Sequence[tuple[str, Mapping[str, Any]]]) -> ServerView:
     mounts = sorted((_mount(name, values) for name, values in sources), key=lambda m: (-m.listeners, m.name))
     return ServerView(
-        server_id=_printable(stats.get("server_id")),
-        host=_printable(stats.get("host")),
+        server_id=printable(stats.get("server_id")),
+        host=printable(stats.get("host")),
         started=_moment(stats.get("server_start_iso8601")),
         mounts=tuple(mounts),
-        clients=_number(stats["clients"]) if "clients" in stats else None,
+        clients=number(stats["clients"]) if "clients" in stats else None,
     )
 
 
 def _mount(name: str, values: Mapping[str, Any]) -> MountRow:
-    artist, title = _printable(values.get("artist")), _printable(values.get("title"))
+    artist, title = printable(values.get("artist")), printable(values.get("title"))
     return MountRow(
-        name=_printable(name),
-        listeners=_number(values.get("listeners")),
-        peak=_number(values.get("listener_peak")),
-        bitrate=_printable(values.get("bitrate") or values.get("ice-bitrate") or "")[:6],
+        name=printable(name),
+        listeners=number(values.get("listeners")),
+        peak=number(values.get("listener_peak")),
+        bitrate=printable(values.get("bitrate") or values.get("ice-bitrate") or "")[:6],
         started=_moment(values.get("stream_start_iso8601")),
-        title=f"{artist} - {title}" if artist and title else title or _printable(values.get("server_name")),
-        bytes_sent=_number(values["total_bytes_sent"]) if "total_bytes_sent" in values else None,
-        slow_listeners=_number(values["slow_listeners"]) if "slow_listeners" in values else None,
-        source_ip=_printable(values.get("source_ip")),
+        title=f"{artist} - {title}" if artist and title else title or printable(values.get("server_name")),
+        bytes_sent=number(values["total_bytes_sent"]) if "total_bytes_sent" in values else None,
+        slow_listeners=number(values["slow_listeners"]) if "slow_listeners" in values else None,
+        source_ip=printable(values.get("source_ip")),
     )
 
 
@@ -182,7 +191,8 @@ def _path_of(listenurl: str) -> str:
     return "/" + listenurl.split("://", 1)[-1].partition("/")[2]
 
 
-def _number(value: Any) -> int:
+def number(value: Any) -> int:
+    """A number from outside, 0 if it is none."""
     text = str(value)
     return int(text) if text.isdecimal() and len(text) < 19 else 0
 
@@ -194,7 +204,8 @@ def _moment(value: Any) -> float | None:
         return None
 
 
-def _printable(value: Any) -> str:
+def printable(value: Any) -> str:
+    """Text from outside that a terminal only shows."""
     return "".join(letter for letter in str("" if value is None else value)[:500] if letter.isprintable())
 
 

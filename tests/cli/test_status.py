@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pycast.cli.main import main
 from pycast.cli.status_view import amount, cut, read_json, read_xml, render, span, spark
 from pycast.errors import OutsideError
+from tests.cli.test_nodes_view import NODES
 
 LIVE = {"listenurl": "http://h:8000/live.mp3", "listeners": 12, "listener_peak": 20, "bitrate": 128}
 LIVE |= {"stream_start_iso8601": "2025-11-22T07:00:00+0000", "title": "Song", "artist": "Artist"}
@@ -119,15 +121,19 @@ def test_any_answer_gives_a_table_or_outside_error(body: bytes) -> None:
 class Answers(BaseHTTPRequestHandler):
     """Answers as a server would: the status, and the statistics for who has the password."""
 
+    nodes: ClassVar[bytes] = b""
+
     def do_GET(self) -> None:  # the library's name
         allowed = self.headers.get("Authorization") == "Basic YWRtaW46cHc="  # admin:pw
         if self.path == "/admin/stats" and not allowed:
             self.send_response(401)
             self.end_headers()
             return
-        self.send_response(200 if self.path in ("/status-json.xsl", "/admin/stats") else 404)
+        answers = {"/status-json.xsl": status(LIVE), "/admin/stats": ADMIN, "/admin/cluster": self.nodes}
+        body = answers.get(self.path, b"")
+        self.send_response(200 if body else 404)
         self.end_headers()
-        self.wfile.write(ADMIN if self.path == "/admin/stats" else status(LIVE))
+        self.wfile.write(body)
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -152,6 +158,13 @@ def test_table_is_printed_once_when_stdout_is_no_terminal(address: str) -> None:
     code, said, _ = run(address)
     assert code == 0
     assert said.splitlines()[-1].endswith("Artist - Song")
+
+
+def test_password_shows_the_nodes_of_a_cluster_above_its_mounts(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answers, "nodes", NODES)
+    said = run(address, "--password", "pw")[1].splitlines()
+    assert [line.split()[:1] for line in said[2:]] == [[], ["NODE"], ["a"], ["b"], [], ["MOUNT"], ["/a"]]
+    assert "NODE" not in run(address)[1]
 
 
 def test_password_shows_traffic(address: str) -> None:

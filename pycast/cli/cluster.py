@@ -1,0 +1,141 @@
+"""`pycast cluster up`: a cluster on this machine, with a stream on it, and something to kill.
+
+Starts nothing that is left behind. What it prints once says where to listen and what to kill; then it shows the nodes
+as they see each other, until Ctrl-C.
+"""
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import click
+import gevent
+import urllib3
+from gevent.event import Event
+
+from pycast.app.local_cluster import HOST, LocalCluster, LocalNode
+from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
+from pycast.errors import OutsideError
+from pycast.net.group import Group
+
+LOOK_S = 1.0
+_TIMEOUT = urllib3.Timeout(1.0)
+_WIDTH = 100
+
+
+@click.group(short_help="A cluster on this machine, to try things out.")
+def command() -> None:
+    """A cluster on this machine, to try things out."""
+
+
+@command.command(short_help="Start one, with a stream on it.")
+@click.option("-n", "size", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes.")
+@click.option("--port", type=click.IntRange(1024, 65000), default=8000, show_default=True, help="Where to listen.")
+@click.option("--haproxy", is_flag=True, help="Put HAProxy before the nodes, on that port.")
+@click.option("--mount", default="/demo.mp3", show_default=True, help="The stream's mount.")
+@click.option("--restart", is_flag=True, help="Start a node again that has been killed, after some seconds.")
+def up(size: int, port: int, haproxy: bool, mount: str, restart: bool) -> None:
+    """Start a cluster of nodes on this machine with the demo's stream on it, and show how it survives what you kill.
+
+    Everything is gone again after Ctrl-C.
+    """
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, stop.set)
+    click.echo(f"Starting {size} nodes{' and HAProxy' * haproxy} …", err=True)
+    cluster, group = LocalCluster(size, port, mount, is_balanced=haproxy), Group()
+    try:
+        cluster.start()
+        group.spawn("encoder", cluster.feed)
+        _wait_for_source(cluster)
+        click.echo("\n".join(_banner(cluster)))
+        _watch(cluster, stop, restarts=restart)
+    finally:
+        group.kill()
+        cluster.stop()
+    click.echo("Everything is stopped.", err=True)
+
+
+def _wait_for_source(cluster: LocalCluster) -> None:
+    with gevent.Timeout(10.0, OutsideError("the encoder was not taken within 10 s")):
+        while not any(node.sources for node in _nodes(cluster)):
+            gevent.sleep(0.1)
+
+
+def _banner(cluster: LocalCluster) -> Iterator[str]:
+    yield ""
+    yield f"{click.style(f'{len(cluster.nodes)} nodes are one server.', bold=True)} Listen on any of these:"
+    yield ""
+    for port in cluster.ports:
+        note = "   (HAProxy, before all nodes)" if port == cluster.front else ""
+        yield f"  mpv http://{HOST}:{port}{cluster.mount}{note}"
+    yield ""
+    yield "Each node has a page, and all of them say the same:"
+    for node in cluster.nodes:
+        pid = node.process.pid if node.process else 0
+        yield f"  node {node.name}   http://{HOST}:{node.port}/   pid {pid}"
+    owner = next((node for node in cluster.nodes if node.name == _owner(cluster)), cluster.nodes[0])
+    pid = owner.process.pid if owner.process else 0
+    yield ""
+    yield f"The source is on node {owner.name}. Kill that, and hear whether you notice:"
+    yield f"  {click.style(f'kill -9 {pid}', bold=True)}      it is gone"
+    yield f"  kill -STOP {pid}   it hangs (kill -CONT {pid} wakes it up: it finds another one in its place)"
+    yield ""
+    yield f"Admin and source have the password {click.style(cluster.password, bold=True)}. Ctrl-C stops everything."
+    yield ""
+
+
+def _watch(cluster: LocalCluster, stop: Event, *, restarts: bool) -> None:
+    """Shows the nodes: in a terminal always at the same place, else a line for each change."""
+    shown: list[str] = []
+    before = ""
+    gone: dict[str, int] = {}
+    while not stop.wait(LOOK_S):
+        for node in cluster.nodes if restarts else ():
+            gone[node.name] = 0 if node.is_running else gone.get(node.name, 0) + 1
+            if gone[node.name] > 5:
+                cluster.start_node(node)
+        nodes = _nodes(cluster)
+        if sys.stdout.isatty():
+            if shown:
+                click.echo(f"\x1b[{len(shown)}A\x1b[J", nl=False)
+            shown = [*render_nodes(nodes, shutil.get_terminal_size((_WIDTH, 24)).columns), *_hints(cluster)]
+            click.echo("\n".join(shown))
+        else:
+            now = "  ".join(_state(node) for node in nodes)
+            if now != before:
+                click.echo(now)
+                before = now
+
+
+def _state(node: NodeRow) -> str:
+    has_source = bool(node.sources) and node.condition == "up"
+    return f"{node.name} {node.condition}{' (source)' * has_source}"
+
+
+def _hints(cluster: LocalCluster) -> Iterator[str]:
+    for node in cluster.nodes:
+        if not node.is_running:
+            yield f"  node {node.name} is dead; bring it back with: pycast serve -c {node.config}"
+
+
+def _nodes(cluster: LocalCluster) -> tuple[NodeRow, ...]:
+    """As the first node sees them that answers."""
+    for node in cluster.nodes:
+        if node.is_running:
+            with suppress(urllib3.exceptions.HTTPError, OutsideError):
+                return _ask(cluster, node)
+    return ()
+
+
+def _ask(cluster: LocalCluster, node: LocalNode) -> tuple[NodeRow, ...]:
+    headers = urllib3.make_headers(basic_auth=f"admin:{cluster.password}")
+    url = f"http://{HOST}:{node.port}/admin/cluster"
+    return read_nodes(urllib3.request("GET", url, headers=headers, timeout=_TIMEOUT, retries=False).data)
+
+
+def _owner(cluster: LocalCluster) -> str:
+    """The node that has the source."""
+    return next((node.name for node in _nodes(cluster) if cluster.mount in node.sources), "")

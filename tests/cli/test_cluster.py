@@ -1,0 +1,118 @@
+"""`pycast cluster up`: nodes that are there, a stream that survives one of them, and nothing left behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.deadline import until
+from tests.e2e.wire import listen
+
+
+class Up:
+    """The command as a process, and what it has printed."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pycast", "cluster", "up", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        self.text = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, pattern: str, timeout: float = 30.0) -> "re.Match[str]":
+        until(lambda: re.search(pattern, self.text), f"{pattern!r} in {self.text}", timeout)
+        found = re.search(pattern, self.text)
+        assert found
+        return found
+
+    def pids(self) -> list[int]:
+        return [int(pid) for pid in re.findall(r"pid (\d+)", self.text)]
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(20) == 0, self.text
+        self.join()
+
+    def join(self) -> None:
+        self._reader.join(5)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as pipe:
+            for line in pipe:
+                self.text += line.decode()
+
+
+@contextmanager
+def up(*arguments: str) -> Iterator[Up]:
+    command = Up(*arguments)
+    try:
+        yield command
+    finally:
+        if command.process.poll() is None:
+            command.process.kill()
+        command.process.wait()
+        command.join()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def is_there(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("options", [(), ("--haproxy",)], ids=["alone", "haproxy"])
+def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[str, ...]) -> None:
+    port = free_port()
+    with up("-n", "3", "--port", str(port), *options) as command:
+        pid = int(command.wait_for(r"kill -9 (\d+)")[1])
+        pages = {int(pid): int(port) for port, pid in re.findall(r":(\d+)/   pid (\d+)", command.text)}
+        other = next(port for process, port in pages.items() if process != pid)
+        with listen(other, "/demo.mp3")[0] as wire:
+            wire.read(64_000)
+            os.kill(pid, signal.SIGKILL)
+            command.wait_for(r"dead")
+            began = time.monotonic()
+            wire.read(160_000, timeout=20.0)  # more than the other nodes had of it
+            assert time.monotonic() - began < 20
+        pids = command.pids()
+        command.stop()
+        assert len(pids) == 3
+        until(lambda: not any(map(is_there, pids)), "all nodes to be gone")
+        assert "Everything is stopped." in command.text
+
+
+def test_nothing_outlives_it_even_if_it_is_killed() -> None:
+    with up("-n", "2", "--port", str(free_port())) as command:
+        command.wait_for(r"kill -9 (\d+)")
+        pids = command.pids()
+        command.process.kill()
+        until(lambda: not any(map(is_there, pids)), "all nodes to be gone")
+
+
+def test_a_port_that_is_taken_is_told_and_nothing_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with up("-n", "1", "--haproxy", "--port", str(port)) as command:
+            assert command.process.wait(30) == 1
+            command.wait_for(f"port {port}")
