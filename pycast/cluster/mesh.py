@@ -80,7 +80,7 @@ class Mesh:
 
     def beat(self) -> Message:
         """That it is still there, and has so many mounts."""
-        return {"node": self.me.node, "boot": self.me.boot, "origins": self._count(self.me.node)}
+        return {"node": self.me.node, "boot": self.me.boot, "origins": self._table.count_origins(self.me.node)}
 
     def change(self, me: NodeRecord) -> None:
         """This node's record has changed."""
@@ -133,7 +133,7 @@ class Mesh:
         """Whether the node of this beat has other mounts than we know of: one of them is over, or it has given one up
         before we were told that it has it.
         """
-        return self._count(str(message["node"])) != int(message["origins"])
+        return self._table.count_origins(str(message["node"])) != int(message["origins"])
 
     def hear_node(self, node: NodeRecord, now: float) -> None:
         """Another node's record has changed."""
@@ -252,9 +252,6 @@ class Mesh:
 
     def _is_ours(self, origin: OriginRecord) -> bool:
         return (origin.node, origin.boot) == (self.me.node, self.me.boot)
-
-    def _count(self, node: str) -> int:
-        return sum(1 for _ in self._table.origins_of(node))
 
     def _is_known(self, name: str, boot: str) -> bool:
         """Whether that very process of another node has said hello: what a former one said may come after it."""

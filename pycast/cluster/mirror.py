@@ -36,6 +36,10 @@ STALL_S = 3.0
 OPEN_S = 2.0
 
 
+class Absent(LinkError):
+    """The parent does not have the mount, or not yet."""
+
+
 class Outrun(Exception):
     """The parent's bytes are of an epoch that is over."""
 
@@ -144,7 +148,7 @@ class Mirror:
             frame = link.read(OPEN_S)
             if frame is None or frame[0] is not Kind.HEAD:
                 why = read_json(frame[1]).get("why") if frame is not None and frame[0] is Kind.REFUSED else "closed"
-                raise LinkError(f"the node at {address} does not give {self.name}: {why}")
+                raise Absent(f"the node at {address} does not give {self.name}: {why}")
             self._begin(FeedHead.read(frame[1]), may_jump=may_jump)
             self._counters.connections += 1
             while not self.is_over and (until is None or self.head < until):

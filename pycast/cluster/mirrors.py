@@ -17,7 +17,7 @@ from pycast.cluster.epoch import Epoch
 from pycast.cluster.frames import LinkError
 from pycast.cluster.lineage import Lineages
 from pycast.cluster.link import DialFailed, Door
-from pycast.cluster.mirror import Gap, Mirror, MirrorCounters, Outrun
+from pycast.cluster.mirror import Absent, Gap, Mirror, MirrorCounters, Outrun
 from pycast.cluster.peers import Message, Peers
 from pycast.cluster.records import NodeRecord
 from pycast.cluster.table import Change, OriginChange, Status, Table
@@ -38,6 +38,7 @@ LINGER_S = 15.0
 
 # A parent that failed is not asked again before this; another one is tried meanwhile.
 RETRY_S = 0.5
+ABSENT_RETRY_S = 0.05
 
 # Without a parent for this long the mount counts as one that waits for its source, and its fallback is taken.
 WAITING_S = 1.5
@@ -193,7 +194,7 @@ class Mirrors:
         parent = self._choose(copy)
         if parent is None:
             if not self._level_with_survivors(copy):
-                copy.news.wait(PAUSE_S)
+                copy.news.wait(PAUSE_S if mirror.head >= 0 else ABSENT_RETRY_S)
             copy.news.clear()
             if self._clock() - mirror.last_data >= WAITING_S:
                 mirror.wait()
@@ -223,7 +224,9 @@ class Mirrors:
             self._fail(copy, parent, error)
 
     def _fail(self, copy: _Copy, parent: NodeRecord, error: Exception) -> None:
-        copy.failed[parent.node] = self._clock()
+        # An owner is known a moment before its mount is there: nobody should wait for that longer than it takes.
+        patience = ABSENT_RETRY_S if isinstance(error, Absent) else RETRY_S
+        copy.failed[parent.node] = self._clock() - RETRY_S + patience
         if not copy.mirror.is_over:
             log.info("< mount %s: no longer copied from node %s: %s", copy.mirror.name, parent.node, error)
             copy.parent = ""

@@ -69,6 +69,7 @@ class Table:
         self.on_change: list[Callable[[Change], None]] = []
         self._peers: dict[str, Peer] = {}
         self._origins: dict[str, OriginRecord] = {}
+        self._by_node: dict[str, dict[str, None]] = {}
         self._highest: dict[str, Epoch] = {}
 
     # -- nodes
@@ -85,7 +86,7 @@ class Table:
 
     def remove_node(self, node: str) -> None:
         """The node is gone for good, and what it said of itself with it."""
-        for origin in [origin for origin in self._origins.values() if origin.node == node]:
+        for origin in list(self.origins_of(node)):
             self.remove_origin(origin.mount, origin.epoch)
         self._set_peer(node, None)
 
@@ -142,7 +143,11 @@ class Table:
 
     def origins_of(self, node: str) -> Iterator[OriginRecord]:
         """Those of one node."""
-        return (origin for origin in self.origins if origin.node == node)
+        return (self._origins[mount] for mount in sorted(self._by_node.get(node, ())))
+
+    def count_origins(self, node: str) -> int:
+        """How many one node has."""
+        return len(self._by_node.get(node, ()))
 
     def highest(self, mount: str) -> Epoch:
         """The highest epoch of the mount that was ever seen."""
@@ -157,8 +162,11 @@ class Table:
 
     def _set_origin(self, mount: str, after: OriginRecord | None) -> None:
         before = self._origins.pop(mount, None)
+        if before is not None:
+            del self._by_node[before.node][mount]
         if after is not None:
             self._origins[mount] = after
+            self._by_node.setdefault(after.node, {})[mount] = None
         if before != after:
             self._tell(OriginChange(mount, before, after))
 
