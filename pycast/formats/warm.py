@@ -70,9 +70,11 @@ class _Continued:
         if join is None:
             self._keep(marks)
             return b"", []
-        self._keep([mark for mark in marks if mark.offset < join])
+        # A header at the join point is what is needed there, or says that the bytes there bring their own.
+        before = [mark for mark in marks if mark.offset < join + isinstance(mark, Header)]
+        self._keep(before)
         self._shift = self._base + len(self._header) - join
-        later = [replace(mark, offset=mark.offset + self._shift) for mark in marks if mark.offset >= join]
+        later = [replace(mark, offset=mark.offset + self._shift) for mark in marks if mark not in before]
         header: list[Mark] = [Header(self._base + len(self._header), self._header)] if self._header else []
         return self._header + out[join - begun :], [*self._known, *header, *later]
 

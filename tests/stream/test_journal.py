@@ -1,0 +1,67 @@
+"""The journal tells a copy what has changed since it last looked, and which source the audio came from."""
+
+from pycast.formats.marks import Header, Info, Tags
+from pycast.http.headers import Headers
+from pycast.http.source_headers import source_info
+from pycast.stream.feed import Feed
+from pycast.stream.journal import Journal, Started
+
+
+def started(offset: int, ip: str = "127.0.0.1") -> Started:
+    return Started(offset, Feed(source_info(Headers()), "audio/mpeg", (), ip, 0.0))
+
+
+def title(offset: int, text: str = "x") -> Tags:
+    return Tags(offset, "", text)
+
+
+def info(offset: int, bitrate: int = 128_000) -> Info:
+    return Info(offset, bitrate, {})
+
+
+def journal(*events: Started | Header | Info | Tags) -> Journal:
+    made = Journal()
+    for event in events:
+        made.add(event)
+    return made
+
+
+def test_a_reader_gets_each_event_once_by_its_number() -> None:
+    made = journal(started(0), title(5))
+    assert made.since(0, 0) == [(0, started(0)), (1, title(5))]
+    assert made.since(2, 0) == []
+    made.add(Header(9, b"h"))
+    assert made.since(2, 0) == [(2, Header(9, b"h"))]
+
+
+def test_a_reader_that_begins_later_gets_no_events_of_before() -> None:
+    assert journal(started(0), title(5), title(9)).since(0, 9) == [(2, title(9))]
+
+
+def test_the_source_of_an_offset_is_the_last_that_began_there_or_before() -> None:
+    made = journal(started(0, "a"), started(100, "b"))
+    assert [made.started_before(at) for at in (0, 99, 100, 500)] == [started(0, "a")] * 2 + [started(100, "b")] * 2
+    assert Journal().started_before(10) is None
+
+
+def test_properties_are_those_of_the_same_source() -> None:
+    made = journal(started(0), info(10), info(20, 64_000), started(100), title(110))
+    assert [made.info_before(at) for at in (5, 10, 50, 100)] == [None, info(10), info(20, 64_000), None]
+
+
+def test_the_source_of_the_oldest_audio_is_kept_when_its_event_is_trimmed() -> None:
+    made = journal(started(0, "a"), title(5), started(100, "b"), title(105))
+    made.trim(50)
+    assert made.since(0, 0) == [(2, started(100, "b")), (3, title(105))]
+    assert made.started_before(60) == started(0, "a")
+    made.trim(200)
+    assert made.since(0, 0) == []
+    assert made.started_before(300) == started(100, "b")
+
+
+def test_numbers_go_on_after_it_was_cleared() -> None:
+    made = journal(started(0), title(5))
+    made.clear()
+    assert (made.since(0, 0), made.started_before(10), made.next) == ([], None, 2)
+    made.add(title(0))
+    assert made.since(2, 0) == [(2, title(0))]
