@@ -9,13 +9,14 @@ from pycast.config.load import loads
 from pycast.config.mount_settings import MountSettings
 from pycast.config.units import Size
 from pycast.errors import Refused
+from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader
 from pycast.http.icy import Title as Heard
 from pycast.http.source_headers import source_info
 from pycast.stream.fanout import Reason
 from pycast.stream.feed import Feed
-from pycast.stream.mount import LIFE, RING_S, Event, Mount, State
+from pycast.stream.mount import LIFE, RING_S, SILENCE_S, Event, Mount, State
 from pycast.stream.pacer import Pacer
 from tests.stream.memory import WHO, MemoryTransport
 
@@ -225,3 +226,104 @@ def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFix
         mount.feed(b"no frames here " * 1000)
     mount.end()
     assert caplog.text.count("passed on as it is") == 1
+
+
+def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_let_go() -> None:
+    assert SILENCE_S < 20
+    mount, gone = new_mount()
+    mount.start(feed())
+    transports = [listen(mount), listen(mount)]
+    mount.expire(SILENCE_S - 0.1)
+    assert gone == []
+    mount.last_audio = 5.0
+    mount.expire(SILENCE_S)
+    assert gone == []
+    mount.expire(5.0 + SILENCE_S)
+    assert gone == [Reason.SILENT] * 2
+    assert all(transport.closed for transport in transports)
+
+
+@pytest.mark.parametrize("how", ["source", "copy"])
+def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
+    now = 0.0
+    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), lambda *gone: None, lambda: now)
+    mount.start(feed())
+    now = 15.0
+    if how == "source":
+        mount.feed(b"audio")
+    else:
+        mount.start_copy(feed(), 0)
+    heard = listen(mount)
+    mount.expire(SILENCE_S + 1)
+    assert not heard.closed
+
+
+def test_a_copy_takes_units_and_marks_as_they_are() -> None:
+    mount, _ = new_mount()
+    mount.restart_at(1000)
+    mount.start_copy(feed("application/ogg"), 700)
+    assert (mount.started_at, mount.ring.head, mount.floor) == (700, 1000, 1000)
+    marks: list[Mark] = [Join(1000, 2.5), Header(1000, b"head"), Tags(1003, "A", "T"), Info(1003, 64_000, {"k": "v"})]
+    mount.take(b"page one", marks)
+    assert mount.ring.read(1000, 1008) == b"page one"
+    assert mount.timeline.joins(0, 2000) == [(1000, 2.5)]
+    assert mount.timeline.header_at(1000) == b"head"
+    assert (mount.bitrate, mount.stats) == (64_000, {"k": "v"})
+    assert mount.timeline.title is not None and mount.timeline.title.text == "A - T"
+
+
+def test_readers_are_woken_by_audio_titles_and_the_sources_comings_and_goings() -> None:
+    mount, _ = new_mount()
+    woken: list[str] = []
+    mount.readers[lambda: woken.append(mount.state.value)] = None
+    mount.start(feed())
+    mount.feed(b"audio")
+    mount.set_title("", "title")
+    mount.end()
+    mount.resume()
+    mount.end()
+    mount.close()
+    assert woken == ["live", "live", "live", "waiting", "live", "waiting", "ended"]
+
+
+def test_a_source_that_is_there_again_is_no_new_source() -> None:
+    mount, _ = new_mount()
+    mount.start(feed())
+    mount.feed(b"audio")
+    mount.end()
+    mount.resume()
+    assert (mount.state, mount.sources, mount.timeline.splices, mount.started_at) == (State.LIVE, 1, (), 0)
+
+
+def test_a_mount_that_goes_on_elsewhere_has_forgotten_its_past() -> None:
+    mount, _ = new_mount()
+    mount.start(feed("audio/mpeg"))
+    mount.feed(FRAME * 5)
+    mount.set_title("", "old")
+    mount.restart_at(7000)
+    assert (mount.restarts, mount.ring.oldest, mount.ring.head, mount.floor) == (1, 7000, 7000, 7000)
+    assert (mount.timeline.title, mount.timeline.last_join(), mount.started_at) == (None, None, -1)
+    mount.start(feed("audio/mpeg"))
+    mount.feed(FRAME * 2)
+    assert mount.timeline.joins(0, 10_000)[0][0] == 7000
+    assert mount.started_at == 7000
+
+
+def test_a_mount_with_listeners_cannot_jump() -> None:
+    mount, _ = new_mount()
+    mount.start(feed())
+    listen(mount)
+    with pytest.raises(AssertionError):
+        mount.restart_at(5)
+
+
+def test_a_source_taken_off_the_air_goes_on_where_it_is_put_back() -> None:
+    mount, _ = new_mount()
+    mount.start(feed("audio/mpeg"))
+    mount.feed(FRAME * 3 + FRAME[:100])
+    warm = mount.warm()
+    mount.end()
+    warm.feed(FRAME[100:] + FRAME[:50])
+    mount.start(feed("audio/mpeg"), warm.go_on(mount.ring.head))
+    mount.feed(FRAME[50:] + FRAME)
+    assert mount.ring.read(0, mount.ring.head) == FRAME * 5

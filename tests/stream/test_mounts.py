@@ -165,3 +165,36 @@ def test_stop_ends_sources_and_listeners(stage: Stage) -> None:
     assert feeder.ended == "the server stops"
     assert transport.closed
     assert len(stage.mounts) == 0
+
+
+def test_a_copy_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None:
+    told: list[str] = []
+    stage.mounts.on_change.append(lambda what, mount: told.append(what))
+    copy, source = Feeder(), Feeder()
+    mount = stage.mounts.seat_copy("/x", copy, FEED, 0)
+    assert (stage.mounts.feeder("/x"), stage.mounts.source("/x"), stage.mounts.sources) == (copy, None, 0)
+    assert stage.mounts.is_silent("/x")
+    assert stage.mounts.seat("/x", source) is mount
+    assert (stage.mounts.feeder("/x"), stage.mounts.sources) == (source, 1)
+    assert told == ["start"]
+
+
+def test_a_mount_without_a_feeder_waits_with_its_listeners(stage: Stage) -> None:
+    mount = stage.mounts.seat("/x", Feeder())
+    transport = MemoryTransport()
+    mount.join(1, transport, WHO, b"", 0, 0.0)
+    stage.mounts.unseat("/x")
+    stage.mounts.unseat("/x")
+    assert (mount.state, stage.mounts.feeder("/x"), transport.closed) == (State.WAITING, None, False)
+    assert stage.mounts.seat_copy("/x", Feeder(), FEED, 0) is mount
+    assert mount.state is State.LIVE
+
+
+@pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
+def test_a_mount_that_is_prepared_outlives_its_grace(stage: Stage) -> None:
+    feeder = Feeder()
+    mount = stage.enter("/x", feeder)
+    stage.ownership.leave("/x", feeder)
+    assert stage.mounts.prepare("/x") is mount
+    gevent.sleep(0.1)
+    assert stage.mounts.get("/x") is mount

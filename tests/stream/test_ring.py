@@ -63,3 +63,15 @@ def test_growing_keeps_bytes_and_offsets(pieces: list[bytes], capacity: int) -> 
     assert ring.read(ring.oldest, ring.head) == written[oldest:]
     ring.append(b"more")
     assert ring.read(ring.head - 4, ring.head) == b"more"
+
+
+def test_after_a_restart_it_holds_nothing_and_counts_from_there() -> None:
+    ring = Ring(PAGE)
+    ring.append(b"old" * 100)
+    ring.restart(1_000_001)
+    assert (ring.oldest, ring.head) == (1_000_001, 1_000_001)
+    with pytest.raises(AssertionError):
+        ring.slices(0, 10)
+    ring.append(bytes(range(256)) * 20)
+    assert ring.head == 1_000_001 + 256 * 20
+    assert ring.read(ring.oldest, ring.head) == (bytes(range(256)) * 20)[-PAGE:]

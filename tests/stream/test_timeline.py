@@ -103,3 +103,27 @@ def test_tags_that_come_late_hold_from_the_latest_title_on() -> None:
     timeline.add_title(20, title("admin"))
     timeline.add_title(10, title("chain"))
     assert timeline.title_at(21) == (20, title("chain"))
+
+
+def test_joins_of_a_range_come_with_their_times() -> None:
+    timeline = Timeline()
+    for offset in (10, 20, 30):
+        timeline.add_join(offset, offset / 10)
+    timeline.add_join(40, None)
+    assert timeline.joins(10, 30) == [(10, 1.0), (20, 2.0)]
+    assert timeline.joins(11, 20) == []
+    ((offset, time_s),) = timeline.joins(31, 100)
+    assert offset == 40
+    assert time_s != time_s  # NaN: not known
+
+
+def test_a_cleared_timeline_knows_nothing() -> None:
+    timeline = Timeline()
+    timeline.add_join(10, 1.0)
+    timeline.add_title(10, title("one"))
+    timeline.add_header(10, b"h")
+    timeline.add_splice(10)
+    timeline.clear()
+    assert (timeline.last_join(), timeline.title, timeline.header_at(20), timeline.splices) == (None, None, b"", ())
+    timeline.add_join(5, 0.0)
+    assert timeline.joins(0, 10) == [(5, 0.0)]

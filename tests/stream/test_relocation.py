@@ -1,0 +1,192 @@
+"""Listeners that are moved hear whole frames, keep their ICY phase, and get the title that holds where they are."""
+
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from pycast.config.load import loads
+from pycast.config.units import Size
+from pycast.http.headers import Headers
+from pycast.http.icy import IcyReader, Title
+from pycast.http.source_headers import source_info
+from pycast.stream.fanout import Reason
+from pycast.stream.feed import Feed
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount
+from pycast.stream.pacer import Pacer
+from pycast.stream.relocation import put_on, take_off
+from tests.formats.ogg_pages import page
+from tests.stream.memory import WHO, MemoryTransport
+
+SIZE, METAINT = 417, 1000
+SETTINGS = replace(loads("", {}, "test").for_mount("/x"), burst_size=Size(bytes=3000), mp3_metadata_interval=METAINT)
+HEAD = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+def frames(first: int, count: int) -> bytes:
+    """Numbered MP3 frames."""
+    return b"".join(
+        b"\xff\xfb\x90\xc4" + bytes(36) + b"%08d" % number + b"." * (SIZE - 48)
+        for number in range(first, first + count)
+    )
+
+
+def numbers(audio: bytes) -> list[int]:
+    """Of the frames, which must be whole."""
+    assert len(audio) % SIZE == 0, len(audio)
+    found = [audio[at : at + SIZE] for at in range(0, len(audio), SIZE)]
+    assert all(frame == frames(int(frame[40:48]), 1) for frame in found)
+    return [int(frame[40:48]) for frame in found]
+
+
+class Stage:
+    """Mounts and listeners, without a loop: the test runs the passes."""
+
+    def __init__(self) -> None:
+        self.gone: list[Reason] = []
+        self.count = 0
+
+    def mount(self, first: int, content_type: str = "audio/mpeg") -> Mount:
+        def on_gone(mount: Mount, listener: Listener, reason: Reason) -> None:
+            self.gone.append(reason)
+
+        mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), on_gone, lambda: 0.0)
+        mount.start(Feed(source_info(Headers()), content_type, (), "127.0.0.1", 0.0))
+        if content_type == "audio/mpeg":
+            mount.feed(frames(first, 20))
+        return mount
+
+    def join(self, mount: Mount, metaint: int, room: int | None = None) -> MemoryTransport:
+        self.count += 1
+        transport = MemoryTransport(room)
+        mount.join(self.count, transport, WHO, HEAD, metaint, 0.0)
+        return transport
+
+
+def catch_up(mount: Mount, *transports: MemoryTransport) -> None:
+    for transport in transports:
+        transport.room = None
+    for _ in range(3):
+        mount.fanout._pass()
+
+
+def heard(transport: MemoryTransport, metaint: int) -> tuple[bytes, list[str]]:
+    """Audio and titles of a listener."""
+    got = bytes(transport.got)
+    assert got.startswith(HEAD)
+    audio, titles = b"", list[str]()
+    if not metaint:
+        return got[len(HEAD) :], titles
+    for event in IcyReader(metaint).feed(got[len(HEAD) :]):
+        if isinstance(event, Title):
+            titles.append(event.text)
+        else:
+            audio += event
+    return audio, titles
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_wherever_they_are_they_go_on_with_whole_frames_in_phase_and_the_new_title(seed: int) -> None:
+    rng, stage = Random(seed), Stage()
+    here, there = stage.mount(0), stage.mount(1000)
+    here.set_title("", "here")
+    there.set_title("", "there")
+    crowd = [
+        (stage.join(here, metaint, rng.choice((None, rng.randint(0, 9000)))), metaint)
+        for metaint in (0, METAINT, METAINT)
+        for _ in range(4)
+    ]
+    here.feed(frames(20, rng.randint(1, 12)))
+    here.fanout._pass()
+    for transport, _ in crowd:
+        if transport.room is not None and rng.random() < 0.5:
+            transport.room += rng.randint(0, 3000)
+    here.feed(frames(here.ring.head // SIZE, rng.randint(0, 3)))
+    if rng.random() < 0.5:
+        here.fanout._pass()
+    put_on(there, take_off(here))
+    assert (len(here.fanout), len(there.fanout)) == (0, len(crowd))
+    there.fanout._pass()
+    there.feed(frames(1020, 10))
+    catch_up(there, *(transport for transport, _ in crowd))
+    assert stage.gone == []
+    for transport, metaint in crowd:
+        audio, titles = heard(transport, metaint)
+        found = numbers(audio)
+        jumps = [(one, other) for one, other in pairwise(found) if other != one + 1]
+        assert len(jumps) <= 1 and all(one < 1000 <= other for one, other in jumps), jumps
+        assert found[-1] == 1029
+        assert not metaint or titles[-1] == "there"
+
+
+@pytest.mark.parametrize("metaint", [0, METAINT])
+def test_those_who_are_caught_up_hear_the_next_frame_of_the_same_mount_after_it_jumped(metaint: int) -> None:
+    stage = Stage()
+    mount = stage.mount(0)
+    mount.set_title("", "before")
+    transport = stage.join(mount, metaint)
+    mount.feed(frames(20, 3))
+    catch_up(mount)
+    moving = take_off(mount)
+    mount.restart_at(500_000)
+    put_on(mount, moving)
+    mount.set_title("", "after")
+    mount.feed(frames(300, 5))
+    catch_up(mount)
+    audio, titles = heard(transport, metaint)
+    assert numbers(audio)[-8:] == [20, 21, 22, 300, 301, 302, 303, 304]
+    assert titles[-2:] == (["before", "after"] if metaint else [])
+    assert mount.fanout.position_of(next(iter(mount.fanout))) == 500_000 + 5 * SIZE
+
+
+def test_only_those_who_are_meant_are_taken() -> None:
+    stage = Stage()
+    mount, other = stage.mount(0), stage.mount(100)
+    stayed, went = stage.join(mount, 0), stage.join(mount, 0)
+    put_on(other, take_off(mount, lambda listener: listener.transport is went))
+    mount.feed(frames(20, 1))
+    other.feed(frames(120, 1))
+    catch_up(mount)
+    catch_up(other)
+    assert numbers(heard(stayed, 0)[0])[-2:] == [19, 20]
+    assert numbers(heard(went, 0)[0])[-2:] == [19, 120]
+
+
+def test_who_cannot_finish_the_frame_any_more_is_dropped() -> None:
+    stage = Stage()
+    mount = stage.mount(0)
+    slow = stage.join(mount, 0, room=len(HEAD) + 10)
+    mount.ring.append(bytes(mount.ring.capacity))
+    assert take_off(mount) == []
+    assert (stage.gone, slow.closed) == ([Reason.SLOW], True)
+
+
+def test_counts_of_bytes_go_with_the_listener() -> None:
+    stage = Stage()
+    mount, other = stage.mount(0), stage.mount(100)
+    transport = stage.join(mount, METAINT)
+    mount.feed(frames(20, 4))
+    catch_up(mount)
+    put_on(other, take_off(mount))
+    other.feed(frames(120, 4))
+    catch_up(other)
+    (listener,) = other.fanout
+    assert other.fanout.sent_to(listener) == len(transport.got)
+
+
+def test_a_listener_of_an_ogg_stream_gets_the_other_streams_header_first() -> None:
+    stage = Stage()
+    here, there = stage.mount(0, "application/ogg"), stage.mount(0, "application/ogg")
+    for mount, serial in ((here, 1), (there, 2)):
+        mount.take(page([b"a" * 50], serial=serial), [])
+        mount.timeline.add_header(mount.ring.head, b"HEADER%d" % serial)
+        mount.timeline.add_join(mount.ring.head, 0.0)
+        mount.take(page([b"b" * 50], serial=serial), [])
+    transport = stage.join(here, 0)
+    put_on(there, take_off(here))
+    catch_up(there)
+    begun, _, rest = bytes(transport.got).partition(b"HEADER2")
+    assert begun == HEAD + b"HEADER1" + page([b"b" * 50], serial=1)
+    assert rest == page([b"b" * 50], serial=2)
