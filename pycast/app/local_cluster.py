@@ -112,11 +112,9 @@ class LocalCluster:
         """The port of the node or balancer that the encoder is connected to; 0 while it has none."""
         self.haproxy: subprocess.Popen[bytes] | None = None
         self._directory = Path(tempfile.mkdtemp(prefix="pycast-cluster-"))
-        ports = [port, *_free_ports(2 * size)] if is_balanced else _free_ports(2 * size, first=port)
         self.front = port if is_balanced else 0
         """Where HAProxy listens; 0 without it."""
-        if is_balanced:
-            ports = ports[1:]
+        ports = _free_ports(2 * size, first=port + 1 if is_balanced else port)
         names = string.ascii_lowercase[:size]
         self.nodes = [
             LocalNode(name, node_port, agent_port, self._directory / f"{name}.toml", self._directory / f"{name}.log")
@@ -130,6 +128,7 @@ class LocalCluster:
 
     def start(self) -> None:
         """Starts everything, and returns when all nodes accept."""
+        program = _haproxy() if self.front else ""
         if self.front:
             _check_free(self.front)
         secret = secrets.token_hex(16)
@@ -145,7 +144,7 @@ class LocalCluster:
         for node in self.nodes:
             self._wait_for(node.port, node)
         if self.front:
-            self._start_haproxy()
+            self._start_haproxy(program)
 
     def start_node(self, node: LocalNode) -> None:
         """Starts one node, for the first time or again."""
@@ -156,6 +155,7 @@ class LocalCluster:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C in the terminal is ours to pass on
+            env=_environment(),
         )
 
     def stop(self) -> None:
@@ -209,10 +209,7 @@ class LocalCluster:
                 _raise_if_closed(sock)
                 gevent.sleep(STEP_S if sent == due else 0)
 
-    def _start_haproxy(self) -> None:
-        program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if program is None:
-            raise OutsideError("haproxy is not installed: apt-get install haproxy, or leave --haproxy out")
+    def _start_haproxy(self, program: str) -> None:
         servers = "\n".join(
             SERVER.format(name=node.name, host=HOST, port=node.port, agent_port=node.agent_port) for node in self.nodes
         )
@@ -243,6 +240,20 @@ class LocalCluster:
                 gevent.sleep(POLL_S)
 
 
+def _haproxy() -> str:
+    """Its path. Raises OutsideError."""
+    # Debian keeps servers where a user's PATH does not look.
+    program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        raise OutsideError("haproxy is not installed: apt-get install haproxy, or leave --haproxy out")
+    return program
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without settings of pycast: they may be for another server, and would hold over a node's file."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYCAST_")}
+
+
 def _bound_to_us() -> Sequence[str]:
     """So that a child gets SIGTERM when this process is gone, even if it was killed."""
     program = shutil.which("setpriv")
@@ -261,8 +272,8 @@ def _raise_if_closed(sock: socket.socket) -> None:
         sock.settimeout(10.0)
 
 
-def _free_ports(count: int, first: int = 0) -> list[int]:
-    """Ports that nobody has now, from `first` on if that is possible."""
+def _free_ports(count: int, first: int) -> list[int]:
+    """Ports that nobody has now: from `first` on, and any free one in the place of one that is taken."""
     with_sockets: list[socket.socket] = []
     found: list[int] = []
     try:
@@ -270,7 +281,7 @@ def _free_ports(count: int, first: int = 0) -> list[int]:
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                sock.bind((HOST, first + number if first else 0))
+                sock.bind((HOST, first + number))
             except OSError:
                 sock.bind((HOST, 0))
             with_sockets.append(sock)

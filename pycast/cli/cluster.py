@@ -4,6 +4,7 @@ Starts nothing that is left behind. What it prints once says where to listen and
 as they see each other, until Ctrl-C.
 """
 
+import os
 import shutil
 import signal
 import sys
@@ -13,10 +14,12 @@ from contextlib import suppress
 import click
 import gevent
 import urllib3
+from gevent import socket
 from gevent.event import Event
 
 from pycast.app.local_cluster import HOST, LocalCluster, LocalNode
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
+from pycast.cli.status_view import cut
 from pycast.errors import OutsideError
 from pycast.net.group import Group
 
@@ -51,6 +54,8 @@ def up(size: int, port: int, haproxy: bool, mount: str, restart: bool) -> None:
         group.spawn("encoder", cluster.feed)
         _wait_for_source(cluster)
         click.echo("\n".join(_banner(cluster)))
+        if _is_asked():
+            group.spawn("keys", _start_again_on_enter, cluster)
         _watch(cluster, stop, restarts=restart)
     finally:
         group.kill()
@@ -76,21 +81,22 @@ def _banner(cluster: LocalCluster) -> Iterator[str]:
     for node in cluster.nodes:
         pid = node.process.pid if node.process else 0
         yield f"  node {node.name}   http://{HOST}:{node.port}/   pid {pid}"
-    owner = next((node for node in cluster.nodes if node.name == _owner(cluster)), cluster.nodes[0])
+    owner = _owner(cluster, _nodes(cluster)) or cluster.nodes[0]
     pid = owner.process.pid if owner.process else 0
     yield ""
     yield f"The source is on node {owner.name}. Kill that, and hear whether you notice:"
     yield f"  {click.style(f'kill -9 {pid}', bold=True)}      it is gone"
-    yield f"  kill -STOP {pid}   it hangs (kill -CONT {pid} wakes it up: it finds another one in its place)"
+    yield f"  kill -STOP {pid}   it hangs, until kill -CONT {pid}"
     yield ""
-    yield f"Admin and source have the password {click.style(cluster.password, bold=True)}. Ctrl-C stops everything."
+    yield f"Admin and source have the password {click.style(cluster.password, bold=True)}, for example for"
+    yield f"  http://{HOST}:{cluster.ports[0]}/admin/nodes"
+    yield "Ctrl-C stops everything."
     yield ""
 
 
 def _watch(cluster: LocalCluster, stop: Event, *, restarts: bool) -> None:
     """Shows the nodes: in a terminal always at the same place, else a line for each change."""
     shown: list[str] = []
-    before = ""
     gone: dict[str, int] = {}
     while not stop.wait(LOOK_S):
         for node in cluster.nodes if restarts else ():
@@ -98,16 +104,38 @@ def _watch(cluster: LocalCluster, stop: Event, *, restarts: bool) -> None:
             if gone[node.name] > 5:
                 cluster.start_node(node)
         nodes = _nodes(cluster)
-        if sys.stdout.isatty():
-            if shown:
-                click.echo(f"\x1b[{len(shown)}A\x1b[J", nl=False)
-            shown = [*render_nodes(nodes, shutil.get_terminal_size((_WIDTH, 24)).columns), *_hints(cluster)]
-            click.echo("\n".join(shown))
-        else:
-            now = "  ".join(_state(node) for node in nodes)
-            if now != before:
-                click.echo(now)
-                before = now
+        shown = _redraw(cluster, nodes, shown) if sys.stdout.isatty() else _tell(cluster, nodes, shown)
+
+
+def _redraw(cluster: LocalCluster, nodes: tuple[NodeRow, ...], shown: list[str]) -> list[str]:
+    """Puts the table in the place of what is shown, and returns it."""
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns
+    lines = [*render_nodes(nodes, width), "", *(cut(hint, width) for hint in _hints(cluster, nodes))]
+    # Up to the old table's first line, over it, and the rest of the screen cleared: no flicker.
+    up = f"\x1b[{len(shown)}A" if shown else ""
+    click.echo(up + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
+    return lines
+
+
+def _tell(cluster: LocalCluster, nodes: tuple[NodeRow, ...], told: list[str]) -> list[str]:
+    """Prints how the nodes are, if that is news, and returns it."""
+    lines = ["  ".join(_state(node) for node in nodes), *_hints(cluster, nodes)]
+    if lines != told:
+        click.echo("\n".join(lines))
+        sys.stdout.flush()
+    return lines
+
+
+def _start_again_on_enter(cluster: LocalCluster) -> None:
+    """Starts the nodes that are dead whenever Enter is pressed. May switch."""
+    while True:
+        socket.wait_read(sys.stdin.fileno())
+        if not os.read(sys.stdin.fileno(), 1024):
+            return
+        click.echo("\x1b[A", nl=False)  # over the line that Enter ended
+        for node in cluster.nodes:
+            if not node.is_running:
+                cluster.start_node(node)
 
 
 def _state(node: NodeRow) -> str:
@@ -115,10 +143,12 @@ def _state(node: NodeRow) -> str:
     return f"{node.name} {node.condition}{' (source)' * has_source}"
 
 
-def _hints(cluster: LocalCluster) -> Iterator[str]:
-    for node in cluster.nodes:
-        if not node.is_running:
-            yield f"  node {node.name} is dead; bring it back with: pycast serve -c {node.config}"
+def _hints(cluster: LocalCluster, nodes: tuple[NodeRow, ...]) -> Iterator[str]:
+    owner = _owner(cluster, nodes)
+    if owner is not None and owner.process is not None:
+        yield f"  The source is on node {owner.name}: kill -9 {owner.process.pid}"
+    if _is_asked() and not all(node.is_running for node in cluster.nodes):
+        yield "  Enter starts the dead again."
 
 
 def _nodes(cluster: LocalCluster) -> tuple[NodeRow, ...]:
@@ -136,6 +166,12 @@ def _ask(cluster: LocalCluster, node: LocalNode) -> tuple[NodeRow, ...]:
     return read_nodes(urllib3.request("GET", url, headers=headers, timeout=_TIMEOUT, retries=False).data)
 
 
-def _owner(cluster: LocalCluster) -> str:
-    """The node that has the source."""
-    return next((node.name for node in _nodes(cluster) if cluster.mount in node.sources), "")
+def _owner(cluster: LocalCluster, nodes: tuple[NodeRow, ...]) -> LocalNode | None:
+    """The node that has the source, if it runs."""
+    names = {node.name for node in nodes if cluster.mount in node.sources and node.condition == "up"}
+    return next((node for node in cluster.nodes if node.name in names and node.is_running), None)
+
+
+def _is_asked() -> bool:
+    """Whether somebody sits there who can press a key."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

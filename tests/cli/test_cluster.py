@@ -26,7 +26,8 @@ class Up:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            # A setting that is there for another server holds for none of these.
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYCAST_AUTHENTICATION__ADMIN_PASSWORD": "another"},
         )
         self.text = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -100,6 +101,26 @@ def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[
         assert len(pids) == 3
         until(lambda: not any(map(is_there, pids)), "all nodes to be gone")
         assert "Everything is stopped." in command.text
+
+
+def test_who_listens_through_the_balancer_hears_it_again_at_once_and_the_next_to_kill_is_told() -> None:
+    port = free_port()
+    with up("--haproxy", "--port", str(port)) as command:
+        first = command.wait_for(r"on node (\w): kill -9 (\d+)")
+        with listen(port, "/demo.mp3")[0] as wire:
+            wire.read(64_000)
+        os.kill(int(first[2]), signal.SIGKILL)
+        command.wait_for(rf"on node [^{first[1]}\W]: kill -9 \d+")
+        with listen(port, "/demo.mp3")[0] as wire:
+            wire.read(110_000, timeout=20.0)  # more than a burst
+        command.stop()
+
+
+def test_a_dead_node_comes_back_with_restart() -> None:
+    with up("-n", "2", "--port", str(free_port()), "--restart") as command:
+        os.kill(int(command.wait_for(r"kill -9 (\d+)")[1]), signal.SIGKILL)
+        command.wait_for(r"(?s)dead.*(a up.*b up)")
+        command.stop()
 
 
 def test_nothing_outlives_it_even_if_it_is_killed() -> None:

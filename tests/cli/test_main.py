@@ -13,12 +13,14 @@ from pycast.cli.main import main
 
 def test_help_lists_every_command() -> None:
     result = CliRunner().invoke(main, ["--help"])
-    for command in ("serve", "demo", "status", "check", "config", "import-icecast", "passwd"):
+    for command in ("serve", "demo", "cluster", "status", "drain", "check", "config", "import-icecast", "passwd"):
         assert f"  {command} " in result.output
     assert result.exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "status", "check", "config", "import-icecast", "passwd"])
+@pytest.mark.parametrize(
+    "command", ["serve", "demo", "cluster", "status", "drain", "check", "config", "import-icecast", "passwd"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     result = CliRunner().invoke(main, [command, "-h"])
     assert result.exit_code == 0

@@ -1,0 +1,27 @@
+"""Tests of pycast.app.local_cluster: what it needs of the machine. As a whole: tests/cli/test_cluster.py."""
+
+import socket
+from contextlib import closing
+
+import pytest
+
+from pycast.app.local_cluster import HOST, LocalCluster, _free_ports
+from pycast.errors import OutsideError
+
+
+def test_without_haproxy_on_the_machine_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda program, path=None: None)
+    cluster = LocalCluster(1, 18_000, "/demo.mp3", is_balanced=True)
+    try:
+        with pytest.raises(OutsideError, match="apt-get install haproxy"):
+            cluster.start()
+    finally:
+        cluster.stop()
+
+
+def test_a_port_that_is_taken_is_left_out() -> None:
+    with closing(socket.create_server((HOST, 0))) as taken:
+        port = int(taken.getsockname()[1])
+        ports = _free_ports(3, first=port - 1)
+    assert port not in ports
+    assert len(set(ports)) == 3
