@@ -20,6 +20,13 @@ MOUNT = "/live.mp3"
 # What the dead node had read from its encoder, and had not passed on: milliseconds, and what was in its sockets.
 LAST_WORDS = 12
 
+STEAL_S = 1.5
+"""From an encoder's authentication to its first byte on every node."""
+SUSPECT_S = 3.0
+"""After which a silent node is no longer waited for."""
+RESUME_S = 0.5
+"""A mirror's way to another parent."""
+
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
