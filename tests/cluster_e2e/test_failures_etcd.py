@@ -214,12 +214,15 @@ def test_f16_empty_registry_is_not_believed_while_the_nodes_answer(etcd: Etcd, c
         ]
         for mount in mounts:
             cluster.wait_for_mount(mount)
-            crowd.add(at(*cluster), mount, 3)
-        crowd.wait_playing(12)
+            crowd.add(at(cluster["a"], cluster["b"]), mount, 2)
+        crowd.wait_playing(8)
         call(etcd, "deleterange", key=PREFIX + gone, range_end=end_of(PREFIX + gone))
         if not gone:
             wait_registry(cluster, up=False)
-            crowd.add(at(*cluster), MOUNT, 3)
+            encoders[0].wait_sent(1.0)  # the nodes have asked each other by then
+            assert_healthy(cluster)
+            crowd.add(at(cluster["c"]), MOUNT, 2)  # c has copied nothing before
+            crowd.wait_playing(10)
             put_generation(etcd, 1)
         for keys, count in (("nodes/", 3), ("mounts/", len(mounts))):
             are_back = partial(has_keys, etcd, keys, count)
