@@ -7,6 +7,7 @@ They are single servers, not a cluster: what a balancer is told and does is the 
 import random
 import re
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -35,6 +36,14 @@ def free_ports(addresses: list[str], count: int) -> list[int]:
                 continue
             found.append(port)
         return found
+
+
+def with_places(text: str, network: str, ports: Sequence[int]) -> str:
+    """An example whose nodes have their addresses in `network`, such as "127.3.4", and `ports` instead of PORTS."""
+    for before, port in zip(PORTS, ports, strict=True):
+        named = re.compile(rf"^(\s*(?:default-)?server\b.*\b){before}\b", re.MULTILINE)
+        text = named.sub(rf"\g<1>{port}", text)
+    return text.replace("10.0.0.", f"{network}.")
 
 
 @dataclass(slots=True)
@@ -100,11 +109,8 @@ class Nodes:
 
     def adapt(self, text: str) -> str:
         """An example with these nodes in it, where checks come in quick succession, for a machine with few files."""
-        text = text.replace("maxconn 50000", "maxconn 2000")
-        for before, port in zip(PORTS, self._ports, strict=True):
-            named = re.compile(rf"^(\s*(?:default-)?server\b.*\b){before}\b", re.MULTILINE)
-            text = named.sub(rf"\g<1>{port}", text)
-        return re.sub(r"\b((?:agent-)?inter) 2s", r"\1 50ms", text.replace("10.0.0.", f"{self._network}."))
+        quick = re.sub(r"\b((?:agent-)?inter) 2s", r"\1 50ms", text.replace("maxconn 50000", "maxconn 2000"))
+        return with_places(quick, self._network, self._ports)
 
     def _node(self, address: str, settings: dict[str, Any]) -> Node:
         http, proxied, agent = self._ports
