@@ -1,0 +1,104 @@
+"""A node's port in this process: what it takes and answers over real loopback sockets, without the rest of a server.
+
+Helpers only. Invariant: after `stop` nothing of it is left.
+"""
+
+from collections.abc import Callable
+
+from gevent import socket
+
+from pycast.cluster.feed import Feeds
+from pycast.cluster.feed_wire import Pull
+from pycast.cluster.frames import Frame, Kind, LinkError
+from pycast.cluster.lineage import Lineages
+from pycast.cluster.link import READ_SIZE, Door, Link, asks_for_link
+from pycast.cluster.peers import Answers, Peers
+from pycast.cluster.table import Table
+from pycast.config.load import loads
+from pycast.config.schema import Cluster
+from pycast.http.request import HeadReader
+from pycast.net.group import Group
+from pycast.stream.fanout import Reason
+from pycast.stream.mounts import Mounts
+from pycast.stream.pacer import Pacer
+
+SETTINGS = "[server]\n[limits]\nburst_size = 2000\nsource_grace = 5\n"
+
+
+class Host:
+    """One node. `serve` has what is done with a proved link; by default what a node does."""
+
+    def __init__(self, secret: str = "secret", name: str = "radio", toml: str = SETTINGS) -> None:
+        self.settings = Cluster(secret=secret, name=name)
+        self.group = Group()
+        self.now = 0.0
+        self.door = Door(lambda: self.settings)
+        self.answers = Answers(self.group)
+        self.peers = Peers(self.door, self.group)
+        self.table = Table()
+        self.lineages = Lineages()
+        self.gone: list[Reason] = []
+        pacer = Pacer(0.05, lambda: 0.0)
+        self.mounts = Mounts(
+            loads(toml, {}, "test"), pacer, self.group, lambda mount, listener, why: self.gone.append(why), self.clock
+        )
+        self.feeds = Feeds(self.lineages, pacer, lambda name, depth: self.mounts.get(name))
+        self.serve: Callable[[Link, Frame], None] = self.serve_as_a_node
+        self.links: list[Link] = []
+        self.refused: list[str] = []
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(50)
+        self._accepting = self.group.spawn("accept", self._accept)
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def clock(self) -> float:
+        return self.now
+
+    def serve_as_a_node(self, link: Link, first: Frame) -> None:
+        if first[0] is Kind.PULL:
+            self.feeds.serve(link, Pull.read(first[1]), "child")
+        else:
+            self.answers.serve(link, first)
+
+    def hang_up(self) -> None:
+        """Ends every link that others have opened."""
+        for link in self.links:
+            link.close()
+
+    def close_the_port(self) -> None:
+        """Nobody listens any more."""
+        self._accepting.kill()
+        self._socket.close()
+
+    def stop(self) -> None:
+        self.close_the_port()
+        self.peers.stop()
+        self.hang_up()
+        self.mounts.stop()
+        self.group.kill()
+
+    def _accept(self) -> None:
+        while True:
+            sock, _ = self._socket.accept()
+            self.group.spawn("connection", self._connection, sock)
+
+    def _connection(self, sock: socket.socket) -> None:
+        try:
+            reader = HeadReader()
+            request = None
+            while request is None:
+                data = sock.recv(READ_SIZE)
+                if not data:
+                    return
+                request = reader.feed(data)
+            assert asks_for_link(request)
+            link = self.door.take(sock, request, reader.rest)
+            self.links.append(link)
+            first = link.read(5)
+            if first is not None:
+                self.serve(link, first)
+        except (OSError, LinkError) as error:
+            self.refused.append(str(error))
+        finally:
+            sock.close()
