@@ -21,7 +21,8 @@ class Programs:
 
     def source_changed(self, what: str, mount: Mount) -> None:
         """A mount's source started (`what` is "start") or ended ("end")."""
-        program = mount.settings.on_connect if what == "start" else mount.settings.on_disconnect
+        programs = {"start": mount.settings.on_connect, "end": mount.settings.on_disconnect}
+        program = programs.get(what)
         if program:
             self._group.spawn(f"{program} {mount.name}", self._run, program, mount.name)
 
