@@ -230,7 +230,8 @@ class Mount:
         """Whole units, which go to the head, and what was found in them."""
         if not out and not marks:
             return
-        self.last_audio = self._clock()
+        if out:
+            self.last_audio = self._clock()
         self._make_room(len(out))
         self.ring.append(out)
         for mark in marks:

@@ -327,3 +327,14 @@ def test_a_source_taken_off_the_air_goes_on_where_it_is_put_back() -> None:
     mount.start(feed("audio/mpeg"), warm.go_on(mount.ring.head))
     mount.feed(FRAME[50:] + FRAME)
     assert mount.ring.read(0, mount.ring.head) == FRAME * 5
+
+
+def test_lb_04_a_title_is_no_audio() -> None:
+    now = 0.0
+    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), lambda *gone: None, lambda: now)
+    mount.start_copy(feed(), 0)
+    heard = listen(mount)
+    now = 15.0
+    mount.take(b"", [Tags(0, "", "a title")])
+    mount.expire(SILENCE_S)
+    assert heard.closed
