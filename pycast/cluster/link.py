@@ -60,6 +60,7 @@ class Link:
         self._writing = RLock()
         self._is_closed = False
         self.bytes_read = 0
+        """Since whoever counts them has set it to 0."""
 
     def read(self, timeout: float | None) -> Frame | None:
         """The next frame; None when the other side has closed. Without a `timeout` it waits until TCP finds the other

@@ -153,13 +153,18 @@ class Mirror:
             self._counters.connections += 1
             while not self.is_over and (until is None or self.head < until):
                 frame = link.read(STALL_S)
+                self._count(link)
                 if frame is None:
                     raise LinkError("it closed the line")
                 self._take(*frame)
         finally:
-            self._counters.bytes += link.bytes_read
+            self._count(link)
             link.close()
             self._link = None
+
+    def _count(self, link: Link) -> None:
+        self._counters.bytes += link.bytes_read
+        link.bytes_read = 0
 
     def wait(self) -> None:
         """No audio can come for now: the mount waits for its source."""
