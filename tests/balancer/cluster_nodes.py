@@ -42,6 +42,10 @@ class Site:
         """For plain HTTP, on each node."""
         return self._ports[0]
 
+    def is_complete(self) -> bool:
+        """Whether each node knows all."""
+        return all(metric(server, "pycast_cluster_nodes", status="up") == 3 for server in self.cluster)
+
     def source_node(self) -> str:
         """The node to which the one encoder is connected."""
         (name,) = [name for name in NAMES if metric(self.cluster[name], "pycast_sources")]
@@ -72,8 +76,7 @@ def site(**settings: Any) -> Iterator[Site]:
     """Three nodes that know each other."""
     one = Site(**settings)
     with one.cluster:
-        for server in one.cluster:
-            until(lambda server=server: metric(server, "pycast_cluster_nodes", status="up") == 3, "three nodes")
+        until(one.is_complete, "three nodes")
         yield one
 
 
