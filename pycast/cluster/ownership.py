@@ -20,7 +20,7 @@ from pycast.cluster.epoch import NO_EPOCH, Epoch
 from pycast.cluster.lineage import Lineages
 from pycast.cluster.membership import Membership
 from pycast.cluster.peers import Message
-from pycast.cluster.records import NodeRecord, OriginRecord
+from pycast.cluster.records import OriginRecord
 from pycast.cluster.registry import Held
 from pycast.cluster.table import Change, OriginChange
 from pycast.config.schema import Config
@@ -209,8 +209,7 @@ class Ownership:
     def _clear_the_way(self, name: str) -> None:
         if self._mounts.source(name) is not None:
             self._stand_down(name)
-            return
-        if self._cluster is not None:
+        elif self._cluster is not None:
             self._cluster.clear_the_way(name)
 
     def _claim(self, name: str, source: Source) -> bool:
@@ -297,8 +296,12 @@ class Ownership:
                 news.clear()
                 with self._turns.of(name):
                     waiting = self._waiting.get(name)
-                    if waiting and not self._keeps_off(name) and self._try_to_go_on_air(name, waiting[0]):
-                        waiting.pop(0)
+                    if not waiting or self._keeps_off(name) or not self._try_to_go_on_air(name, source := waiting[0]):
+                        continue
+                    if source in waiting:
+                        waiting.remove(source)
+                    else:  # it has left while the mount was claimed for it
+                        self.leave(name, source)
         finally:
             del self._news[name]
 
@@ -327,8 +330,8 @@ class Ownership:
         owned, highest = self._owned.get(change.mount), self._highest(change.mount)
         if owned is None or highest <= owned.epoch:
             return
-        after, me = change.after, self._me()
-        if after is not None and after.node == me.node and after.boot == me.boot:
+        after = change.after
+        if after is not None and (after.node, after.boot) == (owned.node, owned.boot):
             self._renew(owned, after)
         else:
             self._group.spawn(f"step down from {change.mount}", self._step_down, change.mount)
@@ -384,10 +387,6 @@ class Ownership:
 
     def _highest(self, name: str) -> Epoch:
         return self._cluster.registry.table.highest(name) if self._cluster else NO_EPOCH
-
-    def _me(self) -> NodeRecord:
-        assert self._cluster is not None
-        return self._cluster.me()
 
     def _refuse_if_rejecting(self, name: str) -> None:
         if self._config().for_mount(name).on_conflict == "reject":

@@ -1,0 +1,89 @@
+"""The others of a cluster, as one node's sources see them: a referee, a node that answers, copies.
+
+Helpers only. They decide at once, unless the test gives them something to wait for.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pycast.cluster.epoch import Epoch
+from pycast.cluster.peers import Message, NoAnswer
+from pycast.cluster.records import NodeRecord, OriginRecord
+from pycast.cluster.registry import Claimed, Held
+from pycast.cluster.table import Table
+
+ME = NodeRecord("a", "a1", "a:1")
+OTHER = NodeRecord("b", "b1", "b:1")
+
+
+class FakeRegistry:
+    """A referee that decides at once, or when the test lets it."""
+
+    def __init__(self) -> None:
+        self.table = Table()
+        self.table.put_node(ME)
+        self.published: list[bool] = []
+        self.released: list[Epoch] = []
+        self.claims = 0
+        self.is_provisional = False
+        self.before_claim: Callable[[], object] = lambda: None
+
+    def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
+        self.claims += 1
+        self.before_claim()
+        highest = self.table.highest(offer.mount)
+        if highest > over:
+            return Held(highest, self.table.origin(offer.mount))
+        epoch = Epoch(0, highest.number + 1, 1, offer.node)
+        self.table.put_origin(replace(offer, epoch=epoch, is_provisional=self.is_provisional))
+        return Claimed(epoch, self.is_provisional)
+
+    def publish(self, origin: OriginRecord) -> None:
+        self.published.append(origin.is_live)
+        self.table.put_origin(origin)
+
+    def release(self, mount: str, epoch: Epoch) -> None:
+        self.released.append(epoch)
+        self.table.remove_origin(mount, epoch)
+
+
+class FakePeers:
+    """The other node's answers; None: it does not answer."""
+
+    def __init__(self) -> None:
+        self.is_alive: bool | None = True
+        self.asked: list[str] = []
+        self.told: list[str] = []
+        self.on_make_way: Callable[[], object] = lambda: None
+
+    def ask(self, address: str, what: str, message: Message, timeout: float) -> Message:
+        self.asked.append(what)
+        if self.is_alive is None:
+            raise NoAnswer("gone")
+        if what == "source.make_way":
+            self.is_alive = False
+            self.on_make_way()
+        return {"is_alive": self.is_alive}
+
+    def tell(self, address: str, what: str, message: Message) -> None:
+        self.told.append(what)
+
+
+class FakeMirrors:
+    """Copies that the test thinks of."""
+
+    def __init__(self) -> None:
+        self.is_kept: Callable[[str], bool] = lambda name: False
+        self.on_lost: Callable[[str], None] = lambda name: None
+        self.ensured: list[str] = []
+        self.base = 0
+        self.parent = False
+
+    def ensure(self, name: str) -> None:
+        self.ensured.append(name)
+
+    def level(self, name: str, over: Epoch) -> int:
+        return self.base
+
+    def has_parent(self, name: str) -> bool:
+        return self.parent

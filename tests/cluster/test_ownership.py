@@ -1,0 +1,362 @@
+"""Sources of a node in a cluster: who is on the air, who stands by, and who follows a higher epoch."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from pycast.cluster.epoch import NO_EPOCH, Epoch
+from pycast.cluster.lineage import Lineages
+from pycast.cluster.membership import Membership
+from pycast.cluster.ownership import HOLD_OFF_S, Ownership
+from pycast.cluster.records import OriginRecord
+from pycast.cluster.table import Status
+from pycast.config.load import loads
+from pycast.errors import Refused
+from pycast.formats.warm import WarmStream
+from pycast.net.group import Group
+from pycast.stream.feed import Feed
+from pycast.stream.mount import State
+from pycast.stream.mounts import Mounts
+from pycast.stream.pacer import Pacer
+from tests.cluster.fakes import ME, OTHER, FakeMirrors, FakePeers, FakeRegistry
+from tests.conftest import WaitUntil
+from tests.stream.memory import WHO, MemoryTransport
+from tests.stream.test_mounts import FEED, Feeder
+from tests.stream.test_relocation import frames, numbers
+
+NAME = "/x"
+CLUSTER = '[cluster]\nsecret = "long enough a secret"\nadvertise = "127.0.0.1:1"\n'
+
+
+class Stage:
+    """One node, and what it believes of the others."""
+
+    def __init__(self, toml: str = "") -> None:
+        self.now = 100.0
+        self.group = Group()
+        self.config = loads(CLUSTER + toml, {}, "test")
+        self.mounts = Mounts(self.config, Pacer(0.02, lambda: 0.0), self.group, lambda *gone: None, lambda: self.now)
+        self.lineages = Lineages()
+        self.registry, self.peers, self.mirrors = FakeRegistry(), FakePeers(), FakeMirrors()
+        self.table = self.registry.table
+        member = Membership(
+            lambda: ME, cast(Any, self.registry), cast(Any, self.peers), cast(Any, self.mirrors), self.group
+        )
+        self.ownership = Ownership(
+            lambda: self.config, self.mounts, self.lineages, self.group, lambda: self.now, member
+        )
+
+    def source(self, content_type: str = "text/plain", user: str = "source") -> Feeder:
+        made = Feeder((user, "hackme"), self.now)
+        made.feed_info = Feed(FEED.info, content_type, (), "127.0.0.1", 0.0)
+        return made
+
+    def enter(self, **kind: str) -> Feeder:
+        made = self.source(**kind)
+        self.ownership.enter(NAME, made)
+        return made
+
+    def other_has(self, number: int, *, is_live: bool = True) -> OriginRecord:
+        """Another node has the mount."""
+        record = OriginRecord(NAME, "b", "b1", Epoch(0, number, 1, "b"), 0, is_live)
+        self.table.put_node(OTHER)
+        self.table.put_origin(record)
+        return record
+
+    def is_on_air(self, source: Feeder) -> bool:
+        mount = self.mounts.get(NAME)
+        return self.mounts.source(NAME) is source and mount is not None and source.sink is mount
+
+    @property
+    def highest(self) -> Epoch:
+        return self.table.highest(NAME)
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    made = Stage(getattr(request, "param", ""))
+    yield made
+    made.mounts.stop()
+    made.group.kill()
+
+
+def policy(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("stage", [f'on_conflict = "{name}"'], indirect=True)
+
+
+# -- claims
+
+
+def test_a_source_for_a_free_mount_claims_it_and_is_on_the_air(stage: Stage) -> None:
+    source = stage.enter()
+    assert stage.is_on_air(source)
+    assert stage.ownership.owns(NAME)
+    assert stage.lineages.get(NAME).entries == ((stage.highest, 0),)
+    assert stage.registry.published == [True]
+    assert stage.ownership.counters.won == 1
+
+
+def test_a_mount_whose_owner_does_not_answer_is_claimed_above_it_where_its_bytes_ended(stage: Stage) -> None:
+    before = stage.other_has(4)
+    stage.peers.is_alive, stage.mirrors.base = None, 5000
+    source = stage.enter()
+    assert stage.is_on_air(source)
+    assert stage.highest > before.epoch
+    assert stage.lineages.get(NAME).entries == ((stage.highest, 5000),)
+    assert stage.mounts.get(NAME).ring.head == 5000  # type: ignore[union-attr]
+    peer = stage.table.peer("b")
+    assert peer is not None and peer.status is Status.SUSPECT
+
+
+def test_a_mount_that_waits_for_its_source_is_not_asked_for(stage: Stage) -> None:
+    stage.other_has(4, is_live=False)
+    assert stage.is_on_air(stage.enter())
+    assert stage.peers.asked == []
+
+
+def test_f_08_who_loses_the_race_stands_by_behind_the_winner(stage: Stage) -> None:
+    stage.registry.before_claim = lambda: stage.other_has(7)
+    source = stage.enter()
+    assert isinstance(source.sink, WarmStream)
+    assert stage.ownership.standbys == 1
+    assert stage.ownership.counters.held == 1
+    assert stage.mirrors.ensured == [NAME]
+
+
+@policy("reject")
+def test_f_08_who_loses_the_race_is_refused_if_the_mount_says_so(stage: Stage) -> None:
+    stage.registry.before_claim = lambda: stage.other_has(7)
+    with pytest.raises(Refused, match="alive"):
+        stage.enter()
+    assert stage.ownership.standbys == 0
+
+
+def test_the_same_mount_is_claimed_once_and_its_source_may_return(stage: Stage) -> None:
+    source = stage.enter()
+    stage.ownership.leave(NAME, source)
+    assert stage.registry.published == [True, False]
+    assert stage.is_on_air(stage.enter())
+    assert stage.registry.claims == 1
+
+
+def test_a_mount_that_is_over_is_released(stage: Stage) -> None:
+    stage.enter()
+    stage.mounts.close(NAME)
+    assert stage.registry.released == [stage.highest]
+    assert not stage.ownership.owns(NAME)
+    assert stage.lineages.mounts == []
+
+
+def test_who_has_claimed_and_is_about_to_begin_says_that_its_source_is_alive(stage: Stage) -> None:
+    said: list[object] = []
+    stage.registry.before_claim = lambda: said.append(stage.ownership.is_alive({"mount": NAME})["is_alive"])
+    stage.enter()
+    said.append(stage.ownership.is_alive({"mount": NAME})["is_alive"])
+    stage.now += 5
+    said.append(stage.ownership.is_alive({"mount": NAME})["is_alive"])
+    said.append(stage.ownership.is_alive({"mount": "/other"})["is_alive"])
+    assert said == [True, True, False, False]
+
+
+# -- standing by
+
+
+def test_a_second_source_stands_by_and_goes_on_when_the_first_leaves(stage: Stage) -> None:
+    first, second = stage.enter(content_type="audio/mpeg"), stage.enter(content_type="audio/mpeg", user="other")
+    mount = stage.mounts.get(NAME)
+    assert mount is not None
+    heard = MemoryTransport()
+    mount.join(1, heard, WHO, b"", 0, 0.0)
+    assert first.sink is not None and second.sink is not None
+    first.sink.feed(frames(0, 5))
+    second.sink.feed(frames(500, 5) + frames(505, 1)[:100])
+    stage.ownership.leave(NAME, first)
+    assert stage.is_on_air(second)
+    second.sink.feed(frames(505, 1)[100:] + frames(506, 3))
+    mount.fanout._pass()
+    assert numbers(bytes(heard.got)) == [0, 1, 2, 3, 4, 505, 506, 507, 508]
+    assert stage.ownership.standbys == 0
+
+
+def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stage, wait_until: WaitUntil) -> None:
+    stage.other_has(4)
+    source = stage.enter()
+    assert isinstance(source.sink, WarmStream)
+    stage.peers.is_alive, stage.mirrors.base = False, 777
+    stage.mirrors.on_lost(NAME)
+    wait_until(lambda: stage.is_on_air(source), "its turn")
+    assert stage.highest.node == "a"
+    assert stage.lineages.get(NAME).entries[-1] == (stage.highest, 777)
+
+
+def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
+    stage.other_has(4)
+    stage.enter()
+    stage.mounts.seat_copy(NAME, Feeder(), FEED, 0)
+    stage.mirrors.parent = True
+    asked = len(stage.peers.asked)
+    for _ in range(3):
+        stage.mirrors.on_lost(NAME)
+        gevent.sleep(0.01)
+    assert len(stage.peers.asked) == asked
+    stage.now += 5
+    stage.mirrors.on_lost(NAME)
+    gevent.sleep(0.05)
+    assert len(stage.peers.asked) > asked
+
+
+def test_a_mount_with_a_standby_is_kept(stage: Stage) -> None:
+    stage.other_has(4)
+    source = stage.enter()
+    assert stage.mirrors.is_kept(NAME)
+    stage.ownership.leave(NAME, source)
+    assert not stage.mirrors.is_kept(NAME)
+    assert source.sink is None
+
+
+def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_air(
+    stage: Stage, wait_until: WaitUntil
+) -> None:
+    stage.other_has(4)
+    source, later = stage.enter(), stage.enter(user="later")
+    claimed = Event()
+    stage.peers.is_alive, stage.registry.before_claim = False, lambda: claimed.wait(5)
+    stage.mirrors.on_lost(NAME)
+    wait_until(lambda: stage.registry.claims, "the claim")
+    stage.ownership.leave(NAME, source)
+    claimed.set()
+    wait_until(lambda: stage.is_on_air(later), "the next in line")
+    assert (source.sink, stage.ownership.standbys) == (None, 0)
+
+
+@policy("reject")
+def test_a_source_for_a_mount_of_another_node_is_refused_if_the_mount_says_so(stage: Stage) -> None:
+    stage.other_has(4)
+    with pytest.raises(Refused):
+        stage.enter()
+
+
+# -- taking over
+
+
+@policy("take_over")
+def test_the_newest_source_takes_over_and_the_former_stands_by(stage: Stage) -> None:
+    first, second = stage.enter(), stage.enter(user="other")
+    assert stage.is_on_air(second)
+    assert isinstance(first.sink, WarmStream)
+    assert stage.registry.claims == 1
+    stage.ownership.leave(NAME, second)
+    assert stage.is_on_air(first)
+
+
+@policy("take_over")
+def test_the_newest_source_takes_over_from_another_node(stage: Stage) -> None:
+    before = stage.other_has(4)
+    stage.peers.on_make_way = lambda: stage.other_has(4, is_live=False)
+    assert stage.is_on_air(stage.enter())
+    assert "source.make_way" in stage.peers.asked
+    assert stage.highest > before.epoch
+
+
+def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Stage, wait_until: WaitUntil) -> None:
+    source = stage.enter()
+    stage.ownership.make_way({"mount": NAME})
+    assert isinstance(source.sink, WarmStream)
+    assert stage.registry.published[-1] is False
+    stage.mirrors.on_lost(NAME)
+    gevent.sleep(0.05)
+    assert not stage.is_on_air(source)
+    stage.now += HOLD_OFF_S + 0.1  # the other one did not come
+    stage.mirrors.on_lost(NAME)
+    wait_until(lambda: stage.is_on_air(source), "its turn")
+
+
+# -- higher epochs
+
+
+def test_f_07_on_a_higher_epoch_the_source_stands_by_and_its_listeners_stay(
+    stage: Stage, wait_until: WaitUntil
+) -> None:
+    source = stage.enter()
+    mount = stage.mounts.get(NAME)
+    assert mount is not None
+    heard = MemoryTransport()
+    mount.join(1, heard, WHO, b"", 0, 0.0)
+    stage.other_has(9)
+    wait_until(lambda: isinstance(source.sink, WarmStream), "it to step down")
+    wait_until(lambda: stage.mirrors.ensured, "the copy")
+    assert not stage.ownership.owns(NAME)
+    assert stage.ownership.counters.stepped_down == 1
+    assert (mount.state, heard.closed, source.ended) == (State.WAITING, False, "")
+    assert stage.registry.released == []
+
+
+def test_f_09_an_epoch_that_was_only_heard_of_counts_as_well(stage: Stage, wait_until: WaitUntil) -> None:
+    source = stage.enter()
+    stage.table.see(NAME, Epoch(0, 9))
+    wait_until(lambda: stage.ownership.counters.stepped_down == 1, "it to step down")
+    wait_until(lambda: stage.is_on_air(source), "it to claim anew")
+    assert stage.highest > Epoch(0, 9)
+
+
+@policy("reject")
+def test_on_a_higher_epoch_the_source_goes_if_the_mount_has_no_standbys(stage: Stage, wait_until: WaitUntil) -> None:
+    source = stage.enter()
+    stage.other_has(9)
+    wait_until(lambda: source.ended, "its end")
+    assert stage.mounts.source(NAME) is None
+
+
+def test_a_claim_that_was_lost_again_while_it_levelled_is_none(stage: Stage) -> None:
+    def level(name: str, over: Epoch) -> int:
+        stage.other_has(9)
+        return 0
+
+    stage.mirrors.level = level  # type: ignore[method-assign]
+    source = stage.enter()
+    assert isinstance(source.sink, WarmStream)
+    assert not stage.ownership.owns(NAME)
+    assert stage.table.origin(NAME) == stage.other_has(9)
+
+
+def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(stage: Stage) -> None:
+    stage.registry.is_provisional = True
+    source = stage.enter()
+    assert stage.ownership.counters.provisional == 1
+    assert source.sink is not None
+    source.sink.feed(b"before")
+    mount, provisional = stage.mounts.get(NAME), stage.highest
+    origin = stage.table.origin(NAME)
+    assert mount is not None and origin is not None
+    stage.table.put_origin(replace(origin, epoch=Epoch(0, 50, 0, "a"), is_provisional=False))
+    assert stage.lineages.get(NAME).entries == ((provisional, 0), (Epoch(0, 50, 0, "a"), 6))
+    assert stage.is_on_air(source)
+    assert (mount.timeline.splices, mount.sources, stage.ownership.counters.stepped_down) == ((), 1, 0)
+
+
+# -- leaving
+
+
+def test_a_node_that_drains_sends_its_sources_and_standbys_away(stage: Stage) -> None:
+    first, second = stage.enter(), stage.enter(user="other")
+    stage.ownership.send_away()
+    assert first.ended and second.ended
+
+
+def test_a_node_that_stops_gives_its_mounts_up(stage: Stage) -> None:
+    stage.enter()
+    epoch = stage.highest
+    stage.ownership.release_all()
+    assert stage.registry.released == [epoch] != [NO_EPOCH]
+    assert stage.table.origin(NAME) is None
+
+
+@pytest.mark.parametrize("stage", ["[limits]\nsources = 1"], indirect=True)
+def test_standbys_count_as_sources(stage: Stage) -> None:
+    stage.enter()
+    with pytest.raises(Refused, match="sources are connected"):
+        stage.enter(user="other")
