@@ -151,6 +151,12 @@ class Mesh:
         """An owner has given its mount up."""
         self._table.remove_origin(mount, epoch)
 
+    def hear_bye(self, message: Mapping[str, Any]) -> None:
+        """A node stops as its operator wants: it is gone at once, and its mounts with it."""
+        if self._is_known(str(message["node"]), str(message["boot"])):
+            self._heard.pop(message["node"], None)
+            self._table.remove_node(message["node"])
+
     # -- who is there
 
     def tick(self, now: float) -> None:

@@ -62,6 +62,7 @@ class MeshRegistry:
         self._mesh: Mesh | None = None
         self._lines: dict[str, Queue[tuple[str, Message]]] = {}
         self._own_addresses: set[str] = set()
+        self._is_leaving = False
         self._duplicate = ""
         self._troubles: dict[str, str] = {}
         self.table.on_change.append(self._hear)
@@ -73,6 +74,7 @@ class MeshRegistry:
             "mesh.origin": self._hear_origin,
             "mesh.gone": self._hear_gone,
             "mesh.again": self._hear_again,
+            "mesh.bye": self._hear_bye,
             "mesh.propose": self._judge,
         }
 
@@ -94,15 +96,14 @@ class MeshRegistry:
 
     def stop(self) -> None:
         """Says goodbye. May switch, for half a second at most."""
-        if self._mesh is None:
+        if self._mesh is None or self._is_leaving:
             return
-        me = self._mesh.me
-        gone = [{"mount": one.mount, "epoch": str(one.epoch)} for one in self.table.origins_of(me.node)]
+        self._is_leaving = True
+        goodbye = self._mesh.beat()
         with suppress(TimeoutError), gevent.Timeout(0.5, TimeoutError()):
-            for address in list(self._lines) if gone else ():
+            for address in list(self._lines):
                 with suppress(NoAnswer):
-                    for one in gone:
-                        self._peers.tell(address, "mesh.gone", one)
+                    self._peers.tell(address, "mesh.bye", goodbye)
 
     def update(self, node: NodeRecord) -> None:
         """Tells the others."""
@@ -185,7 +186,7 @@ class MeshRegistry:
 
     def _run_line(self, address: str) -> None:
         wait = FIRST_RETRY_S
-        while address not in self._own_addresses and self._is_wanted(address):
+        while address not in self._own_addresses and self._is_wanted(address) and not self._is_leaving:
             begun = self._clock()
             try:
                 self._talk(address)
@@ -216,7 +217,7 @@ class MeshRegistry:
         for one in answer.get("known") or ():
             self._reach(str(one))
         next_beat = self._next_beat()
-        while True:
+        while not self._is_leaving:
             try:
                 what, message = queue.get(timeout=max(next_beat - self._clock(), 0))
                 if what == _BROKEN:
@@ -329,6 +330,9 @@ class MeshRegistry:
 
     def _hear_gone(self, message: Message) -> None:
         self._mesh_of().hear_gone(str(message["mount"]), Epoch.parse(message["epoch"]))
+
+    def _hear_bye(self, message: Message) -> None:
+        self._mesh_of().hear_bye(message)
 
     def _judge(self, message: Message) -> Message:
         return self._mesh_of().judge(Proposal.from_json(message))

@@ -273,7 +273,8 @@ class Cluster(Section):
     )
     state_file: Text = key(
         "",
-        "Where the last known state of the cluster is kept, so that a node that starts without its registry knows it.",
+        'For "etcd": a file in which the last known state of the cluster is kept, so that a node that starts while etcd '
+        "is away knows it.",
         example="/var/lib/pycast/cluster.json",
     )
 

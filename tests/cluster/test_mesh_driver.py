@@ -1,0 +1,110 @@
+"""The mesh keeps what every registry promises, over real lines on loopback; and what only a mesh has: its lines."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from pycast.cluster.mesh_driver import MeshRegistry
+from pycast.cluster.records import NodeRecord
+from pycast.cluster.registry import DuplicateNode, Registry
+from tests.cluster import registry_conformance as conformance
+from tests.cluster.hosts import Host
+from tests.cluster.registry_conformance import acquainted, claimed, knows, wait_until
+
+
+class MeshFleet:
+    """Nodes of one mesh in this process. Each new one is told of all before."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.registries: dict[Registry, Host] = {}
+
+    def node(self, name: str) -> NodeRecord:
+        return NodeRecord(name, f"{name}1", self._host(name).address, slots=1000)
+
+    def make(self, name: str, boot: str = "1", secret: str = "secret") -> MeshRegistry:
+        host = self._host(name)
+        others = tuple(other.address for other in self.hosts.values() if other is not host)
+        settings = host.settings.model_copy(update={"peers": others, "secret": secret})
+        host.settings = settings
+        registry = MeshRegistry(settings, host.peers, host.answers, host.group, time.monotonic)
+        self.registries[registry] = host
+        registry.start(NodeRecord(name, f"{name}{boot}", host.address, slots=1000))
+        return registry
+
+    def start_twin(self, name: str) -> None:
+        twin = Host()
+        self.hosts[f"twin of {name}"] = twin
+        settings = twin.settings.model_copy(update={"peers": (self.hosts[name].address,)})
+        registry = MeshRegistry(settings, twin.peers, twin.answers, twin.group, time.monotonic)
+        registry.start(NodeRecord(name, f"{name}2", twin.address))
+
+    def vanish(self, registry: Registry) -> None:
+        host = self.registries[registry]
+        self.hosts = {name: one for name, one in self.hosts.items() if one is not host}
+        host.stop()
+
+    def stop(self) -> None:
+        for host in self.hosts.values():
+            host.stop()
+
+    def _host(self, name: str) -> Host:
+        if name not in self.hosts:
+            self.hosts[name] = Host()
+        return self.hosts[name]
+
+
+@pytest.fixture
+def fleet() -> Iterator[MeshFleet]:
+    made = MeshFleet()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("promise", conformance.PROMISES, ids=lambda one: one.__name__)
+def test_it_keeps_what_every_registry_promises(fleet: MeshFleet, promise: object) -> None:
+    assert callable(promise)
+    promise(fleet)
+
+
+def test_a_node_that_is_told_of_one_finds_all(fleet: MeshFleet) -> None:
+    first = fleet.make("a")
+    rest = [fleet.make(name) for name in "bcd"]
+    acquainted(first, *rest)
+
+
+def test_who_joins_knows_all_mounts_before_it_begins(fleet: MeshFleet) -> None:
+    a = fleet.make("a")
+    epoch = claimed(fleet, a, "a")
+    b = fleet.make("b")
+    origin = b.table.origin(conformance.MOUNT)
+    assert origin is not None and origin.epoch == epoch
+
+
+def test_a_line_that_breaks_begins_anew_and_nothing_is_missed(fleet: MeshFleet) -> None:
+    a, b = fleet.make("a"), fleet.make("b")
+    acquainted(a, b)
+    for host in fleet.hosts.values():
+        host.hang_up()
+    epoch = claimed(fleet, a, "a")
+    knows(b, epoch)
+    acquainted(a, b)
+
+
+def test_a_trouble_is_told_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pycast.cluster.mesh_driver")
+    fleet.make("a")
+    fleet.make("b", secret="another")
+    wait_until(lambda: "cluster.secret the same there?" in caplog.text, "the reason")
+    gevent.sleep(0.5)  # some tries later
+    lines = [record for record in caplog.records if "cluster.secret" in record.getMessage()]
+    assert len(lines) == len({record.getMessage() for record in lines})
+
+
+def test_a_duplicate_is_refused_while_its_double_lives_f_18(fleet: MeshFleet) -> None:
+    fleet.make("a")
+    with pytest.raises(DuplicateNode, match="'a'"):
+        fleet.start_twin("a")
