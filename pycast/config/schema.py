@@ -273,7 +273,7 @@ class Cluster(Section):
     )
     state_file: Text = key(
         "",
-        'For "etcd": a file in which the last known state of the cluster is kept, so that a node that starts while etcd '
+        'For "etcd": a file that keeps the last known state of the cluster, so that a node that starts while etcd '
         "is away knows it.",
         example="/var/lib/pycast/cluster.json",
     )
