@@ -186,7 +186,8 @@ class MeshRegistry:
 
     def _run_line(self, address: str) -> None:
         wait = FIRST_RETRY_S
-        while address not in self._own_addresses and self._is_wanted(address) and not self._is_leaving:
+        is_wanted = True  # once, whoever told of it: who answers there is known then
+        while is_wanted and address not in self._own_addresses and not self._is_leaving:
             begun = self._clock()
             try:
                 self._talk(address)
@@ -199,6 +200,7 @@ class MeshRegistry:
                     wait = FIRST_RETRY_S
                 gevent.sleep(wait * random.uniform(0.8, 1.2))
                 wait = min(2 * wait, LONGEST_RETRY_S)
+            is_wanted = self._is_wanted(address)
         self._lines.pop(address, None)
 
     def _talk(self, address: str) -> None:

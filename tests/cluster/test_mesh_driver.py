@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -108,3 +109,42 @@ def test_a_duplicate_is_refused_while_its_double_lives_f_18(fleet: MeshFleet) ->
     fleet.make("a")
     with pytest.raises(DuplicateNode, match="'a'"):
         fleet.start_twin("a")
+
+
+def join(fleet: MeshFleet, name: str, **settings: object) -> MeshRegistry:
+    """A node that is told of the others in another way than by all their addresses."""
+    host = fleet.hosts[name] = Host()
+    host.settings = host.settings.model_copy(update=settings)
+    registry = MeshRegistry(host.settings, host.peers, host.answers, host.group, time.monotonic)
+    fleet.registries[registry] = host
+    registry.start(fleet.node(name))
+    return registry
+
+
+def test_one_node_that_runs_is_enough_to_know_them_all(fleet: MeshFleet) -> None:
+    first = fleet.make("a")
+    rest = [join(fleet, name, peers=(fleet.hosts["a"].address,)) for name in "bcd"]
+    acquainted(first, *rest)
+
+
+def test_the_addresses_of_a_name_are_nodes(fleet: MeshFleet) -> None:
+    first = fleet.make("a")
+    acquainted(first, join(fleet, "b", dns=f"localhost:{fleet.hosts['a'].address.rpartition(':')[2]}"))
+
+
+def test_an_owner_that_is_over_hears_it_though_the_winner_is_gone(fleet: MeshFleet) -> None:
+    a, b, c = (fleet.make(name) for name in "abc")
+    acquainted(a, b, c)
+    first = claimed(fleet, a, "a")
+    knows(c, first)
+    higher = claimed(fleet, c, "c", over=first)
+    knows(b, higher)
+    fleet.vanish(c)
+    # A node that started anew, and was told by nobody.
+    fleet.vanish(a)
+    wait_until(lambda: len(b.table.up_nodes()) == 1, "both to go")
+    a = fleet.make("a", boot="2")
+    origin = replace(conformance.offer(fleet, "a"), boot="a2", epoch=first)
+    a.table.put_origin(origin)
+    wait_until(lambda: a.table.highest(conformance.MOUNT) == higher, "the higher epoch")
+    assert a.table.origin(conformance.MOUNT) is None
