@@ -107,6 +107,15 @@ class Limits(Section):
     sources: Whole = key(100, "Sources at the same time.", ge=0)
     client_timeout: Seconds = key(30.0, "How long a client may take to read a reply before it is dropped.", gt=0)
     header_timeout: Seconds = key(15.0, "How long a client may take to send its request head.", gt=0)
+    accept_rate: Whole = key(
+        0, "Connections taken in a second on each port; others wait meanwhile, and none is refused. 0: no limit.", ge=0
+    )
+    half_close_grace: Seconds = key(
+        0.0,
+        "How long a listener is kept that has closed its sending side, as odd players do after their request. Behind "
+        "balancers that is how a listener who left looks, so by default it is let go at once.",
+        le=3600,
+    )
     flush_interval: Seconds = key(
         0.5,
         "The longest time audio is gathered before it is written to the listeners. The server takes less by itself "

@@ -7,6 +7,7 @@ accept the next client, tell it 503, and close.
 import errno
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import FileIO
@@ -18,6 +19,7 @@ from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group
 from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
 from pycast.net.tls import Certificate
+from pycast.server.accept_rate import AcceptRate
 from pycast.server.admission import RESERVE, Ticket
 from pycast.server.connection import Connection, time_limit
 from pycast.server.handler import serve_http
@@ -33,6 +35,9 @@ FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 # Connections taken from the backlog before the others get a turn: in a storm, accepted players must get their burst
 # meanwhile.
 ACCEPTS_AT_ONCE = RESERVE // 2
+
+# With a limit on accepted connections, how long the next turn waits.
+RATE_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Listening:
         self._service = service
         self._endpoint = endpoint
         self._connections = Group()
+        self._rate = AcceptRate()
         try:
             self._sock = (bind_shared if endpoint.is_shared else bind)(endpoint.address, endpoint.port)
         except OSError as error:
@@ -91,7 +97,7 @@ class Listening:
                 socket.wait_read(self._sock.fileno())
                 self._accept(self._take)
                 back_off = FIRST_BACK_OFF_S
-                gevent.sleep(0)
+                gevent.sleep(RATE_PAUSE_S if self._service.config.limits.accept_rate else 0)
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     continue  # the client left before it was accepted (ECONNABORTED and the like, accept(2))
@@ -139,11 +145,13 @@ class Listening:
             sock.do_handshake()
 
     def _accept(self, take: Callable[[socket.socket, tuple[str, int]], None]) -> None:
-        """Gives `take` the connections that wait, up to a turn's number. Never switches."""
-        for _ in range(ACCEPTS_AT_ONCE):
+        """Gives `take` the connections that wait, up to a turn's number and the rate's. Never switches."""
+        allowed = self._rate.take(time.monotonic(), self._service.config.limits.accept_rate, ACCEPTS_AT_ONCE)
+        for number in range(allowed):
             try:
                 accepted = self._sock.accept()
             except BlockingIOError:
+                self._rate.give_back(allowed - number)
                 return
             take(*accepted)
 

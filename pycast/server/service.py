@@ -214,7 +214,17 @@ class Service:
 
     def _hung_up(self, watched: Watched, failed: bool) -> None:
         mount, listener = watched
-        mount.fanout.drop(listener, Reason.RESET if failed else Reason.CLOSED)
+        grace = 0.0 if failed else self.config.limits.half_close_grace
+        if grace:  # one that has really gone resets the connection at the next write
+            self.group.spawn_later(grace, "half-closed", self._drop_half_closed, listener)
+        else:
+            mount.fanout.drop(listener, Reason.RESET if failed else Reason.CLOSED)
+
+    def _drop_half_closed(self, listener: Listener) -> None:
+        """It may have moved to another mount meanwhile."""
+        for mount in self.mounts:
+            if mount.fanout.get(listener.id) is listener:
+                mount.fanout.drop(listener, Reason.CLOSED)
 
     def _listener_gone(self, mount: Mount, listener: Listener, reason: Reason) -> None:
         self.hangups.forget(listener.transport.fileno())

@@ -49,6 +49,34 @@ def test_lb_01_listener_who_ends_its_half_and_reads_no_more_is_gone_with_all_tha
             server.wait_until(lambda: open_files(server) <= before, 5, "the descriptor")
 
 
+@pytest.mark.pycast(half_close_grace=1.0, burst_size=0)
+def test_lb_01_odd_players_that_end_their_half_hear_on_for_a_grace_if_so_configured(pycast_server: Server) -> None:
+    server = pycast_server
+    with source(server.port, MOUNT, server.source_password, content_type="text/plain") as feed:
+        with listen(server.port, MOUNT)[0] as listener:
+            listener.sock.shutdown(socket.SHUT_WR)
+            feed.send(b"still there")
+            assert listener.read(11) == b"still there"
+            began = time.monotonic()
+            listener.read_all(5.0)
+            assert time.monotonic() - began > 0.5
+        with listen(server.port, MOUNT)[0] as listener:  # and one that is gone does not stay that long
+            listener.sock.shutdown(socket.SHUT_WR)
+            listener.hang_up()
+            server.wait_for_listeners(MOUNT, 0, 0.9)
+
+
+@pytest.mark.pycast(accept_rate=50)
+def test_lb_20_a_limit_on_accepts_makes_clients_wait_and_refuses_none(pycast_server: Server) -> None:
+    began = time.monotonic()
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(pycast_server.port)) for _ in range(60)]
+        for wire in wires:
+            wire.send("GET /livez HTTP/1.0\r\n\r\n")
+        assert all(wire.read_head().status == 200 for wire in wires)
+    assert time.monotonic() - began > 0.8
+
+
 def test_lb_03_every_connection_is_kept_alive_in_less_than_350_s(pycast_server: Server) -> None:
     port = pycast_server.port
     with (
