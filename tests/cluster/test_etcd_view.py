@@ -1,5 +1,6 @@
 """What etcd says, and how it comes into the table: nothing backward, nothing removed that only is missing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -20,6 +21,17 @@ META = Entry(KEYS.meta, records.encode_meta(1), 2)
 MOUNTS = ("/1", "/2", "/3", "/4")
 
 
+GROUPS: list[Group] = []
+
+
+@pytest.fixture(autouse=True)
+def ends_its_greenlets() -> Iterator[None]:
+    yield
+    for group in GROUPS:
+        group.kill()
+    GROUPS.clear()
+
+
 @dataclass
 class Registry:
     """A view with its surroundings; `now` and `alive` are the test's."""
@@ -29,6 +41,7 @@ class Registry:
 
     def __post_init__(self) -> None:
         self.table, self.group = Table(), Group()
+        GROUPS.append(self.group)
         self.doubts = Doubts(self.table, self.group, lambda node: node.node in self.alive, lambda: self.now)
         self.view = View(KEYS, ME, self.table, self.doubts)
 
