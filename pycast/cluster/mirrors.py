@@ -64,6 +64,8 @@ class _Copy:
     parent: str = ""
     needed_at: float = 0.0
     reviewed_at: float = 0.0
+    since: float = 0.0
+    """When the present line was begun."""
     failed: dict[str, float] = field(default_factory=dict)
 
 
@@ -194,12 +196,14 @@ class Mirrors:
         parent = self._choose(copy)
         if parent is None:
             if not self._level_with_survivors(copy):
-                copy.news.wait(PAUSE_S if mirror.head >= 0 else ABSENT_RETRY_S)
+                is_soon = any(self._clock() - at < RETRY_S for at in copy.failed.values())
+                copy.news.wait(ABSENT_RETRY_S if is_soon else PAUSE_S)
             copy.news.clear()
             if self._clock() - mirror.last_data >= WAITING_S:
                 mirror.wait()
             return
-        copy.parent, copy.reviewed_at = parent.node, self._clock()
+        copy.parent = parent.node
+        copy.since = copy.reviewed_at = self._clock()
         log.info("< mount %s: copied from node %s", mirror.name, parent.node)
         try:
             mirror.pull(self._door, parent.address, copy.depth, may_jump=False)
@@ -225,7 +229,9 @@ class Mirrors:
 
     def _fail(self, copy: _Copy, parent: NodeRecord, error: Exception) -> None:
         # An owner is known a moment before its mount is there: nobody should wait for that longer than it takes.
-        patience = ABSENT_RETRY_S if isinstance(error, Absent) else RETRY_S
+        # And a line that was good may only have been cut: if its node is gone, the next try tells.
+        was_good = not isinstance(error, DialFailed) and self._clock() - copy.since >= RETRY_S
+        patience = ABSENT_RETRY_S if isinstance(error, Absent) or was_good else RETRY_S
         copy.failed[parent.node] = self._clock() - RETRY_S + patience
         if not copy.mirror.is_over:
             log.info("< mount %s: no longer copied from node %s: %s", copy.mirror.name, parent.node, error)
