@@ -6,9 +6,10 @@ export VENV
 PY = $(VENV)/bin/python
 ARGS ?=
 
-# Two workers: most tests wait for a real program. A file stays on one worker, so what it starts is started once. A test
-# that hangs takes its worker with it; a new worker would run it again.
-WORKERS = -n 2 --dist loadfile --max-worker-restart 0
+# Three workers, also on two cores: most tests wait for a real program, or for a time that a failure takes. A file stays
+# on one worker, so what it starts is started once. A test that hangs takes its worker with it; a new worker would run it
+# again.
+WORKERS = -n 3 --dist loadfile --max-worker-restart 0
 PYTEST = $(PY) -m pytest $(WORKERS)
 
 .DEFAULT_GOAL := help

@@ -214,10 +214,10 @@ def run(
         node.service.group.spawn("demo", play_demo, node.service)
     if worker:
         node.service.group.spawn("parent", _outlive_nobody, stop)
-    if ready_file:
-        write_ready(ready_file, config, ready)
     if announce:
         announce(ready)
+    if ready_file:
+        write_ready(ready_file, config, ready)
     log.info("%s", status)
     notifier.ready(status)
     node.service.drain.on_change.append(lambda state: _tell_of_drain(notifier, node.service))

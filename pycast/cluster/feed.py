@@ -132,7 +132,7 @@ class _Child:
         if info is not None or mount.bitrate or mount.stats:
             marks.append(Info(start, info.bitrate if info else mount.bitrate, info.stats if info else mount.stats))
         feed, started_at = (started.feed, started.offset) if started else (mount.feed_info, start)
-        return FeedHead(start, lineage, feed, started_at, self._is_live, tuple(marks))
+        return FeedHead(start, lineage, feed, started_at, self._is_live, tuple(marks), mount.ring.head)
 
     def _is_over(self) -> bool:
         """The mount has ended, jumped to other offsets, or overtaken this child."""

@@ -76,6 +76,8 @@ class FeedHead:
     is_live: bool
     marks: tuple[Event, ...]
     """Codec header, title and properties that hold at `offset`."""
+    head: int = 0
+    """Up to where the parent has it now: a child that is there can give its listeners their burst."""
 
     def frame(self) -> bytes:
         """As it is sent."""
@@ -86,6 +88,7 @@ class FeedHead:
             "started_at": self.started_at,
             "is_live": self.is_live,
             "marks": [event_to_json(mark) for mark in self.marks],
+            "head": self.head,
         }
         return pack_json(Kind.HEAD, value)
 
@@ -101,6 +104,7 @@ class FeedHead:
                 int(data["started_at"]),
                 bool(data["is_live"]),
                 tuple(event_from_json(mark) for mark in data["marks"]),
+                int(data["head"]),
             )
 
 

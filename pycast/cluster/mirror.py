@@ -90,7 +90,8 @@ class Mirror:
         self._clock = clock
         self._floor = floor
         self.begun = Event()
-        """Set once the mount is there."""
+        """Set once the mount is there, with all that its parent had when it began."""
+        self._parents_head = 0
         self._link: Link | None = None
 
     # -- as the mount's feeder
@@ -188,7 +189,12 @@ class Mirror:
         if not is_same:
             mount.take(b"", [mark for mark in head.marks if not isinstance(mark, Started)])
         self._set_live(mount, head.is_live)
-        self.begun.set()
+        self._parents_head = head.head
+        self._look_whether_begun(mount)
+
+    def _look_whether_begun(self, mount: Mount) -> None:
+        if mount.ring.head >= self._parents_head:
+            self.begun.set()
 
     def _seat(self, head: FeedHead) -> None:
         """The mount begins here, or goes on with another source than it had."""
@@ -244,6 +250,8 @@ class Mirror:
         mount.bytes_read += len(data)
         self.last_data = self._clock()
         mount.take(data, joins)
+        if not self.begun.is_set():
+            self._look_whether_begun(mount)
 
     def _take_event(self, mount: Mount, payload: bytes) -> None:
         event = read_event(payload)

@@ -124,6 +124,7 @@ class Source:
             why = f"connection failed: {error}"
         except Stopped as stopped:
             why = str(stopped)
+            self._take_last_words(body)
         finally:
             log.info(
                 "< mount %s: source from %s is gone after %d bytes: %s", self._mount, feed.ip, self.bytes_read, why
@@ -171,6 +172,15 @@ class Source:
             if self.sink is not None:
                 self.sink.feed(audio)
             body.feed(b"")  # raises what is wrong behind the audio, now and not with the next data
+
+    def _take_last_words(self, body: Body) -> None:
+        """What has come already is still heard when a source is ended: between two reads it may be a tenth of a second.
+        Never switches.
+        """
+        with suppress(OSError, PeerError):
+            self._connection.sock.settimeout(0.0)
+            while self.sink is not None and not body.done and (data := self._connection.sock.recv(READ_SIZE)):
+                self._feed(body, data)
 
     def _pause(self, size: int) -> float:
         """Seconds until the next read, after one of `size` bytes."""

@@ -212,7 +212,10 @@ def test_a_second_source_is_refused_on_every_node_if_so_configured(pycast_cluste
 @pytest.mark.parametrize("node", [0, 1])
 def test_the_newest_source_wins_if_so_configured_and_the_old_one_stands_by(pycast_cluster: Cluster, node: int) -> None:
     a, _, c = pycast_cluster
-    with Encoder(at(a), MOUNT, programme=1, retry_s=None) as first, listen(c.port, MOUNT)[0] as wire:
+    with ExitStack() as stack:
+        first = stack.enter_context(Encoder(at(a), MOUNT, programme=1, retry_s=None))
+        pycast_cluster.wait_for_mount(MOUNT)
+        wire = stack.enter_context(listen(c.port, MOUNT)[0])
         wire.read_to(b"mount 0001")
         with Encoder(at(pycast_cluster[node]), MOUNT, programme=2, retry_s=None):
             heard = wire.read_to(b"mount 0002") + wire.read(40_000)

@@ -80,9 +80,12 @@ def test_f13_node_with_a_source_is_scaled_in(pycast_cluster: Cluster, crowd: Cro
         reports, moved = crowd.reports(others), crowd.reports(own)
     assert_sockets_kept(reports)
     assert_same_ending(reports)
+    # A frame may be on its way while the node ends the connection.
+    last = encoder.sessions[0].after_last
+    ending = {last - 1, last}
     for report in reports:
         (gap,) = report.gaps
-        assert (gap.seq, gap.seq + gap.frames) == (encoder.sessions[0].after_last, back.first), "more than its absence"
+        assert gap.seq in ending and gap.seq + gap.frames == back.first, "more than its absence"
     ends = sorted(report.connections[0].ended - begun for report in moved)
     assert ends[0] > LEAD_S, "a listener was touched before the balancer knew"
     for early, late in zip(ends, ends[6:], strict=False):
@@ -90,7 +93,7 @@ def test_f13_node_with_a_source_is_scaled_in(pycast_cluster: Cluster, crowd: Cro
     for report in moved:
         assert [one.status for one in report.connections] == [200, 200], "moved more than once"
         assert not report.damage and not report.missed
-        assert {gap.seq for gap in report.gaps} <= {encoder.sessions[0].after_last}, "more than the encoder's absence"
+        assert {gap.seq for gap in report.gaps} <= ending, "more than the encoder's absence"
 
 
 @pytest.mark.timeout(120)
