@@ -23,6 +23,7 @@ from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held
 from pycast.cluster.table import Change, Table
 from pycast.config.schema import Cluster
 from pycast.net.group import Group
+from pycast.net.rhythm import wait_for_next
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +280,7 @@ class MeshRegistry:
 
     def _tick(self) -> None:
         while True:
-            gevent.sleep(TICK_S)
+            wait_for_next(TICK_S)
             self._mesh_of().tick(self._clock())
 
     def _resolve(self) -> None:

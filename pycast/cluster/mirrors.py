@@ -24,6 +24,7 @@ from pycast.cluster.table import Change, OriginChange, Status, Table
 from pycast.cluster.tree import parents
 from pycast.config.schema import Cluster
 from pycast.net.group import Group, Task
+from pycast.net.rhythm import wait_for_next
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import SILENCE_S, Mount
 from pycast.stream.mounts import Mounts
@@ -305,7 +306,7 @@ class Mirrors:
 
     def _review(self) -> None:
         while True:
-            gevent.sleep(REVIEW_S)
+            wait_for_next(REVIEW_S)
             now = self._clock()
             for name in list(self._copies):
                 if name in self._copies:

@@ -7,11 +7,10 @@ must hear at once that the node is full.
 import time
 from collections.abc import Callable
 
-import gevent
-
 from pycast.cluster.headroom import Egress, Load, Weight
 from pycast.net.loop_lag import LoopLag
 from pycast.net.open_files import count_open_files
+from pycast.net.rhythm import wait_for_next
 from pycast.server.admission import Admission
 
 MEASURE_S = 1.0
@@ -54,7 +53,7 @@ class Vitals:
         """Measures for ever."""
         while True:
             self.measure(time.monotonic())
-            gevent.sleep(MEASURE_S)
+            wait_for_next(MEASURE_S)
 
     def measure(self, now: float) -> None:
         """Measures once."""

@@ -15,6 +15,7 @@ from pycast.config.schema import Config
 from pycast.errors import Refused
 from pycast.formats.marks import Format
 from pycast.net.group import Group, Task
+from pycast.net.rhythm import wait_for_next
 from pycast.stream.fanout import FINISH_S, Reason
 from pycast.stream.feed import Feed, Feeder, Source
 from pycast.stream.listener import Listener
@@ -188,7 +189,7 @@ class Mounts:
     def run_expiry(self) -> None:
         """Lets listeners go whose time is over, for ever."""
         while True:
-            gevent.sleep(EXPIRY_S)
+            wait_for_next(EXPIRY_S)
             for mount in self:
                 mount.expire(self._clock())
 
