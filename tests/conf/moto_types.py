@@ -5,6 +5,7 @@ of the service. Attributes of balancers and target groups, which moto's own clas
 """
 
 import json
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import boto3
@@ -45,8 +46,9 @@ class Made(CloudFormationModel):
         return cls.made(client, resource_name, cloudformation_json["Properties"], account_id, region_name)
 
     @classmethod
+    @abstractmethod
     def made(cls, client: Any, name: str, properties: Properties, account_id: str, region: str) -> Any:
-        raise NotImplementedError
+        """Makes it by the service's own call, and returns it."""
 
 
 class Secret(Made):
