@@ -3,27 +3,21 @@
 For whoever tests what an encoder, a player or a balancer does when a server dies: nodes are killed, paused and started
 again under their names and on their ports. Each node is a `pycast.testing.Server`; what a server can tell, a node can.
 
-Nodes must know each other's addresses before the first one runs. So ports are chosen here, below those that the system
-gives to outgoing connections; should another program take one meanwhile, the whole cluster begins again with others.
+Nodes must know each other's addresses before the first one runs: their ports are held for them (see `ports.py`).
 Invariant: when the `with` block ends, no process and no file of any node is left.
 """
 
-import errno
-import random
-import socket
 import string
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pycast.testing.server import POLL_S, Server, ServerDied, ServerTimeout
+from pycast.testing.ports import LOOPBACK, Ports
+from pycast.testing.server import POLL_S, Server, ServerTimeout
 from pycast.testing.settings import arrange
 
-ATTEMPTS = 5
-LOWEST_PORT = 10_000
 NAMES = string.ascii_lowercase
 SECRET = "a secret of nodes under test"
 
@@ -59,12 +53,13 @@ class Cluster:
                 raise ValueError(f"{what} needs a value for each of the {size} nodes, not {len(values)}")
         self.names = tuple(NAMES[:size])
         self._zones = dict(zip(self.names, zones, strict=False))
-        self._hosts = dict(zip(self.names, hosts or ["127.0.0.1"] * size, strict=True))
+        self._hosts = dict(zip(self.names, hosts or [LOOPBACK] * size, strict=True))
         self._advertise = advertise or _own_address
         self._build = build or _plain_server
         self._settings = settings
         arrange(settings)  # a wrong name is told where it was written
         self._nodes: dict[str, Server] = {}
+        self._ports = Ports()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -86,18 +81,22 @@ class Cluster:
 
     def start(self) -> Self:
         """Starts all nodes and returns once each accepts connections. Raises ServerDied or ServerTimeout."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                self._start()
-            except ServerDied as died:
-                if "Address already in use" not in str(died) or attempt == ATTEMPTS:
-                    raise
-            else:
-                break
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._nodes = self._make_nodes()
+        try:
+            # All at once: a node may want to see another one before it is ready.
+            with ThreadPoolExecutor(len(self)) as pool:
+                list(pool.map(lambda server: server.start(), self._nodes.values()))
+        except BaseException:
+            with suppress(ServerTimeout):
+                self.stop()
+            raise
         return self
 
     def stop(self) -> None:
         """Ends all nodes as an operator would. May be called twice. Raises ServerTimeout if one had to be killed."""
+        self._ports.release()
         failures: list[str] = []
         for server in self._nodes.values():
             try:
@@ -123,9 +122,9 @@ class Cluster:
         """Starts a node again: same name, port and config. One that still runs is killed before."""
         self[name].restart()
 
-    def any_port(self, host: str = "127.0.0.1") -> int:
-        """A port on `host` that nobody listens on now, for a program that must be told its port."""
-        return _free_port(host, set())
+    def any_port(self, host: str = LOOPBACK) -> int:
+        """A port on `host` that is free as long as the cluster runs, for a program that must be told its port."""
+        return self._ports.take([host])
 
     def wait_for_mount(self, mount: str, on: Sequence[str] | None = None, timeout: float = 10.0) -> None:
         """Returns once each node of `on` (all by default) says that it serves `mount`."""
@@ -149,22 +148,8 @@ class Cluster:
         """What all nodes wrote to their error logs so far, one node after the other."""
         return "\n".join(f"--- node {name}\n{server.log()}" for name, server in self._nodes.items())
 
-    def _start(self) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        self._nodes = self._make_nodes()
-        try:
-            # All at once: a node may want to see another one before it is ready.
-            with ThreadPoolExecutor(len(self)) as pool:
-                list(pool.map(lambda server: server.start(), self._nodes.values()))
-        except BaseException:
-            with suppress(ServerTimeout):
-                self.stop()
-            raise
-
     def _make_nodes(self) -> dict[str, Server]:
-        taken: set[int] = set()
-        ports = {name: _free_port(self._hosts[name], taken) for name in self.names}
+        ports = {name: self.any_port(self._hosts[name]) for name in self.names}
         reached_at = {name: self._advertise(name, f"{self._hosts[name]}:{ports[name]}") for name in self.names}
         return {name: self._build(name, self._node_settings(name, ports[name], reached_at)) for name in self.names}
 
@@ -187,30 +172,3 @@ def _own_address(name: str, address: str) -> str:
 
 def _plain_server(name: str, settings: Mapping[str, Any]) -> Server:
     return Server(**settings)
-
-
-def _free_port(host: str, taken: set[int]) -> int:
-    """A port that was free a moment ago and is not in `taken`, to which it is added."""
-    highest = _first_outgoing_port() - 1
-    while True:
-        port = random.randint(LOWEST_PORT, highest)
-        if port not in taken and not _is_in_use(host, port):
-            taken.add(port)
-            return port
-
-
-def _is_in_use(host: str, port: int) -> bool:
-    # Without SO_REUSEADDR: a port whose last connections are still winding up counts too.
-    with socket.socket() as probe:
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE  # an address of another network namespace cannot be asked about
-    return False
-
-
-def _first_outgoing_port() -> int:
-    try:
-        return max(20_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
-    except (OSError, ValueError):
-        return 32_768

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from pycast.testing.ports import Ports
 from pycast.testing.settings import arrange, default_mount, to_toml
 
 START_S = 20.0
@@ -66,6 +67,7 @@ class Server:
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._is_paused = False
+        self._ports = Ports()
         self._clean_up: weakref.finalize[..., Any] | None = None
 
     def __enter__(self) -> Self:
@@ -232,11 +234,12 @@ class Server:
     def _write_config(self, directory: Path) -> None:
         (directory / "received").mkdir()
         sections = self._sections
-        # A test server is for this machine; and `port` must be free, which only port 0 is for sure.
+        # A test server is for this machine.
         listen = sections.setdefault("listen", [{}])
         for entry in listen:
-            entry.setdefault("bind_address", self.host)
-            entry.setdefault("port", 0)
+            host = entry.setdefault("bind_address", self.host)
+            if "port" not in entry:  # SHOUTcast sources come to the next one
+                entry["port"] = self._ports.take([host], 2 if entry.get("shoutcast_mount") else 1)
         if listen[0]["bind_address"] not in ("0.0.0.0", "::"):
             self.host = listen[0]["bind_address"]
         self._scheme = "https" if listen[0].get("tls") else "http"
@@ -259,7 +262,7 @@ class Server:
             )
         if self._clean_up is not None:
             self._clean_up.detach()
-        self._clean_up = weakref.finalize(self, _remove, self._process, self.directory)
+        self._clean_up = weakref.finalize(self, _remove, self._process, self.directory, self._ports)
         try:
             self.ready = json.loads(self._read_ready_line())
         except BaseException:
@@ -314,7 +317,8 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _remove(process: "subprocess.Popen[bytes]", directory: Path) -> None:
+def _remove(process: "subprocess.Popen[bytes]", directory: Path, ports: Ports) -> None:
+    ports.release()
     _end(process)
     shutil.rmtree(directory, ignore_errors=True)
 

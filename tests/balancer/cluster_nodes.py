@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from pycast.testing import Cluster, Server
-from tests.balancer.nodes import CONF, free_ports, with_places
+from pycast.testing.ports import Ports
+from tests.balancer.nodes import CONF, PORTS, with_places
 from tests.cluster_e2e.hearing import Report
 from tests.cluster_e2e.nodes import MOUNT, metric
 from tests.e2e.deadline import until
@@ -24,10 +25,10 @@ CONNECTIONS = 8000
 class Site:
     """`with site(…) as one:`; `one.cluster` are its nodes, `one.adapted(text)` an example with them in it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, ports: Ports, **settings: Any) -> None:
         self._network = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
         self.addresses = [f"{self._network}.{number}" for number in range(1, 4)]
-        self._ports = free_ports(self.addresses, 3)
+        self._ports = [ports.take(self.addresses) for _ in PORTS]
         # What a thousand listeners hear is judged by them; dumps would only keep the disk busy.
         settings.setdefault("mount", [{"type": "default", "dump_file": ""}])
         settings.setdefault("source_grace", 10)
@@ -74,10 +75,11 @@ class Site:
 @contextmanager
 def site(**settings: Any) -> Iterator[Site]:
     """Three nodes that know each other."""
-    one = Site(**settings)
-    with one.cluster:
-        until(one.is_complete, "three nodes")
-        yield one
+    with Ports() as ports:
+        one = Site(ports, **settings)
+        with one.cluster:
+            until(one.is_complete, "three nodes")
+            yield one
 
 
 @contextmanager

@@ -9,33 +9,18 @@ import re
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from pycast.testing import Server
+from pycast.testing.ports import Ports
 from tests.e2e.wire import Wire
 
 CONF = Path(__file__).parents[2] / "conf"
 PORTS = (8000, 8001, 8002)
 """In the examples: HTTP, with a PROXY header, agent-check."""
-
-
-def free_ports(addresses: list[str], count: int) -> list[int]:
-    """Ports that nobody has on any of the addresses. Nothing else takes them: the addresses are this test's alone."""
-    with ExitStack() as stack:
-        found: list[int] = []
-        while len(found) < count:
-            port = stack.enter_context(socket.create_server((addresses[0], 0))).getsockname()[1]
-            try:
-                for address in addresses[1:]:
-                    stack.enter_context(socket.create_server((address, port)))
-            except OSError:
-                continue
-            found.append(port)
-        return found
 
 
 def with_places(text: str, network: str, ports: Sequence[int]) -> str:
@@ -86,8 +71,9 @@ class Nodes:
     def __init__(self, count: int, **settings: Any) -> None:
         network = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
         self.addresses = [f"{network}.{number}" for number in range(1, 4)]
+        self._held = Ports()
         self._network = network
-        self._ports = free_ports(self.addresses, len(PORTS))
+        self._ports = [self._held.take(self.addresses) for _ in PORTS]
         self.nodes = [self._node(address, settings) for address in self.addresses[:count]]
 
     def __enter__(self) -> Self:
@@ -127,3 +113,4 @@ class Nodes:
         for node in self.nodes:
             node.leave()
             node.server.stop()
+        self._held.release()

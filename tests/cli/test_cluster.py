@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from pycast.testing.ports import Ports
 from tests.e2e.deadline import until
 from tests.e2e.wire import listen
 
@@ -69,9 +70,10 @@ def up(*arguments: str) -> Iterator[Up]:
         command.join()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    with Ports() as ports:
+        yield ports.take()
 
 
 def is_there(pid: int) -> bool:
@@ -83,8 +85,7 @@ def is_there(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("options", [(), ("--haproxy",)], ids=["alone", "haproxy"])
-def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[str, ...]) -> None:
-    port = free_port()
+def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[str, ...], port: int) -> None:
     with up("-n", "3", "--port", str(port), *options) as command:
         pid = int(command.wait_for(r"kill -9 (\d+)")[1])
         pages = {int(pid): int(port) for port, pid in re.findall(r":(\d+)/   pid (\d+)", command.text)}
@@ -103,8 +104,7 @@ def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[
         assert "Everything is stopped." in command.text
 
 
-def test_who_listens_through_the_balancer_hears_it_again_at_once_and_the_next_to_kill_is_told() -> None:
-    port = free_port()
+def test_who_listens_through_the_balancer_hears_it_again_at_once_and_the_next_to_kill_is_told(port: int) -> None:
     with up("--haproxy", "--port", str(port)) as command:
         first = command.wait_for(r"on node (\w): kill -9 (\d+)")
         with listen(port, "/demo.mp3")[0] as wire:
@@ -116,15 +116,15 @@ def test_who_listens_through_the_balancer_hears_it_again_at_once_and_the_next_to
         command.stop()
 
 
-def test_a_dead_node_comes_back_with_restart() -> None:
-    with up("-n", "2", "--port", str(free_port()), "--restart") as command:
+def test_a_dead_node_comes_back_with_restart(port: int) -> None:
+    with up("-n", "2", "--port", str(port), "--restart") as command:
         os.kill(int(command.wait_for(r"kill -9 (\d+)")[1]), signal.SIGKILL)
         command.wait_for(r"(?s)dead.*(a up.*b up)")
         command.stop()
 
 
-def test_nothing_outlives_it_even_if_it_is_killed() -> None:
-    with up("-n", "2", "--port", str(free_port())) as command:
+def test_nothing_outlives_it_even_if_it_is_killed(port: int) -> None:
+    with up("-n", "2", "--port", str(port)) as command:
         command.wait_for(r"kill -9 (\d+)")
         pids = command.pids()
         command.process.kill()

@@ -3,13 +3,14 @@
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pycast.testing.ports import Ports
 
 READY_S = 20.0
 
@@ -24,7 +25,8 @@ class Etcd:
         if shutil.which("etcd") is None:
             raise AssertionError("etcd is missing: apt-get install --no-install-recommends etcd-server")
         self._directory = directory
-        ports = _free_ports(2 * members)
+        self._held = Ports()
+        ports = [self._held.take() for _ in range(2 * members)]
         self.urls = tuple(f"http://127.0.0.1:{port}" for port in ports[:members])
         self._peers = tuple(f"http://127.0.0.1:{port}" for port in ports[members:])
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -35,6 +37,7 @@ class Etcd:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.kill()
+        self._held.release()
 
     def start(self) -> None:
         """Starts those members that do not run, and waits until they have a leader."""
@@ -113,14 +116,3 @@ def _is_healthy(url: str) -> bool:
             return bool(json.load(answer).get("health") == "true")
     except (OSError, ValueError):
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

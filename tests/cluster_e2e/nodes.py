@@ -39,8 +39,9 @@ def at(*servers: Server) -> list[Address]:
 def metric(server: Server, name: str, **labels: str) -> float:
     """The sum of the samples of `name` that have these labels. Fails if there is no such metric."""
     _, body = server.get("/metrics", admin=True)
-    samples = [match for match in _SAMPLE.finditer(body.decode()) if match[1] == name]
-    assert samples, f"no metric {name}"
+    text = body.decode()
+    assert f"# TYPE {name} " in text, f"no metric {name}"
+    samples = (match for match in _SAMPLE.finditer(text) if match[1] == name)
     return sum(float(one[3]) for one in samples if labels.items() <= dict(_LABEL.findall(one[2] or "")).items())
 
 

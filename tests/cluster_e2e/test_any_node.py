@@ -48,12 +48,18 @@ def copies_one_mount(node: Server) -> bool:
     return metric(node, "pycast_mirrors") == 1
 
 
+def has_read(node: Server, size: int) -> bool:
+    return metric(node, "pycast_received_bytes_total") == size
+
+
 @pytest.fixture
 def source_wire(pycast_cluster: Cluster) -> Iterator[Wire]:
-    """A source on node a, with 300 frames sent, which all nodes know of."""
+    """A source on node a, with 300 frames sent and read by it, which all nodes know of."""
+    sent = frames(0, 300)
     with source(pycast_cluster[0].port, MOUNT, "sourcepass") as wire:
-        wire.send(frames(0, 300))
+        wire.send(sent)
         pycast_cluster.wait_for_mount(MOUNT)
+        until(partial(has_read, pycast_cluster[0], len(sent)), "node a to read it all")
         yield wire
 
 

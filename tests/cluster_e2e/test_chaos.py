@@ -216,8 +216,12 @@ def test_refuse_closes_the_port_until_accept(pair: Pair, chaos: Chaos) -> None:
 
 
 def test_target_that_is_not_there_looks_like_a_reset(chaos: Chaos, target: socket.socket) -> None:
+    """The reset may come so soon that it is `connect` that tells of it."""
     target.close()
-    with socket.create_connection(("127.0.0.1", chaos.port), DEADLINE_S) as client, pytest.raises(ConnectionResetError):
+    with (
+        pytest.raises(ConnectionResetError),
+        socket.create_connection(("127.0.0.1", chaos.port), DEADLINE_S) as client,
+    ):
         client.recv(1)
 
 

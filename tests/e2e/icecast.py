@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pycast.testing.ports import Ports
 from tests.e2e.deadline import until
 from tests.e2e.programs import NOBODY, Program, Target
 
@@ -36,7 +37,8 @@ class Icecast:
     admin_password = "adminpass"
 
     def __init__(self, *, sources: int = 20, mounts: str = "") -> None:
-        self.port = free_port_pair()
+        self._ports = Ports()
+        self.port = self._ports.take(row=2)  # SHOUTcast sources come to the next one
         self._directory = Path(tempfile.mkdtemp(prefix="icecast-"))
         config = self._directory / "icecast.xml"
         config.write_text(CONFIG.format(port=self.port, directory=self._directory, sources=sources, mounts=mounts))
@@ -64,22 +66,10 @@ class Icecast:
 
     def stop(self) -> None:
         self._program.stop()
+        self._ports.release()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _accepts(self) -> bool:
         assert self._program.is_running, "icecast2 ended"
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-def free_port_pair() -> int:
-    """A port P, with P + 1 free too (SHOUTcast). Below the range the kernel gives out, so nobody is handed them."""
-    for port in range(20_000 + os.getpid() * 61 % 6000 * 2, 32_766, 2):
-        with socket.socket() as first, socket.socket() as second:
-            try:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no two ports in a row are free")

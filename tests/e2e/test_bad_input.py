@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pycast.testing import Server
-from tests.e2e.icecast import free_port_pair
 from tests.e2e.steady import SteadyStream
 from tests.e2e.wire import Reply, Wire, ask, basic, frames, get, parse, source
 
@@ -21,7 +20,7 @@ Sound = Callable[[str], Path]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with Server(
-        listen=[{"port": free_port_pair(), "shoutcast_mount": "/icy.mp3"}],
+        listen=[{"shoutcast_mount": "/icy.mp3"}],
         header_timeout=1,
         client_timeout=2,
         source_grace=0,

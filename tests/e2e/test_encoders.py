@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pycast.testing import Server
-from tests.e2e.icecast import free_port_pair
 from tests.e2e.programs import (
     ENCODINGS,
     Encoding,
@@ -187,7 +186,7 @@ def target_of(server: Server) -> Target:
 
 def shoutcast_server() -> Server:
     """A server whose SHOUTcast sources (port + 1) feed /icy.mp3."""
-    return Server(listen=[{"port": free_port_pair(), "shoutcast_mount": "/icy.mp3"}])
+    return Server(listen=[{"shoutcast_mount": "/icy.mp3"}])
 
 
 def mpeg_frames_in(heard: bytes, directory: Path) -> int:

@@ -46,8 +46,8 @@ def test_listeners_go_to_the_fallback_and_come_back_frame_by_frame(pycast_server
                 until(lambda: server.listeners(LIVE) == 1, "the listener to be back")
                 back.send(numbered(b"L", 100, 50))
                 heard += read_until(wire, b"L%08d" % 149)
-            own.read_to(b"B%08d" % 99)
-            assert server.listeners(BACKUP) == 1, "who asked for the fallback was taken along"
+                own.read_to(b"B%08d" % 99)
+                assert server.listeners(BACKUP) == 1, "who asked for the fallback was taken along"
         frames = [heard[at : at + FRAME] for at in range(0, len(heard), FRAME)]
         assert all(one[:4] == b"\xff\xfb\x90\x64" for one in frames), "a frame was cut"
         assert re.fullmatch(b"L{50,51}B+L{50}", b"".join(one[4:5] for one in frames))

@@ -17,7 +17,7 @@ import pytest
 
 from pycast.testing import Server
 from tests.e2e.deadline import until
-from tests.e2e.icecast import Icecast, free_port_pair
+from tests.e2e.icecast import Icecast
 from tests.e2e.wire import Reply, Wire, ask, basic, frames, get, listen, source
 
 MOUNT = "/live.mp3"
@@ -286,7 +286,7 @@ def test_every_wanted_difference_is_one(answers: Answers) -> None:
 @pytest.fixture(scope="module")
 def empty_servers() -> Iterator[tuple[int, int]]:
     """The ports of both servers, without sources. SHOUTcast sources go to the next port."""
-    with Icecast() as icecast, Server(listen=[{"port": free_port_pair(), "shoutcast_mount": "/stream"}]) as pycast:
+    with Icecast() as icecast, Server(listen=[{"shoutcast_mount": "/stream"}]) as pycast:
         yield icecast.port, pycast.port
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pycast.testing import Cluster, Server, ServerDied, ServerTimeout, cluster
+from pycast.testing import Cluster, Server, ServerDied, ServerTimeout
 from tests.e2e.wire import get, source
 from tests.testing.test_docs import run_pytest
 
@@ -57,8 +57,10 @@ def test_wait_for_mount_returns_when_the_nodes_serve_it(two: Cluster) -> None:
         two.wait_for_mount("/none.mp3", timeout=0.1)
 
 
-def test_any_port_is_free(two: Cluster) -> None:
-    with socket.create_server(("127.0.0.1", two.any_port())):
+def test_any_port_is_free_and_no_other_is_given_it(two: Cluster) -> None:
+    ports = [two.any_port() for _ in range(20)]
+    assert len({*ports, *(node.port for node in two)}) == 22
+    with socket.create_server(("127.0.0.1", ports[0])):
         pass
 
 
@@ -108,15 +110,6 @@ def test_what_is_advertised_may_stand_before_a_node() -> None:
         assert asked == {name: f"127.0.0.1:{nodes[name].port}" for name in nodes.names}
         assert settings_of(nodes["a"])["cluster"]["advertise"] == "127.0.0.1:9"
         assert settings_of(nodes["b"])["cluster"]["peers"] == ["127.0.0.1:9"]
-
-
-def test_port_that_is_taken_meanwhile_makes_it_choose_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        ports = iter([other.getsockname()[1]])
-        choose = cluster._free_port
-        monkeypatch.setattr(cluster, "_free_port", lambda host, taken: next(ports, 0) or choose(host, taken))
-        with Cluster(2) as nodes:
-            assert [server.get("/livez")[0] for server in nodes] == [200, 200]
 
 
 def test_node_that_cannot_start_takes_the_others_along() -> None:
