@@ -35,6 +35,12 @@ POLL_S = 0.005
 WaitUntil = Callable[..., None]
 
 
+def pytest_collection_finish() -> None:
+    """What is there now is no test's: five thousand tests are many objects to look through after each of them."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def wait_until() -> WaitUntil:
     """`wait_until(condition, what, timeout=5.0)` lets greenlets run until the condition holds, or fails the test."""

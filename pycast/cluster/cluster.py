@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from zlib import crc32
 
-import gevent
 from gevent import socket
 
 from pycast import __version__
@@ -31,6 +30,7 @@ from pycast.config.schema import Config
 from pycast.errors import ConfigError
 from pycast.http.request import Request
 from pycast.net.group import Group
+from pycast.net.rhythm import wait_for_next
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
@@ -213,7 +213,7 @@ class Cluster:
 
     def _tell_load(self) -> None:
         while True:
-            gevent.sleep(LOAD_S)
+            wait_for_next(LOAD_S)
             now, before = self._with_load(), self._me
             step = max(before.slots * LOAD_STEP // 100, 1)
             if abs(now.used - before.used) >= step or abs(now.weight - before.weight) > LOAD_STEP:

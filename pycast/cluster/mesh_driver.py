@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import gevent
 from gevent import socket
-from gevent.queue import Empty, Queue
+from gevent.queue import Queue
 
 from pycast.cluster.epoch import Epoch
 from pycast.cluster.frames import LinkError
@@ -61,7 +61,9 @@ class MeshRegistry:
         self._group = group
         self._clock = clock
         self._mesh: Mesh | None = None
-        self._lines: dict[str, Queue[tuple[str, Message]]] = {}
+        self._lines: set[str] = set()
+        self._open: dict[str, Queue[tuple[str, Message]]] = {}
+        """What is to be said on the lines that are good, or about to be."""
         self._own_addresses: set[str] = set()
         self._is_leaving = False
         self._duplicate = ""
@@ -92,6 +94,7 @@ class MeshRegistry:
         for address in self._cluster.peers:
             self._reach(address)
         self._group.keep("mesh clock", self._tick)
+        self._group.keep("mesh beats", self._beat)
         if self._cluster.dns:
             self._group.keep("names of the cluster", self._resolve)
 
@@ -182,7 +185,7 @@ class MeshRegistry:
     def _reach(self, address: str) -> None:
         if address in self._lines or address in self._own_addresses:
             return
-        self._lines[address] = Queue(QUEUE)
+        self._lines.add(address)
         self._group.keep(f"line to {address}", lambda: self._run_line(address))
 
     def _run_line(self, address: str) -> None:
@@ -202,12 +205,18 @@ class MeshRegistry:
                 gevent.sleep(wait * random.uniform(0.8, 1.2))
                 wait = min(2 * wait, LONGEST_RETRY_S)
             is_wanted = self._is_wanted(address)
-        self._lines.pop(address, None)
+        self._lines.discard(address)
 
     def _talk(self, address: str) -> None:
-        mesh, queue = self._mesh_of(), self._lines[address]
-        while not queue.empty():  # all of it is in the hello
-            queue.get()
+        # What was said before is in the hello, what is said from now on is not.
+        queue = self._open[address] = Queue(QUEUE)
+        try:
+            self._converse(address, queue)
+        finally:
+            del self._open[address]
+
+    def _converse(self, address: str, queue: "Queue[tuple[str, Message]]") -> None:
+        mesh = self._mesh_of()
         answer = self._peers.ask(address, "mesh.hello", mesh.hello())
         other = self._learn(address, answer)
         if other.node == mesh.me.node:
@@ -219,22 +228,13 @@ class MeshRegistry:
             log.info("cluster: the line to node %s at %s is there", other.node, address)
         for one in answer.get("known") or ():
             self._reach(str(one))
-        next_beat = self._next_beat()
         while not self._is_leaving:
-            try:
-                what, message = queue.get(timeout=max(next_beat - self._clock(), 0))
-                if what == _BROKEN:
-                    raise NoAnswer("the line broke")
-                if what == _AGAIN:
-                    return
-            except Empty:
-                what, message = "mesh.beat", mesh.beat()
-                next_beat = self._next_beat()
+            what, message = queue.get()
+            if what == _BROKEN:
+                raise NoAnswer("the line broke")
+            if what == _AGAIN:
+                return
             self._peers.tell(address, what, message)
-
-    def _next_beat(self) -> float:
-        """The same moment for all lines: an idle node wakes once for its beats."""
-        return (self._clock() // BEAT_S + 1) * BEAT_S
 
     def _tell_trouble(self, address: str, text: str) -> None:
         """Once, until something changes: a node that is gone is tried again for a minute, and one of the configuration
@@ -260,7 +260,7 @@ class MeshRegistry:
         return address in self._cluster.peers or any(peer.record.address == address for peer in self.table.peers)
 
     def _say(self, what: str, message: Message) -> None:
-        for address, queue in self._lines.items():
+        for address, queue in list(self._open.items()):
             if queue.full():
                 log.warning("cluster: the node at %s takes no news, its line begins anew", address)
                 self._peers.hang_up(address)
@@ -270,7 +270,7 @@ class MeshRegistry:
     def _lost(self, address: str) -> None:
         if self._mesh is not None:
             self._mesh.lost(address)
-        queue = self._lines.get(address)
+        queue = self._open.get(address)
         if queue is not None and not queue.full():
             queue.put_nowait((_BROKEN, {}))
 
@@ -282,6 +282,11 @@ class MeshRegistry:
         while True:
             wait_for_next(TICK_S)
             self._mesh_of().tick(self._clock())
+
+    def _beat(self) -> None:
+        while True:
+            wait_for_next(BEAT_S)
+            self._say("mesh.beat", self._mesh_of().beat())
 
     def _resolve(self) -> None:
         host, port = _name_and_port(self._cluster.dns, self._mesh_of().me.address)
@@ -327,7 +332,7 @@ class MeshRegistry:
 
     def _queue(self, node: str, what: str, message: Message) -> None:
         peer = self.table.peer(node)
-        queue = self._lines.get(peer.record.address) if peer is not None else None
+        queue = self._open.get(peer.record.address) if peer is not None else None
         if queue is not None and not queue.full():
             queue.put_nowait((what, message))
 

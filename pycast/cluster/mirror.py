@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import gevent
 from gevent.event import Event
 
 from pycast.cluster.epoch import NO_EPOCH, Epoch
@@ -158,6 +159,8 @@ class Mirror:
                 if frame is None:
                     raise LinkError("it closed the line")
                 self._take(*frame)
+                # What was missed comes at once, and a read that finds it there does not wait: the listeners' turn.
+                gevent.sleep(0)
         finally:
             self._count(link)
             link.close()

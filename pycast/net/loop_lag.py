@@ -5,16 +5,14 @@ Every greenlet of the node waits as long as this one does, so it stands for all.
 turn is.
 """
 
-import time
-
-import gevent
+from pycast.net.rhythm import wait_for_next
 
 # Often enough to meet the turns in which ten thousand listeners are served, seldom enough to cost nothing: what wakes
-# an idle node most often is most of what it costs.
-BEAT_S = 0.2
+# an idle node most often is most of what it costs. Each fourth beat is one with the loops that wake once a second.
+BEAT_S = 0.25
 
-# A change is seen by two thirds after this long.
-SMOOTHING_S = 2.0
+# A change is seen by two thirds after this long; one turn of a quarter of a second counts for less than 50 ms.
+SMOOTHING_S = 2.05
 
 # A process that was stopped for a minute is well again some seconds after, not a minute.
 WORST_S = 1.0
@@ -29,9 +27,7 @@ class LoopLag:
     def run(self) -> None:
         """Measures for ever."""
         while True:
-            due = time.monotonic() + BEAT_S
-            gevent.sleep(BEAT_S)
-            self.note(time.monotonic() - due)
+            self.note(wait_for_next(BEAT_S))
 
     def note(self, late_s: float) -> None:
         """One beat came `late_s` after its time."""

@@ -5,6 +5,11 @@ import time
 import gevent
 
 
-def wait_for_next(period_s: float) -> None:
-    """Waits until the next multiple of `period_s` on the monotonic clock. May switch."""
-    gevent.sleep(period_s - time.monotonic() % period_s)
+def wait_for_next(period_s: float) -> float:
+    """Waits until the next multiple of `period_s` on the monotonic clock. Returns by how many seconds it came late. May
+    switch.
+    """
+    now = time.monotonic()
+    due = now + period_s - now % period_s
+    gevent.sleep(due - now)
+    return time.monotonic() - due

@@ -36,8 +36,9 @@ log = logging.getLogger(__name__)
 # one write.
 CATCH_UP_BYTES = 96 << 10
 
-# More new audio than this does not wait for the end of the interval: a source that sends its backlog at once (a file,
-# an encoder after a network hang) must not push listeners who read well over `queue_size`.
+# More new audio than this, or than half of what a listener may be behind, does not wait for the end of the interval: a
+# source that sends its backlog at once (a file, an encoder after a network hang, a mirror with a new parent) must not
+# push listeners who read well over `queue_size`.
 URGENT_BYTES = 128 << 10
 
 # At the end of a stream, those who are behind get this long for the rest of it.
@@ -190,7 +191,7 @@ class Fanout:
     def wake(self) -> None:
         """There is new audio."""
         self._work.set()
-        if self._ring.head - self._pushed > URGENT_BYTES:
+        if self._ring.head - self._pushed > min(URGENT_BYTES, self._queue_size() // 2):
             self._urgent.set()
 
     def position_of(self, listener: Listener) -> int:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from pycast.testing.ports import Ports
-from tests.e2e.deadline import until
+from tests.e2e.deadline import POLL_S, until
 from tests.e2e.wire import listen
 
 
@@ -35,9 +35,11 @@ class Up:
         self._reader.start()
 
     def wait_for(self, pattern: str, timeout: float = 30.0) -> "re.Match[str]":
-        until(lambda: re.search(pattern, self.text), f"{pattern!r} in {self.text}", timeout)
-        found = re.search(pattern, self.text)
-        assert found
+        deadline = time.monotonic() + timeout
+        while (found := re.search(pattern, self.text)) is None:
+            assert self.process.poll() is None, f"it ended: {self.text}"
+            assert time.monotonic() < deadline, f"no {pattern!r} after {timeout:g} s: {self.text}"
+            time.sleep(POLL_S)
         return found
 
     def pids(self) -> list[int]:
@@ -72,8 +74,9 @@ def up(*arguments: str) -> Iterator[Up]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
+    """The first of as many as three nodes, their agents and HAProxy take."""
     with Ports() as ports:
-        yield ports.take()
+        yield ports.take(row=7)
 
 
 def is_there(pid: int) -> bool:

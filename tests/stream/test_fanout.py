@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from pycast.http.icy import title_block
-from pycast.stream.fanout import Fanout, Reason
+from pycast.stream.fanout import URGENT_BYTES, Fanout, Reason
 from pycast.stream.listener import Listener
 from pycast.stream.pacer import Pacer
 from pycast.stream.ring import Ring
@@ -118,6 +118,18 @@ def test_counts_are_exact_for_one_who_leaves() -> None:
         assert stage.fanout.sent_to(listener) == len(transport.got)
         stage.fanout.drop(listener, Reason.KILLED)
         assert listener.sent == len(transport.got)
+
+
+@pytest.mark.parametrize(("queue_size", "size"), [(4000, 2001), (1 << 30, URGENT_BYTES + 1)])
+def test_audio_that_would_soon_be_too_much_does_not_wait_for_the_interval(queue_size: int, size: int) -> None:
+    stage = Stage(queue_size)
+    stage.ring.grow(2 * size)
+    stage.ring.append(b"x" * (size - 1))
+    stage.fanout.wake()
+    assert not stage.fanout._urgent.is_set()
+    stage.ring.append(b"x")
+    stage.fanout.wake()
+    assert stage.fanout._urgent.is_set()
 
 
 def test_a_listener_that_was_overwritten_is_dropped_as_slow() -> None:
