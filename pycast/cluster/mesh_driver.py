@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import gevent
 from gevent import socket
+from gevent.event import Event
 from gevent.queue import Queue
 
 from pycast.cluster.epoch import Epoch
@@ -61,7 +62,8 @@ class MeshRegistry:
         self._group = group
         self._clock = clock
         self._mesh: Mesh | None = None
-        self._lines: set[str] = set()
+        self._lines: dict[str, Event] = {}
+        """Who is dialled. Set when there is no reason to wait for the next try: the node itself has just called."""
         self._open: dict[str, Queue[tuple[str, Message]]] = {}
         """What is to be said on the lines that are good, or about to be."""
         self._own_addresses: set[str] = set()
@@ -185,11 +187,11 @@ class MeshRegistry:
     def _reach(self, address: str) -> None:
         if address in self._lines or address in self._own_addresses:
             return
-        self._lines.add(address)
+        self._lines[address] = Event()
         self._group.keep(f"line to {address}", lambda: self._run_line(address))
 
     def _run_line(self, address: str) -> None:
-        wait = FIRST_RETRY_S
+        wait, called = FIRST_RETRY_S, self._lines[address]
         is_wanted = True  # once, whoever told of it: who answers there is known then
         while is_wanted and address not in self._own_addresses and not self._is_leaving:
             begun = self._clock()
@@ -202,10 +204,10 @@ class MeshRegistry:
                 if self._clock() - begun > LONGEST_RETRY_S:
                     # A line that was good is tried again at once: whether its node is gone has to be known.
                     wait = FIRST_RETRY_S
-                gevent.sleep(wait * random.uniform(0.8, 1.2))
-                wait = min(2 * wait, LONGEST_RETRY_S)
+                wait = FIRST_RETRY_S if called.wait(wait * random.uniform(0.8, 1.2)) else min(2 * wait, LONGEST_RETRY_S)
+                called.clear()
             is_wanted = self._is_wanted(address)
-        self._lines.discard(address)
+        self._lines.pop(address, None)
 
     def _talk(self, address: str) -> None:
         # What was said before is in the hello, what is said from now on is not.
@@ -306,6 +308,8 @@ class MeshRegistry:
         address = message["node"].get("address")
         if isinstance(address, str) and not answer["is_duplicate"]:
             self._reach(address)
+            if address in self._lines:
+                self._lines[address].set()
         return answer
 
     def _hear_beat(self, message: Message) -> None:

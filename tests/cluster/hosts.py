@@ -28,7 +28,7 @@ SETTINGS = "[server]\n[limits]\nburst_size = 2000\nsource_grace = 5\n"
 class Host:
     """One node. `serve` has what is done with a proved link; by default what a node does."""
 
-    def __init__(self, secret: str = "secret", name: str = "radio", toml: str = SETTINGS) -> None:
+    def __init__(self, secret: str = "secret", name: str = "radio", toml: str = SETTINGS, port: int = 0) -> None:
         self.settings = Cluster(secret=secret, name=name)
         self.group = Group()
         self.now = 0.0
@@ -47,7 +47,8 @@ class Host:
         self.links: list[Link] = []
         self.refused: list[str] = []
         self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
         self._socket.listen(50)
         self._accepting = self.group.spawn("accept", self._accept)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"

@@ -8,9 +8,11 @@ from dataclasses import replace
 import gevent
 import pytest
 
+from pycast.cluster import mesh_driver
 from pycast.cluster.mesh_driver import MeshRegistry
 from pycast.cluster.records import NodeRecord
 from pycast.cluster.registry import DuplicateNode, Registry
+from pycast.testing.ports import Ports
 from tests.cluster import registry_conformance as conformance
 from tests.cluster.hosts import Host
 from tests.cluster.registry_conformance import acquainted, claimed, knows, wait_until
@@ -93,6 +95,19 @@ def test_a_line_that_breaks_begins_anew_and_nothing_is_missed(fleet: MeshFleet) 
     epoch = claimed(fleet, a, "a")
     knows(b, epoch)
     acquainted(a, b)
+
+
+def test_a_node_that_comes_back_is_called_at_once(fleet: MeshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would know for seconds only what was so when it began."""
+    monkeypatch.setattr(mesh_driver, "FIRST_RETRY_S", 60.0)
+    with Ports() as ports:
+        port = ports.take()
+        a = join(fleet, "a", peers=(f"127.0.0.1:{port}",))
+        wait_until(lambda: a._troubles, "a to find nobody there")
+        fleet.hosts["b"] = Host(port=port)
+        b = fleet.make("b")
+        acquainted(a, b)
+        knows(b, claimed(fleet, a, "a"))
 
 
 def test_a_trouble_is_told_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixture) -> None:
