@@ -159,6 +159,11 @@ class Mesh:
 
     # -- who is there
 
+    def expect_all(self, now: float) -> None:
+        """The nodes that this one remembers have as long to be heard of as any that is silent."""
+        for peer in self._table.peers:
+            self._heard.setdefault(peer.record.node, now)
+
     def tick(self, now: float) -> None:
         """Looks who has not been heard of for too long."""
         for peer in self._table.peers:

@@ -21,6 +21,7 @@ from pycast.cluster.mesh import BEAT_S, Mesh, Message, Proposal, with_epoch
 from pycast.cluster.peers import Answers, NoAnswer, Peers
 from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held
+from pycast.cluster.state_file import StateFile
 from pycast.cluster.table import Change, Table
 from pycast.config.schema import Cluster
 from pycast.net.group import Group
@@ -70,6 +71,7 @@ class MeshRegistry:
         self._is_leaving = False
         self._duplicate = ""
         self._troubles: dict[str, str] = {}
+        self._state = StateFile(cluster.state_file, self.table, group)
         self.table.on_change.append(self._hear)
         peers.on_lost.append(self._lost)
         answers.handlers |= {
@@ -89,12 +91,19 @@ class MeshRegistry:
         return self._mesh is not None and self._mesh.sees_half
 
     def start(self, node: NodeRecord) -> None:
-        """Dials the others. Raises DuplicateNode. May switch."""
+        """Dials the others: those of the configuration, and those that were there when it was last written down. Raises
+        DuplicateNode. May switch.
+        """
         self._mesh = Mesh(node, self.table, len({node.address, *self._cluster.peers}))
         self._own_addresses.add(node.address)
-        self._greet(node)
-        for address in self._cluster.peers:
+        self._state.load(node.node)
+        self._mesh.expect_all(self._clock())
+        known = [peer.record.address for peer in self.table.peers if peer.record.node != node.node]
+        addresses = list(dict.fromkeys([*self._cluster.peers, *known]))
+        self._greet(node, addresses)
+        for address in addresses:
             self._reach(address)
+        self._state.start()
         self._group.keep("mesh clock", self._tick)
         self._group.keep("mesh beats", self._beat)
         if self._cluster.dns:
@@ -105,6 +114,7 @@ class MeshRegistry:
         if self._mesh is None or self._is_leaving:
             return
         self._is_leaving = True
+        self._state.stop()
         goodbye = self._mesh.beat()
         with suppress(TimeoutError), gevent.Timeout(0.5, TimeoutError()):
             for address in list(self._lines):
@@ -161,12 +171,12 @@ class MeshRegistry:
 
     # -- lines
 
-    def _greet(self, node: NodeRecord) -> None:
+    def _greet(self, node: NodeRecord, addresses: list[str]) -> None:
         """Asks those that are there whether the name is free; nobody there is no reason not to start."""
         assert self._mesh is not None
         deadline = self._clock() + DUPLICATE_PATIENCE_S
         while True:
-            answers = self._peers.ask_all(list(self._cluster.peers), "mesh.hello", self._mesh.hello())
+            answers = self._peers.ask_all(addresses, "mesh.hello", self._mesh.hello())
             is_duplicate = any(answer.get("is_duplicate") is True for answer in answers.values())
             if not is_duplicate:
                 for address, answer in answers.items():

@@ -1,4 +1,5 @@
-"""The last known state of the cluster, on disk: a node that starts while its registry is away begins with it.
+"""The last known state of the cluster, on disk: a node that starts while etcd, the name server, or the nodes that its
+configuration names are away begins with it.
 
 It is written at most every two seconds, beside its place and then moved there: whoever reads it finds the old one or
 the new one whole. A file that cannot be read or written costs a line in the log, and nothing else.

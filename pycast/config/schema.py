@@ -282,8 +282,8 @@ class Cluster(Section):
     )
     state_file: Text = key(
         "",
-        'For "etcd": a file that keeps the last known state of the cluster, so that a node that starts while etcd '
-        "is away knows it.",
+        "A file that keeps the last known state of the cluster: a node that starts while etcd, the name server, or the "
+        "nodes that `peers` names are away knows the others.",
         example="/var/lib/pycast/cluster.json",
     )
 

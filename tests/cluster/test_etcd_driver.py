@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,15 @@ def fleet_of(directory: Path, members: int = 1, state: Path | None = None, lease
 
 
 @contextmanager
+def pair_of(directory: Path, **options: Any) -> Iterator[tuple[EtcdFleet, EtcdRegistry, EtcdRegistry]]:
+    """Two nodes that know each other."""
+    with fleet_of(directory, **options) as fleet:
+        a, b = fleet.make("a"), fleet.make("b")
+        acquainted(a, b)
+        yield fleet, a, b
+
+
+@contextmanager
 def client_of(fleet: EtcdFleet) -> Iterator[EtcdClient]:
     client = EtcdClient(fleet.etcd.urls, time.monotonic)
     yield client
@@ -114,9 +124,7 @@ def test_it_keeps_what_every_registry_promises(promise: str, tmp_path: Path) -> 
 
 @in_patched_process
 def test_while_etcd_is_away_claims_are_provisional_and_confirmed_later_f_04(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         first = claimed(fleet, a, "a")
         knows(b, first)
         fleet.etcd.kill()
@@ -143,9 +151,7 @@ def is_confirmed(registry: Registry, mount: str, over: Epoch) -> bool:
 
 @in_patched_process
 def test_what_changed_while_etcd_was_away_is_told_when_it_is_back_f_04(tmp_path: Path) -> None:
-    with fleet_of(tmp_path, lease_s=10) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path, lease_s=10) as (fleet, a, b):
         first, other = claimed(fleet, a, "a"), claimed(fleet, a, "a", "/other.mp3")
         knows(b, other, "/other.mp3")
         fleet.etcd.kill()
@@ -161,9 +167,7 @@ def test_what_changed_while_etcd_was_away_is_told_when_it_is_back_f_04(tmp_path:
 
 @in_patched_process
 def test_a_provisional_claim_yields_to_one_that_was_confirmed_f_07(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         fleet.etcd.kill()
         for registry, name in ((a, "a"), (b, "b")):
             answer = registry.claim(offer(fleet, name), NO_EPOCH)
@@ -188,9 +192,7 @@ def test_a_silent_etcd_costs_a_claim_no_more_than_its_time(tmp_path: Path) -> No
 
 @in_patched_process
 def test_without_a_quorum_nothing_changes_and_leases_live_on_f_05(tmp_path: Path) -> None:
-    with fleet_of(tmp_path, members=2) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path, members=2) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
         heard: list[Change] = []
@@ -205,9 +207,7 @@ def test_without_a_quorum_nothing_changes_and_leases_live_on_f_05(tmp_path: Path
 
 @in_patched_process
 def test_a_member_that_dies_costs_nothing(tmp_path: Path) -> None:
-    with fleet_of(tmp_path, members=3) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path, members=3) as (fleet, a, b):
         for member in range(3):
             fleet.etcd.kill(member)
             wait_until(lambda: a.is_reachable and b.is_reachable, "another member")
@@ -219,9 +219,7 @@ def test_a_member_that_dies_costs_nothing(tmp_path: Path) -> None:
 
 @in_patched_process
 def test_a_member_that_hangs_delays_news_by_seconds_and_claims_less(tmp_path: Path) -> None:
-    with fleet_of(tmp_path, members=3, lease_s=10) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path, members=3, lease_s=10) as (fleet, a, b):
         for member in range(3):
             fleet.etcd.pause(member)
             begun = time.monotonic()
@@ -268,9 +266,7 @@ def claimed_in_the_end(fleet: EtcdFleet, registry: EtcdRegistry, mount: str) -> 
 @in_patched_process
 def test_a_node_starts_from_its_state_file_while_etcd_is_away(tmp_path: Path) -> None:
     (state := tmp_path / "state").mkdir()
-    with fleet_of(tmp_path, state=state) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path, state=state) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
         b.stop()
@@ -289,9 +285,7 @@ def test_a_node_starts_from_its_state_file_while_etcd_is_away(tmp_path: Path) ->
 
 @in_patched_process
 def test_a_node_whose_lease_was_lost_registers_and_claims_anew_f_06(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         first = claimed(fleet, a, "a")
         knows(b, first)
         heard: list[Change] = []
@@ -306,9 +300,7 @@ def test_a_node_whose_lease_was_lost_registers_and_claims_anew_f_06(tmp_path: Pa
 
 @in_patched_process
 def test_an_owner_that_slept_finds_another_and_steps_down_f_09(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         first = claimed(fleet, a, "a")
         knows(b, first)
         with client_of(fleet) as client:
@@ -366,9 +358,7 @@ def test_a_stopped_process_steps_down_within_a_second_of_going_on_f_09(tmp_path:
 
 @in_patched_process
 def test_an_etcd_from_an_old_backup_is_refused_until_its_generation_rises_f_15(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         fleet.etcd.save(tmp_path / "backup")
         wait_until(lambda: a.is_reachable and b.is_reachable, "the registry")
         first = claimed_in_the_end(fleet, a, MOUNT)
@@ -388,9 +378,7 @@ def test_an_etcd_from_an_old_backup_is_refused_until_its_generation_rises_f_15(t
 
 @in_patched_process
 def test_an_emptied_etcd_takes_no_mount_away_f_16(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         mounts = [f"/{number}.mp3" for number in range(5)]
         for mount in mounts:
             knows(b, claimed(fleet, a, "a", mount), mount)
@@ -409,9 +397,7 @@ def test_an_emptied_etcd_takes_no_mount_away_f_16(tmp_path: Path) -> None:
 
 @in_patched_process
 def test_a_lost_etcd_is_refused_and_the_table_stays_f_16(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
         fleet.etcd.lose_everything()
@@ -424,9 +410,7 @@ def test_a_lost_etcd_is_refused_and_the_table_stays_f_16(tmp_path: Path) -> None
 
 @in_patched_process
 def test_a_node_cut_from_etcd_stays_as_long_as_it_answers_f_06(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
         fleet.vanish(a)
@@ -441,9 +425,7 @@ def test_a_node_cut_from_etcd_stays_as_long_as_it_answers_f_06(tmp_path: Path) -
 
 @in_patched_process
 def test_a_node_that_is_started_again_replaces_itself_f_18(tmp_path: Path) -> None:
-    with fleet_of(tmp_path, lease_s=10) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path, lease_s=10) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
         fleet.vanish(a)
@@ -479,9 +461,7 @@ def test_a_node_that_moved_is_let_in_when_its_old_lease_is_stale_f_18(tmp_path: 
 
 @in_patched_process
 def test_claims_and_news_take_milliseconds(tmp_path: Path) -> None:
-    with fleet_of(tmp_path) as fleet:
-        a, b = fleet.make("a"), fleet.make("b")
-        acquainted(a, b)
+    with pair_of(tmp_path) as (fleet, a, b):
         claims, news = [], []
         arrived: dict[str, float] = {}
 

@@ -146,6 +146,19 @@ def test_more_nodes_than_configured_count_as_well() -> None:
     assert not a.sees_half
 
 
+def test_a_node_that_is_remembered_and_never_heard_of_is_dead_in_the_end() -> None:
+    table = Table()
+    mesh = Mesh(node("a"), table, 2)
+    table.put_node(node("b"), Status.SUSPECT)
+    mesh.expect_all(100.0)
+    mesh.tick(100.0 + DEAD_S - 0.1)
+    assert (peer := table.peer("b")) is not None and peer.status is Status.SUSPECT
+    mesh.tick(100.0 + DEAD_S)
+    assert (peer := table.peer("b")) is not None and peer.status is Status.DEAD
+    mesh.tick(100.0 + FORGET_S)
+    assert table.peer("b") is None and table.is_up("a")
+
+
 def test_f_11_only_each_nodes_own_monotonic_clock_matters() -> None:
     histories = []
     for skew in (0.0, 3600.0):

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import gevent
 import pytest
@@ -145,6 +146,23 @@ def test_one_node_that_runs_is_enough_to_know_them_all(fleet: MeshFleet) -> None
 def test_the_addresses_of_a_name_are_nodes(fleet: MeshFleet) -> None:
     first = fleet.make("a")
     acquainted(first, join(fleet, "b", dns=f"localhost:{fleet.hosts['a'].address.rpartition(':')[2]}"))
+
+
+def test_a_node_finds_those_again_that_it_knew_though_nobody_names_them_now(fleet: MeshFleet, tmp_path: Path) -> None:
+    a, c = fleet.make("a"), fleet.make("c")
+    addresses = tuple(fleet.hosts[name].address for name in "ac")
+    b = join(fleet, "b", peers=addresses, state_file=str(tmp_path / "b.json"))
+    acquainted(a, b, c)
+    epoch = claimed(fleet, a, "a")
+    knows(b, epoch)
+    b.stop()
+    fleet.vanish(b)
+    fleet.vanish(c)
+    again = join(fleet, "b", state_file=str(tmp_path / "b.json"))
+    knows(again, epoch)
+    wait_until(lambda: {one.node for one in again.table.up_nodes()} == {"a", "b"}, "the one that is there")
+    wait_until(lambda: not again.table.is_up("c"), "c to be gone")
+    acquainted(a, again)
 
 
 def test_an_owner_that_is_over_hears_it_though_the_winner_is_gone(fleet: MeshFleet) -> None:
