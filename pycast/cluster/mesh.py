@@ -6,10 +6,11 @@ dies, for its facts die with it, and nothing to merge. Lines are TCP: what was s
 breaks and begins again with a hello.
 
 Claims. Who wants a mount proposes an epoch, one higher than any it knows, to all nodes it can reach, and has it if none
-objects. A node objects to a proposal that does not follow the highest owner it knows, and to one lower than a proposal
-that it made or agreed to before; two at the same time differ in the node's name, so the higher one wins on every node.
-Who agrees to a higher one while its own is under way has lost: else the two would both win, each before it heard of the
-other. An epoch names the process, not just the node: one that starts anew has forgotten which epochs it had.
+objects. A node objects to a proposal that does not follow the highest owner it knows, to one lower than a proposal
+that it made or agreed to before, and to one by a node that has heard of the owner's epoch but not of the owner (after a
+cut, say), and so cannot have asked it. Two at the same time differ in the node's name, so the higher one wins on every
+node. Who agrees to a higher one while its own is under way has lost: else the two would both win, each before it heard
+of the other. An epoch names the process, not just the node: one that starts anew has forgotten which epochs it had.
 
 In a network that is cut in two each part may have an owner; when it heals, the higher epoch holds and the other owner
 steps down. Whoever had the higher one may be gone by then, so each hello is answered with what is over of what it said;
@@ -43,20 +44,27 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A claim on its way: `epoch` for `mount`, following the owner of `over`."""
+    """A claim on its way: `epoch` for `mount`, following the owner of `over`. Who knows that owner has asked it."""
 
     mount: str
     epoch: Epoch
     over: Epoch
+    knows_owner: bool = False
 
     def to_json(self) -> Message:
         """Its JSON object."""
-        return {"mount": self.mount, "epoch": str(self.epoch), "over": str(self.over)}
+        return {
+            "mount": self.mount,
+            "epoch": str(self.epoch),
+            "over": str(self.over),
+            "knows_owner": self.knows_owner,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
         """Raises ValueError."""
-        return cls(str(data["mount"]), Epoch.parse(data["epoch"]), Epoch.parse(data["over"]))
+        epoch, over = Epoch.parse(data["epoch"]), Epoch.parse(data["over"])
+        return cls(str(data["mount"]), epoch, over, data["knows_owner"] is True)
 
 
 class Mesh:
@@ -219,14 +227,14 @@ class Mesh:
         name = f"{self.me.node}/{self.me.boot}"
         epoch = Epoch(known.generation, known.number + 1, int(self.sees_half), name)
         self._promised[mount] = epoch
-        return Proposal(mount, epoch, over)
+        return Proposal(mount, epoch, over, self._table.origin(mount) is not None)
 
     def judge(self, proposal: Proposal) -> Message:
         """What this node says to another one's claim."""
-        highest = self._table.highest(proposal.mount)
+        highest, origin = self._table.highest(proposal.mount), self._table.origin(proposal.mount)
         promised = self._promised.get(proposal.mount, NO_EPOCH)
-        if highest > proposal.over:
-            origin = self._table.origin(proposal.mount)
+        is_blind = origin is not None and not proposal.knows_owner and self._is_well(origin, proposal)
+        if highest > proposal.over or is_blind:
             return {"objects": True, "highest": str(highest), "origin": origin.to_json() if origin else None}
         if promised > proposal.epoch:
             return {"objects": True, "promised": str(promised)}
@@ -260,6 +268,11 @@ class Mesh:
             self._table.remove_node(node.node)
         self._heard[node.node] = now
         self._table.put_node(node)
+
+    def _is_well(self, origin: OriginRecord, proposal: Proposal) -> bool:
+        """Whether the mount has an owner that is there and sends, other than who proposes to have it."""
+        is_other = f"{origin.node}/{origin.boot}" != proposal.epoch.node
+        return is_other and origin.is_live and self._table.is_up(origin.node)
 
     def _is_ours(self, origin: OriginRecord) -> bool:
         return (origin.node, origin.boot) == (self.me.node, self.me.boot)

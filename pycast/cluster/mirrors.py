@@ -258,7 +258,9 @@ class Mirrors:
             return False
         mine = (self._lineages.get(mirror.name).newest, mirror.head)
         best = max(self._tails(mirror.name), default=None)
-        return best is not None and best[:2] > mine and self._fetch(mirror, best[2], best[1])
+        # Of a higher epoch and yet not further than we are: those are other bytes, which only its owner can offer.
+        is_ahead = best is not None and best[:2] > mine and best[1] > mirror.head
+        return best is not None and is_ahead and self._fetch(mirror, best[2], best[1])
 
     def _fetch(self, mirror: Mirror, address: str, until: int) -> bool:
         """Whether everything before `until` could be had from the node at `address`."""

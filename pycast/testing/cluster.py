@@ -67,6 +67,8 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            error.add_note(self.log())
         self.stop()
 
     def __len__(self) -> int:

@@ -76,6 +76,8 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._process is not None:
+            error.add_note(f"The log of the server at {self.url} ends:\n{self._log_end()}")
         self.stop()
 
     def start(self) -> Self:

@@ -343,6 +343,23 @@ def test_a_claim_follows_the_highest_owner_or_is_held_by_it() -> None:
     assert isinstance(stolen, Claimed) and stolen.epoch > first.epoch
 
 
+@pytest.mark.parametrize("owner", ["sends", "waits", "is silent"])
+def test_f_07_who_has_only_heard_of_an_owner_is_told_of_it_before_it_may_steal(owner: str) -> None:
+    (a, mine), (c, theirs) = mesh("a"), mesh("c")
+    held = replace(origin("b", 2), is_live=owner != "waits")
+    for one in (a, c):
+        one.hear_hello(hello(node("b")), 0.0)
+    theirs.put_origin(held)
+    mine.see(MOUNT, held.epoch)
+    if owner == "is silent":
+        theirs.set_status("b", Status.SUSPECT)
+    first = claimed(a, c, over=held.epoch)
+    if owner == "sends":
+        assert first == Held(held.epoch, held) and mine.origin(MOUNT) == held
+        first = claimed(a, c, over=held.epoch)  # as it does when it has asked the owner in vain
+    assert isinstance(first, Claimed)
+
+
 def test_of_an_owner_that_is_unknown_a_claim_learns_the_epoch_only() -> None:
     a, table = mesh("a")
     verdict = {"objects": True, "highest": str(origin("b", 4).epoch), "origin": origin("b", 4).to_json()}

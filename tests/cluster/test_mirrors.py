@@ -1,9 +1,11 @@
 """Which mounts a node copies and from whom: from the first listener to the last, over the loss of every parent."""
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Literal
 
+import gevent
 import pytest
 
 from pycast.cluster.epoch import Epoch
@@ -170,6 +172,28 @@ def test_f_01_when_the_origin_is_gone_the_survivors_level(
     assert mine is not None and theirs is not None
     assert mine.ring.read(0, 17 * SIZE) == theirs.ring.read(0, 17 * SIZE)
     assert len(node.mirrors) == len(other.mirrors) == 0
+
+
+def test_f_07_who_has_more_of_what_is_over_than_others_have_waits_for_the_new_owner(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pycast.cluster.mirrors")
+    node.knows("b", other)
+    node.hears(1)
+    other.hears(1)
+    for one in (node, other):
+        assert one.mirrors.open(NAME) is not None
+    origin.send(8)
+    level_with(other, origin, wait_until)
+    other.mirrors.release(NAME)
+    origin.send(2)
+    level_with(node, origin, wait_until)
+    other.lineages.put(NAME, other.lineages.get(NAME).with_epoch(epoch(2), 5 * SIZE))
+    node.table.see(NAME, epoch(2))
+    origin.hang_up()
+    gevent.sleep(0.3)
+    assert "levelled" not in caplog.text
+    assert node.head == 10 * SIZE
 
 
 def test_a_node_that_has_nothing_begins_where_the_others_are(

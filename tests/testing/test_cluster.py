@@ -140,3 +140,10 @@ def test_report_of_a_failed_test_has_every_nodes_log(tmp_path: Any) -> None:
     done = run_pytest(file, "--strict-markers")
     assert done.returncode == 1
     assert "--- node a" in done.stdout and "--- node b" in done.stdout
+
+
+def test_who_fails_beside_running_nodes_is_shown_their_logs() -> None:
+    with pytest.raises(ZeroDivisionError) as caught, Cluster(2):
+        _ = 1 / 0
+    (note,) = caught.value.__notes__
+    assert note.count("is ready at") == 2
