@@ -22,7 +22,7 @@ from pycast.cluster.peers import Answers, NoAnswer, Peers
 from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held
 from pycast.cluster.state_file import StateFile
-from pycast.cluster.table import Change, Table
+from pycast.cluster.table import Change, NodeChange, Status, Table
 from pycast.config.schema import Cluster
 from pycast.net.group import Group
 from pycast.net.rhythm import wait_for_next
@@ -145,7 +145,9 @@ class MeshRegistry:
             if isinstance(answer, Claimed):
                 self._own(with_epoch(offer, answer))
                 return answer
-            if self.table.highest(offer.mount) > over or self._clock() >= deadline:
+            # Of an owner that has to be asked first.
+            has_learned = answer.origin is not None and not proposal.knows_owner
+            if has_learned or self.table.highest(offer.mount) > over or self._clock() >= deadline:
                 break
             gevent.sleep(random.uniform(0.01, 0.05))
         return answer
@@ -165,6 +167,11 @@ class MeshRegistry:
             self._say("mesh.origin", {"origin": origin.to_json()})
 
     def _hear(self, change: Change) -> None:
+        if isinstance(change, NodeChange) and change.after is not None and change.after.status is Status.DEAD:
+            # After a long cut the kernel's next try to send is far off, and a new line is not.
+            address = change.after.record.address
+            self._peers.hang_up(address)
+            self._lost(address)
         gone = self._mesh.goodbye(change) if self._mesh is not None else None
         if gone is not None:
             self._say("mesh.gone", gone)

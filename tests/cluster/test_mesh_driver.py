@@ -10,9 +10,10 @@ import gevent
 import pytest
 
 from pycast.cluster import mesh_driver
+from pycast.cluster.mesh import DEAD_S
 from pycast.cluster.mesh_driver import MeshRegistry
 from pycast.cluster.records import NodeRecord
-from pycast.cluster.registry import DuplicateNode, Registry
+from pycast.cluster.registry import DuplicateNode, Held, Registry
 from pycast.testing.ports import Ports
 from tests.cluster import registry_conformance as conformance
 from tests.cluster.hosts import Host
@@ -88,6 +89,17 @@ def test_who_joins_knows_all_mounts_before_it_begins(fleet: MeshFleet) -> None:
     assert origin is not None and origin.epoch == epoch
 
 
+def test_f_07_an_owner_that_was_not_known_is_not_robbed_by_the_next_try(fleet: MeshFleet) -> None:
+    a, b, c = (fleet.make(name) for name in "abc")
+    acquainted(a, b, c)
+    epoch = claimed(fleet, b, "b")
+    for registry in (a, c):
+        knows(registry, epoch)
+    a.table.remove_origin(conformance.MOUNT, epoch)
+    answer = a.claim(conformance.offer(fleet, "a"), epoch)
+    assert isinstance(answer, Held) and answer.origin is not None and answer.origin.node == "b"
+
+
 def test_a_line_that_breaks_begins_anew_and_nothing_is_missed(fleet: MeshFleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
@@ -109,6 +121,16 @@ def test_a_node_that_comes_back_is_called_at_once(fleet: MeshFleet, monkeypatch:
         b = fleet.make("b")
         acquainted(a, b)
         knows(b, claimed(fleet, a, "a"))
+
+
+def test_a_node_that_is_called_dead_gets_a_new_line(fleet: MeshFleet) -> None:
+    a, b = fleet.make("a"), fleet.make("b")
+    acquainted(a, b)
+    taken = len(fleet.hosts["b"].links)
+    a._mesh_of().tick(time.monotonic() + DEAD_S)
+    assert not a.table.is_up("b")
+    wait_until(lambda: len(fleet.hosts["b"].links) > taken, "a new line", 1.0)
+    acquainted(a, b)
 
 
 def test_a_trouble_is_told_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixture) -> None:
