@@ -135,6 +135,9 @@ class _Caller:
         self._link = AsyncResult()
         try:
             link = self._door.dial(self._address)
+            if self.is_closed:
+                link.close()
+                raise DialFailed(f"the link to {self._address} was closed while it was opened")
         except DialFailed as error:
             self.is_closed = True
             self._link.set_exception(error)

@@ -120,6 +120,25 @@ def test_who_hangs_up_itself_is_told_of_no_loss(pair: tuple[Host, Host]) -> None
     assert lost == []
 
 
+def test_a_link_that_is_hung_up_on_while_it_is_opened_is_none(pair: tuple[Host, Host]) -> None:
+    """And is closed, which the check for what a test leaves behind sees."""
+    a, b = pair
+    failed: list[NoAnswer] = []
+
+    def ask() -> None:
+        try:
+            a.peers.ask(b.address, "echo", {})
+        except NoAnswer as error:
+            failed.append(error)
+
+    asking = a.group.spawn("ask", ask)
+    gevent.sleep(0)  # until it dials
+    a.peers.hang_up(b.address)
+    asking.join(5)
+    assert len(failed) == 1
+    assert a.peers.ask(b.address, "echo", {"x": 1}) == {"x": 1}
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), TypeError("x")])
 def test_a_question_that_makes_no_sense_gets_an_error_and_no_harm_is_done(
     pair: tuple[Host, Host], error: Exception
