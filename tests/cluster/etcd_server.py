@@ -3,9 +3,11 @@
 import json
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,13 +23,18 @@ TUNING = ("--heartbeat-interval=50", "--election-timeout=500", "--logger=zap", "
 class Etcd:
     """`with Etcd(tmp_path, members=3) as etcd:`"""
 
-    def __init__(self, directory: Path, members: int = 1) -> None:
+    def __init__(
+        self, directory: Path, members: int = 1, *, authority: Path | None = None, tls: Mapping[str, str] | None = None
+    ) -> None:
+        """Clients reach it by TLS if it has a certificate, `tls`, that `authority` has signed."""
         if shutil.which("etcd") is None:
             raise AssertionError("etcd is missing: apt-get install --no-install-recommends etcd-server")
         self._directory = directory
         self._held = Ports()
         ports = [self._held.take() for _ in range(2 * members)]
-        self.urls = tuple(f"http://127.0.0.1:{port}" for port in ports[:members])
+        self._tls = tls
+        self._context = ssl.create_default_context(cafile=authority) if authority else None
+        self.urls = tuple(f"{'https' if tls else 'http'}://127.0.0.1:{port}" for port in ports[:members])
         self._peers = tuple(f"http://127.0.0.1:{port}" for port in ports[members:])
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -45,7 +52,7 @@ class Etcd:
             if member not in self._running:
                 self._running[member] = self._start(member)
         deadline = time.monotonic() + READY_S
-        while not all(_is_healthy(url) for url in self.urls):
+        while not all(_is_healthy(url, self._context) for url in self.urls):
             assert time.monotonic() < deadline, f"etcd is not ready after {READY_S:g} s"
             time.sleep(0.02)
 
@@ -101,8 +108,9 @@ class Etcd:
             *("--listen-peer-urls", self._peers[member], "--initial-advertise-peer-urls", self._peers[member]),
             *("--initial-cluster", members, *TUNING),
         )
+        tls = ("--cert-file", self._tls["certificate"], "--key-file", self._tls["private_key"]) if self._tls else ()
         with (self._directory / f"etcd-{member}.log").open("ab") as log:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            return subprocess.Popen((*command, *tls), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def _is_stopped(pid: int) -> bool:
@@ -110,9 +118,9 @@ def _is_stopped(pid: int) -> bool:
     return set(states) == {"T"}
 
 
-def _is_healthy(url: str) -> bool:
+def _is_healthy(url: str, context: ssl.SSLContext | None) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
+        with urllib.request.urlopen(f"{url}/health", timeout=1, context=context) as answer:
             return bool(json.load(answer).get("health") == "true")
     except (OSError, ValueError):
         return False

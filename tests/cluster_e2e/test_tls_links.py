@@ -1,6 +1,5 @@
-"""Nodes that speak TLS with each other: certificates of one authority, made by openssl, for 127.0.0.1."""
+"""Nodes that speak TLS with each other, and with etcd: certificates of one authority, for 127.0.0.1."""
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,37 +8,11 @@ from typing import Any
 import pytest
 
 from pycast.testing import Cluster, Server
+from tests.cluster.etcd_server import Etcd
+from tests.cluster_e2e.certificates import make_authority, make_certificate
 from tests.cluster_e2e.nodes import MOUNT, metric
 from tests.e2e.deadline import until
-from tests.e2e.programs import require
 from tests.e2e.wire import FRAME_BYTES, ask, assert_run_of, frames, get, listen, source
-
-KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-
-
-def openssl(*arguments: str) -> None:
-    done = subprocess.run([require("openssl"), *arguments], capture_output=True, check=False, timeout=30)
-    assert done.returncode == 0, done.stderr
-
-
-def make_authority(folder: Path, name: str) -> Path:
-    """Its certificate; the key lies beside it."""
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-    what = ("-days", "2", "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign")
-    openssl("req", "-x509", *KEY, *what, "-keyout", str(key), "-out", str(certificate))
-    return certificate
-
-
-def make_certificate(folder: Path, name: str, authority: Path) -> dict[str, str]:
-    """A node's certificate that `authority` has signed, as the section [tls] takes it."""
-    certificate, key, request, names = (folder / f"{name}.{end}" for end in ("crt", "key", "csr", "ext"))
-    names.write_text("subjectAltName=IP:127.0.0.1\n")
-    openssl("req", "-new", *KEY, "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request))
-    openssl(
-        "x509", "-req", "-days", "2", "-in", str(request), "-CA", str(authority), "-CAkey",
-        str(authority.with_suffix(".key")), "-CAcreateserial", "-extfile", str(names), "-out", str(certificate),
-    )  # fmt: skip
-    return {"certificate": str(certificate), "private_key": str(key)}
 
 
 @contextmanager
@@ -101,3 +74,25 @@ def test_a_node_that_speaks_no_tls_is_none_of_the_cluster(tmp_path: Path) -> Non
             until(lambda: f"no line to 127.0.0.1:{a.port}" in plain.log(), "the failure in the log")
             assert metric(plain, "pycast_cluster_nodes", status="up") == 1
             assert get(plain.port, MOUNT).status == 404
+
+
+def test_etcd_is_spoken_to_by_tls(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path, "authority")
+    with (
+        Etcd(tmp_path, authority=authority, tls=make_certificate(tmp_path, "etcd", authority)) as etcd,
+        Cluster(2, registry="etcd", etcd=etcd.urls, tls_ca=str(authority)) as nodes,
+        source(nodes["a"].port, MOUNT, "sourcepass"),
+    ):
+        nodes.wait_for_mount(MOUNT)
+        assert all(metric(node, "pycast_registry_up") == 1 for node in nodes)
+
+
+def test_an_etcd_whose_certificate_the_authority_has_not_signed_is_refused_and_the_log_says_why(tmp_path: Path) -> None:
+    authority, somebody = make_authority(tmp_path, "authority"), make_authority(tmp_path, "somebody")
+    with (
+        Etcd(tmp_path, authority=somebody, tls=make_certificate(tmp_path, "etcd", somebody)) as etcd,
+        Cluster(1, registry="etcd", etcd=etcd.urls, tls_ca=str(authority)) as nodes,
+    ):
+        (node,) = nodes
+        until(lambda: "certificate verify failed" in node.log(), "the refusal in the log")
+        assert metric(node, "pycast_registry_up") == 0
