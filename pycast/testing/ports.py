@@ -39,23 +39,29 @@ class Ports:
         """The first of `row` ports, one after the other, that are free on each of `hosts`. Raises OSError."""
         for _ in range(ATTEMPTS):
             with ExitStack() as stack:
-                try:
-                    port = _hold(stack, hosts[0], 0)
-                    for host in hosts:
-                        for number in range(row):
-                            if (host, number) != (hosts[0], 0):
-                                _hold(stack, host, port + number)
-                except (OSError, OverflowError) as taken:
-                    if isinstance(taken, OSError) and taken.errno not in (errno.EADDRINUSE, errno.EACCES):
-                        raise
-                    continue
-                self._held.push(stack.pop_all())
-                return port
+                port = _hold(stack, hosts[0], 0)
+                rest = [(host, port + number) for host in hosts for number in range(row)][1:]
+                if all(_maybe_hold(stack, host, number) for host, number in rest):
+                    self._held.push(stack.pop_all())
+                    return port
         raise OSError(errno.EADDRINUSE, f"no {row} ports in a row are free on {', '.join(hosts)}")
 
     def release(self) -> None:
         """Lets go of all of them. May be called twice."""
         self._held.close()
+
+
+def _maybe_hold(stack: ExitStack, host: str, port: int) -> bool:
+    """Whether the port was free."""
+    try:
+        _hold(stack, host, port)
+    except OverflowError:  # there is no such port
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        return False
+    return True
 
 
 def _hold(stack: ExitStack, host: str, port: int) -> int:
