@@ -24,6 +24,8 @@ from gevent import socket, subprocess
 
 from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
 from pycast.errors import ConfigError, OutsideError
+from pycast.formats.marks import Join
+from pycast.formats.mpeg import MpegAudio
 
 START_S, STOP_S = 15.0, 6.0
 POLL_S = 0.05
@@ -198,8 +200,8 @@ class LocalCluster:
             if b" 200 " not in sock.recv(4096):
                 return
             self.has_source_at = port
-            # Anywhere in the tune: the server finds the next frame.
             sent = int((time.monotonic() - started - LEAD_S) * BITRATE / 8)
+            sent += _to_next_frame(tune, sent % len(tune))
             while True:
                 due = int((time.monotonic() - started) * BITRATE / 8)
                 at = sent % len(tune)
@@ -238,6 +240,12 @@ class LocalCluster:
                 if time.monotonic() > deadline:
                     raise OutsideError(f"nothing answers on port {port} after {START_S:g} s") from None
                 gevent.sleep(POLL_S)
+
+
+def _to_next_frame(tune: bytes, at: int) -> int:
+    """How far it is from `at` to where a frame begins, as every encoder's stream does: half a frame is a click."""
+    _, marks = MpegAudio().feed(tune)
+    return next((mark.offset - at for mark in marks if isinstance(mark, Join) and mark.offset >= at), len(tune) - at)
 
 
 def _haproxy() -> str:

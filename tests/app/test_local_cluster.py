@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from pycast.app.local_cluster import HOST, LocalCluster, _free_ports
+from pycast.app.local_cluster import HOST, LocalCluster, _free_ports, _to_next_frame
+from pycast.demo_stream import demo_mp3
 from pycast.errors import OutsideError
 
 
@@ -17,6 +18,14 @@ def test_without_haproxy_on_the_machine_it_says_how_to_get_it(monkeypatch: pytes
             cluster.start()
     finally:
         cluster.stop()
+
+
+@pytest.mark.parametrize("at", [0, 1, 416, 100_000, len(demo_mp3()) - 1])
+def test_its_encoder_begins_with_a_whole_frame_wherever_it_is_in_the_tune(at: int) -> None:
+    tune = demo_mp3()
+    begin = at + _to_next_frame(tune, at)
+    assert at <= begin <= len(tune)
+    assert (tune + tune)[begin : begin + 2] == b"\xff\xfb"
 
 
 def test_a_port_that_is_taken_is_left_out() -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -19,16 +20,17 @@ from tests.e2e.wire import listen
 
 
 class Up:
-    """The command as a process, and what it has printed."""
+    """The command as a process, with its files below `folder`, and what it has printed."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, folder: str, *arguments: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pycast", "cluster", "up", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # A setting that is there for another server holds for none of these.
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYCAST_AUTHENTICATION__ADMIN_PASSWORD": "another"},
+            env=os.environ
+            | {"PYTHONUNBUFFERED": "1", "PYCAST_AUTHENTICATION__ADMIN_PASSWORD": "another", "TMPDIR": folder},
         )
         self.text = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -62,14 +64,15 @@ class Up:
 
 @contextmanager
 def up(*arguments: str) -> Iterator[Up]:
-    command = Up(*arguments)
-    try:
-        yield command
-    finally:
-        if command.process.poll() is None:
-            command.process.kill()
-        command.process.wait()
-        command.join()
+    with TemporaryDirectory() as folder:  # one that is killed cannot remove its files
+        command = Up(folder, *arguments)
+        try:
+            yield command
+        finally:
+            if command.process.poll() is None:
+                command.process.kill()
+            command.process.wait()
+            command.join()
 
 
 @pytest.fixture
