@@ -64,7 +64,7 @@ class Up:
 
 @contextmanager
 def up(*arguments: str) -> Iterator[Up]:
-    with TemporaryDirectory() as folder:  # one that is killed cannot remove its files
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # one that is killed cannot remove its files
         command = Up(folder, *arguments)
         try:
             yield command
