@@ -86,6 +86,13 @@ def other(origin: Origin) -> Iterator[Node]:
     made.stop()
 
 
+def begin_to_copy(*nodes: Node) -> None:
+    for one in nodes:
+        one.hears(1)
+    for one in nodes:
+        assert one.mirrors.open(NAME) is not None
+
+
 def level_with(node: Node, origin: Origin, wait_until: WaitUntil) -> None:
     wait_until(lambda: node.head == origin.sent * SIZE, f"{node.record.node} to have all")
 
@@ -151,10 +158,7 @@ def test_f_01_when_the_origin_is_gone_the_survivors_level(
 ) -> None:
     node.knows("b", other)
     other.knows("a", node)
-    node.hears(1)
-    other.hears(1)
-    for one in (node, other):
-        assert one.mirrors.open(NAME) is not None
+    begin_to_copy(node, other)
     origin.send(10)
     level_with(node, origin, wait_until)
     level_with(other, origin, wait_until)
@@ -179,10 +183,7 @@ def test_f_07_who_has_more_of_what_is_over_than_others_have_waits_for_the_new_ow
 ) -> None:
     caplog.set_level(logging.INFO, "pycast.cluster.mirrors")
     node.knows("b", other)
-    node.hears(1)
-    other.hears(1)
-    for one in (node, other):
-        assert one.mirrors.open(NAME) is not None
+    begin_to_copy(node, other)
     origin.send(8)
     level_with(other, origin, wait_until)
     other.mirrors.release(NAME)
