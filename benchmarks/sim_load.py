@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from pycast.cluster.drain_plan import DrainPlan, State
 from pycast.cluster.headroom import Load, Weight
-from pycast.config.schema import Drain
+from pycast.config.schema import DrainSection
 
 SPARE = 1.5
 """Slots for each listener that is there on an ordinary day: plan with two thirds."""
@@ -128,7 +128,7 @@ class Site:
     def _drain(self, batch: Sequence[Node]) -> int:
         moved = 0
         for node in batch:
-            node.plan.begin(Drain(), self.now)
+            node.plan.begin(DrainSection(), self.now)
         while any(node.plan.state is not State.DONE for node in batch):
             self.step(0.5)
             for node in batch:

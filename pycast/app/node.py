@@ -23,7 +23,7 @@ from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.worker_config import Worker
 from pycast.cluster.agent import Agent
 from pycast.config.load import load, with_port
-from pycast.config.schema import Config, Logging
+from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, OutsideError
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
@@ -232,7 +232,7 @@ def run(
     return 0
 
 
-def _error_log(log_file: LogFile, before: Logging, after: Logging, tag: str) -> LogFile:
+def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection, tag: str) -> LogFile:
     """The error log as it holds after a reload: the same, or a new one in its place."""
     if (before.error_log, before.log_level) == (after.error_log, after.log_level):
         return log_file

@@ -6,7 +6,7 @@ takes them meanwhile. The parent never listens: with no worker there to answer, 
 
 from gevent import socket
 
-from pycast.config.schema import Config, Listen
+from pycast.config.schema import Config, ListenSection
 from pycast.errors import ConfigError
 from pycast.net.sockets import PAIR_TRIES, reserve
 
@@ -35,7 +35,7 @@ class Ports:
             sock.close()
         self._held.clear()
 
-    def _hold_public(self, listen: Listen) -> int:
+    def _hold_public(self, listen: ListenSection) -> int:
         if not listen.shoutcast_mount:
             return self._hold(listen.bind_address, listen.port)
         tries = 1 if listen.port else PAIR_TRIES

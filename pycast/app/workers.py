@@ -20,7 +20,7 @@ from pycast.app.worker_config import Orders, Worker
 from pycast.app.worker_ports import Ports
 from pycast.app.worker_process import WorkerProcess
 from pycast.config.load import loads, read_text, with_port
-from pycast.config.schema import Config, Logging
+from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, OutsideError
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
@@ -173,7 +173,7 @@ def run(
     return status
 
 
-def _reopened(log_file: LogFile, settings: Logging) -> LogFile:
+def _reopened(log_file: LogFile, settings: LoggingSection) -> LogFile:
     """The error log anew, as the settings are now; the old one if that cannot be opened."""
     try:
         return setup_logging(settings.log_level, settings.error_log, hub_after)

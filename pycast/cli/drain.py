@@ -18,7 +18,7 @@ import urllib3
 
 from pycast.cli.serve import find_config
 from pycast.config.load import embedded_config, load
-from pycast.config.schema import Config, Listen
+from pycast.config.schema import Config, ListenSection
 from pycast.errors import OutsideError
 
 _TIMEOUT_S = 10.0
@@ -153,7 +153,7 @@ def _config(path: Path | None) -> Config:
     return load(path, os.environ) if path else embedded_config(random.SystemRandom(), os.environ)
 
 
-def _url(listen: Listen) -> str:
+def _url(listen: ListenSection) -> str:
     host = _ANY.get(listen.bind_address, listen.bind_address)
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     return f"{'https' if listen.tls else 'http'}://{host}:{listen.port}"

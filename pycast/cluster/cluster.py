@@ -25,8 +25,7 @@ from pycast.cluster.mirrors import Mirrors
 from pycast.cluster.peers import Answers, NoAnswer, Peers
 from pycast.cluster.records import NodeRecord, NodeState
 from pycast.cluster.registry import DuplicateNode, Registry
-from pycast.config.schema import Cluster as Settings
-from pycast.config.schema import Config
+from pycast.config.schema import ClusterSection, Config
 from pycast.errors import ConfigError
 from pycast.http.request import Request
 from pycast.net.group import Group
@@ -106,7 +105,7 @@ class Cluster:
         return self._me
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ClusterSection:
         """As the configuration has them now."""
         return self._config().cluster
 
@@ -194,7 +193,7 @@ class Cluster:
         elif first is not None:
             self.answers.serve(link, first)
 
-    def _registry(self, settings: Settings, clock: Callable[[], float]) -> Registry:
+    def _registry(self, settings: ClusterSection, clock: Callable[[], float]) -> Registry:
         if settings.registry == "etcd":
             from pycast.cluster.etcd_driver import EtcdRegistry  # an HTTP client comes with it: only for who needs it
 

@@ -14,7 +14,7 @@ radio's listeners stay for a day).
 from dataclasses import dataclass
 from enum import Enum
 
-from pycast.config.schema import Drain
+from pycast.config.schema import DrainSection
 
 # A node that stood still, or whose clock looks like it, does not make up for it with a bang.
 LONGEST_STEP_S = 1.0
@@ -70,7 +70,7 @@ class DrainPlan:
 
     def __init__(self) -> None:
         self.state = State.SERVING
-        self._settings = Drain()
+        self._settings = DrainSection()
         self._begun = 0.0
         self._lead_s = 0.0
         self._of = 0
@@ -89,7 +89,7 @@ class DrainPlan:
         """
         return not self.is_draining or self._settings.readiness == "hold"
 
-    def begin(self, settings: Drain, now: float) -> None:
+    def begin(self, settings: DrainSection, now: float) -> None:
         """Starts a drain. One that is under way goes on as it is."""
         if self.is_draining:
             return

@@ -18,7 +18,7 @@ from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held
 from pycast.cluster.state_file import StateFile
 from pycast.cluster.table import Table
-from pycast.config.schema import Cluster
+from pycast.config.schema import ClusterSection
 from pycast.net.group import Group
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class EtcdRegistry:
 
     def __init__(
         self,
-        settings: Cluster,
+        settings: ClusterSection,
         group: Group,
         answers: Callable[[NodeRecord], bool],
         clock: Callable[[], float],

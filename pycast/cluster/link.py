@@ -19,7 +19,7 @@ from gevent.lock import RLock
 
 from pycast.cluster.frames import Frame, FrameReader, Kind, LinkError, pack_json
 from pycast.cluster.proof import NONCE_SIZE, PROOF_SIZE, answerer_proof, caller_proof, is_same
-from pycast.config.schema import Cluster
+from pycast.config.schema import ClusterSection
 from pycast.errors import OutsideError
 from pycast.http.request import Request
 from pycast.net.sockets import set_connection_options
@@ -110,7 +110,7 @@ class Link:
 class Door:
     """How this node opens links, and takes them. `cluster` is read for each: a reload may change the secret."""
 
-    cluster: Callable[[], Cluster]
+    cluster: Callable[[], ClusterSection]
 
     def dial(self, address: str) -> Link:
         """A link to the node at `address` (host:port). Raises DialFailed. May switch."""
@@ -171,7 +171,7 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _introduce(cluster: Cluster, sock: socket.socket, address: str) -> bytes:
+def _introduce(cluster: ClusterSection, sock: socket.socket, address: str) -> bytes:
     """Asks for a link and proves both sides. Returns what came after that."""
     mine = secrets.token_hex(NONCE_SIZE)
     sock.sendall(
@@ -213,7 +213,7 @@ def _exactly(sock: socket.socket, data: bytes, size: int) -> tuple[bytes, bytes]
     return data[:size], data[size:]
 
 
-def _tls(cluster: Cluster, sock: socket.socket, host: str) -> socket.socket:
+def _tls(cluster: ClusterSection, sock: socket.socket, host: str) -> socket.socket:
     context = gssl.create_default_context(cafile=cluster.tls_ca or None)
     wrapped: socket.socket = context.wrap_socket(sock, server_hostname=host)
     return wrapped

@@ -23,7 +23,7 @@ from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held
 from pycast.cluster.state_file import StateFile
 from pycast.cluster.table import Change, NodeChange, Status, Table
-from pycast.config.schema import Cluster
+from pycast.config.schema import ClusterSection
 from pycast.net.group import Group
 from pycast.net.rhythm import wait_for_next
 
@@ -55,7 +55,7 @@ class MeshRegistry:
     """The registry of `cluster.registry = "mesh"`."""
 
     def __init__(
-        self, cluster: Cluster, peers: Peers, answers: Answers, group: Group, clock: Callable[[], float]
+        self, cluster: ClusterSection, peers: Peers, answers: Answers, group: Group, clock: Callable[[], float]
     ) -> None:
         self.table = Table()
         self._cluster = cluster

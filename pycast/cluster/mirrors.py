@@ -22,7 +22,7 @@ from pycast.cluster.peers import Message, Peers
 from pycast.cluster.records import NodeRecord
 from pycast.cluster.table import Change, OriginChange, Status, Table
 from pycast.cluster.tree import parents
-from pycast.config.schema import Cluster
+from pycast.config.schema import ClusterSection
 from pycast.net.group import Group, Task
 from pycast.net.rhythm import wait_for_next
 from pycast.stream.fanout import Reason
@@ -76,7 +76,7 @@ class Mirrors:
     def __init__(
         self,
         me: Callable[[], NodeRecord],
-        cluster: Callable[[], Cluster],
+        cluster: Callable[[], ClusterSection],
         door: Door,
         peers: Peers,
         mounts: Mounts,

@@ -65,7 +65,7 @@ class MountSettings:
 _KEYS = tuple(key.name for key in fields(MountSettings))
 
 
-class MountSection(Protocol):
+class MountKeys(Protocol):
     """A [[mount]] section. Beside these two it has one attribute for each field below, None where it is unset."""
 
     @property
@@ -99,7 +99,7 @@ class MountTable:
 
     def __init__(
         self,
-        sections: Sequence[MountSection],
+        sections: Sequence[MountKeys],
         limits: _Limits,
         authentication: _SourceLogin,
         http_headers: Mapping[str, str],
@@ -139,12 +139,12 @@ class MountTable:
             values |= own
         return MountSettings(**values | {"mount_name": name, "http_headers": headers})
 
-    def _normal_for(self, name: str) -> MountSection | None:
+    def _normal_for(self, name: str) -> MountKeys | None:
         if name in self._exact:
             return self._exact[name]
         return next((section for section in self._normal if mount_matches(section.mount_name or "", name)), None)
 
-    def _default_for(self, name: str) -> MountSection | None:
+    def _default_for(self, name: str) -> MountKeys | None:
         matching = (s for s in self._default if s.mount_name is None or mount_matches(s.mount_name, name))
         return next(matching, None)
 

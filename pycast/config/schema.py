@@ -38,23 +38,23 @@ from pycast.config.values import (
 )
 
 __all__ = [
-    "Authentication",
-    "Balancer",
-    "Cluster",
+    "AuthenticationSection",
+    "BalancerSection",
+    "ClusterSection",
     "Config",
-    "Drain",
-    "Limits",
-    "Listen",
-    "Logging",
-    "Mount",
+    "DrainSection",
+    "LimitsSection",
+    "ListenSection",
+    "LoggingSection",
+    "MountSection",
     "MountSettings",
-    "Server",
+    "ServerSection",
     "Size",
-    "Tls",
+    "TlsSection",
 ]
 
 
-class Server(Section):
+class ServerSection(Section):
     """Who this server is."""
 
     hostname: RequiredText = key(
@@ -76,7 +76,7 @@ class Server(Section):
     )
 
 
-class Listen(Section):
+class ListenSection(Section):
     """A port to listen on. Repeat the section for more ports."""
 
     bind_address: RequiredText = key("0.0.0.0", 'The address to listen on. "::" takes IPv6 and IPv4.')
@@ -100,7 +100,7 @@ class Listen(Section):
     )
 
 
-class Limits(Section):
+class LimitsSection(Section):
     """How much, and how long. The keys from queue_size on hold for every mount that does not set its own."""
 
     clients: Whole = key(10000, "Connections at the same time: listeners, sources and all others.", ge=1)
@@ -141,7 +141,7 @@ class Limits(Section):
     )
 
 
-class Authentication(Section):
+class AuthenticationSection(Section):
     """Who may log in. Change the three passwords: these defaults are known to everybody."""
 
     source_user: RequiredText = key("source", "The name with which sources (encoders) log in.")
@@ -152,7 +152,7 @@ class Authentication(Section):
     admin_password: Secret = key("hackme", "The password for everything below /admin/.")
 
 
-class Mount(Section):
+class MountSection(Section):
     """Settings of one mount. Needed only for mounts that differ from [limits] and [authentication]."""
 
     mount_name: MountName | None = key(
@@ -227,7 +227,7 @@ class Mount(Section):
     )
 
 
-class Cluster(Section):
+class ClusterSection(Section):
     """Several nodes that are one server: any node takes any source and serves any mount. On as soon as there is a
     secret."""
 
@@ -288,7 +288,7 @@ class Cluster(Section):
     )
 
 
-class Drain(Section):
+class DrainSection(Section):
     """How the node empties itself before it stops: `pycast drain`, or SIGTERM with server.drain."""
 
     readiness: Literal["fail", "hold"] = key(
@@ -305,7 +305,7 @@ class Drain(Section):
     deadline: Seconds = key(300.0, "After this time in all the node stops, whoever is still there.", gt=0)
 
 
-class Balancer(Section):
+class BalancerSection(Section):
     """What the node tells the balancer in front of it about its headroom."""
 
     agent_address: RequiredText = key("0.0.0.0", "Where HAProxy's agent-check connects to.")
@@ -313,7 +313,7 @@ class Balancer(Section):
     egress: Bits = key(0, 'What the network takes, in bit/s or with a unit: "950M", "10G". 0: not known, and no limit.')
 
 
-class Logging(Section):
+class LoggingSection(Section):
     """Where the logs go: a file, "-" for stderr, "" for nowhere. SIGHUP opens the files anew."""
 
     access_log: Text = key("-", "One line for each request, in the format of Icecast and Apache.")
@@ -322,7 +322,7 @@ class Logging(Section):
     log_level: LogLevel = key("info", 'How much the error log tells: "debug", "info", "warning" or "error".')
 
 
-class Tls(Section):
+class TlsSection(Section):
     """The certificate for [[listen]] sections with tls = true. Read again when the files change."""
 
     certificate: Text = key("", "A PEM file: the certificate, then those that signed it.")
@@ -332,20 +332,20 @@ class Tls(Section):
 class Config(Section):
     """The whole configuration."""
 
-    server: Server = Server()
-    listen: tuple[Listen, ...] = (Listen(),)
-    limits: Limits = Limits()
-    authentication: Authentication = Authentication()
-    mount: tuple[Mount, ...] = ()
+    server: ServerSection = ServerSection()
+    listen: tuple[ListenSection, ...] = (ListenSection(),)
+    limits: LimitsSection = LimitsSection()
+    authentication: AuthenticationSection = AuthenticationSection()
+    mount: tuple[MountSection, ...] = ()
     http_headers: Headers = key(
         {"Access-Control-Allow-Origin": "*"},
         "Headers of every reply. This one lets web pages of other sites play the streams and read status-json.xsl.",
     )
-    logging: Logging = Logging()
-    tls: Tls = Tls()
-    cluster: Cluster = Cluster()
-    drain: Drain = Drain()
-    balancer: Balancer = Balancer()
+    logging: LoggingSection = LoggingSection()
+    tls: TlsSection = TlsSection()
+    cluster: ClusterSection = ClusterSection()
+    drain: DrainSection = DrainSection()
+    balancer: BalancerSection = BalancerSection()
 
     @property
     def is_clustered(self) -> bool:

@@ -12,7 +12,7 @@ import gevent
 from gevent.event import Event
 
 from pycast.cluster.drain_plan import DrainPlan, Progress, State
-from pycast.config.schema import Drain as Settings
+from pycast.config.schema import DrainSection
 from pycast.net.group import Group, Task
 from pycast.stream.fanout import Reason
 from pycast.stream.mounts import Mounts
@@ -29,7 +29,7 @@ PATIENCE_S = 5.0
 class Drain:
     """The node's way out. `settings` returns what the configuration says now."""
 
-    def __init__(self, mounts: Mounts, group: Group, settings: Callable[[], Settings]) -> None:
+    def __init__(self, mounts: Mounts, group: Group, settings: Callable[[], DrainSection]) -> None:
         self.before_listeners: list[Callable[[], None]] = []
         """Called one after the other when the lead is over: what moves sources and mirrors to other nodes, and returns
         when that is done. May switch."""

@@ -10,7 +10,7 @@ news, so `is_check` keeps it out of the log.
 import time
 from dataclasses import dataclass
 
-from pycast.config.schema import Listen
+from pycast.config.schema import ListenSection
 from pycast.errors import RequestError
 from pycast.http.addresses import Networks
 from pycast.http.proxy_protocol import Absent, Greeting, Local, Proxied, ProxyReader
@@ -28,7 +28,7 @@ class Proxies:
     must_greet: bool
 
 
-def proxies_before(listen: Listen) -> Proxies | None:
+def proxies_before(listen: ListenSection) -> Proxies | None:
     """What the configuration says of a port; None if clients connect to it directly."""
     if not listen.proxy_protocol and not listen.trusted_proxies:
         return None

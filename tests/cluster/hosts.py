@@ -15,7 +15,7 @@ from pycast.cluster.link import READ_SIZE, Door, Link, asks_for_link
 from pycast.cluster.peers import Answers, Peers
 from pycast.cluster.table import Table
 from pycast.config.load import loads
-from pycast.config.schema import Cluster
+from pycast.config.schema import ClusterSection
 from pycast.http.request import HeadReader
 from pycast.net.group import Group
 from pycast.stream.fanout import Reason
@@ -29,7 +29,7 @@ class Host:
     """One node. `serve` has what is done with a proved link; by default what a node does."""
 
     def __init__(self, secret: str = "secret", name: str = "radio", toml: str = SETTINGS, port: int = 0) -> None:
-        self.settings = Cluster(secret=secret, name=name)
+        self.settings = ClusterSection(secret=secret, name=name)
         self.group = Group()
         self.now = 0.0
         self.door = Door(lambda: self.settings)

@@ -5,19 +5,19 @@ from itertools import count
 import pytest
 
 from pycast.cluster.drain_plan import STEPS, DrainPlan, Event, State
-from pycast.config.schema import Drain
+from pycast.config.schema import DrainSection
 
 # docs/behind-a-balancer.md has these.
 PRESETS = {
-    "HAProxy": Drain(readiness="fail", lead=30.0),
-    "ALB": Drain(readiness="fail", lead=30.0),
-    "Kubernetes": Drain(readiness="fail", lead=30.0),
-    "NLB": Drain(readiness="hold", lead=150.0),
+    "HAProxy": DrainSection(readiness="fail", lead=30.0),
+    "ALB": DrainSection(readiness="fail", lead=30.0),
+    "Kubernetes": DrainSection(readiness="fail", lead=30.0),
+    "NLB": DrainSection(readiness="hold", lead=150.0),
 }
 TICK_S = 0.1
 
 
-def run(settings: Drain, listeners: int, moved_after: float = 0.0) -> list[tuple[float, State, int]]:
+def run(settings: DrainSection, listeners: int, moved_after: float = 0.0) -> list[tuple[float, State, int]]:
     """A drain to its end: (seconds since its beginning, state, listeners left) after each step."""
     plan, seen = DrainPlan(), []
     plan.begin(settings, 1000.0)
@@ -86,7 +86,7 @@ def test_lb_17_all_have_gone_when_the_rate_says_so(name: str) -> None:
 
 
 def test_lb_17_listeners_wait_until_sources_and_mirrors_have_moved() -> None:
-    seen = run(Drain(lead=5.0), 1000, moved_after=7.0)
+    seen = run(DrainSection(lead=5.0), 1000, moved_after=7.0)
     assert {left for now, _, left in seen if now < 12.0} == {1000}
     assert {state for now, state, _ in seen if 5.1 < now < 12.0} == {State.MOVING}
 
@@ -94,13 +94,13 @@ def test_lb_17_listeners_wait_until_sources_and_mirrors_have_moved() -> None:
 @pytest.mark.parametrize(
     ("settings", "moved_after"),
     [
-        (Drain(lead=5.0, rate=0.001, deadline=20.0), 0.0),
-        (Drain(lead=5.0, deadline=20.0), 1e9),
-        (Drain(lead=50.0, deadline=20.0), 0.0),
+        (DrainSection(lead=5.0, rate=0.001, deadline=20.0), 0.0),
+        (DrainSection(lead=5.0, deadline=20.0), 1e9),
+        (DrainSection(lead=50.0, deadline=20.0), 0.0),
     ],
     ids=["slow rate", "what does not move", "long lead"],
 )
-def test_lb_17_the_deadline_holds(settings: Drain, moved_after: float) -> None:
+def test_lb_17_the_deadline_holds(settings: DrainSection, moved_after: float) -> None:
     now, state, left = run(settings, 5000, moved_after)[-1]
     assert (state, left) == (State.DONE, 0)
     assert now == pytest.approx(20.0, abs=TICK_S)
@@ -108,7 +108,7 @@ def test_lb_17_the_deadline_holds(settings: Drain, moved_after: float) -> None:
 
 def test_lb_17_a_node_that_stood_still_does_not_make_up_for_it_with_a_bang() -> None:
     plan = DrainPlan()
-    plan.begin(Drain(lead=0.0), 0.0)
+    plan.begin(DrainSection(lead=0.0), 0.0)
     plan.step(0.0, 5000, True)
     assert plan.step(30.0, 5000, True) == 100
     plan.give_back(100)
@@ -117,12 +117,12 @@ def test_lb_17_a_node_that_stood_still_does_not_make_up_for_it_with_a_bang() -> 
 
 
 def test_few_listeners_do_not_take_a_minute() -> None:
-    assert run(Drain(lead=0.0), 5)[-1][0] <= 6.0
+    assert run(DrainSection(lead=0.0), 5)[-1][0] <= 6.0
 
 
 def test_those_who_come_meanwhile_leave_at_the_same_rate() -> None:
     plan, listeners, now = DrainPlan(), 100, 0.0
-    plan.begin(Drain(lead=0.0, rate=0.1), now)
+    plan.begin(DrainSection(lead=0.0, rate=0.1), now)
     plan.step(now, listeners, True)
     listeners += 1000
     for _ in range(50):
@@ -135,8 +135,8 @@ def test_those_who_come_meanwhile_leave_at_the_same_rate() -> None:
 
 def test_a_second_beginning_changes_nothing_and_hurry_ends_the_lead() -> None:
     plan = DrainPlan()
-    plan.begin(Drain(lead=30.0), 0.0)
-    plan.begin(Drain(lead=300.0), 10.0)
+    plan.begin(DrainSection(lead=30.0), 0.0)
+    plan.begin(DrainSection(lead=300.0), 10.0)
     assert plan.progress(10.0, 7).next_s == 20.0
     plan.hurry(10.0)
     plan.step(10.0, 7, False)
@@ -148,7 +148,7 @@ def test_a_second_beginning_changes_nothing_and_hurry_ends_the_lead() -> None:
 def test_progress_says_what_is_left() -> None:
     plan = DrainPlan()
     assert plan.progress(5.0, 3).deadline_s == 0.0
-    plan.begin(Drain(lead=0.0, rate=0.1, deadline=60.0), 0.0)
+    plan.begin(DrainSection(lead=0.0, rate=0.1, deadline=60.0), 0.0)
     plan.step(0.0, 500, True)
     plan.step(1.0, 500, True)
     progress = plan.progress(1.0, 450)

@@ -21,7 +21,7 @@ from pycast.cluster.etcd_records import Keys, encode_meta
 from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.registry import CALL_S, Claimed, DuplicateNode, Held, Registry
 from pycast.cluster.table import Change, OriginChange
-from pycast.config.schema import Cluster
+from pycast.config.schema import ClusterSection
 from pycast.net.group import Group
 from tests.cluster import registry_conformance as conformance
 from tests.cluster.etcd_server import Etcd
@@ -49,7 +49,7 @@ class EtcdFleet:
 
     def make(self, name: str, boot: str = "1", address: str = "") -> EtcdRegistry:
         group = Group()
-        settings = Cluster(
+        settings = ClusterSection(
             name="radio", registry="etcd", etcd=self.etcd.urls, state_file=str(self.state / name) if self.state else ""
         )
         registry = EtcdRegistry(settings, group, self._answers, time.monotonic, Random(name + boot), self.lease_s)
@@ -325,7 +325,7 @@ test_etcd_driver.sleep_as_owner(*sys.argv[1:])
 
 def sleep_as_owner(*urls: str) -> None:
     """Claims the mount as `a`, and says when another has it."""
-    settings = Cluster(name="radio", registry="etcd", etcd=urls)
+    settings = ClusterSection(name="radio", registry="etcd", etcd=urls)
     registry = EtcdRegistry(settings, Group(), lambda node: True, time.monotonic, Random(1), lease_s=2)
     registry.start(NodeRecord("a", "a1", "a.example:8000"))
     answer = registry.claim(OriginRecord(MOUNT, "a", "a1", NO_EPOCH, 0, True), NO_EPOCH)

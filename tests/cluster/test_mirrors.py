@@ -12,7 +12,7 @@ from pycast.cluster.epoch import Epoch
 from pycast.cluster.mirrors import LINGER_S, Mirrors
 from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.table import Status
-from pycast.config.schema import Cluster
+from pycast.config.schema import ClusterSection
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import SILENCE_S, State
 from tests.cluster.hosts import Host
@@ -27,7 +27,7 @@ class Node(Host):
 
     def __init__(self, name: str, mirror: Literal["on_demand", "always"] = "on_demand") -> None:
         super().__init__()
-        self.settings = Cluster(secret="secret", mirror=mirror)
+        self.settings = ClusterSection(secret="secret", mirror=mirror)
         self.record = NodeRecord(name, f"{name}1", self.address)
         self.table.put_node(self.record)
         self.mirrors = Mirrors(

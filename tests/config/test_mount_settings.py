@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pycast.config.mount_settings import merge_headers, mount_matches
-from pycast.config.schema import Config, Mount, MountSettings
+from pycast.config.schema import Config, MountSection, MountSettings
 from pycast.config.units import Size
 
 
@@ -106,4 +106,4 @@ def test_asking_for_a_mount_does_not_change_the_configuration() -> None:
 
 
 def test_every_key_of_a_section_is_a_setting() -> None:
-    assert {field.name for field in fields(MountSettings)} == set(Mount.model_fields) - {"type"}
+    assert {field.name for field in fields(MountSettings)} == set(MountSection.model_fields) - {"type"}

@@ -7,7 +7,7 @@ import pytest
 
 from pycast.config.load import loads
 from pycast.config.reference import default_toml, reference_markdown, toml_value
-from pycast.config.schema import Config, Mount
+from pycast.config.schema import Config, MountSection
 from pycast.config.units import Size
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_default_file_means_the_same_as_no_file() -> None:
 def test_every_example_in_the_default_file_is_valid() -> None:
     shown = re.sub(r"^#(?=[a-z0-9_]+ = |\[)", "", default_toml(), flags=re.MULTILINE)
     config = loads(shown, {}, "default")
-    assert config.mount[0].model_fields_set == set(Mount.model_fields)
+    assert config.mount[0].model_fields_set == set(MountSection.model_fields)
     assert config.server.server_id == "Icecast 2.4.4"
 
 
