@@ -6,7 +6,6 @@ bytes before it. A copy that had more of an epoch than what was agreed to be its
 cannot go on, it has to jump.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -29,12 +28,6 @@ class Lineage:
         """This one, and from `base` on a new epoch. What had begun at or after `base` has no bytes, and goes."""
         kept = tuple(entry for entry in self.entries if entry[1] < base and entry[0] < epoch)
         return type(self)((*kept, (epoch, base)))
-
-    def trimmed(self, oldest: int) -> Self:
-        """Without epochs that ended before `oldest`."""
-        ends = [base for _, base in self.entries[1:]]
-        gone = sum(1 for end in ends if end < oldest)
-        return type(self)(self.entries[gone:]) if gone else self
 
     def end_of(self, epoch: Epoch) -> int | None:
         """Where the bytes of an epoch end; None for the present one. Raises KeyError for one that is not in it."""
@@ -85,11 +78,6 @@ class Lineages:
     def forget(self, mount: str) -> None:
         """The mount is over."""
         self._by_mount.pop(mount, None)
-
-    @property
-    def mounts(self) -> Sequence[str]:
-        """Those that have one."""
-        return list(self._by_mount)
 
 
 _NONE = Lineage()

@@ -67,8 +67,6 @@ class MirrorCounters:
 class Mirror:
     """The copy of one mount. `pull` runs one line; which and when is `mirrors.py`'s business."""
 
-    credentials = ("", "")
-
     def __init__(
         self,
         name: str,
@@ -96,22 +94,6 @@ class Mirror:
         self._link: Link | None = None
 
     # -- as the mount's feeder
-
-    @property
-    def is_ending(self) -> bool:
-        """Never by itself."""
-        return False
-
-    def wait_for_end(self, seconds: float) -> None:
-        """Nobody waits for it."""
-
-    def replace(self) -> None:
-        """A source that is connected here goes on instead."""
-        self.hang_up()
-
-    def stop(self, why: str) -> None:
-        """Ends the line."""
-        self.hang_up()
 
     # -- the copy
 

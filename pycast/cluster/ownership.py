@@ -154,11 +154,6 @@ class Ownership:
         self._mounts.release(name, source)
         self._publish(name, is_live=False)
 
-    def release_all(self) -> None:
-        """The node stops: its mounts are free for others. May switch."""
-        for name in list(self._owned):
-            self._release(name)
-
     def send_away(self) -> None:
         """The node drains: its sources have to connect elsewhere. Their mounts wait for them on all nodes."""
         for name in list(self._owned):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from pycast.cluster.epoch import NO_EPOCH, Epoch
-from pycast.cluster.records import NodeRecord, NodeState, OriginRecord
+from pycast.cluster.records import NodeRecord, OriginRecord
 
 
 class Status(Enum):
@@ -34,11 +34,6 @@ class Peer:
     def is_up(self) -> bool:
         """Whether it was heard of lately."""
         return self.status is Status.UP
-
-    @property
-    def takes_load(self) -> bool:
-        """Whether something new may be put on it."""
-        return self.is_up and self.record.state is NodeState.UP
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from pycast.config.units import Size, parse_bytes, parse_size, parse_time
+from pycast.config.units import Size, parse_size, parse_time
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what the name of a header is made of
@@ -213,6 +213,5 @@ Urls = Annotated[tuple[str, ...], BeforeValidator(_urls)]
 Bits = Annotated[int, BeforeValidator(_bits)]
 Fraction = Annotated[float, BeforeValidator(_fraction)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
-Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 Seconds = Annotated[float, BeforeValidator(parse_time)]
 Span = Annotated[Size, BeforeValidator(parse_size)]

@@ -21,11 +21,6 @@ BLANK_TITLE_BLOCK = b"\x01StreamTitle='';\0"
 _LONGEST_TEXT = 255 * 16 - 1
 
 
-def title_text(artist: str, title: str) -> str:
-    """`artist - title`, or the one that is known."""
-    return f"{artist} - {title}" if artist and title else title or artist
-
-
 def title_block(text: str, url: str = "", charset: str = "UTF-8") -> bytes | None:
     """The block for a title; None if it does not fit (4,079 bytes with the syntax), when the old title stays."""
     payload = f"StreamTitle='{text}';" + (f"StreamUrl='{url}';" if url else "")

@@ -23,17 +23,6 @@ LONG_LENGTH = 221183499
 """What Icecast tells Flash and old Internet Explorer, which do not play a response without a length."""
 
 
-def listener_headers(
-    source_headers: Iterable[tuple[str, str]],
-    *,
-    stream_name: str | None = None,
-    metaint: int | None = None,
-    needs_length: bool = False,
-) -> bytes:
-    """The block in full: header lines, each with its CRLF. `metaint` None or 0: a listener without titles."""
-    return source_block(source_headers, stream_name) + listener_tail(metaint, needs_length)
-
-
 def source_block(source_headers: Iterable[tuple[str, str]], stream_name: str | None = None) -> bytes:
     """The source's lines. `stream_name` replaces the value of `ice-name`; a source without one stays nameless."""
     lines: list[str] = []

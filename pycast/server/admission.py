@@ -57,11 +57,6 @@ class Admission:
         self._mirrors = count
         self._set_limit()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether new listeners are refused."""
-        return self.open >= self.limit
-
     def enter(self) -> Ticket:
         """Counts a new connection; each `enter` is followed by one `leave`."""
         self.open += 1

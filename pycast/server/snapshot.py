@@ -127,7 +127,6 @@ def snapshot_mount(mount: Mount, *, is_copy: bool = False) -> MountSnapshot:
         max_listeners=settings.max_listeners,
         artist=title.artist if title and is_ogg else "",
         title=(title.title if is_ogg else title.text) if title else "",
-        title_url=title.url if title else "",
         server_name=settings.stream_name or info.name,
         server_description=settings.stream_description or info.description,
         server_url=settings.stream_url or info.url,

@@ -39,7 +39,6 @@ class MountSnapshot:
     artist: str
     title: str
     """The title alone for Ogg, "artist - title" as sent to players for everything else."""
-    title_url: str
     server_name: str
     server_description: str
     server_url: str

@@ -18,20 +18,13 @@ class Feed:
     """Seconds since the epoch."""
 
 
-class Feeder(Protocol):
-    """Whatever brings a mount its audio, as the mounts see it."""
-
-    def stop(self, why: str) -> None:
-        """Ends it because an admin or the server said so."""
-
-
 class Sink(Protocol):
     """Where a source's bytes go. Raises FormatError."""
 
     def feed(self, data: bytes) -> None: ...
 
 
-class Source(Feeder, Protocol):
+class Source(Protocol):
     """A source that is connected here. `sink` is its mount while it is on the air, a stream that is kept warm while it
     stands by, and None when it has no business here any more.
     """
@@ -48,6 +41,9 @@ class Source(Feeder, Protocol):
 
     def wait_for_end(self, seconds: float) -> None:
         """Waits until it has released its mount. May switch."""
+
+    def stop(self, why: str) -> None:
+        """Ends it because an admin or the server said so."""
 
     def replace(self) -> None:
         """Ends it because another source took its mount over."""

@@ -122,11 +122,6 @@ class Timeline:
         index = bisect_right(self._header_offsets, offset)
         return self._headers[index - 1] if index else b""
 
-    @property
-    def splices(self) -> tuple[int, ...]:
-        """Offsets at which another source went on."""
-        return tuple(self._splices)
-
     def trim(self, oldest: int) -> None:
         """Forgets what no position at or after `oldest` can ask for."""
         gone = bisect_left(self._join_offsets, oldest)

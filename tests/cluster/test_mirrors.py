@@ -239,7 +239,7 @@ def test_a_copy_ends_with_its_mount(origin: Origin, node: Node, wait_until: Wait
     assert mount is not None
     origin.mounts.close(NAME)
     wait_until(lambda: node.mounts.get(NAME) is None, "the end")
-    assert (mount.end_reason, len(node.mirrors), node.lineages.mounts) == (Reason.SOURCE_GONE, 0, [])
+    assert (mount.end_reason, len(node.mirrors), node.lineages.get(NAME)) == (Reason.SOURCE_GONE, 0, Lineage())
 
 
 def test_a_copy_that_nobody_needs_ends_after_a_while(origin: Origin, node: Node, wait_until: WaitUntil) -> None:

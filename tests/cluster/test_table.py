@@ -1,12 +1,11 @@
 """What a node knows: the highest epoch holds, changes are told once, a node's facts go with it."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
 
 from pycast.cluster.epoch import NO_EPOCH, Epoch
-from pycast.cluster.records import NodeRecord, NodeState, OriginRecord
+from pycast.cluster.records import NodeRecord, OriginRecord
 from pycast.cluster.table import Change, NodeChange, OriginChange, Peer, Status, Table
 
 A, B = NodeRecord("a", "a1", "a:1"), NodeRecord("b", "b1", "b:1")
@@ -52,12 +51,6 @@ def test_peers_are_in_the_order_of_their_names(table: Table) -> None:
     table.set_status("a", Status.DEAD)
     assert table.up_nodes() == (B,)
     assert (table.is_up("a"), table.is_up("b"), table.is_up("c")) == (False, True, False)
-
-
-def test_a_node_that_drains_or_is_not_heard_takes_no_load() -> None:
-    assert Peer(A).takes_load
-    assert not Peer(A, Status.SUSPECT).takes_load
-    assert not Peer(replace(A, state=NodeState.DRAINING)).takes_load
 
 
 def test_a_lower_epoch_is_not_taken(table: Table, told: list[Change]) -> None:

@@ -11,16 +11,8 @@ from pycast.http.icy import (
     Title,
     decode_title,
     title_block,
-    title_text,
 )
 from tests.http.cuts import PLACES, QUICK, byte_by_byte, cut
-
-
-@pytest.mark.parametrize(
-    ("artist", "title", "text"), [("A", "T", "A - T"), ("", "T", "T"), ("A", "", "A"), ("", "", "")]
-)
-def test_title_text_joins_what_is_known(artist: str, title: str, text: str) -> None:
-    assert title_text(artist, title) == text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.http.headers import Headers
-from pycast.http.listener_head import listener_headers, source_block, wants_length, wants_titles
+from pycast.http.listener_head import listener_tail, source_block, wants_length, wants_titles
 from pycast.http.request import HeadReader
 from tests.http.cuts import QUICK
 
@@ -30,7 +30,7 @@ FULL = (
 
 
 def test_full_block_is_icecasts() -> None:
-    assert listener_headers(source(FULL), metaint=16000) == (
+    assert source_block(source(FULL)) + listener_tail(16000) == (
         b"icy-br:128\r\n"
         b"ice-audio-info: bitrate=128;channels=2;samplerate=44100\r\n"
         b"icy-br:128\r\n"
@@ -83,13 +83,13 @@ def test_configured_stream_name_replaces_ice_name_only() -> None:
 
 
 def test_length_for_flash_stands_before_metaint() -> None:
-    block = listener_headers(source(b"ice-name: n\r\n"), metaint=16000, needs_length=True)
+    block = source_block(source(b"ice-name: n\r\n")) + listener_tail(16000, needs_length=True)
     assert block == b"icy-name:n\r\nContent-Length: 221183499\r\nicy-metaint:16000\r\n"
 
 
 @pytest.mark.parametrize("metaint", [None, 0])
 def test_no_metaint_without_titles(metaint: int | None) -> None:
-    assert listener_headers([], metaint=metaint) == b""
+    assert source_block([]) + listener_tail(metaint) == b""
 
 
 @pytest.mark.parametrize(
