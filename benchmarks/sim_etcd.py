@@ -15,15 +15,15 @@ from dataclasses import replace
 import gevent
 
 from benchmarks.sim_mesh import ALL_OBSERVE, MOST_OBSERVERS, Timeline, make_records
-from pycast.cluster import etcd_records as records
-from pycast.cluster.epoch import NO_EPOCH
-from pycast.cluster.etcd_client import Event, Range
-from pycast.cluster.etcd_doubts import Doubts
-from pycast.cluster.etcd_records import Entry, Keys
-from pycast.cluster.etcd_session import LEASE_S, RENEWALS
-from pycast.cluster.etcd_view import View
-from pycast.cluster.records import NodeRecord, OriginRecord
-from pycast.cluster.table import Table
+from pycast.cluster.etcd import etcd_records as records
+from pycast.cluster.etcd.cache import View
+from pycast.cluster.etcd.client import Event, Range
+from pycast.cluster.etcd.etcd_records import Entry, Keys
+from pycast.cluster.etcd.probes import Doubts
+from pycast.cluster.etcd.session import LEASE_S, RENEWALS
+from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.registry.epoch import NO_EPOCH
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.net.group import Group
 
 # A write is on the disks of most members of three zones before it is answered.

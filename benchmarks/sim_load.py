@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pycast.cluster.drain_plan import DrainPlan, State
-from pycast.cluster.headroom import Load, Weight
+from pycast.balance.drain_plan import DrainPlan, State
+from pycast.balance.headroom import Load, Weight
 from pycast.config.schema import DrainSection
 
 SPARE = 1.5

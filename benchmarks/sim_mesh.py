@@ -1,4 +1,4 @@
-"""A mesh of nodes in simulated time: `pycast.cluster.mesh.Mesh` as it is, on lines that are events.
+"""A mesh of nodes in simulated time: `pycast.cluster.mesh.protocol.Mesh` as it is, on lines that are events.
 
 Each line does what `mesh_driver.py` does: hello and its answer, then beats at the node's own full second and news in
 their order, a dial after a break, questions for a claim. Latency, breaks and silence come from here, and what is random
@@ -18,13 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pycast.cluster.epoch import NO_EPOCH, Epoch
-from pycast.cluster.frames import Kind, pack_json
-from pycast.cluster.mesh import BEAT_S, Mesh, Message, with_epoch
-from pycast.cluster.mesh_driver import FIRST_RETRY_S, LONGEST_RETRY_S, PROPOSALS, PROPOSE_S, TICK_S
-from pycast.cluster.records import NodeRecord, OriginRecord
-from pycast.cluster.registry import Claimed
-from pycast.cluster.table import Status, Table
+from pycast.cluster.link.frames import Kind, pack_json
+from pycast.cluster.mesh.mesh_registry import FIRST_RETRY_S, LONGEST_RETRY_S, PROPOSALS, PROPOSE_S, TICK_S
+from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, with_epoch
+from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.registry import Claimed
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ from benchmarks.sim_etcd import EtcdNetwork
 from benchmarks.sim_load import Outcome, Site
 from benchmarks.sim_mesh import MeshNetwork, make_records
 from benchmarks.sim_plot import draw
-from pycast.cluster.tree import parents
+from pycast.cluster.mirror.parents import parents
 
 LISTENERS = 10_000_000
 SPAN_S = 5.0

@@ -8,7 +8,7 @@ from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.server.service import Service
-from pycast.stream.feed import Feed, Sink
+from pycast.stream.source import Feed, Sink
 
 MOUNT = "/demo.mp3"
 STEP_S = 0.1

@@ -17,11 +17,11 @@ from gevent import socket
 from gevent.event import Event
 
 from pycast.app.demo import play_demo
-from pycast.app.notify import Notifier
-from pycast.app.programs import Programs
 from pycast.app.ready import ReadyInfo, write_ready
-from pycast.app.worker_config import Worker
-from pycast.cluster.agent import Agent
+from pycast.app.source_hooks import Programs
+from pycast.app.systemd import Notifier
+from pycast.app.worker_spec import Worker
+from pycast.balance.haproxy_agent import Agent
 from pycast.config.load import load, with_port
 from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, OutsideError
@@ -30,7 +30,7 @@ from pycast.logs.setup import setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.net.tls import Certificate
-from pycast.server.listen import Endpoint, Listening, listen_on_pair
+from pycast.server.acceptor import Endpoint, Listening, listen_on_pair
 from pycast.server.proxies import proxies_before
 from pycast.server.service import Service
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import gevent
 
-from pycast.app.notify import Notifier
 from pycast.app.ready import ReadyInfo, write_ready
-from pycast.app.worker_config import Orders, Worker
+from pycast.app.systemd import Notifier
 from pycast.app.worker_ports import Ports
 from pycast.app.worker_process import WorkerProcess
+from pycast.app.worker_spec import Orders, Worker
 from pycast.config.load import loads, read_text, with_port
 from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, OutsideError

@@ -66,7 +66,7 @@ def run_workers(
 def run_worker(line: bytes) -> int:
     """Runs one worker, as its parent's `line` says. Nothing is announced but to the parent."""
     from pycast.app.node import run
-    from pycast.app.worker_config import Orders
+    from pycast.app.worker_spec import Orders
 
     orders = Orders.from_json(line)
     config = orders.config(os.environ)

@@ -1,1 +1,1 @@
-"""Several nodes that are one server: registry, claims, mirrors, drain, what the balancer is told."""
+"""Several nodes that are one server: who owns a mount, and what that takes in the rooms below."""

@@ -14,22 +14,22 @@ from zlib import crc32
 from gevent import socket
 
 from pycast import __version__
-from pycast.cluster.feed import Feeds
-from pycast.cluster.feed_wire import Pull
-from pycast.cluster.frames import Kind, LinkError
-from pycast.cluster.lineage import Lineages
-from pycast.cluster.link import Door, Link, join_address, split_address
-from pycast.cluster.membership import Membership
-from pycast.cluster.mesh_driver import MeshRegistry
-from pycast.cluster.mirrors import Mirrors
-from pycast.cluster.peers import Answers, NoAnswer, Peers
-from pycast.cluster.records import NodeRecord, NodeState
-from pycast.cluster.registry import DuplicateNode, Registry
+from pycast.cluster.link.frames import Kind, LinkError
+from pycast.cluster.link.link import Door, Link, join_address, split_address
+from pycast.cluster.link.rpc import Answers, NoAnswer, Peers
+from pycast.cluster.mesh.mesh_registry import MeshRegistry
+from pycast.cluster.mirror.lineage import Lineages
+from pycast.cluster.mirror.messages import Pull
+from pycast.cluster.mirror.mirrors import Mirrors
+from pycast.cluster.mirror.serve import Feeds
+from pycast.cluster.owner_client import Membership
+from pycast.cluster.registry.records import NodeRecord, NodeState
+from pycast.cluster.registry.registry import DuplicateNode, Registry
 from pycast.config.schema import ClusterSection, Config
 from pycast.errors import ConfigError
 from pycast.http.request import Request
 from pycast.net.group import Group
-from pycast.net.rhythm import wait_for_next
+from pycast.net.ticks import wait_for_next
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
@@ -195,7 +195,9 @@ class Cluster:
 
     def _registry(self, settings: ClusterSection, clock: Callable[[], float]) -> Registry:
         if settings.registry == "etcd":
-            from pycast.cluster.etcd_driver import EtcdRegistry  # an HTTP client comes with it: only for who needs it
+            from pycast.cluster.etcd.etcd_registry import (
+                EtcdRegistry,  # an HTTP client comes with it: only for who needs it
+            )
 
             return EtcdRegistry(settings, self._group, self._answers, clock, random.Random())
         return MeshRegistry(settings, self.peers, self.answers, self._group, clock)

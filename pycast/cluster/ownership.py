@@ -16,22 +16,22 @@ from dataclasses import dataclass, replace
 
 from gevent.event import Event
 
-from pycast.cluster.epoch import NO_EPOCH, Epoch
-from pycast.cluster.lineage import Lineages
-from pycast.cluster.membership import Membership
-from pycast.cluster.peers import Message
-from pycast.cluster.records import OriginRecord
-from pycast.cluster.registry import Held
-from pycast.cluster.table import Change, OriginChange
+from pycast.cluster.link.rpc import Message
+from pycast.cluster.mirror.lineage import Lineages
+from pycast.cluster.owner_client import Membership
+from pycast.cluster.registry.cluster_state import Change, OriginChange
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.cluster.registry.records import OriginRecord
+from pycast.cluster.registry.registry import Held
 from pycast.config.schema import Config
 from pycast.errors import Refused
-from pycast.formats.warm import WarmStream
+from pycast.formats.standby import WarmStream
 from pycast.net.group import Group
-from pycast.net.turns import Turns
-from pycast.stream.feed import Source
+from pycast.net.keyed_lock import Turns
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import SILENT_S, Mounts
 from pycast.stream.relocation import put_on, take_off
+from pycast.stream.source import Source
 
 log = logging.getLogger(__name__)
 

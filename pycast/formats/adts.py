@@ -7,7 +7,7 @@ players put out: that is what the stats show, as nothing short of decoding would
 
 from functools import cache
 
-from pycast.formats.frames import Frame, FrameKind, FrameStream
+from pycast.formats.frame_parser import Frame, FrameKind, FrameStream
 from pycast.formats.marks import Mark
 
 _SYNC = rb"\xff[\xf0\xf1\xf8\xf9]"

@@ -10,7 +10,7 @@ which does the cutting.
 from functools import cache
 from struct import Struct
 
-from pycast.formats.frames import Frame, FrameKind, FrameStream
+from pycast.formats.frame_parser import Frame, FrameKind, FrameStream
 from pycast.formats.marks import Mark
 
 _SYNC = rb"\xff[\xe2-\xff]"

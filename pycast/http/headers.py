@@ -1,10 +1,18 @@
-"""The header fields of a request: names in any case, values as text.
+"""The header fields of a request: names in any case, values as text; and the credentials among them.
 
 Icecast keeps one value for a name, the last; so does `get`. `all` gives every value, for the fields that are lists.
 Invariant: names are lower case, values are not empty and hold no CR, LF or NUL (the reader of heads sees to that).
+
+`basic_credentials` is kinder than Icecast 2.4, which wants a capital B: it takes any case of "basic" (RFC 9110 11.1).
+Trailing NULs are cut, because Icecast 2.5's relays encode the C string with its end. Whether the credentials are right
+is not decided here.
 """
 
+from base64 import b64decode
+from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator
+
+from pycast.http.charset import decode
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -61,3 +69,17 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self._fields)!r})"
+
+
+def basic_credentials(headers: Headers) -> tuple[str, str] | None:
+    """(user, password) of the Authorization header; None if there is none, it is not Basic, or not to be decoded."""
+    scheme, _, encoded = headers.get("authorization").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    encoded = encoded.strip()
+    try:
+        raw = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (Base64Error, ValueError):
+        return None
+    user, colon, password = decode(raw.rstrip(b"\0")).partition(":")
+    return (user, password) if colon else None

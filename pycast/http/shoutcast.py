@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from pycast.errors import HandshakeError, PeerError
 from pycast.http.charset import decode
-from pycast.http.mounts import is_mount_name
+from pycast.http.mount_names import is_mount_name
 from pycast.http.request import MAX_HEAD, MAX_LINES, HeadReader, Request
 
 REPLY_OK = b"OK2\r\nicy-caps:11\r\n\r\n"

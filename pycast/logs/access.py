@@ -6,14 +6,33 @@ Whatever a client sends, it cannot end a field or a line: quotes, control charac
 bytes outside ASCII become dots, as in Icecast.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 from pycast.logs.files import LogFile
-from pycast.logs.stamp import local_utc_offset, log_time
 
 # Icecast's line buffer is 1,024 bytes with the NUL; its newline comes on top.
 MAX_LINE = 1023
+
+
+def log_time(at: float, utc_offset_s: int) -> str:
+    """The moment `at` (seconds since the epoch) in a zone that is `utc_offset_s` seconds ahead of UTC."""
+    return _log_second(int(at), utc_offset_s)
+
+
+def local_utc_offset(at: float) -> int:
+    """How many seconds the local zone is ahead of UTC at that moment."""
+    return time.localtime(at).tm_gmtoff
+
+
+# When thousands of listeners leave at once, their lines share one second.
+@lru_cache(maxsize=4)
+def _log_second(at: int, utc_offset_s: int) -> str:
+    zone = timezone(timedelta(seconds=utc_offset_s))
+    return datetime.fromtimestamp(at, zone).strftime("%d/%b/%Y:%H:%M:%S %z")
 
 
 @dataclass(frozen=True, slots=True)

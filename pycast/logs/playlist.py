@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pycast.logs.access import MAX_LINE
+from pycast.logs.access import MAX_LINE, local_utc_offset, log_time
 from pycast.logs.files import LogFile
-from pycast.logs.stamp import local_utc_offset, log_time
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 

@@ -9,18 +9,18 @@ import logging
 import time
 from dataclasses import replace
 
-from pycast.cluster.link import asks_for_link
+from pycast.balance.admission import Ticket
+from pycast.cluster.link.link import asks_for_link
 from pycast.errors import PeerError, Refused
 from pycast.http.body import expects_continue, new_body
 from pycast.http.forwarded import client_ip, client_scheme
 from pycast.http.request import HeadReader, Request
 from pycast.http.response import CONTINUE, Response, error_response, render
 from pycast.logs.access import AccessEntry
-from pycast.server.admission import Ticket
 from pycast.server.connection import Connection
 from pycast.server.listeners import RETRY_AFTER, serve_listener
 from pycast.server.service import Service
-from pycast.server.source import serve_source
+from pycast.server.sources import serve_source
 from pycast.stream.mount import Mount, State
 from pycast.web.routes import HEALTH_PATHS, answer
 

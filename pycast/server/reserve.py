@@ -8,8 +8,8 @@ import logging
 
 from gevent import socket
 
+from pycast.balance.admission import RESERVE
 from pycast.net.sockets import detach
-from pycast.server.admission import RESERVE
 from pycast.server.connection import Connection
 from pycast.stats.counters import Counters
 

@@ -9,26 +9,26 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from pycast.cluster.agent_reply import Standing, agent_reply
+from pycast.balance.admission import RESERVE, Admission
+from pycast.balance.drain import Drain
+from pycast.balance.drain_plan import State as DrainState
+from pycast.balance.haproxy_agent import Standing, agent_reply
+from pycast.balance.load_monitor import Vitals
+from pycast.balance.worker_drain import WayOut
 from pycast.cluster.cluster import Cluster, Load
-from pycast.cluster.drain_plan import State as DrainState
-from pycast.cluster.lineage import Lineages
+from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.ownership import Ownership
 from pycast.config.schema import Config
+from pycast.control.fallbacks import Fallbacks
+from pycast.control.node_control import Here
+from pycast.control.node_snapshot import snapshot_listeners, snapshot_node, total_bytes_sent
 from pycast.errors import OutsideError
 from pycast.logs.access import AccessEntry, AccessLog
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.playlist import PlaylistEntry, PlaylistLog
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
-from pycast.server.admission import RESERVE, Admission
-from pycast.server.drain import Drain
-from pycast.server.fallback import Fallbacks
-from pycast.server.here import Here
 from pycast.server.reserve import Reserve
-from pycast.server.snapshot import snapshot_listeners, snapshot_node, total_bytes_sent
-from pycast.server.vitals import Vitals
-from pycast.server.way_out import WayOut
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
@@ -39,7 +39,7 @@ from pycast.stream.pacer import Pacer
 from pycast.stream.timeline import Title
 
 if TYPE_CHECKING:
-    from pycast.server.everywhere import Everywhere
+    from pycast.control.cluster_control import Everywhere
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,9 @@ class Service:
         return not self.is_stopping and self.drain.is_ready
 
     def _see_everywhere(self) -> "Everywhere":
-        from pycast.server.everywhere import Everywhere  # what it makes at its import takes time: only for who needs it
+        from pycast.control.cluster_control import (
+            Everywhere,  # what it makes at its import takes time: only for who needs it
+        )
 
         assert self.cluster is not None
         return Everywhere(self.here, self.cluster)

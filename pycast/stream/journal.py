@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from pycast.formats.marks import Header, Info, Tags
-from pycast.stream.feed import Feed
+from pycast.stream.source import Feed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,19 @@ from enum import Enum
 
 from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
+from pycast.formats.content_types import content_type_for_listeners, family_of, new_format
 from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
-from pycast.formats.table import content_type_for_listeners, family_of, new_format
-from pycast.formats.warm import WarmStream
+from pycast.formats.standby import WarmStream
 from pycast.http.icy import title_block
 from pycast.http.listener_head import source_block
 from pycast.stream.dump import Dump
 from pycast.stream.fanout import Fanout, Reason
-from pycast.stream.feed import Feed
 from pycast.stream.journal import Journal, Started
 from pycast.stream.listener import Identity, Listener, Transport
 from pycast.stream.pacer import Pacer
 from pycast.stream.placement import FALLBACK_BITRATE, Placement, place
 from pycast.stream.ring import Ring
+from pycast.stream.source import Feed
 from pycast.stream.timeline import Timeline, Title
 from pycast.stream.views import IcyView, RawView, View
 

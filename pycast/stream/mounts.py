@@ -14,12 +14,12 @@ import gevent
 from pycast.config.schema import Config
 from pycast.formats.marks import Format
 from pycast.net.group import Group, Task
-from pycast.net.rhythm import wait_for_next
+from pycast.net.ticks import wait_for_next
 from pycast.stream.fanout import FINISH_S, Reason
-from pycast.stream.feed import Feed, Source
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount, State
 from pycast.stream.pacer import Pacer
+from pycast.stream.source import Feed, Source
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pycast.auth.credentials import Credentials, is_admin, is_relay, is_source
 from pycast.config.schema import Config
 from pycast.errors import Refused
-from pycast.http.credentials import basic_credentials
+from pycast.http.headers import basic_credentials
 from pycast.http.icy import decode_title
 from pycast.http.query import parse_form
 from pycast.http.request import Request

@@ -8,7 +8,7 @@ import json
 
 from pycast.auth.credentials import is_admin
 from pycast.errors import Refused
-from pycast.http.credentials import basic_credentials
+from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
 from pycast.http.response import Response
 from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot

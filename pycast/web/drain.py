@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from pycast.auth.credentials import is_admin
 from pycast.errors import Refused
-from pycast.http.credentials import basic_credentials
+from pycast.http.headers import basic_credentials
 from pycast.http.query import parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response

@@ -2,7 +2,8 @@
 
 A full server is ready all the same: it refuses with 503 and `Retry-After` whom it cannot take. If it called itself not
 ready, a balancer would take it for broken, and one server after the other: with all of them full nobody would be left
-to answer at all. How much a server can still take is said by its weight (`cluster/agent.py`) and in the metrics.
+to answer at all. How much a server can still take is said by its weight
+(`balance/haproxy_agent.py`) and in the metrics.
 """
 
 from pycast.http.request import Request

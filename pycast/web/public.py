@@ -5,7 +5,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from pycast.auth.credentials import is_admin
-from pycast.http.credentials import basic_credentials
+from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
 from pycast.http.response import Response
 from pycast.stats.icestats import visible_mounts

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pycast.errors import Refused
-from pycast.http.mounts import playlist_target
+from pycast.http.mount_names import playlist_target
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
 from pycast.web import admin, cluster, drain, health, public

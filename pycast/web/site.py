@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from pycast.cluster.drain_plan import Progress
+from pycast.balance.drain_plan import Progress
 from pycast.config.schema import Config
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot

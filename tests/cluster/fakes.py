@@ -6,11 +6,11 @@ Helpers only. They decide at once, unless the test gives them something to wait 
 from collections.abc import Callable
 from dataclasses import replace
 
-from pycast.cluster.epoch import Epoch
-from pycast.cluster.peers import Message, NoAnswer
-from pycast.cluster.records import NodeRecord, OriginRecord
-from pycast.cluster.registry import Claimed, Held
-from pycast.cluster.table import Table
+from pycast.cluster.link.rpc import Message, NoAnswer
+from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.registry import Claimed, Held
 
 ME = NodeRecord("a", "a1", "a:1")
 OTHER = NodeRecord("b", "b1", "b:1")

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from gevent import socket
 
-from pycast.cluster.feed import Feeds
-from pycast.cluster.feed_wire import Pull
-from pycast.cluster.frames import Frame, Kind, LinkError
-from pycast.cluster.lineage import Lineages
-from pycast.cluster.link import READ_SIZE, Door, Link, asks_for_link
-from pycast.cluster.peers import Answers, Peers
-from pycast.cluster.table import Table
+from pycast.cluster.link.frames import Frame, Kind, LinkError
+from pycast.cluster.link.link import READ_SIZE, Door, Link, asks_for_link
+from pycast.cluster.link.rpc import Answers, Peers
+from pycast.cluster.mirror.lineage import Lineages
+from pycast.cluster.mirror.messages import Pull
+from pycast.cluster.mirror.serve import Feeds
+from pycast.cluster.registry.cluster_state import Table
 from pycast.config.load import loads
 from pycast.config.schema import ClusterSection
 from pycast.http.request import HeadReader

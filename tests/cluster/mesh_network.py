@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-from pycast.cluster.epoch import NO_EPOCH, Epoch
-from pycast.cluster.mesh import BEAT_S, Mesh, Message, Proposal, with_epoch
-from pycast.cluster.mesh_driver import PROPOSALS, PROPOSE_S, TICK_S
-from pycast.cluster.records import NodeRecord, OriginRecord
-from pycast.cluster.registry import Claimed, Held
-from pycast.cluster.table import Change, OriginChange, Table
+from pycast.cluster.mesh.mesh_registry import PROPOSALS, PROPOSE_S, TICK_S
+from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
+from pycast.cluster.registry.cluster_state import Change, OriginChange, Table
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.registry import Claimed, Held
 
 RETRY_S = 0.2
 

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import gevent
 
-from pycast.cluster.epoch import NO_EPOCH, Epoch
-from pycast.cluster.records import NodeRecord, NodeState, OriginRecord
-from pycast.cluster.registry import Claimed, DuplicateNode, Held, Registry
-from pycast.cluster.table import Change, NodeChange, OriginChange
+from pycast.cluster.registry.cluster_state import Change, NodeChange, OriginChange
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.cluster.registry.records import NodeRecord, NodeState, OriginRecord
+from pycast.cluster.registry.registry import Claimed, DuplicateNode, Held, Registry
 from pycast.net.group import Group
 
 MOUNT = "/live.mp3"

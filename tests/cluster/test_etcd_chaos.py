@@ -8,15 +8,15 @@ from random import Random
 import gevent
 import pytest
 
-from pycast.cluster.epoch import Epoch
-from pycast.cluster.etcd_client import LeaseGone
-from pycast.cluster.etcd_driver import EtcdRegistry
-from pycast.cluster.records import OriginRecord
-from pycast.cluster.registry import Claimed
+from pycast.cluster.etcd.client import LeaseGone
+from pycast.cluster.etcd.etcd_registry import EtcdRegistry
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import OriginRecord
+from pycast.cluster.registry.registry import Claimed
 from pycast.net.group import Group
+from tests.cluster.etcd.test_etcd_registry import EtcdFleet, fleet_of
 from tests.cluster.patched import in_patched_process
 from tests.cluster.registry_conformance import acquainted, offer, wait_until
-from tests.cluster.test_etcd_driver import EtcdFleet, fleet_of
 
 NAMES = "abc"
 MOUNTS = ("/1", "/2", "/3")

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from pycast.cluster.epoch import NO_EPOCH, Epoch
-from pycast.cluster.mesh import DEAD_S
-from pycast.cluster.registry import Claimed, Held
+from pycast.cluster.mesh.protocol import DEAD_S
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.cluster.registry.registry import Claimed, Held
 from tests.cluster.mesh_network import Network
 
 MOUNT = "/live.mp3"

@@ -8,20 +8,20 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from pycast.cluster.epoch import Epoch
-from pycast.cluster.lineage import Lineage, Lineages
-from pycast.cluster.membership import Membership
+from pycast.cluster.mirror.lineage import Lineage, Lineages
+from pycast.cluster.owner_client import Membership
 from pycast.cluster.ownership import HOLD_OFF_S, Ownership
-from pycast.cluster.records import OriginRecord
-from pycast.cluster.table import Status
+from pycast.cluster.registry.cluster_state import Status
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import OriginRecord
 from pycast.config.load import loads
 from pycast.errors import Refused
-from pycast.formats.warm import WarmStream
+from pycast.formats.standby import WarmStream
 from pycast.net.group import Group
-from pycast.stream.feed import Feed
 from pycast.stream.mount import State
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
+from pycast.stream.source import Feed
 from tests.cluster.fakes import ME, OTHER, FakeMirrors, FakePeers, FakeRegistry
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport

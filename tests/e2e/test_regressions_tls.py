@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pycast.server.admission import RESERVE
+from pycast.balance.admission import RESERVE
 from pycast.testing import Server
 from tests.e2e.steady import SteadyStream
 from tests.e2e.test_tls import make_certificate, tls_port

@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
+from pycast.formats.content_types import new_format
 from pycast.formats.marks import Join, Tags
-from pycast.formats.table import new_format
 from tests.formats.feeding import Result, cut, every, run
 from tests.formats.samples import FRAMES, OGG, WEBM, content_type, decode_errors, sample
 

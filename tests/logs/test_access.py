@@ -1,6 +1,7 @@
 """The access log: Icecast's line, and no way out of a field."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.logs.access import MAX_LINE, AccessEntry, AccessLog, format_access
+from pycast.logs.access import MAX_LINE, AccessEntry, AccessLog, format_access, local_utc_offset, log_time
 from pycast.logs.files import LogFile
 
 ENTRY = AccessEntry(
@@ -100,3 +101,16 @@ def test_no_text_leaves_its_field_or_line(entry: AccessEntry) -> None:
     assert line.isascii() and len(line) <= MAX_LINE + 1
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
     assert len(line) == MAX_LINE + 1 or LINE.fullmatch(line)
+
+
+AT = 1763794805.99  # 2025-11-22 07:00:05 UTC
+
+
+def test_time_is_written_in_the_zone_given() -> None:
+    assert log_time(AT, 0) == "22/Nov/2025:07:00:05 +0000"
+    assert log_time(AT, 19800) == "22/Nov/2025:12:30:05 +0530"
+    assert log_time(AT, -3 * 3600) == "22/Nov/2025:04:00:05 -0300"
+
+
+def test_local_offset_is_that_of_the_moment() -> None:
+    assert local_utc_offset(AT) == time.localtime(AT).tm_gmtoff

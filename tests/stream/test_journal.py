@@ -3,8 +3,8 @@
 from pycast.formats.marks import Header, Info, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
-from pycast.stream.feed import Feed
 from pycast.stream.journal import Journal, Started
+from pycast.stream.source import Feed
 
 
 def started(offset: int, ip: str = "127.0.0.1") -> Started:

@@ -15,9 +15,9 @@ from pycast.http.icy import IcyReader
 from pycast.http.icy import Title as Heard
 from pycast.http.source_headers import source_info
 from pycast.stream.fanout import Reason
-from pycast.stream.feed import Feed
 from pycast.stream.mount import LIFE, RING_S, SILENCE_S, Event, Mount, State
 from pycast.stream.pacer import Pacer
+from pycast.stream.source import Feed
 from tests.stream.memory import WHO, MemoryTransport
 
 FRAME = b"\xff\xfb\x90\xc4" + b"\0" * 413

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from pycast.cluster.lineage import Lineages
+from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.ownership import Ownership
 from pycast.config.load import loads
 from pycast.errors import Refused
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
-from pycast.stream.feed import Feed, Sink
 from pycast.stream.mount import Mount, State
 from pycast.stream.mounts import SILENT_S, Mounts
 from pycast.stream.pacer import Pacer
+from pycast.stream.source import Feed, Sink
 from tests.stream.memory import WHO, MemoryTransport
 
 FEED = Feed(source_info(Headers()), "text/plain", (), "127.0.0.1", 0.0)

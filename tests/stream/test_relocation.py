@@ -12,11 +12,11 @@ from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader, Title
 from pycast.http.source_headers import source_info
 from pycast.stream.fanout import Reason
-from pycast.stream.feed import Feed
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.pacer import Pacer
 from pycast.stream.relocation import put_on, take_off
+from pycast.stream.source import Feed
 from tests.formats.ogg_pages import page
 from tests.stream.memory import WHO, MemoryTransport
 

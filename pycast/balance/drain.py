@@ -1,0 +1,139 @@
+"""Carries a drain out: steps the plan, moves what is to be moved, lets listeners go. `drain_plan.py` decides.
+
+Listeners go who are caught up, the longest there first: all that went out to them is whole frames. Those who are behind
+get some time to catch up, because theirs would end in the middle of one; but the deadline holds for them, too.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from pycast.balance.drain_plan import DrainPlan, Progress, State
+from pycast.config.schema import DrainSection
+from pycast.net.group import Group, Task
+from pycast.stream.fanout import Reason
+from pycast.stream.mounts import Mounts
+
+log = logging.getLogger(__name__)
+
+# Ten small steps a second look like a line to the nodes that take the listeners.
+TICK_S = 0.1
+
+# Who is behind for this long while nobody else is left to go is not about to catch up.
+PATIENCE_S = 5.0
+
+
+class Drain:
+    """The node's way out. `settings` returns what the configuration says now."""
+
+    def __init__(self, mounts: Mounts, group: Group, settings: Callable[[], DrainSection]) -> None:
+        self.before_listeners: list[Callable[[], None]] = []
+        """Called one after the other when the lead is over: what moves sources and mirrors to other nodes, and returns
+        when that is done. May switch."""
+        self.on_change: list[Callable[[State], None]] = []
+        """Called after each change of state."""
+        self._mounts = mounts
+        self._group = group
+        self._settings = settings
+        self._plan = DrainPlan()
+        self._runner: Task | None = None
+        self._mover: Task | None = None
+        self._over = Event()
+        self._stuck_at: float | None = None
+
+    @property
+    def state(self) -> State:
+        """Where it is."""
+        return self._plan.state
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the node is on its way out, or at the end of it."""
+        return self._plan.is_draining
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all listeners are gone; nobody new is taken then."""
+        return self._plan.state is State.DONE
+
+    @property
+    def is_ready(self) -> bool:
+        """What a readiness check says."""
+        return self._plan.is_ready
+
+    def begin(self, *, now: bool = False) -> None:
+        """Starts a drain, without the lead if `now`. One that is under way goes on, without the rest of its lead."""
+        if not self.is_draining:
+            self._plan.begin(self._settings(), time.monotonic())
+            self._over.clear()
+            self._mover = self._stuck_at = None
+            self._tell()
+            # One that was cancelled a moment ago has not noticed yet, and goes on.
+            if self._runner is None or self._runner.ready():
+                self._runner = self._group.spawn("drain", self._run)
+        if now:
+            self._plan.hurry(time.monotonic())
+
+    def cancel(self) -> None:
+        """The node serves again."""
+        if self.is_draining:
+            self._plan.cancel()
+            self._tell()
+            self._over.set()
+
+    def wait(self) -> bool:
+        """Waits until the drain is over; whether it was carried out, and not cancelled. May switch."""
+        self._over.wait()
+        return self.is_done
+
+    def progress(self) -> Progress:
+        """For people."""
+        return self._plan.progress(time.monotonic(), self._listeners())
+
+    def _run(self) -> None:
+        while self.is_draining and not self.is_done:
+            before, now = self.state, time.monotonic()
+            count = self._plan.step(now, self._listeners(), self._mover is not None and self._mover.ready())
+            if self.state is not before:
+                self._tell()
+            if self.state is not State.LEAD and self._mover is None:
+                self._mover = self._group.spawn("drain: move", self._move)
+            if count:
+                self._let_go(count, now)
+            if not self.is_done:
+                gevent.sleep(TICK_S)
+        self._over.set()
+
+    def _move(self) -> None:
+        for move in self.before_listeners:
+            try:
+                move()
+            except Exception:  # the others are to be moved all the same
+                log.exception("! drain: what was to be moved stays here")
+
+    def _let_go(self, count: int, now: float) -> None:
+        """Spreads `count` over the mounts by their size."""
+        left, listeners = count, self._listeners()
+        for mount in self._mounts:
+            here = len(mount.fanout)
+            share = -(-left * here // listeners) if listeners else 0
+            left -= mount.fanout.let_go(min(share, left), Reason.DRAINED)
+            listeners -= here
+        self._stuck_at = None if not left else self._stuck_at or now
+        if left and (self.is_done or (self._stuck_at is not None and now - self._stuck_at >= PATIENCE_S)):
+            for mount in self._mounts:
+                for listener in list(mount.fanout)[:left]:
+                    mount.fanout.drop(listener, Reason.DRAINED)
+                    left -= 1
+        self._plan.give_back(left)
+
+    def _listeners(self) -> int:
+        return sum(len(mount.fanout) for mount in (*self._mounts, *self._mounts.ending))
+
+    def _tell(self) -> None:
+        log.info("= drain: %s, %d listeners", self.state.value, self._listeners())
+        for hear in self.on_change:
+            hear(self.state)

@@ -1,0 +1,342 @@
+"""etcd over its HTTP/JSON gateway (3.4 and newer): keys, transactions, leases, and a watch that can be resumed.
+
+Nothing here knows what the keys mean. A call goes to the member that answered last; if that one fails or is silent,
+to the next, all within the time the call has. So each call may be made twice: a put is always guarded by what it
+expects (`unchanged`, `absent`), and who makes it knows its own value again.
+
+A member that has lost its leader keeps a watch open and says nothing. So a watch asks for its stream to be ended in
+that case (`hasleader`), and one that was silent for `SILENCE_S` counts as broken and is opened anew on another member,
+from the revision after the last one seen: nothing is lost, and an idle cluster costs one request in that time. (etcd's
+own progress notes come every ten minutes only, and cannot be asked for over HTTP/1.1.) Leases are renewed through the
+member that has the watch, so one that hangs is found out sooner (`is_watch_doubtful`).
+
+All calls switch, and rely on sockets that gevent has patched.
+"""
+
+import json
+import ssl
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import urllib3
+from urllib3.connectionpool import HTTPConnectionPool, connection_from_url
+from urllib3.exceptions import HTTPError
+
+from pycast.cluster.etcd.etcd_records import Entry
+from pycast.cluster.registry.registry import CALL_S
+from pycast.errors import OutsideError
+
+# All of a call, every member that it tries included; what is left of CALL_S is for the caller's own work.
+BUDGET_S = CALL_S - 0.1
+SILENCE_S = 10.0
+# A watch is opened in this time, or tried on the next member.
+OPEN_S = 1.0
+# An answer, or one message of a watch: 100,000 mounts of 300 bytes, and that in base64.
+LONGEST = 64 * 1024 * 1024
+
+JSON = {"Content-Type": "application/json"}
+WATCH_HEADERS = JSON | {"Grpc-Metadata-hasleader": "true"}
+
+Json = dict[str, Any]
+
+
+class EtcdError(OutsideError):
+    """etcd refused a request."""
+
+
+class Unreachable(EtcdError):
+    """No member answered in time."""
+
+
+class LeaseGone(EtcdError):
+    """The lease has expired."""
+
+
+class WatchBroken(EtcdError):
+    """A watch has ended or is silent. It can be resumed on another member."""
+
+
+class Compacted(EtcdError):
+    """The revision to watch from is no longer kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What was there at `revision`."""
+
+    revision: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a transaction went. `entries` is what the failed one was told to get instead."""
+
+    revision: int
+    is_done: bool
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A key was written, or deleted (entry is None)."""
+
+    key: str
+    revision: int
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One message of a watch. The first has no events: the watch is open."""
+
+    revision: int
+    events: tuple[Event, ...]
+
+
+# -- parts of a transaction
+
+
+def absent(key: str) -> Json:
+    """Holds if nobody has the key."""
+    return {"key": _b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": "0"}
+
+
+def unchanged(key: str, revision: int) -> Json:
+    """Holds if the key's last write was that one; for 0: if nobody has it."""
+    return {"key": _b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
+
+
+def put(key: str, value: bytes, lease: int = 0) -> Json:
+    """Writes."""
+    return {"request_put": {"key": _b64(key), "value": b64encode(value).decode(), "lease": str(lease)}}
+
+
+def delete(key: str) -> Json:
+    """Deletes."""
+    return {"request_delete_range": {"key": _b64(key)}}
+
+
+def get(key: str) -> Json:
+    """Reads."""
+    return {"request_range": {"key": _b64(key)}}
+
+
+class EtcdClient:
+    """One etcd, of one member or more."""
+
+    def __init__(self, endpoints: Sequence[str], clock: Callable[[], float], ca: str = "") -> None:
+        self._pools = [_pool(url, ca) for url in endpoints]
+        self._clock = clock
+        self._first = 0
+        self._watched = -1
+        self.is_watch_doubtful = False
+        """The member that has the watch has failed to answer a call since."""
+
+    def __len__(self) -> int:
+        return len(self._pools)
+
+    def range(self, prefix: str, budget_s: float = BUDGET_S) -> Range:
+        """All keys that begin so, as of now for all members."""
+        last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        answer = self._call("/v3/kv/range", {"key": _b64(prefix), "range_end": _b64(last)}, budget_s)
+        return Range(_revision(answer), tuple(_entry(kv) for kv in answer.get("kvs", ())))
+
+    def txn(
+        self,
+        compare: Sequence[Json],
+        success: Sequence[Json],
+        failure: Sequence[Json] = (),
+        budget_s: float = BUDGET_S,
+    ) -> Outcome:
+        """Does `success` if all of `compare` holds, else `failure`."""
+        body = {"compare": list(compare), "success": list(success), "failure": list(failure)}
+        answer = self._call("/v3/kv/txn", body, budget_s)
+        found = [one.get("response_range", {}).get("kvs", ()) for one in answer.get("responses", ())]
+        entries = tuple(_entry(kv) for kvs in found for kv in kvs)
+        return Outcome(_revision(answer), answer.get("succeeded") is True, entries)
+
+    def grant(self, ttl_s: int, budget_s: float = BUDGET_S) -> int:
+        """A new lease."""
+        return int(self._call("/v3/lease/grant", {"TTL": str(ttl_s)}, budget_s)["ID"])
+
+    def keep_alive(self, lease: int, budget_s: float = BUDGET_S) -> None:
+        """Renews a lease. Raises LeaseGone."""
+        first = max(self._watched, 0)
+        answer = self._call("/v3/lease/keepalive", {"ID": str(lease)}, budget_s, first)
+        if int(answer.get("result", {}).get("TTL", 0)) <= 0:
+            raise LeaseGone(f"lease {lease:x} has expired")
+
+    def time_to_live(self, lease: int, budget_s: float = BUDGET_S) -> float:
+        """Seconds until the lease expires if nobody renews it; negative for one that is gone."""
+        return float(self._call("/v3/lease/timetolive", {"ID": str(lease)}, budget_s).get("TTL", 0))
+
+    def revoke(self, lease: int, budget_s: float = BUDGET_S) -> None:
+        """Ends a lease, and deletes the keys that have it."""
+        self._call("/v3/lease/revoke", {"ID": str(lease)}, budget_s)
+
+    def watch(self, prefix: str, revision: int) -> Iterator[Note]:
+        """What happens to keys that begin so, from `revision` on, as one member tells; the next time asks another.
+
+        Raises WatchBroken or Compacted; never ends otherwise.
+        """
+        self._watched = (self._watched + 1) % len(self._pools)
+        self.is_watch_doubtful = False
+        pool = self._pools[self._watched]
+        last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        wanted = {
+            "key": _b64(prefix),
+            "range_end": _b64(last),
+            "start_revision": str(revision),
+            "progress_notify": True,
+        }
+        try:
+            with gevent.Timeout(OPEN_S * 2, WatchBroken("not open in time")):
+                response = _post(pool, "/v3/watch", {"create_request": wanted}, OPEN_S, SILENCE_S, WATCH_HEADERS)
+            try:
+                messages = JsonStream(LONGEST)
+                for chunk in response.stream(64 * 1024):
+                    for message in messages.feed(chunk):
+                        yield _note(message)
+            finally:
+                response.close()
+        except (HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WatchBroken(f"{pool.host}:{pool.port}: {error}") from error
+        raise WatchBroken(f"{pool.host}:{pool.port} ended the watch")
+
+    def close(self) -> None:
+        """Closes what is kept open between calls."""
+        for pool in self._pools:
+            pool.close()
+
+    def _call(self, path: str, body: Json, budget_s: float, first: int | None = None) -> Json:
+        deadline = self._clock() + budget_s
+        count = len(self._pools)
+        first = self._first if first is None else first
+        reason = "no time"
+        with gevent.Timeout(budget_s, Unreachable(f"no answer within {budget_s:.1f} s")):
+            for tried in range(2 * count):
+                left = deadline - self._clock()
+                if left <= 0:
+                    break
+                member = (first + tried) % count
+                try:
+                    answer = _answer(self._pools[member], path, body, left / max(1, count - tried))
+                except (HTTPError, OSError, ValueError, AttributeError) as error:
+                    reason = f"{self._pools[member].host}:{self._pools[member].port}: {error}"
+                    self._failed(member)
+                else:
+                    return answer
+        raise Unreachable(reason)
+
+    def _failed(self, member: int) -> None:
+        if member == self._first:
+            self._first = (member + 1) % len(self._pools)
+        if member == self._watched:
+            self.is_watch_doubtful = True
+
+
+class JsonStream:
+    """JSON objects, one on each line, from bytes that are cut anywhere. Raises ValueError."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[Json]:
+        """Those that are complete now."""
+        *lines, rest = data.split(b"\n")
+        found = []
+        for line in lines:
+            whole = b"".join((*self._parts, line))
+            self._parts, self._size = [], 0
+            if whole.strip():
+                found.append(_object(whole))
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+            if self._size > self._limit:
+                raise ValueError(f"a message of more than {self._limit} bytes")
+        return found
+
+
+def _pool(url: str, ca: str) -> HTTPConnectionPool:
+    more: Json = {}
+    if url.startswith("https:"):
+        context = ssl.create_default_context()
+        if ca:
+            context.load_verify_locations(ca)
+        more["ssl_context"] = context
+    return connection_from_url(url, maxsize=4, **more)
+
+
+def _post(
+    pool: HTTPConnectionPool, path: str, body: Json, connect_s: float, read_s: float, headers: dict[str, str]
+) -> urllib3.BaseHTTPResponse:
+    timeout = urllib3.Timeout(connect=connect_s, read=read_s)
+    data = json.dumps(body).encode()
+    return pool.urlopen(
+        "POST", path, data, headers, retries=False, redirect=False, timeout=timeout, preload_content=False
+    )
+
+
+def _answer(pool: HTTPConnectionPool, path: str, body: Json, time_s: float) -> Json:
+    """One member's answer. Raises EtcdError for what another one would say as well, anything else for its failure."""
+    response = _post(pool, path, body, time_s, time_s, JSON)
+    try:
+        data = response.read(LONGEST + 1)
+    finally:
+        response.release_conn()
+    if response.status == 404 and not data.startswith(b"{"):
+        raise EtcdError(f"{pool.host}:{pool.port} has no /v3/: is it an etcd of version 3.4 or newer?")
+    if len(data) > LONGEST:
+        raise EtcdError(f"an answer of more than {LONGEST} bytes")
+    answer = _object(data)
+    if response.status == 200 and "error" not in answer:
+        return answer
+    text = str(answer.get("message") or answer.get("error"))
+    if "lease not found" in text:
+        raise LeaseGone(text)
+    if response.status < 500:
+        raise EtcdError(text[:200])
+    raise ValueError(text[:200])
+
+
+def _note(message: Json) -> Note:
+    """Raises WatchBroken or Compacted."""
+    result = message.get("result", {})
+    if result.get("canceled") or "error" in message:
+        reason = str(result.get("cancel_reason") or message.get("error") or "cancelled")
+        if int(result.get("compact_revision", 0)):
+            raise Compacted(f"compacted up to {result['compact_revision']}")
+        raise WatchBroken(reason[:200])
+    return Note(_revision(result), tuple(_event(one) for one in result.get("events", ())))
+
+
+def _event(data: Json) -> Event:
+    entry = _entry(data["kv"])
+    return Event(entry.key, entry.revision, None if data.get("type") == "DELETE" else entry)
+
+
+def _entry(kv: Json) -> Entry:
+    key = b64decode(kv["key"]).decode(errors="replace")
+    return Entry(key, b64decode(kv.get("value", "")), int(kv["mod_revision"]), int(kv.get("lease", 0)))
+
+
+def _revision(answer: Json) -> int:
+    return int(answer["header"]["revision"])
+
+
+def _object(data: bytes) -> Json:
+    found = json.loads(data)
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    return found
+
+
+def _b64(text: str) -> str:
+    return b64encode(text.encode()).decode()

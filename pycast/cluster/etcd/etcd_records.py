@@ -1,0 +1,153 @@
+"""etcd's keys and values: which key has what, and the records in them. Pure.
+
+    /pycast/<cluster>/v1/meta                       {schema, generation}, without a lease
+    /pycast/<cluster>/v1/nodes/<node>               a NodeRecord, with the node's lease
+    /pycast/<cluster>/v1/mounts/<base64>/origin     an OriginRecord, with its node's lease
+
+An origin's epoch is (generation, revision of the write that claimed the mount). That revision is not known when the
+claim is written, so a claim has number 0 in its value, which means "this very write"; what its owner writes later has
+the number in it, because each write moves the key's revision. `claim` is drawn anew for each claim: by it a node knows
+a claim of its own whose answer was lost.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key and what is in it."""
+
+    key: str
+    value: bytes
+    revision: int
+    """Of its last write."""
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEntry:
+    """A node as the registry has it."""
+
+    record: NodeRecord
+    revision: int
+    lease: int
+    is_leaving: bool = False
+    """It has said goodbye: nobody need ask whether it still answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginEntry:
+    """An origin as the registry has it."""
+
+    record: OriginRecord
+    revision: int
+    lease: int
+    claim: str
+
+
+class Keys:
+    """The keys of one cluster."""
+
+    def __init__(self, cluster: str) -> None:
+        self.prefix = f"/pycast/{cluster}/v1/"
+        self.meta = f"{self.prefix}meta"
+        self._nodes = f"{self.prefix}nodes/"
+        self._mounts = f"{self.prefix}mounts/"
+
+    def node(self, name: str) -> str:
+        """Where the node is."""
+        return self._nodes + name
+
+    def origin(self, mount: str) -> str:
+        """Where the mount's origin is."""
+        return f"{self._mounts}{urlsafe_b64encode(mount.encode()).decode().rstrip('=')}/origin"
+
+    def maybe_node(self, key: str) -> str | None:
+        """The node whose key this is."""
+        return key.removeprefix(self._nodes) if key.startswith(self._nodes) else None
+
+    def maybe_mount(self, key: str) -> str | None:
+        """The mount whose origin's key this is."""
+        if not (key.startswith(self._mounts) and key.endswith("/origin")):
+            return None
+        text = key[len(self._mounts) : -len("/origin")]
+        try:
+            mount = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        except ValueError:
+            return None
+        return mount if self.origin(mount) == key else None  # base64 is read with any other letters between
+
+
+def encode_meta(generation: int) -> bytes:
+    """The value of `meta`."""
+    return _encode({"schema": SCHEMA, "generation": generation})
+
+
+def decode_meta(entry: Entry) -> int:
+    """The generation. Raises ValueError."""
+    generation = _decode(entry.value).get("generation")
+    if isinstance(generation, bool) or not isinstance(generation, int) or generation < 1:
+        raise ValueError(f"bad generation: {str(generation)[:60]!r}")
+    return generation
+
+
+def encode_node(record: NodeRecord, is_leaving: bool = False) -> bytes:
+    """The value of a node."""
+    return _encode(record.to_json() | ({"leaving": True} if is_leaving else {}))
+
+
+def decode_node(entry: Entry) -> NodeEntry:
+    """Raises ValueError."""
+    data = _decode(entry.value)
+    return NodeEntry(NodeRecord.from_json(data), entry.revision, entry.lease, data.get("leaving") is True)
+
+
+def encode_claim(offer: OriginRecord, generation: int, claim: str) -> bytes:
+    """The value that claims a mount: its epoch's number is the revision of this write."""
+    epoch = Epoch(generation, 0, 0, offer.node)
+    return encode_origin(replace(offer, epoch=epoch, is_provisional=False), claim)
+
+
+def encode_origin(record: OriginRecord, claim: str) -> bytes:
+    """The value of an origin whose epoch is known."""
+    return _encode(record.to_json() | {"claim": claim})
+
+
+def decode_origin(entry: Entry) -> OriginEntry:
+    """Raises ValueError."""
+    data = _decode(entry.value)
+    record = OriginRecord.from_json(data)
+    if record.epoch.number == 0:
+        record = replace(record, epoch=replace(record.epoch, number=entry.revision))
+    return OriginEntry(record, entry.revision, entry.lease, str(data.get("claim", "")))
+
+
+def has_moved(before: NodeRecord, after: NodeRecord) -> bool:
+    """Whether a node's record differs by more than the trembling of its load: 2 % of what it takes."""
+    if replace(before, used=0, listeners=0, weight=0) != replace(after, used=0, listeners=0, weight=0):
+        return True
+    step = max(after.slots, 1) * 0.02
+    is_near = abs(before.used - after.used) <= step and abs(before.listeners - after.listeners) <= step
+    return not is_near or abs(before.weight - after.weight) > 2
+
+
+def _encode(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def _decode(value: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ValueError("no JSON object")
+    return data

@@ -1,0 +1,374 @@
+"""The mesh's lines: who is dialled, what is said on them, and when. What follows from it is in `mesh.py`.
+
+One greenlet for each address that is known: from the configuration, from DNS, or from another node. It says hello, then
+each change and the beats, until the line breaks, and tries again.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+from gevent.queue import Queue
+
+from pycast.cluster.link.frames import LinkError
+from pycast.cluster.link.link import join_address, split_address
+from pycast.cluster.link.rpc import Answers, NoAnswer, Peers
+from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
+from pycast.cluster.registry.cluster_state import Change, NodeChange, Status, Table
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.registry import CALL_S, Claimed, DuplicateNode, Held
+from pycast.cluster.registry.state_file import StateFile
+from pycast.config.schema import ClusterSection
+from pycast.net.group import Group
+from pycast.net.ticks import wait_for_next
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 2.0
+
+# A name is asked this often; what it said last holds while it does not answer.
+RESOLVE_S = 5.0
+
+# Of CALL_S, for the others' verdicts: one that hangs must not take it all.
+PROPOSE_S = 1.0
+
+# A process that was just killed still counts as alive for some seconds where no end of its connection was seen.
+DUPLICATE_PATIENCE_S = 6.0
+
+# A claim that loses only against another proposal, not against an owner, is made again.
+PROPOSALS = 3
+
+# In a line's queue: it has broken, and begins anew with a hello; it is good, and the other node asks for a hello.
+_BROKEN, _AGAIN = "", "again"
+
+# What waits for a node that takes nothing. Its line breaks before that, and begins with a hello.
+QUEUE = 1000
+
+
+class MeshRegistry:
+    """The registry of `cluster.registry = "mesh"`."""
+
+    def __init__(
+        self, cluster: ClusterSection, peers: Peers, answers: Answers, group: Group, clock: Callable[[], float]
+    ) -> None:
+        self.table = Table()
+        self._cluster = cluster
+        self._peers = peers
+        self._group = group
+        self._clock = clock
+        self._mesh: Mesh | None = None
+        self._lines: dict[str, Event] = {}
+        """Who is dialled. Set when there is no reason to wait for the next try: the node itself has just called."""
+        self._open: dict[str, Queue[tuple[str, Message]]] = {}
+        """What is to be said on the lines that are good, or about to be."""
+        self._own_addresses: set[str] = set()
+        self._is_leaving = False
+        self._duplicate = ""
+        self._troubles: dict[str, str] = {}
+        self._state = StateFile(cluster.state_file, self.table, group)
+        self.table.on_change.append(self._hear)
+        peers.on_lost.append(self._lost)
+        answers.handlers |= {
+            "mesh.hello": self._hear_hello,
+            "mesh.beat": self._hear_beat,
+            "mesh.node": self._hear_node,
+            "mesh.origin": self._hear_origin,
+            "mesh.gone": self._hear_gone,
+            "mesh.again": self._hear_again,
+            "mesh.bye": self._hear_bye,
+            "mesh.propose": self._judge,
+        }
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether half of the nodes are there."""
+        return self._mesh is not None and self._mesh.sees_half
+
+    def start(self, node: NodeRecord) -> None:
+        """Dials the others: those of the configuration, and those that were there when it was last written down. Raises
+        DuplicateNode. May switch.
+        """
+        self._mesh = Mesh(node, self.table, len({node.address, *self._cluster.peers}))
+        self._own_addresses.add(node.address)
+        self._state.load(node.node)
+        self._mesh.expect_all(self._clock())
+        known = [peer.record.address for peer in self.table.peers if peer.record.node != node.node]
+        addresses = list(dict.fromkeys([*self._cluster.peers, *known]))
+        self._greet(node, addresses)
+        for address in addresses:
+            self._reach(address)
+        self._state.start()
+        self._group.keep("mesh clock", self._tick)
+        self._group.keep("mesh beats", self._beat)
+        if self._cluster.dns:
+            self._group.keep("names of the cluster", self._resolve)
+
+    def stop(self) -> None:
+        """Says goodbye. May switch, for half a second at most."""
+        if self._mesh is None or self._is_leaving:
+            return
+        self._is_leaving = True
+        self._state.stop()
+        goodbye = self._mesh.beat()
+        with suppress(TimeoutError), gevent.Timeout(0.5, TimeoutError()):
+            for address in list(self._lines):
+                with suppress(NoAnswer):
+                    self._peers.tell(address, "mesh.bye", goodbye)
+
+    def update(self, node: NodeRecord) -> None:
+        """Tells the others."""
+        assert self._mesh is not None
+        self._mesh.change(node)
+        self._say("mesh.node", {"node": node.to_json()})
+
+    def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
+        """Asks all nodes that can be reached. May switch."""
+        assert self._mesh is not None
+        answer: Claimed | Held = Held(over)
+        deadline = self._clock() + CALL_S
+        for _ in range(PROPOSALS):
+            proposal = self._mesh.propose(offer.mount, over)
+            addresses = [
+                peer.record.address
+                for peer in self.table.peers
+                if peer.is_up and peer.record.node != self._mesh.me.node
+            ]
+            timeout = min(PROPOSE_S, max(deadline - self._clock(), 0.05))
+            verdicts = self._peers.ask_all(addresses, "mesh.propose", proposal.to_json(), timeout)
+            answer = self._mesh.decide(proposal, list(verdicts.values()))
+            if isinstance(answer, Claimed):
+                self._own(with_epoch(offer, answer))
+                return answer
+            # Of an owner that has to be asked first.
+            has_learned = answer.origin is not None and not proposal.knows_owner
+            if has_learned or self.table.highest(offer.mount) > over or self._clock() >= deadline:
+                break
+            gevent.sleep(random.uniform(0.01, 0.05))
+        return answer
+
+    def publish(self, origin: OriginRecord) -> None:
+        """Tells the others, if the mount is still ours."""
+        held = self.table.origin(origin.mount)
+        if held is not None and held.epoch == origin.epoch:
+            self._own(origin)
+
+    def release(self, mount: str, epoch: Epoch) -> None:
+        """The others are told by `_hear`."""
+        self.table.remove_origin(mount, epoch)
+
+    def _own(self, origin: OriginRecord) -> None:
+        if self.table.put_origin(origin):
+            self._say("mesh.origin", {"origin": origin.to_json()})
+
+    def _hear(self, change: Change) -> None:
+        if isinstance(change, NodeChange) and change.after is not None and change.after.status is Status.DEAD:
+            # After a long cut the kernel's next try to send is far off, and a new line is not.
+            address = change.after.record.address
+            self._peers.hang_up(address)
+            self._lost(address)
+        gone = self._mesh.goodbye(change) if self._mesh is not None else None
+        if gone is not None:
+            self._say("mesh.gone", gone)
+
+    # -- lines
+
+    def _greet(self, node: NodeRecord, addresses: list[str]) -> None:
+        """Asks those that are there whether the name is free; nobody there is no reason not to start."""
+        assert self._mesh is not None
+        deadline = self._clock() + DUPLICATE_PATIENCE_S
+        while True:
+            answers = self._peers.ask_all(addresses, "mesh.hello", self._mesh.hello())
+            is_duplicate = any(answer.get("is_duplicate") is True for answer in answers.values())
+            if not is_duplicate:
+                for address, answer in answers.items():
+                    self._learn(address, answer)
+                return
+            if self._clock() >= deadline:
+                raise DuplicateNode(f"another node of the cluster has the name {node.node!r} and is alive")
+            gevent.sleep(TICK_S)
+
+    def _learn(self, address: str, answer: Message) -> NodeRecord:
+        """Takes what a node says of itself when it is greeted. Raises NoAnswer for nonsense."""
+        try:
+            self._mesh_of().hear_answer(answer, self._clock())
+            return NodeRecord.from_json(answer["node"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise NoAnswer(f"{address} gives no proper answer: {error}") from error
+
+    def _reach(self, address: str) -> None:
+        if address in self._lines or address in self._own_addresses:
+            return
+        self._lines[address] = Event()
+        self._group.keep(f"line to {address}", lambda: self._run_line(address))
+
+    def _run_line(self, address: str) -> None:
+        wait, called = FIRST_RETRY_S, self._lines[address]
+        is_wanted = True  # once, whoever told of it: who answers there is known then
+        while is_wanted and address not in self._own_addresses and not self._is_leaving:
+            begun = self._clock()
+            try:
+                self._talk(address)
+            except NoAnswer as error:
+                self._tell_trouble(address, str(error))
+                if error.is_refused:
+                    self._mesh_of().refused(address)
+                if self._clock() - begun > LONGEST_RETRY_S:
+                    # A line that was good is tried again at once: whether its node is gone has to be known.
+                    wait = FIRST_RETRY_S
+                wait = FIRST_RETRY_S if called.wait(wait * random.uniform(0.8, 1.2)) else min(2 * wait, LONGEST_RETRY_S)
+                called.clear()
+            is_wanted = self._is_wanted(address)
+        self._lines.pop(address, None)
+
+    def _talk(self, address: str) -> None:
+        # What was said before is in the hello, what is said from now on is not.
+        queue = self._open[address] = Queue(QUEUE)
+        try:
+            self._converse(address, queue)
+        finally:
+            del self._open[address]
+
+    def _converse(self, address: str, queue: "Queue[tuple[str, Message]]") -> None:
+        mesh = self._mesh_of()
+        answer = self._peers.ask(address, "mesh.hello", mesh.hello())
+        other = self._learn(address, answer)
+        if other.node == mesh.me.node:
+            self._met_own_name(address, other)
+            return
+        if answer.get("is_duplicate") is True:
+            self._warn_duplicate(address)
+        if self._troubles.pop(address, ""):
+            log.info("cluster: the line to node %s at %s is there", other.node, address)
+        for one in answer.get("known") or ():
+            self._reach(str(one))
+        while not self._is_leaving:
+            what, message = queue.get()
+            if what == _BROKEN:
+                raise NoAnswer("the line broke")
+            if what == _AGAIN:
+                return
+            self._peers.tell(address, what, message)
+
+    def _tell_trouble(self, address: str, text: str) -> None:
+        """Once, until something changes: a node that is gone is tried again for a minute, and one of the configuration
+        for ever.
+        """
+        if self._troubles.get(address) != text:
+            self._troubles[address] = text
+            log.warning("cluster: no line to %s: %s", address, text)
+
+    def _met_own_name(self, address: str, other: NodeRecord) -> None:
+        if other.boot == self._mesh_of().me.boot:
+            self._own_addresses.add(address)  # one of our own, by another name
+        else:
+            self._warn_duplicate(address)
+            raise NoAnswer(f"{address} has this node's name")
+
+    def _warn_duplicate(self, address: str) -> None:
+        if self._duplicate != address:
+            self._duplicate = address
+            log.error("cluster: another node has this node's name, as %s says: give each node its own", address)
+
+    def _is_wanted(self, address: str) -> bool:
+        return address in self._cluster.peers or any(peer.record.address == address for peer in self.table.peers)
+
+    def _say(self, what: str, message: Message) -> None:
+        for address, queue in list(self._open.items()):
+            if queue.full():
+                log.warning("cluster: the node at %s takes no news, its line begins anew", address)
+                self._peers.hang_up(address)
+            else:
+                queue.put_nowait((what, message))
+
+    def _lost(self, address: str) -> None:
+        if self._mesh is not None:
+            self._mesh.lost(address)
+        queue = self._open.get(address)
+        if queue is not None and not queue.full():
+            queue.put_nowait((_BROKEN, {}))
+
+    def _mesh_of(self) -> Mesh:
+        assert self._mesh is not None
+        return self._mesh
+
+    def _tick(self) -> None:
+        while True:
+            wait_for_next(TICK_S)
+            self._mesh_of().tick(self._clock())
+
+    def _beat(self) -> None:
+        while True:
+            wait_for_next(BEAT_S)
+            self._say("mesh.beat", self._mesh_of().beat())
+
+    def _resolve(self) -> None:
+        host, port = _name_and_port(self._cluster.dns, self._mesh_of().me.address)
+        while True:
+            try:
+                for family, _, _, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                    del family
+                    self._reach(join_address(str(where[0]), port))
+            except OSError as error:
+                log.debug("! %s has no addresses now: %s", host, error)
+            gevent.sleep(RESOLVE_S)
+
+    # -- what the others say
+
+    def _hear_hello(self, message: Message) -> Message:
+        answer = self._mesh_of().hear_hello(message, self._clock())
+        address = message["node"].get("address")
+        if isinstance(address, str) and not answer["is_duplicate"]:
+            self._reach(address)
+            if address in self._lines:
+                self._lines[address].set()
+        return answer
+
+    def _hear_beat(self, message: Message) -> None:
+        mesh = self._mesh_of()
+        if not mesh.hear_beat(message, self._clock()):
+            raise LinkError(f"a beat of {message['node']!r}, which has not said hello")
+        if mesh.differs(message):
+            self._ask_again(str(message["node"]))
+
+    def _hear_node(self, message: Message) -> None:
+        self._mesh_of().hear_node(NodeRecord.from_json(message["node"]), self._clock())
+
+    def _hear_origin(self, message: Message) -> None:
+        origin = OriginRecord.from_json(message["origin"])
+        if not self._mesh_of().hear_origin(origin, self._clock()):
+            self._ask_again(origin.node)
+
+    def _ask_again(self, node: str) -> None:
+        """It has other mounts than we know of, or one that is over: its hello tells us, and our answer tells it."""
+        self._queue(node, "mesh.again", {"node": self._mesh_of().me.node})
+
+    def _hear_again(self, message: Message) -> None:
+        self._queue(str(message["node"]), _AGAIN, {})
+
+    def _queue(self, node: str, what: str, message: Message) -> None:
+        peer = self.table.peer(node)
+        queue = self._open.get(peer.record.address) if peer is not None else None
+        if queue is not None and not queue.full():
+            queue.put_nowait((what, message))
+
+    def _hear_gone(self, message: Message) -> None:
+        self._mesh_of().hear_gone(str(message["mount"]), Epoch.parse(message["epoch"]))
+
+    def _hear_bye(self, message: Message) -> None:
+        self._mesh_of().hear_bye(message)
+
+    def _judge(self, message: Message) -> Message:
+        return self._mesh_of().judge(Proposal.from_json(message))
+
+
+def _name_and_port(dns: str, own_address: str) -> tuple[str, int]:
+    """The name to ask for, and the port of the nodes: this node's own unless the name has one."""
+    if dns.rpartition(":")[2].isdecimal() and ":" in dns:
+        return split_address(dns)
+    return dns, split_address(own_address)[1]

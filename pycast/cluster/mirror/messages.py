@@ -1,0 +1,198 @@
+"""What is said on the line of a mirror: one node copies one mount from another. Pure: values to frames and back.
+
+    child   → PULL     mount, and up to which epoch and offset it has it already (offset -1: nothing yet)
+    parent  ← REFUSED  why not; or
+    parent  ← HEAD     where the bytes will begin, the mount's lineage, its source, what holds at that offset
+            ← AUDIO    offset, join points, bytes
+            ← EVENT    a source started, a title, a codec header, properties of the stream; each at its offset
+            ← LINEAGE  a new epoch
+            ← STATE    the source is there, or is being waited for
+            ← IDLE     nothing to say, and still there (every second)
+            ← GONE     the mount is over
+
+Audio and marks are those of the parent's ring and timeline, so every copy has the same bytes at the same offsets and
+the same places to start.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isnan
+from struct import Struct, error
+from typing import Any
+
+from pycast.cluster.link.frames import Kind, LinkError, pack, pack_json, read_json
+from pycast.cluster.mirror.lineage import Lineage
+from pycast.cluster.registry.epoch import Epoch
+from pycast.formats.marks import Header, Info, Join, Tags
+from pycast.http.headers import Headers
+from pycast.http.source_headers import source_info
+from pycast.stream.journal import Event, Started
+from pycast.stream.source import Feed
+
+_AUDIO = Struct(">QI")
+_JOIN = Struct(">Qd")
+
+# A piece of audio in one frame: what a core copies in microseconds, and thousands of join points at most.
+MOST_AUDIO = 64 << 10
+
+# Headers of a source that are its secrets.
+_PRIVATE = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What a child asks for."""
+
+    mount: str
+    epoch: Epoch
+    offset: int
+    depth: int
+    """How many copies are below the one that asks: a line of copies never becomes a circle."""
+
+    def frame(self) -> bytes:
+        """As it is sent."""
+        value = {"mount": self.mount, "epoch": str(self.epoch), "offset": self.offset, "depth": self.depth}
+        return pack_json(Kind.PULL, value)
+
+    @classmethod
+    def read(cls, payload: bytes) -> "Pull":
+        """Raises LinkError."""
+        with _checking():
+            data = read_json(payload)
+            return cls(str(data["mount"]), Epoch.parse(data["epoch"]), int(data["offset"]), int(data["depth"]))
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHead:
+    """What a child needs before the first byte."""
+
+    offset: int
+    lineage: Lineage
+    feed: Feed
+    started_at: int
+    """The offset at which the source began; before `offset`, or equal."""
+    is_live: bool
+    marks: tuple[Event, ...]
+    """Codec header, title and properties that hold at `offset`."""
+    head: int = 0
+    """Up to where the parent has it now: a child that is there can give its listeners their burst."""
+
+    def frame(self) -> bytes:
+        """As it is sent."""
+        value = {
+            "offset": self.offset,
+            "lineage": self.lineage.to_json(),
+            "feed": _feed_to_json(self.feed),
+            "started_at": self.started_at,
+            "is_live": self.is_live,
+            "marks": [event_to_json(mark) for mark in self.marks],
+            "head": self.head,
+        }
+        return pack_json(Kind.HEAD, value)
+
+    @classmethod
+    def read(cls, payload: bytes) -> "FeedHead":
+        """Raises LinkError."""
+        with _checking():
+            data = read_json(payload)
+            return cls(
+                int(data["offset"]),
+                Lineage.from_json(data["lineage"]),
+                _feed_from_json(data["feed"]),
+                int(data["started_at"]),
+                bool(data["is_live"]),
+                tuple(event_from_json(mark) for mark in data["marks"]),
+                int(data["head"]),
+            )
+
+
+def audio_frame(offset: int, joins: Sequence[tuple[int, float]], data: bytes) -> bytes:
+    """Bytes from `offset` on, and the join points in them."""
+    packed = b"".join(_JOIN.pack(at, time_s) for at, time_s in joins)
+    return pack(Kind.AUDIO, _AUDIO.pack(offset, len(joins)) + packed + data)
+
+
+def read_audio(payload: bytes) -> tuple[int, list[Join], bytes]:
+    """Offset, join points, bytes. Raises LinkError."""
+    with _checking():
+        offset, count = _AUDIO.unpack_from(payload)
+        end = _AUDIO.size + count * _JOIN.size
+        if end > len(payload):
+            raise ValueError("fewer join points than announced")
+        found = _JOIN.iter_unpack(payload[_AUDIO.size : end])
+        return offset, [Join(at, None if isnan(time_s) else time_s) for at, time_s in found], payload[end:]
+
+
+def event_frame(event: Event) -> bytes:
+    """One event."""
+    return pack_json(Kind.EVENT, event_to_json(event))
+
+
+def read_event(payload: bytes) -> Event:
+    """Raises LinkError."""
+    with _checking():
+        return event_from_json(read_json(payload))
+
+
+def lineage_frame(lineage: Lineage) -> bytes:
+    """A lineage that has changed."""
+    return pack_json(Kind.LINEAGE, {"lineage": lineage.to_json()})
+
+
+def read_lineage(payload: bytes) -> Lineage:
+    """Raises LinkError."""
+    with _checking():
+        return Lineage.from_json(read_json(payload)["lineage"])
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Its JSON object."""
+    match event:
+        case Started(offset, feed):
+            return {"kind": "started", "offset": offset, "feed": _feed_to_json(feed)}
+        case Header(offset, data):
+            return {"kind": "header", "offset": offset, "data": b64encode(data).decode()}
+        case Tags(offset, artist, title, url):
+            return {"kind": "tags", "offset": offset, "artist": artist, "title": title, "url": url}
+        case Info(offset, bitrate, stats):
+            return {"kind": "info", "offset": offset, "bitrate": bitrate, "stats": dict(stats)}
+
+
+def event_from_json(data: dict[str, Any]) -> Event:
+    """Raises ValueError, KeyError, TypeError."""
+    offset = int(data["offset"])
+    match data["kind"]:
+        case "started":
+            return Started(offset, _feed_from_json(data["feed"]))
+        case "header":
+            return Header(offset, b64decode(data["data"]))
+        case "tags":
+            return Tags(offset, str(data["artist"]), str(data["title"]), str(data["url"]))
+        case "info":
+            bitrate = data["bitrate"]
+            stats = {str(name): str(value) for name, value in data["stats"].items()}
+            return Info(offset, None if bitrate is None else int(bitrate), stats)
+        case kind:
+            raise ValueError(f"an event of the unknown kind {kind!r}")
+
+
+def _feed_to_json(feed: Feed) -> dict[str, Any]:
+    headers = [[name, value] for name, value in feed.headers if name.lower() not in _PRIVATE]
+    return {"content_type": feed.content_type, "headers": headers, "ip": feed.ip, "started": feed.started}
+
+
+def _feed_from_json(data: dict[str, Any]) -> Feed:
+    headers = Headers(tuple((str(name), str(value)) for name, value in data["headers"]))
+    content_type, started = str(data["content_type"]), float(data["started"])
+    return Feed(source_info(headers), content_type, tuple(headers), str(data["ip"]), started)
+
+
+@contextmanager
+def _checking() -> Iterator[None]:
+    """What a payload lacks is the other node's mistake."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, error) as raised:
+        raise LinkError(f"a frame that makes no sense: {raised!r}") from raised

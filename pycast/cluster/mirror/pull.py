@@ -1,0 +1,265 @@
+"""The child's side of a mirror: one line to one parent, and the mount that is filled from it.
+
+A `Mirror` feeds a mount as a source does, with units and marks that another node has made. It keeps the mount's exact
+place: the offset up to which it has everything, and in which epoch. So whatever happens to the line, it goes on at the
+next byte, from the same node or another. Only a node that has other bytes, or no longer has the next one, makes it
+jump; then its listeners jump with it, at the end of a unit, and what they missed is counted.
+
+The fence: bytes of an epoch that is lower than the highest ever seen for the mount are not taken, from anyone.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gevent
+from gevent.event import Event
+
+from pycast.cluster.link.frames import Kind, LinkError, read_json
+from pycast.cluster.link.link import Door, Link
+from pycast.cluster.mirror.lineage import Lineage, Lineages
+from pycast.cluster.mirror.messages import FeedHead, Pull, read_audio, read_event, read_lineage
+from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.formats.marks import Header
+from pycast.stream.fanout import Reason
+from pycast.stream.journal import Started
+from pycast.stream.mount import Mount, State, is_same_format
+from pycast.stream.mounts import Mounts
+from pycast.stream.relocation import put_on, take_off
+
+log = logging.getLogger(__name__)
+
+# A parent says something every second; after this long without it is taken for gone.
+STALL_S = 3.0
+
+# For the answer to a PULL. The parent may have to fetch the mount itself first.
+OPEN_S = 2.0
+
+
+class Absent(LinkError):
+    """The parent does not have the mount, or not yet."""
+
+
+class Outrun(Exception):
+    """The parent's bytes are of an epoch that is over."""
+
+
+class Gap(Exception):
+    """The parent does not have the next byte; another node may have it. `offset`: where the parent would go on."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"from offset {offset} on")
+        self.offset = offset
+
+
+@dataclass(slots=True)
+class MirrorCounters:
+    """What mirrors do, for the metrics."""
+
+    bytes: int = 0
+    connections: int = 0
+    gaps: int = 0
+    gap_bytes: int = 0
+    refused_epochs: int = 0
+
+
+class Mirror:
+    """The copy of one mount. `pull` runs one line; which and when is `mirrors.py`'s business."""
+
+    def __init__(
+        self,
+        name: str,
+        mounts: Mounts,
+        lineages: Lineages,
+        table: Table,
+        counters: MirrorCounters,
+        clock: Callable[[], float],
+        floor: Epoch | None = None,
+    ) -> None:
+        """`floor`: the lowest epoch of which bytes are taken; None: the highest that was ever seen."""
+        self.name = name
+        self.last_data = clock()
+        self.is_over = False
+        """The mount has ended at its origin."""
+        self._mounts = mounts
+        self._lineages = lineages
+        self._table = table
+        self._counters = counters
+        self._clock = clock
+        self._floor = floor
+        self.begun = Event()
+        """Set once the mount is there, with all that its parent had when it began."""
+        self._parents_head = 0
+        self._link: Link | None = None
+
+    # -- as the mount's feeder
+
+    # -- the copy
+
+    @property
+    def mount(self) -> Mount | None:
+        """The mount, if it has been begun."""
+        mount = self._mounts.get(self.name)
+        return mount if mount is not None and mount.feed_info is not None else None
+
+    @property
+    def head(self) -> int:
+        """Everything before this offset is here; -1 if nothing is."""
+        mount = self.mount
+        return -1 if mount is None else mount.ring.head
+
+    @property
+    def is_seated(self) -> bool:
+        """Whether this is the mount's feeder."""
+        return self._mounts.feeder(self.name) is self
+
+    def hang_up(self) -> None:
+        """Ends the present line."""
+        if self._link is not None:
+            self._link.close()
+
+    def pull(self, door: Door, address: str, depth: int, *, until: int | None = None, may_jump: bool = True) -> None:
+        """Copies from the node at `address` until the line breaks, or until everything before `until` is here.
+
+        Raises DialFailed, OSError, LinkError; Outrun; Gap if `may_jump` is not set and the next byte is not there. May
+        switch.
+        """
+        link = self._link = door.dial(address)
+        try:
+            newest = self._lineages.get(self.name).newest if self.head >= 0 else NO_EPOCH
+            link.write(Pull(self.name, newest, self.head, depth).frame())
+            frame = link.read(OPEN_S)
+            if frame is None or frame[0] is not Kind.HEAD:
+                why = read_json(frame[1]).get("why") if frame is not None and frame[0] is Kind.REFUSED else "closed"
+                raise Absent(f"the node at {address} does not give {self.name}: {why}")
+            self._begin(FeedHead.read(frame[1]), may_jump=may_jump)
+            self._counters.connections += 1
+            while not self.is_over and (until is None or self.head < until):
+                frame = link.read(STALL_S)
+                self._count(link)
+                if frame is None:
+                    raise LinkError("it closed the line")
+                self._take(*frame)
+                # What was missed comes at once, and a read that finds it there does not wait: the listeners' turn.
+                gevent.sleep(0)
+        finally:
+            self._count(link)
+            link.close()
+            self._link = None
+
+    def _count(self, link: Link) -> None:
+        self._counters.bytes += link.bytes_read
+        link.bytes_read = 0
+
+    def wait(self) -> None:
+        """No audio can come for now: the mount waits for its source."""
+        mount = self.mount
+        if mount is not None and self.is_seated and mount.state is State.LIVE:
+            mount.end()
+
+    def _begin(self, head: FeedHead, *, may_jump: bool) -> None:
+        self._check(head.lineage)
+        mount = self.mount
+        is_same = mount is not None and mount.ring.head == head.offset
+        if mount is not None and not is_same:
+            if not may_jump:
+                raise Gap(head.offset)
+            self._jump(mount, head)
+        elif mount is None or not self.is_seated or mount.started_at != head.started_at:
+            self._seat(head)
+        self._lineages.put(self.name, head.lineage)
+        mount = self.mount
+        assert mount is not None
+        if not is_same:
+            mount.take(b"", [mark for mark in head.marks if not isinstance(mark, Started)])
+        self._set_live(mount, head.is_live)
+        self._parents_head = head.head
+        self._look_whether_begun(mount)
+
+    def _look_whether_begun(self, mount: Mount) -> None:
+        if mount.ring.head >= self._parents_head:
+            self.begun.set()
+
+    def _seat(self, head: FeedHead) -> None:
+        """The mount begins here, or goes on with another source than it had."""
+        mount = self._mounts.prepare(self.name)
+        if mount.feed_info is None:
+            mount.restart_at(head.offset)
+        if mount.started_at == head.started_at and mount.feed_info is not None:
+            self._mounts.reseat_copy(self.name, self)
+        else:
+            self._mounts.seat_copy(self.name, self, head.feed, head.started_at)
+
+    def _jump(self, mount: Mount, head: FeedHead) -> None:
+        missed = max(head.offset - mount.ring.head, 0)
+        self._counters.gaps += 1
+        self._counters.gap_bytes += missed
+        log.warning("mount %s: jumps from offset %d to %d", self.name, mount.ring.head, head.offset)
+        mount.fanout.wait_for_rest()
+        before = mount.feed_info
+        moving = take_off(mount)
+        mount.restart_at(head.offset)
+        self._mounts.seat_copy(self.name, self, head.feed, head.started_at)
+        put_on(mount, moving)
+        if before is not None and not is_same_format(before.content_type, head.feed.content_type):
+            mount.fanout.drop_all(Reason.SOURCE_GONE)
+
+    def _take(self, kind: Kind, payload: bytes) -> None:
+        mount = self.mount
+        if mount is None or not self.is_seated:
+            raise LinkError("the mount is no longer a copy")
+        match kind:
+            case Kind.AUDIO:
+                self._take_audio(mount, payload)
+            case Kind.EVENT:
+                self._take_event(mount, payload)
+            case Kind.LINEAGE:
+                lineage = read_lineage(payload)
+                self._check(lineage)
+                self._lineages.put(self.name, lineage)
+            case Kind.STATE:
+                self._set_live(mount, bool(read_json(payload).get("is_live")))
+            case Kind.GONE:
+                self.is_over = True
+            case Kind.IDLE:
+                self._check(self._lineages.get(self.name))
+            case _:
+                raise LinkError(f"{kind.name} where audio was due")
+
+    def _take_audio(self, mount: Mount, payload: bytes) -> None:
+        self._check(self._lineages.get(self.name))
+        offset, joins, data = read_audio(payload)
+        if offset != mount.ring.head:
+            raise LinkError(f"audio at offset {offset} where {mount.ring.head} was due")
+        mount.bytes_read += len(data)
+        self.last_data = self._clock()
+        mount.take(data, joins)
+        if not self.begun.is_set():
+            self._look_whether_begun(mount)
+
+    def _take_event(self, mount: Mount, payload: bytes) -> None:
+        event = read_event(payload)
+        if not isinstance(event, Started):
+            if not (isinstance(event, Header) and mount.timeline.header_at(event.offset) == event.data):
+                mount.take(b"", [event])
+        elif event.offset != mount.started_at:
+            if event.offset != mount.ring.head:
+                raise LinkError(f"a source that started at offset {event.offset}, and we are at {mount.ring.head}")
+            self._mounts.seat_copy(self.name, self, event.feed, event.offset)
+
+    def _set_live(self, mount: Mount, is_live: bool) -> None:
+        if is_live and mount.state is State.WAITING:
+            mount.resume()
+        elif not is_live and mount.state is State.LIVE:
+            mount.end()
+
+    def _check(self, lineage: Lineage) -> None:
+        """The fence."""
+        highest = self._table.highest(self.name)
+        floor = highest if self._floor is None else self._floor
+        if lineage.newest < floor:
+            self._counters.refused_epochs += 1
+            raise Outrun(f"epoch {lineage.newest} is over, {floor} has been seen")
+        if lineage.newest > highest:
+            self._table.see(self.name, lineage.newest)

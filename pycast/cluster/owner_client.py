@@ -1,0 +1,92 @@
+"""What the sources of a node need of its cluster: whose mount it is, and how the others are asked."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pycast.cluster.link.rpc import Message, NoAnswer, Peers
+from pycast.cluster.mirror.mirrors import Mirrors
+from pycast.cluster.registry.cluster_state import Status
+from pycast.cluster.registry.epoch import NO_EPOCH
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.registry import Registry
+from pycast.net.group import Group
+from pycast.stream.source import Feed
+
+log = logging.getLogger(__name__)
+
+# The owner's answer to whether its source is alive: what an encoder waits for at most before its mount is taken.
+ASK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A node's place in its cluster."""
+
+    me: Callable[[], NodeRecord]
+    registry: Registry
+    peers: Peers
+    mirrors: Mirrors
+    group: Group
+
+    def announce(self, origin: OriginRecord) -> None:
+        """Tells all nodes that are known of a mount of which the registry could not be told. Does not wait."""
+        for peer in self.registry.table.peers:
+            if peer.record.node != self.me().node:
+                self.group.spawn(f"announce {origin.mount}", self._tell, peer.record.address, origin)
+
+    def hear_announcement(self, message: Message) -> None:
+        """Another node's announcement. Raises ValueError."""
+        origin = OriginRecord.from_json(message["origin"])
+        peer = self.registry.table.peer(origin.node)
+        if peer is not None and peer.record.boot == origin.boot:
+            self.registry.table.put_origin(origin)
+
+    def offer(self, name: str, feed: Feed) -> OriginRecord:
+        """What this node says of a mount that it claims; epoch and offset follow from the claim."""
+        me = self.me()
+        return OriginRecord(
+            mount=name,
+            node=me.node,
+            boot=me.boot,
+            epoch=NO_EPOCH,
+            base=0,
+            is_live=True,
+            content_type=feed.content_type,
+            source_ip=feed.ip,
+            started=feed.started,
+        )
+
+    def is_alive_elsewhere(self, name: str) -> bool:
+        """Whether another node has the mount's source and says that it sends. May switch, for `ASK_S` at most."""
+        origin = self.registry.table.origin(name)
+        if origin is None or origin.node == self.me().node or not origin.is_live:
+            return False
+        answer = self._ask(origin.node, "source.is_alive", name)
+        return answer is not None and answer.get("is_alive") is True
+
+    def clear_the_way(self, name: str) -> None:
+        """Asks the node that has the mount's source to take it off the air. May switch, for `ASK_S` at most."""
+        origin = self.registry.table.origin(name)
+        if origin is not None and origin.node != self.me().node:
+            self._ask(origin.node, "source.make_way", name)
+
+    def _tell(self, address: str, origin: OriginRecord) -> None:
+        try:
+            self.peers.tell(address, "source.announce", {"origin": origin.to_json()})
+        except NoAnswer as error:
+            log.info("mount %s: the node at %s could not be told of it: %s", origin.mount, address, error)
+
+    def _ask(self, node: str, what: str, name: str) -> Message | None:
+        """What another node answers; None if it does not."""
+        table = self.registry.table
+        peer = table.peer(node)
+        if peer is None:
+            return None
+        try:
+            return self.peers.ask(peer.record.address, what, {"mount": name}, ASK_S)
+        except NoAnswer as error:
+            log.info("mount %s: node %s, which has its source, does not answer: %s", name, node, error)
+            if peer.is_up:  # so that the claim, and what follows, does not wait for it once more
+                table.set_status(node, Status.SUSPECT)
+            return None

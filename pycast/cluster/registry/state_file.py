@@ -1,0 +1,117 @@
+"""The last known state of the cluster, on disk: a node that starts while etcd, the name server, or the nodes that its
+configuration names are away begins with it.
+
+It is written at most every two seconds, beside its place and then moved there: whoever reads it finds the old one or
+the new one whole. A file that cannot be read or written costs a line in the log, and nothing else.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import gevent
+
+from pycast.cluster.registry.cluster_state import Change, Status, Table
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.net.group import Group
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the registry was. Zeros where it has nothing of the kind."""
+
+    generation: int = 0
+    revision: int = 0
+
+
+class StateFile:
+    """Follows a table into a file. With an empty path it does nothing."""
+
+    def __init__(self, path: str, table: Table, group: Group, position: Callable[[], Position] = Position) -> None:
+        self._path = Path(path) if path else None
+        self._table = table
+        self._group = group
+        self._position = position
+        self._is_planned = False
+        self._is_broken = False
+
+    def start(self) -> None:
+        """From now on each change of the table is written."""
+        if self._path is not None:
+            self._table.on_change.append(self._plan)
+
+    def stop(self) -> None:
+        """Writes what is not written yet, and no more after that."""
+        if self._path is None or self._plan not in self._table.on_change:
+            return
+        self._table.on_change.remove(self._plan)
+        if self._is_planned:
+            self._is_planned = False
+            self._write(self._text())
+
+    def load(self, me: str) -> Position:
+        """Puts what the file has of others than `me` into the table, nodes as suspect: they may be gone by now.
+
+        Gives how far the registry was.
+        """
+        if self._path is None:
+            return Position()
+        try:
+            data = json.loads(self._path.read_bytes())
+            nodes = [NodeRecord.from_json(one) for one in data["nodes"]]
+            origins = [OriginRecord.from_json(one) for one in data["origins"]]
+            position = Position(int(data["generation"]), int(data["revision"]))
+        except FileNotFoundError:
+            return Position()
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            log.warning("cannot read the state of the cluster from %s: %s", self._path, error)
+            return Position()
+        for node in nodes:
+            if node.node != me:
+                self._table.put_node(node, Status.SUSPECT)
+        for origin in origins:
+            self._table.see(origin.mount, origin.epoch)
+            if origin.node != me:
+                self._table.put_origin(origin)
+        return position
+
+    def _plan(self, change: Change) -> None:
+        if not self._is_planned:
+            self._is_planned = True
+            self._group.spawn_later(INTERVAL_S, "cluster state", self._save)
+
+    def _save(self) -> None:
+        if not self._is_planned:
+            return  # stopped, and written then
+        self._is_planned = False
+        # In a thread: a disk may take its time.
+        gevent.get_hub().threadpool.apply(self._write, (self._text(),))
+
+    def _text(self) -> str:
+        position = self._position()
+        state = {
+            "generation": position.generation,
+            "revision": position.revision,
+            "nodes": [peer.record.to_json() for peer in self._table.peers],
+            "origins": [origin.to_json() for origin in self._table.origins],
+        }
+        return json.dumps(state, indent=1)
+
+    def _write(self, text: str) -> None:
+        assert self._path is not None
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(self._path)
+            self._is_broken = False
+        except OSError as error:
+            if not self._is_broken:
+                log.warning("cannot write the state of the cluster: %s", error)
+            self._is_broken = True

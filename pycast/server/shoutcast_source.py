@@ -1,0 +1,74 @@
+"""A SHOUTcast v1 source on the port after the listening one: password line, `OK2`, icy headers, audio.
+
+Refusals after the password are HTTP, as Icecast's are; a wrong password closes the connection without a word, because
+that is what encoders of that age take for "wrong password". HTTP on this port is served as HTTP (some DSP plug-ins send
+their titles here).
+"""
+
+import logging
+import time
+
+from pycast.auth.credentials import is_source
+from pycast.balance.admission import Ticket
+from pycast.errors import HandshakeError, PeerError
+from pycast.http.body import RawBody
+from pycast.http.response import error_response, render
+from pycast.http.shoutcast import REPLY_OK, Http, Password, Poke, ShoutcastReader, SourceHead
+from pycast.server.connection import Connection
+from pycast.server.handler import check_room, serve_http
+from pycast.server.service import Service
+from pycast.server.sources import Source, check_name, check_welcome, new_feed
+
+log = logging.getLogger(__name__)
+
+
+def serve_shoutcast(service: Service, connection: Connection, ticket: Ticket, mount: str, first: bytes = b"") -> None:
+    """Serves one connection on a SHOUTcast source port, of which `first` has been read already. May switch."""
+    try:
+        _serve(service, connection, ticket, mount, first)
+    except HandshakeError as error:
+        service.counters.bad_requests += 1
+        log.info("! %s: SHOUTcast source: %s", connection.ip, error)
+    except PeerError as error:
+        service.counters.bad_requests += 1
+        log.info("! %s: SHOUTcast source: %d %s", connection.ip, error.status, error)
+        answer = error_response(error.status, error.public)
+        connection.write(
+            render(answer, server=service.config.server.server_id, now=time.time()),
+            service.config.limits.client_timeout,
+        )
+        connection.linger()
+    except TimeoutError:
+        log.info("! %s: SHOUTcast source: no complete handshake in time", connection.ip)
+
+
+def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str, first: bytes) -> None:
+    reader = ShoutcastReader(mount)
+    deadline = time.monotonic() + service.config.limits.header_timeout
+    credentials = ("", "")
+    while True:
+        data, first = first or connection.read(deadline), b""
+        if not data:
+            return
+        for event in reader.feed(data):
+            match event:
+                case Http():
+                    serve_http(service, connection, ticket, reader.rest)
+                    return
+                case Poke():
+                    return
+                case Password():
+                    credentials = (service.config.for_mount(event.mount).username, event.password)
+                    if not is_source(service.config, event.mount, credentials):
+                        raise HandshakeError("invalid password", cause=f"wrong password for {event.mount}")
+                    check_room(service, ticket)
+                    mount = event.mount
+                    connection.write(REPLY_OK, service.config.limits.client_timeout)
+                case SourceHead(request):
+                    check_name(mount)
+                    check_welcome(service)
+                    service.mounts.wait_for_ending(mount)
+                    source = Source(service, connection, mount, credentials, new_feed(connection, request))
+                    source.run(RawBody(), reader.rest, b"", b"")
+                    return
+        reader.feed(b"")  # raises what is wrong behind the password, now and not with the next data

@@ -1,0 +1,234 @@
+"""A source: from its request to its last byte.
+
+Checks come in Icecast's order (credentials, mount, limit, content type), replies are Icecast 2.4.4's, then one loop
+reads, takes the framing off and feeds the mount. The loop lets bytes gather between two reads: the fan-out pushes in
+batches anyway.
+"""
+
+import logging
+import time
+from contextlib import suppress
+from typing import cast
+
+import gevent
+from gevent.event import Event
+
+from pycast.auth.credentials import Credentials, is_source
+from pycast.errors import PeerError, Refused
+from pycast.http.body import Body, RawBody, expects_continue, new_body
+from pycast.http.forwarded import is_proxied
+from pycast.http.headers import basic_credentials
+from pycast.http.mount_names import is_mount_name
+from pycast.http.request import Request
+from pycast.http.response import CONTINUE, SOURCE_OK
+from pycast.http.source_headers import source_info
+from pycast.net.group import Task
+from pycast.net.sockets import has_closed
+from pycast.server.connection import READ_SIZE, Connection
+from pycast.server.listeners import RETRY_AFTER
+from pycast.server.service import Service
+from pycast.stream.source import Feed, Sink
+from pycast.web.routes import ROUTES
+
+log = logging.getLogger(__name__)
+
+# What a framed body gets after its last byte.
+OK_AT_END = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n"
+
+# A source sends at once; a proxy that takes its body for none never does.
+PROXIED_FIRST_BYTES_S = 5.0
+
+# After a read that found more than it could take: a video of several Mbit/s must not wait for a busy node's next read,
+# and a file that is sent as fast as the line takes it must not have the whole core.
+FULL_READ_PAUSE_S = 0.01
+
+
+class Stopped(gevent.GreenletExit):
+    """Raised in a source's greenlet to end it. Its text says why."""
+
+
+class Source:
+    """One connected source, on the air or standing by. Whether it is one or the other is `cluster/ownership.py`'s
+    business, which sets `sink`; the source reads all the same.
+    """
+
+    def __init__(
+        self, service: Service, connection: Connection, mount: str, credentials: Credentials, feed: Feed
+    ) -> None:
+        self.credentials = credentials
+        self.feed_info = feed
+        self.sink: Sink | None = None
+        self.last_data = time.monotonic()
+        self.bytes_read = 0
+        self._service = service
+        self._connection = connection
+        self._mount = mount
+        self._ended = Event()
+        self._greenlet = cast(Task, gevent.getcurrent())
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its peer has closed: what it sent before is still read."""
+        return has_closed(self._connection.sock)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Waits until it has released its mount. May switch."""
+        self._ended.wait(seconds)
+
+    def replace(self) -> None:
+        """Ends it: another source has taken the mount over."""
+        self.sink = None
+        self.stop("replaced by a new connection of the same source")
+
+    def stop(self, why: str) -> None:
+        """Ends it."""
+        self._greenlet.kill(Stopped(why), block=False)
+
+    def run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool = False) -> None:
+        """Feeds the mount until the source ends. Sends `begin` once it has its place, `end` after the last byte. If
+        `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
+        """
+        try:
+            self._service.ownership.enter(self._mount, self)
+            self._run(body, first, begin, end, doubt_proxy=doubt_proxy)
+        except Stopped as stopped:  # while it waited for its place
+            log.info("< mount %s: source from %s: %s", self._mount, self.feed_info.ip, stopped)
+        finally:
+            self._service.ownership.leave(self._mount, self)
+            self._ended.set()
+
+    def _run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool) -> None:
+        feed, timeout = self.feed_info, self._service.config.limits.client_timeout
+        self._service.counters.source_client_connections += 1
+        log.info(
+            "< mount %s: source from %s (%s, %s)",
+            self._mount,
+            feed.ip,
+            feed.content_type,
+            feed.info.user_agent or "no agent",
+        )
+        why = "ended by an error of ours"
+        try:
+            if begin:
+                self._connection.write(begin, timeout)
+            if doubt_proxy and not first:
+                first = self._read_through_proxy()
+            why = self._read(body, first)
+            if end:
+                self._connection.write(end, timeout)
+        except PeerError as error:
+            why = f"sent what cannot be streamed: {error}"
+        except TimeoutError:
+            why = f"sent nothing for {self._patience:g} s"
+        except OSError as error:
+            why = f"connection failed: {error}"
+        except Stopped as stopped:
+            why = str(stopped)
+            self._take_last_words(body)
+        finally:
+            log.info(
+                "< mount %s: source from %s is gone after %d bytes: %s", self._mount, feed.ip, self.bytes_read, why
+            )
+
+    @property
+    def _patience(self) -> float:
+        """Seconds of silence after which it is dropped."""
+        return self._service.config.for_mount(self._mount).source_timeout
+
+    def _read_through_proxy(self) -> bytes:
+        """The first bytes, or a warning in the log and none."""
+        data = b""
+        with suppress(TimeoutError):
+            data = self._connection.read(self.last_data + min(PROXIED_FIRST_BYTES_S, self._patience))
+        if not data:
+            log.warning(
+                "mount %s: the source from %s came through an HTTP proxy and sent no byte: such a proxy does not pass "
+                "on a body without Content-Length or chunks. Let the source connect directly or through the proxy's "
+                "TCP mode, or send a chunked PUT",
+                self._mount,
+                self.feed_info.ip,
+            )
+        return data
+
+    def _read(self, body: Body, data: bytes) -> str:
+        while True:
+            if data:
+                self._feed(body, data)
+            if body.done:
+                return "its body is complete"
+            if data:
+                gevent.sleep(self._pause(len(data)))
+            data = self._connection.read(self.last_data + self._patience)
+            if not data:
+                return "it closed the connection"
+            if self.sink is None:  # and the news is still on its way
+                return "it is no longer the mount's source"
+
+    def _feed(self, body: Body, data: bytes) -> None:
+        self.bytes_read += len(data)
+        audio = body.feed(data)
+        if audio:  # chunk framing alone does not keep a source alive
+            self.last_data = time.monotonic()
+            if self.sink is not None:
+                self.sink.feed(audio)
+            body.feed(b"")  # raises what is wrong behind the audio, now and not with the next data
+
+    def _take_last_words(self, body: Body) -> None:
+        """What has come already is still heard when a source is ended: between two reads it may be a tenth of a second.
+        Never switches.
+        """
+        with suppress(OSError, PeerError):
+            self._connection.sock.settimeout(0.0)
+            while self.sink is not None and not body.done and (data := self._connection.sock.recv(READ_SIZE)):
+                self._feed(body, data)
+
+    def _pause(self, size: int) -> float:
+        """Seconds until the next read, after one of `size` bytes."""
+        wait = self._service.pacer.read_wait
+        return wait if size < READ_SIZE else min(wait, FULL_READ_PAUSE_S)
+
+
+def serve_source(service: Service, connection: Connection, request: Request, first: bytes) -> None:
+    """Serves a SOURCE or PUT request. Raises Refused and other PeerErrors before the stream begins."""
+    credentials = basic_credentials(request.headers)
+    if not is_source(service.config, request.path, credentials):
+        raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
+    assert credentials is not None
+    check_name(request.path)
+    check_welcome(service)
+    service.mounts.wait_for_ending(request.path)
+    service.ownership.check(request.path, credentials)
+    feed = new_feed(connection, request)
+    body = new_body(request)
+    expects = expects_continue(request.headers)
+    # A framed body whose sender waits for 100 gets its 200 when it is complete (RFC 9110, 10.1.1); everybody else gets
+    # it at once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
+    late = expects and not isinstance(body, RawBody)
+    begin = (CONTINUE if expects else b"") + (b"" if late else SOURCE_OK)
+    source = Source(service, connection, request.path, credentials, feed)
+    doubt_proxy = isinstance(body, RawBody) and is_proxied(request.headers)
+    source.run(body, first, begin, OK_AT_END if late else b"", doubt_proxy=doubt_proxy)
+
+
+def check_name(path: str) -> None:
+    """Raises Refused for a name that no mount can have, our own pages' among them: a mount would hide them."""
+    if not is_mount_name(path) or path in ROUTES:
+        raise Refused("This name cannot be a mount", cause=f"source for {path}")
+
+
+def check_welcome(service: Service) -> None:
+    """Raises Refused if this node drains and another one could take the source: it would be sent away again."""
+    if service.drain.is_draining and service.cluster and service.cluster.others():
+        raise Refused("This server is about to stop", status=503, cause="the node drains", headers=(RETRY_AFTER,))
+
+
+def new_feed(connection: Connection, request: Request) -> Feed:
+    """What the mount is told about a source. Raises Refused for a PUT without a content type."""
+    info = source_info(request.headers)
+    content_type = info.content_type
+    if not content_type:
+        if request.method == "PUT":
+            raise Refused("No Content-type given", cause=f"PUT {request.path} without Content-Type")
+        log.warning("source %s %s names no content type: taken as audio/mpeg", connection.ip, request.path)
+        content_type = "audio/mpeg"
+    return Feed(info, content_type, tuple(request.headers), connection.ip, time.time())

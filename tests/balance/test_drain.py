@@ -1,0 +1,109 @@
+"""A drain carried out on a node in this process: what moves first, what a failure costs, whom it takes."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from pycast.app.node import Node
+from pycast.balance.drain_plan import State
+from pycast.config.load import loads
+from tests.conftest import WaitUntil
+
+TOML = (
+    '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nqueue_size = "8M"\n[logging]\naccess_log = ""\n'
+    "[drain]\nlead = 0\nrate = 1.0\ndeadline = {deadline}\n"
+)
+SOURCE = b"SOURCE /x HTTP/1.0\r\nAuthorization: Basic c291cmNlOmhhY2ttZQ==\r\nContent-Type: text/plain\r\n\r\n"
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    made = Node(loads(TOML.replace("{deadline}", str(getattr(request, "param", 60))), {}, "test"), None, None, 1000)
+    made.start()
+    yield made
+    made.stop()
+
+
+def connect(node: Node, data: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", node.service.port), 5)
+    sock.sendall(data)
+    sock.recv(1000)
+    return sock
+
+
+def wait_for(event: Event) -> None:
+    event.wait()
+
+
+def test_lb_17_listeners_go_after_everything_else_has_moved(node: Node, wait_until: WaitUntil) -> None:
+    drain, moved, may_go = node.service.drain, [], Event()
+    drain.before_listeners += [
+        lambda: moved.append("sources"),
+        lambda: wait_for(may_go),
+        lambda: moved.append("mirrors"),
+    ]
+    heard: list[State] = []
+    drain.on_change.append(heard.append)
+    with connect(node, SOURCE), connect(node, b"GET /x HTTP/1.0\r\n\r\n") as listener:
+        drain.begin()
+        wait_until(lambda: moved == ["sources"], "the first to move")
+        gevent.sleep(0.3)
+        assert drain.state is State.MOVING
+        assert node.service.snapshot().listeners == 1
+        may_go.set()
+        assert drain.wait()
+        assert moved == ["sources", "mirrors"]
+        assert listener.recv(1000) == b""
+    assert heard == [State.LEAD, State.MOVING, State.LEAVING, State.DONE]
+
+
+def test_what_cannot_be_moved_is_logged_and_holds_nobody_up(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    moved: list[str] = []
+
+    def fail() -> None:
+        raise OSError("no other node")
+
+    node.service.drain.before_listeners += [fail, lambda: moved.append("mirrors")]
+    node.service.drain.begin()
+    assert node.service.drain.wait()
+    assert moved == ["mirrors"]
+    assert "no other node" in caplog.text
+
+
+@pytest.mark.parametrize("node", [1.0], indirect=True)
+def test_lb_17_what_never_comes_to_an_end_does_not_outlive_the_deadline(node: Node) -> None:
+    node.service.drain.before_listeners.append(lambda: wait_for(Event()))
+    with connect(node, SOURCE), connect(node, b"GET /x HTTP/1.0\r\n\r\n") as listener:
+        node.service.drain.begin()
+        assert node.service.drain.wait()
+        assert listener.recv(1000) == b""
+
+
+def test_one_who_is_behind_goes_when_nobody_else_is_left_to_go(
+    node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pycast.balance.drain.PATIENCE_S", 0.5)
+    with connect(node, SOURCE) as source, connect(node, b"GET /x HTTP/1.0\r\n\r\n"):
+        source.sendall(bytes(6 << 20))  # more than its connection holds, and it does not read
+        wait_until(lambda: node.service.snapshot().bytes_read == 6 << 20, "the audio")
+        node.service.drain.begin()
+        gevent.sleep(0.3)
+        assert node.service.snapshot().listeners == 1
+        assert node.service.drain.wait()
+
+
+def test_a_drain_can_be_cancelled_and_begun_again_at_once(node: Node, wait_until: WaitUntil) -> None:
+    drain = node.service.drain
+    with connect(node, SOURCE), connect(node, b"GET /x HTTP/1.0\r\n\r\n") as listener:
+        for _ in range(3):
+            drain.begin()
+            drain.cancel()
+            assert not drain.wait()
+            assert node.service.is_ready
+        assert node.service.snapshot().listeners == 1
+        drain.begin()
+        assert drain.wait()
+        assert listener.recv(1000) == b""

@@ -1,0 +1,88 @@
+"""Nodes in doubt are asked, again and again, until the doubt ends. (What follows from it: test_etcd_view.py.)"""
+
+import time
+from collections.abc import Callable, Iterator
+
+import gevent.event
+import pytest
+
+from pycast.cluster.etcd import probes
+from pycast.cluster.etcd.probes import Doubts
+from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.registry.records import NodeRecord
+from pycast.net.group import Group
+
+A = NodeRecord("a", "a1", "a.example:8000")
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "PROBE_EVERY_S", 0.01)
+    monkeypatch.setattr(probes, "PROBE_S", 0.05)
+
+
+@pytest.fixture
+def group() -> Iterator[Group]:
+    one = Group()
+    yield one
+    one.kill()
+
+
+def doubts_of(group: Group, answers: Callable[[NodeRecord], bool]) -> tuple[Table, Doubts]:
+    table = Table()
+    table.put_node(A)
+    return table, Doubts(table, group, answers, time.monotonic)
+
+
+def test_a_node_without_a_key_goes_with_the_first_probe_that_fails(group: Group) -> None:
+    answers = iter([True, True, False])
+    table, doubts = doubts_of(group, lambda node: next(answers))
+    doubts.gone("a")
+    group.join(5)
+    assert table.peer("a") is None and next(answers, None) is None
+
+
+def test_one_that_does_not_answer_in_time_does_not_answer(group: Group) -> None:
+    table, doubts = doubts_of(group, lambda node: gevent.event.Event().wait(10))
+    doubts.gone("a")
+    group.join(5)
+    assert table.peer("a") is None
+
+
+def test_a_node_is_asked_by_one_greenlet_until_its_key_is_back(group: Group) -> None:
+    table, doubts = doubts_of(group, lambda node: True)
+    doubts.gone("a")
+    doubts.gone("a")
+    doubts.vouch("a")
+    assert len(group) == 1
+    gevent.sleep(0)
+    assert doubts.settled("a")
+    group.join(5)
+    assert len(group) == 0 and table.is_up("a")
+
+
+def test_a_key_that_comes_back_during_a_probe_wins(group: Group) -> None:
+    asked = gevent.event.Event()
+
+    def answer(node: NodeRecord) -> bool:
+        asked.set()
+        gevent.sleep(0.02)
+        return False
+
+    table, doubts = doubts_of(group, answer)
+    doubts.gone("a")
+    assert asked.wait(5)
+    doubts.settled("a")
+    group.join(5)
+    assert table.is_up("a")
+
+
+def test_while_the_registry_is_away_a_silent_node_is_suspect_and_may_come_back(
+    group: Group, wait_until: Callable[..., None]
+) -> None:
+    alive = False
+    table, doubts = doubts_of(group, lambda node: alive)
+    doubts.vouch("a")
+    wait_until(lambda: table.peers[0].status is Status.SUSPECT, "the node to be suspect")
+    alive = True
+    wait_until(lambda: table.is_up("a"), "the node to be up")

@@ -1,0 +1,205 @@
+"""The mesh keeps what every registry promises, over real lines on loopback; and what only a mesh has: its lines."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gevent
+import pytest
+
+from pycast.cluster.mesh import mesh_registry
+from pycast.cluster.mesh.mesh_registry import MeshRegistry
+from pycast.cluster.mesh.protocol import DEAD_S
+from pycast.cluster.registry.records import NodeRecord
+from pycast.cluster.registry.registry import DuplicateNode, Held, Registry
+from pycast.testing.ports import Ports
+from tests.cluster import registry_conformance as conformance
+from tests.cluster.hosts import Host
+from tests.cluster.registry_conformance import acquainted, claimed, knows, wait_until
+
+
+class MeshFleet:
+    """Nodes of one mesh in this process. Each new one is told of all before."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.registries: dict[Registry, Host] = {}
+
+    def node(self, name: str) -> NodeRecord:
+        return NodeRecord(name, f"{name}1", self._host(name).address, slots=1000)
+
+    def make(self, name: str, boot: str = "1", secret: str = "secret") -> MeshRegistry:
+        host = self._host(name)
+        others = tuple(other.address for other in self.hosts.values() if other is not host)
+        settings = host.settings.model_copy(update={"peers": others, "secret": secret})
+        host.settings = settings
+        registry = MeshRegistry(settings, host.peers, host.answers, host.group, time.monotonic)
+        self.registries[registry] = host
+        registry.start(NodeRecord(name, f"{name}{boot}", host.address, slots=1000))
+        return registry
+
+    def start_twin(self, name: str) -> None:
+        twin = Host()
+        self.hosts[f"twin of {name}"] = twin
+        settings = twin.settings.model_copy(update={"peers": (self.hosts[name].address,)})
+        registry = MeshRegistry(settings, twin.peers, twin.answers, twin.group, time.monotonic)
+        registry.start(NodeRecord(name, f"{name}2", twin.address))
+
+    def vanish(self, registry: Registry) -> None:
+        host = self.registries[registry]
+        self.hosts = {name: one for name, one in self.hosts.items() if one is not host}
+        host.stop()
+
+    def stop(self) -> None:
+        for host in self.hosts.values():
+            host.stop()
+
+    def _host(self, name: str) -> Host:
+        if name not in self.hosts:
+            self.hosts[name] = Host()
+        return self.hosts[name]
+
+
+@pytest.fixture
+def fleet() -> Iterator[MeshFleet]:
+    made = MeshFleet()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("promise", conformance.PROMISES, ids=lambda one: one.__name__)
+def test_it_keeps_what_every_registry_promises(fleet: MeshFleet, promise: object) -> None:
+    assert callable(promise)
+    promise(fleet)
+
+
+def test_a_node_that_is_told_of_one_finds_all(fleet: MeshFleet) -> None:
+    first = fleet.make("a")
+    rest = [fleet.make(name) for name in "bcd"]
+    acquainted(first, *rest)
+
+
+def test_who_joins_knows_all_mounts_before_it_begins(fleet: MeshFleet) -> None:
+    a = fleet.make("a")
+    epoch = claimed(fleet, a, "a")
+    b = fleet.make("b")
+    origin = b.table.origin(conformance.MOUNT)
+    assert origin is not None and origin.epoch == epoch
+
+
+def test_f_07_an_owner_that_was_not_known_is_not_robbed_by_the_next_try(fleet: MeshFleet) -> None:
+    a, b, c = (fleet.make(name) for name in "abc")
+    acquainted(a, b, c)
+    epoch = claimed(fleet, b, "b")
+    for registry in (a, c):
+        knows(registry, epoch)
+    a.table.remove_origin(conformance.MOUNT, epoch)
+    answer = a.claim(conformance.offer(fleet, "a"), epoch)
+    assert isinstance(answer, Held) and answer.origin is not None and answer.origin.node == "b"
+
+
+def test_a_line_that_breaks_begins_anew_and_nothing_is_missed(fleet: MeshFleet) -> None:
+    a, b = fleet.make("a"), fleet.make("b")
+    acquainted(a, b)
+    for host in fleet.hosts.values():
+        host.hang_up()
+    epoch = claimed(fleet, a, "a")
+    knows(b, epoch)
+    acquainted(a, b)
+
+
+def test_a_node_that_comes_back_is_called_at_once(fleet: MeshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would know for seconds only what was so when it began."""
+    monkeypatch.setattr(mesh_registry, "FIRST_RETRY_S", 60.0)
+    with Ports() as ports:
+        port = ports.take()
+        a = join(fleet, "a", peers=(f"127.0.0.1:{port}",))
+        wait_until(lambda: a._troubles, "a to find nobody there")
+        fleet.hosts["b"] = Host(port=port)
+        b = fleet.make("b")
+        acquainted(a, b)
+        knows(b, claimed(fleet, a, "a"))
+
+
+def test_a_node_that_is_called_dead_gets_a_new_line(fleet: MeshFleet) -> None:
+    a, b = fleet.make("a"), fleet.make("b")
+    acquainted(a, b)
+    taken = len(fleet.hosts["b"].links)
+    a._mesh_of().tick(time.monotonic() + DEAD_S)
+    assert not a.table.is_up("b")
+    wait_until(lambda: len(fleet.hosts["b"].links) > taken and not a._troubles, "a new line", 1.0)
+    acquainted(a, b)
+
+
+def test_a_trouble_is_told_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pycast.cluster.mesh.mesh_registry")
+    fleet.make("a")
+    fleet.make("b", secret="another")
+    wait_until(lambda: "cluster.secret the same there?" in caplog.text, "the reason")
+    gevent.sleep(0.5)  # some tries later
+    lines = [record for record in caplog.records if "cluster.secret" in record.getMessage()]
+    assert len(lines) == len({record.getMessage() for record in lines})
+
+
+def test_a_duplicate_is_refused_while_its_double_lives_f_18(fleet: MeshFleet) -> None:
+    fleet.make("a")
+    with pytest.raises(DuplicateNode, match="'a'"):
+        fleet.start_twin("a")
+
+
+def join(fleet: MeshFleet, name: str, **settings: object) -> MeshRegistry:
+    """A node that is told of the others in another way than by all their addresses."""
+    host = fleet.hosts[name] = Host()
+    host.settings = host.settings.model_copy(update=settings)
+    registry = MeshRegistry(host.settings, host.peers, host.answers, host.group, time.monotonic)
+    fleet.registries[registry] = host
+    registry.start(fleet.node(name))
+    return registry
+
+
+def test_one_node_that_runs_is_enough_to_know_them_all(fleet: MeshFleet) -> None:
+    first = fleet.make("a")
+    rest = [join(fleet, name, peers=(fleet.hosts["a"].address,)) for name in "bcd"]
+    acquainted(first, *rest)
+
+
+def test_the_addresses_of_a_name_are_nodes(fleet: MeshFleet) -> None:
+    first = fleet.make("a")
+    acquainted(first, join(fleet, "b", dns=f"localhost:{fleet.hosts['a'].address.rpartition(':')[2]}"))
+
+
+def test_a_node_finds_those_again_that_it_knew_though_nobody_names_them_now(fleet: MeshFleet, tmp_path: Path) -> None:
+    a, c = fleet.make("a"), fleet.make("c")
+    addresses = tuple(fleet.hosts[name].address for name in "ac")
+    b = join(fleet, "b", peers=addresses, state_file=str(tmp_path / "b.json"))
+    acquainted(a, b, c)
+    epoch = claimed(fleet, a, "a")
+    knows(b, epoch)
+    b.stop()
+    fleet.vanish(b)
+    fleet.vanish(c)
+    again = join(fleet, "b", state_file=str(tmp_path / "b.json"))
+    knows(again, epoch)
+    wait_until(lambda: {one.node for one in again.table.up_nodes()} == {"a", "b"}, "the one that is there")
+    wait_until(lambda: not again.table.is_up("c"), "c to be gone")
+    acquainted(a, again)
+
+
+def test_an_owner_that_is_over_hears_it_though_the_winner_is_gone(fleet: MeshFleet) -> None:
+    a, b, c = (fleet.make(name) for name in "abc")
+    acquainted(a, b, c)
+    first = claimed(fleet, a, "a")
+    knows(c, first)
+    higher = claimed(fleet, c, "c", over=first)
+    knows(b, higher)
+    fleet.vanish(c)
+    # A node that started anew, and was told by nobody.
+    fleet.vanish(a)
+    wait_until(lambda: len(b.table.up_nodes()) == 1, "both to go")
+    a = fleet.make("a", boot="2")
+    origin = replace(conformance.offer(fleet, "a"), boot="a2", epoch=first)
+    a.table.put_origin(origin)
+    wait_until(lambda: a.table.highest(conformance.MOUNT) == higher, "the higher epoch")
+    assert a.table.origin(conformance.MOUNT) is None

@@ -1,0 +1,89 @@
+"""A lineage says whether two nodes have the same bytes: against a model that has the bytes."""
+
+from random import Random
+
+import pytest
+
+from pycast.cluster.mirror.lineage import Lineage, Lineages
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+
+
+def epoch(number: int) -> Epoch:
+    return Epoch(0, number, 1, "n")
+
+
+THREE = Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(3), 100).with_epoch(epoch(4), 250)
+
+
+def test_epochs_follow_each_other() -> None:
+    assert Lineage().newest == NO_EPOCH
+    assert THREE.newest == epoch(4)
+    assert [THREE.end_of(epoch(number)) for number in (1, 3, 4)] == [100, 250, None]
+    with pytest.raises(KeyError):
+        THREE.end_of(epoch(2))
+
+
+def test_an_epoch_without_bytes_is_not_kept() -> None:
+    assert Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(2), 0).entries == ((epoch(2), 0),)
+
+
+@pytest.mark.parametrize(
+    ("number", "offset", "agrees"),
+    [
+        (1, 50, True),
+        (1, 100, True),
+        (1, 101, False),  # it has more of the epoch than what was agreed to be its end
+        (3, 250, True),
+        (3, 251, False),
+        (4, 250, True),
+        (4, 10_000, True),  # ahead of us, in the present epoch
+        (2, 100, False),
+        (5, 300, False),
+    ],
+)
+def test_a_copy_agrees_up_to_where_its_epoch_ended(number: int, offset: int, agrees: bool) -> None:
+    assert THREE.agrees(epoch(number), offset) is agrees
+
+
+def test_a_copy_of_an_older_past_agrees_if_it_ends_where_ours_begins() -> None:
+    lineage = Lineage().with_epoch(epoch(3), 100)
+    assert lineage.agrees(epoch(1), 100)
+    assert not lineage.agrees(epoch(1), 99)
+    assert not Lineage().agrees(epoch(1), 0)
+
+
+def test_two_histories_agree_only_where_their_bytes_do() -> None:
+    rng = Random(3)
+    for _ in range(300):
+        lineage, base = Lineage(), 0
+        spans: list[tuple[Epoch, int, int]] = []  # what the node has: of each epoch from where to where
+        for number in range(1, rng.randint(2, 6)):
+            lineage = lineage.with_epoch(epoch(number), base)
+            end = base + rng.randint(1, 50)
+            spans.append((epoch(number), base, end))
+            base = end
+        for one, begun, end in spans[:-1]:
+            for offset in range(begun + 1, end + 10):
+                assert lineage.agrees(one, offset) is (offset <= end)
+
+
+def test_json_reads_back_as_it_was_written() -> None:
+    assert Lineage.from_json(THREE.to_json()) == THREE
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], {}, [["0.2.1.n", 0], ["0.1.1.n", 5]], [["0.1.1.n", 5], ["0.2.1.n", 0]], ["x"]]
+)
+def test_what_does_not_rise_is_refused(value: object) -> None:
+    with pytest.raises(ValueError):
+        Lineage.from_json(value)
+
+
+def test_a_mount_that_is_over_has_no_lineage() -> None:
+    lineages = Lineages()
+    assert lineages.get("/x") == Lineage()
+    lineages.put("/x", THREE)
+    assert lineages.get("/x") == THREE
+    lineages.forget("/x")
+    lineages.forget("/x")
+    assert lineages.get("/x") == Lineage()

@@ -1,0 +1,130 @@
+"""What is said on a mirror's line reads back as it was written; any payload gives a value or LinkError."""
+
+import json
+from collections.abc import Callable
+from math import isnan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pycast.cluster.link.frames import FrameReader, Kind, LinkError
+from pycast.cluster.mirror.lineage import Lineage
+from pycast.cluster.mirror.messages import (
+    FeedHead,
+    Pull,
+    audio_frame,
+    event_frame,
+    lineage_frame,
+    read_audio,
+    read_event,
+    read_lineage,
+)
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.formats.marks import Header, Info, Join, Tags
+from pycast.http.headers import Headers
+from pycast.http.source_headers import source_info
+from pycast.stream.journal import Event, Started
+from pycast.stream.source import Feed
+
+HEADERS = (("ice-name", "Rädio"), ("icy-br", "128"))
+FEED = Feed(source_info(Headers(HEADERS)), "audio/mpeg", HEADERS, "192.0.2.1", 1234.5)
+LINEAGE = Lineage().with_epoch(Epoch(0, 1, 1, "a"), 0).with_epoch(Epoch(0, 2, 1, "b"), 77)
+EVENTS: tuple[Event, ...] = (
+    Started(5, FEED),
+    Header(6, bytes(range(256))),
+    Tags(7, "Artist", "Tïtle", "http://x/"),
+    Info(8, 128_000, {"ice-samplerate": "44100"}),
+    Info(9, None, {}),
+)
+PULL = Pull("/live.mp3", Epoch(0, 2, 1, "b"), 4711, 2)
+HEAD = FeedHead(90, LINEAGE, FEED, 77, True, EVENTS[1:])
+READERS: tuple[Callable[[bytes], object], ...] = (Pull.read, FeedHead.read, read_audio, read_event, read_lineage)
+
+
+def payload(frame: bytes, kind: Kind) -> bytes:
+    """What is in the one frame, of that kind."""
+    ((found, data),) = FrameReader().feed(frame)
+    assert found is kind
+    return data
+
+
+def test_a_pull_reads_back_as_it_was_written() -> None:
+    for pull in (PULL, Pull("/", NO_EPOCH, -1, 0)):
+        assert Pull.read(payload(pull.frame(), Kind.PULL)) == pull
+
+
+def test_a_head_reads_back_as_it_was_written() -> None:
+    assert FeedHead.read(payload(HEAD.frame(), Kind.HEAD)) == HEAD
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_reads_back_as_it_was_written(event: Event) -> None:
+    assert read_event(payload(event_frame(event), Kind.EVENT)) == event
+
+
+def test_a_lineage_reads_back_as_it_was_written() -> None:
+    assert read_lineage(payload(lineage_frame(LINEAGE), Kind.LINEAGE)) == LINEAGE
+
+
+@given(
+    st.integers(0, 2**64 - 1),
+    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.floats(allow_infinity=False)), max_size=5),
+    st.binary(max_size=50),
+)
+def test_audio_reads_back_as_it_was_written(offset: int, joins: list[tuple[int, float]], data: bytes) -> None:
+    found = read_audio(payload(audio_frame(offset, joins, data), Kind.AUDIO))
+    assert found == (offset, [Join(at, None if isnan(time_s) else time_s) for at, time_s in joins], data)
+
+
+def test_the_secrets_of_a_source_do_not_travel() -> None:
+    headers = (
+        *HEADERS,
+        ("authorization", "Basic c2VjcmV0"),
+        ("Cookie", "c2VjcmV0"),
+        ("proxy-authorization", "c2VjcmV0"),
+    )
+    private = Feed(FEED.info, FEED.content_type, headers, FEED.ip, FEED.started)
+    frame = event_frame(Started(0, private))
+    assert b"c2VjcmV0" not in frame
+    assert read_event(payload(frame, Kind.EVENT)) == Started(0, FEED)
+
+
+@pytest.mark.parametrize("read", READERS)
+@given(data=st.binary(max_size=80))
+def test_any_bytes_are_a_value_or_a_link_error(read: Callable[[bytes], object], data: bytes) -> None:
+    try:
+        read(data)
+    except LinkError:
+        return
+
+
+VALUES: st.SearchStrategy[object] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([]) | st.just([1])
+)
+WHOLE: dict[Callable[[bytes], object], bytes] = {
+    Pull.read: payload(PULL.frame(), Kind.PULL),
+    FeedHead.read: payload(HEAD.frame(), Kind.HEAD),
+    read_event: payload(event_frame(EVENTS[0]), Kind.EVENT),
+    read_lineage: payload(lineage_frame(LINEAGE), Kind.LINEAGE),
+}
+
+
+@pytest.mark.parametrize("read", WHOLE, ids=lambda read: read.__qualname__)
+@given(data=st.data())
+def test_a_field_of_another_kind_gives_a_value_or_a_link_error(
+    read: Callable[[bytes], object], data: st.DataObject
+) -> None:
+    value = json.loads(WHOLE[read])
+    where = value["feed"] if "feed" in value and data.draw(st.booleans()) else value
+    where[data.draw(st.sampled_from(sorted(where)))] = data.draw(VALUES)
+    try:
+        read(json.dumps(value).encode())
+    except LinkError:
+        return
+
+
+def test_fewer_join_points_than_announced_are_refused() -> None:
+    whole = payload(audio_frame(0, [(1, 0.5), (2, 1.0)], b""), Kind.AUDIO)
+    with pytest.raises(LinkError, match="join points"):
+        read_audio(whole[:-1])

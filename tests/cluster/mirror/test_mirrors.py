@@ -1,0 +1,290 @@
+"""Which mounts a node copies and from whom: from the first listener to the last, over the loss of every parent."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import gevent
+import pytest
+
+from pycast.cluster.mirror.lineage import Lineage
+from pycast.cluster.mirror.mirrors import LINGER_S, Mirrors
+from pycast.cluster.registry.cluster_state import Status
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.config.schema import ClusterSection
+from pycast.stream.fanout import Reason
+from pycast.stream.mount import SILENCE_S, State
+from tests.cluster.hosts import Host
+from tests.cluster.mirror.test_pull import NAME, Origin, epoch
+from tests.conftest import WaitUntil
+from tests.stream.memory import WHO, MemoryTransport
+from tests.stream.test_relocation import SIZE, numbers
+
+
+class Node(Host):
+    """A node that may copy mounts. `ahead` is how far its clock has been put forward."""
+
+    def __init__(self, name: str, mirror: Literal["on_demand", "always"] = "on_demand") -> None:
+        super().__init__()
+        self.settings = ClusterSection(secret="secret", mirror=mirror)
+        self.record = NodeRecord(name, f"{name}1", self.address)
+        self.table.put_node(self.record)
+        self.mirrors = Mirrors(
+            lambda: self.record,
+            lambda: self.settings,
+            self.door,
+            self.peers,
+            self.mounts,
+            self.lineages,
+            self.table,
+            self.feeds.children,
+            self.group,
+            self.clock,
+        )
+        self.answers.handlers["mirror.tail"] = self.mirrors.tail
+        self.mirrors.start()
+
+    def clock(self) -> float:
+        return time.monotonic() + self.now
+
+    @property
+    def head(self) -> int:
+        mount = self.mounts.get(NAME)
+        return -1 if mount is None or mount.feed_info is None else mount.ring.head
+
+    def knows(self, name: str, host: Host) -> None:
+        self.table.put_node(NodeRecord(name, f"{name}1", host.address))
+
+    def hears(self, number: int, owner: str = "o", *, is_live: bool = True) -> OriginRecord:
+        record = OriginRecord(NAME, owner, f"{owner}1", epoch(number), 0, is_live)
+        self.table.put_origin(record)
+        return record
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    made = Origin()
+    made.begin()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def node(origin: Origin) -> Iterator[Node]:
+    made = Node("a")
+    made.knows("o", origin)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def other(origin: Origin) -> Iterator[Node]:
+    made = Node("b")
+    made.knows("o", origin)
+    yield made
+    made.stop()
+
+
+def begin_to_copy(*nodes: Node) -> None:
+    for one in nodes:
+        one.hears(1)
+    for one in nodes:
+        assert one.mirrors.open(NAME) is not None
+
+
+def level_with(node: Node, origin: Origin, wait_until: WaitUntil) -> None:
+    wait_until(lambda: node.head == origin.sent * SIZE, f"{node.record.node} to have all")
+
+
+def test_a_mount_is_copied_when_it_is_first_asked_for(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+    origin.send(10)
+    assert node.mirrors.open(NAME) is None
+    node.hears(1)
+    assert len(node.mirrors) == 0
+    mount = node.mirrors.open(NAME)
+    assert mount is node.mounts.get(NAME) is not None
+    level_with(node, origin, wait_until)
+    assert node.mirrors.open(NAME) is mount
+    assert (len(node.mirrors), node.mirrors.counters.connections, node.mirrors.has_parent(NAME)) == (1, 1, True)
+    assert node.mirrors.health == 1.0
+
+
+def test_a_node_that_copies_always_begins_when_it_hears_of_a_mount(origin: Origin, wait_until: WaitUntil) -> None:
+    node = Node("a", mirror="always")
+    node.knows("o", origin)
+    origin.send(10)
+    node.hears(1)
+    level_with(node, origin, wait_until)
+    node.stop()
+
+
+def test_an_owner_whose_mount_is_not_there_yet_is_asked_again_at_once(
+    origin: Origin, node: Node, wait_until: WaitUntil
+) -> None:
+    origin.mounts.close(NAME)
+    node.hears(1)
+    begun = time.monotonic()
+    node.group.spawn("later", origin.begin)
+    assert node.mirrors.open(NAME) is not None
+    assert time.monotonic() - begun < 0.5
+    origin.send(3)
+    level_with(node, origin, wait_until)
+
+
+def test_f_03_after_a_broken_line_the_copy_goes_on_at_the_next_byte(
+    origin: Origin, node: Node, wait_until: WaitUntil
+) -> None:
+    node.hears(1)
+    mount = node.mirrors.open(NAME)
+    assert mount is not None
+    heard = MemoryTransport()
+    mount.join(1, heard, WHO, b"", 0, 0.0)
+    for turn in range(1, 4):
+        origin.send(10)
+        level_with(node, origin, wait_until)
+        origin.hang_up()
+        origin.send(5)
+        wait_until(lambda turn=turn: node.mirrors.counters.connections > turn, "the next line")
+        level_with(node, origin, wait_until)
+    (listener,) = mount.fanout
+    wait_until(lambda: mount.fanout.position_of(listener) == mount.ring.head, "the listener")
+    assert numbers(bytes(heard.got)) == list(range(45))
+    assert (node.mirrors.counters.gaps, mount.sources) == (0, 1)
+
+
+def test_f_01_when_the_origin_is_gone_the_survivors_level(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil
+) -> None:
+    node.knows("b", other)
+    other.knows("a", node)
+    begin_to_copy(node, other)
+    origin.send(10)
+    level_with(node, origin, wait_until)
+    level_with(other, origin, wait_until)
+    node.mirrors.release(NAME)  # it hears no more, and the other one does
+    origin.send(7)
+    level_with(other, origin, wait_until)
+    origin.close_the_port()
+    origin.hang_up()
+    for one in (node, other):
+        one.table.set_status("o", Status.DEAD)
+    assert node.mirrors.level(NAME, epoch(1)) == 17 * SIZE
+    assert node.head == 17 * SIZE
+    assert other.mirrors.level(NAME, epoch(1)) == 17 * SIZE
+    mine, theirs = node.mounts.get(NAME), other.mounts.get(NAME)
+    assert mine is not None and theirs is not None
+    assert mine.ring.read(0, 17 * SIZE) == theirs.ring.read(0, 17 * SIZE)
+    assert len(node.mirrors) == len(other.mirrors) == 0
+
+
+def test_f_07_who_has_more_of_what_is_over_than_others_have_waits_for_the_new_owner(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pycast.cluster.mirror.mirrors")
+    node.knows("b", other)
+    begin_to_copy(node, other)
+    origin.send(8)
+    level_with(other, origin, wait_until)
+    other.mirrors.release(NAME)
+    origin.send(2)
+    level_with(node, origin, wait_until)
+    other.lineages.put(NAME, other.lineages.get(NAME).with_epoch(epoch(2), 5 * SIZE))
+    node.table.see(NAME, epoch(2))
+    origin.hang_up()
+    gevent.sleep(0.3)
+    assert "levelled" not in caplog.text
+    assert node.head == 10 * SIZE
+
+
+def test_a_node_that_has_nothing_begins_where_the_others_are(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil
+) -> None:
+    other.hears(1)
+    assert other.mirrors.open(NAME) is not None
+    origin.send(10)
+    level_with(other, origin, wait_until)
+    origin.close_the_port()
+    origin.hang_up()
+    node.knows("b", other)
+    assert node.mirrors.level(NAME, epoch(1)) == 10 * SIZE
+    assert node.mirrors.level("/none", Epoch()) == 0
+
+
+def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+    node.hears(1)
+    assert node.mirrors.open(NAME) is not None
+    origin.send(10)
+    level_with(node, origin, wait_until)
+    heir = Origin(origin.lineages.get(NAME).with_epoch(epoch(2), 10 * SIZE))
+    mount = heir.mounts.prepare(NAME)
+    mount.restart_at(10 * SIZE)
+    heir.begin()
+    heir.sent = 10
+    heir.send(5)
+    node.knows("h", heir)
+    node.hears(2, "h")
+    level_with(node, heir, wait_until)
+    wait_until(lambda: origin.feeds.children(NAME) == 0, "the old line to end")
+    copy = node.mounts.get(NAME)
+    assert copy is not None
+    assert (copy.sources, node.mirrors.counters.gaps) == (2, 0)
+    assert numbers(copy.ring.read(0, 15 * SIZE)) == list(range(15))
+    heir.stop()
+
+
+def test_a_copy_ends_with_its_mount(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+    node.hears(1)
+    mount = node.mirrors.open(NAME)
+    assert mount is not None
+    origin.mounts.close(NAME)
+    wait_until(lambda: node.mounts.get(NAME) is None, "the end")
+    assert (mount.end_reason, len(node.mirrors), node.lineages.get(NAME)) == (Reason.SOURCE_GONE, 0, Lineage())
+
+
+def test_a_copy_that_nobody_needs_ends_after_a_while(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+    node.hears(1)
+    mount = node.mirrors.open(NAME)
+    assert mount is not None
+    mount.join(1, MemoryTransport(), WHO, b"", 0, 0.0)
+    wait_until(lambda: node.mirrors.has_parent(NAME), "the line")
+    node.now += LINGER_S - 1  # with a listener it stays
+    origin.send(3)
+    level_with(node, origin, wait_until)
+    for _ in range(2):
+        node.mirrors._review_copy(NAME, node.mirrors._copies[NAME], node.clock())
+    assert node.mounts.get(NAME) is mount
+    mount.fanout.drop_all(Reason.KILLED)
+    node.now += LINGER_S
+    wait_until(lambda: node.mounts.get(NAME) is None, "the end")
+    assert mount.end_reason is Reason.ABANDONED
+    assert origin.mounts.get(NAME) is not None
+
+
+def test_without_an_origin_a_copy_waits_and_is_given_up_in_the_end(
+    origin: Origin, node: Node, wait_until: WaitUntil
+) -> None:
+    record = node.hears(1)
+    mount = node.mirrors.open(NAME)
+    assert mount is not None
+    origin.send(3)
+    level_with(node, origin, wait_until)
+    origin.close_the_port()
+    origin.hang_up()
+    node.table.remove_node("o")
+    node.table.remove_origin(NAME, record.epoch)
+    wait_until(lambda: mount.state is State.WAITING, "the wait")
+    assert node.mounts.get(NAME) is mount
+    node.now += SILENCE_S
+    wait_until(lambda: node.mounts.get(NAME) is None, "the end")
+    assert mount.end_reason is Reason.ABANDONED
+
+
+def test_how_far_a_node_is_with_a_mount_it_tells_others(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+    assert node.mirrors.tail({"mount": NAME}) == {}
+    node.hears(1)
+    node.mirrors.open(NAME)
+    origin.send(3)
+    level_with(node, origin, wait_until)
+    assert node.mirrors.tail({"mount": NAME}) == {"epoch": str(epoch(1)), "head": 3 * SIZE, "oldest": 0}

@@ -1,0 +1,355 @@
+"""A mount copied over a real line: the same bytes at the same offsets, whatever happens to the line."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import gevent
+import pytest
+
+from pycast.cluster.link.frames import LinkError
+from pycast.cluster.link.link import DialFailed
+from pycast.cluster.mirror.lineage import Lineage
+from pycast.cluster.mirror.pull import Gap, Mirror, MirrorCounters, Outrun
+from pycast.cluster.registry.epoch import Epoch
+from pycast.formats.marks import Header, Info, Join, Mark, Tags
+from pycast.http.headers import Headers
+from pycast.http.source_headers import source_info
+from pycast.stream.mount import Mount, State
+from pycast.stream.source import Feed
+from tests.cluster.hosts import Host
+from tests.conftest import WaitUntil
+from tests.stream.memory import WHO, MemoryTransport
+from tests.stream.test_mounts import Feeder
+from tests.stream.test_relocation import METAINT, SIZE, frames, heard, numbers
+
+NAME = "/x"
+
+
+def epoch(number: int, node: str = "n") -> Epoch:
+    return Epoch(0, number, 1, node)
+
+
+class Origin(Host):
+    """A node that has the mount's source."""
+
+    def __init__(self, lineage: Lineage | None = None) -> None:
+        super().__init__()
+        self.source = Feeder()
+        self.lineages.put(NAME, lineage or Lineage().with_epoch(epoch(1), 0))
+        self.sent = 0
+
+    def begin(self, content_type: str = "audio/mpeg") -> Mount:
+        headers = (("ice-name", "Rädio"), ("ice-audio-info", "bitrate=128"))
+        self.source.feed_info = Feed(source_info(Headers(headers)), content_type, headers, "192.0.2.9", 5.0)
+        return self.mounts.seat(NAME, self.source)
+
+    def send(self, count: int) -> None:
+        """Numbered frames."""
+        mount = self.mounts.get(NAME)
+        assert mount is not None
+        mount.feed(frames(self.sent, count))
+        self.sent += count
+
+
+class Child(Host):
+    """A node that copies it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counters = MirrorCounters()
+        self.mirror = Mirror(NAME, self.mounts, self.lineages, self.table, self.counters, self.clock)
+        self.raised: list[Exception] = []
+
+    @property
+    def mount(self) -> Mount:
+        mount = self.mirror.mount
+        assert mount is not None
+        return mount
+
+    def pull(self, parent: Host, *, may_jump: bool = True) -> None:
+        """Copies until the line ends, in a greenlet."""
+
+        def run() -> None:
+            try:
+                self.mirror.pull(self.door, parent.address, 0, may_jump=may_jump)
+            except (OSError, LinkError, Outrun, Gap, DialFailed) as error:
+                self.raised.append(error)
+
+        self.group.spawn("pull", run)
+
+    def listen(self, metaint: int = 0) -> MemoryTransport:
+        transport = MemoryTransport()
+        self.mount.join(1 + self.mount.listener_connections, transport, WHO, b"HTTP/1.0 200 OK\r\n\r\n", metaint, 0.0)
+        return transport
+
+
+@pytest.fixture
+def parent() -> Iterator[Origin]:
+    made = Origin()
+    made.begin()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    made = Child()
+    yield made
+    made.stop()
+
+
+def levels(child: Child, parent: Host) -> bool:
+    theirs = parent.mounts.get(NAME)
+    return theirs is not None and child.mirror.head == theirs.ring.head
+
+
+def assert_same(child: Child, parent: Host) -> None:
+    """Everything that the child has, the parent has in the same place."""
+    mine, theirs = child.mount, parent.mounts.get(NAME)
+    assert theirs is not None
+    assert mine.ring.head == theirs.ring.head
+    oldest = max(mine.ring.oldest, theirs.ring.oldest)
+    assert mine.ring.read(oldest, mine.ring.head) == theirs.ring.read(oldest, mine.ring.head)
+    joins = [one.timeline.joins(oldest, mine.ring.head) for one in (mine, theirs)]
+    assert repr(joins[0]) == repr(joins[1])  # NaN is not equal to itself
+    for at in (oldest, (oldest + mine.ring.head) // 2, mine.ring.head):
+        title = [one.timeline.title_at(at) for one in (mine, theirs)]
+        assert [one and one[1] for one in title[:1]] == [one and one[1] for one in title[1:]]
+        assert mine.timeline.header_at(at) == theirs.timeline.header_at(at)
+    assert (mine.bitrate, mine.stats, mine.feed_info) == (theirs.bitrate, theirs.stats, theirs.feed_info)
+    assert mine.started_at == theirs.started_at
+
+
+def test_a_copy_has_the_same_bytes_marks_and_source_at_the_same_offsets(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
+    parent.send(50)
+    mount = parent.mounts.get(NAME)
+    assert mount is not None
+    mount.set_title("Artist", "One", "http://x/")
+    parent.send(10)
+    child.pull(parent)
+    wait_until(lambda: levels(child, parent), "the past")
+    assert_same(child, parent)
+    mount.set_title("", "Two")
+    for _ in range(20):
+        parent.send(7)
+        gevent.sleep(0.002)
+    wait_until(lambda: levels(child, parent), "the rest")
+    wait_until(lambda: child.mount.timeline.title == mount.timeline.title, "the title")
+    assert_same(child, parent)
+    assert child.mount.state is State.LIVE
+    assert child.counters.connections == 1
+
+
+def test_headers_and_properties_come_at_their_offsets(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    parent.mounts.close(NAME)
+    mount = parent.begin("application/ogg")
+    child.pull(parent)
+    for number in range(30):
+        at = mount.ring.head
+        marks: list[Mark] = [
+            Header(at, b"head %d" % number),
+            Info(at, 64_000 + number, {"n": str(number)}),
+            Join(at, number / 2),
+        ]
+        mount.take(b"page %d" % number, [*marks, Tags(at + 3, "A", f"T{number}")])
+        gevent.sleep(0.001 * (number % 3))
+    wait_until(lambda: levels(child, parent), "the pages")
+    assert_same(child, parent)
+    for at in range(mount.ring.head):
+        assert child.mount.timeline.header_at(at) == mount.timeline.header_at(at)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 200_000])
+def test_f_03_after_a_broken_line_it_goes_on_at_the_next_byte_of_another_node(
+    parent: Origin, child: Child, size: int, wait_until: WaitUntil
+) -> None:
+    other = Child()  # another copy, which has the same bytes
+    other.pull(parent)
+    child.pull(parent)
+    parent.send(10)
+    wait_until(lambda: levels(child, parent) and levels(other, parent), "the first frames")
+    listener = child.listen()
+    for _ in range(5):
+        parent.hang_up()  # in the middle of whatever is under way
+        wait_until(lambda: child.raised and other.raised, "the broken lines")
+        child.raised.clear()
+        other.raised.clear()
+        parent.send(1 + size // SIZE)
+        other.pull(parent)
+        wait_until(lambda: levels(other, parent), "the other copy")
+        child.pull(other)
+        parent.send(3)
+        wait_until(lambda: levels(child, parent), "all of it")
+        other.hang_up()
+        wait_until(lambda: child.raised, "the end of that line")
+        child.raised.clear()
+        child.pull(parent)
+        wait_until(lambda: child.mirror._link is not None and levels(child, parent), "the line to the origin")
+        parent.send(2)
+        wait_until(lambda: levels(child, parent), "what is new")
+    assert_same(child, parent)
+    assert (child.counters.gaps, child.mount.sources, child.mount.restarts) == (0, 1, 1)
+    child.mount.fanout.wake()
+    audio = wait_for_all(child, listener, wait_until)
+    assert all(other_one == one + 1 for one, other_one in pairwise(numbers(audio)))
+    other.stop()
+
+
+def wait_for_all(child: Child, transport: MemoryTransport, wait_until: WaitUntil, metaint: int = 0) -> bytes:
+    """What a listener has heard, when it has heard all there is."""
+    (listener,) = child.mount.fanout
+    wait_until(lambda: child.mount.fanout.position_of(listener) == child.mount.ring.head, "the listener")
+    return heard(transport, metaint)[0]
+
+
+def cut(child: Child, parent: Origin, wait_until: WaitUntil) -> None:
+    """The line breaks, and the child notices."""
+    parent.hang_up()
+    wait_until(lambda: child.raised, "the broken line")
+    child.raised.clear()
+
+
+@pytest.mark.parametrize("metaint", [0, METAINT])
+def test_over_a_gap_listeners_jump_with_whole_frames_and_their_icy_phase(
+    parent: Origin, child: Child, metaint: int, wait_until: WaitUntil
+) -> None:
+    child.pull(parent)
+    parent.send(20)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    transport = child.listen(metaint)
+    before = child.mirror.head
+    cut(child, parent, wait_until)
+    mount = parent.mounts.get(NAME)
+    assert mount is not None
+    while mount.ring.oldest <= before:  # until the next byte is no longer there
+        parent.send(50)
+    mount.set_title("", "after")
+    child.pull(parent, may_jump=False)
+    wait_until(lambda: child.raised, "the gap")
+    (gap,) = child.raised
+    assert isinstance(gap, Gap) and gap.offset > before
+    assert child.counters.gaps == 0
+    child.pull(parent)
+    wait_until(lambda: levels(child, parent), "the jump")
+    parent.send(10)
+    wait_until(lambda: levels(child, parent), "the rest")
+    found = numbers(wait_for_all(child, transport, wait_until, metaint))
+    jumps = [(one, other) for one, other in pairwise(found) if other != one + 1]
+    assert len(jumps) == 1
+    assert found[-1] == parent.sent - 1
+    assert child.counters.gaps == 1
+    assert child.counters.gap_bytes > 0
+    assert not metaint or heard(transport, metaint)[1][-1] == "after"
+
+
+def test_a_copy_that_has_other_bytes_than_its_parent_jumps(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    child.pull(parent)
+    parent.send(20)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    cut(child, parent, wait_until)
+    heir = Origin(Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(2), 15 * SIZE))  # it had 15 of the 20 frames
+    heir.begin()
+    heir.mounts.get(NAME).restart_at(15 * SIZE)  # type: ignore[union-attr]
+    heir.begin()
+    heir.sent = 1000
+    heir.send(30)
+    child.pull(heir)
+    wait_until(lambda: levels(child, heir), "the heir's bytes")
+    assert child.counters.gaps == 1
+    assert_same(child, heir)
+    heir.stop()
+
+
+def test_the_next_epoch_goes_on_without_a_gap_and_is_a_new_source(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
+    child.pull(parent)
+    parent.send(20)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    parent.mounts.unseat(NAME)
+    wait_until(lambda: child.mount.state is State.WAITING, "the wait")
+    parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(2), 20 * SIZE))
+    parent.begin()
+    parent.send(5)
+    wait_until(lambda: levels(child, parent), "the next source")
+    assert_same(child, parent)
+    assert (child.mount.state, child.mount.sources, child.counters.gaps) == (State.LIVE, 2, 0)
+    assert child.lineages.get(NAME) == parent.lineages.get(NAME)
+    assert child.table.highest(NAME) == epoch(2)
+
+
+def test_bytes_of_an_epoch_that_is_over_are_not_taken(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    child.table.see(NAME, epoch(2))
+    parent.send(5)
+    child.pull(parent)
+    wait_until(lambda: child.raised, "the refusal")
+    assert isinstance(child.raised[0], Outrun)
+    assert child.mirror.mount is None
+    assert child.counters.refused_epochs == 1
+
+
+def test_f_09_not_one_byte_is_taken_after_a_higher_epoch_was_seen(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
+    child.pull(parent)
+    parent.send(5)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    child.table.see(NAME, epoch(2))
+    parent.send(5)
+    wait_until(lambda: child.raised, "the refusal")
+    assert isinstance(child.raised[0], Outrun)
+    assert child.mirror.head == 5 * SIZE
+
+
+def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    child.pull(parent)
+    parent.send(5)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    cut(child, parent, wait_until)
+    child.lineages.put(NAME, child.lineages.get(NAME).with_epoch(epoch(9), 5 * SIZE))
+    with pytest.raises(LinkError, match="behind"):
+        child.mirror.pull(child.door, parent.address, 0)
+    stranger = Host()
+    with pytest.raises(LinkError, match="absent"):
+        child.mirror.pull(child.door, stranger.address, 0)
+    with pytest.raises(LinkError, match="absent"):
+        child.mirror.pull(child.door, parent.address, 7)
+    stranger.stop()
+
+
+def test_the_end_of_the_mount_is_the_end_of_the_copy(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    child.pull(parent)
+    parent.send(5)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    parent.mounts.close(NAME)
+    wait_until(lambda: child.mirror.is_over, "the end")
+    assert child.raised == []
+
+
+def test_the_end_of_the_parent_is_not_the_end_of_the_copy(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    child.pull(parent)
+    parent.send(5)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    parent.mounts.stop()
+    wait_until(lambda: child.raised, "the end of the line")
+    assert not child.mirror.is_over
+    assert child.mount.state is not State.ENDED
+
+
+def test_a_source_that_is_connected_here_ends_the_copying(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    child.pull(parent)
+    parent.send(5)
+    wait_until(lambda: levels(child, parent), "the first frames")
+    child.mounts.seat(NAME, Feeder())
+    parent.send(5)
+    wait_until(lambda: child.raised, "the end of the line")
+    assert child.mirror.head == 5 * SIZE
+
+
+def test_a_copy_can_be_had_up_to_an_offset_only(parent: Origin, child: Child) -> None:
+    parent.send(50)
+    child.mirror.pull(child.door, parent.address, 0, until=50 * SIZE)
+    assert child.mirror.head == 50 * SIZE
+    assert_same(child, parent)

@@ -1,0 +1,117 @@
+"""The parent's side: where a child is let in, and that it costs the mount nothing."""
+
+import pytest
+
+from pycast.cluster.link.frames import Kind, read_json
+from pycast.cluster.link.link import Link
+from pycast.cluster.mirror.messages import FeedHead, Pull, read_audio
+from pycast.cluster.mirror.serve import IDLE_S, MOST_DEPTH
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from tests.cluster.hosts import Host
+from tests.cluster.mirror.test_pull import NAME, Child, Origin, child, epoch, parent
+from tests.conftest import WaitUntil
+from tests.stream.test_relocation import SIZE
+
+__all__ = ["child", "parent"]
+
+
+def asked(child: Host, parent: Host, epoch: Epoch = NO_EPOCH, offset: int = -1, depth: int = 0) -> Link:
+    link = child.door.dial(parent.address)
+    link.write(Pull(NAME, epoch, offset, depth).frame())
+    return link
+
+
+def head_of(link: Link) -> FeedHead:
+    frame = link.read(5)
+    assert frame is not None and frame[0] is Kind.HEAD
+    return FeedHead.read(frame[1])
+
+
+def next_of(kind: Kind, link: Link, timeout: float = 5.0) -> bytes:
+    """The payload of the next frame of that kind."""
+    while (frame := link.read(timeout)) is not None:
+        if frame[0] is kind:
+            return frame[1]
+    raise AssertionError(f"the line ended without {kind.name}")
+
+
+def refused(link: Link) -> object:
+    frame = link.read(5)
+    link.close()
+    assert frame is not None and frame[0] is Kind.REFUSED
+    return read_json(frame[1])["why"]
+
+
+def test_a_new_child_begins_at_a_join_point_of_the_past(parent: Origin, child: Child) -> None:
+    parent.send(100)
+    link = asked(child, parent)
+    head = head_of(link)
+    assert (head.offset, head.started_at, head.is_live) == (0, 0, True)
+    offset, joins, data = read_audio(next_of(Kind.AUDIO, link))
+    assert (offset, len(data)) == (0, 100 * SIZE)
+    assert [join.offset for join in joins] == list(range(0, 100 * SIZE, SIZE))
+    assert all(join.time_s is not None for join in joins)
+    link.close()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 50 * SIZE + 7, 100 * SIZE, 120 * SIZE])
+def test_a_child_that_has_a_part_goes_on_at_its_very_byte(parent: Origin, child: Child, offset: int) -> None:
+    parent.send(100)
+    link = asked(child, parent, epoch(1), offset)
+    assert head_of(link).offset == offset
+    parent.send(40)  # what a child ahead of its parent had, the parent gets, too
+    while offset < 140 * SIZE:
+        frame = link.read(5)
+        assert frame is not None
+        if frame[0] is Kind.AUDIO:
+            at, _, data = read_audio(frame[1])
+            assert at == offset
+            offset += len(data)
+    link.close()
+
+
+@pytest.mark.parametrize(("known", "depth", "why"), [(NO_EPOCH, MOST_DEPTH, "absent"), (Epoch(0, 9), 0, "behind")])
+def test_who_is_too_deep_or_knows_more_is_refused(
+    parent: Origin, child: Child, known: Epoch, depth: int, why: str
+) -> None:
+    parent.send(5)
+    assert refused(asked(child, parent, known, 5, depth)) == why
+
+
+def test_a_silent_line_says_that_it_is_there(parent: Origin, child: Child) -> None:
+    parent.send(5)
+    link = asked(child, parent)
+    head_of(link)
+    for _ in range(2):
+        assert next_of(Kind.IDLE, link, 3 * IDLE_S) == b""
+    link.close()
+
+
+def test_children_are_counted_while_they_are_there(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    parent.send(5)
+    mount = parent.mounts.get(NAME)
+    assert mount is not None
+    links = [asked(child, parent) for _ in range(3)]
+    wait_until(lambda: parent.feeds.children(NAME) == 3, "three children")
+    assert len(mount.readers) == 3
+    for link in links:
+        link.close()
+    parent.send(5)
+    wait_until(lambda: parent.feeds.children(NAME) == 0, "them to go", 10)
+    assert len(mount.readers) == 0
+    assert parent.feeds.bytes_sent > 15 * SIZE
+
+
+def test_a_mount_that_jumps_lets_its_children_go(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    parent.send(5)
+    link = asked(child, parent)
+    head_of(link)
+    mount = parent.mounts.get(NAME)
+    assert mount is not None
+    parent.mounts.unseat(NAME)
+    mount.restart_at(1_000_000)
+    parent.begin()
+    while (frame := link.read(5)) is not None:
+        assert frame[0] is not Kind.GONE
+    wait_until(lambda: parent.feeds.children(NAME) == 0, "the child to go")
+    link.close()

@@ -1,0 +1,82 @@
+"""The last known state of the cluster, on disk."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.state_file import Position, StateFile
+from pycast.net.group import Group
+
+A, B = (NodeRecord(name, f"{name}1", f"{name}.example:8000") for name in "ab")
+LIVE = OriginRecord("/live.mp3", "a", "a1", Epoch(2, 30, 0, "a"), 0, True)
+OWN = OriginRecord("/own.mp3", "b", "b0", Epoch(2, 31, 0, "b"), 0, True)
+
+
+def written(path: Path) -> Path:
+    table, group = Table(), Group()
+    file = StateFile(str(path), table, group, lambda: Position(2, 40))
+    file.start()
+    for node in (A, B):
+        table.put_node(node)
+    for origin in (LIVE, OWN):
+        table.put_origin(origin)
+    file.stop()
+    group.kill()
+    return path
+
+
+def test_a_node_begins_with_what_was_known_of_others(tmp_path: Path) -> None:
+    table = Table()
+    file = StateFile(str(written(tmp_path / "state.json")), table, Group())
+    assert file.load("b") == Position(2, 40)
+    assert [(peer.record, peer.status) for peer in table.peers] == [(A, Status.SUSPECT)]
+    assert table.origins == (LIVE,)
+    assert table.highest("/own.mp3") == OWN.epoch
+
+
+def test_changes_are_gathered_and_written_beside_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycast.cluster.registry.state_file.INTERVAL_S", 0.01)
+    table, group, path = Table(), Group(), tmp_path / "state.json"
+    file = StateFile(str(path), table, group)
+    file.start()
+    table.put_node(A)
+    table.put_node(B)
+    assert len(group) == 1
+    group.join(5)
+    assert [node["node"] for node in json.loads(path.read_text())["nodes"]] == ["a", "b"]
+    assert list(tmp_path.iterdir()) == [path]
+    file.stop()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"nodes": [{}]}', '{"nodes": [], "origins": [], "generation": "x"}'])
+def test_a_broken_file_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str) -> None:
+    (path := tmp_path / "state.json").write_text(text)
+    table = Table()
+    assert StateFile(str(path), table, Group()).load("b") == Position()
+    assert table.peers == () and "cannot read" in caplog.text
+
+
+def test_a_file_that_is_not_there_yet_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert StateFile(str(tmp_path / "state.json"), Table(), Group()).load("b") == Position()
+    assert not caplog.records
+
+
+def test_a_place_that_cannot_be_written_costs_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    written(tmp_path / "missing" / "state.json")
+    assert len(caplog.records) == 1
+
+
+def test_without_a_path_nothing_happens() -> None:
+    table, group = Table(), Group()
+    file = StateFile("", table, group)
+    assert file.load("b") == Position()
+    file.start()
+    table.put_node(A)
+    file.stop()
+    assert len(group) == 0

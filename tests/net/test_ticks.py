@@ -1,0 +1,49 @@
+"""Tests of pycast.net.rhythm."""
+
+import time
+
+import gevent
+
+from pycast.net.group import Group
+from pycast.net.ticks import BEAT_S, WORST_S, LoopLag, wait_for_next
+from tests.conftest import WaitUntil
+
+
+def test_loops_of_one_period_wake_at_the_same_moments() -> None:
+    for _ in range(3):
+        wait_for_next(0.05)
+        assert time.monotonic() % 0.05 < 0.04
+
+
+def test_one_long_turn_hardly_counts() -> None:
+    lag = LoopLag()
+    lag.note(0.25)
+    assert lag.seconds < 0.05
+
+
+def test_lasting_lateness_is_seen_within_seconds_and_forgotten_as_fast() -> None:
+    lag = LoopLag()
+    for _ in range(20):
+        lag.note(0.25)
+    assert 0.2 < lag.seconds <= 0.25
+    for _ in range(int(8 / BEAT_S)):
+        lag.note(0.0)
+    assert lag.seconds < 0.01
+
+
+def test_a_process_that_was_stopped_is_well_again_soon() -> None:
+    lag = LoopLag()
+    lag.note(3600.0)
+    assert lag.seconds <= WORST_S
+    for _ in range(int(8 / BEAT_S)):
+        lag.note(0.0)
+    assert lag.seconds < 0.01
+
+
+def test_a_loop_that_is_held_up_is_late(wait_until: WaitUntil) -> None:
+    lag, group = LoopLag(), Group()
+    group.spawn("lag", lag.run)
+    gevent.sleep(0)
+    time.sleep(BEAT_S + 0.3)  # the whole process, the hub too
+    wait_until(lambda: lag.seconds > 0.02, "the lag")
+    group.kill()
