@@ -217,14 +217,14 @@ def _print(idle: Idle | None, news: Traffic | None, shows: list[Show]) -> None:
     if not shows:
         return
     columns = ("a new mount is", "p50 s", "p90 s", "p99 s", "worst s", "never")
-    table = []
+    quantile_rows = []
     for title, times in (
         ("visible on all nodes", [max(show.visible_s) for show in shows]),
         ("heard from all nodes", [max(show.audio_s) for show in shows]),
     ):
         quantiles = [f"{_quantile(times, share) or 0:.3f}" for share in (0.5, 0.9, 0.99, 1.0)]
-        table.append((title, *quantiles, str(sum(time == float("inf") for time in times))))
-    print_table(f"{len(shows)} encoders, each at a node drawn by lot", columns, table)
+        quantile_rows.append((title, *quantiles, str(sum(time == float("inf") for time in times))))
+    print_table(f"{len(shows)} encoders, each at a node drawn by lot", columns, quantile_rows)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ import gevent
 
 from benchmarks.sim_mesh import ALL_OBSERVE, MOST_OBSERVERS, Timeline, make_records
 from pycast.cluster.etcd import etcd_records as records
-from pycast.cluster.etcd.cache import View
-from pycast.cluster.etcd.client import Event, Range
+from pycast.cluster.etcd.cache import Cache
+from pycast.cluster.etcd.client import Range, WatchEvent
 from pycast.cluster.etcd.etcd_records import Entry, Keys
-from pycast.cluster.etcd.probes import Doubts
+from pycast.cluster.etcd.probes import LivenessProbes
 from pycast.cluster.etcd.session import LEASE_S, RENEWALS
-from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.net.group import Group
@@ -38,14 +38,14 @@ class Watcher:
 
     def __init__(self, network: "EtcdNetwork", record: NodeRecord) -> None:
         self.record = record
-        self.table = Table()
+        self.state = ClusterState()
         self.messages = self.bytes = 0
         self.cpu_s = 0.0
         self.last = 0.0
         self.is_there = True
-        doubts = Doubts(self.table, network.group, network.answers, lambda: network.now)
-        self.view = View(_KEYS, record, self.table, doubts)
-        self.table.put_node(record)
+        probes = LivenessProbes(self.state, network.group, network.answers, lambda: network.now)
+        self.cache = Cache(_KEYS, record, self.state, probes)
+        self.state.put_node(record)
 
 
 class EtcdNetwork(Timeline):
@@ -78,7 +78,7 @@ class EtcdNetwork(Timeline):
         """An encoder has come to the node: a transaction, and the word to everybody."""
         node = self.nodes[name]
         offer = OriginRecord(mount, name, node.boot, NO_EPOCH, 0, True, False, "audio/mpeg")
-        self._say(name, {"compare": [_KEYS.origin(mount)], "success": [offer.to_json()]})
+        self._broadcast(name, {"compare": [_KEYS.origin(mount)], "success": [offer.to_json()]})
         value = records.encode_claim(offer, 1, "0123456789abcdef")
         self.at(self.rng.uniform(*COMMIT_S), self._claimed, mount, name, value)
 
@@ -98,9 +98,9 @@ class EtcdNetwork(Timeline):
         for watcher in self.watchers.values():
             if not watcher.is_there:
                 continue
-            if {node.node for node in watcher.table.up_nodes()} != self.alive:
+            if {node.node for node in watcher.state.up_nodes()} != self.alive:
                 return False
-            if {origin.mount: origin.node for origin in watcher.table.origins} != self.truth:
+            if {origin.mount: origin.node for origin in watcher.state.origins} != self.truth:
                 return False
         return len(self.alive) > 0
 
@@ -109,33 +109,33 @@ class EtcdNetwork(Timeline):
     def _start(self, name: str) -> None:
         self.alive.add(name)
         self._renewed[name] = self.now
-        self._say(name, {"TTL": str(LEASE_S)})
+        self._broadcast(name, {"TTL": str(LEASE_S)})
         self._write(_KEYS.node(name), records.encode_node(self.nodes[name]))
         if name in self._observed:
             watcher = self.watchers[name] = Watcher(self, self.nodes[name])
             found = Range(self.revision, tuple(self._data.values()))
-            self._hear(watcher, {"kvs": [_kv(entry) for entry in found.entries]})
-            self._timed(watcher, lambda: watcher.view.take(found, 0))
+            self._on_change(watcher, {"kvs": [_kv(entry) for entry in found.entries]})
+            self._timed(watcher, lambda: watcher.cache.take(found, 0))
         self.at(LEASE_S * RENEWALS, self._renew, name)
 
     def _renew(self, name: str) -> None:
         if name in self.alive:
             self._renewed[name] = self.now
-            self._say(name, {"ID": str(1 << 62)})
+            self._broadcast(name, {"ID": str(1 << 62)})
             if name in self.watchers:
-                self._hear(self.watchers[name], {"result": {"ID": str(1 << 62), "TTL": str(LEASE_S)}})
+                self._on_change(self.watchers[name], {"result": {"ID": str(1 << 62), "TTL": str(LEASE_S)}})
             self.at(LEASE_S * RENEWALS * self.rng.uniform(0.8, 1.0), self._renew, name)
 
     def _claimed(self, mount: str, name: str, value: bytes) -> None:
         entry = self._write(_KEYS.origin(mount), value)
         self.truth[mount] = name
         if name in self.watchers:  # its own records a node does not take from the watch
-            self.watchers[name].table.put_origin(records.decode_origin(entry).record)
+            self.watchers[name].state.put_origin(records.decode_origin(entry).record)
 
     def _write(self, key: str, value: bytes) -> Entry:
         self.revision += 1
         entry = self._data[key] = Entry(key, value, self.revision, 1)
-        self._tell((Event(key, self.revision, entry),))
+        self._tell((WatchEvent(key, self.revision, entry),))
         return entry
 
     def _expire(self, name: str) -> None:
@@ -147,9 +147,9 @@ class EtcdNetwork(Timeline):
                 held.append(key)
         for key in held:
             del self._data[key]
-        self._tell(tuple(Event(key, self.revision, None) for key in held))
+        self._tell(tuple(WatchEvent(key, self.revision, None) for key in held))
 
-    def _tell(self, events: tuple[Event, ...]) -> None:
+    def _tell(self, events: tuple[WatchEvent, ...]) -> None:
         self.writes += 1
         message = {"result": {"header": {"revision": str(self.revision)}, "events": [_event(one) for one in events]}}
         for watcher in self.watchers.values():
@@ -157,10 +157,10 @@ class EtcdNetwork(Timeline):
                 watcher.last = max(watcher.last + 1e-6, self.now + self.rng.uniform(*TOLD_S))
                 self.at(watcher.last - self.now, self._arrive, watcher, events, message)
 
-    def _arrive(self, watcher: Watcher, events: tuple[Event, ...], message: dict[str, object]) -> None:
+    def _arrive(self, watcher: Watcher, events: tuple[WatchEvent, ...], message: dict[str, object]) -> None:
         if watcher.is_there:
-            self._hear(watcher, message)
-            self._timed(watcher, lambda: watcher.view.take_events(events))
+            self._on_change(watcher, message)
+            self._timed(watcher, lambda: watcher.cache.take_events(events))
             for _ in range(3 if any(event.entry is None for event in events) else 0):
                 gevent.sleep(0)  # who is in doubt is asked
 
@@ -172,11 +172,11 @@ class EtcdNetwork(Timeline):
         do()
         watcher.cpu_s += time.perf_counter() - began
 
-    def _say(self, name: str, message: object) -> None:
+    def _broadcast(self, name: str, message: object) -> None:
         if name in self.watchers:
-            self._hear(self.watchers[name], message)
+            self._on_change(self.watchers[name], message)
 
-    def _hear(self, watcher: Watcher, message: object) -> None:
+    def _on_change(self, watcher: Watcher, message: object) -> None:
         watcher.messages += 1
         watcher.bytes += len(json.dumps(message, separators=(",", ":")))
 
@@ -192,7 +192,7 @@ def _kv(entry: Entry) -> dict[str, object]:
     }
 
 
-def _event(event: Event) -> dict[str, object]:
+def _event(event: WatchEvent) -> dict[str, object]:
     if event.entry is None:
         gone = replace(Entry(event.key, b"", event.revision))
         return {"type": "DELETE", "kv": {"key": _kv(gone)["key"], "mod_revision": str(event.revision)}}

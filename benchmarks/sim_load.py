@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pycast.balance.drain_plan import DrainPlan, State
+from pycast.balance.drain_plan import DrainPlan, DrainState
 from pycast.balance.headroom import Load, Weight
 from pycast.config.schema import DrainSection
 
@@ -129,7 +129,7 @@ class Site:
         moved = 0
         for node in batch:
             node.plan.begin(DrainSection(), self.now)
-        while any(node.plan.state is not State.DONE for node in batch):
+        while any(node.plan.state is not DrainState.DONE for node in batch):
             self.step(0.5)
             for node in batch:
                 going = node.plan.step(self.now, node.count, has_moved=True)

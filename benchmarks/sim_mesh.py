@@ -1,6 +1,6 @@
 """A mesh of nodes in simulated time: `pycast.cluster.mesh.protocol.Mesh` as it is, on lines that are events.
 
-Each line does what `mesh_driver.py` does: hello and its answer, then beats at the node's own full second and news in
+Each line does what `mesh_registry.py` does: hello and its answer, then beats at the node's own full second and news in
 their order, a dial after a break, questions for a claim. Latency, breaks and silence come from here, and what is random
 from the seed.
 
@@ -21,7 +21,7 @@ from typing import TypeVar
 from pycast.cluster.link.frames import Kind, pack_json
 from pycast.cluster.mesh.mesh_registry import FIRST_RETRY_S, LONGEST_RETRY_S, PROPOSALS, PROPOSE_S, TICK_S
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, with_epoch
-from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed
@@ -83,8 +83,8 @@ class Node:
 
     def __init__(self, record: NodeRecord, size: int, is_observer: bool) -> None:
         self.record = record
-        self.table = Table()
-        self.mesh = Mesh(record, self.table, size)
+        self.state = ClusterState()
+        self.mesh = Mesh(record, self.state, size)
         self.is_observer = is_observer
         self.is_there = self.is_mute = False
         self.sent = self.sent_bytes = 0
@@ -145,9 +145,9 @@ class MeshNetwork(Timeline):
 
     def claim(self, mount: str, node: Node, tries: int = PROPOSALS) -> None:
         """An encoder has come to the node."""
-        over = node.table.highest(mount)
+        over = node.state.highest(mount)
         proposal = self._timed(node, node.mesh.propose, mount, over)
-        asked = [peer.record.node for peer in node.table.peers if peer.is_up and peer.record.node != node.record.node]
+        asked = [peer.record.node for peer in node.state.peers if peer.is_up and peer.record.node != node.record.node]
         verdicts: list[Message] = []
         state = {"open": len(asked), "done": False}
 
@@ -171,11 +171,11 @@ class MeshNetwork(Timeline):
         def judge(other: Node) -> None:
             if self._passes(node, other):
                 verdict = self._timed(other, other.mesh.judge, proposal)
-                self._count(other, Kind.ANSWER, {"n": 1, "with": verdict})
+                self._count(other, Kind.REPLY, {"n": 1, "with": verdict})
                 self.at(self.latency(node.record, other.record), hear, verdict)
 
         for name in asked:
-            self._count(node, Kind.ASK, {"n": 1, "what": "mesh.propose", "with": proposal.to_json()})
+            self._count(node, Kind.CALL, {"n": 1, "what": "mesh.propose", "with": proposal.to_json()})
             self.at(self.latency(node.record, self.nodes[name].record), judge, self.nodes[name])
         self.at(PROPOSE_S, decide)
 
@@ -221,7 +221,7 @@ class MeshNetwork(Timeline):
             self._retry(node, other, line, 0.0 if is_refused else DIAL_S)
             return
         hello = node.mesh.hello()
-        self._count(node, Kind.ASK, {"n": 1, "what": "mesh.hello", "with": hello})
+        self._count(node, Kind.CALL, {"n": 1, "what": "mesh.hello", "with": hello})
         line.is_open = True
         self.at(self.latency(node.record, other.record), self._greet, node, other, line.life, hello)
 
@@ -230,15 +230,15 @@ class MeshNetwork(Timeline):
         if line.life != life or not self._passes(node, other):
             self._break(node, other)
             return
-        answer = self._timed(other, other.mesh.hear_hello, hello, self.now)
-        self._count(other, Kind.ANSWER, {"n": 1, "with": answer})
+        answer = self._timed(other, other.mesh.on_hello, hello, self.now)
+        self._count(other, Kind.REPLY, {"n": 1, "with": answer})
         self.at(self.latency(node.record, other.record), self._reach, node, other, life, answer)
 
     def _reach(self, node: Node, other: Node, life: int, answer: Message) -> None:
         line = node.lines[other.record.node]
         if line.life == life and node.is_there:
             line.wait_s = FIRST_RETRY_S
-            self._timed(node, node.mesh.hear_answer, answer, self.now)
+            self._timed(node, node.mesh.on_answer, answer, self.now)
 
     def _break(self, node: Node, other: Node) -> None:
         line = node.lines.get(other.record.node)
@@ -256,7 +256,7 @@ class MeshNetwork(Timeline):
     def _beat(self, node: Node) -> None:
         if node.is_there:
             beat = self._timed(node, node.mesh.beat)
-            self._say(node, "mesh.beat", beat, self._hear_beat)
+            self._broadcast(node, "mesh.beat", beat, self._on_beat)
             self.at(BEAT_S, self._beat, node)
 
     def _tick(self, node: Node) -> None:
@@ -265,17 +265,17 @@ class MeshNetwork(Timeline):
             self.at(TICK_S, self._tick, node)
 
     def _own(self, node: Node, origin: OriginRecord) -> None:
-        self._timed(node, node.table.put_origin, origin)
+        self._timed(node, node.state.put_origin, origin)
         held = self.truth.get(origin.mount)
         if held is None or held[1] < origin.epoch:
             self.truth[origin.mount] = (node.record.node, origin.epoch)
-        self._say(node, "mesh.origin", {"origin": origin.to_json()}, self._hear_origin)
+        self._broadcast(node, "mesh.origin", {"origin": origin.to_json()}, self._on_origin)
 
-    def _say(self, node: Node, what: str, message: Message, hear: Callable[[Node, Node, Message], None]) -> None:
+    def _broadcast(self, node: Node, what: str, message: Message, hear: Callable[[Node, Node, Message], None]) -> None:
         lines = [name for name, line in node.lines.items() if line.is_open]
         if node.is_observer:
             node.sent += len(lines)
-            node.sent_bytes += len(lines) * len(pack_json(Kind.TELL, {"what": what, "with": message}))
+            node.sent_bytes += len(lines) * len(pack_json(Kind.NOTIFY, {"what": what, "with": message}))
         for name in lines:
             other = self.nodes[name]
             if other.is_observer:
@@ -288,17 +288,17 @@ class MeshNetwork(Timeline):
         if node.lines[other.record.node].life == life and other.is_there and not self._is_cut(node, other):
             hear(node, other, message)
 
-    def _hear_beat(self, node: Node, other: Node, message: Message) -> None:
-        if not self._timed(other, other.mesh.hear_beat, message, self.now):
+    def _on_beat(self, node: Node, other: Node, message: Message) -> None:
+        if not self._timed(other, other.mesh.on_beat, message, self.now):
             self._break(node, other)
         elif self._timed(other, other.mesh.differs, message):
-            self._count(other, Kind.TELL, {"what": "mesh.again", "with": {"node": other.record.node}})
+            self._count(other, Kind.NOTIFY, {"what": "mesh.again", "with": {"node": other.record.node}})
             line = node.lines[other.record.node]
             line.is_open, line.life = False, line.life + 1
             self.at(self.latency(node.record, other.record), self._dial, node, other, line.life)
 
-    def _hear_origin(self, _node: Node, other: Node, message: Message) -> None:
-        self._timed(other, lambda: other.mesh.hear_origin(OriginRecord.from_json(message["origin"]), self.now))
+    def _on_origin(self, _node: Node, other: Node, message: Message) -> None:
+        self._timed(other, lambda: other.mesh.on_origin(OriginRecord.from_json(message["origin"]), self.now))
 
     # -- books
 
@@ -322,7 +322,7 @@ class MeshNetwork(Timeline):
     def _agrees(self, node: Node, name: str) -> bool:
         if not node.is_there or name == node.record.node:
             return True
-        other, peer = self.nodes[name], node.table.peer(name)
+        other, peer = self.nodes[name], node.state.peer(name)
         if self._passes(node, other):
             return peer is not None and peer.is_up
         return peer is None or peer.status is Status.DEAD
@@ -330,7 +330,7 @@ class MeshNetwork(Timeline):
     def _has_origins(self, node: Node) -> bool:
         for mount, (owner, epoch) in self.truth.items():
             if not self._is_cut(node, self.nodes[owner]):
-                origin = node.table.origin(mount)
+                origin = node.state.origin(mount)
                 if origin is None or origin.epoch != epoch:
                     return False
         return True

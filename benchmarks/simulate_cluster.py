@@ -31,7 +31,7 @@ from benchmarks.sim_etcd import EtcdNetwork
 from benchmarks.sim_load import Outcome, Site
 from benchmarks.sim_mesh import MeshNetwork, make_records
 from benchmarks.sim_plot import draw
-from pycast.cluster.mirror.parents import parents
+from pycast.cluster.mirror.parents import choose_parents
 
 LISTENERS = 10_000_000
 SPAN_S = 5.0
@@ -209,7 +209,7 @@ def _trees(count: int, seed: int) -> list[Tree]:
         crossings, most = [], 0
         for number in range(mounts):
             origin = rng.choice(left)
-            pulls = [(parents(f"/mount{number}.mp3", me, origin, up)[0], me) for me in up if me != origin]
+            pulls = [(choose_parents(f"/mount{number}.mp3", me, origin, up)[0], me) for me in up if me != origin]
             crossings.append(sum(zone_of[parent] != me.zone for parent, me in pulls))
             most = max(most, max(Counter(parent for parent, _ in pulls).values()))
         found.append(Tree(count, scenario, mounts, tuple(crossings), len(set(zone_of.values())), most))

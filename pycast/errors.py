@@ -9,7 +9,7 @@ PycastError
 │   ├── FormatError           audio that is not what its content type says
 │   ├── HandshakeError        a SHOUTcast source that does not speak its protocol
 │   └── Refused               understood, and not allowed (401, 403, 404, 503 …)
-├── OutsideError              a file, a program or another server failed us
+├── ExternalError              a file, a program or another server failed us
 └── ConfigError               the operator's configuration is wrong
 
 A PeerError carries the status the peer gets and a short public text; the cause stays in our log.
@@ -75,7 +75,7 @@ class Refused(PeerError):
         self.headers = headers
 
 
-class OutsideError(PycastError):
+class ExternalError(PycastError):
     """A file, a program or another server failed us."""
 
 

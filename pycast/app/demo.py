@@ -8,7 +8,7 @@ from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.server.service import Service
-from pycast.stream.source import Feed, Sink
+from pycast.stream.source import Sink, SourceDescription
 
 MOUNT = "/demo.mp3"
 STEP_S = 0.1
@@ -33,7 +33,9 @@ class DemoSource:
 
     def __init__(self) -> None:
         headers = Headers(tuple(HEADERS.items()))
-        self.feed_info = Feed(source_info(headers), CONTENT_TYPE, tuple(headers), "127.0.0.1", time.time())
+        self.description = SourceDescription(
+            source_info(headers), CONTENT_TYPE, tuple(headers), "127.0.0.1", time.time()
+        )
         self.sink: Sink | None = None
         self.last_data = time.monotonic()
         self._stopped = False
@@ -56,7 +58,7 @@ class DemoSource:
 
     def play(self, service: Service) -> None:
         """Feeds the loop until it is stopped. May switch."""
-        service.ownership.enter(MOUNT, self)
+        service.ownership.admit(MOUNT, self)
         tune, sent, started = demo_mp3(), 0, time.monotonic() - LEAD_S
         try:
             while not self._stopped:
@@ -71,7 +73,7 @@ class DemoSource:
                     self.last_data = time.monotonic()
                 gevent.sleep(STEP_S)
         finally:
-            service.ownership.leave(MOUNT, self)
+            service.ownership.remove(MOUNT, self)
 
 
 def play_demo(service: Service) -> None:

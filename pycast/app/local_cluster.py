@@ -23,7 +23,7 @@ import gevent
 from gevent import socket, subprocess
 
 from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
-from pycast.errors import ConfigError, OutsideError
+from pycast.errors import ConfigError, ExternalError
 from pycast.formats.marks import Join
 from pycast.formats.mpeg import MpegAudio
 
@@ -105,7 +105,7 @@ class LocalNode:
 
 
 class LocalCluster:
-    """`start`, then `stop`. Raises OutsideError, ConfigError if it cannot start."""
+    """`start`, then `stop`. Raises ExternalError, ConfigError if it cannot start."""
 
     def __init__(self, size: int, port: int, mount: str, *, is_balanced: bool) -> None:
         self.password = secrets.token_hex(4)
@@ -238,7 +238,7 @@ class LocalCluster:
                 return
             except OSError:
                 if time.monotonic() > deadline:
-                    raise OutsideError(f"nothing answers on port {port} after {START_S:g} s") from None
+                    raise ExternalError(f"nothing answers on port {port} after {START_S:g} s") from None
                 gevent.sleep(POLL_S)
 
 
@@ -249,11 +249,11 @@ def _to_next_frame(tune: bytes, at: int) -> int:
 
 
 def _haproxy() -> str:
-    """Its path. Raises OutsideError."""
+    """Its path. Raises ExternalError."""
     # Debian keeps servers where a user's PATH does not look.
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
-        raise OutsideError("haproxy is not installed: apt-get install haproxy, or leave --haproxy out")
+        raise ExternalError("haproxy is not installed: apt-get install haproxy, or leave --haproxy out")
     return program
 
 

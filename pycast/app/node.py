@@ -18,19 +18,19 @@ from gevent.event import Event
 
 from pycast.app.demo import play_demo
 from pycast.app.ready import ReadyInfo, write_ready
-from pycast.app.source_hooks import Programs
-from pycast.app.systemd import Notifier
+from pycast.app.source_hooks import SourceHooks
+from pycast.app.systemd import SystemdNotifier
 from pycast.app.worker_spec import Worker
 from pycast.balance.haproxy_agent import Agent
 from pycast.config.load import load, with_port
 from pycast.config.schema import Config, LoggingSection
-from pycast.errors import ConfigError, OutsideError
+from pycast.errors import ConfigError, ExternalError
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.net.tls import Certificate
-from pycast.server.acceptor import Endpoint, Listening, listen_on_pair
+from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair
 from pycast.server.proxies import proxies_before
 from pycast.server.service import Service
 
@@ -58,11 +58,11 @@ class Node:
         self._port = port
         self._worker = worker
         self.service = Service(config, open_files)
-        self._listening: list[Listening] = []
-        self._link: Listening | None = None
+        self._listening: list[Acceptor] = []
+        self._link: Acceptor | None = None
         self._agent: Agent | None = None
         self._programs = Group()
-        self.service.mounts.on_change.append(Programs(self._programs).source_changed)
+        self.service.mounts.on_change.append(SourceHooks(self._programs).source_changed)
 
     def start(self) -> ReadyInfo:
         """Listens and accepts. Raises ConfigError if a port is taken or a certificate cannot be used."""
@@ -74,10 +74,10 @@ class Node:
             raise
         service.port = self._listening[0].port
         public = [one for one in self._listening if one is not self._link]
-        service.group.keep("hang-ups", service.hangups.run)
-        service.group.keep("expiry", service.mounts.run_expiry)
-        service.group.keep("vitals", service.vitals.run)
-        service.group.keep("loop lag", service.vitals.lag.run)
+        service.group.spawn_forever("hang-ups", service.hangups.run)
+        service.group.spawn_forever("expiry", service.mounts.run_expiry)
+        service.group.spawn_forever("vitals", service.vitals.run)
+        service.group.spawn_forever("loop lag", service.vitals.lag.run)
         if self._agent:
             self._agent.start()
         for listening in [self._link] if self._link else public:
@@ -110,7 +110,7 @@ class Node:
             config = config if self._worker is None else self._worker.adapt(config)
             before = self.service.config
             self.service.reload(config)
-        except (ConfigError, OutsideError) as error:
+        except (ConfigError, ExternalError) as error:
             for problem in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 log.error("reload refused: %s", problem)
             self.service.reload(self.service.config)
@@ -159,11 +159,11 @@ class Node:
                 second = replace(first, mount=listen.shoutcast_mount, certificate=None)
                 self._listening += listen_on_pair(self.service, first, second)
             else:
-                self._listening.append(Listening(self.service, first))
+                self._listening.append(Acceptor(self.service, first))
         if self._worker:
             tls = certificate if config.cluster.tls else None
             link = Endpoint(self._worker.link_address, self._worker.link_port, "", tls, is_shared=True)
-            self._link = Listening(self.service, link)
+            self._link = Acceptor(self.service, link)
             self._listening.append(self._link)
         if config.balancer.agent_port:
             self._agent = Agent(config.balancer.agent_address, config.balancer.agent_port, self._agent_line)
@@ -190,7 +190,7 @@ def run(
     tag = worker.tag if worker else ""
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
     node = Node(config, config_path, port, raise_file_limit(), worker)
-    notifier = Notifier.from_environment(os.environ)
+    notifier = SystemdNotifier.from_environment(os.environ)
     stop = Event()
     gevent.signal_handler(signal.SIGINT, stop.set)
     term = Event()
@@ -238,7 +238,7 @@ def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection,
         return log_file
     try:
         return setup_logging(after.log_level, after.error_log, hub_after, tag)
-    except OutsideError as error:
+    except ExternalError as error:
         log.error("the old error log stays: %s", error)
         return log_file
 
@@ -254,7 +254,7 @@ def _terminate(service: Service, term: Event, stop: Event) -> None:
     stop.set()
 
 
-def _tell_of_drain(notifier: Notifier, service: Service) -> None:
+def _tell_of_drain(notifier: SystemdNotifier, service: Service) -> None:
     """A drain on SIGTERM is a stop that takes its time; one by an admin is only news."""
     if service.config.server.drain and service.drain.is_draining:
         notifier.stopping(service.config.drain.deadline + STOP_S)

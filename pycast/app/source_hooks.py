@@ -13,7 +13,7 @@ from pycast.stream.mount import Mount
 log = logging.getLogger(__name__)
 
 
-class Programs:
+class SourceHooks:
     """Starts the programs and says in the log how they ended."""
 
     def __init__(self, group: Group) -> None:

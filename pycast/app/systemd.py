@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 SIGNS_PER_TIMEOUT = 2
 
 
-class Notifier:
+class SystemdNotifier:
     """The way to the service manager. `ready` begins the signs of life, `close` ends them."""
 
     def __init__(self, address: str | bytes, watchdog_s: float, monotonic_ns: Callable[[], int]) -> None:

@@ -89,7 +89,7 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class WorkerSpec:
     """What the parent tells a worker at its start, as one line of JSON on its standard input.
 
     Not in arguments or the environment, which others can read: there are a secret and passwords in it. The text of the

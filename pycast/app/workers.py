@@ -15,13 +15,13 @@ from pathlib import Path
 import gevent
 
 from pycast.app.ready import ReadyInfo, write_ready
-from pycast.app.systemd import Notifier
+from pycast.app.systemd import SystemdNotifier
 from pycast.app.worker_ports import Ports
 from pycast.app.worker_process import WorkerProcess
-from pycast.app.worker_spec import Orders, Worker
+from pycast.app.worker_spec import Worker, WorkerSpec
 from pycast.config.load import loads, read_text, with_port
 from pycast.config.schema import Config, LoggingSection
-from pycast.errors import ConfigError, OutsideError
+from pycast.errors import ConfigError, ExternalError
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
 from pycast.net.group import Group, Task
@@ -109,7 +109,7 @@ class Parent:
         ports = self._ports
         worker = Worker(index, self._count, self._machine, ports.public, ports.links, ports.link_address, self._secret)
         path = None if self._config_path is None else str(self._config_path)
-        return lambda: Orders(worker, self._text, path, self._port).to_json()
+        return lambda: WorkerSpec(worker, self._text, path, self._port).to_json()
 
     def _ready_info(self) -> ReadyInfo:
         ports: list[tuple[int, bool, bool]] = []
@@ -136,7 +136,7 @@ def run(
     """
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
     parent = Parent(config, count, text, config_path, port)
-    notifier = Notifier.from_environment(os.environ)  # before the start: workers do not speak for us
+    notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers do not speak for us
 
     def reload() -> None:
         nonlocal error_log
@@ -177,6 +177,6 @@ def _reopened(log_file: LogFile, settings: LoggingSection) -> LogFile:
     """The error log anew, as the settings are now; the old one if that cannot be opened."""
     try:
         return setup_logging(settings.log_level, settings.error_log, hub_after)
-    except OutsideError as error:
+    except ExternalError as error:
         log.error("the old error log stays: %s", error)
         return log_file

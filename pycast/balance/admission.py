@@ -21,11 +21,11 @@ RESERVE = 64
 OWN_FILES, FILES_OF_A_MIRROR, SLACK = 200, 2, 0.05
 
 
-class Ticket(Enum):
+class Slot(Enum):
     """What a new connection may have."""
 
-    FULL_SERVICE = "full service"
-    HEALTH_ONLY = "health checks only"
+    CLIENT = "full service"
+    RESERVED = "health checks only"
 
 
 class Admission:
@@ -57,10 +57,10 @@ class Admission:
         self._mirrors = count
         self._set_limit()
 
-    def enter(self) -> Ticket:
+    def enter(self) -> Slot:
         """Counts a new connection; each `enter` is followed by one `leave`."""
         self.open += 1
-        return Ticket.FULL_SERVICE if self.open <= self.limit else Ticket.HEALTH_ONLY
+        return Slot.CLIENT if self.open <= self.limit else Slot.RESERVED
 
     def leave(self) -> None:
         """A connection is closed."""

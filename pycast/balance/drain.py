@@ -11,7 +11,7 @@ from collections.abc import Callable
 import gevent
 from gevent.event import Event
 
-from pycast.balance.drain_plan import DrainPlan, Progress, State
+from pycast.balance.drain_plan import DrainPlan, DrainState, Progress
 from pycast.config.schema import DrainSection
 from pycast.net.group import Group, Task
 from pycast.stream.fanout import Reason
@@ -33,7 +33,7 @@ class Drain:
         self.before_listeners: list[Callable[[], None]] = []
         """Called one after the other when the lead is over: what moves sources and mirrors to other nodes, and returns
         when that is done. May switch."""
-        self.on_change: list[Callable[[State], None]] = []
+        self.on_change: list[Callable[[DrainState], None]] = []
         """Called after each change of state."""
         self._mounts = mounts
         self._group = group
@@ -45,7 +45,7 @@ class Drain:
         self._stuck_at: float | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> DrainState:
         """Where it is."""
         return self._plan.state
 
@@ -57,7 +57,7 @@ class Drain:
     @property
     def is_done(self) -> bool:
         """Whether all listeners are gone; nobody new is taken then."""
-        return self._plan.state is State.DONE
+        return self._plan.state is DrainState.DONE
 
     @property
     def is_ready(self) -> bool:
@@ -99,7 +99,7 @@ class Drain:
             count = self._plan.step(now, self._listeners(), self._mover is not None and self._mover.ready())
             if self.state is not before:
                 self._tell()
-            if self.state is not State.LEAD and self._mover is None:
+            if self.state is not DrainState.LEAD and self._mover is None:
                 self._mover = self._group.spawn("drain: move", self._move)
             if count:
                 self._let_go(count, now)
@@ -120,7 +120,7 @@ class Drain:
         for mount in self._mounts:
             here = len(mount.fanout)
             share = -(-left * here // listeners) if listeners else 0
-            left -= mount.fanout.let_go(min(share, left), Reason.DRAINED)
+            left -= mount.fanout.drop_caught_up(min(share, left), Reason.DRAINED)
             listeners -= here
         self._stuck_at = None if not left else self._stuck_at or now
         if left and (self.is_done or (self._stuck_at is not None and now - self._stuck_at >= PATIENCE_S)):

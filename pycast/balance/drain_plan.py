@@ -20,7 +20,7 @@ from pycast.config.schema import DrainSection
 LONGEST_STEP_S = 1.0
 
 
-class State(Enum):
+class DrainState(Enum):
     """Where a drain is."""
 
     SERVING = "serving"
@@ -30,7 +30,7 @@ class State(Enum):
     DONE = "done"
 
 
-class Event(Enum):
+class DrainEvent(Enum):
     """What happens to a drain."""
 
     BEGIN = "begin"
@@ -41,12 +41,25 @@ class Event(Enum):
     CANCEL = "cancel"
 
 
-STEPS: dict[State, dict[Event, State]] = {
-    State.SERVING: {Event.BEGIN: State.LEAD},
-    State.LEAD: {Event.LEAD_OVER: State.MOVING, Event.DEADLINE: State.DONE, Event.CANCEL: State.SERVING},
-    State.MOVING: {Event.MOVED: State.LEAVING, Event.DEADLINE: State.DONE, Event.CANCEL: State.SERVING},
-    State.LEAVING: {Event.EMPTY: State.DONE, Event.DEADLINE: State.DONE, Event.CANCEL: State.SERVING},
-    State.DONE: {Event.CANCEL: State.SERVING},
+# State and what happens: the next state. What is not in the table is a mistake of the caller.
+STEPS: dict[DrainState, dict[DrainEvent, DrainState]] = {
+    DrainState.SERVING: {DrainEvent.BEGIN: DrainState.LEAD},
+    DrainState.LEAD: {
+        DrainEvent.LEAD_OVER: DrainState.MOVING,
+        DrainEvent.DEADLINE: DrainState.DONE,
+        DrainEvent.CANCEL: DrainState.SERVING,
+    },
+    DrainState.MOVING: {
+        DrainEvent.MOVED: DrainState.LEAVING,
+        DrainEvent.DEADLINE: DrainState.DONE,
+        DrainEvent.CANCEL: DrainState.SERVING,
+    },
+    DrainState.LEAVING: {
+        DrainEvent.EMPTY: DrainState.DONE,
+        DrainEvent.DEADLINE: DrainState.DONE,
+        DrainEvent.CANCEL: DrainState.SERVING,
+    },
+    DrainState.DONE: {DrainEvent.CANCEL: DrainState.SERVING},
 }
 
 
@@ -54,7 +67,7 @@ STEPS: dict[State, dict[Event, State]] = {
 class Progress:
     """A drain as it is now."""
 
-    state: State
+    state: DrainState
     listeners: int
     """Still here."""
     of: int
@@ -69,7 +82,7 @@ class DrainPlan:
     """One node's drain. `step` it several times a second while `is_draining`."""
 
     def __init__(self) -> None:
-        self.state = State.SERVING
+        self.state = DrainState.SERVING
         self._settings = DrainSection()
         self._begun = 0.0
         self._lead_s = 0.0
@@ -80,7 +93,7 @@ class DrainPlan:
     @property
     def is_draining(self) -> bool:
         """Whether the node is on its way out, or at the end of it."""
-        return self.state is not State.SERVING
+        return self.state is not DrainState.SERVING
 
     @property
     def is_ready(self) -> bool:
@@ -94,33 +107,33 @@ class DrainPlan:
         if self.is_draining:
             return
         self._settings, self._begun, self._lead_s = settings, now, settings.lead
-        self._move(Event.BEGIN)
+        self._move(DrainEvent.BEGIN)
 
     def hurry(self, now: float) -> None:
         """Does not wait for the balancer any longer."""
-        if self.state is State.LEAD:
+        if self.state is DrainState.LEAD:
             self._lead_s = min(self._lead_s, now - self._begun)
 
     def cancel(self) -> None:
         """The node serves again. Who has been let go is gone."""
         if self.is_draining:
-            self._move(Event.CANCEL)
+            self._move(DrainEvent.CANCEL)
 
     def step(self, now: float, listeners: int, has_moved: bool) -> int:
         """How many of the `listeners` to let go now. `has_moved` says whether sources and mirrors are where they
         should be; it matters in MOVING alone. At the deadline: all.
         """
-        if self.state in (State.SERVING, State.DONE):
+        if self.state in (DrainState.SERVING, DrainState.DONE):
             return 0
         if now - self._begun >= self._settings.deadline:
-            self._move(Event.DEADLINE)
+            self._move(DrainEvent.DEADLINE)
             return listeners
-        if self.state is State.LEAD and now - self._begun >= self._lead_s:
-            self._move(Event.LEAD_OVER)
-        if self.state is State.MOVING and has_moved:
-            self._move(Event.MOVED)
+        if self.state is DrainState.LEAD and now - self._begun >= self._lead_s:
+            self._move(DrainEvent.LEAD_OVER)
+        if self.state is DrainState.MOVING and has_moved:
+            self._move(DrainEvent.MOVED)
             self._of, self._credit, self._last = listeners, 0.0, now
-        return self._leave(now, listeners) if self.state is State.LEAVING else 0
+        return self._leave(now, listeners) if self.state is DrainState.LEAVING else 0
 
     def give_back(self, count: int) -> None:
         """As many of those that `step` named could not be let go yet. They do not add up: no more than a second's worth
@@ -130,12 +143,12 @@ class DrainPlan:
 
     def progress(self, now: float, listeners: int) -> Progress:
         """For people."""
-        is_over = self.state in (State.SERVING, State.DONE)
+        is_over = self.state in (DrainState.SERVING, DrainState.DONE)
         return Progress(
             state=self.state,
             listeners=listeners,
-            of=self._of if self.state in (State.LEAVING, State.DONE) else listeners,
-            next_s=max(self._begun + self._lead_s - now, 0.0) if self.state is State.LEAD else 0.0,
+            of=self._of if self.state in (DrainState.LEAVING, DrainState.DONE) else listeners,
+            next_s=max(self._begun + self._lead_s - now, 0.0) if self.state is DrainState.LEAD else 0.0,
             deadline_s=0.0 if is_over else max(self._begun + self._settings.deadline - now, 0.0),
         )
 
@@ -146,7 +159,7 @@ class DrainPlan:
 
     def _leave(self, now: float, listeners: int) -> int:
         if not listeners:
-            self._move(Event.EMPTY)
+            self._move(DrainEvent.EMPTY)
             return 0
         self._credit += self._per_second * min(now - self._last, LONGEST_STEP_S)
         self._last = now
@@ -154,5 +167,5 @@ class DrainPlan:
         self._credit -= count
         return count
 
-    def _move(self, event: Event) -> None:
+    def _move(self, event: DrainEvent) -> None:
         self.state = STEPS[self.state][event]

@@ -50,7 +50,7 @@ class Agent:
 
     def start(self) -> None:
         """Answers from now on."""
-        self._group.keep("agent-check", self._run)
+        self._group.spawn_forever("agent-check", self._run)
 
     def stop(self) -> None:
         """Answers no more."""

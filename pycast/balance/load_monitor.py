@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from pycast.balance.admission import Admission
 from pycast.balance.headroom import Egress, Load, Weight
-from pycast.net.ticks import LoopLag, wait_for_next
+from pycast.net.ticks import LoopLag, sleep_until_tick
 
 MEASURE_S = 1.0
 
 
-class Vitals:
+class LoadMonitor:
     """`run` and `lag.run` are greenlets of their own."""
 
     def __init__(self, admission: Admission, bytes_sent: Callable[[], int], egress_limit: Callable[[], int]) -> None:
@@ -52,7 +52,7 @@ class Vitals:
         """Measures for ever."""
         while True:
             self.measure(time.monotonic())
-            wait_for_next(MEASURE_S)
+            sleep_until_tick(MEASURE_S)
 
     def measure(self, now: float) -> None:
         """Measures once."""

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from pycast.balance.drain import Drain
-from pycast.balance.drain_plan import Progress, State
+from pycast.balance.drain_plan import DrainState, Progress
 from pycast.cluster.cluster import Cluster
 from pycast.cluster.link.rpc import Message
 
 ASK_S = 1.0
 
 
-class WayOut:
+class WorkerDrain:
     """Begins, cancels and shows the drain of all workers."""
 
     def __init__(self, drain: Drain, cluster: Cluster | None) -> None:
@@ -35,7 +35,7 @@ class WayOut:
         for answer in self._ask("look"):
             try:
                 other = Progress(
-                    State(answer["state"]),
+                    DrainState(answer["state"]),
                     int(answer["listeners"]),
                     int(answer["of"]),
                     float(answer["next_s"]),
@@ -43,7 +43,7 @@ class WayOut:
                 )
             except (KeyError, ValueError, TypeError):
                 continue
-            states = list(State)
+            states = list(DrainState)
             own = replace(
                 own,
                 state=min(own.state, other.state, key=states.index),
@@ -75,4 +75,4 @@ class WayOut:
         siblings = [node.address for node in self._cluster.siblings()] if self._cluster else []
         if not siblings or self._cluster is None:
             return []
-        return list(self._cluster.peers.ask_all(siblings, "server.drain", {"do": what}, ASK_S).values())
+        return list(self._cluster.peers.call_all(siblings, "server.drain", {"do": what}, ASK_S).values())

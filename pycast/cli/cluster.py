@@ -20,7 +20,7 @@ from gevent.event import Event
 from pycast.app.local_cluster import HOST, LocalCluster, LocalNode
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
 from pycast.cli.status_view import cut
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 from pycast.net.group import Group
 
 LOOK_S = 1.0
@@ -64,7 +64,7 @@ def up(size: int, port: int, haproxy: bool, mount: str, restart: bool) -> None:
 
 
 def _wait_for_source(cluster: LocalCluster) -> None:
-    with gevent.Timeout(10.0, OutsideError("the encoder was not taken within 10 s")):
+    with gevent.Timeout(10.0, ExternalError("the encoder was not taken within 10 s")):
         while not any(node.sources for node in _nodes(cluster)):
             gevent.sleep(0.1)
 
@@ -155,7 +155,7 @@ def _nodes(cluster: LocalCluster) -> tuple[NodeRow, ...]:
     """As the first node sees them that answers."""
     for node in cluster.nodes:
         if node.is_running:
-            with suppress(urllib3.exceptions.HTTPError, OutsideError):
+            with suppress(urllib3.exceptions.HTTPError, ExternalError):
                 return _ask(cluster, node)
     return ()
 

@@ -19,7 +19,7 @@ import urllib3
 from pycast.cli.serve import find_config
 from pycast.config.load import embedded_config, load
 from pycast.config.schema import Config, ListenSection
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 _TIMEOUT_S = 10.0
 _POLL_S = 0.5
@@ -75,32 +75,32 @@ class Asked:
         )
 
     def ask(self, method: str, query: str = "") -> dict[str, float | str]:
-        """Where the drain is. Raises Gone if nobody answers, OutsideError if the answer is of no use."""
+        """Where the drain is. Raises Gone if nobody answers, ExternalError if the answer is of no use."""
         try:
             answer = self._pool.request(method, f"{self.url}/admin/drain?{query}")
         except urllib3.exceptions.HTTPError as error:
             reason = str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]
             raise Gone(f"no answer from {self.url}: {reason}") from error
         if answer.status == 401:
-            raise OutsideError(f"{self.url} does not know that user and password: see [authentication]")
+            raise ExternalError(f"{self.url} does not know that user and password: see [authentication]")
         try:
             progress = json.loads(answer.data) if answer.status == 200 else None
         except ValueError:
             progress = None
         if not isinstance(progress, dict) or "state" not in progress:
-            raise OutsideError(f"{self.url} answered {answer.status}: is that a pycast of this version?")
+            raise ExternalError(f"{self.url} answered {answer.status}: is that a pycast of this version?")
         return progress
 
 
-class Gone(OutsideError):
+class Gone(ExternalError):
     """Nobody answers there."""
 
 
 def own_url(config: Config) -> str:
-    """Where this machine's server answers without a PROXY header. Raises OutsideError if it has no such port."""
+    """Where this machine's server answers without a PROXY header. Raises ExternalError if it has no such port."""
     listen = next((one for one in config.listen if not one.proxy_protocol), None)
     if listen is None:
-        raise OutsideError(
+        raise ExternalError(
             "every port of [[listen]] wants a PROXY header: add one on 127.0.0.1 without proxy_protocol, or give a URL"
         )
     return _url(listen)

@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from pycast import __version__
-from pycast.errors import ConfigError, OutsideError
+from pycast.errors import ConfigError, ExternalError
 
 _COMMANDS = {
     "serve": "pycast.cli.serve",
@@ -54,7 +54,7 @@ class Commands(click.Group):
         except ConfigError as error:
             next_step = list(_hints(error)) or ["`pycast config` prints every setting with its meaning."]
             raise Failure([*error.problems, *next_step]) from error
-        except (OutsideError, OSError) as error:
+        except (ExternalError, OSError) as error:
             raise Failure([_what_failed(error), *_hints(error)]) from error
 
 

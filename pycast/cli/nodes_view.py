@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from pycast.cli.status_view import number, printable, table
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 _COLOURS = {"dead": "red", "suspect": "yellow", "draining": "yellow"}
 
@@ -48,11 +48,11 @@ _COLUMNS: tuple[Column, ...] = (
 
 
 def read_nodes(body: bytes) -> tuple[NodeRow, ...]:
-    """The nodes in an answer of `/admin/cluster`. Raises OutsideError."""
+    """The nodes in an answer of `/admin/cluster`. Raises ExternalError."""
     try:
         return tuple(_node(one) for one in json.loads(body.decode(errors="replace"))["nodes"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise OutsideError("the answer is no list of a cluster's nodes: is that a pycast of this version?") from error
+        raise ExternalError("the answer is no list of a cluster's nodes: is that a pycast of this version?") from error
 
 
 def render_nodes(nodes: Sequence[NodeRow], width: int) -> list[str]:

@@ -66,8 +66,8 @@ def run_workers(
 def run_worker(line: bytes) -> int:
     """Runs one worker, as its parent's `line` says. Nothing is announced but to the parent."""
     from pycast.app.node import run
-    from pycast.app.worker_spec import Orders
+    from pycast.app.worker_spec import WorkerSpec
 
-    orders = Orders.from_json(line)
+    orders = WorkerSpec.from_json(line)
     config = orders.config(os.environ)
     return run(config, config_path=orders.config_path, port=orders.port, ready_file="-", worker=orders.worker)

@@ -18,7 +18,7 @@ import urllib3
 
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
 from pycast.cli.status_view import ServerView, cut, read_json, read_xml, render
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 _TIMEOUT_S = 5.0
 _MAX_ANSWER = 32 << 20
@@ -65,13 +65,13 @@ class Asked:
         )
 
     def look(self) -> "Look":
-        """The server's state now. Raises OutsideError with a text that says what to try."""
+        """The server's state now. Raises ExternalError with a text that says what to try."""
         path = "/admin/stats" if self._has_password else "/status-json.xsl"
         status, body = self._get(path)
         if status == 401:
-            raise OutsideError(f"{self.url} does not know that user and password: see [authentication]")
+            raise ExternalError(f"{self.url} does not know that user and password: see [authentication]")
         if status != 200:
-            raise OutsideError(f"{self.url}{path} answered {status}: is that a streaming server?")
+            raise ExternalError(f"{self.url}{path} answered {status}: is that a streaming server?")
         if not self._has_password:
             return Look(read_json(body))
         view = read_xml(body)
@@ -85,7 +85,7 @@ class Asked:
             body = answer.read(_MAX_ANSWER)
             answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise OutsideError(f"no answer from {self.url}: {_reason(error)}") from error
+            raise ExternalError(f"no answer from {self.url}: {_reason(error)}") from error
         return answer.status, body
 
 
@@ -114,7 +114,7 @@ def _show(server: Asked, interval: float) -> None:
         try:
             last = server.look()
             history.append(last.server.listeners)
-        except OutsideError as error:
+        except ExternalError as error:
             trouble = str(error)
         _draw(last, history, trouble, server.url)
         time.sleep(interval)

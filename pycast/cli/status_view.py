@@ -16,7 +16,7 @@ import click
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MIN_TITLE = 12
@@ -54,22 +54,24 @@ class ServerView:
 
 
 def read_json(body: bytes) -> ServerView:
-    """/status-json.xsl: `source` is missing, one object, or a list. Raises OutsideError."""
+    """/status-json.xsl: `source` is missing, one object, or a list. Raises ExternalError."""
     try:
         stats = json.loads(body.decode(errors="replace"))["icestats"]
         sources = stats.get("source", [])
         sources = sources if isinstance(sources, list) else [sources]
         return _view(stats, [(_path_of(str(source.get("listenurl", ""))), source) for source in sources])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise OutsideError("the answer is not an Icecast status: is that the address of a streaming server?") from error
+        raise ExternalError(
+            "the answer is not an Icecast status: is that the address of a streaming server?"
+        ) from error
 
 
 def read_xml(body: bytes) -> ServerView:
-    """/admin/stats: the same and more, hidden mounts too. Raises OutsideError."""
+    """/admin/stats: the same and more, hidden mounts too. Raises ExternalError."""
     try:
         root = fromstring(body)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise OutsideError("the answer is not Icecast's statistics: is that a streaming server?") from error
+        raise ExternalError("the answer is not Icecast's statistics: is that a streaming server?") from error
     sources = [(e.get("mount", ""), {child.tag: child.text or "" for child in e}) for e in root.findall("source")]
     # Mounts that exist only through a fallback have no source: they show nothing but a name.
     running = [(name, values) for name, values in sources if "stream_start" in values or "server_type" in values]

@@ -15,21 +15,21 @@ from gevent import socket
 
 from pycast import __version__
 from pycast.cluster.link.frames import Kind, LinkError
-from pycast.cluster.link.link import Door, Link, join_address, split_address
-from pycast.cluster.link.rpc import Answers, NoAnswer, Peers
+from pycast.cluster.link.link import Connector, Link, join_address, split_address
+from pycast.cluster.link.rpc import NoAnswer, RpcClient, RpcServer
 from pycast.cluster.mesh.mesh_registry import MeshRegistry
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.messages import Pull
 from pycast.cluster.mirror.mirrors import Mirrors
-from pycast.cluster.mirror.serve import Feeds
-from pycast.cluster.owner_client import Membership
+from pycast.cluster.mirror.serve import MirrorServer
+from pycast.cluster.owner_client import OwnerClient
 from pycast.cluster.registry.records import NodeRecord, NodeState
 from pycast.cluster.registry.registry import DuplicateNode, Registry
 from pycast.config.schema import ClusterSection, Config
 from pycast.errors import ConfigError
 from pycast.http.request import Request
 from pycast.net.group import Group
-from pycast.net.ticks import wait_for_next
+from pycast.net.ticks import sleep_until_tick
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
@@ -76,28 +76,28 @@ class Cluster:
         self._links: dict[Link, None] = {}
         self._me = NodeRecord("", secrets.token_hex(8), "")
         settings = config().cluster
-        door = Door(lambda: config().cluster)
-        self.answers = Answers(group)
-        self.peers = Peers(door, group)
+        connector = Connector(lambda: config().cluster)
+        self.answers = RpcServer(group)
+        self.peers = RpcClient(connector, group)
         self.registry = self._registry(settings, clock)
-        self.feeds = Feeds(lineages, pacer, self._find)
+        self.feeds = MirrorServer(lineages, pacer, self._find)
         self.mirrors = Mirrors(
             lambda: self._me,
             lambda: config().cluster,
-            door,
+            connector,
             self.peers,
             mounts,
             lineages,
-            self.registry.table,
+            self.registry.state,
             self.feeds.children,
             group,
             clock,
         )
-        self._door = door
+        self._connector = connector
         self.answers.handlers["mirror.tail"] = self.mirrors.tail
         self.answers.handlers["node.ping"] = lambda message: {"boot": self._me.boot}
-        self.membership = Membership(lambda: self._me, self.registry, self.peers, self.mirrors, group)
-        self.answers.handlers["source.announce"] = self.membership.hear_announcement
+        self.membership = OwnerClient(lambda: self._me, self.registry, self.peers, self.mirrors, group)
+        self.answers.handlers["source.announce"] = self.membership.on_announcement
 
     @property
     def me(self) -> NodeRecord:
@@ -132,7 +132,7 @@ class Cluster:
         except DuplicateNode as error:
             raise ConfigError([f"cluster.node = {node!r}: {error}: give each node a name of its own"]) from error
         self.mirrors.start()
-        self._group.keep("load for the cluster", self._tell_load)
+        self._group.spawn_forever("load for the cluster", self._tell_load)
         log.info(
             "= cluster %s: node %s at %s%s",
             settings.name,
@@ -156,7 +156,7 @@ class Cluster:
 
     def others(self) -> tuple[NodeRecord, ...]:
         """The other nodes that are up."""
-        return tuple(node for node in self.registry.table.up_nodes() if node.node != self._me.node)
+        return tuple(node for node in self.registry.state.up_nodes() if node.node != self._me.node)
 
     def siblings(self) -> tuple[NodeRecord, ...]:
         """The other workers of this one's parent."""
@@ -164,8 +164,8 @@ class Cluster:
 
     def has_source(self, name: str) -> bool:
         """Whether a node that answers has a source for the mount."""
-        origin = self.registry.table.origin(name)
-        return origin is not None and origin.is_live and self.registry.table.is_up(origin.node)
+        origin = self.registry.state.origin(name)
+        return origin is not None and origin.is_live and self.registry.state.is_up(origin.node)
 
     def find(self, name: str) -> Mount | None:
         """A mount that another node has, copied from now on. None if no node has it. May switch."""
@@ -176,7 +176,7 @@ class Cluster:
     ) -> None:
         """Serves a link that another node asks for, until it ends. Raises OSError. May switch."""
         try:
-            link = self._door.take(sock, request, rest)
+            link = self._connector.accept(sock, request, rest)
             on_proof()
             self._links[link] = None
             try:
@@ -205,7 +205,7 @@ class Cluster:
     def _answers(self, node: NodeRecord) -> bool:
         """Whether the very process that `node` tells of answers."""
         try:
-            return self.peers.ask(node.address, "node.ping", {}, PROBE_S).get("boot") == node.boot
+            return self.peers.call(node.address, "node.ping", {}, PROBE_S).get("boot") == node.boot
         except NoAnswer:
             return False
 
@@ -214,7 +214,7 @@ class Cluster:
 
     def _tell_load(self) -> None:
         while True:
-            wait_for_next(LOAD_S)
+            sleep_until_tick(LOAD_S)
             now, before = self._with_load(), self._me
             step = max(before.slots * LOAD_STEP // 100, 1)
             if abs(now.used - before.used) >= step or abs(now.weight - before.weight) > LOAD_STEP:

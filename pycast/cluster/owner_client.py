@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pycast.cluster.link.rpc import Message, NoAnswer, Peers
+from pycast.cluster.link.rpc import Message, NoAnswer, RpcClient
 from pycast.cluster.mirror.mirrors import Mirrors
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Registry
 from pycast.net.group import Group
-from pycast.stream.source import Feed
+from pycast.stream.source import SourceDescription
 
 log = logging.getLogger(__name__)
 
@@ -20,29 +20,29 @@ ASK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class OwnerClient:
     """A node's place in its cluster."""
 
     me: Callable[[], NodeRecord]
     registry: Registry
-    peers: Peers
+    peers: RpcClient
     mirrors: Mirrors
     group: Group
 
     def announce(self, origin: OriginRecord) -> None:
         """Tells all nodes that are known of a mount of which the registry could not be told. Does not wait."""
-        for peer in self.registry.table.peers:
+        for peer in self.registry.state.peers:
             if peer.record.node != self.me().node:
                 self.group.spawn(f"announce {origin.mount}", self._tell, peer.record.address, origin)
 
-    def hear_announcement(self, message: Message) -> None:
+    def on_announcement(self, message: Message) -> None:
         """Another node's announcement. Raises ValueError."""
         origin = OriginRecord.from_json(message["origin"])
-        peer = self.registry.table.peer(origin.node)
+        peer = self.registry.state.peer(origin.node)
         if peer is not None and peer.record.boot == origin.boot:
-            self.registry.table.put_origin(origin)
+            self.registry.state.put_origin(origin)
 
-    def offer(self, name: str, feed: Feed) -> OriginRecord:
+    def offer(self, name: str, feed: SourceDescription) -> OriginRecord:
         """What this node says of a mount that it claims; epoch and offset follow from the claim."""
         me = self.me()
         return OriginRecord(
@@ -59,34 +59,34 @@ class Membership:
 
     def is_alive_elsewhere(self, name: str) -> bool:
         """Whether another node has the mount's source and says that it sends. May switch, for `ASK_S` at most."""
-        origin = self.registry.table.origin(name)
+        origin = self.registry.state.origin(name)
         if origin is None or origin.node == self.me().node or not origin.is_live:
             return False
         answer = self._ask(origin.node, "source.is_alive", name)
         return answer is not None and answer.get("is_alive") is True
 
-    def clear_the_way(self, name: str) -> None:
+    def ask_to_yield(self, name: str) -> None:
         """Asks the node that has the mount's source to take it off the air. May switch, for `ASK_S` at most."""
-        origin = self.registry.table.origin(name)
+        origin = self.registry.state.origin(name)
         if origin is not None and origin.node != self.me().node:
-            self._ask(origin.node, "source.make_way", name)
+            self._ask(origin.node, "source.yield_mount", name)
 
     def _tell(self, address: str, origin: OriginRecord) -> None:
         try:
-            self.peers.tell(address, "source.announce", {"origin": origin.to_json()})
+            self.peers.notify(address, "source.announce", {"origin": origin.to_json()})
         except NoAnswer as error:
             log.info("mount %s: the node at %s could not be told of it: %s", origin.mount, address, error)
 
     def _ask(self, node: str, what: str, name: str) -> Message | None:
         """What another node answers; None if it does not."""
-        table = self.registry.table
-        peer = table.peer(node)
+        state = self.registry.state
+        peer = state.peer(node)
         if peer is None:
             return None
         try:
-            return self.peers.ask(peer.record.address, what, {"mount": name}, ASK_S)
+            return self.peers.call(peer.record.address, what, {"mount": name}, ASK_S)
         except NoAnswer as error:
             log.info("mount %s: node %s, which has its source, does not answer: %s", name, node, error)
             if peer.is_up:  # so that the claim, and what follows, does not wait for it once more
-                table.set_status(node, Status.SUSPECT)
+                state.set_status(node, Status.SUSPECT)
             return None

@@ -18,19 +18,19 @@ from gevent.event import Event
 
 from pycast.cluster.link.rpc import Message
 from pycast.cluster.mirror.lineage import Lineages
-from pycast.cluster.owner_client import Membership
+from pycast.cluster.owner_client import OwnerClient
 from pycast.cluster.registry.cluster_state import Change, OriginChange
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import OriginRecord
 from pycast.cluster.registry.registry import Held
 from pycast.config.schema import Config
 from pycast.errors import Refused
-from pycast.formats.standby import WarmStream
+from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group
-from pycast.net.keyed_lock import Turns
+from pycast.net.keyed_lock import KeyedLock
 from pycast.stream.mount import Mount
-from pycast.stream.mounts import SILENT_S, Mounts
-from pycast.stream.relocation import put_on, take_off
+from pycast.stream.mounts import SOURCE_SILENT_S, Mounts
+from pycast.stream.relocation import attach, detach
 from pycast.stream.source import Source
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Ownership:
         lineages: Lineages,
         group: Group,
         clock: Callable[[], float],
-        cluster: Membership | None = None,
+        cluster: OwnerClient | None = None,
     ) -> None:
         self.counters = OwnershipCounters()
         self._config = config
@@ -74,7 +74,7 @@ class Ownership:
         self._group = group
         self._clock = clock
         self._cluster = cluster
-        self._turns = Turns()
+        self._turns = KeyedLock()
         self._hold_off: dict[str, float] = {}
         self._owned: dict[str, OriginRecord] = {}
         self._claiming: set[str] = set()
@@ -82,9 +82,9 @@ class Ownership:
         self._news: dict[str, Event] = {}
         mounts.on_change.append(self._mount_changed)
         if cluster is not None:
-            cluster.registry.table.on_change.append(self._hear)
+            cluster.registry.state.on_change.append(self._on_change)
             cluster.mirrors.is_kept = self.has_standby
-            cluster.mirrors.on_lost = self._nudge
+            cluster.mirrors.on_lost = self._wake_standby
 
     # -- what others want to know
 
@@ -107,13 +107,13 @@ class Ownership:
         is_coming = name in self._claiming  # it has the mount and is about to begin
         return {"is_alive": is_coming or (self.owns(name) and not self._mounts.is_silent(name))}
 
-    def make_way(self, message: Message) -> Message:
+    def yield_mount(self, message: Message) -> Message:
         """Takes the mount's source off the air for a newer one elsewhere: an answer to another node. May switch."""
         name = str(message["mount"])
         with self._turns.of(name):
             if self.owns(name):
                 self._hold_off[name] = self._clock() + HOLD_OFF_S
-                self._stand_down(name)
+                self._to_standby(name)
                 self._publish(name, is_live=False)
         return {}
 
@@ -129,7 +129,7 @@ class Ownership:
             self._refuse_if_rejecting(name)
             self._check_room()
 
-    def enter(self, name: str, source: Source) -> None:
+    def admit(self, name: str, source: Source) -> None:
         """A source has come: it is on the air, or stands by, when this returns. Raises Refused. May switch."""
         with self._turns.of(name):
             self.check(name, source.credentials)
@@ -138,7 +138,7 @@ class Ownership:
             elif not self._try_to_go_on_air(name, source):
                 self._resolve(name, source)
 
-    def leave(self, name: str, source: Source) -> None:
+    def remove(self, name: str, source: Source) -> None:
         """A source has gone. May switch."""
         source.sink = None
         waiting = self._waiting.get(name, [])
@@ -149,12 +149,12 @@ class Ownership:
         if self._mounts.source(name) is not source:
             return  # replaced
         if waiting:
-            self._seat(name, waiting.pop(0))
+            self._put_on_air(name, waiting.pop(0))
             return
         self._mounts.release(name, source)
         self._publish(name, is_live=False)
 
-    def send_away(self) -> None:
+    def disconnect_all(self) -> None:
         """The node drains: its sources have to connect elsewhere. Their mounts wait for them on all nodes."""
         for name in list(self._owned):
             source = self._mounts.source(name)
@@ -171,7 +171,7 @@ class Ownership:
         if self._mounts.source(name) is not None:
             return False
         if self._cluster is None or self.owns(name):
-            self._seat(name, source)
+            self._put_on_air(name, source)
             return True
         for _ in range(TRIES):
             if self._cluster.is_alive_elsewhere(name):
@@ -179,7 +179,7 @@ class Ownership:
             self._claiming.add(name)
             try:
                 if self._claim(name, source):
-                    self._seat(name, source)
+                    self._put_on_air(name, source)
                     return True
             finally:
                 self._claiming.discard(name)
@@ -189,7 +189,7 @@ class Ownership:
         """Another source is on the air: what this one gets is the mount's policy. Raises Refused. May switch."""
         self._refuse_if_rejecting(name)
         if self._config().for_mount(name).on_conflict == "take_over":
-            self._clear_the_way(name)
+            self._ask_to_yield(name)
             if self._try_to_go_on_air(name, source):
                 return
         self._stand_by(name, source)
@@ -197,21 +197,21 @@ class Ownership:
     def _replace(self, name: str, source: Source) -> None:
         held = self._mounts.source(name)
         assert held is not None
-        log.info("mount %s: its source was silent and is replaced by the one from %s", name, source.feed_info.ip)
+        log.info("mount %s: its source was silent and is replaced by the one from %s", name, source.description.ip)
         held.replace()
-        self._seat(name, source)
+        self._put_on_air(name, source)
 
-    def _clear_the_way(self, name: str) -> None:
+    def _ask_to_yield(self, name: str) -> None:
         if self._mounts.source(name) is not None:
-            self._stand_down(name)
+            self._to_standby(name)
         elif self._cluster is not None:
-            self._cluster.clear_the_way(name)
+            self._cluster.ask_to_yield(name)
 
     def _claim(self, name: str, source: Source) -> bool:
         """Makes the mount ours, with everything in it that the other nodes have. May switch."""
         assert self._cluster is not None
         cluster, over = self._cluster, self._highest(name)
-        offer = cluster.offer(name, source.feed_info)
+        offer = cluster.offer(name, source.description)
         answer = cluster.registry.claim(offer, over)
         if isinstance(answer, Held):
             self.counters.held += 1
@@ -219,7 +219,7 @@ class Ownership:
         self.counters.won += 1
         self.counters.provisional += answer.is_provisional
         base = cluster.mirrors.level(name, over)
-        if cluster.registry.table.highest(name) > answer.epoch:
+        if cluster.registry.state.highest(name) > answer.epoch:
             cluster.mirrors.ensure(name)  # lost again meanwhile
             return False
         self._move_to(name, base)
@@ -234,40 +234,40 @@ class Ownership:
 
     def _move_to(self, name: str, base: int) -> None:
         """The mount goes on at `base`; if it was elsewhere its listeners jump. May switch."""
-        mount = self._mounts.prepare(name)
+        mount = self._mounts.get_or_create(name)
         if mount.ring.head == base:
             return
-        mount.fanout.wait_for_rest()
-        moving = take_off(mount)
+        mount.fanout.wait_until_resting()
+        moving = detach(mount)
         mount.restart_at(base)
         self._lineages.forget(name)
         if moving:
-            put_on(mount, moving)
+            attach(mount, moving)
 
     # -- on the air, off the air
 
-    def _seat(self, name: str, source: Source) -> None:
+    def _put_on_air(self, name: str, source: Source) -> None:
         """`source` is on the air from now on. Never switches."""
         mount = self._mounts.get(name)
-        warm = source.sink if isinstance(source.sink, WarmStream) else None
+        warm = source.sink if isinstance(source.sink, StandbyStream) else None
         head = mount.ring.head if mount is not None else 0
-        source.sink = self._mounts.seat(name, source, warm.go_on(head) if warm else None)
+        source.sink = self._mounts.attach_source(name, source, warm.resume_at(head) if warm else None)
         if warm:
-            log.info("mount %s: the source from %s, which stood by, goes on", name, source.feed_info.ip)
+            log.info("mount %s: the source from %s, which stood by, goes on", name, source.description.ip)
         self._publish(name, is_live=True)
 
     def _stand_by(self, name: str, source: Source) -> None:
-        source.sink = WarmStream(source.feed_info.content_type)
+        source.sink = StandbyStream(source.description.content_type)
         self._wait_in_line(name, source)
-        log.info("mount %s: has a source; the one from %s stands by", name, source.feed_info.ip)
+        log.info("mount %s: has a source; the one from %s stands by", name, source.description.ip)
 
-    def _stand_down(self, name: str) -> None:
+    def _to_standby(self, name: str) -> None:
         """The source that is on the air stands by from now on. Never switches."""
         source, mount = self._mounts.source(name), self._mounts.get(name)
         if source is None or mount is None:
             return
-        source.sink = mount.warm()
-        self._mounts.unseat(name)
+        source.sink = mount.to_standby()
+        self._mounts.detach(name)
         self._wait_in_line(name, source)
         log.info("mount %s: its source stands by, another one goes on", name)
 
@@ -296,7 +296,7 @@ class Ownership:
                     if source in waiting:
                         waiting.remove(source)
                     else:  # it has left while the mount was claimed for it
-                        self.leave(name, source)
+                        self.remove(name, source)
         finally:
             del self._news[name]
 
@@ -307,21 +307,21 @@ class Ownership:
         if now < self._hold_off.get(name, now):
             return True
         self._hold_off.pop(name, None)
-        origin = self._cluster.registry.table.origin(name)
-        is_heard = mount is not None and now - mount.last_audio < SILENT_S
+        origin = self._cluster.registry.state.origin(name)
+        is_heard = mount is not None and now - mount.last_audio < SOURCE_SILENT_S
         return origin is not None and origin.is_live and is_heard and self._cluster.mirrors.has_parent(name)
 
-    def _nudge(self, name: str) -> None:
+    def _wake_standby(self, name: str) -> None:
         news = self._news.get(name)
         if news is not None:
             news.set()
 
     # -- what the cluster says
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if not isinstance(change, OriginChange):
             return
-        self._nudge(change.mount)
+        self._wake_standby(change.mount)
         owned, highest = self._owned.get(change.mount), self._highest(change.mount)
         if owned is None or highest <= owned.epoch:
             return
@@ -329,7 +329,7 @@ class Ownership:
         if after is not None and (after.node, after.boot) == (owned.node, owned.boot):
             self._renew(owned, after)
         else:
-            self._group.spawn(f"step down from {change.mount}", self._step_down, change.mount)
+            self._group.spawn(f"step down from {change.mount}", self._superseded, change.mount)
 
     def _renew(self, owned: OriginRecord, after: OriginRecord) -> None:
         """The registry has confirmed what was provisional: the same source, under a new epoch from here on."""
@@ -338,7 +338,7 @@ class Ownership:
         log.info("mount %s: confirmed, epoch %s from offset %d", owned.mount, after.epoch, base)
         self._own(replace(after, base=base))
 
-    def _step_down(self, name: str) -> None:
+    def _superseded(self, name: str) -> None:
         with self._turns.of(name):
             owned = self._owned.get(name)
             if owned is None or self._highest(name) <= owned.epoch:
@@ -348,12 +348,12 @@ class Ownership:
             log.warning("mount %s: epoch %s is over, %s has been seen", name, owned.epoch, self._highest(name))
             source = self._mounts.source(name)
             if source is not None and self._config().for_mount(name).on_conflict == "reject":
-                self._mounts.unseat(name)
+                self._mounts.detach(name)
                 source.stop("another node has its mount")
             else:
-                self._stand_down(name)
+                self._to_standby(name)
             if self._mounts.get(name) is not None:
-                self._mounts.prepare(name)  # its grace, if it was waiting, is the new owner's business
+                self._mounts.get_or_create(name)  # its grace, if it was waiting, is the new owner's business
                 assert self._cluster is not None
                 self._cluster.mirrors.ensure(name)
 
@@ -373,7 +373,7 @@ class Ownership:
         if owned is None or self._cluster is None:
             return
         if source is not None:
-            feed = source.feed_info
+            feed = source.description
             owned = replace(owned, content_type=feed.content_type, source_ip=feed.ip, started=feed.started)
         self._owned[name] = replace(owned, is_live=is_live)
         self._cluster.registry.publish(self._owned[name])
@@ -381,7 +381,7 @@ class Ownership:
             self._cluster.announce(self._owned[name])
 
     def _highest(self, name: str) -> Epoch:
-        return self._cluster.registry.table.highest(name) if self._cluster else NO_EPOCH
+        return self._cluster.registry.state.highest(name) if self._cluster else NO_EPOCH
 
     def _refuse_if_rejecting(self, name: str) -> None:
         if self._config().for_mount(name).on_conflict == "reject":

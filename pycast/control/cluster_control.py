@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pycast.cluster.cluster import Cluster
 from pycast.cluster.link.rpc import Message
-from pycast.control.node_control import Here
+from pycast.control.node_control import NodeControl
 from pycast.errors import Refused
 from pycast.stats.merge import merge
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
@@ -30,19 +30,19 @@ _SNAPSHOT = TypeAdapter(NodeSnapshot)
 _LISTENERS = TypeAdapter(list[ListenerSnapshot])
 
 
-class Everywhere:
+class ClusterControl:
     """The cluster as one server."""
 
-    def __init__(self, here: Here, cluster: Cluster) -> None:
-        self._here = here
+    def __init__(self, local: NodeControl, cluster: Cluster) -> None:
+        self._here = local
         self._cluster = cluster
         self._asked_at = 0.0
         self._snapshot: AsyncResult[NodeSnapshot] | None = None
         cluster.answers.handlers |= {
-            "site.snapshot": lambda message: {"snapshot": _SNAPSHOT.dump_python(here.snapshot(), mode="json")},
+            "site.snapshot": lambda message: {"snapshot": _SNAPSHOT.dump_python(local.snapshot(), mode="json")},
             "site.listeners": self._answer_listeners,
-            "site.kill": lambda message: {"done": here.kill(str(message["mount"]), int(message["id"]))},
-            "site.kill_source": lambda message: {"done": here.kill_source(str(message["mount"]))},
+            "site.kill": lambda message: {"done": local.kill(str(message["mount"]), int(message["id"]))},
+            "site.kill_source": lambda message: {"done": local.kill_source(str(message["mount"]))},
             "site.title": self._answer_title,
             "site.move": self._answer_move,
         }
@@ -64,7 +64,7 @@ class Everywhere:
 
     def knows(self, mount: str) -> bool:
         """Whether a node has the mount."""
-        return self._here.knows(mount) or self._cluster.registry.table.origin(mount) is not None
+        return self._here.knows(mount) or self._cluster.registry.state.origin(mount) is not None
 
     def listeners(self, mount: str) -> list[ListenerSnapshot]:
         """The mount's listeners on all nodes. May switch."""
@@ -127,7 +127,7 @@ class Everywhere:
 
     def _ask_all(self, what: str, message: Message) -> list[Message]:
         others = [node.address for node in self._cluster.others()]
-        answers = self._cluster.peers.ask_all(others, what, message, ASK_S)
+        answers = self._cluster.peers.call_all(others, what, message, ASK_S)
         for address in others:
             if address not in answers:
                 log.warning("the node at %s did not answer %s: it is left out", address, what)

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pycast.cluster.registry.cluster_state import Change, OriginChange
-from pycast.stream.mount import Mount, State
+from pycast.stream.mount import Mount, MountState
 
 if TYPE_CHECKING:
     from pycast.server.service import Service
@@ -27,7 +27,7 @@ class Fallbacks:
     def __init__(self, service: "Service") -> None:
         self._service = service
         if service.cluster:
-            service.cluster.registry.table.on_change.append(self._hear)
+            service.cluster.registry.state.on_change.append(self._on_change)
 
     def find(self, name: str) -> Mount | None:
         """The first mount that has a source, of `name` and its fallbacks. May switch."""
@@ -46,33 +46,33 @@ class Fallbacks:
 
     def state_changed(self, mount: Mount) -> None:
         """A mount has a source now, or has lost it. Never switches."""
-        if mount.state is State.WAITING and mount.settings.fallback_mount:
+        if mount.state is MountState.WAITING and mount.settings.fallback_mount:
             self._service.group.spawn(f"fallback of {mount.name}", self._send_away, mount)
-        elif mount.state is State.LIVE:
+        elif mount.state is MountState.LIVE:
             self._service.group.spawn(f"back to {mount.name}", self._bring_back, mount.name)
 
     def _running(self, name: str) -> Mount | None:
         mount = self._service.mounts.get(name)
-        if mount is not None and mount.state is State.LIVE:
+        if mount is not None and mount.state is MountState.LIVE:
             return mount
         cluster = self._service.cluster
         found = cluster.find(name) if cluster is not None and cluster.has_source(name) else None
-        return found if found is not None and found.state is State.LIVE else None
+        return found if found is not None and found.state is MountState.LIVE else None
 
     def _send_away(self, mount: Mount) -> None:
         other = self.next_of(mount)
-        if other is not None and mount.state is not State.LIVE:
-            self._service.here.send_to_fallback(mount, other)
+        if other is not None and mount.state is not MountState.LIVE:
+            self._service.local.send_to_fallback(mount, other)
 
     def _bring_back(self, name: str) -> None:
         """Those who wanted to be there, from wherever they are."""
         if not self._service.config.for_mount(name).fallback_override:
             return
         for mount in self._service.mounts:
-            if any(listener.home == name for listener in mount.fanout):
-                self._service.here.bring_back(mount.name, name)
+            if any(listener.requested_mount == name for listener in mount.fanout):
+                self._service.local.bring_back(mount.name, name)
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         """A source on another node is news for listeners who wait for it here on a fallback."""
         if not isinstance(change, OriginChange) or change.after is None or not change.after.is_live:
             return

@@ -9,7 +9,7 @@ from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
-from pycast.stream.relocation import put_on, take_off
+from pycast.stream.relocation import attach, detach
 
 if TYPE_CHECKING:
     from pycast.server.service import Service
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Here:
+class NodeControl:
     """This node alone."""
 
     def __init__(self, service: "Service") -> None:
@@ -33,7 +33,7 @@ class Here:
 
     def has_source(self, mount: str) -> bool:
         """Whether the mount's source is here, or waited for here."""
-        return self.knows(mount) and not self._service.mounts.is_copy(mount)
+        return self.knows(mount) and not self._service.mounts.is_mirror(mount)
 
     def listeners(self, mount: str) -> list[ListenerSnapshot]:
         """The mount's listeners."""
@@ -70,31 +70,33 @@ class Here:
         other = self._service.fallbacks.find(to)
         if other is None or other is found or other.family != found.family:
             raise Refused("Destination not running", status=400, cause=f"{to} cannot take the listeners of {mount}")
-        return self._move(found, other, lambda listener: True, home="")
+        return self._move(found, other, lambda listener: True, requested_mount="")
 
     def send_to_fallback(self, mount: Mount, other: Mount) -> int:
         """Moves a mount's listeners to its fallback. They remember where they come from. May switch."""
-        return self._move(mount, other, lambda listener: True, home=mount.name)
+        return self._move(mount, other, lambda listener: True, requested_mount=mount.name)
 
-    def bring_back(self, mount: str, home: str) -> int:
+    def bring_back(self, mount: str, requested_mount: str) -> int:
         """Moves those listeners of a mount to `home` who wanted to be there. How many. May switch."""
-        found, other = self._maybe(mount), self._service.fallbacks.find(home)
-        if found is None or other is None or other.name != home or other.family != found.family:
+        found, other = self._maybe(mount), self._service.fallbacks.find(requested_mount)
+        if found is None or other is None or other.name != requested_mount or other.family != found.family:
             return 0
-        return self._move(found, other, lambda listener: listener.home == home, home="")
+        return self._move(
+            found, other, lambda listener: listener.requested_mount == requested_mount, requested_mount=""
+        )
 
-    def _move(self, mount: Mount, other: Mount, which: Callable[[Listener], bool], home: str) -> int:
-        mount.fanout.wait_for_rest()
-        moving = take_off(mount, which)
+    def _move(self, mount: Mount, other: Mount, which: Callable[[Listener], bool], requested_mount: str) -> int:
+        mount.fanout.wait_until_resting()
+        moving = detach(mount, which)
         for one in moving:
             # Who comes from a fallback already still wants to be where it asked to be.
-            one.listener.home = (one.listener.home or home) if home else ""
+            one.listener.requested_mount = (one.listener.requested_mount or requested_mount) if requested_mount else ""
             self._service.hangups.change(one.listener.transport.fileno(), (other, one.listener))
-        put_on(other, moving)
+        attach(other, moving)
         if moving:
             log.info("mount %s: %d listeners go on with %s", mount.name, len(moving), other.name)
         return len(moving)
 
     def _maybe(self, name: str) -> Mount | None:
         mount = self._service.mounts.get(name)
-        return mount if mount is not None and mount.feed_info is not None else None
+        return mount if mount is not None and mount.description is not None else None

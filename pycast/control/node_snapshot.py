@@ -8,7 +8,7 @@ from pycast.cluster.ownership import Ownership
 from pycast.cluster.registry.cluster_state import Peer
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
-from pycast.stream.mount import Mount, State
+from pycast.stream.mount import Mount, MountState
 
 if TYPE_CHECKING:
     from pycast.server.service import Service
@@ -51,23 +51,25 @@ def snapshot_node(service: "Service") -> NodeSnapshot:
         bad_requests=counters.bad_requests,
         cluster=snapshot_cluster(service.cluster, service.ownership) if service.cluster else None,
         mounts=tuple(
-            snapshot_mount(mount, is_copy=service.mounts.is_copy(mount.name)) for mount in mounts if mount.feed_info
+            snapshot_mount(mount, is_mirror=service.mounts.is_mirror(mount.name))
+            for mount in mounts
+            if mount.description
         ),
     )
 
 
 def snapshot_cluster(cluster: Cluster, ownership: Ownership) -> ClusterSnapshot:
     """The cluster as this node sees it."""
-    table, mirrors, sources = cluster.registry.table, cluster.mirrors, ownership.counters
-    origins = table.origins
+    state, mirrors, sources = cluster.registry.state, cluster.mirrors, ownership.counters
+    origins = state.origins
     return ClusterSnapshot(
         name=cluster.settings.name,
         node=cluster.me.node,
         registry=cluster.settings.registry,
         is_registry_up=cluster.registry.is_reachable,
-        members=tuple(_member(peer, [one.mount for one in table.origins_of(peer.record.node)]) for peer in table.peers),
+        members=tuple(_member(peer, [one.mount for one in state.origins_of(peer.record.node)]) for peer in state.peers),
         origins=len(origins),
-        waiting=sum(1 for one in origins if not one.is_live or not table.is_up(one.node)),
+        waiting=sum(1 for one in origins if not one.is_live or not state.is_up(one.node)),
         mirrors=len(mirrors),
         mirror_bytes=mirrors.counters.bytes,
         mirror_connections=mirrors.counters.connections,
@@ -105,9 +107,9 @@ def total_bytes_sent(service: "Service") -> int:
     return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
-def snapshot_mount(mount: Mount, *, is_copy: bool = False) -> MountSnapshot:
+def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> MountSnapshot:
     """One mount as it is now."""
-    feed, settings, title = mount.feed_info, mount.settings, mount.timeline.title
+    feed, settings, title = mount.description, mount.settings, mount.timeline.title
     assert feed is not None
     info = feed.info
     is_ogg = mount.family == "ogg"
@@ -115,7 +117,7 @@ def snapshot_mount(mount: Mount, *, is_copy: bool = False) -> MountSnapshot:
     subtype = stats.pop("subtype", "")
     return MountSnapshot(
         name=mount.name,
-        is_live=mount.state is State.LIVE,
+        is_live=mount.state is MountState.LIVE,
         hidden=settings.hidden,
         public=info.is_public if settings.public is None else settings.public,
         content_type=mount.listener_content_type,
@@ -141,7 +143,7 @@ def snapshot_mount(mount: Mount, *, is_copy: bool = False) -> MountSnapshot:
         total_bytes_read=mount.bytes_read,
         total_bytes_sent=mount.fanout.bytes_sent,
         sources=mount.sources,
-        is_copy=is_copy,
+        is_mirror=is_mirror,
         fallback=settings.fallback_mount,
     )
 

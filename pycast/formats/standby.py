@@ -1,7 +1,7 @@
 """A stream that nobody hears yet: kept in step, so that it can go on the air at its next join point.
 
 A source that stands by is read like any other, and its audio thrown away. What a decoder needs to begin in the middle
-(codec headers), and what holds (bitrate, tags), is kept. `go_on` gives the format with which the mount goes on: its
+(codec headers), and what holds (bitrate, tags), is kept. `resume_at` gives the format with which the mount goes on: its
 first bytes are the codec headers, if the stream has any, and then the audio from the next join point.
 
 The one invariant: what comes out of the continued format begins with a whole unit, and its marks count from `base`.
@@ -13,8 +13,8 @@ from pycast.formats.content_types import new_format
 from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
 
 
-class WarmStream:
-    """The stream of a source that stands by. `feed` it; then `go_on`, once."""
+class StandbyStream:
+    """The stream of a source that stands by. `feed` it; then `resume_at`, once."""
 
     def __init__(self, content_type: str, inner: Format | None = None, size: int = 0, header: bytes = b"") -> None:
         """`inner` is the format of a stream that was on the air until now and has put out everything before `size`, and
@@ -39,7 +39,7 @@ class WarmStream:
                 case Tags():
                     self._tags = mark
 
-    def go_on(self, base: int) -> Format:
+    def resume_at(self, base: int) -> Format:
         """The format of the mount that the stream goes on with, at the offset `base`."""
         known: list[Mark] = [replace(mark, offset=base) for mark in (self._info, self._tags) if mark is not None]
         return _Continued(self._inner, self._size, base, self._header, known)

@@ -89,7 +89,7 @@ class WebM:
         """One unit: an element whose content begins at `content`, or the head of a Segment or Cluster."""
         chain = self._chain
         if element_id == matroska.EBML:
-            self._settle(is_join=False)
+            self._reconcile(is_join=False)
             chain = self._chain = _Chain(self._offset, chain.end_s())
             self._marks += (Header(self._offset, b""), Join(self._offset, chain.time_s))
         if element_id == matroska.CLUSTER:
@@ -104,7 +104,7 @@ class WebM:
             self._emit(unit)
 
     def _begin_cluster(self, unit: bytes) -> None:
-        self._settle(is_join=False)
+        self._reconcile(is_join=False)
         chain = self._chain
         if not chain.has_header:
             chain.has_header = True
@@ -124,13 +124,13 @@ class WebM:
             chain.advance(unsigned(unit[content:]))
         if video_track is None:
             if element_id == matroska.TIMESTAMP or block is not None:
-                self._settle(is_join=True)
+                self._reconcile(is_join=True)
         elif block is not None and block.track == video_track:
-            self._settle(is_join=block.is_key)
+            self._reconcile(is_join=block.is_key)
         if self._held_size > MAX_HELD:
-            self._settle(is_join=False)
+            self._reconcile(is_join=False)
 
-    def _settle(self, *, is_join: bool) -> None:
+    def _reconcile(self, *, is_join: bool) -> None:
         """Let go of the cluster that is held back, if there is one."""
         if not self._held:
             return

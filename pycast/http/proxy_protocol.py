@@ -53,11 +53,11 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class NoHeader:
     """There is no header: every byte is the client's."""
 
 
-Greeting = Proxied | Local | Absent
+ProxyHeader = Proxied | Local | NoHeader
 
 
 class ProxyReader:
@@ -69,7 +69,7 @@ class ProxyReader:
         self._buffer = bytearray()
         self._end = 0
 
-    def feed(self, data: bytes) -> Greeting | None:
+    def feed(self, data: bytes) -> ProxyHeader | None:
         """What the connection begins with, once that is known, else None. Raises RequestError for a broken header."""
         self._buffer += data
         begin = bytes(self._buffer[: len(SIGNATURE)])
@@ -79,14 +79,14 @@ class ProxyReader:
             return self._read_version_1()
         if SIGNATURE.startswith(begin) or _WORD.startswith(begin):
             return None
-        return Absent()
+        return NoHeader()
 
     @property
     def rest(self) -> bytes:
         """What came behind the header; everything, if there is none or not enough of it."""
         return bytes(self._buffer[self._end :])
 
-    def _read_version_1(self) -> Greeting | None:
+    def _read_version_1(self) -> ProxyHeader | None:
         end = self._buffer.find(b"\r\n", 0, _LONGEST_LINE)
         if end < 0:
             if len(self._buffer) >= _LONGEST_LINE:
@@ -98,7 +98,7 @@ class ProxyReader:
             return Local()
         return _proxied(line)
 
-    def _read_version_2(self) -> Greeting | None:
+    def _read_version_2(self) -> ProxyHeader | None:
         if len(self._buffer) < _FIXED_LENGTH:
             return None
         command, family = self._buffer[12], self._buffer[13]

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from gevent import get_hub
 from gevent.monkey import get_original
 
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 STDERR = "-"
 OFF = ""
@@ -35,7 +35,7 @@ After = Callable[[float, Callable[[], None]], None]
 class LogFile:
     """One log. `after(delay_s, callback)` runs a callback soon; without it each line is written at once.
 
-    Not for use from several native threads. Raises OutsideError in the constructor if the file cannot be opened.
+    Not for use from several native threads. Raises ExternalError in the constructor if the file cannot be opened.
     """
 
     def __init__(self, path: str, after: After | None = None, report: Callable[[str], None] | None = None) -> None:
@@ -92,7 +92,7 @@ class LogFile:
         self.flush()
         try:
             fresh = _open(self._path)
-        except OutsideError as error:
+        except ExternalError as error:
             self._report(str(error))
             return
         os.close(self._fd)
@@ -180,7 +180,7 @@ def _open(path: str) -> int | None:
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise OutsideError(f"cannot open log file {path}: {error.strerror}") from error
+        raise ExternalError(f"cannot open log file {path}: {error.strerror}") from error
 
 
 def _is_regular(fd: int) -> bool:

@@ -69,7 +69,7 @@ def setup_logging(level: str, error_log: str, after: After | None = None, tag: s
     """Sends the log of the whole process to `error_log` ("-", "" or a path); returns it for `reopen()` and `close()`.
 
     Each line's text begins with `tag`. May be called again: the new file and level replace the old. Raises ConfigError
-    for a level it does not know, OutsideError if the file cannot be opened; the old log stays then.
+    for a level it does not know, ExternalError if the file cannot be opened; the old log stays then.
     """
     number = LEVELS.get(level.lower())
     if number is None:

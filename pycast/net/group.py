@@ -37,7 +37,7 @@ class Group:
         """Starts `run(*args)` after `seconds`, unless the greenlet is killed before."""
         return self._own(Greenlet(_guarded, name, run, *args), name, seconds)
 
-    def keep(self, name: str, run: Callable[[], object]) -> Task:
+    def spawn_forever(self, name: str, run: Callable[[], object]) -> Task:
         """Starts `run()`, a loop that the node cannot do without: if it fails it begins anew."""
         return self._own(Greenlet(_kept, name, run), name, None)
 

@@ -13,7 +13,7 @@ class _Turn:
     users: int = 0
 
 
-class Turns:
+class KeyedLock:
     """`with turns.of(name):` waits until nobody else is inside with that name. The same greenlet may enter again."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ SMOOTHING_S = 2.05
 WORST_S = 1.0
 
 
-def wait_for_next(period_s: float) -> float:
+def sleep_until_tick(period_s: float) -> float:
     """Waits until the next multiple of `period_s` on the monotonic clock. Returns by how many seconds it came late. May
     switch.
     """
@@ -40,7 +40,7 @@ class LoopLag:
     def run(self) -> None:
         """Measures for ever."""
         while True:
-            self.note(wait_for_next(BEAT_S))
+            self.note(sleep_until_tick(BEAT_S))
 
     def note(self, late_s: float) -> None:
         """One beat came `late_s` after its time."""

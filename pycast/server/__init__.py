@@ -1,1 +1,1 @@
-"""Listening sockets, one connection, sources, listeners."""
+"""Acceptor sockets, one connection, sources, listeners."""

@@ -15,14 +15,14 @@ from io import FileIO
 import gevent
 from gevent import socket
 
-from pycast.balance.admission import RESERVE, Ticket
+from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group
 from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
 from pycast.net.tls import Certificate
 from pycast.server.connection import Connection, time_limit
 from pycast.server.handler import serve_http
-from pycast.server.proxies import Proxies, meet_proxy
+from pycast.server.proxies import Proxies, read_proxy_header
 from pycast.server.reserve import say_busy
 from pycast.server.service import Service
 from pycast.server.shoutcast_source import serve_shoutcast
@@ -53,7 +53,7 @@ class Endpoint:
     """Whether other workers listen there too."""
 
 
-class Listening:
+class Acceptor:
     """One listening socket and the connections that came in on it. `port` is the port as bound."""
 
     def __init__(self, service: Service, endpoint: Endpoint) -> None:
@@ -78,7 +78,7 @@ class Listening:
 
     def start(self) -> None:
         """Accepts from now on."""
-        self._service.group.keep(f"accept on {self.port}", self._run)
+        self._service.group.spawn_forever(f"accept on {self.port}", self._run)
 
     def close(self) -> None:
         """Takes no more connections."""
@@ -110,15 +110,15 @@ class Listening:
         service.counters.connections += 1
         ticket = service.admission.enter()
         connection = Connection(sock, peer_ip(address), self._endpoint.certificate is not None)
-        if ticket is Ticket.HEALTH_ONLY:
+        if ticket is Slot.RESERVED:
             service.reserve.hold(connection)
         self._connections.spawn("connection", self._serve, connection, ticket)
 
-    def _serve(self, connection: Connection, ticket: Ticket) -> None:
+    def _serve(self, connection: Connection, ticket: Slot) -> None:
         endpoint, first = self._endpoint, b""
         try:
             if endpoint.proxies is not None:
-                first = meet_proxy(connection, endpoint.proxies, self._service.config.limits.header_timeout)
+                first = read_proxy_header(connection, endpoint.proxies, self._service.config.limits.header_timeout)
             if endpoint.certificate is not None:
                 self._shake_hands(connection, endpoint.certificate)
             if endpoint.mount:
@@ -129,7 +129,7 @@ class Listening:
             level = logging.DEBUG if connection.is_check else logging.INFO
             log.log(level, "! %s: connection failed: %s", connection.ip, error)
         finally:
-            if ticket is Ticket.HEALTH_ONLY:
+            if ticket is Slot.RESERVED:
                 self._service.reserve.release(connection)
             if not connection.given_away:
                 connection.close()
@@ -202,7 +202,7 @@ class AcceptRate:
         self._credit += count
 
 
-def listen_on_pair(service: Service, first: Endpoint, second: Endpoint) -> list[Listening]:
+def listen_on_pair(service: Service, first: Endpoint, second: Endpoint) -> list[Acceptor]:
     """Listens on `first`, and with `second` on the port after it, where encoders that know one port look for the other.
 
     If `first` takes any port, one is chosen whose neighbour is free as well. Raises ConfigError.
@@ -210,9 +210,9 @@ def listen_on_pair(service: Service, first: Endpoint, second: Endpoint) -> list[
     tries = 1 if first.port else PAIR_TRIES
     while True:
         tries -= 1
-        listening = Listening(service, first)
+        listening = Acceptor(service, first)
         try:
-            return [listening, Listening(service, replace(second, port=listening.port + 1))]
+            return [listening, Acceptor(service, replace(second, port=listening.port + 1))]
         except ConfigError:
             listening.close()
             if not tries:

@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import replace
 
-from pycast.balance.admission import Ticket
+from pycast.balance.admission import Slot
 from pycast.cluster.link.link import asks_for_link
 from pycast.errors import PeerError, Refused
 from pycast.http.body import expects_continue, new_body
@@ -21,7 +21,7 @@ from pycast.server.connection import Connection
 from pycast.server.listeners import RETRY_AFTER, serve_listener
 from pycast.server.service import Service
 from pycast.server.sources import serve_source
-from pycast.stream.mount import Mount, State
+from pycast.stream.mount import Mount, MountState
 from pycast.web.routes import HEALTH_PATHS, answer
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 MAX_BODY = 4096
 
 
-def serve_http(service: Service, connection: Connection, ticket: Ticket, first: bytes = b"") -> None:
+def serve_http(service: Service, connection: Connection, ticket: Slot, first: bytes = b"") -> None:
     """Serves one request on `connection`, of which `first` has been read already. May switch."""
     limits = service.config.limits
     request: Request | None = None
@@ -63,7 +63,7 @@ def serve_http(service: Service, connection: Connection, ticket: Ticket, first: 
         _log_access(service, connection, request, status or 200)
 
 
-def _serve(service: Service, connection: Connection, ticket: Ticket, request: Request, rest: bytes) -> Response | None:
+def _serve(service: Service, connection: Connection, ticket: Slot, request: Request, rest: bytes) -> Response | None:
     if not _is_for_all(request):
         check_room(service, ticket)
     limits = service.config.limits
@@ -94,18 +94,18 @@ def find_mount(service: Service, path: str) -> Mount | None:
     switch.
     """
     mount = service.mounts.get(path)
-    if mount is not None and mount.state is State.LIVE:
+    if mount is not None and mount.state is MountState.LIVE:
         return mount
-    if service.cluster and (mount is None or mount.feed_info is None):
+    if service.cluster and (mount is None or mount.description is None):
         mount = service.cluster.find(path)
-    if (mount is None or mount.state is not State.LIVE) and service.config.for_mount(path).fallback_mount:
+    if (mount is None or mount.state is not MountState.LIVE) and service.config.for_mount(path).fallback_mount:
         mount = service.fallbacks.find(path) or mount
-    return mount if mount is not None and mount.feed_info is not None else None
+    return mount if mount is not None and mount.description is not None else None
 
 
-def check_room(service: Service, ticket: Ticket) -> None:
+def check_room(service: Service, ticket: Slot) -> None:
     """Raises Refused if the node is full."""
-    if ticket is not Ticket.FULL_SERVICE:
+    if ticket is not Slot.CLIENT:
         service.counters.refused_connections += 1
         raise Refused(
             "Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,)

@@ -47,7 +47,7 @@ def serve_listener(service: Service, connection: Connection, request: Request, m
     service.counters.listener_connections += 1
     id, now = service.next_id(), time.monotonic()
     listener = mount.join(id, transport, _identity(connection, request), head, metaint, now)
-    listener.home = request.path if request.path != mount.name else ""
+    listener.requested_mount = request.path if request.path != mount.name else ""
     if mount.fanout.get(id) is listener:  # it may have hung up at once
         service.hangups.watch(transport.fileno(), (mount, listener))
 

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pycast.config.schema import ListenSection
 from pycast.errors import RequestError
 from pycast.http.addresses import Networks
-from pycast.http.proxy_protocol import Absent, Greeting, Local, Proxied, ProxyReader
+from pycast.http.proxy_protocol import Local, NoHeader, Proxied, ProxyHeader, ProxyReader
 from pycast.server.connection import Connection
 
 # The header is in a connection's first segment; there is time for one to be lost and sent again (RFC 6298: 1 + 2 s).
-GREETING_S = 5.0
+PROXY_HEADER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxies before a port. If `must_greet`, a connection without a PROXY header is none of theirs."""
+    """The proxies before a port. If `requires_proxy_header`, a connection without a PROXY header is none of theirs."""
 
     trusted: Networks
-    must_greet: bool
+    requires_proxy_header: bool
 
 
 def proxies_before(listen: ListenSection) -> Proxies | None:
@@ -35,7 +35,7 @@ def proxies_before(listen: ListenSection) -> Proxies | None:
     return Proxies(Networks(listen.trusted_proxies), listen.proxy_protocol)
 
 
-def meet_proxy(connection: Connection, proxies: Proxies, timeout: float) -> bytes:
+def read_proxy_header(connection: Connection, proxies: Proxies, timeout: float) -> bytes:
     """Reads the PROXY header, if one may or must come, and sets the connection's `ip` and `proxies` accordingly.
 
     Returns bytes of the client that had to be taken from the socket. Raises RequestError if the connection is to be
@@ -43,13 +43,13 @@ def meet_proxy(connection: Connection, proxies: Proxies, timeout: float) -> byte
     """
     rest = b""
     is_trusted = proxies.trusted.cover(connection.ip)
-    if proxies.must_greet and proxies.trusted and not is_trusted:
+    if proxies.requires_proxy_header and proxies.trusted and not is_trusted:
         raise RequestError("it is none of listen.trusted_proxies, and nobody else may send a PROXY header")
-    if proxies.must_greet or is_trusted:
-        greeting, rest = _read_greeting(connection, time.monotonic() + min(timeout, GREETING_S))
+    if proxies.requires_proxy_header or is_trusted:
+        greeting, rest = _read_header(connection, time.monotonic() + min(timeout, PROXY_HEADER_S))
         if isinstance(greeting, Proxied):
             connection.ip = greeting.ip
-        elif proxies.must_greet and not isinstance(greeting, Local):
+        elif proxies.requires_proxy_header and not isinstance(greeting, Local):
             raise RequestError("it did not begin with a PROXY header, as listen.proxy_protocol demands")
         if rest and connection.tls:
             raise RequestError("it began neither with a PROXY header nor with TLS")
@@ -59,7 +59,7 @@ def meet_proxy(connection: Connection, proxies: Proxies, timeout: float) -> byte
     return rest
 
 
-def _read_greeting(connection: Connection, deadline: float) -> tuple[Greeting | None, bytes]:
+def _read_header(connection: Connection, deadline: float) -> tuple[ProxyHeader | None, bytes]:
     """What the connection begins with, None if it ends or is silent before that is known; and the bytes that were taken
     although they are no header's: at most the few that a header could begin with.
     """
@@ -74,7 +74,7 @@ def _read_greeting(connection: Connection, deadline: float) -> tuple[Greeting | 
             return None, taken
         connection.is_check = False
         greeting = reader.feed(data)
-        if isinstance(greeting, Absent):
+        if isinstance(greeting, NoHeader):
             return greeting, taken
         taken += connection.take(len(data) - (len(reader.rest) if greeting else 0))
         if greeting:

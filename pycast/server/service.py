@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from pycast.balance.admission import RESERVE, Admission
 from pycast.balance.drain import Drain
-from pycast.balance.drain_plan import State as DrainState
+from pycast.balance.drain_plan import DrainState
 from pycast.balance.haproxy_agent import Standing, agent_reply
-from pycast.balance.load_monitor import Vitals
-from pycast.balance.worker_drain import WayOut
+from pycast.balance.load_monitor import LoadMonitor
+from pycast.balance.worker_drain import WorkerDrain
 from pycast.cluster.cluster import Cluster, Load
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.ownership import Ownership
 from pycast.config.schema import Config
 from pycast.control.fallbacks import Fallbacks
-from pycast.control.node_control import Here
+from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import snapshot_listeners, snapshot_node, total_bytes_sent
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 from pycast.logs.access import AccessEntry, AccessLog
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.playlist import PlaylistEntry, PlaylistLog
@@ -33,13 +33,13 @@ from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
-from pycast.stream.mount import Mount, State
+from pycast.stream.mount import Mount, MountState
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.stream.timeline import Title
 
 if TYPE_CHECKING:
-    from pycast.control.cluster_control import Everywhere
+    from pycast.control.cluster_control import ClusterControl
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Service:
         self.mounts.on_closed = self._mount_closed
         self.reserve = Reserve(self.counters)
         self.admission = Admission(config.limits.clients, open_files)
-        self.vitals = Vitals(self.admission, self._egress, lambda: self.config.balancer.egress)
+        self.vitals = LoadMonitor(self.admission, self._egress, lambda: self.config.balancer.egress)
         self.lineages = Lineages()
         self.cluster = self._join_cluster() if config.is_clustered else None
         self.ownership = Ownership(
@@ -83,15 +83,15 @@ class Service:
             self.vitals.relay_health = lambda: self.cluster.mirrors.health if self.cluster else 1.0
             self.cluster.answers.handlers |= {
                 "source.is_alive": self.ownership.is_alive,
-                "source.make_way": self.ownership.make_way,
+                "source.yield_mount": self.ownership.yield_mount,
             }
         self.drain = Drain(self.mounts, self.group, lambda: self.config.drain)
         self.drain.before_listeners.append(self._move_sources)
         self.drain.on_change.append(self._drain_changed)
-        self.here = Here(self)
+        self.local = NodeControl(self)
         self.fallbacks = Fallbacks(self)
-        self.way_out = WayOut(self.drain, self.cluster)
-        self.everywhere = self._see_everywhere() if self.cluster else self.here
+        self.way_out = WorkerDrain(self.drain, self.cluster)
+        self.cluster_wide = self._see_everywhere() if self.cluster else self.local
         self._access_file = LogFile(config.logging.access_log, hub_after)
         self._playlist_file = LogFile(config.logging.playlist_log, hub_after)
         self._access_log = AccessLog(self._access_file)
@@ -119,18 +119,18 @@ class Service:
         """Whether new listeners are welcome. A full node says yes: see `web/health.py`."""
         return not self.is_stopping and self.drain.is_ready
 
-    def _see_everywhere(self) -> "Everywhere":
+    def _see_everywhere(self) -> "ClusterControl":
         from pycast.control.cluster_control import (
-            Everywhere,  # what it makes at its import takes time: only for who needs it
+            ClusterControl,  # what it makes at its import takes time: only for who needs it
         )
 
         assert self.cluster is not None
-        return Everywhere(self.here, self.cluster)
+        return ClusterControl(self.local, self.cluster)
 
     def has_source(self, name: str) -> bool:
         """Whether a source feeds the mount, here or on another node of the cluster."""
         mount = self.mounts.get(name)
-        return (mount is not None and mount.state is State.LIVE) or (
+        return (mount is not None and mount.state is MountState.LIVE) or (
             self.cluster is not None and self.cluster.has_source(name)
         )
 
@@ -163,14 +163,14 @@ class Service:
         self._access_log.write(entry)
 
     def reload(self, config: Config) -> None:
-        """Takes a new configuration and opens the logs anew. Listening sockets stay as they are. Raises OutsideError,
+        """Takes a new configuration and opens the logs anew. Acceptor sockets stay as they are. Raises ExternalError,
         and takes nothing, if a log cannot be opened.
         """
         before, after = self.config.logging, config.logging
         access = _opened_anew(self._access_file, before.access_log, after.access_log)
         try:
             playlist = _opened_anew(self._playlist_file, before.playlist_log, after.playlist_log)
-        except OutsideError:
+        except ExternalError:
             _close_replaced(access, self._access_file)
             raise
         _close_replaced(self._access_file, access)
@@ -189,7 +189,7 @@ class Service:
     def _move_sources(self) -> None:
         """Sends sources to other nodes, if there are any. A node alone keeps them: its listeners would hear nothing."""
         if self.cluster and self.cluster.others():
-            self.ownership.send_away()
+            self.ownership.disconnect_all()
 
     def _drain_changed(self, state: DrainState) -> None:
         if self.cluster:

@@ -9,7 +9,7 @@ import logging
 import time
 
 from pycast.auth.credentials import is_source
-from pycast.balance.admission import Ticket
+from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, PeerError
 from pycast.http.body import RawBody
 from pycast.http.response import error_response, render
@@ -17,12 +17,12 @@ from pycast.http.shoutcast import REPLY_OK, Http, Password, Poke, ShoutcastReade
 from pycast.server.connection import Connection
 from pycast.server.handler import check_room, serve_http
 from pycast.server.service import Service
-from pycast.server.sources import Source, check_name, check_welcome, new_feed
+from pycast.server.sources import Source, check_name, check_welcome, describe_source
 
 log = logging.getLogger(__name__)
 
 
-def serve_shoutcast(service: Service, connection: Connection, ticket: Ticket, mount: str, first: bytes = b"") -> None:
+def serve_shoutcast(service: Service, connection: Connection, ticket: Slot, mount: str, first: bytes = b"") -> None:
     """Serves one connection on a SHOUTcast source port, of which `first` has been read already. May switch."""
     try:
         _serve(service, connection, ticket, mount, first)
@@ -42,7 +42,7 @@ def serve_shoutcast(service: Service, connection: Connection, ticket: Ticket, mo
         log.info("! %s: SHOUTcast source: no complete handshake in time", connection.ip)
 
 
-def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str, first: bytes) -> None:
+def _serve(service: Service, connection: Connection, ticket: Slot, mount: str, first: bytes) -> None:
     reader = ShoutcastReader(mount)
     deadline = time.monotonic() + service.config.limits.header_timeout
     credentials = ("", "")
@@ -68,7 +68,7 @@ def _serve(service: Service, connection: Connection, ticket: Ticket, mount: str,
                     check_name(mount)
                     check_welcome(service)
                     service.mounts.wait_for_ending(mount)
-                    source = Source(service, connection, mount, credentials, new_feed(connection, request))
+                    source = Source(service, connection, mount, credentials, describe_source(connection, request))
                     source.run(RawBody(), reader.rest, b"", b"")
                     return
         reader.feed(b"")  # raises what is wrong behind the password, now and not with the next data

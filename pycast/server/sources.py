@@ -27,7 +27,7 @@ from pycast.net.sockets import has_closed
 from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.listeners import RETRY_AFTER
 from pycast.server.service import Service
-from pycast.stream.source import Feed, Sink
+from pycast.stream.source import Sink, SourceDescription
 from pycast.web.routes import ROUTES
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,10 @@ class Source:
     """
 
     def __init__(
-        self, service: Service, connection: Connection, mount: str, credentials: Credentials, feed: Feed
+        self, service: Service, connection: Connection, mount: str, credentials: Credentials, feed: SourceDescription
     ) -> None:
         self.credentials = credentials
-        self.feed_info = feed
+        self.description = feed
         self.sink: Sink | None = None
         self.last_data = time.monotonic()
         self.bytes_read = 0
@@ -89,16 +89,16 @@ class Source:
         `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
         """
         try:
-            self._service.ownership.enter(self._mount, self)
+            self._service.ownership.admit(self._mount, self)
             self._run(body, first, begin, end, doubt_proxy=doubt_proxy)
         except Stopped as stopped:  # while it waited for its place
-            log.info("< mount %s: source from %s: %s", self._mount, self.feed_info.ip, stopped)
+            log.info("< mount %s: source from %s: %s", self._mount, self.description.ip, stopped)
         finally:
-            self._service.ownership.leave(self._mount, self)
+            self._service.ownership.remove(self._mount, self)
             self._ended.set()
 
     def _run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool) -> None:
-        feed, timeout = self.feed_info, self._service.config.limits.client_timeout
+        feed, timeout = self.description, self._service.config.limits.client_timeout
         self._service.counters.source_client_connections += 1
         log.info(
             "< mount %s: source from %s (%s, %s)",
@@ -146,7 +146,7 @@ class Source:
                 "on a body without Content-Length or chunks. Let the source connect directly or through the proxy's "
                 "TCP mode, or send a chunked PUT",
                 self._mount,
-                self.feed_info.ip,
+                self.description.ip,
             )
         return data
 
@@ -198,7 +198,7 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
     check_welcome(service)
     service.mounts.wait_for_ending(request.path)
     service.ownership.check(request.path, credentials)
-    feed = new_feed(connection, request)
+    feed = describe_source(connection, request)
     body = new_body(request)
     expects = expects_continue(request.headers)
     # A framed body whose sender waits for 100 gets its 200 when it is complete (RFC 9110, 10.1.1); everybody else gets
@@ -222,7 +222,7 @@ def check_welcome(service: Service) -> None:
         raise Refused("This server is about to stop", status=503, cause="the node drains", headers=(RETRY_AFTER,))
 
 
-def new_feed(connection: Connection, request: Request) -> Feed:
+def describe_source(connection: Connection, request: Request) -> SourceDescription:
     """What the mount is told about a source. Raises Refused for a PUT without a content type."""
     info = source_info(request.headers)
     content_type = info.content_type
@@ -231,4 +231,4 @@ def new_feed(connection: Connection, request: Request) -> Feed:
             raise Refused("No Content-type given", cause=f"PUT {request.path} without Content-Type")
         log.warning("source %s %s names no content type: taken as audio/mpeg", connection.ip, request.path)
         content_type = "audio/mpeg"
-    return Feed(info, content_type, tuple(request.headers), connection.ip, time.time())
+    return SourceDescription(info, content_type, tuple(request.headers), connection.ip, time.time())

@@ -65,6 +65,6 @@ def _with_load(member: MemberSnapshot, node: NodeSnapshot) -> MemberSnapshot:
 
 def _merge_mount(mounts: list[MountSnapshot]) -> MountSnapshot:
     """One mount as several nodes have it."""
-    at_source = next((mount for mount in mounts if not mount.is_copy), mounts[0])
+    at_source = next((mount for mount in mounts if not mount.is_mirror), mounts[0])
     sums = {name: sum(getattr(mount, name) for mount in mounts) for name in _MOUNT_SUMS}
     return replace(at_source, **sums)

@@ -57,7 +57,7 @@ class MountSnapshot:
     total_bytes_sent: int = 0
     sources: int = 1
     """How many sources this mount has had."""
-    is_copy: bool = False
+    is_mirror: bool = False
     """Whether its source is on another node."""
     fallback: str = ""
     """The mount where its listeners go on while it has no source."""

@@ -48,7 +48,7 @@ FINISH_S = 2.0
 HIGHEST_PRIORITY = 2
 
 # Sends between two looks at the clock.
-LOT = 64
+BATCH = 64
 
 
 class Reason(Enum):
@@ -128,7 +128,7 @@ class Fanout:
         self._push_behind(listener, self._ring.head)
         self._work.set()
 
-    def wait_for_rest(self) -> None:
+    def wait_until_resting(self) -> None:
         """Waits until no pass is under way: from then on, until the next switch, listeners can be taken out. May
         switch.
         """
@@ -169,7 +169,7 @@ class Fanout:
         for listener in self:
             self.drop(listener, reason)
 
-    def let_go(self, count: int, reason: Reason) -> int:
+    def drop_caught_up(self, count: int, reason: Reason) -> int:
         """Drops up to `count` of those who are caught up, the longest there first; returns how many. What has gone out
         to them ends between two frames, also in the middle of a pass.
         """
@@ -249,7 +249,7 @@ class Fanout:
             if listener.position <= stop and listener in self._behind:
                 self._push_behind(listener, stop)
                 self._maybe_catch_up(listener, stop)
-            if not count % LOT:
+            if not count % BATCH:
                 spent += self._rest_if_due()
         return spent + self._pacer.cpu_clock() - self._cost_from
 
@@ -269,12 +269,12 @@ class Fanout:
         start, cohort.position = cohort.position, stop
         cohort.sent += len(data)
         spent = 0.0
-        for first in range(0, len(members), LOT):
-            self._push_lot(members[first : first + LOT], cohort, data, pieces, start)
+        for first in range(0, len(members), BATCH):
+            self._push_batch(members[first : first + BATCH], cohort, data, pieces, start)
             spent += self._rest_if_due()
         return spent
 
-    def _push_lot(
+    def _push_batch(
         self, lot: Sequence[Listener], cohort: Cohort, data: bytes, pieces: Sequence[Piece], start: int
     ) -> None:
         """The hot loop: one `send` a listener."""
@@ -315,7 +315,7 @@ class Fanout:
             self.drop(listener, Reason.SLOW)
             return
         start = listener.position
-        pieces = listener.view.pieces(start, min(stop, start + CATCH_UP_BYTES), listener.full_at)
+        pieces = listener.view.pieces(start, min(stop, start + CATCH_UP_BYTES), listener.first_title_at)
         if listener.prefix:
             pieces.insert(0, listener.prefix)
         if not pieces:
@@ -334,7 +334,7 @@ class Fanout:
         if (
             listener.position != stop
             or listener.prefix
-            or listener.position < listener.full_at
+            or listener.position < listener.first_title_at
             or listener not in self._behind
         ):
             return

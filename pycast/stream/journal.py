@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from pycast.formats.marks import Header, Info, Tags
-from pycast.stream.source import Feed
+from pycast.stream.source import SourceDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Started:
     """A source began at `offset`."""
 
     offset: int
-    feed: Feed
+    feed: SourceDescription
 
 
 Event = Started | Header | Info | Tags

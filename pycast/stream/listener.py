@@ -38,13 +38,13 @@ class Listener:
     """One player of one mount. Only the fan-out changes it."""
 
     __slots__ = (
-        "full_at",
-        "home",
+        "first_title_at",
         "id",
         "identity",
         "joined",
         "position",
         "prefix",
+        "requested_mount",
         "send",
         "sent",
         "transport",
@@ -59,7 +59,7 @@ class Listener:
         view: View,
         position: int,
         prefix: bytes,
-        full_at: int,
+        first_title_at: int,
         now: float,
     ) -> None:
         self.id = id
@@ -69,11 +69,11 @@ class Listener:
         self.view = view
         self.position = position
         self.prefix = prefix
-        self.full_at = full_at
+        self.first_title_at = first_title_at
         """Where its first title block stands; that one carries the title in any case. -1: no more to come."""
         self.sent = 0
         """Bytes written to the socket; relative to the cohort's count while it is in one."""
-        self.home = ""
+        self.requested_mount = ""
         """The mount it asked for, if that is another one than where it is."""
         self.joined = now
         """When it joined, on a clock that is never set."""

@@ -14,7 +14,7 @@ from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
 from pycast.formats.content_types import content_type_for_listeners, family_of, new_format
 from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
-from pycast.formats.standby import WarmStream
+from pycast.formats.standby import StandbyStream
 from pycast.http.icy import title_block
 from pycast.http.listener_head import source_block
 from pycast.stream.dump import Dump
@@ -24,7 +24,7 @@ from pycast.stream.listener import Identity, Listener, Transport
 from pycast.stream.pacer import Pacer
 from pycast.stream.placement import FALLBACK_BITRATE, Placement, place
 from pycast.stream.ring import Ring
-from pycast.stream.source import Feed
+from pycast.stream.source import SourceDescription
 from pycast.stream.timeline import Timeline, Title
 from pycast.stream.views import IcyView, RawView, View
 
@@ -35,7 +35,7 @@ RING_S = 30.0
 
 # No listener waits longer than this for a byte: players and balancers give a silent connection up after 20 to 60 s, and
 # one that is closed is opened again elsewhere. Less by what a look at the clocks may be late.
-SILENCE_S = 19.0
+LISTENER_SILENCE_S = 19.0
 
 # What lies in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
 RING_MARGIN = 64 << 10
@@ -44,7 +44,7 @@ RING_MARGIN = 64 << 10
 LARGEST_RING = 64 << 20
 
 
-class State(Enum):
+class MountState(Enum):
     """The life of a mount."""
 
     IDLE = "idle"
@@ -53,7 +53,7 @@ class State(Enum):
     ENDED = "ended"
 
 
-class Event(Enum):
+class MountEvent(Enum):
     """What happens to a mount."""
 
     SOURCE_STARTED = "source started"
@@ -61,12 +61,12 @@ class Event(Enum):
     GRACE_OVER = "grace over"
 
 
-LIFE: dict[State, dict[Event, State]] = {
-    State.IDLE: {Event.SOURCE_STARTED: State.LIVE, Event.GRACE_OVER: State.ENDED},
+LIFE: dict[MountState, dict[MountEvent, MountState]] = {
+    MountState.IDLE: {MountEvent.SOURCE_STARTED: MountState.LIVE, MountEvent.GRACE_OVER: MountState.ENDED},
     # A takeover starts the new source while the old one is still there.
-    State.LIVE: {Event.SOURCE_STARTED: State.LIVE, Event.SOURCE_ENDED: State.WAITING},
-    State.WAITING: {Event.SOURCE_STARTED: State.LIVE, Event.GRACE_OVER: State.ENDED},
-    State.ENDED: {},
+    MountState.LIVE: {MountEvent.SOURCE_STARTED: MountState.LIVE, MountEvent.SOURCE_ENDED: MountState.WAITING},
+    MountState.WAITING: {MountEvent.SOURCE_STARTED: MountState.LIVE, MountEvent.GRACE_OVER: MountState.ENDED},
+    MountState.ENDED: {},
 }
 
 
@@ -83,7 +83,7 @@ class Mount:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.state = State.IDLE
+        self.state = MountState.IDLE
         self.ring = Ring(RING_MARGIN)
         self.timeline = Timeline()
         self.journal = Journal()
@@ -97,7 +97,7 @@ class Mount:
         """Why it is over, once it is."""
         self.on_state: Callable[[Mount], None] = lambda mount: None
         """Called when it gets or loses its source. Must not switch."""
-        self.feed_info: Feed | None = None
+        self.description: SourceDescription | None = None
         self.source_lines = b""
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
         self.bitrate: int | None = None
@@ -124,17 +124,17 @@ class Mount:
     @property
     def family(self) -> str:
         """Which streams a listener of this mount can go on with: "generic", "ogg" or "webm"."""
-        assert self.feed_info is not None
-        return family_of(self.feed_info.content_type)
+        assert self.description is not None
+        return family_of(self.description.content_type)
 
     def apply(self, settings: MountSettings) -> None:
         """New settings, which hold at once for what is asked from now on."""
         self.settings = settings
-        if self.feed_info:
-            self.source_lines = source_block(self.feed_info.headers, settings.stream_name or None)
+        if self.description:
+            self.source_lines = source_block(self.description.headers, settings.stream_name or None)
         self._size_ring()
 
-    def start(self, feed: Feed, format: Format | None = None) -> None:
+    def start(self, feed: SourceDescription, format: Format | None = None) -> None:
         """A source begins, whose bytes come through `feed`. Listeners who could not go on with it are let go. `format`
         is one that has read this source's stream before and goes on at the head.
         """
@@ -142,7 +142,7 @@ class Mount:
         if self.settings.dump_file:
             self._dump = Dump(self.settings.dump_file, self.name, feed.started)
 
-    def start_copy(self, feed: Feed, started_at: int) -> None:
+    def start_mirror(self, feed: SourceDescription, started_at: int) -> None:
         """As `start`, for a source on another node, whose units and marks come through `take`. The source began at
         `started_at`, at the head or before.
         """
@@ -154,8 +154,8 @@ class Mount:
         started = self.journal.started_before(self.ring.head)
         return started.offset if started else -1
 
-    def _start(self, feed: Feed, format: Format | None, started_at: int) -> None:
-        goes_on = self.feed_info is not None and is_same_format(feed.content_type, self.feed_info.content_type)
+    def _start(self, feed: SourceDescription, format: Format | None, started_at: int) -> None:
+        goes_on = self.description is not None and is_same_format(feed.content_type, self.description.content_type)
         if not goes_on:
             self.fanout.drop_all(Reason.SOURCE_GONE)
         if not goes_on or family_of(feed.content_type) != "generic":
@@ -167,13 +167,13 @@ class Mount:
         self.timeline.add_header(self.ring.head, b"")
         self._format = format
         self._warned = ""
-        self.feed_info = feed
+        self.description = feed
         self.source_lines = source_block(feed.headers, self.settings.stream_name or None)
         self.bitrate = None
         self.stats = {}
         self.sources += 1
         self._close_dump()
-        self._move(Event.SOURCE_STARTED)
+        self._move(MountEvent.SOURCE_STARTED)
         self.journal.add(Started(started_at, feed))
         self.last_audio = self._clock()
         self._wake_readers()
@@ -194,23 +194,25 @@ class Mount:
         self._warn_once()
         self._format = None
         self._close_dump()
-        self._move(Event.SOURCE_ENDED)
+        self._move(MountEvent.SOURCE_ENDED)
         self._wake_readers()
 
     def resume(self) -> None:
         """The source is there again, the very same one: nothing was missed."""
-        self._move(Event.SOURCE_STARTED)
+        self._move(MountEvent.SOURCE_STARTED)
         self._wake_readers()
 
-    def warm(self) -> WarmStream:
+    def to_standby(self) -> StandbyStream:
         """The stream of the present source, taken off the air and kept in step by whoever feeds it from now on."""
-        assert self._format is not None and self.feed_info is not None
+        assert self._format is not None and self.description is not None
         format, self._format = self._format, None
-        return WarmStream(self.feed_info.content_type, format, self.ring.head, self.timeline.header_at(self.ring.head))
+        return StandbyStream(
+            self.description.content_type, format, self.ring.head, self.timeline.header_at(self.ring.head)
+        )
 
     def close(self, reason: Reason = Reason.SOURCE_GONE) -> None:
         """The grace is over: the listeners go too, when they have heard the end."""
-        self._move(Event.GRACE_OVER)
+        self._move(MountEvent.GRACE_OVER)
         self.end_reason = reason
         self.fanout.end(reason)
         self._wake_readers()
@@ -269,8 +271,10 @@ class Mount:
         """Takes a listener over: from here on the fan-out owns its socket. `head` is its response head."""
         placement = self.place(metaint)
         view = self.view(metaint, placement.phase)
-        full_at = placement.position + metaint if metaint else -1
-        listener = Listener(id, transport, identity, view, placement.position, head + placement.header, full_at, now)
+        first_title_at = placement.position + metaint if metaint else -1
+        listener = Listener(
+            id, transport, identity, view, placement.position, head + placement.header, first_title_at, now
+        )
         self.listener_connections += 1
         self.fanout.join(listener)
         self.listener_peak = max(self.listener_peak, len(self.fanout))
@@ -280,8 +284,8 @@ class Mount:
         """Lets listeners go who have been here for `max_listener_duration`, and all if there was no audio for
         `SILENCE_S`; `now` is on the listeners' clock.
         """
-        if now - self.last_audio >= SILENCE_S and len(self.fanout):
-            log.info("mount %s: no audio for %g s, its listeners are let go", self.name, SILENCE_S)
+        if now - self.last_audio >= LISTENER_SILENCE_S and len(self.fanout):
+            log.info("mount %s: no audio for %g s, its listeners are let go", self.name, LISTENER_SILENCE_S)
             self.fanout.drop_all(Reason.SILENT)
         limit = self.settings.max_listener_duration
         if limit:
@@ -300,15 +304,15 @@ class Mount:
     @property
     def listener_content_type(self) -> str:
         """What listeners are told this is."""
-        assert self.feed_info is not None
-        return content_type_for_listeners(self.feed_info.content_type)
+        assert self.description is not None
+        return content_type_for_listeners(self.description.content_type)
 
     def all_stats(self) -> Mapping[str, str]:
         """What the source's `ice-audio-info` says, and over it what the stream itself says."""
-        assert self.feed_info is not None
-        return {**self.feed_info.info.audio_stats, **self.stats}
+        assert self.description is not None
+        return {**self.description.info.audio_stats, **self.stats}
 
-    def _move(self, event: Event) -> None:
+    def _move(self, event: MountEvent) -> None:
         state = LIFE[self.state][event]
         log.debug("= mount %s: %s, %s", self.name, event.value, state.value)
         before, self.state = self.state, state

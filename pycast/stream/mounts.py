@@ -14,17 +14,17 @@ import gevent
 from pycast.config.schema import Config
 from pycast.formats.marks import Format
 from pycast.net.group import Group, Task
-from pycast.net.ticks import wait_for_next
+from pycast.net.ticks import sleep_until_tick
 from pycast.stream.fanout import FINISH_S, Reason
 from pycast.stream.listener import Listener
-from pycast.stream.mount import Mount, State
+from pycast.stream.mount import Mount, MountState
 from pycast.stream.pacer import Pacer
-from pycast.stream.source import Feed, Source
+from pycast.stream.source import Source, SourceDescription
 
 log = logging.getLogger(__name__)
 
 # A source that has sent nothing for this long has lost its connection: encoders send several times a second.
-SILENT_S = 2.0
+SOURCE_SILENT_S = 2.0
 
 # How long a source that calls again waits for its former self; reading the rest takes less than a tenth of a second.
 ENDING_S = 2.0
@@ -83,7 +83,7 @@ class Mounts:
         """Sources that are connected here and on the air."""
         return len(self._sources)
 
-    def feeder(self, name: str) -> object | None:
+    def attached(self, name: str) -> object | None:
         """Who feeds the mount now."""
         return self._sources.get(name) or self._copies.get(name)
 
@@ -91,7 +91,7 @@ class Mounts:
         """The source that is connected here and feeds the mount now; not a copy."""
         return self._sources.get(name)
 
-    def is_copy(self, name: str) -> bool:
+    def is_mirror(self, name: str) -> bool:
         """Whether the mount is a copy of what another node has."""
         return name in self._copies
 
@@ -116,41 +116,41 @@ class Mounts:
     def is_silent(self, name: str) -> bool:
         """Whether the mount has no source here, or one of which nothing comes."""
         held = self.source(name)
-        return held is None or held.is_ending or self._clock() - held.last_data >= SILENT_S
+        return held is None or held.is_ending or self._clock() - held.last_data >= SOURCE_SILENT_S
 
-    def seat(self, name: str, source: Source, format: Format | None = None) -> Mount:
+    def attach_source(self, name: str, source: Source, format: Format | None = None) -> Mount:
         """Makes `source` the mount's source, whoever was it before. `format` has read its stream already."""
-        mount = self.prepare(name)
-        mount.start(source.feed_info, format)
+        mount = self.get_or_create(name)
+        mount.start(source.description, format)
         self._sources[name] = source
         self._copies.pop(name, None)
         self._tell("start", mount)
         return mount
 
-    def seat_copy(self, name: str, feeder: object, feed: Feed, started_at: int) -> Mount:
+    def attach_mirror(self, name: str, feeder: object, feed: SourceDescription, started_at: int) -> Mount:
         """Makes `feeder` the mount's source, which brings a copy of what another node has since `started_at`."""
-        mount = self.prepare(name)
-        mount.start_copy(feed, started_at)
-        self.reseat_copy(name, feeder)
+        mount = self.get_or_create(name)
+        mount.start_mirror(feed, started_at)
+        self.rebind_mirror(name, feeder)
         return mount
 
-    def reseat_copy(self, name: str, feeder: object) -> None:
+    def rebind_mirror(self, name: str, feeder: object) -> None:
         """`feeder` brings the rest of what the mount has had so far."""
         self._copies[name] = feeder
         self._sources.pop(name, None)
 
-    def unseat(self, name: str) -> None:
+    def detach(self, name: str) -> None:
         """The mount has no source any more but will have another one at once: its listeners wait for that."""
         source, copy = self._sources.pop(name, None), self._copies.pop(name, None)
         mount = self._mounts.get(name)
         if mount is None or (source is None and copy is None):
             return
-        if mount.state is State.LIVE:
+        if mount.state is MountState.LIVE:
             mount.end()
         if source is not None:
             self._tell("end", mount)
 
-    def prepare(self, name: str) -> Mount:
+    def get_or_create(self, name: str) -> Mount:
         """The mount of that name, made if need be, with its present settings; it stays until somebody closes it."""
         mount = self._mounts.get(name) or self._new(name)
         mount.apply(self.config.for_mount(name))
@@ -183,7 +183,7 @@ class Mounts:
     def run_expiry(self) -> None:
         """Lets listeners go whose time is over, for ever."""
         while True:
-            wait_for_next(EXPIRY_S)
+            sleep_until_tick(EXPIRY_S)
             for mount in self:
                 mount.expire(self._clock())
 
@@ -194,7 +194,7 @@ class Mounts:
         for source in sources.values():
             source.stop("the server stops")
         for name, mount in list(self._mounts.items()):
-            if mount.state is State.LIVE:
+            if mount.state is MountState.LIVE:
                 mount.end()
                 self._tell("end", mount)
             self.close(name, Reason.SHUTDOWN)
@@ -204,13 +204,13 @@ class Mounts:
         mount = Mount(name, self.config.for_mount(name), self._pacer, self._on_gone, self._clock)
         self.on_new(mount)
         self._mounts[name] = mount
-        self._loops[name] = self._group.keep(f"fan-out of {name}", partial(self._run_fanout, mount))
+        self._loops[name] = self._group.spawn_forever(f"fan-out of {name}", partial(self._run_fanout, mount))
         return mount
 
     def close(self, name: str, reason: Reason = Reason.SOURCE_GONE) -> None:
         """The mount is over. Its listeners go when they have heard the end."""
         self._cancel_grace(name)
-        self.unseat(name)
+        self.detach(name)
         mount = self._mounts.pop(name, None)
         if mount is None:
             return

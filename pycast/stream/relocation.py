@@ -14,7 +14,7 @@ from pycast.stream.mount import Mount
 
 
 @dataclass(frozen=True, slots=True)
-class Moving:
+class Detached:
     """A listener on its way. `since_block` is the audio it has got since its last title block; `metaint` is 0 without
     titles.
     """
@@ -24,9 +24,9 @@ class Moving:
     since_block: int
 
 
-def take_off(mount: Mount, which: Callable[[Listener], bool] = lambda listener: True) -> list[Moving]:
+def detach(mount: Mount, which: Callable[[Listener], bool] = lambda listener: True) -> list[Detached]:
     """Takes listeners off, each with the rest of its present unit as prefix. Only while the fan-out rests
-    (`Fanout.wait_for_rest`). Those who are too far behind to finish it are dropped.
+    (`Fanout.wait_until_resting`). Those who are too far behind to finish it are dropped.
     """
     listeners = [listener for listener in mount.fanout if which(listener)]
     for listener in listeners:
@@ -38,7 +38,7 @@ def take_off(mount: Mount, which: Callable[[Listener], bool] = lambda listener: 
     return [_finish(mount, listener, rests) for listener in listeners]
 
 
-def put_on(mount: Mount, moving: list[Moving]) -> None:
+def attach(mount: Mount, moving: list[Detached]) -> None:
     """Lets them go on with `mount`, at its head or at the last place where a decoder can begin."""
     head = mount.ring.head
     position, header = head, b""
@@ -51,19 +51,22 @@ def put_on(mount: Mount, moving: list[Moving]) -> None:
         listener.prefix += header
         listener.position = position
         listener.view = mount.view(one.metaint, (position - one.since_block) % one.metaint if one.metaint else 0)
-        listener.full_at = position + one.metaint - one.since_block if one.metaint else -1
+        listener.first_title_at = position + one.metaint - one.since_block if one.metaint else -1
         mount.fanout.put_in(listener)
 
 
-def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int], tuple[bytes, int]]) -> Moving:
+def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int], tuple[bytes, int]]) -> Detached:
     """Most listeners are at the same position, and share what is left of the unit there."""
-    start, full_at = listener.position, listener.full_at if listener.full_at > listener.position else -1
-    key = (listener.view.key, start, full_at)
+    start, first_title_at = (
+        listener.position,
+        listener.first_title_at if listener.first_title_at > listener.position else -1,
+    )
+    key = (listener.view.key, start, first_title_at)
     if key not in rests:
         stop = mount.timeline.first_join(start)
         stop = mount.ring.head if stop is None else stop
-        rests[key] = b"".join(listener.view.pieces(start, stop, full_at)), stop
+        rests[key] = b"".join(listener.view.pieces(start, stop, first_title_at)), stop
     rest, stop = rests[key]
     listener.prefix += rest
     metaint, phase = listener.view.key
-    return Moving(listener, metaint, (stop - phase) % metaint if metaint else 0)
+    return Detached(listener, metaint, (stop - phase) % metaint if metaint else 0)

@@ -7,7 +7,7 @@ from pycast.http.source_headers import SourceInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class SourceDescription:
     """Who feeds a mount: what the source said of itself and where it came from."""
 
     info: SourceInfo
@@ -30,7 +30,7 @@ class Source(Protocol):
     """
 
     credentials: tuple[str, str]
-    feed_info: Feed
+    description: SourceDescription
     sink: Sink | None
     last_data: float
     """When it last sent a byte, on the mounts' clock."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import nan
 
 # Marks that fell off the ring are removed in lots, so that trimming costs nothing per mark.
-TRIM_LOT = 512
+TRIM_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Timeline:
     def trim(self, oldest: int) -> None:
         """Forgets what no position at or after `oldest` can ask for."""
         gone = bisect_left(self._join_offsets, oldest)
-        if gone >= TRIM_LOT:
+        if gone >= TRIM_BATCH:
             del self._join_offsets[:gone]
             del self._join_times[:gone]
         _trim_pair(self._title_offsets, self._titles, oldest)

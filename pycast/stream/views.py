@@ -25,7 +25,7 @@ class View(Protocol):
 
     key: tuple[int, int]
 
-    def pieces(self, start: int, stop: int, full_at: int = -1) -> list[Piece]: ...
+    def pieces(self, start: int, stop: int, first_title_at: int = -1) -> list[Piece]: ...
 
 
 class RawView:
@@ -36,7 +36,7 @@ class RawView:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
 
-    def pieces(self, start: int, stop: int, full_at: int = -1) -> list[Piece]:
+    def pieces(self, start: int, stop: int, first_title_at: int = -1) -> list[Piece]:
         """The audio from `start` to `stop`."""
         return list(self._ring.slices(start, stop))
 
@@ -51,17 +51,17 @@ class IcyView:
         self._phase = phase
         self.key = (metaint, phase)
 
-    def pieces(self, start: int, stop: int, full_at: int = -1) -> list[Piece]:
+    def pieces(self, start: int, stop: int, first_title_at: int = -1) -> list[Piece]:
         """The audio after `start` up to `stop` and the blocks in it.
 
         A block carries the title only if the title changed since the block before it, else it is one zero byte; the
-        block at `full_at` (a listener's first) carries the title in any case.
+        block at `first_title_at` (a listener's first) carries the title in any case.
         """
         found: list[Piece] = []
         grid = start + self._metaint - (start - self._phase) % self._metaint
         while grid <= stop:
             found += self._ring.slices(start, grid)
-            found.append(self._block(grid, grid == full_at))
+            found.append(self._block(grid, grid == first_title_at))
             start, grid = grid, grid + self._metaint
         found += self._ring.slices(start, stop)
         return found

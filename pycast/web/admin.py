@@ -19,7 +19,7 @@ from pycast.http.request import Request
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
-from pycast.web.site import Nodes, Site
+from pycast.web.site import Control, Site
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def admin_cgi(site: Site, request: Request, body: bytes) -> Response:
 
 def _view(site: Site, parameters: Parameters) -> "View":
     """What the command is about: the cluster, or with `scope=node` this node alone."""
-    return View(site.config, site.here if _text(parameters, "scope") == "node" else site.everywhere)
+    return View(site.config, site.local if _text(parameters, "scope") == "node" else site.cluster_wide)
 
 
 def _with_mount(view: "View", command: str, parameters: Parameters, given: Credentials | None) -> Response:
@@ -193,7 +193,7 @@ class View:
     """What a command sees: the configuration of this node, and the nodes that it is about."""
 
     config: Config
-    nodes: Nodes
+    nodes: Control
 
 
 @dataclass(frozen=True, slots=True)

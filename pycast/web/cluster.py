@@ -32,7 +32,7 @@ def cluster_json(site: Site, request: Request) -> Response:
             "nodes": [_member(member) for member in cluster.members],
             "origins": {mount: member.node for member in cluster.members for mount in member.origins},
             "waiting": cluster.waiting,
-            "mirrors": [mount.name for mount in site.here.snapshot().mounts if mount.is_copy],
+            "mirrors": [mount.name for mount in site.local.snapshot().mounts if mount.is_mirror],
         }
     )
     return Response(200, f"{text}\n".encode(), JSON)
@@ -67,7 +67,7 @@ def _admin_only(site: Site, request: Request) -> None:
 
 def _seen_from(site: Site) -> ClusterSnapshot:
     """May switch."""
-    cluster = site.everywhere.snapshot().cluster
+    cluster = site.cluster_wide.snapshot().cluster
     if cluster is None:
         raise Refused("This server is not in a cluster", status=404)
     return cluster

@@ -46,10 +46,10 @@ def render_nodes(cluster: ClusterSnapshot, server_id: str) -> bytes:
     )
 
 
-def _node(member: MemberSnapshot, here: str) -> _Node:
+def _node(member: MemberSnapshot, local: str) -> _Node:
     return _Node(
         name=clean(member.node),
-        is_here=member.node == here,
+        is_here=member.node == local,
         address=clean(member.address),
         zone=clean(member.zone),
         version=clean(member.version),

@@ -126,7 +126,11 @@ def _station(mount: MountSnapshot, cover: Cover, now: float, base_url: str) -> _
     artist, title = _artist_and_title(clean(mount.artist), clean(mount.title))
     name = clean(mount.server_name) or clean(mount.name).lstrip("/")
     badges, details = _badges(mount), _details(mount)
-    description, genre, home = clean(mount.server_description), clean(mount.genre), _web_address(mount.server_url)
+    description, genre, home = (
+        clean(mount.server_description),
+        clean(mount.genre),
+        _web_address(mount.server_url),
+    )
     since = f"{_moment(mount.stream_start):%Y-%m-%dT%H:%M:%SZ}" if mount.stream_start else ""
     return _Station(
         mount=mount.name,

@@ -13,7 +13,7 @@ from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u
 from pycast.stats.status_json import status_json
 from pycast.web.metrics import render_metrics
 from pycast.web.pages import render_server_info, render_status
-from pycast.web.site import Nodes, Site
+from pycast.web.site import Control, Site
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=UTF-8"
@@ -59,17 +59,17 @@ def playlist(site: Site, request: Request, mount: str, kind: str) -> Response:
             return Response(200, m3u(url), M3U_TYPE)
         case "pls":
             known = site.mounts.get(mount)
-            name = known.feed_info.info.name if known and known.feed_info else ""
+            name = known.description.info.name if known and known.description else ""
             return Response(200, pls([(url, name)]), PLS_TYPE)
         case "xspf":
-            return Response(200, xspf(replace(site.everywhere.snapshot(), listen_url=base), mount), XSPF_TYPE)
+            return Response(200, xspf(replace(site.cluster_wide.snapshot(), listen_url=base), mount), XSPF_TYPE)
         case _:
-            return Response(200, vclt(replace(site.everywhere.snapshot(), listen_url=base), mount), VCLT_TYPE)
+            return Response(200, vclt(replace(site.cluster_wide.snapshot(), listen_url=base), mount), VCLT_TYPE)
 
 
-def _nodes(site: Site, request: Request) -> Nodes:
+def _nodes(site: Site, request: Request) -> Control:
     """The cluster, or with `?scope=node` this node alone."""
-    return site.here if request.query.text("scope") == "node" else site.everywhere
+    return site.local if request.query.text("scope") == "node" else site.cluster_wide
 
 
 def base_url(site: Site, request: Request) -> str:

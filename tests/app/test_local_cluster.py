@@ -7,14 +7,14 @@ import pytest
 
 from pycast.app.local_cluster import HOST, LocalCluster, _free_ports, _to_next_frame
 from pycast.demo_stream import demo_mp3
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 
 def test_without_haproxy_on_the_machine_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda program, path=None: None)
     cluster = LocalCluster(1, 18_000, "/demo.mp3", is_balanced=True)
     try:
-        with pytest.raises(OutsideError, match="apt-get install haproxy"):
+        with pytest.raises(ExternalError, match="apt-get install haproxy"):
             cluster.start()
     finally:
         cluster.stop()

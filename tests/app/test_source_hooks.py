@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pycast.app.source_hooks import Programs
+from pycast.app.source_hooks import SourceHooks
 from pycast.config.load import loads
 from pycast.net.group import Group
 from pycast.stream.mount import Mount
@@ -27,7 +27,7 @@ def script(path: Path, text: str) -> str:
 def test_the_program_gets_the_mount_as_one_argument(tmp_path: Path, wait_until: WaitUntil) -> None:
     group, seen = Group(), tmp_path / "seen"
     program = script(tmp_path / "on", f'printf "%s:%s" "$#" "$1" > {seen}.new; mv {seen}.new {seen}')
-    Programs(group).source_changed("start", mount(on_connect=program))
+    SourceHooks(group).source_changed("start", mount(on_connect=program))
     wait_until(seen.exists, "the program")
     assert seen.read_text() == "1:/x y"
     wait_until(lambda: len(group) == 0, "its end")
@@ -36,9 +36,9 @@ def test_the_program_gets_the_mount_as_one_argument(tmp_path: Path, wait_until: 
 def test_each_change_has_its_program(tmp_path: Path, wait_until: WaitUntil) -> None:
     group, seen = Group(), tmp_path / "seen"
     program = script(tmp_path / "off", f"touch {seen}")
-    Programs(group).source_changed("start", mount(on_disconnect=program))
+    SourceHooks(group).source_changed("start", mount(on_disconnect=program))
     assert len(group) == 0
-    Programs(group).source_changed("end", mount(on_disconnect=program))
+    SourceHooks(group).source_changed("end", mount(on_disconnect=program))
     wait_until(seen.exists, "the program")
     wait_until(lambda: len(group) == 0, "its end")
 
@@ -47,7 +47,7 @@ def test_a_program_that_cannot_start_is_logged(
     tmp_path: Path, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     group = Group()
-    Programs(group).source_changed("start", mount(on_connect=str(tmp_path / "none")))
+    SourceHooks(group).source_changed("start", mount(on_connect=str(tmp_path / "none")))
     wait_until(lambda: len(group) == 0, "the attempt")
     assert "cannot start" in caplog.text
 
@@ -56,6 +56,6 @@ def test_a_program_that_fails_is_logged(
     tmp_path: Path, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     group = Group()
-    Programs(group).source_changed("start", mount(on_connect=script(tmp_path / "bad", "exit 3")))
+    SourceHooks(group).source_changed("start", mount(on_connect=script(tmp_path / "bad", "exit 3")))
     wait_until(lambda: len(group) == 0, "its end")
     assert "ended with status 3" in caplog.text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pycast.app.systemd import Notifier
+from pycast.app.systemd import SystemdNotifier
 from tests.conftest import WaitUntil
 
 
@@ -43,32 +43,32 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 
 def test_ready_says_so_with_a_status(manager: Manager) -> None:
-    with closing(Notifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
+    with closing(SystemdNotifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
         notifier.ready("listening on 8000")
     assert manager.heard() == ["READY=1\nSTATUS=listening on 8000"]
 
 
 def test_a_reload_carries_the_monotonic_time(manager: Manager) -> None:
-    with closing(Notifier(manager_address(manager), 0, lambda: 5_000_001)) as notifier:
+    with closing(SystemdNotifier(manager_address(manager), 0, lambda: 5_000_001)) as notifier:
         notifier.reloading()
     assert manager.heard() == ["RELOADING=1\nMONOTONIC_USEC=5000"]
 
 
 def test_a_stop_asks_for_the_time_that_a_drain_takes(manager: Manager) -> None:
-    with closing(Notifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
+    with closing(SystemdNotifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
         notifier.stopping(304.5)
         notifier.status("draining: 12 listeners")
     assert manager.heard() == ["STOPPING=1\nEXTEND_TIMEOUT_USEC=304500000", "STATUS=draining: 12 listeners"]
 
 
 def test_a_status_cannot_be_taken_for_another_message(manager: Manager) -> None:
-    with closing(Notifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
+    with closing(SystemdNotifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
         notifier.status("one\nREADY=1")
     assert manager.heard() == ["STATUS=one READY=1"]
 
 
 def test_signs_of_life_come_twice_per_timeout_once_the_node_is_ready(manager: Manager, wait_until: WaitUntil) -> None:
-    notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "200000"})
+    notifier = SystemdNotifier.from_environment({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "200000"})
     signs: list[str] = []
     with closing(notifier):
         before = time.monotonic()
@@ -84,7 +84,9 @@ def test_signs_of_life_come_twice_per_timeout_once_the_node_is_ready(manager: Ma
 
 
 def test_a_stuck_loop_gives_no_sign_of_life(manager: Manager, wait_until: WaitUntil) -> None:
-    with closing(Notifier.from_environment({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "40000"})) as notifier:
+    with closing(
+        SystemdNotifier.from_environment({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "40000"})
+    ) as notifier:
         notifier.ready("up")
         wait_until(lambda: "WATCHDOG=1" in manager.heard(), "a sign of life")
         time.sleep(0.2)  # the thread sleeps, and the hub in it
@@ -93,7 +95,7 @@ def test_a_stuck_loop_gives_no_sign_of_life(manager: Manager, wait_until: WaitUn
 
 
 def test_signs_of_life_end_with_the_node(manager: Manager, wait_until: WaitUntil) -> None:
-    notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "20000"})
+    notifier = SystemdNotifier.from_environment({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "20000"})
     notifier.ready("up")
     wait_until(lambda: "WATCHDOG=1" in manager.heard(), "a sign of life")
     notifier.close()
@@ -110,7 +112,7 @@ def test_signs_of_life_end_with_the_node(manager: Manager, wait_until: WaitUntil
 def test_the_watchdog_is_kept_by_the_process_it_is_for(process: str, is_for_us: bool, wait_until: WaitUntil) -> None:
     with closing(Manager(b"\0pycast-watchdog-test", "@pycast-watchdog-test")) as manager:
         environ = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": process}
-        with closing(Notifier.from_environment(environ)) as notifier:
+        with closing(SystemdNotifier.from_environment(environ)) as notifier:
             notifier.ready("up")
             begun = time.monotonic()
             wait_until(lambda: time.monotonic() - begun > 0.05, "some turns of the loop")
@@ -119,13 +121,13 @@ def test_the_watchdog_is_kept_by_the_process_it_is_for(process: str, is_for_us: 
 
 def test_programs_that_the_node_starts_do_not_inherit_its_voice(manager: Manager) -> None:
     environ = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1", "HOME": "/"}
-    Notifier.from_environment(environ).close()
+    SystemdNotifier.from_environment(environ).close()
     assert environ == {"HOME": "/"}
 
 
 @pytest.mark.parametrize("name", ["", "vsock:2:1234"])
 def test_without_a_service_manager_nothing_happens(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    with closing(Notifier.from_environment({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000"})) as notifier:
+    with closing(SystemdNotifier.from_environment({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000"})) as notifier:
         notifier.ready("up")
         notifier.reloading()
         notifier.stopping(4)
@@ -135,7 +137,7 @@ def test_without_a_service_manager_nothing_happens(name: str, caplog: pytest.Log
 def test_a_service_manager_that_is_away_costs_a_line_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with closing(Notifier.from_environment({"NOTIFY_SOCKET": str(tmp_path / "none")})) as notifier:
+    with closing(SystemdNotifier.from_environment({"NOTIFY_SOCKET": str(tmp_path / "none")})) as notifier:
         notifier.ready("up")
     assert "the service manager was not told READY=1" in caplog.text
 
@@ -143,7 +145,7 @@ def test_a_service_manager_that_is_away_costs_a_line_in_the_log(
 def test_a_service_manager_that_does_not_read_holds_nothing_up(
     manager: Manager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with closing(Notifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
+    with closing(SystemdNotifier.from_environment({"NOTIFY_SOCKET": manager.name})) as notifier:
         for _ in range(1000):
             notifier.status("x" * 1000)
     assert "was not told" in caplog.text

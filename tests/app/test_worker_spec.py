@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.app.worker_spec import Orders, Worker
+from pycast.app.worker_spec import Worker, WorkerSpec
 from pycast.config.load import loads
 from pycast.config.schema import Config
 from pycast.errors import ConfigError
@@ -64,16 +64,16 @@ def test_adapting_the_same_file_again_changes_nothing() -> None:
 
 
 def test_orders_arrive_as_they_were_given() -> None:
-    orders = Orders(worker(1), '[server]\nlocation = "Zürich \\"HB\\""\n', "/etc/pycast.toml", 0)
+    orders = WorkerSpec(worker(1), '[server]\nlocation = "Zürich \\"HB\\""\n', "/etc/pycast.toml", 0)
     line = orders.to_json()
     assert line.count(b"\n") == 1
-    assert Orders.from_json(line) == orders
-    assert Orders.from_json(line).config({}).server.location == 'Zürich "HB"'
+    assert WorkerSpec.from_json(line) == orders
+    assert WorkerSpec.from_json(line).config({}).server.location == 'Zürich "HB"'
 
 
 def test_orders_hold_over_the_file_and_the_environment_over_both() -> None:
     text = "[[listen]]\nport = 8100\n"
-    config = Orders(worker(0), text, None, 8200).config({"PYCAST_SERVER__LOCATION": "here"})
+    config = WorkerSpec(worker(0), text, None, 8200).config({"PYCAST_SERVER__LOCATION": "here"})
     assert (config.listen[0].port, config.server.location) == (8200, "here")
     with pytest.raises(ConfigError, match=r"my\.toml"):
-        Orders(worker(0), "[server]\nx = 1\n", "my.toml", None).config({})
+        WorkerSpec(worker(0), "[server]\nx = 1\n", "my.toml", None).config({})

@@ -2,26 +2,26 @@
 
 import pytest
 
-from pycast.balance.admission import RESERVE, Admission, Ticket
+from pycast.balance.admission import RESERVE, Admission, Slot
 
 
 def test_up_to_the_limit_everybody_gets_full_service() -> None:
     admission = Admission(3, 10_000)
-    assert [admission.enter() for _ in range(3)] == [Ticket.FULL_SERVICE] * 3
+    assert [admission.enter() for _ in range(3)] == [Slot.CLIENT] * 3
     assert admission.open == admission.limit
 
 
 def test_behind_the_limit_only_health_is_answered() -> None:
     admission = Admission(1, 10_000)
     admission.enter()
-    assert {admission.enter() for _ in range(RESERVE + 1)} == {Ticket.HEALTH_ONLY}
+    assert {admission.enter() for _ in range(RESERVE + 1)} == {Slot.RESERVED}
 
 
 def test_who_leaves_makes_room() -> None:
     admission = Admission(1, 10_000)
     admission.enter()
     admission.leave()
-    assert admission.enter() is Ticket.FULL_SERVICE
+    assert admission.enter() is Slot.CLIENT
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from gevent import socket
 from gevent.event import Event
 
 from pycast.app.node import Node
-from pycast.balance.drain_plan import State
+from pycast.balance.drain_plan import DrainState
 from pycast.config.load import loads
 from tests.conftest import WaitUntil
 
@@ -45,19 +45,19 @@ def test_lb_17_listeners_go_after_everything_else_has_moved(node: Node, wait_unt
         lambda: wait_for(may_go),
         lambda: moved.append("mirrors"),
     ]
-    heard: list[State] = []
+    heard: list[DrainState] = []
     drain.on_change.append(heard.append)
     with connect(node, SOURCE), connect(node, b"GET /x HTTP/1.0\r\n\r\n") as listener:
         drain.begin()
         wait_until(lambda: moved == ["sources"], "the first to move")
         gevent.sleep(0.3)
-        assert drain.state is State.MOVING
+        assert drain.state is DrainState.MOVING
         assert node.service.snapshot().listeners == 1
         may_go.set()
         assert drain.wait()
         assert moved == ["sources", "mirrors"]
         assert listener.recv(1000) == b""
-    assert heard == [State.LEAD, State.MOVING, State.LEAVING, State.DONE]
+    assert heard == [DrainState.LEAD, DrainState.MOVING, DrainState.LEAVING, DrainState.DONE]
 
 
 def test_what_cannot_be_moved_is_logged_and_holds_nobody_up(node: Node, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from pycast.balance.drain_plan import STEPS, DrainPlan, Event, State
+from pycast.balance.drain_plan import STEPS, DrainEvent, DrainPlan, DrainState
 from pycast.config.schema import DrainSection
 
 # docs/behind-a-balancer.md has these.
@@ -17,7 +17,7 @@ PRESETS = {
 TICK_S = 0.1
 
 
-def run(settings: DrainSection, listeners: int, moved_after: float = 0.0) -> list[tuple[float, State, int]]:
+def run(settings: DrainSection, listeners: int, moved_after: float = 0.0) -> list[tuple[float, DrainState, int]]:
     """A drain to its end: (seconds since its beginning, state, listeners left) after each step."""
     plan, seen = DrainPlan(), []
     plan.begin(settings, 1000.0)
@@ -25,14 +25,14 @@ def run(settings: DrainSection, listeners: int, moved_after: float = 0.0) -> lis
         now = tick * TICK_S
         listeners -= plan.step(1000.0 + now, listeners, now >= settings.lead + moved_after)
         seen.append((now, plan.state, listeners))
-        if plan.state is State.DONE:
+        if plan.state is DrainState.DONE:
             return seen
     raise AssertionError
 
 
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("event", Event)
-def test_every_state_knows_its_events_and_no_other(state: State, event: Event) -> None:
+@pytest.mark.parametrize("state", DrainState)
+@pytest.mark.parametrize("event", DrainEvent)
+def test_every_state_knows_its_events_and_no_other(state: DrainState, event: DrainEvent) -> None:
     plan = DrainPlan()
     plan.state = state
     if event in STEPS[state]:
@@ -43,17 +43,19 @@ def test_every_state_knows_its_events_and_no_other(state: State, event: Event) -
             plan._move(event)
 
 
-@pytest.mark.parametrize("state", [state for state in State if state is not State.SERVING])
-def test_from_every_state_a_drain_can_be_cancelled_and_from_every_state_but_the_last_ends_in_time(state: State) -> None:
-    assert STEPS[state][Event.CANCEL] is State.SERVING
-    assert state is State.DONE or STEPS[state][Event.DEADLINE] is State.DONE
+@pytest.mark.parametrize("state", [state for state in DrainState if state is not DrainState.SERVING])
+def test_from_every_state_a_drain_can_be_cancelled_and_from_every_state_but_the_last_ends_in_time(
+    state: DrainState,
+) -> None:
+    assert STEPS[state][DrainEvent.CANCEL] is DrainState.SERVING
+    assert state is DrainState.DONE or STEPS[state][DrainEvent.DEADLINE] is DrainState.DONE
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_lb_16_nobody_is_touched_before_the_balancer_has_noticed(name: str) -> None:
     seen = run(PRESETS[name], 5000)
     assert {left for now, _, left in seen if now < PRESETS[name].lead} == {5000}
-    assert {state for now, state, _ in seen if now < PRESETS[name].lead} == {State.LEAD}
+    assert {state for now, state, _ in seen if now < PRESETS[name].lead} == {DrainState.LEAD}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -72,7 +74,7 @@ def test_lb_16_readiness_fails_or_holds_as_the_balancer_needs_it(name: str) -> N
 def test_lb_17_listeners_leave_in_a_straight_line(name: str) -> None:
     settings = PRESETS[name]
     for now, state, left in run(settings, 5000):
-        if state is State.LEAVING:
+        if state is DrainState.LEAVING:
             line = 5000 * (1 - settings.rate * (now - settings.lead))
             assert abs(left - line) <= 5000 * settings.rate * TICK_S + 1
 
@@ -88,7 +90,7 @@ def test_lb_17_all_have_gone_when_the_rate_says_so(name: str) -> None:
 def test_lb_17_listeners_wait_until_sources_and_mirrors_have_moved() -> None:
     seen = run(DrainSection(lead=5.0), 1000, moved_after=7.0)
     assert {left for now, _, left in seen if now < 12.0} == {1000}
-    assert {state for now, state, _ in seen if 5.1 < now < 12.0} == {State.MOVING}
+    assert {state for now, state, _ in seen if 5.1 < now < 12.0} == {DrainState.MOVING}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_lb_17_listeners_wait_until_sources_and_mirrors_have_moved() -> None:
 )
 def test_lb_17_the_deadline_holds(settings: DrainSection, moved_after: float) -> None:
     now, state, left = run(settings, 5000, moved_after)[-1]
-    assert (state, left) == (State.DONE, 0)
+    assert (state, left) == (DrainState.DONE, 0)
     assert now == pytest.approx(20.0, abs=TICK_S)
 
 
@@ -140,9 +142,9 @@ def test_a_second_beginning_changes_nothing_and_hurry_ends_the_lead() -> None:
     assert plan.progress(10.0, 7).next_s == 20.0
     plan.hurry(10.0)
     plan.step(10.0, 7, False)
-    assert plan.state is State.MOVING
+    assert plan.state is DrainState.MOVING
     plan.hurry(20.0)
-    assert plan.state is State.MOVING
+    assert plan.state is DrainState.MOVING
 
 
 def test_progress_says_what_is_left() -> None:
@@ -152,5 +154,5 @@ def test_progress_says_what_is_left() -> None:
     plan.step(0.0, 500, True)
     plan.step(1.0, 500, True)
     progress = plan.progress(1.0, 450)
-    assert (progress.state, progress.listeners, progress.of) == (State.LEAVING, 450, 500)
+    assert (progress.state, progress.listeners, progress.of) == (DrainState.LEAVING, 450, 500)
     assert (progress.next_s, progress.deadline_s) == (0.0, 59.0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pycast.cli.nodes_view import read_nodes, render_nodes
 from pycast.cli.status_view import cut
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 A = {"node": "a", "address": "10.0.0.1:8000", "zone": "", "status": "up", "state": "up", "listeners": 4200}
 A |= {"used": 4210, "slots": 10000, "headroom_percent": 57, "version": "1", "origins": ["/live.mp3", "/night.ogg"]}
@@ -66,6 +66,6 @@ values = st.none() | st.integers() | st.text(max_size=5) | st.lists(st.text(max_
 def test_any_answer_gives_a_table_or_outside_error(body: bytes) -> None:
     try:
         nodes = read_nodes(body)
-    except OutsideError:
+    except ExternalError:
         return
     assert render_nodes(nodes, 80)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pycast.cli.main import main
 from pycast.cli.status_view import amount, cut, read_json, read_xml, render, span, spark
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 from tests.cli.test_nodes_view import NODES
 
 LIVE = {"listenurl": "http://h:8000/live.mp3", "listeners": 12, "listener_peak": 20, "bitrate": 128}
@@ -113,12 +113,12 @@ def test_any_answer_gives_a_table_or_outside_error(body: bytes) -> None:
     for read in (read_json, read_xml):
         try:
             lines = render(read(body), 80, NOW)
-        except OutsideError:
+        except ExternalError:
             continue
         assert lines
 
 
-class Answers(BaseHTTPRequestHandler):
+class RpcServer(BaseHTTPRequestHandler):
     """Answers as a server would: the status, and the statistics for who has the password."""
 
     nodes: ClassVar[bytes] = b""
@@ -141,7 +141,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+    with HTTPServer(("127.0.0.1", 0), RpcServer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
@@ -161,7 +161,7 @@ def test_table_is_printed_once_when_stdout_is_no_terminal(address: str) -> None:
 
 
 def test_password_shows_the_nodes_of_a_cluster_above_its_mounts(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Answers, "nodes", NODES)
+    monkeypatch.setattr(RpcServer, "nodes", NODES)
     said = run(address, "--password", "pw")[1].splitlines()
     assert [line.split()[:1] for line in said[2:]] == [[], ["NODE"], ["a"], ["b"], [], ["MOUNT"], ["/a"]]
     assert "NODE" not in run(address)[1]

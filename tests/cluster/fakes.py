@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pycast.cluster.link.rpc import Message, NoAnswer
-from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
@@ -20,8 +20,8 @@ class FakeRegistry:
     """A referee that decides at once, or when the test lets it."""
 
     def __init__(self) -> None:
-        self.table = Table()
-        self.table.put_node(ME)
+        self.state = ClusterState()
+        self.state.put_node(ME)
         self.published: list[bool] = []
         self.released: list[Epoch] = []
         self.claims = 0
@@ -31,23 +31,23 @@ class FakeRegistry:
     def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
         self.claims += 1
         self.before_claim()
-        highest = self.table.highest(offer.mount)
+        highest = self.state.highest(offer.mount)
         if highest > over:
-            return Held(highest, self.table.origin(offer.mount))
+            return Held(highest, self.state.origin(offer.mount))
         epoch = Epoch(0, highest.number + 1, 1, offer.node)
-        self.table.put_origin(replace(offer, epoch=epoch, is_provisional=self.is_provisional))
+        self.state.put_origin(replace(offer, epoch=epoch, is_provisional=self.is_provisional))
         return Claimed(epoch, self.is_provisional)
 
     def publish(self, origin: OriginRecord) -> None:
         self.published.append(origin.is_live)
-        self.table.put_origin(origin)
+        self.state.put_origin(origin)
 
     def release(self, mount: str, epoch: Epoch) -> None:
         self.released.append(epoch)
-        self.table.remove_origin(mount, epoch)
+        self.state.remove_origin(mount, epoch)
 
 
-class FakePeers:
+class FakeRpcClient:
     """The other node's answers; None: it does not answer."""
 
     def __init__(self) -> None:
@@ -56,16 +56,16 @@ class FakePeers:
         self.told: list[str] = []
         self.on_make_way: Callable[[], object] = lambda: None
 
-    def ask(self, address: str, what: str, message: Message, timeout: float) -> Message:
+    def call(self, address: str, what: str, message: Message, timeout: float) -> Message:
         self.asked.append(what)
         if self.is_alive is None:
             raise NoAnswer("gone")
-        if what == "source.make_way":
+        if what == "source.yield_mount":
             self.is_alive = False
             self.on_make_way()
         return {"is_alive": self.is_alive}
 
-    def tell(self, address: str, what: str, message: Message) -> None:
+    def notify(self, address: str, what: str, message: Message) -> None:
         self.told.append(what)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from gevent import socket
 
 from pycast.cluster.link.frames import Frame, Kind, LinkError
-from pycast.cluster.link.link import READ_SIZE, Door, Link, asks_for_link
-from pycast.cluster.link.rpc import Answers, Peers
+from pycast.cluster.link.link import READ_SIZE, Connector, Link, asks_for_link
+from pycast.cluster.link.rpc import RpcClient, RpcServer
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.messages import Pull
-from pycast.cluster.mirror.serve import Feeds
-from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.mirror.serve import MirrorServer
+from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.config.load import loads
 from pycast.config.schema import ClusterSection
 from pycast.http.request import HeadReader
@@ -32,17 +32,17 @@ class Host:
         self.settings = ClusterSection(secret=secret, name=name)
         self.group = Group()
         self.now = 0.0
-        self.door = Door(lambda: self.settings)
-        self.answers = Answers(self.group)
-        self.peers = Peers(self.door, self.group)
-        self.table = Table()
+        self.connector = Connector(lambda: self.settings)
+        self.answers = RpcServer(self.group)
+        self.peers = RpcClient(self.connector, self.group)
+        self.state = ClusterState()
         self.lineages = Lineages()
         self.gone: list[Reason] = []
         pacer = Pacer(0.05, lambda: 0.0)
         self.mounts = Mounts(
             loads(toml, {}, "test"), pacer, self.group, lambda mount, listener, why: self.gone.append(why), self.clock
         )
-        self.feeds = Feeds(self.lineages, pacer, lambda name, depth: self.mounts.get(name))
+        self.feeds = MirrorServer(self.lineages, pacer, lambda name, depth: self.mounts.get(name))
         self.serve: Callable[[Link, Frame], None] = self.serve_as_a_node
         self.links: list[Link] = []
         self.refused: list[str] = []
@@ -94,7 +94,7 @@ class Host:
                     return
                 request = reader.feed(data)
             assert asks_for_link(request)
-            link = self.door.take(sock, request, reader.rest)
+            link = self.connector.accept(sock, request, reader.rest)
             self.links.append(link)
             first = link.read(5)
             if first is not None:

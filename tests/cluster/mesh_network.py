@@ -1,7 +1,7 @@
 """A network of meshes in one place: no sockets, no clock, nothing but events in the order of their times.
 
-Helpers only. Each node runs the real `Mesh`, driven as `mesh_driver.py` drives it: a line from each node to each other
-one, whose messages arrive in order or not at all; questions and answers, which may overtake each other; beats, ticks,
+Helpers only. Each node runs the real `Mesh`, driven as `mesh_registry.py` drives it: a line from each node to each
+other one, whose messages arrive in order or not at all; questions and answers, which may overtake each other; beats, ticks,
 hellos. What is random comes from the seed. Invariant: a node that accepts a lower epoch after a higher one, or two
 owners with one epoch, raise at once.
 """
@@ -14,7 +14,7 @@ from random import Random
 
 from pycast.cluster.mesh.mesh_registry import PROPOSALS, PROPOSE_S, TICK_S
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
-from pycast.cluster.registry.cluster_state import Change, OriginChange, Table
+from pycast.cluster.registry.cluster_state import Change, ClusterState, OriginChange
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
@@ -66,20 +66,20 @@ class Node:
         self.name = name
         self.boot = f"{name}{boot}"
         self.skew = skew
-        self.table = Table()
-        self.mesh = Mesh(NodeRecord(name, self.boot, f"{name}:8000"), self.table, network.size)
+        self.state = ClusterState()
+        self.mesh = Mesh(NodeRecord(name, self.boot, f"{name}:8000"), self.state, network.size)
         self.lines = {other: Line() for other in network.names if other != name}
         self.owned: dict[str, Owned] = {}
         self.accepted: dict[str, OriginRecord] = {}
         self.is_alive = True
-        self.table.on_change.append(self._hear)
+        self.state.on_change.append(self._on_change)
 
     @property
     def now(self) -> float:
         """Its own monotonic clock."""
         return self.network.now + self.skew
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if not isinstance(change, OriginChange):
             return
         after, gone = change.after, self.mesh.goodbye(change)
@@ -92,7 +92,7 @@ class Node:
         if gone is not None:
             self.say("gone", gone)
         owned = self.owned.get(change.mount)
-        if owned is not None and self.table.highest(change.mount) > owned.epoch:
+        if owned is not None and self.state.highest(change.mount) > owned.epoch:
             self.network.end(self.owned.pop(change.mount))
 
     def own(self, record: OriginRecord, over: Epoch) -> None:
@@ -101,14 +101,14 @@ class Node:
         if held is not None:
             self.network.end(held)
         self.owned[record.mount] = self.network.begin(Owned(self.name, record.mount, record.epoch, over, 0.0))
-        assert self.table.put_origin(record)
+        assert self.state.put_origin(record)
         self.say("origin", {"origin": record.to_json()})
 
     def release(self, mount: str) -> None:
         """Gives the mount up."""
         owned = self.owned.pop(mount)
         self.network.end(owned)
-        self.table.remove_origin(mount, owned.epoch)
+        self.state.remove_origin(mount, owned.epoch)
 
     def say(self, what: str, message: Message) -> None:
         """To all, on lines that are up. What is not said is in the next hello."""
@@ -195,7 +195,7 @@ class Network:
     def claim(self, name: str, mount: str, over: Epoch | None = None) -> Claim:
         """A source has come to the node."""
         node = self.nodes[name]
-        claim = Claim(node, mount, node.table.highest(mount) if over is None else over)
+        claim = Claim(node, mount, node.state.highest(mount) if over is None else over)
         self.claims.append(claim)
         self._propose(claim)
         return claim
@@ -230,7 +230,7 @@ class Network:
         claim.tries += 1
         claim.verdicts = []
         proposal = node.mesh.propose(claim.mount, claim.over)
-        names = [peer.record.node for peer in node.table.peers if peer.is_up and peer.record.node != node.name]
+        names = [peer.record.node for peer in node.state.peers if peer.is_up and peer.record.node != node.name]
         claim.open = len(names)
         number = claim.tries
         for name in names:
@@ -266,7 +266,7 @@ class Network:
             offer = OriginRecord(claim.mount, node.name, node.boot, NO_EPOCH, 0, True)
             claim.answer = answer
             node.own(with_epoch(offer, answer), claim.over)
-        elif node.table.highest(claim.mount) > claim.over or claim.tries == PROPOSALS:
+        elif node.state.highest(claim.mount) > claim.over or claim.tries == PROPOSALS:
             claim.answer = answer
         else:
             self.at(self.rng.uniform(0.01, 0.05), lambda: self._propose(claim))
@@ -298,16 +298,16 @@ class Network:
         mesh = node.mesh
         match what:
             case "beat":
-                if not mesh.hear_beat(message, node.now):
+                if not mesh.on_beat(message, node.now):
                     return False
                 if mesh.differs(message):
                     self._ask_again(node, message["node"])
             case "origin":
                 origin = OriginRecord.from_json(message["origin"])
-                if not mesh.hear_origin(origin, node.now):
+                if not mesh.on_origin(origin, node.now):
                     self._ask_again(node, origin.node)
             case "gone":
-                mesh.hear_gone(message["mount"], Epoch.parse(message["epoch"]))
+                mesh.on_gone(message["mount"], Epoch.parse(message["epoch"]))
             case "again" if node.lines[message["node"]].state == "open":
                 self._greet(node, message["node"])
         return True
@@ -337,14 +337,14 @@ class Network:
             elif not self._passes(node, receiver):
                 self._lost(node, other)
             else:
-                answer = receiver.mesh.hear_hello(hello, receiver.now)
+                answer = receiver.mesh.on_hello(hello, receiver.now)
                 self.at(self.some_delay(), lambda: reach(answer))
 
         def reach(answer: Message) -> None:
             if number != line.number or not self._passes(node, receiver):
                 self._lost(node, other, number)
                 return
-            node.mesh.hear_answer(answer, node.now)
+            node.mesh.on_answer(answer, node.now)
             line.state = "open"
             queued, line.queued = line.queued, []
             for what, message in queued:

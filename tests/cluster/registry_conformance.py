@@ -63,14 +63,14 @@ def claimed(fleet: Fleet, registry: Registry, name: str, mount: str = MOUNT, ove
 
 def acquainted(*registries: Registry) -> None:
     """Waits until all know each other."""
-    wait_until(lambda: all(len(one.table.up_nodes()) == len(registries) for one in registries), "all nodes to be known")
+    wait_until(lambda: all(len(one.state.up_nodes()) == len(registries) for one in registries), "all nodes to be known")
 
 
 def knows(registry: Registry, epoch: Epoch, mount: str = MOUNT) -> None:
     """Waits until the registry has the origin with that epoch."""
 
     def is_known() -> bool:
-        origin = registry.table.origin(mount)
+        origin = registry.state.origin(mount)
         return origin is not None and origin.epoch == epoch
 
     wait_until(is_known, f"{mount} with epoch {epoch}")
@@ -80,25 +80,25 @@ def nodes_see_each_other(fleet: Fleet) -> None:
     a, b, c = (fleet.make(name) for name in "abc")
     acquainted(a, b, c)
     wait_until(lambda: a.is_reachable and b.is_reachable and c.is_reachable, "the registry")
-    assert [node.node for node in a.table.up_nodes()] == ["a", "b", "c"]
+    assert [node.node for node in a.state.up_nodes()] == ["a", "b", "c"]
 
 
 def a_changed_node_is_told_to_all(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     a.update(replace(fleet.node("a"), state=NodeState.DRAINING))
-    assert a.table.peers[0].record.state is NodeState.DRAINING
-    wait_until(lambda: b.table.peers[0].record.state is NodeState.DRAINING, "the new state")
+    assert a.state.peers[0].record.state is NodeState.DRAINING
+    wait_until(lambda: b.state.peers[0].record.state is NodeState.DRAINING, "the new state")
 
 
 def a_free_mount_is_claimed_and_all_know(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     epoch = claimed(fleet, a, "a")
-    origin = a.table.origin(MOUNT)
+    origin = a.state.origin(MOUNT)
     assert origin is not None and origin.epoch == epoch > NO_EPOCH and not origin.is_provisional
     knows(b, epoch)
-    assert b.table.origin(MOUNT) == origin
+    assert b.state.origin(MOUNT) == origin
 
 
 def a_mount_that_is_held_is_not_claimed_over_an_old_epoch(fleet: Fleet) -> None:
@@ -145,10 +145,10 @@ def a_released_mount_is_gone_everywhere_and_epochs_go_on(fleet: Fleet) -> None:
     first = claimed(fleet, a, "a")
     knows(b, first)
     a.release(MOUNT, first)
-    assert a.table.origin(MOUNT) is None
-    wait_until(lambda: b.table.origin(MOUNT) is None, "the release")
-    assert b.table.highest(MOUNT) == first
-    assert claimed(fleet, b, "b", over=b.table.highest(MOUNT)) > first
+    assert a.state.origin(MOUNT) is None
+    wait_until(lambda: b.state.origin(MOUNT) is None, "the release")
+    assert b.state.highest(MOUNT) == first
+    assert claimed(fleet, b, "b", over=b.state.highest(MOUNT)) > first
 
 
 def a_mount_that_waits_is_told_and_keeps_its_epoch(fleet: Fleet) -> None:
@@ -160,7 +160,7 @@ def a_mount_that_waits_is_told_and_keeps_its_epoch(fleet: Fleet) -> None:
         a.publish(replace(offer(fleet, "a"), epoch=epoch, is_live=is_live))
 
         def is_told(is_live: bool = is_live) -> bool:
-            origin = b.table.origin(MOUNT)
+            origin = b.state.origin(MOUNT)
             return origin is not None and origin.is_live is is_live
 
         wait_until(is_told, f"is_live {is_live}")
@@ -171,13 +171,13 @@ def a_mount_that_waits_is_told_and_keeps_its_epoch(fleet: Fleet) -> None:
 def changes_are_told_in_order(fleet: Fleet) -> None:
     a = fleet.make("a")
     heard: list[Change] = []
-    a.table.on_change.append(heard.append)
+    a.state.on_change.append(heard.append)
     b = fleet.make("b")
     acquainted(a, b)
     epoch = claimed(fleet, b, "b")
     knows(a, epoch)
     b.release(MOUNT, epoch)
-    wait_until(lambda: a.table.origin(MOUNT) is None, "the release")
+    wait_until(lambda: a.state.origin(MOUNT) is None, "the release")
     assert [(one.node, one.before) for one in heard if isinstance(one, NodeChange)][:1] == [("b", None)]
     origins = [(one.before is None, one.after is None) for one in heard if isinstance(one, OriginChange)]
     assert origins == [(True, False), (False, True)]
@@ -224,7 +224,7 @@ def a_node_that_stops_is_gone_with_its_mounts(fleet: Fleet) -> None:
     begun = time.monotonic()
     a.stop()
     assert time.monotonic() - begun < 2
-    wait_until(lambda: not b.table.is_up("a"), "the node to go", 5)
+    wait_until(lambda: not b.state.is_up("a"), "the node to go", 5)
     assert claimed(fleet, b, "b", over=knows_epoch) > knows_epoch
 
 
@@ -234,8 +234,8 @@ def a_node_that_vanishes_is_gone_in_the_end(fleet: Fleet) -> None:
     epoch = claimed(fleet, a, "a")
     knows(b, epoch)
     fleet.vanish(a)
-    wait_until(lambda: not b.table.is_up("a"), "the node to go")
-    assert claimed(fleet, b, "b", over=b.table.highest(MOUNT)) > epoch
+    wait_until(lambda: not b.state.is_up("a"), "the node to go")
+    assert claimed(fleet, b, "b", over=b.state.highest(MOUNT)) > epoch
 
 
 def a_second_process_of_a_name_is_refused_f_18(fleet: Fleet) -> None:
@@ -247,7 +247,7 @@ def a_second_process_of_a_name_is_refused_f_18(fleet: Fleet) -> None:
         assert "'a'" in str(error) or " a" in str(error)
     else:
         raise AssertionError("it was let in")
-    assert b.table.peers[0].record == fleet.node("a")
+    assert b.state.peers[0].record == fleet.node("a")
     claimed(fleet, a, "a")
 
 

@@ -36,7 +36,7 @@ class Owner:
     def run(self) -> None:
         for _ in range(STEPS):
             mount = self._rng.choice(MOUNTS)
-            origin = self.registry.table.origin(mount)
+            origin = self.registry.state.origin(mount)
             if origin is None or origin.node != self._name:
                 self._claim(mount)
             elif self._rng.random() < 0.3:
@@ -46,7 +46,7 @@ class Owner:
             gevent.sleep(self._rng.random() * 0.1)
 
     def _claim(self, mount: str) -> None:
-        answer = self.registry.claim(offer(self._fleet, self._name, mount), self.registry.table.highest(mount))
+        answer = self.registry.claim(offer(self._fleet, self._name, mount), self.registry.state.highest(mount))
         if isinstance(answer, Claimed):
             self.won.append((mount, answer.epoch))
 
@@ -92,9 +92,9 @@ def harm(fleet: EtcdFleet, rng: Random, registries: list[EtcdRegistry]) -> None:
 
 def agree(registries: list[EtcdRegistry]) -> bool:
     """All know the same origins, confirmed, and all nodes."""
-    first, *others = (registry.table for registry in registries)
+    first, *others = (registry.state for registry in registries)
     return (
-        all(table.origins == first.origins and table.peers == first.peers for table in others)
+        all(state.origins == first.origins and state.peers == first.peers for state in others)
         and all(registry.is_reachable for registry in registries)
         and not any(origin.is_provisional for origin in first.origins)
         and len(first.up_nodes()) == len(registries)

@@ -81,7 +81,7 @@ def test_f_08_in_a_whole_network_each_race_has_exactly_one_winner(first: int) ->
             assert won > over, seed
             over = won
             for node in network.alive():
-                origin = node.table.origin(MOUNT)
+                origin = node.state.origin(MOUNT)
                 assert origin is not None and origin.epoch == won, (seed, node.name)
         assert [one.epoch for one in network.history] == sorted(one.epoch for one in network.history), seed
 
@@ -100,11 +100,11 @@ def test_f_08_after_any_schedule_all_nodes_agree_on_one_owner(first: int) -> Non
         assert len(owners) <= 1, (seed, owners)
         wanted = owners[0].owned[MOUNT].epoch if owners else None
         for node in network.alive():
-            origin = node.table.origin(MOUNT)
+            origin = node.state.origin(MOUNT)
             if wanted is None:
                 assert origin is None or not network.nodes[origin.node].is_alive, (seed, node.name, origin)
             else:
-                assert origin is not None and origin.epoch == wanted == node.table.highest(MOUNT), (seed, node.name)
+                assert origin is not None and origin.epoch == wanted == node.state.highest(MOUNT), (seed, node.name)
 
 
 def test_f_08_the_schedules_are_not_idle() -> None:
@@ -138,4 +138,4 @@ def test_f_07_at_heal_the_lower_epoch_steps_down_and_nobody_else_does() -> None:
         assert [node.name for node in network.owners(MOUNT)] == ["a", "b"]
         settle(network)
         assert [node.name for node in network.owners(MOUNT)] == ["b"], seed
-        assert network.nodes["a"].table.origin(MOUNT) == network.nodes["b"].table.origin(MOUNT)
+        assert network.nodes["a"].state.origin(MOUNT) == network.nodes["b"].state.origin(MOUNT)

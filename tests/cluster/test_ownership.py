@@ -9,20 +9,20 @@ import pytest
 from gevent.event import Event
 
 from pycast.cluster.mirror.lineage import Lineage, Lineages
-from pycast.cluster.owner_client import Membership
+from pycast.cluster.owner_client import OwnerClient
 from pycast.cluster.ownership import HOLD_OFF_S, Ownership
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import OriginRecord
 from pycast.config.load import loads
 from pycast.errors import Refused
-from pycast.formats.standby import WarmStream
+from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group
-from pycast.stream.mount import State
+from pycast.stream.mount import MountState
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
-from pycast.stream.source import Feed
-from tests.cluster.fakes import ME, OTHER, FakeMirrors, FakePeers, FakeRegistry
+from pycast.stream.source import SourceDescription
+from tests.cluster.fakes import ME, OTHER, FakeMirrors, FakeRegistry, FakeRpcClient
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
 from tests.stream.test_mounts import FEED, Feeder
@@ -41,9 +41,9 @@ class Stage:
         self.config = loads(CLUSTER + toml, {}, "test")
         self.mounts = Mounts(self.config, Pacer(0.02, lambda: 0.0), self.group, lambda *gone: None, lambda: self.now)
         self.lineages = Lineages()
-        self.registry, self.peers, self.mirrors = FakeRegistry(), FakePeers(), FakeMirrors()
-        self.table = self.registry.table
-        member = Membership(
+        self.registry, self.peers, self.mirrors = FakeRegistry(), FakeRpcClient(), FakeMirrors()
+        self.state = self.registry.state
+        member = OwnerClient(
             lambda: ME, cast(Any, self.registry), cast(Any, self.peers), cast(Any, self.mirrors), self.group
         )
         self.ownership = Ownership(
@@ -52,19 +52,19 @@ class Stage:
 
     def source(self, content_type: str = "text/plain", user: str = "source") -> Feeder:
         made = Feeder((user, "hackme"), self.now)
-        made.feed_info = Feed(FEED.info, content_type, (), "127.0.0.1", 0.0)
+        made.description = SourceDescription(FEED.info, content_type, (), "127.0.0.1", 0.0)
         return made
 
     def enter(self, **kind: str) -> Feeder:
         made = self.source(**kind)
-        self.ownership.enter(NAME, made)
+        self.ownership.admit(NAME, made)
         return made
 
     def other_has(self, number: int, *, is_live: bool = True) -> OriginRecord:
         """Another node has the mount."""
         record = OriginRecord(NAME, "b", "b1", Epoch(0, number, 1, "b"), 0, is_live)
-        self.table.put_node(OTHER)
-        self.table.put_origin(record)
+        self.state.put_node(OTHER)
+        self.state.put_origin(record)
         return record
 
     def is_on_air(self, source: Feeder) -> bool:
@@ -73,7 +73,7 @@ class Stage:
 
     @property
     def highest(self) -> Epoch:
-        return self.table.highest(NAME)
+        return self.state.highest(NAME)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_mount_whose_owner_does_not_answer_is_claimed_above_it_where_its_bytes
     assert stage.highest > before.epoch
     assert stage.lineages.get(NAME).entries == ((stage.highest, 5000),)
     assert stage.mounts.get(NAME).ring.head == 5000  # type: ignore[union-attr]
-    peer = stage.table.peer("b")
+    peer = stage.state.peer("b")
     assert peer is not None and peer.status is Status.SUSPECT
 
 
@@ -121,7 +121,7 @@ def test_a_mount_that_waits_for_its_source_is_not_asked_for(stage: Stage) -> Non
 def test_f_08_who_loses_the_race_stands_by_behind_the_winner(stage: Stage) -> None:
     stage.registry.before_claim = lambda: stage.other_has(7)
     source = stage.enter()
-    assert isinstance(source.sink, WarmStream)
+    assert isinstance(source.sink, StandbyStream)
     assert stage.ownership.standbys == 1
     assert stage.ownership.counters.held == 1
     assert stage.mirrors.ensured == [NAME]
@@ -137,7 +137,7 @@ def test_f_08_who_loses_the_race_is_refused_if_the_mount_says_so(stage: Stage) -
 
 def test_the_same_mount_is_claimed_once_and_its_source_may_return(stage: Stage) -> None:
     source = stage.enter()
-    stage.ownership.leave(NAME, source)
+    stage.ownership.remove(NAME, source)
     assert stage.registry.published == [True, False]
     assert stage.is_on_air(stage.enter())
     assert stage.registry.claims == 1
@@ -174,7 +174,7 @@ def test_a_second_source_stands_by_and_goes_on_when_the_first_leaves(stage: Stag
     assert first.sink is not None and second.sink is not None
     first.sink.feed(frames(0, 5))
     second.sink.feed(frames(500, 5) + frames(505, 1)[:100])
-    stage.ownership.leave(NAME, first)
+    stage.ownership.remove(NAME, first)
     assert stage.is_on_air(second)
     second.sink.feed(frames(505, 1)[100:] + frames(506, 3))
     mount.fanout._pass()
@@ -185,7 +185,7 @@ def test_a_second_source_stands_by_and_goes_on_when_the_first_leaves(stage: Stag
 def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stage, wait_until: WaitUntil) -> None:
     stage.other_has(4)
     source = stage.enter()
-    assert isinstance(source.sink, WarmStream)
+    assert isinstance(source.sink, StandbyStream)
     stage.peers.is_alive, stage.mirrors.base = False, 777
     stage.mirrors.on_lost(NAME)
     wait_until(lambda: stage.is_on_air(source), "its turn")
@@ -196,7 +196,7 @@ def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stag
 def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
     stage.other_has(4)
     stage.enter()
-    stage.mounts.seat_copy(NAME, Feeder(), FEED, 0)
+    stage.mounts.attach_mirror(NAME, Feeder(), FEED, 0)
     stage.mirrors.parent = True
     asked = len(stage.peers.asked)
     for _ in range(3):
@@ -213,7 +213,7 @@ def test_a_mount_with_a_standby_is_kept(stage: Stage) -> None:
     stage.other_has(4)
     source = stage.enter()
     assert stage.mirrors.is_kept(NAME)
-    stage.ownership.leave(NAME, source)
+    stage.ownership.remove(NAME, source)
     assert not stage.mirrors.is_kept(NAME)
     assert source.sink is None
 
@@ -227,7 +227,7 @@ def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_a
     stage.peers.is_alive, stage.registry.before_claim = False, lambda: claimed.wait(5)
     stage.mirrors.on_lost(NAME)
     wait_until(lambda: stage.registry.claims, "the claim")
-    stage.ownership.leave(NAME, source)
+    stage.ownership.remove(NAME, source)
     claimed.set()
     wait_until(lambda: stage.is_on_air(later), "the next in line")
     assert (source.sink, stage.ownership.standbys) == (None, 0)
@@ -247,9 +247,9 @@ def test_a_source_for_a_mount_of_another_node_is_refused_if_the_mount_says_so(st
 def test_the_newest_source_takes_over_and_the_former_stands_by(stage: Stage) -> None:
     first, second = stage.enter(), stage.enter(user="other")
     assert stage.is_on_air(second)
-    assert isinstance(first.sink, WarmStream)
+    assert isinstance(first.sink, StandbyStream)
     assert stage.registry.claims == 1
-    stage.ownership.leave(NAME, second)
+    stage.ownership.remove(NAME, second)
     assert stage.is_on_air(first)
 
 
@@ -258,14 +258,14 @@ def test_the_newest_source_takes_over_from_another_node(stage: Stage) -> None:
     before = stage.other_has(4)
     stage.peers.on_make_way = lambda: stage.other_has(4, is_live=False)
     assert stage.is_on_air(stage.enter())
-    assert "source.make_way" in stage.peers.asked
+    assert "source.yield_mount" in stage.peers.asked
     assert stage.highest > before.epoch
 
 
 def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Stage, wait_until: WaitUntil) -> None:
     source = stage.enter()
-    stage.ownership.make_way({"mount": NAME})
-    assert isinstance(source.sink, WarmStream)
+    stage.ownership.yield_mount({"mount": NAME})
+    assert isinstance(source.sink, StandbyStream)
     assert stage.registry.published[-1] is False
     stage.mirrors.on_lost(NAME)
     gevent.sleep(0.05)
@@ -287,17 +287,17 @@ def test_f_07_on_a_higher_epoch_the_source_stands_by_and_its_listeners_stay(
     heard = MemoryTransport()
     mount.join(1, heard, WHO, b"", 0, 0.0)
     stage.other_has(9)
-    wait_until(lambda: isinstance(source.sink, WarmStream), "it to step down")
+    wait_until(lambda: isinstance(source.sink, StandbyStream), "it to step down")
     wait_until(lambda: stage.mirrors.ensured, "the copy")
     assert not stage.ownership.owns(NAME)
     assert stage.ownership.counters.stepped_down == 1
-    assert (mount.state, heard.closed, source.ended) == (State.WAITING, False, "")
+    assert (mount.state, heard.closed, source.ended) == (MountState.WAITING, False, "")
     assert stage.registry.released == []
 
 
 def test_f_09_an_epoch_that_was_only_heard_of_counts_as_well(stage: Stage, wait_until: WaitUntil) -> None:
     source = stage.enter()
-    stage.table.see(NAME, Epoch(0, 9))
+    stage.state.see(NAME, Epoch(0, 9))
     wait_until(lambda: stage.ownership.counters.stepped_down == 1, "it to step down")
     wait_until(lambda: stage.is_on_air(source), "it to claim anew")
     assert stage.highest > Epoch(0, 9)
@@ -318,9 +318,9 @@ def test_a_claim_that_was_lost_again_while_it_levelled_is_none(stage: Stage) -> 
 
     stage.mirrors.level = level  # type: ignore[method-assign]
     source = stage.enter()
-    assert isinstance(source.sink, WarmStream)
+    assert isinstance(source.sink, StandbyStream)
     assert not stage.ownership.owns(NAME)
-    assert stage.table.origin(NAME) == stage.other_has(9)
+    assert stage.state.origin(NAME) == stage.other_has(9)
 
 
 def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(stage: Stage) -> None:
@@ -330,9 +330,9 @@ def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(sta
     assert source.sink is not None
     source.sink.feed(b"before")
     mount, provisional = stage.mounts.get(NAME), stage.highest
-    origin = stage.table.origin(NAME)
+    origin = stage.state.origin(NAME)
     assert mount is not None and origin is not None
-    stage.table.put_origin(replace(origin, epoch=Epoch(0, 50, 0, "a"), is_provisional=False))
+    stage.state.put_origin(replace(origin, epoch=Epoch(0, 50, 0, "a"), is_provisional=False))
     assert stage.lineages.get(NAME).entries == ((provisional, 0), (Epoch(0, 50, 0, "a"), 6))
     assert stage.is_on_air(source)
     assert (mount.started_at, mount.sources, stage.ownership.counters.stepped_down) == (0, 1, 0)
@@ -343,7 +343,7 @@ def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(sta
 
 def test_a_node_that_drains_sends_its_sources_and_standbys_away(stage: Stage) -> None:
     first, second = stage.enter(), stage.enter(user="other")
-    stage.ownership.send_away()
+    stage.ownership.disconnect_all()
     assert first.ended and second.ended
 
 

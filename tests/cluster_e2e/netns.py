@@ -44,12 +44,12 @@ class Host:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """The calling thread is on this host: sockets and processes that it makes belong to it for ever."""
-        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.namespace}") as there:
+        with open("/proc/thread-self/ns/net") as requested_mount, open(f"/run/netns/{self.namespace}") as there:
             _enter(there.fileno())
             try:
                 yield
             finally:
-                _enter(home.fileno())
+                _enter(requested_mount.fileno())
 
     def link_down(self) -> None:
         """Pulls the cable, at the other end: nobody is told, packets are lost both ways."""

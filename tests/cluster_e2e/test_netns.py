@@ -70,13 +70,13 @@ def test_host_whose_link_is_down_still_reaches_itself(net: Network) -> None:
 
 def test_only_the_calling_thread_goes_there_and_it_comes_back(net: Network) -> None:
     here = "/proc/thread-self/ns/net"
-    home = os.readlink(here)
+    requested_mount = os.readlink(here)
     with ThreadPoolExecutor(1) as other:
         other.submit(os.getpid).result()  # its thread was made at home
         with net["a"].inside():
-            assert os.readlink(here) != home
-            assert other.submit(os.readlink, here).result() == home
-    assert os.readlink(here) == home
+            assert os.readlink(here) != requested_mount
+            assert other.submit(os.readlink, here).result() == requested_mount
+    assert os.readlink(here) == requested_mount
 
 
 def test_two_networks_do_not_meet(net: Network) -> None:

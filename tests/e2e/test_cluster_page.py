@@ -27,11 +27,11 @@ def browser() -> Iterator[Browser]:
 
 def test_any_node_shows_the_mounts_of_all_and_how_many_nodes_there_are(browser: Browser, cluster: Cluster) -> None:
     a, b = cluster["a"], cluster["b"]
-    with source(a.port, MOUNT, a.source_password, headers="ice-name: Everywhere FM\r\n") as wire:
+    with source(a.port, MOUNT, a.source_password, headers="ice-name: ClusterControl FM\r\n") as wire:
         wire.send(frames(0, 100))
         cluster.wait_for_mount(MOUNT)
         browser.open(f"{b.url}/")
-        assert "Everywhere FM" in browser.text(".name")
+        assert "ClusterControl FM" in browser.text(".name")
         assert "3 nodes, all up" in browser.text(".foot")
         assert str(b.port) not in browser.text(".foot")
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pycast.errors import RequestError
-from pycast.http.proxy_protocol import MAX_LENGTH, SIGNATURE, Absent, Greeting, Local, Proxied, ProxyReader
+from pycast.http.proxy_protocol import MAX_LENGTH, SIGNATURE, Local, NoHeader, Proxied, ProxyHeader, ProxyReader
 from pycast.http.request import HeadReader
 from tests.http.cuts import PLACES, QUICK, byte_by_byte, cut
 
@@ -23,7 +23,7 @@ def version_2(command: int, family: int, payload: bytes) -> bytes:
     return SIGNATURE + bytes([command, family]) + len(payload).to_bytes(2) + payload
 
 
-GOOD: dict[str, tuple[bytes, Greeting]] = {
+GOOD: dict[str, tuple[bytes, ProxyHeader]] = {
     "v1 IPv4": (b"PROXY TCP4 203.0.113.7 192.0.2.1 51234 8000\r\n", Proxied("203.0.113.7")),
     "v1 IPv6": (b"PROXY TCP6 2001:DB8::7 2001:db8::1 51234 8000\r\n", Proxied("2001:db8::7")),
     "v1 mapped": (b"PROXY TCP6 ::ffff:203.0.113.7 ::ffff:192.0.2.1 1 2\r\n", Proxied("203.0.113.7")),
@@ -76,7 +76,7 @@ NONE = {
     "other signature": SIGNATURE[:-1] + b"\r",
 }
 
-Result = tuple[Greeting | str | None, bytes]
+Result = tuple[ProxyHeader | str | None, bytes]
 
 
 def read(pieces: Iterable[bytes]) -> Result:
@@ -110,8 +110,8 @@ def test_broken_header_is_an_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", NONE)
 def test_what_is_no_header_is_left_to_the_client(name: str) -> None:
-    assert read([NONE[name]]) == (Absent(), NONE[name])
-    assert read(byte_by_byte(NONE[name])) == (Absent(), NONE[name])
+    assert read([NONE[name]]) == (NoHeader(), NONE[name])
+    assert read(byte_by_byte(NONE[name])) == (NoHeader(), NONE[name])
 
 
 @pytest.mark.parametrize("forged", [GOOD["v1 IPv4"][0], GOOD["v2 IPv4"][0]], ids=["v1", "v2"])

@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 from pycast.logs.files import FLUSH_SIZE, MAX_HELD, LogFile, hub_after
 
 
@@ -30,7 +30,7 @@ class Later:
 
 
 @contextmanager
-def full_at(size: int) -> Iterator[None]:
+def first_title_at(size: int) -> Iterator[None]:
     """No file of this process may grow beyond `size` bytes: a disk that is full at a known byte."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -153,14 +153,14 @@ def test_reopen_that_fails_keeps_the_old_file(path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_opened_is_said_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(OutsideError, match=r"no/such/log: No such file"):
+    with pytest.raises(ExternalError, match=r"no/such/log: No such file"):
         LogFile(str(tmp_path / "no/such/log"))
 
 
 def test_a_full_disk_is_counted_and_reported_once(path: Path) -> None:
     reports: list[str] = []
     log = LogFile(str(path), report=reports.append)
-    with full_at(0):
+    with first_title_at(0):
         log.write(b"one\n")
         log.write(b"two\n")
     log.write(b"three\n")
@@ -172,10 +172,10 @@ def test_a_full_disk_is_counted_and_reported_once(path: Path) -> None:
 
 def test_a_line_broken_off_by_a_full_disk_is_not_joined_to_the_next(path: Path) -> None:
     log = LogFile(str(path), report=lambda _: None)
-    with full_at(6):
+    with first_title_at(6):
         log.write(b"whole\n")
         log.write(b"lost\n")
-    with full_at(8):
+    with first_title_at(8):
         log.write(b"broken\n")
         log.write(b"lost too\n")
     log.write(b"next\n")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.errors import ConfigError, OutsideError
+from pycast.errors import ConfigError, ExternalError
 from pycast.logs.setup import IcecastFormatter, LogFileHandler, setup_logging
 
 log = logging.getLogger("pycast.test")
@@ -122,7 +122,7 @@ def test_an_unknown_level_or_file_is_refused_and_the_old_log_stays(path: Path) -
     setup_logging("info", str(path))
     with pytest.raises(ConfigError, match=r"log_level = loud: expected one of debug, info"):
         setup_logging("loud", "-")
-    with pytest.raises(OutsideError):
+    with pytest.raises(ExternalError):
         setup_logging("info", str(path / "below a file"))
     log.info("still here")
     assert "still here" in path.read_text()

@@ -55,5 +55,5 @@ def test_a_loop_that_fails_begins_anew_and_one_that_ends_is_over(monkeypatch: py
         if len(runs) < 3:
             fail()
 
-    Group().keep("loop", run).join(5)
+    Group().spawn_forever("loop", run).join(5)
     assert len(runs) == 3

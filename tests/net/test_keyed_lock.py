@@ -4,11 +4,11 @@ import gevent
 from gevent.event import Event
 
 from pycast.net.group import Group
-from pycast.net.keyed_lock import Turns
+from pycast.net.keyed_lock import KeyedLock
 
 
 def test_one_name_is_entered_by_one_at_a_time_and_nothing_is_left() -> None:
-    turns, group, go, seen = Turns(), Group(), Event(), list[str]()
+    turns, group, go, seen = KeyedLock(), Group(), Event(), list[str]()
 
     def work(mark: str, name: str) -> None:
         with turns.of(name):
@@ -27,7 +27,7 @@ def test_one_name_is_entered_by_one_at_a_time_and_nothing_is_left() -> None:
 
 
 def test_who_is_inside_may_enter_again() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     with turns.of("/a"), turns.of("/a"):
         assert len(turns) == 1
     assert len(turns) == 0

@@ -5,13 +5,13 @@ import time
 import gevent
 
 from pycast.net.group import Group
-from pycast.net.ticks import BEAT_S, WORST_S, LoopLag, wait_for_next
+from pycast.net.ticks import BEAT_S, WORST_S, LoopLag, sleep_until_tick
 from tests.conftest import WaitUntil
 
 
 def test_loops_of_one_period_wake_at_the_same_moments() -> None:
     for _ in range(3):
-        wait_for_next(0.05)
+        sleep_until_tick(0.05)
         assert time.monotonic() % 0.05 < 0.04
 
 

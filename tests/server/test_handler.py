@@ -61,7 +61,7 @@ def test_a_bug_in_the_middle_of_a_stream_puts_no_500_into_it(
     monkeypatch.setattr(Mount, "feed", fail)
     assert ask(node, SOURCE + b"audio") == b"HTTP/1.0 200 OK\r\n\r\n"
     assert len([record for record in caplog.records if record.exc_info]) == 1
-    assert node.service.mounts.feeder("/x") is None
+    assert node.service.mounts.attached("/x") is None
 
 
 def test_a_bug_in_a_fan_out_costs_its_own_listeners_their_connection_and_no_more(

@@ -8,7 +8,7 @@ from gevent import socket
 
 from pycast.app.node import Node
 from pycast.config.load import loads
-from pycast.stream.mounts import SILENT_S
+from pycast.stream.mounts import SOURCE_SILENT_S
 from tests.conftest import WaitUntil
 
 TOML = (
@@ -54,7 +54,7 @@ def test_a_source_that_was_replaced_feeds_nothing_more(
     wait_until(lambda: mount.bytes_read == 3, "the first bytes")
     feeder = node.service.mounts.source("/x")
     assert feeder is not None
-    feeder.last_data -= SILENT_S
+    feeder.last_data -= SOURCE_SILENT_S
     monkeypatch.setattr(feeder, "stop", lambda why: None)  # the news takes long to reach it
     new = source(node)
     assert new.recv(100) == OK

@@ -14,7 +14,7 @@ def in_cluster(name: str, snapshot: NodeSnapshot) -> NodeSnapshot:
 
 
 def test_listeners_are_added_up_and_a_mount_is_what_it_is_where_its_source_is() -> None:
-    copy = mount(listeners=3, listener_peak=5, is_copy=True, source_ip="10.0.0.1", title="late")
+    copy = mount(listeners=3, listener_peak=5, is_mirror=True, source_ip="10.0.0.1", title="late")
     seen = merge(node(copy, listeners=3), [node(mount(listeners=2, listener_peak=4), listeners=2)])
     (only,) = seen.mounts
     assert (only.listeners, only.listener_peak, only.source_ip, only.title) == (5, 9, "127.0.0.1", "1979")

@@ -33,9 +33,9 @@ class Stage:
         self._ids = iter(range(1, 10_000))
 
     def join(
-        self, transport: MemoryTransport, view: View | None = None, position: int = 0, full_at: int = -1
+        self, transport: MemoryTransport, view: View | None = None, position: int = 0, first_title_at: int = -1
     ) -> Listener:
-        listener = Listener(next(self._ids), transport, WHO, view or self.raw, position, b"HEAD", full_at, 0.0)
+        listener = Listener(next(self._ids), transport, WHO, view or self.raw, position, b"HEAD", first_title_at, 0.0)
         self.fanout.join(listener)
         return listener
 
@@ -99,11 +99,11 @@ def test_those_who_are_let_go_have_whole_frames_and_were_there_longest() -> None
     stage.ring.append(b"frame")
     stage.run_pass()
     stage.ring.append(b"half of what is next is not sent yet")
-    assert stage.fanout.let_go(3, Reason.DRAINED) == 3
+    assert stage.fanout.drop_caught_up(3, Reason.DRAINED) == 3
     assert stage.gone == [(one.id, Reason.DRAINED) for one in others[:3]]
     assert {bytes(transport.got) for transport in transports} == {b"HEADframe"}
     stage.run_pass()
-    assert stage.fanout.let_go(3, Reason.DRAINED) == 1
+    assert stage.fanout.drop_caught_up(3, Reason.DRAINED) == 1
     assert [listener.id for listener in stage.fanout] == [behind.id]
 
 
@@ -143,8 +143,8 @@ def test_a_listener_that_was_overwritten_is_dropped_as_slow() -> None:
     assert sorted(stage.gone) == [(caught_up.id, Reason.SLOW), (behind.id, Reason.SLOW)]
 
 
-def _expected(stage: Stage, view: View, start: int, full_at: int) -> bytes:
-    return b"HEAD" + b"".join(view.pieces(start, stage.ring.head, full_at))
+def _expected(stage: Stage, view: View, start: int, first_title_at: int) -> bytes:
+    return b"HEAD" + b"".join(view.pieces(start, stage.ring.head, first_title_at))
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -167,21 +167,21 @@ def test_any_schedule_gives_every_listener_its_exact_stream(seed: int) -> None:
             stage.timeline.add_title(stage.ring.head, Title("", "", "", block))
         elif action < 0.75:
             start = rng.randrange(max(0, stage.ring.head - 3000), stage.ring.head + 1)
-            view, full_at = rng.choice(views)(start)
+            view, first_title_at = rng.choice(views)(start)
             transport = MemoryTransport(rng.choice([None, 0, 100, 5000]))
-            seen.append((transport, view, start, full_at))
-            stage.join(transport, view, start, full_at)
+            seen.append((transport, view, start, first_title_at))
+            stage.join(transport, view, start, first_title_at)
         else:
             for transport, _, _, _ in seen:
                 if transport.room is not None:
                     transport.room += rng.choice([0, 1, 15, 500, 3000])
             stage.run_pass()
-    for transport, view, start, full_at in seen:
-        whole = _expected(stage, view, start, full_at)
+    for transport, view, start, first_title_at in seen:
+        whole = _expected(stage, view, start, first_title_at)
         assert whole.startswith(bytes(transport.got))
         transport.room = None
     for _ in range(3):
         stage.run_pass()
-    for transport, view, start, full_at in seen:
-        assert bytes(transport.got) == _expected(stage, view, start, full_at)
+    for transport, view, start, first_title_at in seen:
+        assert bytes(transport.got) == _expected(stage, view, start, first_title_at)
     assert stage.gone == []

@@ -4,11 +4,11 @@ from pycast.formats.marks import Header, Info, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.stream.journal import Journal, Started
-from pycast.stream.source import Feed
+from pycast.stream.source import SourceDescription
 
 
 def started(offset: int, ip: str = "127.0.0.1") -> Started:
-    return Started(offset, Feed(source_info(Headers()), "audio/mpeg", (), ip, 0.0))
+    return Started(offset, SourceDescription(source_info(Headers()), "audio/mpeg", (), ip, 0.0))
 
 
 def title(offset: int, text: str = "x") -> Tags:

@@ -15,9 +15,9 @@ from pycast.http.icy import IcyReader
 from pycast.http.icy import Title as Heard
 from pycast.http.source_headers import source_info
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LIFE, RING_S, SILENCE_S, Event, Mount, State
+from pycast.stream.mount import LIFE, LISTENER_SILENCE_S, RING_S, Mount, MountEvent, MountState
 from pycast.stream.pacer import Pacer
-from pycast.stream.source import Feed
+from pycast.stream.source import SourceDescription
 from tests.stream.memory import WHO, MemoryTransport
 
 FRAME = b"\xff\xfb\x90\xc4" + b"\0" * 413
@@ -31,9 +31,9 @@ def new_mount(settings: MountSettings = SETTINGS) -> tuple[Mount, list[Reason]]:
     ), gone
 
 
-def feed(content_type: str = "text/plain", **headers: str) -> Feed:
+def feed(content_type: str = "text/plain", **headers: str) -> SourceDescription:
     fields = Headers([(name.replace("_", "-"), value) for name, value in headers.items()])
-    return Feed(source_info(fields), content_type, tuple(fields), "127.0.0.1", 1_000_000.0)
+    return SourceDescription(source_info(fields), content_type, tuple(fields), "127.0.0.1", 1_000_000.0)
 
 
 def listen(mount: Mount, metaint: int = 0) -> MemoryTransport:
@@ -42,11 +42,11 @@ def listen(mount: Mount, metaint: int = 0) -> MemoryTransport:
     return transport
 
 
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("event", Event)
-def test_the_table_of_its_life_is_complete_or_refuses(state: State, event: Event) -> None:
+@pytest.mark.parametrize("state", MountState)
+@pytest.mark.parametrize("event", MountEvent)
+def test_the_table_of_its_life_is_complete_or_refuses(state: MountState, event: MountEvent) -> None:
     assert state in LIFE
-    assert LIFE[state].get(event) is None or isinstance(LIFE[state][event], State)
+    assert LIFE[state].get(event) is None or isinstance(LIFE[state][event], MountState)
 
 
 def test_listeners_hear_the_source_that_returns() -> None:
@@ -56,7 +56,7 @@ def test_listeners_hear_the_source_that_returns() -> None:
     mount.feed(b"first")
     mount.fanout._pass()
     mount.end()
-    assert mount.state is State.WAITING
+    assert mount.state is MountState.WAITING
     mount.start(feed())
     mount.feed(b"second")
     mount.fanout._pass()
@@ -73,7 +73,7 @@ def test_the_end_of_the_grace_lets_listeners_go() -> None:
     mount.end()
     mount.close()
     mount.fanout.run()
-    assert mount.state is State.ENDED
+    assert mount.state is MountState.ENDED
     assert heard.got == b"the end"
     assert heard.closed
     assert gone == [Reason.SOURCE_GONE]
@@ -229,16 +229,16 @@ def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFix
 
 
 def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_let_go() -> None:
-    assert SILENCE_S < 20
+    assert LISTENER_SILENCE_S < 20
     mount, gone = new_mount()
     mount.start(feed())
     transports = [listen(mount), listen(mount)]
-    mount.expire(SILENCE_S - 0.1)
+    mount.expire(LISTENER_SILENCE_S - 0.1)
     assert gone == []
     mount.last_audio = 5.0
-    mount.expire(SILENCE_S)
+    mount.expire(LISTENER_SILENCE_S)
     assert gone == []
-    mount.expire(5.0 + SILENCE_S)
+    mount.expire(5.0 + LISTENER_SILENCE_S)
     assert gone == [Reason.SILENT] * 2
     assert all(transport.closed for transport in transports)
 
@@ -252,16 +252,16 @@ def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
     if how == "source":
         mount.feed(b"audio")
     else:
-        mount.start_copy(feed(), 0)
+        mount.start_mirror(feed(), 0)
     heard = listen(mount)
-    mount.expire(SILENCE_S + 1)
+    mount.expire(LISTENER_SILENCE_S + 1)
     assert not heard.closed
 
 
 def test_a_copy_takes_units_and_marks_as_they_are() -> None:
     mount, _ = new_mount()
     mount.restart_at(1000)
-    mount.start_copy(feed("application/ogg"), 700)
+    mount.start_mirror(feed("application/ogg"), 700)
     assert (mount.started_at, mount.ring.head, mount.floor) == (700, 1000, 1000)
     marks: list[Mark] = [Join(1000, 2.5), Header(1000, b"head"), Tags(1003, "A", "T"), Info(1003, 64_000, {"k": "v"})]
     mount.take(b"page one", marks)
@@ -292,7 +292,7 @@ def test_a_source_that_is_there_again_is_no_new_source() -> None:
     mount.feed(b"audio")
     mount.end()
     mount.resume()
-    assert (mount.state, mount.sources, mount.started_at) == (State.LIVE, 1, 0)
+    assert (mount.state, mount.sources, mount.started_at) == (MountState.LIVE, 1, 0)
 
 
 def test_a_mount_that_goes_on_elsewhere_has_forgotten_its_past() -> None:
@@ -321,10 +321,10 @@ def test_a_source_taken_off_the_air_goes_on_where_it_is_put_back() -> None:
     mount, _ = new_mount()
     mount.start(feed("audio/mpeg"))
     mount.feed(FRAME * 3 + FRAME[:100])
-    warm = mount.warm()
+    warm = mount.to_standby()
     mount.end()
     warm.feed(FRAME[100:] + FRAME[:50])
-    mount.start(feed("audio/mpeg"), warm.go_on(mount.ring.head))
+    mount.start(feed("audio/mpeg"), warm.resume_at(mount.ring.head))
     mount.feed(FRAME[50:] + FRAME)
     assert mount.ring.read(0, mount.ring.head) == FRAME * 5
 
@@ -332,9 +332,9 @@ def test_a_source_taken_off_the_air_goes_on_where_it_is_put_back() -> None:
 def test_lb_04_a_title_is_no_audio() -> None:
     now = 0.0
     mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), lambda *gone: None, lambda: now)
-    mount.start_copy(feed(), 0)
+    mount.start_mirror(feed(), 0)
     heard = listen(mount)
     now = 15.0
     mount.take(b"", [Tags(0, "", "a title")])
-    mount.expire(SILENCE_S)
+    mount.expire(LISTENER_SILENCE_S)
     assert heard.closed

@@ -12,20 +12,20 @@ from pycast.errors import Refused
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
-from pycast.stream.mount import Mount, State
-from pycast.stream.mounts import SILENT_S, Mounts
+from pycast.stream.mount import Mount, MountState
+from pycast.stream.mounts import SOURCE_SILENT_S, Mounts
 from pycast.stream.pacer import Pacer
-from pycast.stream.source import Feed, Sink
+from pycast.stream.source import Sink, SourceDescription
 from tests.stream.memory import WHO, MemoryTransport
 
-FEED = Feed(source_info(Headers()), "text/plain", (), "127.0.0.1", 0.0)
+FEED = SourceDescription(source_info(Headers()), "text/plain", (), "127.0.0.1", 0.0)
 
 
 class Feeder:
     def __init__(self, credentials: tuple[str, str] = ("source", "hackme"), last_data: float = 0.0) -> None:
         self.credentials = credentials
         self.last_data = last_data
-        self.feed_info = FEED
+        self.description = FEED
         self.sink: Sink | None = None
         self.ended = ""
 
@@ -50,7 +50,7 @@ class Stage:
         self.ownership = Ownership(lambda: self.config, self.mounts, Lineages(), self.group, lambda: self.now)
 
     def enter(self, name: str, source: Feeder) -> Mount:
-        self.ownership.enter(name, source)
+        self.ownership.admit(name, source)
         mount = self.mounts.get(name)
         assert mount is not None
         return mount
@@ -75,17 +75,17 @@ def test_a_mount_with_a_live_source_is_in_use(stage: Stage) -> None:
 def test_the_same_source_takes_over_a_silent_connection(stage: Stage) -> None:
     old, new = Feeder(), Feeder()
     mount = stage.enter("/x", old)
-    stage.now = SILENT_S
+    stage.now = SOURCE_SILENT_S
     assert stage.enter("/x", new) is mount
     assert old.ended == "replaced"
-    stage.ownership.leave("/x", old)
-    assert mount.state is State.LIVE
-    assert stage.mounts.feeder("/x") is new
+    stage.ownership.remove("/x", old)
+    assert mount.state is MountState.LIVE
+    assert stage.mounts.attached("/x") is new
 
 
 def test_other_credentials_do_not_take_over(stage: Stage) -> None:
     stage.enter("/x", Feeder())
-    stage.now = SILENT_S
+    stage.now = SOURCE_SILENT_S
     with pytest.raises(Refused):
         stage.enter("/x", Feeder(("source", "other")))
 
@@ -105,7 +105,7 @@ def test_too_many_sources_are_refused_but_the_same_one_may_return(stage: Stage) 
     with pytest.raises(Refused) as caught:
         stage.enter("/y", Feeder())
     assert (caught.value.status, caught.value.public) == (403, "too many sources connected")
-    stage.now = SILENT_S
+    stage.now = SOURCE_SILENT_S
     stage.enter("/x", Feeder())
 
 
@@ -115,30 +115,30 @@ def test_a_mount_ends_when_its_grace_is_over(stage: Stage) -> None:
     mount = stage.enter("/x", feeder)
     transport = MemoryTransport()
     mount.join(1, transport, WHO, b"", 0, 0.0)
-    stage.ownership.leave("/x", feeder)
+    stage.ownership.remove("/x", feeder)
     assert stage.mounts.get("/x") is mount
     with gevent.Timeout(5):
         while stage.mounts.get("/x") or not transport.closed:
             gevent.sleep(0.01)
-    assert mount.state is State.ENDED
+    assert mount.state is MountState.ENDED
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
 def test_a_source_that_returns_in_time_keeps_the_mount(stage: Stage) -> None:
     feeder = Feeder()
     mount = stage.enter("/x", feeder)
-    stage.ownership.leave("/x", feeder)
+    stage.ownership.remove("/x", feeder)
     assert stage.enter("/x", Feeder()) is mount
     gevent.sleep(0.1)
     assert stage.mounts.get("/x") is mount
-    assert mount.state is State.LIVE
+    assert mount.state is MountState.LIVE
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0"], indirect=True)
 def test_without_grace_a_mount_ends_with_its_source(stage: Stage) -> None:
     feeder = Feeder()
     stage.enter("/x", feeder)
-    stage.ownership.leave("/x", feeder)
+    stage.ownership.remove("/x", feeder)
     assert stage.mounts.get("/x") is None
 
 
@@ -147,7 +147,7 @@ def test_changes_are_told(stage: Stage) -> None:
     stage.mounts.on_change.append(lambda what, mount: told.append((what, mount.name)))
     feeder = Feeder()
     stage.enter("/x", feeder)
-    stage.ownership.leave("/x", feeder)
+    stage.ownership.remove("/x", feeder)
     assert told == [("start", "/x"), ("end", "/x")]
 
 
@@ -171,30 +171,30 @@ def test_a_copy_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None
     told: list[str] = []
     stage.mounts.on_change.append(lambda what, mount: told.append(what))
     copy, source = Feeder(), Feeder()
-    mount = stage.mounts.seat_copy("/x", copy, FEED, 0)
-    assert (stage.mounts.feeder("/x"), stage.mounts.source("/x"), stage.mounts.sources) == (copy, None, 0)
+    mount = stage.mounts.attach_mirror("/x", copy, FEED, 0)
+    assert (stage.mounts.attached("/x"), stage.mounts.source("/x"), stage.mounts.sources) == (copy, None, 0)
     assert stage.mounts.is_silent("/x")
-    assert stage.mounts.seat("/x", source) is mount
-    assert (stage.mounts.feeder("/x"), stage.mounts.sources) == (source, 1)
+    assert stage.mounts.attach_source("/x", source) is mount
+    assert (stage.mounts.attached("/x"), stage.mounts.sources) == (source, 1)
     assert told == ["start"]
 
 
 def test_a_mount_without_a_feeder_waits_with_its_listeners(stage: Stage) -> None:
-    mount = stage.mounts.seat("/x", Feeder())
+    mount = stage.mounts.attach_source("/x", Feeder())
     transport = MemoryTransport()
     mount.join(1, transport, WHO, b"", 0, 0.0)
-    stage.mounts.unseat("/x")
-    stage.mounts.unseat("/x")
-    assert (mount.state, stage.mounts.feeder("/x"), transport.closed) == (State.WAITING, None, False)
-    assert stage.mounts.seat_copy("/x", Feeder(), FEED, 0) is mount
-    assert mount.state is State.LIVE
+    stage.mounts.detach("/x")
+    stage.mounts.detach("/x")
+    assert (mount.state, stage.mounts.attached("/x"), transport.closed) == (MountState.WAITING, None, False)
+    assert stage.mounts.attach_mirror("/x", Feeder(), FEED, 0) is mount
+    assert mount.state is MountState.LIVE
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
 def test_a_mount_that_is_prepared_outlives_its_grace(stage: Stage) -> None:
     feeder = Feeder()
     mount = stage.enter("/x", feeder)
-    stage.ownership.leave("/x", feeder)
-    assert stage.mounts.prepare("/x") is mount
+    stage.ownership.remove("/x", feeder)
+    assert stage.mounts.get_or_create("/x") is mount
     gevent.sleep(0.1)
     assert stage.mounts.get("/x") is mount

@@ -15,8 +15,8 @@ from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.pacer import Pacer
-from pycast.stream.relocation import put_on, take_off
-from pycast.stream.source import Feed
+from pycast.stream.relocation import attach, detach
+from pycast.stream.source import SourceDescription
 from tests.formats.ogg_pages import page
 from tests.stream.memory import WHO, MemoryTransport
 
@@ -53,7 +53,7 @@ class Stage:
             self.gone.append(reason)
 
         mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), on_gone, lambda: 0.0)
-        mount.start(Feed(source_info(Headers()), content_type, (), "127.0.0.1", 0.0))
+        mount.start(SourceDescription(source_info(Headers()), content_type, (), "127.0.0.1", 0.0))
         if content_type == "audio/mpeg":
             mount.feed(frames(first, 20))
         return mount
@@ -106,7 +106,7 @@ def test_wherever_they_are_they_go_on_with_whole_frames_in_phase_and_the_new_tit
     here.feed(frames(here.ring.head // SIZE, rng.randint(0, 3)))
     if rng.random() < 0.5:
         here.fanout._pass()
-    put_on(there, take_off(here))
+    attach(there, detach(here))
     assert (len(here.fanout), len(there.fanout)) == (0, len(crowd))
     there.fanout._pass()
     there.feed(frames(1020, 10))
@@ -129,9 +129,9 @@ def test_those_who_are_caught_up_hear_the_next_frame_of_the_same_mount_after_it_
     transport = stage.join(mount, metaint)
     mount.feed(frames(20, 3))
     catch_up(mount)
-    moving = take_off(mount)
+    moving = detach(mount)
     mount.restart_at(500_000)
-    put_on(mount, moving)
+    attach(mount, moving)
     mount.set_title("", "after")
     mount.feed(frames(300, 5))
     catch_up(mount)
@@ -145,7 +145,7 @@ def test_only_those_who_are_meant_are_taken() -> None:
     stage = Stage()
     mount, other = stage.mount(0), stage.mount(100)
     stayed, went = stage.join(mount, 0), stage.join(mount, 0)
-    put_on(other, take_off(mount, lambda listener: listener.transport is went))
+    attach(other, detach(mount, lambda listener: listener.transport is went))
     mount.feed(frames(20, 1))
     other.feed(frames(120, 1))
     catch_up(mount)
@@ -159,7 +159,7 @@ def test_who_cannot_finish_the_frame_any_more_is_dropped() -> None:
     mount = stage.mount(0)
     slow = stage.join(mount, 0, room=len(HEAD) + 10)
     mount.ring.append(bytes(mount.ring.capacity))
-    assert take_off(mount) == []
+    assert detach(mount) == []
     assert (stage.gone, slow.closed) == ([Reason.SLOW], True)
 
 
@@ -169,7 +169,7 @@ def test_counts_of_bytes_go_with_the_listener() -> None:
     transport = stage.join(mount, METAINT)
     mount.feed(frames(20, 4))
     catch_up(mount)
-    put_on(other, take_off(mount))
+    attach(other, detach(mount))
     other.feed(frames(120, 4))
     catch_up(other)
     (listener,) = other.fanout
@@ -185,7 +185,7 @@ def test_a_listener_of_an_ogg_stream_gets_the_other_streams_header_first() -> No
         mount.timeline.add_join(mount.ring.head, 0.0)
         mount.take(page([b"b" * 50], serial=serial), [])
     transport = stage.join(here, 0)
-    put_on(there, take_off(here))
+    attach(there, detach(here))
     catch_up(there)
     begun, _, rest = bytes(transport.got).partition(b"HEADER2")
     assert begun == HEAD + b"HEADER1" + page([b"b" * 50], serial=1)

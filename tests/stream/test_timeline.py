@@ -1,6 +1,6 @@
 """The timeline answers what holds at an offset, and forgets what fell off the ring."""
 
-from pycast.stream.timeline import TRIM_LOT, Timeline, Title
+from pycast.stream.timeline import TRIM_BATCH, Timeline, Title
 
 
 def title(text: str) -> Title:
@@ -84,12 +84,12 @@ def test_trimming_keeps_what_still_holds() -> None:
     timeline.add_title(0, title("old"))
     timeline.add_title(50, title("new"))
     timeline.add_header(0, b"h")
-    for offset in range(2 * TRIM_LOT):
+    for offset in range(2 * TRIM_BATCH):
         timeline.add_join(offset, None)
-    timeline.trim(TRIM_LOT + 10)
-    assert timeline.first_join(0) == TRIM_LOT + 10
-    assert timeline.title_at(TRIM_LOT + 10) == (50, title("new"))
-    assert timeline.header_at(TRIM_LOT + 10) == b"h"
+    timeline.trim(TRIM_BATCH + 10)
+    assert timeline.first_join(0) == TRIM_BATCH + 10
+    assert timeline.title_at(TRIM_BATCH + 10) == (50, title("new"))
+    assert timeline.header_at(TRIM_BATCH + 10) == b"h"
 
 
 def test_the_text_of_a_title_is_what_players_show() -> None:

@@ -41,7 +41,7 @@ def test_the_raw_view_is_the_ring() -> None:
 def test_blocks_stand_on_the_grid_of_the_phase() -> None:
     ring, timeline = filled(1000), Timeline()
     timeline.add_title(0, title("song"))
-    data = b"".join(IcyView(ring, timeline, 100, 30).pieces(30, 1000, full_at=130))
+    data = b"".join(IcyView(ring, timeline, 100, 30).pieces(30, 1000, first_title_at=130))
     assert hear(100, data) == (ring.read(30, 1000), [(100, "song")])
 
 
@@ -49,13 +49,13 @@ def test_a_change_appears_once_and_at_the_next_block() -> None:
     ring, timeline = filled(1000), Timeline()
     timeline.add_title(0, title("one"))
     timeline.add_title(500, title("two"))
-    data = b"".join(IcyView(ring, timeline, 100, 0).pieces(0, 1000, full_at=100))
+    data = b"".join(IcyView(ring, timeline, 100, 0).pieces(0, 1000, first_title_at=100))
     assert hear(100, data)[1] == [(100, "one"), (600, "two")]
 
 
 def test_a_stream_without_titles_begins_with_the_empty_title() -> None:
     ring = filled(400)
-    data = b"".join(IcyView(ring, Timeline(), 100, 0).pieces(0, 400, full_at=100))
+    data = b"".join(IcyView(ring, Timeline(), 100, 0).pieces(0, 400, first_title_at=100))
     assert data[100:117] == b"\x01StreamTitle='';\x00"
     assert hear(100, data)[0] == ring.read(0, 400)
 
@@ -73,11 +73,11 @@ def test_any_cuts_give_the_same_stream(
     for offset, text in sorted(titles, key=lambda pair: pair[0]):
         timeline.add_title(offset, title(text))
     view = IcyView(ring, timeline, metaint, start % metaint)
-    whole = b"".join(view.pieces(start, 3000, full_at=start + metaint))
+    whole = b"".join(view.pieces(start, 3000, first_title_at=start + metaint))
     pieced, at = b"", start
     for cut in [*cuts, 3000]:
         stop = min(at + cut, 3000)
-        pieced += b"".join(view.pieces(at, stop, full_at=start + metaint))
+        pieced += b"".join(view.pieces(at, stop, first_title_at=start + metaint))
         at = stop
     assert pieced == whole
     assert hear(metaint, whole)[0] == ring.read(start, 3000)

@@ -19,11 +19,11 @@ ADMIN, SOURCE = "Basic YWRtaW46cHc=", "Basic c291cmNlOmhhY2ttZQ=="  # admin:pw, 
 
 
 def site(cluster: ClusterSnapshot | None) -> Any:
-    here = node(mount(is_copy=True), mount(name="/own"))
+    local = node(mount(is_mirror=True), mount(name="/own"))
     return SimpleNamespace(
         config=CONFIG,
-        here=SimpleNamespace(snapshot=lambda: here),
-        everywhere=SimpleNamespace(snapshot=lambda: replace(here, cluster=cluster)),
+        local=SimpleNamespace(snapshot=lambda: local),
+        cluster_wide=SimpleNamespace(snapshot=lambda: replace(local, cluster=cluster)),
     )
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pycast.cluster.etcd import etcd_records as records
-from pycast.cluster.etcd.client import EtcdError, Event, Range
+from pycast.cluster.etcd.client import EtcdError, Range, WatchEvent
 from pycast.cluster.etcd.etcd_records import Entry, Keys, NodeEntry, OriginEntry
-from pycast.cluster.etcd.probes import Doubts
-from pycast.cluster.registry.cluster_state import Peer, Table
+from pycast.cluster.etcd.probes import LivenessProbes
+from pycast.cluster.registry.cluster_state import ClusterState, Peer
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.state_file import Position
 
@@ -42,10 +42,10 @@ class Meta:
     revision: int
 
 
-class View:
+class Cache:
     """Nodes and origins as in etcd."""
 
-    def __init__(self, keys: Keys, me: NodeRecord, table: Table, doubts: Doubts) -> None:
+    def __init__(self, keys: Keys, me: NodeRecord, state: ClusterState, probes: LivenessProbes) -> None:
         self.nodes: dict[str, NodeEntry] = {}
         self.origins: dict[str, OriginEntry] = {}
         self.meta = Meta(0, 0)
@@ -55,8 +55,8 @@ class View:
         """What happened up to this revision is in here."""
         self._keys = keys
         self._me = me
-        self.table = table
-        self._doubts = doubts
+        self.state = state
+        self._probes = probes
 
     @property
     def position(self) -> Position:
@@ -85,10 +85,10 @@ class View:
         for entry in entries.values():
             self._put(entry)
         self._follow_nodes()
-        gone = [origin for origin in self.table.origins if origin.mount not in self.origins]
-        self._miss(origin for origin in gone if not self.is_ours(origin))
+        gone = [origin for origin in self.state.origins if origin.mount not in self.origins]
+        self._on_missing(origin for origin in gone if not self.is_ours(origin))
 
-    def take_events(self, events: Iterable[Event]) -> list[str]:
+    def take_events(self, events: Iterable[WatchEvent]) -> list[str]:
         """What has happened; gives the mounts that are this node's business. Raises MetaChanged."""
         missing, ours = [], []
         # Of a lease that has expired all keys go at once: first the node, then what it had.
@@ -98,18 +98,18 @@ class View:
             if event.key == self._keys.meta:
                 raise MetaChanged("the generation was written")
             mount = self._keys.maybe_mount(event.key)
-            known = self.table.origin(mount) if mount is not None else None
+            known = self.state.origin(mount) if mount is not None else None
             before = self.origins.get(mount) if mount is not None else None
-            self.fold(event)
+            self.apply(event)
             after = self.origins.get(mount) if mount is not None else None
             if known is not None and after is None and not self.is_ours(known):
                 missing.append(known)
             if mount is not None and any(one and one.record.node == self._me.node for one in (before, after)):
                 ours.append(mount)
-        self._miss(origin for origin in missing if origin.mount not in self.origins)
+        self._on_missing(origin for origin in missing if origin.mount not in self.origins)
         return ours
 
-    def fold(self, event: Event) -> None:
+    def apply(self, event: WatchEvent) -> None:
         """One key as it is now, unless something newer is known of it."""
         node, mount = self._keys.maybe_node(event.key), self._keys.maybe_mount(event.key)
         known = self.nodes.get(node) if node is not None else self.origins.get(mount) if mount is not None else None
@@ -119,19 +119,19 @@ class View:
             self._put(event.entry)
         elif node is not None:
             self.nodes.pop(node, None)
-            if node != self._me.node and self.table.peer(node) is not None:
-                self._doubts.gone(node)
+            if node != self._me.node and self.state.peer(node) is not None:
+                self._probes.gone(node)
         elif mount is not None:
             self.origins.pop(mount, None)
 
-    def fold_answer(self, key: str, entries: Iterable[Entry], revision: int) -> None:
+    def apply_answer(self, key: str, entries: Iterable[Entry], revision: int) -> None:
         """What a failed transaction has found in `key`."""
         entry = next((one for one in entries if one.key == key), None)
-        self.fold(Event(key, entry.revision if entry is not None else revision, entry))
+        self.apply(WatchEvent(key, entry.revision if entry is not None else revision, entry))
 
     def others(self) -> list[Peer]:
         """The nodes in the table without this one."""
-        return [peer for peer in self.table.peers if peer.record.node != self._me.node]
+        return [peer for peer in self.state.peers if peer.record.node != self._me.node]
 
     def is_ours(self, origin: OriginRecord) -> bool:
         """Whether this very process wrote it."""
@@ -172,43 +172,43 @@ class View:
         self.nodes[name] = node
         if name == self._me.node:
             return
-        was_gone = self._doubts.settled(name)
+        was_gone = self._probes.node_settled(name)
         if node.is_leaving:
-            self.table.remove_node(name)
+            self.state.remove_node(name)
             return
-        self.table.put_node(node.record)
+        self.state.put_node(node.record)
         if was_gone:
             # It is back: what it had and does not put back, it has given up meanwhile.
-            for origin in self.table.origins_of(name):
+            for origin in self.state.origins_of(name):
                 if origin.mount not in self.origins:
-                    self._doubts.origin_gone(name, origin.mount, origin.epoch)
+                    self._probes.origin_gone(name, origin.mount, origin.epoch)
 
     def _put_origin(self, mount: str, origin: OriginEntry) -> None:
         if origin.record.mount != mount:
             raise ValueError(f"it is of {origin.record.mount!r}")
         self.origins[mount] = origin
-        self._doubts.origin_settled(origin.record.node, mount)
+        self._probes.origin_settled(origin.record.node, mount)
         if origin.record.node != self._me.node:
-            self.table.put_origin(origin.record)
+            self.state.put_origin(origin.record)
         elif not self.is_ours(origin.record):
             # An earlier process of this name had it: nobody has it now, and its epoch is used.
-            self.table.see(mount, origin.record.epoch)
+            self.state.see(mount, origin.record.epoch)
 
     def _follow_nodes(self) -> None:
         for peer in self.others():
             if peer.record.node not in self.nodes:
-                self._doubts.gone(peer.record.node)
+                self._probes.gone(peer.record.node)
 
-    def _miss(self, origins: Iterable[OriginRecord]) -> None:
+    def _on_missing(self, origins: Iterable[OriginRecord]) -> None:
         """Their keys are gone: given up by a node that is there, or lost with it, or by accident."""
         missing = list(origins)
-        known = sum(1 for origin in self.table.origins if not self.is_ours(origin))
+        known = sum(1 for origin in self.state.origins if not self.is_ours(origin))
         are_many = len(missing) >= FEW and len(missing) * 2 > known
         for origin in missing:
             node = self.nodes.get(origin.node)
-            if node is None and self.table.peer(origin.node) is not None:
+            if node is None and self.state.peer(origin.node) is not None:
                 continue  # its node is asked, and it goes or stays with it
             if are_many and node is not None and node.record.boot == origin.boot:
-                self._doubts.origin_gone(origin.node, origin.mount, origin.epoch)
+                self._probes.origin_gone(origin.node, origin.mount, origin.epoch)
             else:
-                self.table.remove_origin(origin.mount, origin.epoch)
+                self.state.remove_origin(origin.mount, origin.epoch)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from gevent.event import Event as Signal
+from gevent.event import Event
 
 from pycast.cluster.etcd import etcd_records as records
-from pycast.cluster.etcd.cache import MetaChanged, View
+from pycast.cluster.etcd.cache import Cache, MetaChanged
 from pycast.cluster.etcd.client import BUDGET_S, EtcdClient, Outcome, Unreachable, delete, get, put, unchanged
 from pycast.cluster.etcd.etcd_records import Entry, Keys, OriginEntry
 from pycast.cluster.registry.cluster_state import Change, OriginChange
@@ -25,23 +25,23 @@ from pycast.cluster.registry.registry import Claimed, Held
 TRIES = 5
 
 
-class Holdings:
+class Claims:
     """What this node has claimed and not given up."""
 
-    def __init__(self, client: EtcdClient, keys: Keys, me: NodeRecord, view: View, rng: Random) -> None:
+    def __init__(self, client: EtcdClient, keys: Keys, me: NodeRecord, cache: Cache, rng: Random) -> None:
         self.lease = 0
-        self.is_due = Signal()
+        self.is_due = Event()
         """Set when there is something new to settle."""
         self._client = client
         self._keys = keys
         self._me = me
-        self._table = view.table
-        self._view = view
+        self._state = cache.state
+        self._cache = cache
         self._rng = rng
         self._mine: dict[str, OriginRecord] = {}
         self._claiming: set[str] = set()
         self._due: dict[str, None] = {}
-        view.table.on_change.append(self._hear)
+        cache.state.on_change.append(self._on_change)
 
     def claim(self, offer: OriginRecord, over: Epoch, clock: Callable[[], float]) -> Claimed | Held:
         """Raises EtcdError if it could not be decided. May switch."""
@@ -59,8 +59,8 @@ class Holdings:
 
     def claim_provisionally(self, offer: OriginRecord, over: Epoch) -> Claimed:
         """The registry is away: the epoch is just above the highest one known. Never switches."""
-        highest = max(over, self._table.highest(offer.mount))
-        generation = max(highest.generation, self._view.meta.generation)
+        highest = max(over, self._state.highest(offer.mount))
+        generation = max(highest.generation, self._cache.meta.generation)
         epoch = Epoch(generation, highest.number, highest.rank + 1, self._me.node)
         self._hold(replace(offer, epoch=epoch, is_provisional=True))
         self.plan(offer.mount)
@@ -78,27 +78,27 @@ class Holdings:
         held = self._mine.get(mount)
         if held is not None and held.epoch == epoch:
             del self._mine[mount]
-            self._table.remove_origin(mount, epoch)
+            self._state.remove_origin(mount, epoch)
             self.plan(mount)
 
     def plan(self, mount: str) -> None:
-        """The mount is to be settled."""
+        """The mount is to be reconciled."""
         self._due[mount] = None
         self.is_due.set()
 
     def plan_all(self) -> None:
-        """All mounts that are this node's business are to be settled."""
-        there = [mount for mount, origin in self._view.origins.items() if origin.record.node == self._me.node]
+        """All mounts that are this node's business are to be reconciled."""
+        there = [mount for mount, origin in self._cache.origins.items() if origin.record.node == self._me.node]
         for mount in (*self._mine, *there):
             self.plan(mount)
 
-    def settle_all(self) -> None:
+    def reconcile_all(self) -> None:
         """Settles what is planned. Raises EtcdError: the rest stays planned. May switch."""
         while self._due:
             mount = next(iter(self._due))
             del self._due[mount]
             try:
-                self._settle(mount)
+                self._reconcile(mount)
             except BaseException:
                 self._due[mount] = None
                 raise
@@ -107,19 +107,19 @@ class Holdings:
 
     def _hold(self, record: OriginRecord) -> None:
         self._mine[record.mount] = record
-        if not self._table.put_origin(record):
-            self._hear_highest(record.mount)
+        if not self._state.put_origin(record):
+            self._on_highest(record.mount)
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if isinstance(change, OriginChange):
-            self._hear_highest(change.mount)
+            self._on_highest(change.mount)
 
-    def _hear_highest(self, mount: str) -> None:
+    def _on_highest(self, mount: str) -> None:
         """Gives up a mount of which a higher epoch was seen."""
         held = self._mine.get(mount)
-        if held is not None and held.epoch < self._table.highest(mount):
+        if held is not None and held.epoch < self._state.highest(mount):
             del self._mine[mount]
-            self._table.remove_origin(mount, held.epoch)
+            self._state.remove_origin(mount, held.epoch)
             self.plan(mount)
 
     # -- what etcd has
@@ -127,21 +127,21 @@ class Holdings:
     def _claim(self, offer: OriginRecord, over: Epoch, left: Callable[[], float]) -> OriginEntry | Held:
         token = self._token()
         for _ in range(TRIES):
-            highest, there = self._table.highest(offer.mount), self._view.origins.get(offer.mount)
+            highest, there = self._state.highest(offer.mount), self._cache.origins.get(offer.mount)
             if there is not None and there.claim == token:
                 return there
-            if there is not None and there.record.epoch > over and not self._view.is_ours(there.record):
+            if there is not None and there.record.epoch > over and not self._cache.is_ours(there.record):
                 return Held(max(highest, there.record.epoch), there.record)
             if highest > over:
-                return Held(highest, self._table.origin(offer.mount))
+                return Held(highest, self._state.origin(offer.mount))
             written = self._write(offer, token, there, left())
             if written is not None:
                 return written
         raise Unreachable(f"{offer.mount} changes too fast")
 
-    def _settle(self, mount: str) -> None:
+    def _reconcile(self, mount: str) -> None:
         for _ in range(TRIES):
-            there, wanted = self._view.origins.get(mount), self._mine.get(mount)
+            there, wanted = self._cache.origins.get(mount), self._mine.get(mount)
             if mount in self._claiming:
                 return  # its claim plans it anew
             if wanted is None:
@@ -149,8 +149,8 @@ class Holdings:
                     return
             elif there is None or (there.record.epoch < wanted.epoch and not self._is_same(there, wanted)):
                 self._confirm(wanted, there)
-            elif not self._view.is_ours(there.record):
-                self._table.put_origin(there.record)
+            elif not self._cache.is_ours(there.record):
+                self._state.put_origin(there.record)
                 return
             elif there.record.epoch > wanted.epoch:
                 # A claim of ours whose answer was lost.
@@ -160,7 +160,7 @@ class Holdings:
         self.plan(mount)
 
     def _is_same(self, there: OriginEntry, wanted: OriginRecord) -> bool:
-        return self._view.is_ours(there.record) and there.record.epoch == wanted.epoch
+        return self._cache.is_ours(there.record) and there.record.epoch == wanted.epoch
 
     def _confirm(self, wanted: OriginRecord, there: OriginEntry | None) -> None:
         """Claims what this node has and the registry does not know of."""
@@ -173,7 +173,7 @@ class Holdings:
         self, offer: OriginRecord, token: str, there: OriginEntry | None, budget_s: float = BUDGET_S
     ) -> OriginEntry | None:
         """Claims the mount if it is as this node knows it, else learns how it is."""
-        value = records.encode_claim(offer, self._view.meta.generation, token)
+        value = records.encode_claim(offer, self._cache.meta.generation, token)
         return self._guarded(offer.mount, there, value, budget_s)
 
     def _rewrite(self, wanted: OriginRecord, there: OriginEntry) -> bool:
@@ -186,18 +186,18 @@ class Holdings:
         if not outcome.is_done:
             return None
         entry = records.decode_origin(Entry(key, value, outcome.revision, lease))
-        known = self._view.origins.get(mount)
+        known = self._cache.origins.get(mount)
         if known is None or known.revision < entry.revision:
-            self._view.origins[mount] = entry
+            self._cache.origins[mount] = entry
         return entry
 
     def _erase(self, mount: str, there: OriginEntry) -> bool:
         key = self._keys.origin(mount)
         outcome = self._txn(key, there.revision, delete(key), BUDGET_S)
         if outcome.is_done:
-            known = self._view.origins.get(mount)
+            known = self._cache.origins.get(mount)
             if known is not None and known.revision < outcome.revision:
-                del self._view.origins[mount]
+                del self._cache.origins[mount]
         return outcome.is_done
 
     def _txn(self, key: str, seen: int, request: dict[str, object], budget_s: float) -> Outcome:
@@ -205,15 +205,15 @@ class Holdings:
 
         Raises MetaChanged and Restored.
         """
-        view = self._view
-        floor, meta = view.revision, view.meta
+        cache = self._cache
+        floor, meta = cache.revision, cache.meta
         guards = [unchanged(self._keys.meta, meta.revision), unchanged(key, seen)]
         outcome = self._client.txn(guards, [request], [get(self._keys.meta), get(key)], budget_s)
-        view.check(outcome.revision, floor)
+        cache.check(outcome.revision, floor)
         if not outcome.is_done:
             if not any(one.key == self._keys.meta and one.revision == meta.revision for one in outcome.entries):
                 raise MetaChanged("the generation was written")
-            view.fold_answer(key, outcome.entries, outcome.revision)
+            cache.apply_answer(key, outcome.entries, outcome.revision)
         return outcome
 
     def _token(self) -> str:

@@ -27,11 +27,11 @@ from urllib3.exceptions import HTTPError
 
 from pycast.cluster.etcd.etcd_records import Entry
 from pycast.cluster.registry.registry import CALL_S
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 
 # All of a call, every member that it tries included; what is left of CALL_S is for the caller's own work.
 BUDGET_S = CALL_S - 0.1
-SILENCE_S = 10.0
+WATCH_SILENCE_S = 10.0
 # A watch is opened in this time, or tried on the next member.
 OPEN_S = 1.0
 # An answer, or one message of a watch: 100,000 mounts of 300 bytes, and that in base64.
@@ -43,7 +43,7 @@ WATCH_HEADERS = JSON | {"Grpc-Metadata-hasleader": "true"}
 Json = dict[str, Any]
 
 
-class EtcdError(OutsideError):
+class EtcdError(ExternalError):
     """etcd refused a request."""
 
 
@@ -81,7 +81,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WatchEvent:
     """A key was written, or deleted (entry is None)."""
 
     key: str
@@ -94,7 +94,7 @@ class Note:
     """One message of a watch. The first has no events: the watch is open."""
 
     revision: int
-    events: tuple[Event, ...]
+    events: tuple[WatchEvent, ...]
 
 
 # -- parts of a transaction
@@ -195,7 +195,7 @@ class EtcdClient:
         }
         try:
             with gevent.Timeout(OPEN_S * 2, WatchBroken("not open in time")):
-                response = _post(pool, "/v3/watch", {"create_request": wanted}, OPEN_S, SILENCE_S, WATCH_HEADERS)
+                response = _post(pool, "/v3/watch", {"create_request": wanted}, OPEN_S, WATCH_SILENCE_S, WATCH_HEADERS)
             try:
                 messages = JsonStream(LONGEST)
                 for chunk in response.stream(64 * 1024):
@@ -317,9 +317,9 @@ def _note(message: Json) -> Note:
     return Note(_revision(result), tuple(_event(one) for one in result.get("events", ())))
 
 
-def _event(data: Json) -> Event:
+def _event(data: Json) -> WatchEvent:
     entry = _entry(data["kv"])
-    return Event(entry.key, entry.revision, None if data.get("type") == "DELETE" else entry)
+    return WatchEvent(entry.key, entry.revision, None if data.get("type") == "DELETE" else entry)
 
 
 def _entry(kv: Json) -> Entry:

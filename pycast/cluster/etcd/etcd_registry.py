@@ -8,12 +8,12 @@ from random import Random
 
 import gevent
 
-from pycast.cluster.etcd.cache import View
+from pycast.cluster.etcd.cache import Cache
 from pycast.cluster.etcd.client import EtcdClient, EtcdError, Unreachable
 from pycast.cluster.etcd.etcd_records import Keys
-from pycast.cluster.etcd.probes import Doubts
+from pycast.cluster.etcd.probes import LivenessProbes
 from pycast.cluster.etcd.session import LEASE_S, Session
-from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import CALL_S, Claimed, DuplicateNode, Held
@@ -38,13 +38,13 @@ class EtcdRegistry:
         rng: Random,
         lease_s: int = LEASE_S,
     ) -> None:
-        self.table = Table()
+        self.state = ClusterState()
         self._settings = settings
         self._group = group
         self._clock = clock
         self._rng = rng
         self._lease_s = lease_s
-        self._doubts = Doubts(self.table, group, answers, clock)
+        self._probes = LivenessProbes(self.state, group, answers, clock)
         self._running: tuple[Session, StateFile] | None = None
 
     @property
@@ -57,62 +57,62 @@ class EtcdRegistry:
         assert self._running is None, "started twice"
         keys = Keys(self._settings.name)
         client = EtcdClient(self._settings.etcd, self._clock, self._settings.tls_ca)
-        view = View(keys, node, self.table, self._doubts)
-        session = Session(client, keys, node, self._group, view, self._doubts, self._clock, self._rng, self._lease_s)
-        state = StateFile(self._settings.state_file, self.table, self._group, lambda: view.position)
-        view.expect(state.load(node.node))
-        self.table.put_node(node)
+        cache = Cache(keys, node, self.state, self._probes)
+        session = Session(client, keys, node, self._group, cache, self._probes, self._clock, self._rng, self._lease_s)
+        state_file = StateFile(self._settings.state_file, self.state, self._group, lambda: cache.position)
+        cache.expect(state_file.load(node.node))
+        self.state.put_node(node)
         try:
             with gevent.Timeout(CALL_S, Unreachable(f"not joined within {CALL_S} s")):
                 session.join()
         except EtcdError as error:
             session.failed(error)
         except DuplicateNode:
-            self._doubts.forget()
+            self._probes.forget()
             client.close()
             raise
-        state.start()
+        state_file.start()
         session.start()
-        self._running = session, state
+        self._running = session, state_file
 
     def stop(self) -> None:
         """Takes this node and its origins out."""
         if self._running is None:
             return
-        session, state = self._running
+        session, state_file = self._running
         session.stop(STOP_S)
-        state.stop()
+        state_file.stop()
         self._running = None
 
     def update(self, node: NodeRecord) -> None:
         """Never waits."""
-        self.table.put_node(node)
+        self.state.put_node(node)
         self._session.update(node)
 
     def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
         """Decided within CALL_S, provisionally if etcd is away."""
         session, mount = self._session, offer.mount
-        highest = self.table.highest(mount)
+        highest = self.state.highest(mount)
         if highest > over:
-            return Held(highest, self.table.origin(mount))
-        if session.is_up and over.generation <= session.view.meta.generation:
+            return Held(highest, self.state.origin(mount))
+        if session.is_up and over.generation <= session.cache.meta.generation:
             try:
-                return session.holdings.claim(offer, over, self._clock)
+                return session.claims.claim(offer, over, self._clock)
             except EtcdError as error:
                 log.info("the claim of %s is provisional: %s", mount, error)
                 session.failed(error)
-        highest = self.table.highest(mount)
+        highest = self.state.highest(mount)
         if highest > over:
-            return Held(highest, self.table.origin(mount))
-        return session.holdings.claim_provisionally(offer, over)
+            return Held(highest, self.state.origin(mount))
+        return session.claims.claim_provisionally(offer, over)
 
     def publish(self, origin: OriginRecord) -> None:
         """Never waits."""
-        self._session.holdings.publish(origin)
+        self._session.claims.publish(origin)
 
     def release(self, mount: str, epoch: Epoch) -> None:
         """Never waits."""
-        self._session.holdings.release(mount, epoch)
+        self._session.claims.release(mount, epoch)
 
     @property
     def _session(self) -> Session:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import gevent
 
-from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord
 from pycast.net.group import Group
@@ -24,26 +24,26 @@ PATIENCE_S = 4.0
 
 
 @dataclass(slots=True)
-class _Doubt:
+class _Probe:
     since: float
     is_gone: bool = False
     """Its key is not there. False: only these mounts are in doubt, or the registry is away."""
     mounts: dict[str, Epoch] = field(default_factory=dict)
 
 
-class Doubts:
+class LivenessProbes:
     """Nodes that are asked. `answers` asks one directly; it may switch."""
 
     def __init__(
-        self, table: Table, group: Group, answers: Callable[[NodeRecord], bool], clock: Callable[[], float]
+        self, state: ClusterState, group: Group, answers: Callable[[NodeRecord], bool], clock: Callable[[], float]
     ) -> None:
-        self._table = table
+        self._state = state
         self._group = group
         self._answers = answers
         self._clock = clock
-        self._doubts: dict[str, _Doubt] = {}
+        self._probes: dict[str, _Probe] = {}
 
-    def vouch(self, node: str) -> None:
+    def probe(self, node: str) -> None:
         """The registry is away: only the node itself can say that it is alive."""
         self._doubt(node)
 
@@ -55,56 +55,56 @@ class Doubts:
         """The origin's key is not there, and that is hard to believe."""
         self._doubt(node).mounts[mount] = epoch
 
-    def settled(self, node: str) -> bool:
+    def node_settled(self, node: str) -> bool:
         """The node's key is there, or it has said goodbye. Gives whether it was gone."""
-        doubt = self._doubts.get(node)
-        if doubt is None:
+        probe = self._probes.get(node)
+        if probe is None:
             return False
-        was_gone, doubt.is_gone = doubt.is_gone, False
-        if not doubt.mounts:
-            del self._doubts[node]
+        was_gone, probe.is_gone = probe.is_gone, False
+        if not probe.mounts:
+            del self._probes[node]
         return was_gone
 
     def origin_settled(self, node: str, mount: str) -> None:
         """The origin's key is there again."""
-        doubt = self._doubts.get(node)
-        if doubt is not None and doubt.mounts.pop(mount, None) is not None and not doubt.mounts and not doubt.is_gone:
-            del self._doubts[node]
+        probe = self._probes.get(node)
+        if probe is not None and probe.mounts.pop(mount, None) is not None and not probe.mounts and not probe.is_gone:
+            del self._probes[node]
 
     def forget(self) -> None:
         """This node stops: nothing is in doubt any more, and nothing more goes from the table."""
-        self._doubts.clear()
+        self._probes.clear()
 
     def asked(self, node: NodeRecord) -> bool:
         """Whether the node answers, within PROBE_S."""
         return bool(gevent.with_timeout(PROBE_S, self._answers, node, timeout_value=False))
 
-    def _doubt(self, node: str) -> _Doubt:
-        doubt = self._doubts.get(node)
-        if doubt is None:
-            doubt = self._doubts[node] = _Doubt(self._clock())
-            self._group.spawn(f"doubt {node}", self._ask, node, doubt)
-        return doubt
+    def _doubt(self, node: str) -> _Probe:
+        probe = self._probes.get(node)
+        if probe is None:
+            probe = self._probes[node] = _Probe(self._clock())
+            self._group.spawn(f"doubt {node}", self._ask, node, probe)
+        return probe
 
-    def _ask(self, node: str, doubt: _Doubt) -> None:
-        while self._doubts.get(node) is doubt:
-            peer = self._table.peer(node)
+    def _ask(self, node: str, probe: _Probe) -> None:
+        while self._probes.get(node) is probe:
+            peer = self._state.peer(node)
             is_alive = peer is not None and self.asked(peer.record)
-            if self._doubts.get(node) is not doubt:
+            if self._probes.get(node) is not probe:
                 return
-            if self._conclude(node, doubt, is_alive):
-                del self._doubts[node]
+            if self._conclude(node, probe, is_alive):
+                del self._probes[node]
                 return
             gevent.sleep(PROBE_EVERY_S)
 
-    def _conclude(self, node: str, doubt: _Doubt, is_alive: bool) -> bool:
+    def _conclude(self, node: str, probe: _Probe, is_alive: bool) -> bool:
         """Whether there is nothing more to find out. Never switches."""
-        if doubt.is_gone and not is_alive:
-            self._table.remove_node(node)
+        if probe.is_gone and not is_alive:
+            self._state.remove_node(node)
             return True
-        self._table.set_status(node, Status.UP if is_alive or doubt.mounts else Status.SUSPECT)
-        if doubt.mounts and (not is_alive or self._clock() - doubt.since >= PATIENCE_S) and not doubt.is_gone:
-            for mount, epoch in doubt.mounts.items():
-                self._table.remove_origin(mount, epoch)
+        self._state.set_status(node, Status.UP if is_alive or probe.mounts else Status.SUSPECT)
+        if probe.mounts and (not is_alive or self._clock() - probe.since >= PATIENCE_S) and not probe.is_gone:
+            for mount, epoch in probe.mounts.items():
+                self._state.remove_origin(mount, epoch)
             return True
         return False

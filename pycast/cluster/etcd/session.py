@@ -4,7 +4,7 @@ Joining is one act: read everything, hold a lease, register, settle this node's 
 answer, lease lost, watch that cannot be resumed, generation raised) leads back to it, again and again until it is done;
 meanwhile the table stays as it is, nodes are asked directly whether they are alive, and claims are provisional.
 
-Four loops: `_follow` joins and has the watch read, `_renew` keeps the lease, `_settle` writes this node's mounts,
+Four loops: `_follow` joins and has the watch read, `_renew` keeps the lease, `_reconcile` writes this node's mounts,
 `_report` its record. Nobody ever waits for one of them.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from random import Random
 
 import gevent
-from gevent.event import Event as Signal
+from gevent.event import Event
 
 from pycast.cluster.etcd import etcd_records as records
-from pycast.cluster.etcd.cache import MetaChanged, Restored, View
-from pycast.cluster.etcd.claims import Holdings
+from pycast.cluster.etcd.cache import Cache, MetaChanged, Restored
+from pycast.cluster.etcd.claims import Claims
 from pycast.cluster.etcd.client import (
     EtcdClient,
     EtcdError,
@@ -30,7 +30,7 @@ from pycast.cluster.etcd.client import (
     unchanged,
 )
 from pycast.cluster.etcd.etcd_records import Keys, NodeEntry
-from pycast.cluster.etcd.probes import Doubts
+from pycast.cluster.etcd.probes import LivenessProbes
 from pycast.cluster.registry.records import NodeRecord
 from pycast.cluster.registry.registry import DuplicateNode
 from pycast.net.group import Group, Task
@@ -57,46 +57,46 @@ class Session:
         keys: Keys,
         node: NodeRecord,
         group: Group,
-        view: View,
-        doubts: Doubts,
+        cache: Cache,
+        probes: LivenessProbes,
         clock: Callable[[], float],
         rng: Random,
         lease_s: int,
     ) -> None:
         self.is_up = False
         """Whether etcd answers, and what it says is taken."""
-        self.view = view
-        self.holdings = Holdings(client, keys, node, view, rng)
+        self.cache = cache
+        self.claims = Claims(client, keys, node, cache, rng)
         self._client = client
         self._keys = keys
         self._node = node
         self._group = group
-        self._doubts = doubts
+        self._probes = probes
         self._clock = clock
         self._rng = rng
         self._lease_s = lease_s
         self._tasks: list[Task] = []
-        self._has_changed = Signal()
-        self._trouble = Signal()
+        self._has_changed = Event()
+        self._trouble = Event()
         self._joined_at = clock()
         self._complaint: type[Exception] | None = None
 
     def start(self) -> None:
         """Begins the loops."""
-        loops = {"follow": self._follow, "renew": self._renew, "settle": self._settle, "report": self._report}
-        self._tasks = [self._group.keep(f"etcd {name}", run) for name, run in loops.items()]
+        loops = {"follow": self._follow, "renew": self._renew, "settle": self._reconcile, "report": self._report}
+        self._tasks = [self._group.spawn_forever(f"etcd {name}", run) for name, run in loops.items()]
 
     def stop(self, time_s: float) -> None:
         """Ends the loops, and takes this node with its mounts out."""
         gevent.killall(self._tasks, timeout=1.0)
         self._tasks = []
-        self._doubts.forget()
+        self._probes.forget()
         was_up, self.is_up = self.is_up, False
         try:
             with gevent.Timeout(time_s, Unreachable("no time")):
                 if was_up:
-                    self._write_node(self.view.nodes.get(self._node.node), is_leaving=True)
-                    self._client.revoke(self.holdings.lease)
+                    self._write_node(self.cache.nodes.get(self._node.node), is_leaving=True)
+                    self._client.revoke(self.claims.lease)
         except EtcdError as error:
             log.info("this node could not take itself out of the registry: %s", error)
         self._client.close()
@@ -113,8 +113,8 @@ class Session:
         if isinstance(error, Unreachable | Restored | DuplicateNode):
             self.is_up = False
             self._complain(error)
-            for peer in self.view.others():
-                self._doubts.vouch(peer.record.node)
+            for peer in self.cache.others():
+                self._probes.probe(peer.record.node)
         elif not was_known:
             log.info("the registry is read anew: %s", error)
 
@@ -124,16 +124,16 @@ class Session:
         """Raises EtcdError, DuplicateNode."""
         self._trouble.clear()
         self._joined_at = self._clock()
-        floor = self.view.revision
+        floor = self.cache.revision
         try:
-            self.view.take(self._client.range(self._keys.prefix), floor)
+            self.cache.take(self._client.range(self._keys.prefix), floor)
         except MetaChanged:
             # The first node of the cluster.
             self._client.txn([absent(self._keys.meta)], [put(self._keys.meta, records.encode_meta(1))])
-            self.view.take(self._client.range(self._keys.prefix), floor)
+            self.cache.take(self._client.range(self._keys.prefix), floor)
         self._hold_lease()
         self._register()
-        self.holdings.plan_all()
+        self.claims.plan_all()
         self._has_changed.set()  # what it was told meanwhile
         self.is_up = True
         if self._complaint is not None:
@@ -141,26 +141,26 @@ class Session:
             self._complaint = None
 
     def _hold_lease(self) -> None:
-        if self.holdings.lease:
+        if self.claims.lease:
             try:
-                self._client.keep_alive(self.holdings.lease)
+                self._client.keep_alive(self.claims.lease)
                 return
             except LeaseGone:
                 log.info("this node's lease has expired: it registers anew")
-        self.holdings.lease = self._client.grant(self._lease_s)
+        self.claims.lease = self._client.grant(self._lease_s)
 
     def _register(self) -> None:
         if self._is_registered():
             return
-        there = self.view.nodes.get(self._node.node)
+        there = self.cache.nodes.get(self._node.node)
         if there is not None and there.record.boot != self._node.boot and self._is_alive(there):
             raise DuplicateNode(f"another process is node {self._node.node!r}, at {there.record.address}")
         if not self._write_node(there):
             raise EtcdError("another process registers with this node's name")
 
     def _is_registered(self) -> bool:
-        there = self.view.nodes.get(self._node.node)
-        return there is not None and there.record.boot == self._node.boot and there.lease == self.holdings.lease
+        there = self.cache.nodes.get(self._node.node)
+        return there is not None and there.record.boot == self._node.boot and there.lease == self.claims.lease
 
     def _is_alive(self, other: NodeEntry) -> bool:
         """Whether another process that has registered with this node's name still runs.
@@ -170,7 +170,7 @@ class Session:
         """
         if other.is_leaving:
             return False
-        if self._doubts.asked(other.record):
+        if self._probes.asked(other.record):
             return True
         if other.record.address == self._node.address:
             return False
@@ -178,15 +178,15 @@ class Session:
 
     def _write_node(self, there: NodeEntry | None, is_leaving: bool = False) -> bool:
         """Whether the node's key was as known, and is written."""
-        node, lease = self._node, self.holdings.lease
+        node, lease = self._node, self.claims.lease
         key, value = self._keys.node(node.node), records.encode_node(node, is_leaving)
         guard = unchanged(key, there.revision if there is not None else 0)
         outcome = self._client.txn([guard], [put(key, value, lease)], [get(key)])
         if outcome.is_done:
-            self.view.nodes[node.node] = NodeEntry(node, outcome.revision, lease, is_leaving)
+            self.cache.nodes[node.node] = NodeEntry(node, outcome.revision, lease, is_leaving)
             return True
-        self.view.fold_answer(key, outcome.entries, outcome.revision)
-        now = self.view.nodes.get(node.node)
+        self.cache.apply_answer(key, outcome.entries, outcome.revision)
+        now = self.cache.nodes.get(node.node)
         # True for a write of ours whose answer was lost.
         return now is not None and (now.record, now.lease, now.is_leaving) == (node, lease, is_leaving)
 
@@ -216,12 +216,12 @@ class Session:
         while failed <= len(self._client):
             failed += 1
             try:
-                for note in self._client.watch(self._keys.prefix, self.view.read_to + 1):
+                for note in self._client.watch(self._keys.prefix, self.cache.read_to + 1):
                     failed = 0
-                    if note.revision < self.view.read_to:
+                    if note.revision < self.cache.read_to:
                         return  # this member lags, or etcd is older than it was: joining finds out
-                    for mount in self.view.take_events(note.events):
-                        self.holdings.plan(mount)
+                    for mount in self.cache.take_events(note.events):
+                        self.claims.plan(mount)
                     if not self._is_registered():
                         return  # somebody has taken this node out
             except WatchBroken as error:
@@ -236,19 +236,19 @@ class Session:
             gevent.sleep(self._about(RENEWALS * self._lease_s))
             if self.is_up:
                 try:
-                    self._client.keep_alive(self.holdings.lease)
+                    self._client.keep_alive(self.claims.lease)
                 except EtcdError as error:
                     self.failed(error)
                 if self._client.is_watch_doubtful:
                     self._trouble.set()
 
-    def _settle(self) -> None:
+    def _reconcile(self) -> None:
         while True:
-            self.holdings.is_due.wait()
-            self.holdings.is_due.clear()
+            self.claims.is_due.wait()
+            self.claims.is_due.clear()
             if self.is_up and not self._trouble.is_set():  # otherwise joining plans everything anew
                 try:
-                    self.holdings.settle_all()
+                    self.claims.reconcile_all()
                 except EtcdError as error:
                     self.failed(error)
 
@@ -265,7 +265,7 @@ class Session:
             gevent.sleep(REPORT_EVERY_S)
 
     def _write_changes(self) -> None:
-        there = self.view.nodes.get(self._node.node)
+        there = self.cache.nodes.get(self._node.node)
         if there is None or not self._is_registered():
             self._trouble.set()
         elif records.has_moved(there.record, self._node) and not self._write_node(there):

@@ -29,9 +29,9 @@ class LinkError(PeerError):
 class Kind(IntEnum):
     """What a frame is."""
 
-    TELL = 1
-    ASK = 2
-    ANSWER = 3
+    NOTIFY = 1
+    CALL = 2
+    REPLY = 3
     # A mirror's connection:
     PULL = 10
     REFUSED = 11

@@ -20,7 +20,7 @@ from gevent.lock import RLock
 from pycast.cluster.link.frames import Frame, FrameReader, Kind, LinkError, pack_json
 from pycast.cluster.link.handshake import NONCE_SIZE, PROOF_SIZE, answerer_proof, caller_proof, is_same
 from pycast.config.schema import ClusterSection
-from pycast.errors import OutsideError
+from pycast.errors import ExternalError
 from pycast.http.request import Request
 from pycast.net.sockets import set_connection_options
 
@@ -39,7 +39,7 @@ READ_SIZE = 1 << 18
 _MOST_HEAD = 8192
 
 
-class DialFailed(OutsideError):
+class DialFailed(ExternalError):
     """A node could not be reached. `is_refused`: nothing listens at its address."""
 
     def __init__(self, text: str, *, is_refused: bool = False) -> None:
@@ -107,7 +107,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Connector:
     """How this node opens links, and takes them. `cluster` is read for each: a reload may change the secret."""
 
     cluster: Callable[[], ClusterSection]
@@ -133,7 +133,7 @@ class Door:
                 sock.close()
             raise
 
-    def take(self, sock: socket.socket, request: Request, rest: bytes) -> Link:
+    def accept(self, sock: socket.socket, request: Request, rest: bytes) -> Link:
         """The link that `request` asks for. Raises LinkError if the caller does not prove itself. May switch."""
         cluster = self.cluster()
         theirs, mine = request.headers.get("pycast-nonce"), secrets.token_hex(NONCE_SIZE)

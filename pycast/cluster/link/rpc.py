@@ -12,8 +12,8 @@ import gevent
 from gevent.event import AsyncResult
 
 from pycast.cluster.link.frames import Kind, LinkError, read_json
-from pycast.cluster.link.link import DialFailed, Door, Link
-from pycast.errors import OutsideError
+from pycast.cluster.link.link import Connector, DialFailed, Link
+from pycast.errors import ExternalError
 from pycast.net.group import Group
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ Handler = Callable[[Message], Message | None]
 """Takes a question, gives the answer; None for what was only told. May switch. Raises ValueError for nonsense."""
 
 
-class NoAnswer(OutsideError):
+class NoAnswer(ExternalError):
     """A node did not answer. `is_refused`: nothing listens at its address."""
 
     def __init__(self, text: str, *, is_refused: bool = False) -> None:
@@ -33,27 +33,27 @@ class NoAnswer(OutsideError):
         self.is_refused = is_refused
 
 
-class Peers:
+class RpcClient:
     """Asks the nodes at their addresses. Links are opened when first needed and kept."""
 
-    def __init__(self, door: Door, group: Group) -> None:
+    def __init__(self, connector: Connector, group: Group) -> None:
         self.on_lost: list[Callable[[str], None]] = []
         """Called with the address of a node whose link has ended by itself. Must not switch."""
-        self._door = door
+        self._connector = connector
         self._group = group
         self._calls: dict[str, _Caller] = {}
 
-    def ask(self, address: str, what: str, message: Message, timeout: float = ASK_S) -> Message:
+    def call(self, address: str, what: str, message: Message, timeout: float = ASK_S) -> Message:
         """The answer. Raises NoAnswer. May switch."""
-        return self._caller(address).ask(what, message, timeout)
+        return self._caller(address).call(what, message, timeout)
 
-    def ask_all(self, addresses: list[str], what: str, message: Message, timeout: float = ASK_S) -> dict[str, Message]:
+    def call_all(self, addresses: list[str], what: str, message: Message, timeout: float = ASK_S) -> dict[str, Message]:
         """The answers of those who answer in time, by address. May switch."""
         found: dict[str, Message] = {}
 
         def one(address: str) -> None:
             try:
-                found[address] = self.ask(address, what, message, timeout)
+                found[address] = self.call(address, what, message, timeout)
             except NoAnswer as error:
                 log.debug("! %s: %s", what, error)
 
@@ -61,9 +61,9 @@ class Peers:
         gevent.joinall(tasks, timeout=timeout + 0.1)
         return dict(found)
 
-    def tell(self, address: str, what: str, message: Message) -> None:
+    def notify(self, address: str, what: str, message: Message) -> None:
         """Says something that needs no answer. Raises NoAnswer if it cannot be said. May switch."""
-        self._caller(address).tell(what, message)
+        self._caller(address).notify(what, message)
 
     def hang_up(self, address: str) -> None:
         """Closes the link to a node, if there is one."""
@@ -79,7 +79,7 @@ class Peers:
     def _caller(self, address: str) -> "_Caller":
         caller = self._calls.get(address)
         if caller is None or caller.is_closed:
-            caller = self._calls[address] = _Caller(self._door, self._group, address, self._lost)
+            caller = self._calls[address] = _Caller(self._connector, self._group, address, self._lost)
         return caller
 
     def _lost(self, address: str) -> None:
@@ -90,8 +90,8 @@ class Peers:
 class _Caller:
     """Our end of a link on which we ask."""
 
-    def __init__(self, door: Door, group: Group, address: str, on_lost: Callable[[str], None]) -> None:
-        self._door = door
+    def __init__(self, connector: Connector, group: Group, address: str, on_lost: Callable[[str], None]) -> None:
+        self._connector = connector
         self._group = group
         self._address = address
         self._on_lost = on_lost
@@ -100,7 +100,7 @@ class _Caller:
         self._numbers = 0
         self.is_closed = False
 
-    def ask(self, what: str, message: Message, timeout: float) -> Message:
+    def call(self, what: str, message: Message, timeout: float) -> Message:
         answer: AsyncResult[Any] = AsyncResult()
         with gevent.Timeout(timeout, NoAnswer(f"{self._address} did not answer {what} within {timeout:g} s")):
             link = self._linked()
@@ -108,13 +108,13 @@ class _Caller:
             number = self._numbers
             self._waiting[number] = answer
             try:
-                self._write(link, Kind.ASK, {"n": number, "what": what, "with": message})
+                self._write(link, Kind.CALL, {"n": number, "what": what, "with": message})
                 return cast(Message, answer.get())
             finally:
                 self._waiting.pop(number, None)
 
-    def tell(self, what: str, message: Message) -> None:
-        self._write(self._linked(), Kind.TELL, {"what": what, "with": message})
+    def notify(self, what: str, message: Message) -> None:
+        self._write(self._linked(), Kind.NOTIFY, {"what": what, "with": message})
 
     def close(self) -> None:
         self.is_closed = True
@@ -134,7 +134,7 @@ class _Caller:
                 raise NoAnswer(str(error), is_refused=error.is_refused) from error
         self._link = AsyncResult()
         try:
-            link = self._door.dial(self._address)
+            link = self._connector.dial(self._address)
             if self.is_closed:
                 link.close()
                 raise DialFailed(f"the link to {self._address} was closed while it was opened")
@@ -161,7 +161,7 @@ class _Caller:
         try:
             while (frame := link.read(None)) is not None:
                 kind, payload = frame
-                if kind is not Kind.ANSWER:
+                if kind is not Kind.REPLY:
                     raise LinkError(f"{kind.name} where an answer was due")
                 answer = read_json(payload)
                 waiting = self._waiting.get(answer.get("n", 0))
@@ -175,7 +175,7 @@ class _Caller:
                 self._on_lost(self._address)
 
 
-class Answers:
+class RpcServer:
     """What this node answers."""
 
     def __init__(self, group: Group) -> None:
@@ -190,9 +190,9 @@ class Answers:
         while frame is not None:
             kind, payload = frame
             message = read_json(payload)
-            if kind is Kind.TELL:
+            if kind is Kind.NOTIFY:
                 self._handle(message)
-            elif kind is Kind.ASK:
+            elif kind is Kind.CALL:
                 self._group.spawn(f"answer to {message.get('what')}", self._answer, link, message)
             else:
                 raise LinkError(f"{kind.name} where a question was due")
@@ -201,7 +201,7 @@ class Answers:
     def _answer(self, link: Link, message: Message) -> None:
         answer = self._handle(message)
         try:
-            link.write_json(Kind.ANSWER, {"n": message.get("n"), "with": answer or {}})
+            link.write_json(Kind.REPLY, {"n": message.get("n"), "with": answer or {}})
         except OSError as error:
             log.debug("! an answer to %s could not be given: %s", message.get("what"), error)
 

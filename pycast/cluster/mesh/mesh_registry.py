@@ -16,16 +16,16 @@ from gevent.queue import Queue
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import join_address, split_address
-from pycast.cluster.link.rpc import Answers, NoAnswer, Peers
+from pycast.cluster.link.rpc import NoAnswer, RpcClient, RpcServer
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
-from pycast.cluster.registry.cluster_state import Change, NodeChange, Status, Table
+from pycast.cluster.registry.cluster_state import Change, ClusterState, NodeChange, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import CALL_S, Claimed, DuplicateNode, Held
 from pycast.cluster.registry.state_file import StateFile
 from pycast.config.schema import ClusterSection
 from pycast.net.group import Group
-from pycast.net.ticks import wait_for_next
+from pycast.net.ticks import sleep_until_tick
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ class MeshRegistry:
     """The registry of `cluster.registry = "mesh"`."""
 
     def __init__(
-        self, cluster: ClusterSection, peers: Peers, answers: Answers, group: Group, clock: Callable[[], float]
+        self, cluster: ClusterSection, peers: RpcClient, answers: RpcServer, group: Group, clock: Callable[[], float]
     ) -> None:
-        self.table = Table()
+        self.state = ClusterState()
         self._cluster = cluster
         self._peers = peers
         self._group = group
@@ -71,17 +71,17 @@ class MeshRegistry:
         self._is_leaving = False
         self._duplicate = ""
         self._troubles: dict[str, str] = {}
-        self._state = StateFile(cluster.state_file, self.table, group)
-        self.table.on_change.append(self._hear)
+        self._state_file = StateFile(cluster.state_file, self.state, group)
+        self.state.on_change.append(self._on_change)
         peers.on_lost.append(self._lost)
         answers.handlers |= {
-            "mesh.hello": self._hear_hello,
-            "mesh.beat": self._hear_beat,
-            "mesh.node": self._hear_node,
-            "mesh.origin": self._hear_origin,
-            "mesh.gone": self._hear_gone,
-            "mesh.again": self._hear_again,
-            "mesh.bye": self._hear_bye,
+            "mesh.hello": self._on_hello,
+            "mesh.beat": self._on_beat,
+            "mesh.node": self._on_node,
+            "mesh.origin": self._on_origin,
+            "mesh.gone": self._on_gone,
+            "mesh.again": self._on_again,
+            "mesh.bye": self._on_bye,
             "mesh.propose": self._judge,
         }
 
@@ -94,38 +94,38 @@ class MeshRegistry:
         """Dials the others: those of the configuration, and those that were there when it was last written down. Raises
         DuplicateNode. May switch.
         """
-        self._mesh = Mesh(node, self.table, len({node.address, *self._cluster.peers}))
+        self._mesh = Mesh(node, self.state, len({node.address, *self._cluster.peers}))
         self._own_addresses.add(node.address)
-        self._state.load(node.node)
+        self._state_file.load(node.node)
         self._mesh.expect_all(self._clock())
-        known = [peer.record.address for peer in self.table.peers if peer.record.node != node.node]
+        known = [peer.record.address for peer in self.state.peers if peer.record.node != node.node]
         addresses = list(dict.fromkeys([*self._cluster.peers, *known]))
         self._greet(node, addresses)
         for address in addresses:
             self._reach(address)
-        self._state.start()
-        self._group.keep("mesh clock", self._tick)
-        self._group.keep("mesh beats", self._beat)
+        self._state_file.start()
+        self._group.spawn_forever("mesh clock", self._tick)
+        self._group.spawn_forever("mesh beats", self._beat)
         if self._cluster.dns:
-            self._group.keep("names of the cluster", self._resolve)
+            self._group.spawn_forever("names of the cluster", self._resolve)
 
     def stop(self) -> None:
         """Says goodbye. May switch, for half a second at most."""
         if self._mesh is None or self._is_leaving:
             return
         self._is_leaving = True
-        self._state.stop()
+        self._state_file.stop()
         goodbye = self._mesh.beat()
         with suppress(TimeoutError), gevent.Timeout(0.5, TimeoutError()):
             for address in list(self._lines):
                 with suppress(NoAnswer):
-                    self._peers.tell(address, "mesh.bye", goodbye)
+                    self._peers.notify(address, "mesh.bye", goodbye)
 
     def update(self, node: NodeRecord) -> None:
         """Tells the others."""
         assert self._mesh is not None
         self._mesh.change(node)
-        self._say("mesh.node", {"node": node.to_json()})
+        self._broadcast("mesh.node", {"node": node.to_json()})
 
     def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
         """Asks all nodes that can be reached. May switch."""
@@ -136,37 +136,37 @@ class MeshRegistry:
             proposal = self._mesh.propose(offer.mount, over)
             addresses = [
                 peer.record.address
-                for peer in self.table.peers
+                for peer in self.state.peers
                 if peer.is_up and peer.record.node != self._mesh.me.node
             ]
             timeout = min(PROPOSE_S, max(deadline - self._clock(), 0.05))
-            verdicts = self._peers.ask_all(addresses, "mesh.propose", proposal.to_json(), timeout)
+            verdicts = self._peers.call_all(addresses, "mesh.propose", proposal.to_json(), timeout)
             answer = self._mesh.decide(proposal, list(verdicts.values()))
             if isinstance(answer, Claimed):
                 self._own(with_epoch(offer, answer))
                 return answer
             # Of an owner that has to be asked first.
             has_learned = answer.origin is not None and not proposal.knows_owner
-            if has_learned or self.table.highest(offer.mount) > over or self._clock() >= deadline:
+            if has_learned or self.state.highest(offer.mount) > over or self._clock() >= deadline:
                 break
             gevent.sleep(random.uniform(0.01, 0.05))
         return answer
 
     def publish(self, origin: OriginRecord) -> None:
         """Tells the others, if the mount is still ours."""
-        held = self.table.origin(origin.mount)
+        held = self.state.origin(origin.mount)
         if held is not None and held.epoch == origin.epoch:
             self._own(origin)
 
     def release(self, mount: str, epoch: Epoch) -> None:
         """The others are told by `_hear`."""
-        self.table.remove_origin(mount, epoch)
+        self.state.remove_origin(mount, epoch)
 
     def _own(self, origin: OriginRecord) -> None:
-        if self.table.put_origin(origin):
-            self._say("mesh.origin", {"origin": origin.to_json()})
+        if self.state.put_origin(origin):
+            self._broadcast("mesh.origin", {"origin": origin.to_json()})
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if isinstance(change, NodeChange) and change.after is not None and change.after.status is Status.DEAD:
             # After a long cut the kernel's next try to send is far off, and a new line is not.
             address = change.after.record.address
@@ -174,7 +174,7 @@ class MeshRegistry:
             self._lost(address)
         gone = self._mesh.goodbye(change) if self._mesh is not None else None
         if gone is not None:
-            self._say("mesh.gone", gone)
+            self._broadcast("mesh.gone", gone)
 
     # -- lines
 
@@ -183,7 +183,7 @@ class MeshRegistry:
         assert self._mesh is not None
         deadline = self._clock() + DUPLICATE_PATIENCE_S
         while True:
-            answers = self._peers.ask_all(addresses, "mesh.hello", self._mesh.hello())
+            answers = self._peers.call_all(addresses, "mesh.hello", self._mesh.hello())
             is_duplicate = any(answer.get("is_duplicate") is True for answer in answers.values())
             if not is_duplicate:
                 for address, answer in answers.items():
@@ -196,7 +196,7 @@ class MeshRegistry:
     def _learn(self, address: str, answer: Message) -> NodeRecord:
         """Takes what a node says of itself when it is greeted. Raises NoAnswer for nonsense."""
         try:
-            self._mesh_of().hear_answer(answer, self._clock())
+            self._mesh_of().on_answer(answer, self._clock())
             return NodeRecord.from_json(answer["node"])
         except (ValueError, KeyError, TypeError) as error:
             raise NoAnswer(f"{address} gives no proper answer: {error}") from error
@@ -205,7 +205,7 @@ class MeshRegistry:
         if address in self._lines or address in self._own_addresses:
             return
         self._lines[address] = Event()
-        self._group.keep(f"line to {address}", lambda: self._run_line(address))
+        self._group.spawn_forever(f"line to {address}", lambda: self._run_line(address))
 
     def _run_line(self, address: str) -> None:
         wait, called = FIRST_RETRY_S, self._lines[address]
@@ -236,7 +236,7 @@ class MeshRegistry:
 
     def _converse(self, address: str, queue: "Queue[tuple[str, Message]]") -> None:
         mesh = self._mesh_of()
-        answer = self._peers.ask(address, "mesh.hello", mesh.hello())
+        answer = self._peers.call(address, "mesh.hello", mesh.hello())
         other = self._learn(address, answer)
         if other.node == mesh.me.node:
             self._met_own_name(address, other)
@@ -253,7 +253,7 @@ class MeshRegistry:
                 raise NoAnswer("the line broke")
             if what == _AGAIN:
                 return
-            self._peers.tell(address, what, message)
+            self._peers.notify(address, what, message)
 
     def _tell_trouble(self, address: str, text: str) -> None:
         """Once, until something changes: a node that is gone is tried again for a minute, and one of the configuration
@@ -276,9 +276,9 @@ class MeshRegistry:
             log.error("cluster: another node has this node's name, as %s says: give each node its own", address)
 
     def _is_wanted(self, address: str) -> bool:
-        return address in self._cluster.peers or any(peer.record.address == address for peer in self.table.peers)
+        return address in self._cluster.peers or any(peer.record.address == address for peer in self.state.peers)
 
-    def _say(self, what: str, message: Message) -> None:
+    def _broadcast(self, what: str, message: Message) -> None:
         for address, queue in list(self._open.items()):
             if queue.full():
                 log.warning("cluster: the node at %s takes no news, its line begins anew", address)
@@ -299,13 +299,13 @@ class MeshRegistry:
 
     def _tick(self) -> None:
         while True:
-            wait_for_next(TICK_S)
+            sleep_until_tick(TICK_S)
             self._mesh_of().tick(self._clock())
 
     def _beat(self) -> None:
         while True:
-            wait_for_next(BEAT_S)
-            self._say("mesh.beat", self._mesh_of().beat())
+            sleep_until_tick(BEAT_S)
+            self._broadcast("mesh.beat", self._mesh_of().beat())
 
     def _resolve(self) -> None:
         host, port = _name_and_port(self._cluster.dns, self._mesh_of().me.address)
@@ -320,8 +320,8 @@ class MeshRegistry:
 
     # -- what the others say
 
-    def _hear_hello(self, message: Message) -> Message:
-        answer = self._mesh_of().hear_hello(message, self._clock())
+    def _on_hello(self, message: Message) -> Message:
+        answer = self._mesh_of().on_hello(message, self._clock())
         address = message["node"].get("address")
         if isinstance(address, str) and not answer["is_duplicate"]:
             self._reach(address)
@@ -329,39 +329,39 @@ class MeshRegistry:
                 self._lines[address].set()
         return answer
 
-    def _hear_beat(self, message: Message) -> None:
+    def _on_beat(self, message: Message) -> None:
         mesh = self._mesh_of()
-        if not mesh.hear_beat(message, self._clock()):
+        if not mesh.on_beat(message, self._clock()):
             raise LinkError(f"a beat of {message['node']!r}, which has not said hello")
         if mesh.differs(message):
             self._ask_again(str(message["node"]))
 
-    def _hear_node(self, message: Message) -> None:
-        self._mesh_of().hear_node(NodeRecord.from_json(message["node"]), self._clock())
+    def _on_node(self, message: Message) -> None:
+        self._mesh_of().on_node(NodeRecord.from_json(message["node"]), self._clock())
 
-    def _hear_origin(self, message: Message) -> None:
+    def _on_origin(self, message: Message) -> None:
         origin = OriginRecord.from_json(message["origin"])
-        if not self._mesh_of().hear_origin(origin, self._clock()):
+        if not self._mesh_of().on_origin(origin, self._clock()):
             self._ask_again(origin.node)
 
     def _ask_again(self, node: str) -> None:
         """It has other mounts than we know of, or one that is over: its hello tells us, and our answer tells it."""
         self._queue(node, "mesh.again", {"node": self._mesh_of().me.node})
 
-    def _hear_again(self, message: Message) -> None:
+    def _on_again(self, message: Message) -> None:
         self._queue(str(message["node"]), _AGAIN, {})
 
     def _queue(self, node: str, what: str, message: Message) -> None:
-        peer = self.table.peer(node)
+        peer = self.state.peer(node)
         queue = self._open.get(peer.record.address) if peer is not None else None
         if queue is not None and not queue.full():
             queue.put_nowait((what, message))
 
-    def _hear_gone(self, message: Message) -> None:
-        self._mesh_of().hear_gone(str(message["mount"]), Epoch.parse(message["epoch"]))
+    def _on_gone(self, message: Message) -> None:
+        self._mesh_of().on_gone(str(message["mount"]), Epoch.parse(message["epoch"]))
 
-    def _hear_bye(self, message: Message) -> None:
-        self._mesh_of().hear_bye(message)
+    def _on_bye(self, message: Message) -> None:
+        self._mesh_of().on_bye(message)
 
     def _judge(self, message: Message) -> Message:
         return self._mesh_of().judge(Proposal.from_json(message))

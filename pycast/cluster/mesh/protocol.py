@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pycast.cluster.registry.cluster_state import Change, Peer, Status, Table
+from pycast.cluster.registry.cluster_state import Change, ClusterState, Peer, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
@@ -70,30 +70,30 @@ class Proposal:
 class Mesh:
     """This node's part in the mesh."""
 
-    def __init__(self, me: NodeRecord, table: Table, expected: int) -> None:
+    def __init__(self, me: NodeRecord, state: ClusterState, expected: int) -> None:
         """`expected`: how many nodes the configuration names, this one included."""
         self.me = me
-        self._table = table
+        self._state = state
         self._expected = expected
         self._heard: dict[str, float] = {}
         self._promised: dict[str, Epoch] = {}
-        table.put_node(me)
+        state.put_node(me)
 
     # -- what this node says
 
     def hello(self) -> Message:
         """Everything about this node."""
-        origins = [origin.to_json() for origin in self._table.origins_of(self.me.node)]
+        origins = [origin.to_json() for origin in self._state.origins_of(self.me.node)]
         return {"node": self.me.to_json(), "origins": origins}
 
     def beat(self) -> Message:
         """That it is still there, and has so many mounts."""
-        return {"node": self.me.node, "boot": self.me.boot, "origins": self._table.count_origins(self.me.node)}
+        return {"node": self.me.node, "boot": self.me.boot, "origins": self._state.count_origins(self.me.node)}
 
     def change(self, me: NodeRecord) -> None:
         """This node's record has changed."""
         self.me = me
-        self._table.put_node(me)
+        self._state.put_node(me)
 
     def goodbye(self, change: Change) -> Message | None:
         """What the others are told of a change of the table: an origin of ours that is given up, or over."""
@@ -106,7 +106,7 @@ class Mesh:
 
     # -- what the others say
 
-    def hear_hello(self, message: Mapping[str, Any], now: float) -> Message:
+    def on_hello(self, message: Mapping[str, Any], now: float) -> Message:
         """Another node's everything. The answer has ours, and whom we know. Raises ValueError."""
         node = NodeRecord.from_json(message["node"])
         origins = [OriginRecord.from_json(one) for one in message["origins"]]
@@ -115,90 +115,90 @@ class Mesh:
         if node.node != self.me.node and not is_duplicate:
             self._put(node, now)
             said = {origin.mount: origin.epoch for origin in origins if origin.node == node.node}
-            for held in list(self._table.origins_of(node.node)):
+            for held in list(self._state.origins_of(node.node)):
                 if said.get(held.mount) != held.epoch:
-                    self._table.remove_origin(held.mount, held.epoch)
-            refused = [origin.mount for origin in origins if not self.hear_origin(origin, now)]
-            over = [{"mount": mount, "highest": str(self._table.highest(mount))} for mount in refused]
+                    self._state.remove_origin(held.mount, held.epoch)
+            refused = [origin.mount for origin in origins if not self.on_origin(origin, now)]
+            over = [{"mount": mount, "highest": str(self._state.highest(mount))} for mount in refused]
         return {
             **self.hello(),
             "is_duplicate": is_duplicate,
-            "known": [peer.record.address for peer in self._table.peers if peer.status is not Status.DEAD],
+            "known": [peer.record.address for peer in self._state.peers if peer.status is not Status.DEAD],
             "over": over,
         }
 
-    def hear_beat(self, message: Mapping[str, Any], now: float) -> bool:
+    def on_beat(self, message: Mapping[str, Any], now: float) -> bool:
         """Whether the beat is of a node that we know; if not it has to say hello again."""
-        peer = self._table.peer(str(message["node"]))
+        peer = self._state.peer(str(message["node"]))
         if peer is None or peer.record.boot != message["boot"]:
             return False
         self._heard[peer.record.node] = now
         if not peer.is_up:
-            self._table.set_status(peer.record.node, Status.UP)
+            self._state.set_status(peer.record.node, Status.UP)
         return True
 
     def differs(self, message: Mapping[str, Any]) -> bool:
         """Whether the node of this beat has other mounts than we know of: one of them is over, or it has given one up
         before we were told that it has it.
         """
-        return self._table.count_origins(str(message["node"])) != int(message["origins"])
+        return self._state.count_origins(str(message["node"])) != int(message["origins"])
 
-    def hear_node(self, node: NodeRecord, now: float) -> None:
+    def on_node(self, node: NodeRecord, now: float) -> None:
         """Another node's record has changed."""
         if self._is_known(node.node, node.boot):
             self._put(node, now)
 
-    def hear_origin(self, origin: OriginRecord, now: float) -> bool:
+    def on_origin(self, origin: OriginRecord, now: float) -> bool:
         """Another node has a mount's source, or something about that changed. False if a higher epoch has been seen."""
         if not self._is_known(origin.node, origin.boot):
             return True
         self._heard[origin.node] = now
-        return self._table.put_origin(origin)
+        return self._state.put_origin(origin)
 
-    def hear_gone(self, mount: str, epoch: Epoch) -> None:
+    def on_gone(self, mount: str, epoch: Epoch) -> None:
         """An owner has given its mount up."""
-        self._table.remove_origin(mount, epoch)
+        self._state.remove_origin(mount, epoch)
 
-    def hear_bye(self, message: Mapping[str, Any]) -> None:
+    def on_bye(self, message: Mapping[str, Any]) -> None:
         """A node stops as its operator wants: it is gone at once, and its mounts with it."""
         if self._is_known(str(message["node"]), str(message["boot"])):
             self._heard.pop(message["node"], None)
-            self._table.remove_node(message["node"])
+            self._state.remove_node(message["node"])
 
     # -- who is there
 
     def expect_all(self, now: float) -> None:
         """The nodes that this one remembers have as long to be heard of as any that is silent."""
-        for peer in self._table.peers:
+        for peer in self._state.peers:
             self._heard.setdefault(peer.record.node, now)
 
     def tick(self, now: float) -> None:
         """Looks who has not been heard of for too long."""
-        for peer in self._table.peers:
+        for peer in self._state.peers:
             name = peer.record.node
             if name == self.me.node:
                 continue
             silent = now - self._heard.get(name, now)
             if silent >= FORGET_S:
                 self._heard.pop(name, None)
-                self._table.remove_node(name)
+                self._state.remove_node(name)
             elif silent >= DEAD_S:
-                self._table.set_status(name, Status.DEAD)
+                self._state.set_status(name, Status.DEAD)
             elif silent >= SUSPECT_S and peer.status is Status.UP:
-                self._table.set_status(name, Status.SUSPECT)
+                self._state.set_status(name, Status.SUSPECT)
 
     def lost(self, address: str) -> None:
         """The line to the node at `address` broke."""
         for peer in self._at(address):
             if peer.status is Status.UP:
-                self._table.set_status(peer.record.node, Status.SUSPECT)
+                self._state.set_status(peer.record.node, Status.SUSPECT)
 
     def refused(self, address: str) -> None:
         """Nothing listens at `address`: its process is gone."""
         for peer in self._at(address):
-            self._table.set_status(peer.record.node, Status.DEAD)
+            self._state.set_status(peer.record.node, Status.DEAD)
 
-    def hear_answer(self, answer: Mapping[str, Any], now: float) -> None:
+    def on_answer(self, answer: Mapping[str, Any], now: float) -> None:
         """Another node's answer to our hello: a node that starts knows all mounts as soon as it is answered. Raises
         ValueError.
         """
@@ -207,15 +207,15 @@ class Mesh:
             self._put(node, now)
             for origin in map(OriginRecord.from_json, answer["origins"]):
                 # What that node says on its own line may be newer than its answer.
-                if origin.epoch > self._table.highest(origin.mount):
-                    self.hear_origin(origin, now)
+                if origin.epoch > self._state.highest(origin.mount):
+                    self.on_origin(origin, now)
             for one in answer["over"]:
-                self._table.see(str(one["mount"]), Epoch.parse(one["highest"]))
+                self._state.see(str(one["mount"]), Epoch.parse(one["highest"]))
 
     @property
     def sees_half(self) -> bool:
         """Whether at least half of the nodes are there, this one included."""
-        peers = self._table.peers
+        peers = self._state.peers
         up = sum(1 for peer in peers if peer.is_up)
         return 2 * up >= max(self._expected, len(peers))
 
@@ -223,15 +223,15 @@ class Mesh:
 
     def propose(self, mount: str, over: Epoch) -> Proposal:
         """A claim to be put to the others; `decide` takes what they say."""
-        known = max(self._table.highest(mount), self._promised.get(mount, NO_EPOCH))
+        known = max(self._state.highest(mount), self._promised.get(mount, NO_EPOCH))
         name = f"{self.me.node}/{self.me.boot}"
         epoch = Epoch(known.generation, known.number + 1, int(self.sees_half), name)
         self._promised[mount] = epoch
-        return Proposal(mount, epoch, over, self._table.origin(mount) is not None)
+        return Proposal(mount, epoch, over, self._state.origin(mount) is not None)
 
     def judge(self, proposal: Proposal) -> Message:
         """What this node says to another one's claim."""
-        highest, origin = self._table.highest(proposal.mount), self._table.origin(proposal.mount)
+        highest, origin = self._state.highest(proposal.mount), self._state.origin(proposal.mount)
         promised = self._promised.get(proposal.mount, NO_EPOCH)
         is_blind = origin is not None and not proposal.knows_owner and self._is_well(origin, proposal)
         if highest > proposal.over or is_blind:
@@ -250,43 +250,43 @@ class Mesh:
             if verdict.get("origin"):
                 origin = OriginRecord.from_json(verdict["origin"])
                 if self._is_known(origin.node, origin.boot):
-                    self._table.put_origin(origin)
+                    self._state.put_origin(origin)
             if "highest" in verdict:
-                self._table.see(proposal.mount, Epoch.parse(verdict["highest"]))
-        highest = self._table.highest(proposal.mount)
+                self._state.see(proposal.mount, Epoch.parse(verdict["highest"]))
+        highest = self._state.highest(proposal.mount)
         is_lost = highest >= proposal.epoch or self._promised[proposal.mount] > proposal.epoch
         if is_lost or any(verdict.get("objects", True) for verdict in verdicts):
-            return Held(highest, self._table.origin(proposal.mount))
+            return Held(highest, self._state.origin(proposal.mount))
         return Claimed(proposal.epoch, is_provisional=not proposal.epoch.rank)
 
     # -- the rest
 
     def _put(self, node: NodeRecord, now: float) -> None:
-        before = self._table.peer(node.node)
+        before = self._state.peer(node.node)
         if before is not None and before.record.boot != node.boot:
             # Another process: what the former one said is over.
-            self._table.remove_node(node.node)
+            self._state.remove_node(node.node)
         self._heard[node.node] = now
-        self._table.put_node(node)
+        self._state.put_node(node)
 
     def _is_well(self, origin: OriginRecord, proposal: Proposal) -> bool:
         """Whether the mount has an owner that is there and sends, other than who proposes to have it."""
         is_other = f"{origin.node}/{origin.boot}" != proposal.epoch.node
-        return is_other and origin.is_live and self._table.is_up(origin.node)
+        return is_other and origin.is_live and self._state.is_up(origin.node)
 
     def _is_ours(self, origin: OriginRecord) -> bool:
         return (origin.node, origin.boot) == (self.me.node, self.me.boot)
 
     def _is_known(self, name: str, boot: str) -> bool:
         """Whether that very process of another node has said hello: what a former one said may come after it."""
-        peer = self._table.peer(name)
+        peer = self._state.peer(name)
         return name != self.me.node and peer is not None and peer.record.boot == boot
 
     def _is_duplicate(self, node: NodeRecord) -> bool:
         """Whether another living process has this name. One at the same address took over from a dead one."""
         if node.node == self.me.node:
             return node.boot != self.me.boot
-        known = self._table.peer(node.node)
+        known = self._state.peer(node.node)
         return (
             known is not None
             and known.is_up
@@ -295,7 +295,7 @@ class Mesh:
         )
 
     def _at(self, address: str) -> list[Peer]:
-        others = (peer for peer in self._table.peers if peer.record.node != self.me.node)
+        others = (peer for peer in self._state.peers if peer.record.node != self.me.node)
         return [peer for peer in others if peer.record.address == address]
 
 

@@ -29,7 +29,7 @@ from pycast.formats.marks import Header, Info, Join, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.stream.journal import Event, Started
-from pycast.stream.source import Feed
+from pycast.stream.source import SourceDescription
 
 _AUDIO = Struct(">QI")
 _JOIN = Struct(">Qd")
@@ -65,12 +65,12 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedHead:
+class PullReply:
     """What a child needs before the first byte."""
 
     offset: int
     lineage: Lineage
-    feed: Feed
+    feed: SourceDescription
     started_at: int
     """The offset at which the source began; before `offset`, or equal."""
     is_live: bool
@@ -84,7 +84,7 @@ class FeedHead:
         value = {
             "offset": self.offset,
             "lineage": self.lineage.to_json(),
-            "feed": _feed_to_json(self.feed),
+            "feed": _description_to_json(self.feed),
             "started_at": self.started_at,
             "is_live": self.is_live,
             "marks": [event_to_json(mark) for mark in self.marks],
@@ -93,14 +93,14 @@ class FeedHead:
         return pack_json(Kind.HEAD, value)
 
     @classmethod
-    def read(cls, payload: bytes) -> "FeedHead":
+    def read(cls, payload: bytes) -> "PullReply":
         """Raises LinkError."""
         with _checking():
             data = read_json(payload)
             return cls(
                 int(data["offset"]),
                 Lineage.from_json(data["lineage"]),
-                _feed_from_json(data["feed"]),
+                _description_from_json(data["feed"]),
                 int(data["started_at"]),
                 bool(data["is_live"]),
                 tuple(event_from_json(mark) for mark in data["marks"]),
@@ -151,7 +151,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     """Its JSON object."""
     match event:
         case Started(offset, feed):
-            return {"kind": "started", "offset": offset, "feed": _feed_to_json(feed)}
+            return {"kind": "started", "offset": offset, "feed": _description_to_json(feed)}
         case Header(offset, data):
             return {"kind": "header", "offset": offset, "data": b64encode(data).decode()}
         case Tags(offset, artist, title, url):
@@ -165,7 +165,7 @@ def event_from_json(data: dict[str, Any]) -> Event:
     offset = int(data["offset"])
     match data["kind"]:
         case "started":
-            return Started(offset, _feed_from_json(data["feed"]))
+            return Started(offset, _description_from_json(data["feed"]))
         case "header":
             return Header(offset, b64decode(data["data"]))
         case "tags":
@@ -178,15 +178,15 @@ def event_from_json(data: dict[str, Any]) -> Event:
             raise ValueError(f"an event of the unknown kind {kind!r}")
 
 
-def _feed_to_json(feed: Feed) -> dict[str, Any]:
+def _description_to_json(feed: SourceDescription) -> dict[str, Any]:
     headers = [[name, value] for name, value in feed.headers if name.lower() not in _PRIVATE]
     return {"content_type": feed.content_type, "headers": headers, "ip": feed.ip, "started": feed.started}
 
 
-def _feed_from_json(data: dict[str, Any]) -> Feed:
+def _description_from_json(data: dict[str, Any]) -> SourceDescription:
     headers = Headers(tuple((str(name), str(value)) for name, value in data["headers"]))
     content_type, started = str(data["content_type"]), float(data["started"])
-    return Feed(source_info(headers), content_type, tuple(headers), str(data["ip"]), started)
+    return SourceDescription(source_info(headers), content_type, tuple(headers), str(data["ip"]), started)
 
 
 @contextmanager

@@ -14,19 +14,19 @@ import gevent
 from gevent.event import Event
 
 from pycast.cluster.link.frames import LinkError
-from pycast.cluster.link.link import DialFailed, Door
-from pycast.cluster.link.rpc import Message, Peers
+from pycast.cluster.link.link import Connector, DialFailed
+from pycast.cluster.link.rpc import Message, RpcClient
 from pycast.cluster.mirror.lineage import Lineages
-from pycast.cluster.mirror.parents import parents
-from pycast.cluster.mirror.pull import Absent, Gap, Mirror, MirrorCounters, Outrun
-from pycast.cluster.registry.cluster_state import Change, OriginChange, Status, Table
+from pycast.cluster.mirror.parents import choose_parents
+from pycast.cluster.mirror.pull import Gap, Mirror, MirrorCounters, MountAbsent, Outrun
+from pycast.cluster.registry.cluster_state import Change, ClusterState, OriginChange, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord
 from pycast.config.schema import ClusterSection
 from pycast.net.group import Group, Task
-from pycast.net.ticks import wait_for_next
+from pycast.net.ticks import sleep_until_tick
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import SILENCE_S, Mount
+from pycast.stream.mount import LISTENER_SILENCE_S, Mount
 from pycast.stream.mounts import Mounts
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ PAUSE_S = 0.2
 
 
 @dataclass(slots=True, eq=False)
-class _Copy:
+class _Mirrored:
     mirror: Mirror
     depth: int
     news: Event = field(default_factory=Event)
@@ -77,11 +77,11 @@ class Mirrors:
         self,
         me: Callable[[], NodeRecord],
         cluster: Callable[[], ClusterSection],
-        door: Door,
-        peers: Peers,
+        connector: Connector,
+        peers: RpcClient,
         mounts: Mounts,
         lineages: Lineages,
-        table: Table,
+        state: ClusterState,
         children: Callable[[str], int],
         group: Group,
         clock: Callable[[], float],
@@ -93,20 +93,20 @@ class Mirrors:
         """Called when a copy has no parent any more."""
         self._me = me
         self._cluster = cluster
-        self._door = door
+        self._connector = connector
         self._peers = peers
         self._mounts = mounts
         self._lineages = lineages
-        self._table = table
+        self._state = state
         self._children = children
         self._group = group
         self._clock = clock
-        self._copies: dict[str, _Copy] = {}
-        table.on_change.append(self._hear)
+        self._copies: dict[str, _Mirrored] = {}
+        state.on_change.append(self._on_change)
 
     def start(self) -> None:
         """Looks after the copies from now on."""
-        self._group.keep("review of mirrors", self._review)
+        self._group.spawn_forever("review of mirrors", self._review)
 
     @property
     def health(self) -> float:
@@ -115,8 +115,8 @@ class Mirrors:
         return sum(1 for copy in wanted if copy.parent) / len(wanted) if wanted else 1.0
 
     def _has_origin(self, name: str) -> bool:
-        origin = self._table.origin(name)
-        return origin is not None and self._table.is_up(origin.node)
+        origin = self._state.origin(name)
+        return origin is not None and self._state.is_up(origin.node)
 
     def __len__(self) -> int:
         return len(self._copies)
@@ -124,21 +124,21 @@ class Mirrors:
     def open(self, name: str, depth: int = 0) -> Mount | None:
         """The mount, copied from another node if need be; None if no node has it. May switch."""
         mount = self._mounts.get(name)
-        if mount is not None and mount.feed_info is not None:
+        if mount is not None and mount.description is not None:
             return mount
-        origin = self._table.origin(name)
+        origin = self._state.origin(name)
         if origin is None or origin.node == self._me().node:
             return None
         copy = self.ensure(name, depth)
         copy.mirror.begun.wait(OPEN_S)
         return copy.mirror.mount
 
-    def ensure(self, name: str, depth: int = 0) -> _Copy:
+    def ensure(self, name: str, depth: int = 0) -> _Mirrored:
         """Copies the mount from now on, if it does not already."""
         copy = self._copies.get(name)
         if copy is None:
-            mirror = Mirror(name, self._mounts, self._lineages, self._table, self.counters, self._clock)
-            copy = _Copy(mirror, depth, needed_at=self._clock())
+            mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock)
+            copy = _Mirrored(mirror, depth, needed_at=self._clock())
             self._copies[name] = copy
             copy.task = self._group.spawn(f"mirror of {name}", self._run, copy)
         return copy
@@ -158,7 +158,7 @@ class Mirrors:
         """How far this node is with a mount: an answer to another node."""
         name = str(message["mount"])
         mount, lineage = self._mounts.get(name), self._lineages.get(name)
-        if mount is None or mount.feed_info is None or not lineage.entries:
+        if mount is None or mount.description is None or not lineage.entries:
             return {}
         return {"epoch": str(lineage.newest), "head": mount.ring.head, "oldest": mount.ring.oldest}
 
@@ -168,7 +168,7 @@ class Mirrors:
         """
         self.release(name)
         # That epoch is over, and what it left behind is what we want.
-        mirror = Mirror(name, self._mounts, self._lineages, self._table, self.counters, self._clock, floor=over)
+        mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock, floor=over)
         mine = (self._lineages.get(name).newest, mirror.head)
         tails = self._tails(name)
         best = max(tails, default=None)
@@ -180,7 +180,7 @@ class Mirrors:
 
     # -- one copy
 
-    def _run(self, copy: _Copy) -> None:
+    def _run(self, copy: _Mirrored) -> None:
         name = copy.mirror.name
         try:
             while not copy.mirror.is_over and not self._has_given_up(copy):
@@ -191,7 +191,7 @@ class Mirrors:
             del self._copies[name]
             self._close(name, Reason.SOURCE_GONE if copy.mirror.is_over else Reason.ABANDONED)
 
-    def _go_on(self, copy: _Copy) -> None:
+    def _go_on(self, copy: _Mirrored) -> None:
         """One line to one parent, or a wait for news."""
         mirror = copy.mirror
         parent = self._choose(copy)
@@ -207,7 +207,7 @@ class Mirrors:
         copy.since = copy.reviewed_at = self._clock()
         log.info("< mount %s: copied from node %s", mirror.name, parent.node)
         try:
-            mirror.pull(self._door, parent.address, copy.depth, may_jump=False)
+            mirror.pull(self._connector, parent.address, copy.depth, may_jump=False)
         except Gap as gap:
             self._cross(copy, parent, gap)
         except (DialFailed, OSError, LinkError, Outrun) as error:
@@ -215,7 +215,7 @@ class Mirrors:
         finally:
             copy.parent = ""
 
-    def _cross(self, copy: _Copy, parent: NodeRecord, gap: Gap) -> None:
+    def _cross(self, copy: _Mirrored, parent: NodeRecord, gap: Gap) -> None:
         """The parent has not the next byte. If another node has it the gap is closed, else it is jumped."""
         mirror = copy.mirror
         if gap.offset > mirror.head:
@@ -224,34 +224,34 @@ class Mirrors:
                 return
         copy.parent = parent.node
         try:
-            mirror.pull(self._door, parent.address, copy.depth)
+            mirror.pull(self._connector, parent.address, copy.depth)
         except (DialFailed, OSError, LinkError, Outrun) as error:
             self._fail(copy, parent, error)
 
-    def _fail(self, copy: _Copy, parent: NodeRecord, error: Exception) -> None:
+    def _fail(self, copy: _Mirrored, parent: NodeRecord, error: Exception) -> None:
         # An owner is known a moment before its mount is there: nobody should wait for that longer than it takes.
         # And a line that was good may only have been cut: if its node is gone, the next try tells.
         was_good = not isinstance(error, DialFailed) and self._clock() - copy.since >= RETRY_S
-        patience = ABSENT_RETRY_S if isinstance(error, Absent) or was_good else RETRY_S
+        patience = ABSENT_RETRY_S if isinstance(error, MountAbsent) or was_good else RETRY_S
         copy.failed[parent.node] = self._clock() - RETRY_S + patience
         if not copy.mirror.is_over:
             log.info("< mount %s: no longer copied from node %s: %s", copy.mirror.name, parent.node, error)
             copy.parent = ""
             self.on_lost(copy.mirror.name)
 
-    def _choose(self, copy: _Copy) -> NodeRecord | None:
+    def _choose(self, copy: _Mirrored) -> NodeRecord | None:
         name, me, now = copy.mirror.name, self._me(), self._clock()
-        origin = self._table.origin(name)
-        owner = self._table.peer(origin.node) if origin else None
+        origin = self._state.origin(name)
+        owner = self._state.peer(origin.node) if origin else None
         if owner is None:
             return None
-        nodes = {peer.record.node: peer.record for peer in self._table.peers if peer.status is not Status.DEAD}
-        for node in parents(name, me, owner.record, self._table.up_nodes()):
+        nodes = {peer.record.node: peer.record for peer in self._state.peers if peer.status is not Status.DEAD}
+        for node in choose_parents(name, me, owner.record, self._state.up_nodes()):
             if node in nodes and now - copy.failed.get(node, -RETRY_S) >= RETRY_S:
                 return nodes[node]
         return None
 
-    def _level_with_survivors(self, copy: _Copy) -> bool:
+    def _level_with_survivors(self, copy: _Mirrored) -> bool:
         """Gets what others have and this node does not, while there is no origin. Whether there was something."""
         mirror = copy.mirror
         if mirror.head < 0:
@@ -266,7 +266,7 @@ class Mirrors:
         """Whether everything before `until` could be had from the node at `address`."""
         try:
             with gevent.Timeout(LEVEL_S, TimeoutError("too slow")):
-                mirror.pull(self._door, address, 0, until=until, may_jump=False)
+                mirror.pull(self._connector, address, 0, until=until, may_jump=False)
         except (DialFailed, OSError, LinkError, Outrun, Gap) as error:
             log.info("< mount %s: could not be levelled with the node at %s: %s", mirror.name, address, error)
         return mirror.head >= until
@@ -274,9 +274,9 @@ class Mirrors:
     def _tails(self, name: str) -> list[tuple[Epoch, int, str, int]]:
         """Of each node that has the mount: newest epoch, head, address, oldest offset."""
         me = self._me().node
-        addresses = [peer.record.address for peer in self._table.peers if peer.record.node != me and peer.is_up]
+        addresses = [peer.record.address for peer in self._state.peers if peer.record.node != me and peer.is_up]
         found = []
-        for address, tail in self._peers.ask_all(addresses, "mirror.tail", {"mount": name}, TAIL_S).items():
+        for address, tail in self._peers.call_all(addresses, "mirror.tail", {"mount": name}, TAIL_S).items():
             try:
                 found.append((Epoch.parse(tail["epoch"]), int(tail["head"]), address, int(tail["oldest"])))
             except (KeyError, ValueError):
@@ -285,7 +285,7 @@ class Mirrors:
 
     # -- who is needed
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if not isinstance(change, OriginChange):
             for copy in self._copies.values():
                 copy.news.set()
@@ -298,8 +298,8 @@ class Mirrors:
             held.news.set()
             if after is not None and (change.before is None or change.before.epoch != after.epoch):
                 held.failed.clear()
-                owner = self._table.peer(after.node)
-                wanted = parents(change.mount, me, owner.record, self._table.up_nodes()) if owner else []
+                owner = self._state.peer(after.node)
+                wanted = choose_parents(change.mount, me, owner.record, self._state.up_nodes()) if owner else []
                 if held.parent and held.parent not in wanted:
                     held.mirror.hang_up()
 
@@ -308,13 +308,13 @@ class Mirrors:
 
     def _review(self) -> None:
         while True:
-            wait_for_next(REVIEW_S)
+            sleep_until_tick(REVIEW_S)
             now = self._clock()
             for name in list(self._copies):
                 if name in self._copies:
                     self._review_copy(name, self._copies[name], now)
 
-    def _review_copy(self, name: str, copy: _Copy, now: float) -> None:
+    def _review_copy(self, name: str, copy: _Mirrored, now: float) -> None:
         mount = self._mounts.get(name)
         if bool(mount and len(mount.fanout)) or self._children(name) or self._is_always(name):
             copy.needed_at = now
@@ -325,19 +325,19 @@ class Mirrors:
         elif copy.parent and now - copy.reviewed_at >= PARENT_REVIEW_S:
             self._review_parent(copy, now)
 
-    def _review_parent(self, copy: _Copy, now: float) -> None:
+    def _review_parent(self, copy: _Mirrored, now: float) -> None:
         copy.reviewed_at = now
         best = self._choose(copy)
         if best is not None and best.node != copy.parent:
             log.info("< mount %s: node %s is the better parent now", copy.mirror.name, best.node)
             copy.mirror.hang_up()
 
-    def _has_given_up(self, copy: _Copy) -> bool:
+    def _has_given_up(self, copy: _Mirrored) -> bool:
         """No origin, and nothing for longer than any listener would wait."""
         mount = self._mounts.get(copy.mirror.name)
-        last = copy.needed_at if mount is None else max(mount.last_audio, copy.needed_at - SILENCE_S)
+        last = copy.needed_at if mount is None else max(mount.last_audio, copy.needed_at - LISTENER_SILENCE_S)
         gone = self._clock() - last
-        return gone >= SILENCE_S and self._table.origin(copy.mirror.name) is None
+        return gone >= LISTENER_SILENCE_S and self._state.origin(copy.mirror.name) is None
 
     def _close(self, name: str, reason: Reason) -> None:
         self._lineages.forget(name)

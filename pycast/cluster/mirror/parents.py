@@ -15,7 +15,7 @@ from pycast.cluster.registry.records import NodeRecord, NodeState
 WEAK_PERCENT = 5
 
 
-def parents(mount: str, me: NodeRecord, origin: NodeRecord, nodes: Iterable[NodeRecord]) -> list[str]:
+def choose_parents(mount: str, me: NodeRecord, origin: NodeRecord, nodes: Iterable[NodeRecord]) -> list[str]:
     """Names of the nodes to pull `mount` from, best first. `nodes` are those that are up, this one may be among them.
 
     Empty only if this node is the origin.

@@ -16,17 +16,17 @@ import gevent
 from gevent.event import Event
 
 from pycast.cluster.link.frames import Kind, LinkError, read_json
-from pycast.cluster.link.link import Door, Link
+from pycast.cluster.link.link import Connector, Link
 from pycast.cluster.mirror.lineage import Lineage, Lineages
-from pycast.cluster.mirror.messages import FeedHead, Pull, read_audio, read_event, read_lineage
-from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.mirror.messages import Pull, PullReply, read_audio, read_event, read_lineage
+from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.formats.marks import Header
 from pycast.stream.fanout import Reason
 from pycast.stream.journal import Started
-from pycast.stream.mount import Mount, State, is_same_format
+from pycast.stream.mount import Mount, MountState, is_same_format
 from pycast.stream.mounts import Mounts
-from pycast.stream.relocation import put_on, take_off
+from pycast.stream.relocation import attach, detach
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ STALL_S = 3.0
 OPEN_S = 2.0
 
 
-class Absent(LinkError):
+class MountAbsent(LinkError):
     """The parent does not have the mount, or not yet."""
 
 
@@ -72,7 +72,7 @@ class Mirror:
         name: str,
         mounts: Mounts,
         lineages: Lineages,
-        table: Table,
+        state: ClusterState,
         counters: MirrorCounters,
         clock: Callable[[], float],
         floor: Epoch | None = None,
@@ -84,7 +84,7 @@ class Mirror:
         """The mount has ended at its origin."""
         self._mounts = mounts
         self._lineages = lineages
-        self._table = table
+        self._state = state
         self._counters = counters
         self._clock = clock
         self._floor = floor
@@ -101,7 +101,7 @@ class Mirror:
     def mount(self) -> Mount | None:
         """The mount, if it has been begun."""
         mount = self._mounts.get(self.name)
-        return mount if mount is not None and mount.feed_info is not None else None
+        return mount if mount is not None and mount.description is not None else None
 
     @property
     def head(self) -> int:
@@ -110,30 +110,32 @@ class Mirror:
         return -1 if mount is None else mount.ring.head
 
     @property
-    def is_seated(self) -> bool:
+    def is_attached(self) -> bool:
         """Whether this is the mount's feeder."""
-        return self._mounts.feeder(self.name) is self
+        return self._mounts.attached(self.name) is self
 
     def hang_up(self) -> None:
         """Ends the present line."""
         if self._link is not None:
             self._link.close()
 
-    def pull(self, door: Door, address: str, depth: int, *, until: int | None = None, may_jump: bool = True) -> None:
+    def pull(
+        self, connector: Connector, address: str, depth: int, *, until: int | None = None, may_jump: bool = True
+    ) -> None:
         """Copies from the node at `address` until the line breaks, or until everything before `until` is here.
 
         Raises DialFailed, OSError, LinkError; Outrun; Gap if `may_jump` is not set and the next byte is not there. May
         switch.
         """
-        link = self._link = door.dial(address)
+        link = self._link = connector.dial(address)
         try:
             newest = self._lineages.get(self.name).newest if self.head >= 0 else NO_EPOCH
             link.write(Pull(self.name, newest, self.head, depth).frame())
             frame = link.read(OPEN_S)
             if frame is None or frame[0] is not Kind.HEAD:
                 why = read_json(frame[1]).get("why") if frame is not None and frame[0] is Kind.REFUSED else "closed"
-                raise Absent(f"the node at {address} does not give {self.name}: {why}")
-            self._begin(FeedHead.read(frame[1]), may_jump=may_jump)
+                raise MountAbsent(f"the node at {address} does not give {self.name}: {why}")
+            self._begin(PullReply.read(frame[1]), may_jump=may_jump)
             self._counters.connections += 1
             while not self.is_over and (until is None or self.head < until):
                 frame = link.read(STALL_S)
@@ -155,10 +157,10 @@ class Mirror:
     def wait(self) -> None:
         """No audio can come for now: the mount waits for its source."""
         mount = self.mount
-        if mount is not None and self.is_seated and mount.state is State.LIVE:
+        if mount is not None and self.is_attached and mount.state is MountState.LIVE:
             mount.end()
 
-    def _begin(self, head: FeedHead, *, may_jump: bool) -> None:
+    def _begin(self, head: PullReply, *, may_jump: bool) -> None:
         self._check(head.lineage)
         mount = self.mount
         is_same = mount is not None and mount.ring.head == head.offset
@@ -166,8 +168,8 @@ class Mirror:
             if not may_jump:
                 raise Gap(head.offset)
             self._jump(mount, head)
-        elif mount is None or not self.is_seated or mount.started_at != head.started_at:
-            self._seat(head)
+        elif mount is None or not self.is_attached or mount.started_at != head.started_at:
+            self._attach(head)
         self._lineages.put(self.name, head.lineage)
         mount = self.mount
         assert mount is not None
@@ -181,33 +183,33 @@ class Mirror:
         if mount.ring.head >= self._parents_head:
             self.begun.set()
 
-    def _seat(self, head: FeedHead) -> None:
+    def _attach(self, head: PullReply) -> None:
         """The mount begins here, or goes on with another source than it had."""
-        mount = self._mounts.prepare(self.name)
-        if mount.feed_info is None:
+        mount = self._mounts.get_or_create(self.name)
+        if mount.description is None:
             mount.restart_at(head.offset)
-        if mount.started_at == head.started_at and mount.feed_info is not None:
-            self._mounts.reseat_copy(self.name, self)
+        if mount.started_at == head.started_at and mount.description is not None:
+            self._mounts.rebind_mirror(self.name, self)
         else:
-            self._mounts.seat_copy(self.name, self, head.feed, head.started_at)
+            self._mounts.attach_mirror(self.name, self, head.feed, head.started_at)
 
-    def _jump(self, mount: Mount, head: FeedHead) -> None:
+    def _jump(self, mount: Mount, head: PullReply) -> None:
         missed = max(head.offset - mount.ring.head, 0)
         self._counters.gaps += 1
         self._counters.gap_bytes += missed
         log.warning("mount %s: jumps from offset %d to %d", self.name, mount.ring.head, head.offset)
-        mount.fanout.wait_for_rest()
-        before = mount.feed_info
-        moving = take_off(mount)
+        mount.fanout.wait_until_resting()
+        before = mount.description
+        moving = detach(mount)
         mount.restart_at(head.offset)
-        self._mounts.seat_copy(self.name, self, head.feed, head.started_at)
-        put_on(mount, moving)
+        self._mounts.attach_mirror(self.name, self, head.feed, head.started_at)
+        attach(mount, moving)
         if before is not None and not is_same_format(before.content_type, head.feed.content_type):
             mount.fanout.drop_all(Reason.SOURCE_GONE)
 
     def _take(self, kind: Kind, payload: bytes) -> None:
         mount = self.mount
-        if mount is None or not self.is_seated:
+        if mount is None or not self.is_attached:
             raise LinkError("the mount is no longer a copy")
         match kind:
             case Kind.AUDIO:
@@ -246,20 +248,20 @@ class Mirror:
         elif event.offset != mount.started_at:
             if event.offset != mount.ring.head:
                 raise LinkError(f"a source that started at offset {event.offset}, and we are at {mount.ring.head}")
-            self._mounts.seat_copy(self.name, self, event.feed, event.offset)
+            self._mounts.attach_mirror(self.name, self, event.feed, event.offset)
 
     def _set_live(self, mount: Mount, is_live: bool) -> None:
-        if is_live and mount.state is State.WAITING:
+        if is_live and mount.state is MountState.WAITING:
             mount.resume()
-        elif not is_live and mount.state is State.LIVE:
+        elif not is_live and mount.state is MountState.LIVE:
             mount.end()
 
     def _check(self, lineage: Lineage) -> None:
         """The fence."""
-        highest = self._table.highest(self.name)
+        highest = self._state.highest(self.name)
         floor = highest if self._floor is None else self._floor
         if lineage.newest < floor:
             self._counters.refused_epochs += 1
             raise Outrun(f"epoch {lineage.newest} is over, {floor} has been seen")
         if lineage.newest > highest:
-            self._table.see(self.name, lineage.newest)
+            self._state.see(self.name, lineage.newest)

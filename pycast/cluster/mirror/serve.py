@@ -14,13 +14,13 @@ from pycast.cluster.link.frames import Kind, pack_json
 from pycast.cluster.link.frames import pack as pack_frame
 from pycast.cluster.link.link import Link
 from pycast.cluster.mirror.lineage import Lineage, Lineages
-from pycast.cluster.mirror.messages import MOST_AUDIO, FeedHead, Pull, audio_frame, event_frame, lineage_frame
+from pycast.cluster.mirror.messages import MOST_AUDIO, Pull, PullReply, audio_frame, event_frame, lineage_frame
 from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.formats.marks import Header, Info, Tags
 from pycast.stream.fanout import Reason
 from pycast.stream.journal import Event as Happening
 from pycast.stream.journal import Started
-from pycast.stream.mount import Mount, State
+from pycast.stream.mount import Mount, MountState
 from pycast.stream.pacer import Pacer
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ BACKLOG_S = 10.0
 BACKLOG_BYTES = 256 << 10
 
 
-class Feeds:
+class MirrorServer:
     """The children of this node's mounts."""
 
     def __init__(self, lineages: Lineages, pacer: Pacer, find: Callable[[str, int], Mount | None]) -> None:
@@ -56,7 +56,7 @@ class Feeds:
         """Feeds one child until the line ends. Raises OSError. May switch."""
         mount = self._find(pull.mount, pull.depth) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)
-        if mount is None or mount.feed_info is None or not lineage.entries:
+        if mount is None or mount.description is None or not lineage.entries:
             link.write_json(Kind.REFUSED, {"why": "absent"})
             return
         if pull.epoch > lineage.newest:
@@ -114,16 +114,16 @@ class _Child:
         finally:
             mount.readers.pop(self._news.set, None)
 
-    def _begin(self, pull: Pull) -> FeedHead:
+    def _begin(self, pull: Pull) -> PullReply:
         mount, lineage = self._mount, self._lineages.get(self._mount.name)
         start = _start(mount, lineage, pull)
         self._position = self._from = start
         self._lineage = lineage
-        self._is_live = mount.state is State.LIVE
+        self._is_live = mount.state is MountState.LIVE
         journal = mount.journal
         self._number = 0
         started = journal.started_before(start)  # the source of the bytes from `start` on
-        assert mount.feed_info is not None
+        assert mount.description is not None
         marks: list[Happening] = [Header(start, mount.timeline.header_at(start))]
         title = mount.timeline.title_at(start)
         if title is not None:
@@ -131,13 +131,13 @@ class _Child:
         info = journal.info_before(start)
         if info is not None or mount.bitrate or mount.stats:
             marks.append(Info(start, info.bitrate if info else mount.bitrate, info.stats if info else mount.stats))
-        feed, started_at = (started.feed, started.offset) if started else (mount.feed_info, start)
-        return FeedHead(start, lineage, feed, started_at, self._is_live, tuple(marks), mount.ring.head)
+        feed, started_at = (started.feed, started.offset) if started else (mount.description, start)
+        return PullReply(start, lineage, feed, started_at, self._is_live, tuple(marks), mount.ring.head)
 
     def _is_over(self) -> bool:
         """The mount has ended, jumped to other offsets, or overtaken this child."""
         mount = self._mount
-        return mount.state is State.ENDED or mount.restarts != self._restarts or self._position < mount.ring.oldest
+        return mount.state is MountState.ENDED or mount.restarts != self._restarts or self._position < mount.ring.oldest
 
     def _gather(self) -> list[bytes]:
         """What is new, in the order of the stream; some of it if it is much."""
@@ -156,7 +156,7 @@ class _Child:
             frames.append(event_frame(event))
             self._number = number + 1
         frames += self._audio(min(stop, self._position + MOST_AUDIO))
-        is_live = mount.state is State.LIVE
+        is_live = mount.state is MountState.LIVE
         if is_live != self._is_live:
             self._is_live = is_live
             frames.append(pack_json(Kind.STATE, {"is_live": is_live}))

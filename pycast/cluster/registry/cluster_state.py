@@ -57,7 +57,7 @@ class OriginChange:
 Change = NodeChange | OriginChange
 
 
-class Table:
+class ClusterState:
     """Nodes and origins. `on_change` is called for each change, after it."""
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """The face of a registry: where nodes find each other, and the referee when two want the same mount.
 
 A registry is advice for finding and a referee for conflicts; it is never in the path of a byte or of an accept. Its
-drivers (`mesh_driver.py`, `etcd_driver.py`) feed a `Table`; whoever wants to know something asks that, and hears of
-changes from its `on_change`. Calls here may switch, and take at most `CALL_S`.
+drivers (`mesh_registry.py`, `etcd_registry.py`) feed a `ClusterState`; whoever wants to know something asks that, and is
+told of changes by its `on_change`. Calls here may switch, and take at most `CALL_S`.
 
 The rule of claims: a claim says which epoch it follows (`over`: the highest its node has seen, whether that owner is
 gone or is to be replaced), and succeeds only if that is still the highest. Asking the present owner whether it is alive
@@ -12,7 +12,7 @@ comes before, and is not the registry's business (`ownership.py`).
 from dataclasses import dataclass
 from typing import Protocol
 
-from pycast.cluster.registry.cluster_state import Table
+from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.errors import PycastError
@@ -44,7 +44,7 @@ class Held:
 class Registry(Protocol):
     """One driver."""
 
-    table: Table
+    state: ClusterState
     """What is known. Has this node's own records too."""
 
     @property

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gevent
 
-from pycast.cluster.registry.cluster_state import Change, Status, Table
+from pycast.cluster.registry.cluster_state import Change, ClusterState, Status
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.net.group import Group
 
@@ -34,9 +34,11 @@ class Position:
 class StateFile:
     """Follows a table into a file. With an empty path it does nothing."""
 
-    def __init__(self, path: str, table: Table, group: Group, position: Callable[[], Position] = Position) -> None:
+    def __init__(
+        self, path: str, state: ClusterState, group: Group, position: Callable[[], Position] = Position
+    ) -> None:
         self._path = Path(path) if path else None
-        self._table = table
+        self._state = state
         self._group = group
         self._position = position
         self._is_planned = False
@@ -45,13 +47,13 @@ class StateFile:
     def start(self) -> None:
         """From now on each change of the table is written."""
         if self._path is not None:
-            self._table.on_change.append(self._plan)
+            self._state.on_change.append(self._plan)
 
     def stop(self) -> None:
         """Writes what is not written yet, and no more after that."""
-        if self._path is None or self._plan not in self._table.on_change:
+        if self._path is None or self._plan not in self._state.on_change:
             return
-        self._table.on_change.remove(self._plan)
+        self._state.on_change.remove(self._plan)
         if self._is_planned:
             self._is_planned = False
             self._write(self._text())
@@ -75,11 +77,11 @@ class StateFile:
             return Position()
         for node in nodes:
             if node.node != me:
-                self._table.put_node(node, Status.SUSPECT)
+                self._state.put_node(node, Status.SUSPECT)
         for origin in origins:
-            self._table.see(origin.mount, origin.epoch)
+            self._state.see(origin.mount, origin.epoch)
             if origin.node != me:
-                self._table.put_origin(origin)
+                self._state.put_origin(origin)
         return position
 
     def _plan(self, change: Change) -> None:
@@ -99,8 +101,8 @@ class StateFile:
         state = {
             "generation": position.generation,
             "revision": position.revision,
-            "nodes": [peer.record.to_json() for peer in self._table.peers],
-            "origins": [origin.to_json() for origin in self._table.origins],
+            "nodes": [peer.record.to_json() for peer in self._state.peers],
+            "origins": [origin.to_json() for origin in self._state.origins],
         }
         return json.dumps(state, indent=1)
 

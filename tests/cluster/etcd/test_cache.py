@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pycast.cluster.etcd import etcd_records as records
-from pycast.cluster.etcd.cache import MetaChanged, Restored, View
-from pycast.cluster.etcd.client import Event, Range
+from pycast.cluster.etcd.cache import Cache, MetaChanged, Restored
+from pycast.cluster.etcd.client import Range, WatchEvent
 from pycast.cluster.etcd.etcd_records import Entry, Keys
-from pycast.cluster.etcd.probes import PATIENCE_S, Doubts
-from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.etcd.probes import PATIENCE_S, LivenessProbes
+from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.net.group import Group
@@ -40,22 +40,22 @@ class Registry:
     alive: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.table, self.group = Table(), Group()
+        self.state, self.group = ClusterState(), Group()
         GROUPS.append(self.group)
-        self.doubts = Doubts(self.table, self.group, lambda node: node.node in self.alive, lambda: self.now)
-        self.view = View(KEYS, ME, self.table, self.doubts)
+        self.probes = LivenessProbes(self.state, self.group, lambda node: node.node in self.alive, lambda: self.now)
+        self.cache = Cache(KEYS, ME, self.state, self.probes)
 
     def take(self, revision: int, *entries: Entry, meta: Entry = META) -> None:
-        self.view.take(Range(revision, (meta, *entries)), self.view.revision)
+        self.cache.take(Range(revision, (meta, *entries)), self.cache.revision)
 
     def ask(self) -> None:
         """One probe of everybody in doubt."""
         for member in list(self.group._members):
             member.kill()
-        for node, doubt in list(self.doubts._doubts.items()):
-            peer = self.table.peer(node)
-            if self.doubts._conclude(node, doubt, peer is not None and self.doubts.asked(peer.record)):
-                del self.doubts._doubts[node]
+        for node, probe in list(self.probes._probes.items()):
+            peer = self.state.peer(node)
+            if self.probes._conclude(node, probe, peer is not None and self.probes.asked(peer.record)):
+                del self.probes._probes[node]
 
 
 def node(record: NodeRecord, revision: int, is_leaving: bool = False) -> Entry:
@@ -67,12 +67,12 @@ def claim(mount: str, by: NodeRecord, revision: int) -> Entry:
     return Entry(KEYS.origin(mount), records.encode_claim(offer, 1, "t"), revision, 1)
 
 
-def written(entry: Entry) -> Event:
-    return Event(entry.key, entry.revision, entry)
+def written(entry: Entry) -> WatchEvent:
+    return WatchEvent(entry.key, entry.revision, entry)
 
 
-def deleted(key: str, revision: int) -> Event:
-    return Event(key, revision, None)
+def deleted(key: str, revision: int) -> WatchEvent:
+    return WatchEvent(key, revision, None)
 
 
 def full() -> Registry:
@@ -84,23 +84,23 @@ def full() -> Registry:
 
 
 def mounts(registry: Registry) -> tuple[str, ...]:
-    return tuple(origin.mount for origin in registry.table.origins)
+    return tuple(origin.mount for origin in registry.state.origins)
 
 
 def test_what_is_there_comes_into_the_table() -> None:
     registry = full()
-    assert registry.table.up_nodes() == (A, B)
+    assert registry.state.up_nodes() == (A, B)
     assert mounts(registry) == MOUNTS
-    assert registry.table.highest("/1") == Epoch(1, 10, 0, "a")
+    assert registry.state.highest("/1") == Epoch(1, 10, 0, "a")
 
 
 def test_a_registry_without_a_generation_is_new_or_has_lost_it() -> None:
     registry = Registry()
     with pytest.raises(MetaChanged):
-        registry.view.take(Range(5, ()), 0)
+        registry.cache.take(Range(5, ()), 0)
     registry.take(5)
     with pytest.raises(Restored):
-        registry.view.take(Range(9, ()), 5)
+        registry.cache.take(Range(9, ()), 5)
 
 
 def test_a_registry_that_goes_backward_is_not_taken_f_15() -> None:
@@ -114,10 +114,10 @@ def test_a_registry_that_goes_backward_is_not_taken_f_15() -> None:
 
 def test_an_answer_that_was_overtaken_by_the_watch_is_not_backward() -> None:
     registry = full()
-    floor = registry.view.revision
-    registry.view.take_events([written(claim("/5", B, 30))])
-    registry.view.check(25, floor)
-    assert registry.view.revision == 30
+    floor = registry.cache.revision
+    registry.cache.take_events([written(claim("/5", B, 30))])
+    registry.cache.check(25, floor)
+    assert registry.cache.revision == 30
 
 
 def test_most_mounts_gone_at_once_stay_until_their_node_was_asked_f_16() -> None:
@@ -126,7 +126,7 @@ def test_most_mounts_gone_at_once_stay_until_their_node_was_asked_f_16() -> None
     assert mounts(registry) == MOUNTS
     registry.ask()
     assert mounts(registry) == MOUNTS
-    registry.view.take_events([written(claim("/1", A, 22))])
+    registry.cache.take_events([written(claim("/1", A, 22))])
     registry.now += PATIENCE_S
     registry.ask()
     assert mounts(registry) == ("/1",), "the node is there, answers, and did not put the others back"
@@ -134,9 +134,9 @@ def test_most_mounts_gone_at_once_stay_until_their_node_was_asked_f_16() -> None
 
 def test_one_mount_less_is_a_release() -> None:
     registry = full()
-    assert registry.view.take_events([deleted(KEYS.origin("/1"), 21)]) == []
+    assert registry.cache.take_events([deleted(KEYS.origin("/1"), 21)]) == []
     assert mounts(registry) == MOUNTS[1:]
-    assert registry.table.highest("/1") == Epoch(1, 10, 0, "a")
+    assert registry.state.highest("/1") == Epoch(1, 10, 0, "a")
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
@@ -144,18 +144,18 @@ def test_a_lease_that_has_expired_takes_nothing_while_the_node_answers(is_alive:
     registry = full()
     registry.alive = {"a"} if is_alive else set()
     keys = [*(KEYS.origin(mount) for mount in MOUNTS), KEYS.node("a")]
-    registry.view.take_events([deleted(key, 21) for key in keys])
-    assert mounts(registry) == MOUNTS and registry.table.is_up("a")
+    registry.cache.take_events([deleted(key, 21) for key in keys])
+    assert mounts(registry) == MOUNTS and registry.state.is_up("a")
     registry.ask()
     assert mounts(registry) == (MOUNTS if is_alive else ())
-    assert registry.table.is_up("a") is is_alive
+    assert registry.state.is_up("a") is is_alive
 
 
 def test_a_node_that_comes_back_without_its_mounts_has_given_them_up() -> None:
     registry = full()
     keys = [*(KEYS.origin(mount) for mount in MOUNTS), KEYS.node("a")]
-    registry.view.take_events([deleted(key, 21) for key in keys])
-    registry.view.take_events([written(claim("/1", A, 22)), written(node(A, 23))])
+    registry.cache.take_events([deleted(key, 21) for key in keys])
+    registry.cache.take_events([written(claim("/1", A, 22)), written(node(A, 23))])
     registry.now += PATIENCE_S
     registry.ask()
     assert mounts(registry) == ("/1",)
@@ -163,46 +163,46 @@ def test_a_node_that_comes_back_without_its_mounts_has_given_them_up() -> None:
 
 def test_a_node_that_says_goodbye_is_gone_at_once() -> None:
     registry = full()
-    registry.view.take_events([written(node(A, 21, is_leaving=True))])
-    assert mounts(registry) == () and registry.table.peer("a") is None
-    assert registry.table.is_up("b")
+    registry.cache.take_events([written(node(A, 21, is_leaving=True))])
+    assert mounts(registry) == () and registry.state.peer("a") is None
+    assert registry.state.is_up("b")
 
 
 def test_while_the_registry_is_away_nobody_goes_and_who_does_not_answer_is_suspect() -> None:
     registry = full()
     registry.alive = {"b"}
     for name in "ab":
-        registry.doubts.vouch(name)
+        registry.probes.probe(name)
     registry.ask()
     assert mounts(registry) == MOUNTS
-    assert [peer.status for peer in registry.table.peers] == [Status.SUSPECT, Status.UP]
+    assert [peer.status for peer in registry.state.peers] == [Status.SUSPECT, Status.UP]
     registry.take(21, node(A, 5), node(B, 6), *(claim(mount, A, 10) for mount in MOUNTS))
-    assert registry.table.is_up("a")
+    assert registry.state.is_up("a")
 
 
 def test_an_old_event_does_not_undo_a_newer_one() -> None:
     registry = full()
-    registry.view.fold(written(claim("/1", B, 30)))
-    registry.view.take_events([written(claim("/1", A, 25)), deleted(KEYS.origin("/1"), 26)])
-    origin = registry.table.origin("/1")
+    registry.cache.apply(written(claim("/1", B, 30)))
+    registry.cache.take_events([written(claim("/1", A, 25)), deleted(KEYS.origin("/1"), 26)])
+    origin = registry.state.origin("/1")
     assert origin is not None and origin.node == "b"
 
 
 def test_what_an_earlier_process_of_this_name_had_is_nobodys_and_its_epoch_is_known() -> None:
     registry = full()
     earlier = replace(ME, boot="me0")
-    assert registry.view.take_events([written(claim("/old", earlier, 21))]) == ["/old"]
-    assert registry.table.origin("/old") is None
-    assert registry.table.highest("/old") == Epoch(1, 21, 0, "me")
+    assert registry.cache.take_events([written(claim("/old", earlier, 21))]) == ["/old"]
+    assert registry.state.origin("/old") is None
+    assert registry.state.highest("/old") == Epoch(1, 21, 0, "me")
 
 
 def test_what_is_not_understood_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     registry = full()
     registry.take(21, node(A, 5), Entry(KEYS.node("b"), b"?", 21), Entry(KEYS.node("c"), node(B, 5).value, 21))
     assert len(caplog.records) == 2
-    assert registry.table.is_up("b"), "its key cannot be read, but it answers"
+    assert registry.state.is_up("b"), "its key cannot be read, but it answers"
 
 
 def test_a_new_generation_makes_all_be_read_anew() -> None:
     with pytest.raises(MetaChanged):
-        full().view.take_events([written(Entry(KEYS.meta, records.encode_meta(2), 21))])
+        full().cache.take_events([written(Entry(KEYS.meta, records.encode_meta(2), 21))])

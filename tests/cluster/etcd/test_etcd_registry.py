@@ -70,7 +70,7 @@ class EtcdFleet:
     def revoke(self, registry: EtcdRegistry) -> None:
         """As if it had not renewed in time."""
         client = EtcdClient(self.etcd.urls, time.monotonic)
-        client.revoke(registry._session.holdings.lease)
+        client.revoke(registry._session.claims.lease)
         client.close()
 
     def stop(self) -> None:
@@ -135,17 +135,17 @@ def test_while_etcd_is_away_claims_are_provisional_and_confirmed_later_f_04(tmp_
         stolen = b.claim(offer(fleet, "b"), first)
         assert stolen == Claimed(Epoch(1, first.number, 1, "b"), is_provisional=True)
         assert not b.is_reachable
-        assert {one.node for one in a.table.up_nodes()} == {"a", "b"}
+        assert {one.node for one in a.state.up_nodes()} == {"a", "b"}
         fleet.etcd.start()
         for mount in (MOUNT, "/new.mp3"):
             wait_until(partial(is_confirmed, b, mount, first), f"{mount} to be confirmed")
-            epoch = b.table.highest(mount)
+            epoch = b.state.highest(mount)
             knows(a, epoch, mount)
         wait_until(lambda: a.is_reachable and b.is_reachable, "both to be back")
 
 
 def is_confirmed(registry: Registry, mount: str, over: Epoch) -> bool:
-    origin = registry.table.origin(mount)
+    origin = registry.state.origin(mount)
     return origin is not None and not origin.is_provisional and origin.epoch > over and origin.epoch.rank == 0
 
 
@@ -160,9 +160,9 @@ def test_what_changed_while_etcd_was_away_is_told_when_it_is_back_f_04(tmp_path:
         a.publish(replace(offer(fleet, "a"), epoch=first, is_live=False))
         a.release("/other.mp3", other)
         fleet.etcd.start()
-        wait_until(lambda: b.table.peers[0].record.used == 500, "the load")
-        wait_until(lambda: (one := b.table.origin(MOUNT)) is not None and not one.is_live, "the mount to wait")
-        wait_until(lambda: b.table.origin("/other.mp3") is None, "the release")
+        wait_until(lambda: b.state.peers[0].record.used == 500, "the load")
+        wait_until(lambda: (one := b.state.origin(MOUNT)) is not None and not one.is_live, "the mount to wait")
+        wait_until(lambda: b.state.origin("/other.mp3") is None, "the release")
 
 
 @in_patched_process
@@ -174,7 +174,7 @@ def test_a_provisional_claim_yields_to_one_that_was_confirmed_f_07(tmp_path: Pat
             assert isinstance(answer, Claimed) and answer.is_provisional
         fleet.etcd.start()
         wait_until(lambda: is_confirmed(a, MOUNT, NO_EPOCH) and is_confirmed(b, MOUNT, NO_EPOCH), "one owner")
-        assert a.table.origin(MOUNT) == b.table.origin(MOUNT)
+        assert a.state.origin(MOUNT) == b.state.origin(MOUNT)
 
 
 @in_patched_process
@@ -196,12 +196,12 @@ def test_without_a_quorum_nothing_changes_and_leases_live_on_f_05(tmp_path: Path
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
         heard: list[Change] = []
-        b.table.on_change.append(heard.append)
+        b.state.on_change.append(heard.append)
         fleet.etcd.kill(1)
         wait_until(lambda: not a.is_reachable and not b.is_reachable, "the loss to be noticed")
         fleet.etcd.start()
         wait_until(lambda: a.is_reachable and b.is_reachable, "the registry to be back", 25)
-        assert a.table.highest(MOUNT) == epoch
+        assert a.state.highest(MOUNT) == epoch
         assert not [one for one in heard if isinstance(one, OriginChange)]
 
 
@@ -242,7 +242,7 @@ def test_of_a_thousand_races_each_has_one_winner_f_08(tmp_path: Path) -> None:
         for race in range(1000):
             answers: list[Claimed | Held] = []
             mount = f"/{race % 50}.mp3"
-            over = max(registry.table.highest(mount) for registry in registries.values())
+            over = max(registry.state.highest(mount) for registry in registries.values())
 
             def run(name: str, mount: str = mount, over: Epoch = over, answers: list[Claimed | Held] = answers) -> None:
                 answers.append(registries[name].claim(offer(fleet, name, mount), over))
@@ -260,7 +260,7 @@ def claimed_in_the_end(fleet: EtcdFleet, registry: EtcdRegistry, mount: str) -> 
     """The leader may have been the one that died: then the claim is confirmed after the election."""
     registry.claim(offer(fleet, "a", mount), NO_EPOCH)
     wait_until(lambda: is_confirmed(registry, mount, NO_EPOCH), f"{mount} to be confirmed")
-    return registry.table.highest(mount)
+    return registry.state.highest(mount)
 
 
 @in_patched_process
@@ -274,9 +274,9 @@ def test_a_node_starts_from_its_state_file_while_etcd_is_away(tmp_path: Path) ->
         b = fleet.make("b", "2")
         assert not b.is_reachable
         knows(b, epoch)
-        wait_until(lambda: b.table.is_up("a"), "a, which answers")
+        wait_until(lambda: b.state.is_up("a"), "a, which answers")
         fleet.alive.discard("a")
-        wait_until(lambda: not b.table.is_up("a"), "a, which does not answer")
+        wait_until(lambda: not b.state.is_up("a"), "a, which does not answer")
         knows(b, epoch)
 
 
@@ -289,11 +289,11 @@ def test_a_node_whose_lease_was_lost_registers_and_claims_anew_f_06(tmp_path: Pa
         first = claimed(fleet, a, "a")
         knows(b, first)
         heard: list[Change] = []
-        b.table.on_change.append(heard.append)
+        b.state.on_change.append(heard.append)
         fleet.revoke(a)
         wait_until(lambda: is_confirmed(b, MOUNT, first), "the new claim")
         wait_until(lambda: is_confirmed(a, MOUNT, first), "the new claim")
-        assert b.table.is_up("a")
+        assert b.state.is_up("a")
         # It answered all the time, so it was never gone.
         assert all(one.after is not None for one in heard)
 
@@ -305,11 +305,11 @@ def test_an_owner_that_slept_finds_another_and_steps_down_f_09(tmp_path: Path) -
         knows(b, first)
         with client_of(fleet) as client:
             # All of it at once, before a hears anything: its lease is gone, and b has the mount.
-            client.revoke(a._session.holdings.lease)
+            client.revoke(a._session.claims.lease)
             second = claimed(fleet, b, "b", over=first)
         knows(a, second)
         a.publish(replace(offer(fleet, "a"), epoch=first))
-        wait_until(lambda: a.is_reachable and b.table.is_up("a"), "a to be back")
+        wait_until(lambda: a.is_reachable and b.state.is_up("a"), "a to be back")
         assert isinstance(a.claim(offer(fleet, "a"), second), Claimed)
         wait_until(lambda: is_confirmed(a, MOUNT, second), "the claim to be confirmed, with a new lease")
 
@@ -318,8 +318,8 @@ SLEEPER = """
 from gevent import monkey
 monkey.patch_all()
 import sys
-from tests.cluster import test_etcd_driver
-test_etcd_driver.sleep_as_owner(*sys.argv[1:])
+from tests.cluster.etcd import test_etcd_registry
+test_etcd_registry.sleep_as_owner(*sys.argv[1:])
 """
 
 
@@ -330,7 +330,7 @@ def sleep_as_owner(*urls: str) -> None:
     registry.start(NodeRecord("a", "a1", "a.example:8000"))
     answer = registry.claim(OriginRecord(MOUNT, "a", "a1", NO_EPOCH, 0, True), NO_EPOCH)
     print(answer.epoch, flush=True)
-    wait_until(lambda: (one := registry.table.origin(MOUNT)) is not None and one.node == "b", "b to have it", 30)
+    wait_until(lambda: (one := registry.state.origin(MOUNT)) is not None and one.node == "b", "b to have it", 30)
     print("stepped down", flush=True)
 
 
@@ -346,7 +346,7 @@ def test_a_stopped_process_steps_down_within_a_second_of_going_on_f_09(tmp_path:
             fleet.alive.add("a")
             a.send_signal(signal.SIGSTOP)
             fleet.alive.discard("a")
-            wait_until(lambda: not b.table.is_up("a"), "its lease to expire")
+            wait_until(lambda: not b.state.is_up("a"), "its lease to expire")
             second = claimed(fleet, b, "b", over=first)
             a.send_signal(signal.SIGCONT)
             begun = time.monotonic()
@@ -373,7 +373,7 @@ def test_an_etcd_from_an_old_backup_is_refused_until_its_generation_rises_f_15(t
         with client_of(fleet) as client:
             client.txn([], [put(KEYS.meta, encode_meta(2))])
         wait_until(lambda: is_confirmed(b, MOUNT, first) and is_confirmed(a, "/new.mp3", NO_EPOCH), "generation 2")
-        assert a.table.highest(MOUNT).generation == 2
+        assert a.state.highest(MOUNT).generation == 2
 
 
 @in_patched_process
@@ -382,9 +382,9 @@ def test_an_emptied_etcd_takes_no_mount_away_f_16(tmp_path: Path) -> None:
         mounts = [f"/{number}.mp3" for number in range(5)]
         for mount in mounts:
             knows(b, claimed(fleet, a, "a", mount), mount)
-        before = {mount: b.table.highest(mount) for mount in mounts}
+        before = {mount: b.state.highest(mount) for mount in mounts}
         heard: list[Change] = []
-        b.table.on_change.append(heard.append)
+        b.state.on_change.append(heard.append)
         with client_of(fleet) as client:
             keys = [entry.key for entry in client.range(KEYS.prefix).entries if entry.key != KEYS.meta]
             client.txn([], [delete(key) for key in keys])
@@ -403,7 +403,7 @@ def test_a_lost_etcd_is_refused_and_the_table_stays_f_16(tmp_path: Path) -> None
         fleet.etcd.lose_everything()
         wait_until(lambda: not b.is_reachable, "the refusal")
         knows(b, epoch)
-        assert b.table.is_up("a")
+        assert b.state.is_up("a")
         answer = b.claim(offer(fleet, "b"), NO_EPOCH)
         assert isinstance(answer, Held)
 
@@ -416,11 +416,11 @@ def test_a_node_cut_from_etcd_stays_as_long_as_it_answers_f_06(tmp_path: Path) -
         fleet.vanish(a)
         fleet.alive.add("a")
         wait_until(lambda: fleet.asked.count("a") >= 2, "a to be asked twice")
-        assert b.table.is_up("a")
+        assert b.state.is_up("a")
         knows(b, epoch)
         fleet.alive.discard("a")
-        wait_until(lambda: b.table.peer("a") is None, "a to go")
-        assert b.table.origin(MOUNT) is None
+        wait_until(lambda: b.state.peer("a") is None, "a to go")
+        assert b.state.origin(MOUNT) is None
 
 
 @in_patched_process
@@ -430,9 +430,9 @@ def test_a_node_that_is_started_again_replaces_itself_f_18(tmp_path: Path) -> No
         knows(b, epoch)
         fleet.vanish(a)
         a = fleet.make("a", "2")
-        wait_until(lambda: b.table.peers[0].record.boot == "a2", "the new process")
-        wait_until(lambda: b.table.origin(MOUNT) is None, "the old process's mount to go")
-        assert claimed(fleet, a, "a", over=a.table.highest(MOUNT)) > epoch
+        wait_until(lambda: b.state.peers[0].record.boot == "a2", "the new process")
+        wait_until(lambda: b.state.origin(MOUNT) is None, "the old process's mount to go")
+        assert claimed(fleet, a, "a", over=a.state.highest(MOUNT)) > epoch
 
 
 @in_patched_process
@@ -469,7 +469,7 @@ def test_claims_and_news_take_milliseconds(tmp_path: Path) -> None:
             if isinstance(change, OriginChange):
                 arrived[change.mount] = time.monotonic()
 
-        b.table.on_change.append(hear)
+        b.state.on_change.append(hear)
         for number in range(100):
             mount = f"/{number}.mp3"
             begun = time.monotonic()

@@ -7,8 +7,8 @@ import gevent.event
 import pytest
 
 from pycast.cluster.etcd import probes
-from pycast.cluster.etcd.probes import Doubts
-from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.etcd.probes import LivenessProbes
+from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.records import NodeRecord
 from pycast.net.group import Group
 
@@ -28,37 +28,37 @@ def group() -> Iterator[Group]:
     one.kill()
 
 
-def doubts_of(group: Group, answers: Callable[[NodeRecord], bool]) -> tuple[Table, Doubts]:
-    table = Table()
-    table.put_node(A)
-    return table, Doubts(table, group, answers, time.monotonic)
+def doubts_of(group: Group, answers: Callable[[NodeRecord], bool]) -> tuple[ClusterState, LivenessProbes]:
+    state = ClusterState()
+    state.put_node(A)
+    return state, LivenessProbes(state, group, answers, time.monotonic)
 
 
 def test_a_node_without_a_key_goes_with_the_first_probe_that_fails(group: Group) -> None:
     answers = iter([True, True, False])
-    table, doubts = doubts_of(group, lambda node: next(answers))
-    doubts.gone("a")
+    state, probes = doubts_of(group, lambda node: next(answers))
+    probes.gone("a")
     group.join(5)
-    assert table.peer("a") is None and next(answers, None) is None
+    assert state.peer("a") is None and next(answers, None) is None
 
 
 def test_one_that_does_not_answer_in_time_does_not_answer(group: Group) -> None:
-    table, doubts = doubts_of(group, lambda node: gevent.event.Event().wait(10))
-    doubts.gone("a")
+    state, probes = doubts_of(group, lambda node: gevent.event.Event().wait(10))
+    probes.gone("a")
     group.join(5)
-    assert table.peer("a") is None
+    assert state.peer("a") is None
 
 
 def test_a_node_is_asked_by_one_greenlet_until_its_key_is_back(group: Group) -> None:
-    table, doubts = doubts_of(group, lambda node: True)
-    doubts.gone("a")
-    doubts.gone("a")
-    doubts.vouch("a")
+    state, probes = doubts_of(group, lambda node: True)
+    probes.gone("a")
+    probes.gone("a")
+    probes.probe("a")
     assert len(group) == 1
     gevent.sleep(0)
-    assert doubts.settled("a")
+    assert probes.node_settled("a")
     group.join(5)
-    assert len(group) == 0 and table.is_up("a")
+    assert len(group) == 0 and state.is_up("a")
 
 
 def test_a_key_that_comes_back_during_a_probe_wins(group: Group) -> None:
@@ -69,20 +69,20 @@ def test_a_key_that_comes_back_during_a_probe_wins(group: Group) -> None:
         gevent.sleep(0.02)
         return False
 
-    table, doubts = doubts_of(group, answer)
-    doubts.gone("a")
+    state, probes = doubts_of(group, answer)
+    probes.gone("a")
     assert asked.wait(5)
-    doubts.settled("a")
+    probes.node_settled("a")
     group.join(5)
-    assert table.is_up("a")
+    assert state.is_up("a")
 
 
 def test_while_the_registry_is_away_a_silent_node_is_suspect_and_may_come_back(
     group: Group, wait_until: Callable[..., None]
 ) -> None:
     alive = False
-    table, doubts = doubts_of(group, lambda node: alive)
-    doubts.vouch("a")
-    wait_until(lambda: table.peers[0].status is Status.SUSPECT, "the node to be suspect")
+    state, probes = doubts_of(group, lambda node: alive)
+    probes.probe("a")
+    wait_until(lambda: state.peers[0].status is Status.SUSPECT, "the node to be suspect")
     alive = True
-    wait_until(lambda: table.is_up("a"), "the node to be up")
+    wait_until(lambda: state.is_up("a"), "the node to be up")

@@ -37,7 +37,7 @@ def test_any_bytes_are_frames_or_a_link_error_wherever_they_are_cut(data: bytes,
 def test_a_frame_that_is_too_long_is_refused_before_it_is_held() -> None:
     reader = FrameReader(10)
     with pytest.raises(LinkError, match="11 bytes"):
-        reader.feed(struct.pack(">IB", 11, Kind.TELL))
+        reader.feed(struct.pack(">IB", 11, Kind.NOTIFY))
 
 
 def test_an_unknown_kind_is_refused() -> None:
@@ -46,20 +46,20 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 def test_what_is_not_whole_is_kept_for_later() -> None:
-    data = pack(Kind.ASK, b"0123456789")
+    data = pack(Kind.CALL, b"0123456789")
     reader = FrameReader()
-    assert reader.feed(data + data[:-1]) == [(Kind.ASK, b"0123456789")]
-    assert reader.feed(data[-1:]) == [(Kind.ASK, b"0123456789")]
+    assert reader.feed(data + data[:-1]) == [(Kind.CALL, b"0123456789")]
+    assert reader.feed(data[-1:]) == [(Kind.CALL, b"0123456789")]
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none(), max_size=4))
 def test_json_reads_back_as_it_was_written(value: dict[str, object]) -> None:
-    ((kind, payload),) = FrameReader().feed(pack_json(Kind.TELL, value))
-    assert (kind, read_json(payload)) == (Kind.TELL, value)
+    ((kind, payload),) = FrameReader().feed(pack_json(Kind.NOTIFY, value))
+    assert (kind, read_json(payload)) == (Kind.NOTIFY, value)
 
 
 def test_text_that_no_utf_8_has_passes() -> None:
-    ((_, payload),) = FrameReader().feed(pack_json(Kind.TELL, {"\udcff": "\ud800"}))
+    ((_, payload),) = FrameReader().feed(pack_json(Kind.NOTIFY, {"\udcff": "\ud800"}))
     assert read_json(payload) == {"\udcff": "\ud800"}
 
 

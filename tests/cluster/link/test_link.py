@@ -72,10 +72,10 @@ def test_who_knows_the_secret_gets_a_link_that_carries_frames_both_ways(host: Ho
             frame = link.read(5)
 
     host.serve = echo
-    link = caller.door.dial(host.address)
+    link = caller.connector.dial(host.address)
     for payload in (b"", b"x", b"large" * 200_000):
-        link.write(pack(Kind.TELL, payload))
-        assert link.read(5) == (Kind.TELL, payload)
+        link.write(pack(Kind.NOTIFY, payload))
+        assert link.read(5) == (Kind.NOTIFY, payload)
     assert link.bytes_read > 1_000_000
     link.close()
 
@@ -88,7 +88,7 @@ def test_another_secret_or_another_cluster_is_refused_and_the_operator_is_told_w
 ) -> None:
     caller.settings = changed
     with pytest.raises(DialFailed, match=r"cluster\.secret") as caught:
-        caller.door.dial(host.address)
+        caller.connector.dial(host.address)
     assert not caught.value.is_refused
     wait_until(lambda: host.refused == ["it does not know the cluster's secret"], "the refusal")
     assert host.links == []
@@ -97,9 +97,9 @@ def test_another_secret_or_another_cluster_is_refused_and_the_operator_is_told_w
 def test_a_new_secret_holds_from_the_next_link_on(host: Host, caller: Host) -> None:
     host.settings = ClusterSection(secret="new")
     with pytest.raises(DialFailed):
-        caller.door.dial(host.address)
+        caller.connector.dial(host.address)
     caller.settings = ClusterSection(secret="new")
-    caller.door.dial(host.address).close()
+    caller.connector.dial(host.address).close()
 
 
 @pytest.mark.parametrize("said", [b"\0" * PROOF_SIZE, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"short", b""])
@@ -158,7 +158,7 @@ class Impostor:
 def test_a_node_does_not_take_its_own_proof_for_the_others(caller: Host) -> None:
     impostor = Impostor(caller, f"HTTP/1.1 101 X\r\nPycast-Nonce: {NONCE}\r\n\r\n", reflects=True)
     with pytest.raises(DialFailed, match="secret"):
-        caller.door.dial(impostor.address)
+        caller.connector.dial(impostor.address)
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_a_node_does_not_take_its_own_proof_for_the_others(caller: Host) -> None
 def test_what_is_no_node_of_the_cluster_is_a_failed_dial(caller: Host, answer: str) -> None:
     impostor = Impostor(caller, answer)
     with pytest.raises(DialFailed) as caught:
-        caller.door.dial(impostor.address)
+        caller.connector.dial(impostor.address)
     assert not caught.value.is_refused
 
 
 def test_a_port_where_nothing_listens_is_said_to_refuse(host: Host, caller: Host) -> None:
     host.close_the_port()
     with pytest.raises(DialFailed) as caught:
-        caller.door.dial(host.address)
+        caller.connector.dial(host.address)
     assert caught.value.is_refused
 
 
@@ -193,13 +193,13 @@ def test_a_node_that_takes_connections_and_says_nothing_costs_a_second_at_most(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(DialFailed, match="in time"):
-            caller.door.dial(f"127.0.0.1:{silent.getsockname()[1]}")
+            caller.connector.dial(f"127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_link_that_the_other_side_closes_ends_and_one_that_is_silent_times_out(
     host: Host, caller: Host, wait_until: WaitUntil
 ) -> None:
-    link = caller.door.dial(host.address)
+    link = caller.connector.dial(host.address)
     with pytest.raises(TimeoutError):
         link.read(0.05)
     wait_until(lambda: host.links, "the link")

@@ -23,8 +23,8 @@ def pair() -> Iterator[tuple[Host, Host]]:
 
 def test_a_question_gets_its_answer(pair: tuple[Host, Host]) -> None:
     a, b = pair
-    assert a.peers.ask(b.address, "echo", {"text": "Tïtle"}) == {"text": "Tïtle"}
-    assert a.peers.ask(b.address, "echo", {}) == {}
+    assert a.peers.call(b.address, "echo", {"text": "Tïtle"}) == {"text": "Tïtle"}
+    assert a.peers.call(b.address, "echo", {}) == {}
     assert len(b.links) == 1
 
 
@@ -38,9 +38,9 @@ def test_many_questions_are_under_way_at_once_on_one_link(pair: tuple[Host, Host
 
     b.answers.handlers["wait"] = wait
     found: list[Message] = []
-    first = a.group.spawn("slow", lambda: found.append(a.peers.ask(b.address, "wait", {}, 5)))
+    first = a.group.spawn("slow", lambda: found.append(a.peers.call(b.address, "wait", {}, 5)))
     for number in range(20):
-        a.group.spawn("quick", lambda number=number: found.append(a.peers.ask(b.address, "echo", {"n": number})))
+        a.group.spawn("quick", lambda number=number: found.append(a.peers.call(b.address, "echo", {"n": number})))
     with gevent.Timeout(5):
         while len(found) < 20:
             gevent.sleep(0.01)
@@ -57,7 +57,7 @@ def test_what_is_told_is_taken_in_its_order(pair: tuple[Host, Host], wait_until:
     told: list[int] = []
     b.answers.handlers["tell"] = lambda message: told.append(message["n"])
     for number in range(100):
-        a.peers.tell(b.address, "tell", {"n": number})
+        a.peers.notify(b.address, "tell", {"n": number})
     wait_until(lambda: len(told) == 100, "all of it")
     assert told == list(range(100))
 
@@ -66,8 +66,8 @@ def test_no_answer_in_time_is_an_error_and_the_link_stays(pair: tuple[Host, Host
     a, b = pair
     b.answers.handlers["never"] = lambda message: gevent.sleep(30)
     with pytest.raises(NoAnswer, match="within"):
-        a.peers.ask(b.address, "never", {}, 0.1)
-    assert a.peers.ask(b.address, "echo", {"x": 1}) == {"x": 1}
+        a.peers.call(b.address, "never", {}, 0.1)
+    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
     assert len(b.links) == 1
 
 
@@ -75,12 +75,12 @@ def test_all_are_asked_at_once_and_those_who_answer_count(pair: tuple[Host, Host
     a, b = pair
     closed = Host()
     closed.close_the_port()
-    assert a.peers.ask_all([b.address, closed.address, a.address], "echo", {"x": 1}, 1.0) == {
+    assert a.peers.call_all([b.address, closed.address, a.address], "echo", {"x": 1}, 1.0) == {
         b.address: {"x": 1},
         a.address: {"error": "unknown question"},
     }
     with pytest.raises(NoAnswer) as caught:
-        a.peers.ask(closed.address, "echo", {})
+        a.peers.call(closed.address, "echo", {})
     assert caught.value.is_refused
     closed.stop()
 
@@ -94,27 +94,27 @@ def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
     b.answers.handlers["never"] = lambda message: gevent.sleep(30)
     failed: list[NoAnswer] = []
 
-    def ask() -> None:
+    def call() -> None:
         try:
-            a.peers.ask(b.address, "never", {}, 10)
+            a.peers.call(b.address, "never", {}, 10)
         except NoAnswer as error:
             failed.append(error)
 
-    a.group.spawn("ask", ask)
+    a.group.spawn("ask", call)
     wait_until(lambda: b.links, "the link")
     gevent.sleep(0.05)
     b.hang_up()
     wait_until(lambda: failed, "the answer that never comes")
     wait_until(lambda: lost, "the loss")
     assert lost == [b.address]
-    assert a.peers.ask(b.address, "echo", {"x": 1}) == {"x": 1}
+    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
 
 
 def test_who_hangs_up_itself_is_told_of_no_loss(pair: tuple[Host, Host]) -> None:
     a, b = pair
     lost: list[str] = []
     a.peers.on_lost.append(lost.append)
-    a.peers.ask(b.address, "echo", {})
+    a.peers.call(b.address, "echo", {})
     a.peers.hang_up(b.address)
     gevent.sleep(0.05)
     assert lost == []
@@ -125,18 +125,18 @@ def test_a_link_that_is_hung_up_on_while_it_is_opened_is_none(pair: tuple[Host, 
     a, b = pair
     failed: list[NoAnswer] = []
 
-    def ask() -> None:
+    def call() -> None:
         try:
-            a.peers.ask(b.address, "echo", {})
+            a.peers.call(b.address, "echo", {})
         except NoAnswer as error:
             failed.append(error)
 
-    asking = a.group.spawn("ask", ask)
+    asking = a.group.spawn("ask", call)
     gevent.sleep(0)  # until it dials
     a.peers.hang_up(b.address)
     asking.join(5)
     assert len(failed) == 1
-    assert a.peers.ask(b.address, "echo", {"x": 1}) == {"x": 1}
+    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), TypeError("x")])
@@ -149,15 +149,15 @@ def test_a_question_that_makes_no_sense_gets_an_error_and_no_harm_is_done(
         raise error
 
     b.answers.handlers["refuse"] = refuse
-    assert "error" in a.peers.ask(b.address, "refuse", {})
-    assert a.peers.ask(b.address, "nonsense", {}) == {"error": "unknown question"}
-    assert a.peers.ask(b.address, "echo", {"x": 1}) == {"x": 1}
+    assert "error" in a.peers.call(b.address, "refuse", {})
+    assert a.peers.call(b.address, "nonsense", {}) == {"error": "unknown question"}
+    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
 
 
-@pytest.mark.parametrize("kind", [Kind.ANSWER, Kind.AUDIO])
+@pytest.mark.parametrize("kind", [Kind.REPLY, Kind.AUDIO])
 def test_what_is_no_question_ends_the_link(pair: tuple[Host, Host], kind: Kind, wait_until: WaitUntil) -> None:
     a, b = pair
-    link = a.door.dial(b.address)
+    link = a.connector.dial(b.address)
     link.write_json(kind, {"n": 1})
     assert link.read(5) is None
     wait_until(lambda: b.refused, "the refusal")

@@ -85,7 +85,7 @@ def test_who_joins_knows_all_mounts_before_it_begins(fleet: MeshFleet) -> None:
     a = fleet.make("a")
     epoch = claimed(fleet, a, "a")
     b = fleet.make("b")
-    origin = b.table.origin(conformance.MOUNT)
+    origin = b.state.origin(conformance.MOUNT)
     assert origin is not None and origin.epoch == epoch
 
 
@@ -95,7 +95,7 @@ def test_f_07_an_owner_that_was_not_known_is_not_robbed_by_the_next_try(fleet: M
     epoch = claimed(fleet, b, "b")
     for registry in (a, c):
         knows(registry, epoch)
-    a.table.remove_origin(conformance.MOUNT, epoch)
+    a.state.remove_origin(conformance.MOUNT, epoch)
     answer = a.claim(conformance.offer(fleet, "a"), epoch)
     assert isinstance(answer, Held) and answer.origin is not None and answer.origin.node == "b"
 
@@ -128,7 +128,7 @@ def test_a_node_that_is_called_dead_gets_a_new_line(fleet: MeshFleet) -> None:
     acquainted(a, b)
     taken = len(fleet.hosts["b"].links)
     a._mesh_of().tick(time.monotonic() + DEAD_S)
-    assert not a.table.is_up("b")
+    assert not a.state.is_up("b")
     wait_until(lambda: len(fleet.hosts["b"].links) > taken and not a._troubles, "a new line", 1.0)
     acquainted(a, b)
 
@@ -182,8 +182,8 @@ def test_a_node_finds_those_again_that_it_knew_though_nobody_names_them_now(flee
     fleet.vanish(c)
     again = join(fleet, "b", state_file=str(tmp_path / "b.json"))
     knows(again, epoch)
-    wait_until(lambda: {one.node for one in again.table.up_nodes()} == {"a", "b"}, "the one that is there")
-    wait_until(lambda: not again.table.is_up("c"), "c to be gone")
+    wait_until(lambda: {one.node for one in again.state.up_nodes()} == {"a", "b"}, "the one that is there")
+    wait_until(lambda: not again.state.is_up("c"), "c to be gone")
     acquainted(a, again)
 
 
@@ -197,9 +197,9 @@ def test_an_owner_that_is_over_hears_it_though_the_winner_is_gone(fleet: MeshFle
     fleet.vanish(c)
     # A node that started anew, and was told by nobody.
     fleet.vanish(a)
-    wait_until(lambda: len(b.table.up_nodes()) == 1, "both to go")
+    wait_until(lambda: len(b.state.up_nodes()) == 1, "both to go")
     a = fleet.make("a", boot="2")
     origin = replace(conformance.offer(fleet, "a"), boot="a2", epoch=first)
-    a.table.put_origin(origin)
-    wait_until(lambda: a.table.highest(conformance.MOUNT) == higher, "the higher epoch")
-    assert a.table.origin(conformance.MOUNT) is None
+    a.state.put_origin(origin)
+    wait_until(lambda: a.state.highest(conformance.MOUNT) == higher, "the higher epoch")
+    assert a.state.origin(conformance.MOUNT) is None

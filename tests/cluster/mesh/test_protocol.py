@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pycast.cluster.mesh.protocol import BEAT_S, DEAD_S, FORGET_S, SUSPECT_S, Mesh, Proposal, with_epoch
-from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, NodeState, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
@@ -20,9 +20,9 @@ def node(name: str, boot: str = "1", address: str = "") -> NodeRecord:
     return NodeRecord(name, name + boot, address or f"{name}:8000")
 
 
-def mesh(name: str, expected: int = 3, boot: str = "1") -> tuple[Mesh, Table]:
-    table = Table()
-    return Mesh(node(name, boot), table, expected), table
+def mesh(name: str, expected: int = 3, boot: str = "1") -> tuple[Mesh, ClusterState]:
+    state = ClusterState()
+    return Mesh(node(name, boot), state, expected), state
 
 
 def origin(name: str, number: int, boot: str = "1", rank: int = 1, mount: str = MOUNT) -> OriginRecord:
@@ -37,8 +37,8 @@ def beat(record: NodeRecord, origins: int = 0) -> dict[str, Any]:
     return {"node": record.node, "boot": record.boot, "origins": origins}
 
 
-def status(table: Table, name: str) -> Status | None:
-    peer = table.peer(name)
+def status(state: ClusterState, name: str) -> Status | None:
+    peer = state.peer(name)
     return None if peer is None else peer.status
 
 
@@ -52,86 +52,86 @@ def claimed(one: Mesh, *others: Mesh, over: Epoch = NO_EPOCH) -> Claimed | Held:
 
 
 def test_a_silent_node_is_suspect_then_dead_then_forgotten() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b"), origin("b", 1)), 100.0)
+    a, state = mesh("a")
+    a.on_hello(hello(node("b"), origin("b", 1)), 100.0)
     a.tick(100.0 + SUSPECT_S - 0.1)
-    assert status(table, "b") is Status.UP
+    assert status(state, "b") is Status.UP
     a.tick(100.0 + SUSPECT_S)
-    assert status(table, "b") is Status.SUSPECT
+    assert status(state, "b") is Status.SUSPECT
     a.tick(100.0 + DEAD_S)
-    assert status(table, "b") is Status.DEAD
-    assert table.origin(MOUNT) == origin("b", 1)
+    assert status(state, "b") is Status.DEAD
+    assert state.origin(MOUNT) == origin("b", 1)
     a.tick(100.0 + FORGET_S)
-    assert status(table, "b") is None
-    assert table.origin(MOUNT) is None
-    assert table.highest(MOUNT) == origin("b", 1).epoch
+    assert status(state, "b") is None
+    assert state.origin(MOUNT) is None
+    assert state.highest(MOUNT) == origin("b", 1).epoch
 
 
 def test_beats_keep_a_node_up_and_bring_it_back() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b")), 0.0)
+    a, state = mesh("a")
+    a.on_hello(hello(node("b")), 0.0)
     for second in range(1, 20):
-        assert a.hear_beat(beat(node("b")), second * BEAT_S)
+        assert a.on_beat(beat(node("b")), second * BEAT_S)
         a.tick(second * BEAT_S + 0.5)
-        assert status(table, "b") is Status.UP
+        assert status(state, "b") is Status.UP
     a.tick(30.0)
-    assert status(table, "b") is Status.DEAD
-    assert a.hear_beat(beat(node("b")), 31.0)
-    assert status(table, "b") is Status.UP
+    assert status(state, "b") is Status.DEAD
+    assert a.on_beat(beat(node("b")), 31.0)
+    assert status(state, "b") is Status.UP
 
 
 def test_a_beat_of_a_stranger_or_of_a_new_process_asks_for_a_hello() -> None:
     a, _ = mesh("a")
-    assert not a.hear_beat(beat(node("b")), 0.0)
-    a.hear_hello(hello(node("b")), 0.0)
-    assert not a.hear_beat(beat(node("b", "2")), 1.0)
+    assert not a.on_beat(beat(node("b")), 0.0)
+    a.on_hello(hello(node("b")), 0.0)
+    assert not a.on_beat(beat(node("b", "2")), 1.0)
 
 
 def test_a_broken_line_makes_suspect_and_a_refused_one_dead() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b")), 0.0)
+    a, state = mesh("a")
+    a.on_hello(hello(node("b")), 0.0)
     a.lost("b:8000")
-    assert status(table, "b") is Status.SUSPECT
+    assert status(state, "b") is Status.SUSPECT
     a.refused("b:8000")
-    assert status(table, "b") is Status.DEAD
+    assert status(state, "b") is Status.DEAD
     a.lost("b:8000")
-    assert status(table, "b") is Status.DEAD
+    assert status(state, "b") is Status.DEAD
     a.refused("a:8000")
-    assert status(table, "a") is Status.UP
+    assert status(state, "a") is Status.UP
 
 
 def test_an_answer_to_a_hello_makes_its_node_known() -> None:
-    a, table = mesh("a")
+    a, state = mesh("a")
     b, _ = mesh("b")
-    a.hear_answer(b.hear_hello(a.hello(), 5.0), 7.0)
-    assert status(table, "b") is Status.UP
-    assert status(table, "a") is Status.UP
+    a.on_answer(b.on_hello(a.hello(), 5.0), 7.0)
+    assert status(state, "b") is Status.UP
+    assert status(state, "a") is Status.UP
 
 
 def test_an_answer_names_the_nodes_that_are_not_dead() -> None:
     a, _ = mesh("a")
-    a.hear_hello(hello(node("b")), 0.0)
-    a.hear_hello(hello(node("c")), 0.0)
+    a.on_hello(hello(node("b")), 0.0)
+    a.on_hello(hello(node("c")), 0.0)
     a.refused("c:8000")
-    assert a.hear_hello(hello(node("d")), 1.0)["known"] == ["a:8000", "b:8000", "d:8000"]
+    assert a.on_hello(hello(node("d")), 1.0)["known"] == ["a:8000", "b:8000", "d:8000"]
 
 
 def test_a_changed_record_is_taken_of_a_known_process_only() -> None:
-    a, table = mesh("a")
+    a, state = mesh("a")
     draining = replace(node("b"), state=NodeState.DRAINING)
-    a.hear_node(draining, 0.0)
-    assert table.peer("b") is None
-    a.hear_hello(hello(node("b")), 0.0)
-    a.hear_node(replace(draining, boot="b0"), 1.0)
-    assert table.peers[1].record == node("b")
-    a.hear_node(draining, 1.0)
-    assert table.peers[1].record == draining
+    a.on_node(draining, 0.0)
+    assert state.peer("b") is None
+    a.on_hello(hello(node("b")), 0.0)
+    a.on_node(replace(draining, boot="b0"), 1.0)
+    assert state.peers[1].record == node("b")
+    a.on_node(draining, 1.0)
+    assert state.peers[1].record == draining
 
 
 def test_half_of_the_configured_nodes_count_this_one_too() -> None:
     a, _ = mesh("a", expected=4)
     seen = [a.sees_half]
-    a.hear_hello(hello(node("b")), 0.0)
+    a.on_hello(hello(node("b")), 0.0)
     seen.append(a.sees_half)
     a.lost("b:8000")
     assert [*seen, a.sees_half] == [False, True, False]
@@ -140,23 +140,23 @@ def test_half_of_the_configured_nodes_count_this_one_too() -> None:
 def test_more_nodes_than_configured_count_as_well() -> None:
     a, _ = mesh("a", expected=1)
     for name in "bcd":
-        a.hear_hello(hello(node(name)), 0.0)
+        a.on_hello(hello(node(name)), 0.0)
     for name in "bcd":
         a.lost(f"{name}:8000")
     assert not a.sees_half
 
 
 def test_a_node_that_is_remembered_and_never_heard_of_is_dead_in_the_end() -> None:
-    table = Table()
-    mesh = Mesh(node("a"), table, 2)
-    table.put_node(node("b"), Status.SUSPECT)
+    state = ClusterState()
+    mesh = Mesh(node("a"), state, 2)
+    state.put_node(node("b"), Status.SUSPECT)
     mesh.expect_all(100.0)
     mesh.tick(100.0 + DEAD_S - 0.1)
-    assert (peer := table.peer("b")) is not None and peer.status is Status.SUSPECT
+    assert (peer := state.peer("b")) is not None and peer.status is Status.SUSPECT
     mesh.tick(100.0 + DEAD_S)
-    assert (peer := table.peer("b")) is not None and peer.status is Status.DEAD
+    assert (peer := state.peer("b")) is not None and peer.status is Status.DEAD
     mesh.tick(100.0 + FORGET_S)
-    assert table.peer("b") is None and table.is_up("a")
+    assert state.peer("b") is None and state.is_up("a")
 
 
 def test_f_11_only_each_nodes_own_monotonic_clock_matters() -> None:
@@ -170,7 +170,7 @@ def test_f_11_only_each_nodes_own_monotonic_clock_matters() -> None:
         network.run(1.0)
         network.crash("a")
         network.run(DEAD_S + 1)
-        assert [status(one.table, "a") for one in network.alive()] == [Status.DEAD] * 2
+        assert [status(one.state, "a") for one in network.alive()] == [Status.DEAD] * 2
         network.claim("b", MOUNT)
         network.run(1.0)
         histories.append([(one.node, one.epoch, one.begun, one.ended) for one in network.history])
@@ -182,37 +182,37 @@ def test_f_11_only_each_nodes_own_monotonic_clock_matters() -> None:
 
 
 def test_f_18_a_second_process_with_a_living_ones_name_is_told_so_and_not_taken() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b")), 0.0)
-    assert a.hear_hello(hello(node("b", "2", "elsewhere:8000")), 1.0)["is_duplicate"] is True
-    assert a.hear_hello(hello(node("a", "2", "elsewhere:8000")), 1.0)["is_duplicate"] is True
-    assert [peer.record for peer in table.peers] == [node("a"), node("b")]
-    assert a.hear_hello(hello(node("b")), 2.0)["is_duplicate"] is False
+    a, state = mesh("a")
+    a.on_hello(hello(node("b")), 0.0)
+    assert a.on_hello(hello(node("b", "2", "elsewhere:8000")), 1.0)["is_duplicate"] is True
+    assert a.on_hello(hello(node("a", "2", "elsewhere:8000")), 1.0)["is_duplicate"] is True
+    assert [peer.record for peer in state.peers] == [node("a"), node("b")]
+    assert a.on_hello(hello(node("b")), 2.0)["is_duplicate"] is False
 
 
 def test_f_18_a_name_is_free_once_its_process_is_gone() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b")), 0.0)
+    a, state = mesh("a")
+    a.on_hello(hello(node("b")), 0.0)
     a.refused("b:8000")
     other = node("b", "2", "elsewhere:8000")
-    assert a.hear_hello(hello(other), 1.0)["is_duplicate"] is False
-    assert table.peers[1].record == other
+    assert a.on_hello(hello(other), 1.0)["is_duplicate"] is False
+    assert state.peers[1].record == other
 
 
 def test_a_process_that_started_anew_has_none_of_its_former_mounts() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b"), origin("b", 1)), 0.0)
-    assert a.hear_hello(hello(node("b", "2")), 1.0)["is_duplicate"] is False
-    assert table.origin(MOUNT) is None
-    assert table.highest(MOUNT) == origin("b", 1).epoch
+    a, state = mesh("a")
+    a.on_hello(hello(node("b"), origin("b", 1)), 0.0)
+    assert a.on_hello(hello(node("b", "2")), 1.0)["is_duplicate"] is False
+    assert state.origin(MOUNT) is None
+    assert state.highest(MOUNT) == origin("b", 1).epoch
 
 
 def test_what_a_former_process_said_and_what_comes_late_is_nothing() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b", "2")), 0.0)
-    assert a.hear_origin(origin("b", 5, boot="1"), 1.0)
-    assert a.hear_origin(origin("c", 5), 1.0)
-    assert table.origin(MOUNT) is None
+    a, state = mesh("a")
+    a.on_hello(hello(node("b", "2")), 0.0)
+    assert a.on_origin(origin("b", 5, boot="1"), 1.0)
+    assert a.on_origin(origin("c", 5), 1.0)
+    assert state.origin(MOUNT) is None
 
 
 def test_a_process_that_started_anew_never_has_an_epoch_of_its_former_self() -> None:
@@ -227,69 +227,69 @@ def test_a_process_that_started_anew_never_has_an_epoch_of_its_former_self() -> 
 
 
 def test_a_hello_withdraws_the_mounts_that_it_does_not_name() -> None:
-    a, table = mesh("a")
+    a, state = mesh("a")
     kept, gone = origin("b", 1, mount="/kept"), origin("b", 2, mount="/gone")
-    a.hear_hello(hello(node("b"), kept, gone), 0.0)
-    a.hear_hello(hello(node("b"), kept), 1.0)
-    assert table.origins == (kept,)
+    a.on_hello(hello(node("b"), kept, gone), 0.0)
+    a.on_hello(hello(node("b"), kept), 1.0)
+    assert state.origins == (kept,)
 
 
 def test_a_hello_says_all_mounts_of_its_node_and_no_others() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b"), origin("b", 1, mount="/b")), 0.0)
-    table.put_origin(origin("a", 2, mount="/a"))
+    a, state = mesh("a")
+    a.on_hello(hello(node("b"), origin("b", 1, mount="/b")), 0.0)
+    state.put_origin(origin("a", 2, mount="/a"))
     assert a.hello() == hello(node("a"), origin("a", 2, mount="/a"))
 
 
 def test_a_lower_epoch_is_never_taken_from_anyone() -> None:
-    a, table = mesh("a")
+    a, state = mesh("a")
     high = origin("b", 7)
-    a.hear_hello(hello(node("b"), high), 0.0)
-    a.hear_hello(hello(node("c"), origin("c", 6)), 1.0)
-    assert not a.hear_origin(origin("c", 6), 2.0)
-    assert not a.hear_origin(origin("b", 5), 2.0)
-    assert table.origin(MOUNT) == high
-    a.hear_gone(MOUNT, high.epoch)
-    assert not a.hear_origin(origin("c", 6), 3.0)
-    assert table.origin(MOUNT) is None
+    a.on_hello(hello(node("b"), high), 0.0)
+    a.on_hello(hello(node("c"), origin("c", 6)), 1.0)
+    assert not a.on_origin(origin("c", 6), 2.0)
+    assert not a.on_origin(origin("b", 5), 2.0)
+    assert state.origin(MOUNT) == high
+    a.on_gone(MOUNT, high.epoch)
+    assert not a.on_origin(origin("c", 6), 3.0)
+    assert state.origin(MOUNT) is None
 
 
 def test_the_answer_to_a_hello_says_what_is_over() -> None:
     a, _ = mesh("a")
-    b, table = mesh("b")
-    a.hear_hello(hello(node("c"), origin("c", 7)), 0.0)
+    b, state = mesh("b")
+    a.on_hello(hello(node("c"), origin("c", 7)), 0.0)
     a.refused("c:8000")
-    table.put_origin(origin("b", 6))
-    table.put_origin(origin("b", 1, mount="/other"))
-    b.hear_answer(a.hear_hello(b.hello(), 1.0), 1.0)
-    assert table.origin(MOUNT) is None
-    assert table.highest(MOUNT) == origin("c", 7).epoch
-    assert table.origin("/other") is not None
+    state.put_origin(origin("b", 6))
+    state.put_origin(origin("b", 1, mount="/other"))
+    b.on_answer(a.on_hello(b.hello(), 1.0), 1.0)
+    assert state.origin(MOUNT) is None
+    assert state.highest(MOUNT) == origin("c", 7).epoch
+    assert state.origin("/other") is not None
 
 
 def test_a_beat_shows_that_a_mount_is_over_or_unknown() -> None:
     a, _ = mesh("a")
-    a.hear_hello(hello(node("b"), origin("b", 6)), 0.0)
+    a.on_hello(hello(node("b"), origin("b", 6)), 0.0)
     assert not a.differs(beat(node("b"), 1))
     assert a.differs(beat(node("b"), 0))
     assert a.differs(beat(node("b"), 2))
-    a.hear_hello(hello(node("c"), origin("c", 7)), 0.0)
+    a.on_hello(hello(node("c"), origin("c", 7)), 0.0)
     assert a.differs(beat(node("b"), 1))
 
 
 def test_the_others_are_told_when_a_mount_of_this_node_is_given_up_or_over() -> None:
-    a, table = mesh("a")
-    a.hear_hello(hello(node("b")), 0.0)
+    a, state = mesh("a")
+    a.on_hello(hello(node("b")), 0.0)
     said: list[Any] = []
-    table.on_change.append(lambda change: said.append(a.goodbye(change)))
+    state.on_change.append(lambda change: said.append(a.goodbye(change)))
     mine = origin("a", 1)
-    table.put_origin(mine)
-    table.put_origin(replace(mine, is_live=False))
-    table.put_origin(origin("a", 2))
+    state.put_origin(mine)
+    state.put_origin(replace(mine, is_live=False))
+    state.put_origin(origin("a", 2))
     assert said == [None] * 3
-    a.hear_origin(origin("b", 3), 1.0)
+    a.on_origin(origin("b", 3), 1.0)
     assert said[3:] == [{"mount": MOUNT, "epoch": str(origin("a", 2).epoch)}]
-    a.hear_gone(MOUNT, origin("b", 3).epoch)
+    a.on_gone(MOUNT, origin("b", 3).epoch)
     assert said[4:] == [None]
 
 
@@ -297,10 +297,10 @@ def test_the_others_are_told_when_a_mount_of_this_node_is_given_up_or_over() -> 
     "message", [{}, {"node": []}, {"node": {"node": "b"}, "origins": []}, {"node": node("b").to_json(), "origins": [1]}]
 )
 def test_a_hello_that_makes_no_sense_changes_nothing(message: dict[str, Any]) -> None:
-    a, table = mesh("a")
+    a, state = mesh("a")
     with pytest.raises((ValueError, KeyError)):
-        a.hear_hello(message, 0.0)
-    assert len(table.peers) == 1
+        a.on_hello(message, 0.0)
+    assert len(state.peers) == 1
 
 
 # -- claims
@@ -329,15 +329,15 @@ def test_f_08_who_agrees_to_a_higher_claim_while_its_own_is_under_way_has_lost()
 
 def test_a_claim_follows_the_highest_owner_or_is_held_by_it() -> None:
     (a, _), (b, known) = mesh("a", 2), mesh("b", 2)
-    a.hear_hello(b.hello(), 0.0)
-    b.hear_hello(a.hello(), 0.0)
+    a.on_hello(b.hello(), 0.0)
+    b.on_hello(a.hello(), 0.0)
     first = claimed(a, b)
     assert isinstance(first, Claimed)
     record = with_epoch(origin("a", 0), first)
-    a.hear_origin(record, 0.0)
+    a.on_origin(record, 0.0)
     known.put_origin(record)
     c, _ = mesh("c", 2)
-    c.hear_hello(hello(node("a")), 0.0)
+    c.on_hello(hello(node("a")), 0.0)
     assert claimed(c, b) == Held(first.epoch, record)
     stolen = claimed(c, b, over=first.epoch)
     assert isinstance(stolen, Claimed) and stolen.epoch > first.epoch
@@ -348,7 +348,7 @@ def test_f_07_who_has_only_heard_of_an_owner_is_told_of_it_before_it_may_steal(o
     (a, mine), (c, theirs) = mesh("a"), mesh("c")
     held = replace(origin("b", 2), is_live=owner != "waits")
     for one in (a, c):
-        one.hear_hello(hello(node("b")), 0.0)
+        one.on_hello(hello(node("b")), 0.0)
     theirs.put_origin(held)
     mine.see(MOUNT, held.epoch)
     if owner == "is silent":
@@ -361,20 +361,20 @@ def test_f_07_who_has_only_heard_of_an_owner_is_told_of_it_before_it_may_steal(o
 
 
 def test_of_an_owner_that_is_unknown_a_claim_learns_the_epoch_only() -> None:
-    a, table = mesh("a")
+    a, state = mesh("a")
     verdict = {"objects": True, "highest": str(origin("b", 4).epoch), "origin": origin("b", 4).to_json()}
     assert a.decide(a.propose(MOUNT, NO_EPOCH), [verdict]) == Held(origin("b", 4).epoch)
-    assert table.origin(MOUNT) is None
+    assert state.origin(MOUNT) is None
 
 
 def test_a_claim_of_the_lesser_part_is_provisional_and_loses_against_the_greater() -> None:
-    (a, _), (b, table) = mesh("a", 3), mesh("b", 3)
-    b.hear_hello(hello(node("c")), 0.0)
+    (a, _), (b, state) = mesh("a", 3), mesh("b", 3)
+    b.on_hello(hello(node("c")), 0.0)
     lesser, greater = claimed(a), claimed(b)
     assert isinstance(lesser, Claimed) and isinstance(greater, Claimed)
     assert (lesser.is_provisional, greater.is_provisional) == (True, False)
     assert greater.epoch > lesser.epoch
-    assert table.highest(MOUNT) == NO_EPOCH  # until the driver puts the record
+    assert state.highest(MOUNT) == NO_EPOCH  # until the driver puts the record
 
 
 def test_a_lost_claim_is_made_again_above_what_beat_it() -> None:

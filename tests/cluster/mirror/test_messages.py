@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pycast.cluster.link.frames import FrameReader, Kind, LinkError
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.messages import (
-    FeedHead,
     Pull,
+    PullReply,
     audio_frame,
     event_frame,
     lineage_frame,
@@ -25,10 +25,10 @@ from pycast.formats.marks import Header, Info, Join, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.stream.journal import Event, Started
-from pycast.stream.source import Feed
+from pycast.stream.source import SourceDescription
 
 HEADERS = (("ice-name", "Rädio"), ("icy-br", "128"))
-FEED = Feed(source_info(Headers(HEADERS)), "audio/mpeg", HEADERS, "192.0.2.1", 1234.5)
+FEED = SourceDescription(source_info(Headers(HEADERS)), "audio/mpeg", HEADERS, "192.0.2.1", 1234.5)
 LINEAGE = Lineage().with_epoch(Epoch(0, 1, 1, "a"), 0).with_epoch(Epoch(0, 2, 1, "b"), 77)
 EVENTS: tuple[Event, ...] = (
     Started(5, FEED),
@@ -38,8 +38,8 @@ EVENTS: tuple[Event, ...] = (
     Info(9, None, {}),
 )
 PULL = Pull("/live.mp3", Epoch(0, 2, 1, "b"), 4711, 2)
-HEAD = FeedHead(90, LINEAGE, FEED, 77, True, EVENTS[1:])
-READERS: tuple[Callable[[bytes], object], ...] = (Pull.read, FeedHead.read, read_audio, read_event, read_lineage)
+HEAD = PullReply(90, LINEAGE, FEED, 77, True, EVENTS[1:])
+READERS: tuple[Callable[[bytes], object], ...] = (Pull.read, PullReply.read, read_audio, read_event, read_lineage)
 
 
 def payload(frame: bytes, kind: Kind) -> bytes:
@@ -55,7 +55,7 @@ def test_a_pull_reads_back_as_it_was_written() -> None:
 
 
 def test_a_head_reads_back_as_it_was_written() -> None:
-    assert FeedHead.read(payload(HEAD.frame(), Kind.HEAD)) == HEAD
+    assert PullReply.read(payload(HEAD.frame(), Kind.HEAD)) == HEAD
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
@@ -84,7 +84,7 @@ def test_the_secrets_of_a_source_do_not_travel() -> None:
         ("Cookie", "c2VjcmV0"),
         ("proxy-authorization", "c2VjcmV0"),
     )
-    private = Feed(FEED.info, FEED.content_type, headers, FEED.ip, FEED.started)
+    private = SourceDescription(FEED.info, FEED.content_type, headers, FEED.ip, FEED.started)
     frame = event_frame(Started(0, private))
     assert b"c2VjcmV0" not in frame
     assert read_event(payload(frame, Kind.EVENT)) == Started(0, FEED)
@@ -104,7 +104,7 @@ VALUES: st.SearchStrategy[object] = (
 )
 WHOLE: dict[Callable[[bytes], object], bytes] = {
     Pull.read: payload(PULL.frame(), Kind.PULL),
-    FeedHead.read: payload(HEAD.frame(), Kind.HEAD),
+    PullReply.read: payload(HEAD.frame(), Kind.HEAD),
     read_event: payload(event_frame(EVENTS[0]), Kind.EVENT),
     read_lineage: payload(lineage_frame(LINEAGE), Kind.LINEAGE),
 }

@@ -15,7 +15,7 @@ from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.config.schema import ClusterSection
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import SILENCE_S, State
+from pycast.stream.mount import LISTENER_SILENCE_S, MountState
 from tests.cluster.hosts import Host
 from tests.cluster.mirror.test_pull import NAME, Origin, epoch
 from tests.conftest import WaitUntil
@@ -30,15 +30,15 @@ class Node(Host):
         super().__init__()
         self.settings = ClusterSection(secret="secret", mirror=mirror)
         self.record = NodeRecord(name, f"{name}1", self.address)
-        self.table.put_node(self.record)
+        self.state.put_node(self.record)
         self.mirrors = Mirrors(
             lambda: self.record,
             lambda: self.settings,
-            self.door,
+            self.connector,
             self.peers,
             self.mounts,
             self.lineages,
-            self.table,
+            self.state,
             self.feeds.children,
             self.group,
             self.clock,
@@ -52,14 +52,14 @@ class Node(Host):
     @property
     def head(self) -> int:
         mount = self.mounts.get(NAME)
-        return -1 if mount is None or mount.feed_info is None else mount.ring.head
+        return -1 if mount is None or mount.description is None else mount.ring.head
 
     def knows(self, name: str, host: Host) -> None:
-        self.table.put_node(NodeRecord(name, f"{name}1", host.address))
+        self.state.put_node(NodeRecord(name, f"{name}1", host.address))
 
     def hears(self, number: int, owner: str = "o", *, is_live: bool = True) -> OriginRecord:
         record = OriginRecord(NAME, owner, f"{owner}1", epoch(number), 0, is_live)
-        self.table.put_origin(record)
+        self.state.put_origin(record)
         return record
 
 
@@ -169,7 +169,7 @@ def test_f_01_when_the_origin_is_gone_the_survivors_level(
     origin.close_the_port()
     origin.hang_up()
     for one in (node, other):
-        one.table.set_status("o", Status.DEAD)
+        one.state.set_status("o", Status.DEAD)
     assert node.mirrors.level(NAME, epoch(1)) == 17 * SIZE
     assert node.head == 17 * SIZE
     assert other.mirrors.level(NAME, epoch(1)) == 17 * SIZE
@@ -191,7 +191,7 @@ def test_f_07_who_has_more_of_what_is_over_than_others_have_waits_for_the_new_ow
     origin.send(2)
     level_with(node, origin, wait_until)
     other.lineages.put(NAME, other.lineages.get(NAME).with_epoch(epoch(2), 5 * SIZE))
-    node.table.see(NAME, epoch(2))
+    node.state.see(NAME, epoch(2))
     origin.hang_up()
     gevent.sleep(0.3)
     assert "levelled" not in caplog.text
@@ -218,7 +218,7 @@ def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node
     origin.send(10)
     level_with(node, origin, wait_until)
     heir = Origin(origin.lineages.get(NAME).with_epoch(epoch(2), 10 * SIZE))
-    mount = heir.mounts.prepare(NAME)
+    mount = heir.mounts.get_or_create(NAME)
     mount.restart_at(10 * SIZE)
     heir.begin()
     heir.sent = 10
@@ -272,11 +272,11 @@ def test_without_an_origin_a_copy_waits_and_is_given_up_in_the_end(
     level_with(node, origin, wait_until)
     origin.close_the_port()
     origin.hang_up()
-    node.table.remove_node("o")
-    node.table.remove_origin(NAME, record.epoch)
-    wait_until(lambda: mount.state is State.WAITING, "the wait")
+    node.state.remove_node("o")
+    node.state.remove_origin(NAME, record.epoch)
+    wait_until(lambda: mount.state is MountState.WAITING, "the wait")
     assert node.mounts.get(NAME) is mount
-    node.now += SILENCE_S
+    node.now += LISTENER_SILENCE_S
     wait_until(lambda: node.mounts.get(NAME) is None, "the end")
     assert mount.end_reason is Reason.ABANDONED
 

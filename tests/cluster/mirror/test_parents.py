@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pycast.cluster.mirror.parents import WEAK_PERCENT, parents, ranked
+from pycast.cluster.mirror.parents import WEAK_PERCENT, choose_parents, ranked
 from pycast.cluster.registry.records import NodeRecord, NodeState
 
 MOUNTS = [f"/mount{number}" for number in range(300)]
@@ -20,13 +20,13 @@ TWO_ZONES = nodes(a="1", b="1", c="1", d="2", e="2", f="2")
 
 
 def first(mount: str, me: str, origin: str, known: dict[str, NodeRecord]) -> str:
-    return parents(mount, known[me], known[origin], known.values())[0]
+    return choose_parents(mount, known[me], known[origin], known.values())[0]
 
 
 def test_in_the_origins_zone_all_pull_from_it() -> None:
     for mount in MOUNTS[:20]:
-        assert parents(mount, TWO_ZONES["b"], TWO_ZONES["a"], TWO_ZONES.values()) == ["a"]
-        assert parents(mount, TWO_ZONES["a"], TWO_ZONES["a"], TWO_ZONES.values()) == []
+        assert choose_parents(mount, TWO_ZONES["b"], TWO_ZONES["a"], TWO_ZONES.values()) == ["a"]
+        assert choose_parents(mount, TWO_ZONES["a"], TWO_ZONES["a"], TWO_ZONES.values()) == []
 
 
 @pytest.mark.parametrize("origin", ["a", "b"])
@@ -41,7 +41,7 @@ def test_a_mount_crosses_into_another_zone_once(origin: str) -> None:
 def test_the_origin_is_everybodys_last_resort() -> None:
     for mount in MOUNTS:
         for name in "def":
-            found = parents(mount, TWO_ZONES[name], TWO_ZONES["a"], TWO_ZONES.values())
+            found = choose_parents(mount, TWO_ZONES[name], TWO_ZONES["a"], TWO_ZONES.values())
             assert found[-1] == "a"
             assert name not in found
             assert len(found) == len(set(found)) <= 3
@@ -65,7 +65,7 @@ def test_f_10_a_node_that_drains_or_has_no_headroom_leads_no_zone(changed: dict[
 
 
 def test_a_node_alone_in_its_zone_pulls_from_the_origin() -> None:
-    assert parents("/x", TWO_ZONES["d"], TWO_ZONES["a"], [TWO_ZONES["d"]]) == ["a"]
+    assert choose_parents("/x", TWO_ZONES["d"], TWO_ZONES["a"], [TWO_ZONES["d"]]) == ["a"]
 
 
 def test_without_zones_all_pull_from_the_origin() -> None:

@@ -14,8 +14,8 @@ from pycast.cluster.registry.epoch import Epoch
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
-from pycast.stream.mount import Mount, State
-from pycast.stream.source import Feed
+from pycast.stream.mount import Mount, MountState
+from pycast.stream.source import SourceDescription
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
@@ -40,8 +40,10 @@ class Origin(Host):
 
     def begin(self, content_type: str = "audio/mpeg") -> Mount:
         headers = (("ice-name", "Rädio"), ("ice-audio-info", "bitrate=128"))
-        self.source.feed_info = Feed(source_info(Headers(headers)), content_type, headers, "192.0.2.9", 5.0)
-        return self.mounts.seat(NAME, self.source)
+        self.source.description = SourceDescription(
+            source_info(Headers(headers)), content_type, headers, "192.0.2.9", 5.0
+        )
+        return self.mounts.attach_source(NAME, self.source)
 
     def send(self, count: int) -> None:
         """Numbered frames."""
@@ -57,7 +59,7 @@ class Child(Host):
     def __init__(self) -> None:
         super().__init__()
         self.counters = MirrorCounters()
-        self.mirror = Mirror(NAME, self.mounts, self.lineages, self.table, self.counters, self.clock)
+        self.mirror = Mirror(NAME, self.mounts, self.lineages, self.state, self.counters, self.clock)
         self.raised: list[Exception] = []
 
     @property
@@ -71,7 +73,7 @@ class Child(Host):
 
         def run() -> None:
             try:
-                self.mirror.pull(self.door, parent.address, 0, may_jump=may_jump)
+                self.mirror.pull(self.connector, parent.address, 0, may_jump=may_jump)
             except (OSError, LinkError, Outrun, Gap, DialFailed) as error:
                 self.raised.append(error)
 
@@ -116,7 +118,7 @@ def assert_same(child: Child, parent: Host) -> None:
         title = [one.timeline.title_at(at) for one in (mine, theirs)]
         assert [one and one[1] for one in title[:1]] == [one and one[1] for one in title[1:]]
         assert mine.timeline.header_at(at) == theirs.timeline.header_at(at)
-    assert (mine.bitrate, mine.stats, mine.feed_info) == (theirs.bitrate, theirs.stats, theirs.feed_info)
+    assert (mine.bitrate, mine.stats, mine.description) == (theirs.bitrate, theirs.stats, theirs.description)
     assert mine.started_at == theirs.started_at
 
 
@@ -138,7 +140,7 @@ def test_a_copy_has_the_same_bytes_marks_and_source_at_the_same_offsets(
     wait_until(lambda: levels(child, parent), "the rest")
     wait_until(lambda: child.mount.timeline.title == mount.timeline.title, "the title")
     assert_same(child, parent)
-    assert child.mount.state is State.LIVE
+    assert child.mount.state is MountState.LIVE
     assert child.counters.connections == 1
 
 
@@ -268,20 +270,20 @@ def test_the_next_epoch_goes_on_without_a_gap_and_is_a_new_source(
     child.pull(parent)
     parent.send(20)
     wait_until(lambda: levels(child, parent), "the first frames")
-    parent.mounts.unseat(NAME)
-    wait_until(lambda: child.mount.state is State.WAITING, "the wait")
+    parent.mounts.detach(NAME)
+    wait_until(lambda: child.mount.state is MountState.WAITING, "the wait")
     parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(2), 20 * SIZE))
     parent.begin()
     parent.send(5)
     wait_until(lambda: levels(child, parent), "the next source")
     assert_same(child, parent)
-    assert (child.mount.state, child.mount.sources, child.counters.gaps) == (State.LIVE, 2, 0)
+    assert (child.mount.state, child.mount.sources, child.counters.gaps) == (MountState.LIVE, 2, 0)
     assert child.lineages.get(NAME) == parent.lineages.get(NAME)
-    assert child.table.highest(NAME) == epoch(2)
+    assert child.state.highest(NAME) == epoch(2)
 
 
 def test_bytes_of_an_epoch_that_is_over_are_not_taken(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
-    child.table.see(NAME, epoch(2))
+    child.state.see(NAME, epoch(2))
     parent.send(5)
     child.pull(parent)
     wait_until(lambda: child.raised, "the refusal")
@@ -296,7 +298,7 @@ def test_f_09_not_one_byte_is_taken_after_a_higher_epoch_was_seen(
     child.pull(parent)
     parent.send(5)
     wait_until(lambda: levels(child, parent), "the first frames")
-    child.table.see(NAME, epoch(2))
+    child.state.see(NAME, epoch(2))
     parent.send(5)
     wait_until(lambda: child.raised, "the refusal")
     assert isinstance(child.raised[0], Outrun)
@@ -310,12 +312,12 @@ def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: C
     cut(child, parent, wait_until)
     child.lineages.put(NAME, child.lineages.get(NAME).with_epoch(epoch(9), 5 * SIZE))
     with pytest.raises(LinkError, match="behind"):
-        child.mirror.pull(child.door, parent.address, 0)
+        child.mirror.pull(child.connector, parent.address, 0)
     stranger = Host()
     with pytest.raises(LinkError, match="absent"):
-        child.mirror.pull(child.door, stranger.address, 0)
+        child.mirror.pull(child.connector, stranger.address, 0)
     with pytest.raises(LinkError, match="absent"):
-        child.mirror.pull(child.door, parent.address, 7)
+        child.mirror.pull(child.connector, parent.address, 7)
     stranger.stop()
 
 
@@ -335,14 +337,14 @@ def test_the_end_of_the_parent_is_not_the_end_of_the_copy(parent: Origin, child:
     parent.mounts.stop()
     wait_until(lambda: child.raised, "the end of the line")
     assert not child.mirror.is_over
-    assert child.mount.state is not State.ENDED
+    assert child.mount.state is not MountState.ENDED
 
 
 def test_a_source_that_is_connected_here_ends_the_copying(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     child.pull(parent)
     parent.send(5)
     wait_until(lambda: levels(child, parent), "the first frames")
-    child.mounts.seat(NAME, Feeder())
+    child.mounts.attach_source(NAME, Feeder())
     parent.send(5)
     wait_until(lambda: child.raised, "the end of the line")
     assert child.mirror.head == 5 * SIZE
@@ -350,6 +352,6 @@ def test_a_source_that_is_connected_here_ends_the_copying(parent: Origin, child:
 
 def test_a_copy_can_be_had_up_to_an_offset_only(parent: Origin, child: Child) -> None:
     parent.send(50)
-    child.mirror.pull(child.door, parent.address, 0, until=50 * SIZE)
+    child.mirror.pull(child.connector, parent.address, 0, until=50 * SIZE)
     assert child.mirror.head == 50 * SIZE
     assert_same(child, parent)

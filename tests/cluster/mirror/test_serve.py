@@ -4,7 +4,7 @@ import pytest
 
 from pycast.cluster.link.frames import Kind, read_json
 from pycast.cluster.link.link import Link
-from pycast.cluster.mirror.messages import FeedHead, Pull, read_audio
+from pycast.cluster.mirror.messages import Pull, PullReply, read_audio
 from pycast.cluster.mirror.serve import IDLE_S, MOST_DEPTH
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from tests.cluster.hosts import Host
@@ -16,15 +16,15 @@ __all__ = ["child", "parent"]
 
 
 def asked(child: Host, parent: Host, epoch: Epoch = NO_EPOCH, offset: int = -1, depth: int = 0) -> Link:
-    link = child.door.dial(parent.address)
+    link = child.connector.dial(parent.address)
     link.write(Pull(NAME, epoch, offset, depth).frame())
     return link
 
 
-def head_of(link: Link) -> FeedHead:
+def head_of(link: Link) -> PullReply:
     frame = link.read(5)
     assert frame is not None and frame[0] is Kind.HEAD
-    return FeedHead.read(frame[1])
+    return PullReply.read(frame[1])
 
 
 def next_of(kind: Kind, link: Link, timeout: float = 5.0) -> bytes:
@@ -108,7 +108,7 @@ def test_a_mount_that_jumps_lets_its_children_go(parent: Origin, child: Child, w
     head_of(link)
     mount = parent.mounts.get(NAME)
     assert mount is not None
-    parent.mounts.unseat(NAME)
+    parent.mounts.detach(NAME)
     mount.restart_at(1_000_000)
     parent.begin()
     while (frame := link.read(5)) is not None:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from pycast.cluster.registry.cluster_state import Change, NodeChange, OriginChange, Peer, Status, Table
+from pycast.cluster.registry.cluster_state import Change, ClusterState, NodeChange, OriginChange, Peer, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 
@@ -16,92 +16,92 @@ def origin(node: str, number: int, mount: str = "/x") -> OriginRecord:
 
 
 @pytest.fixture
-def table() -> Table:
-    return Table()
+def state() -> ClusterState:
+    return ClusterState()
 
 
 @pytest.fixture
-def told(table: Table) -> list[Change]:
+def told(state: ClusterState) -> list[Change]:
     told: list[Change] = []
-    table.on_change.append(told.append)
+    state.on_change.append(told.append)
     return told
 
 
-def test_a_change_is_told_once_and_after_it_is_so(table: Table) -> None:
+def test_a_change_is_told_once_and_after_it_is_so(state: ClusterState) -> None:
     told: list[tuple[Change, tuple[Peer, ...]]] = []
-    table.on_change.append(lambda change: told.append((change, table.peers)))
-    table.put_node(A)
-    table.put_node(A)
+    state.on_change.append(lambda change: told.append((change, state.peers)))
+    state.put_node(A)
+    state.put_node(A)
     assert told == [(NodeChange("a", None, Peer(A)), (Peer(A),))]
 
 
-def test_nodes_come_change_and_go(table: Table, told: list[Change]) -> None:
-    table.put_node(A)
-    table.set_status("a", Status.SUSPECT)
-    table.remove_node("a")
-    table.set_status("a", Status.UP)
+def test_nodes_come_change_and_go(state: ClusterState, told: list[Change]) -> None:
+    state.put_node(A)
+    state.set_status("a", Status.SUSPECT)
+    state.remove_node("a")
+    state.set_status("a", Status.UP)
     up, suspect = Peer(A), Peer(A, Status.SUSPECT)
     assert told == [NodeChange("a", None, up), NodeChange("a", up, suspect), NodeChange("a", suspect, None)]
 
 
-def test_peers_are_in_the_order_of_their_names(table: Table) -> None:
-    table.put_node(B)
-    table.put_node(A)
-    assert [peer.record.node for peer in table.peers] == ["a", "b"]
-    table.set_status("a", Status.DEAD)
-    assert table.up_nodes() == (B,)
-    assert (table.is_up("a"), table.is_up("b"), table.is_up("c")) == (False, True, False)
+def test_peers_are_in_the_order_of_their_names(state: ClusterState) -> None:
+    state.put_node(B)
+    state.put_node(A)
+    assert [peer.record.node for peer in state.peers] == ["a", "b"]
+    state.set_status("a", Status.DEAD)
+    assert state.up_nodes() == (B,)
+    assert (state.is_up("a"), state.is_up("b"), state.is_up("c")) == (False, True, False)
 
 
-def test_a_lower_epoch_is_not_taken(table: Table, told: list[Change]) -> None:
-    assert table.put_origin(origin("a", 2))
-    assert not table.put_origin(origin("b", 1))
-    assert table.put_origin(origin("b", 3))
+def test_a_lower_epoch_is_not_taken(state: ClusterState, told: list[Change]) -> None:
+    assert state.put_origin(origin("a", 2))
+    assert not state.put_origin(origin("b", 1))
+    assert state.put_origin(origin("b", 3))
     assert told == [OriginChange("/x", None, origin("a", 2)), OriginChange("/x", origin("a", 2), origin("b", 3))]
 
 
-def test_an_epoch_is_remembered_when_its_owner_has_given_up(table: Table) -> None:
-    table.put_origin(origin("a", 2))
-    table.remove_origin("/x", origin("a", 2).epoch)
-    assert table.origin("/x") is None
-    assert not table.put_origin(origin("b", 1))
-    assert table.highest("/x") == origin("a", 2).epoch
-    assert table.highest("/y") == NO_EPOCH
+def test_an_epoch_is_remembered_when_its_owner_has_given_up(state: ClusterState) -> None:
+    state.put_origin(origin("a", 2))
+    state.remove_origin("/x", origin("a", 2).epoch)
+    assert state.origin("/x") is None
+    assert not state.put_origin(origin("b", 1))
+    assert state.highest("/x") == origin("a", 2).epoch
+    assert state.highest("/y") == NO_EPOCH
 
 
-def test_who_gives_up_an_old_epoch_takes_nothing_from_the_new_owner(table: Table) -> None:
-    table.put_origin(origin("a", 1))
-    table.put_origin(origin("b", 2))
-    table.remove_origin("/x", origin("a", 1).epoch)
-    assert table.origin("/x") == origin("b", 2)
+def test_who_gives_up_an_old_epoch_takes_nothing_from_the_new_owner(state: ClusterState) -> None:
+    state.put_origin(origin("a", 1))
+    state.put_origin(origin("b", 2))
+    state.remove_origin("/x", origin("a", 1).epoch)
+    assert state.origin("/x") == origin("b", 2)
 
 
-def test_a_higher_epoch_that_was_only_heard_of_ends_the_present_owner(table: Table, told: list[Change]) -> None:
-    table.put_origin(origin("a", 1))
-    table.see("/x", Epoch(0, 1, 0, "z"))
-    assert table.origin("/x") == origin("a", 1)
-    table.see("/x", Epoch(0, 2))
+def test_a_higher_epoch_that_was_only_heard_of_ends_the_present_owner(state: ClusterState, told: list[Change]) -> None:
+    state.put_origin(origin("a", 1))
+    state.see("/x", Epoch(0, 1, 0, "z"))
+    assert state.origin("/x") == origin("a", 1)
+    state.see("/x", Epoch(0, 2))
     assert told[1:] == [OriginChange("/x", origin("a", 1), None)]
 
 
-def test_a_nodes_mounts_go_with_it(table: Table, told: list[Change]) -> None:
-    table.put_node(A)
-    table.put_origin(origin("a", 1, "/1"))
-    table.put_origin(origin("b", 2, "/2"))
-    table.remove_node("a")
+def test_a_nodes_mounts_go_with_it(state: ClusterState, told: list[Change]) -> None:
+    state.put_node(A)
+    state.put_origin(origin("a", 1, "/1"))
+    state.put_origin(origin("b", 2, "/2"))
+    state.remove_node("a")
     assert told[-2:] == [OriginChange("/1", origin("a", 1, "/1"), None), NodeChange("a", Peer(A), None)]
-    assert table.origins == (origin("b", 2, "/2"),)
-    assert list(table.origins_of("b")) == [origin("b", 2, "/2")]
+    assert state.origins == (origin("b", 2, "/2"),)
+    assert list(state.origins_of("b")) == [origin("b", 2, "/2")]
 
 
 def test_in_any_order_the_highest_origin_holds() -> None:
     rng = Random(1)
     records = [origin(node, number) for node in "abc" for number in range(1, 5)]
     for _ in range(50):
-        table, seen = Table(), NO_EPOCH
+        state, seen = ClusterState(), NO_EPOCH
         rng.shuffle(records)
         for record in records:
-            assert table.put_origin(record) is (record.epoch > seen)
+            assert state.put_origin(record) is (record.epoch > seen)
             seen = max(seen, record.epoch)
-            assert table.highest("/x") == seen
-        assert table.origin("/x") == origin("c", 4)
+            assert state.highest("/x") == seen
+        assert state.origin("/x") == origin("c", 4)

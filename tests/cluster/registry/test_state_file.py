@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pycast.cluster.registry.cluster_state import Status, Table
+from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.state_file import Position, StateFile
@@ -18,34 +18,34 @@ OWN = OriginRecord("/own.mp3", "b", "b0", Epoch(2, 31, 0, "b"), 0, True)
 
 
 def written(path: Path) -> Path:
-    table, group = Table(), Group()
-    file = StateFile(str(path), table, group, lambda: Position(2, 40))
+    state, group = ClusterState(), Group()
+    file = StateFile(str(path), state, group, lambda: Position(2, 40))
     file.start()
     for node in (A, B):
-        table.put_node(node)
+        state.put_node(node)
     for origin in (LIVE, OWN):
-        table.put_origin(origin)
+        state.put_origin(origin)
     file.stop()
     group.kill()
     return path
 
 
 def test_a_node_begins_with_what_was_known_of_others(tmp_path: Path) -> None:
-    table = Table()
-    file = StateFile(str(written(tmp_path / "state.json")), table, Group())
+    state = ClusterState()
+    file = StateFile(str(written(tmp_path / "state.json")), state, Group())
     assert file.load("b") == Position(2, 40)
-    assert [(peer.record, peer.status) for peer in table.peers] == [(A, Status.SUSPECT)]
-    assert table.origins == (LIVE,)
-    assert table.highest("/own.mp3") == OWN.epoch
+    assert [(peer.record, peer.status) for peer in state.peers] == [(A, Status.SUSPECT)]
+    assert state.origins == (LIVE,)
+    assert state.highest("/own.mp3") == OWN.epoch
 
 
 def test_changes_are_gathered_and_written_beside_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pycast.cluster.registry.state_file.INTERVAL_S", 0.01)
-    table, group, path = Table(), Group(), tmp_path / "state.json"
-    file = StateFile(str(path), table, group)
+    state, group, path = ClusterState(), Group(), tmp_path / "state.json"
+    file = StateFile(str(path), state, group)
     file.start()
-    table.put_node(A)
-    table.put_node(B)
+    state.put_node(A)
+    state.put_node(B)
     assert len(group) == 1
     group.join(5)
     assert [node["node"] for node in json.loads(path.read_text())["nodes"]] == ["a", "b"]
@@ -56,13 +56,13 @@ def test_changes_are_gathered_and_written_beside_first(tmp_path: Path, monkeypat
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"nodes": [{}]}', '{"nodes": [], "origins": [], "generation": "x"}'])
 def test_a_broken_file_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str) -> None:
     (path := tmp_path / "state.json").write_text(text)
-    table = Table()
-    assert StateFile(str(path), table, Group()).load("b") == Position()
-    assert table.peers == () and "cannot read" in caplog.text
+    state = ClusterState()
+    assert StateFile(str(path), state, Group()).load("b") == Position()
+    assert state.peers == () and "cannot read" in caplog.text
 
 
 def test_a_file_that_is_not_there_yet_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert StateFile(str(tmp_path / "state.json"), Table(), Group()).load("b") == Position()
+    assert StateFile(str(tmp_path / "state.json"), ClusterState(), Group()).load("b") == Position()
     assert not caplog.records
 
 
@@ -73,10 +73,10 @@ def test_a_place_that_cannot_be_written_costs_one_line(tmp_path: Path, caplog: p
 
 
 def test_without_a_path_nothing_happens() -> None:
-    table, group = Table(), Group()
-    file = StateFile("", table, group)
+    state, group = ClusterState(), Group()
+    file = StateFile("", state, group)
     assert file.load("b") == Position()
     file.start()
-    table.put_node(A)
+    state.put_node(A)
     file.stop()
     assert len(group) == 0
