@@ -1,53 +1,27 @@
-"""What the handlers need of the node."""
+"""What the web's handlers need of the node: a record, made once by `app/assembly.py`."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
-from pycast.balance.drain_plan import Progress
-from pycast.config.schema import Config
+from pycast.balance.readiness import Readiness
+from pycast.balance.worker_drain import WorkerDrain
+from pycast.config.live import Live
+from pycast.control.control import Control
+from pycast.control.mount_finder import MountFinder
+from pycast.control.own_address import OwnAddress
 from pycast.stats.counters import Counters
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
-from pycast.stream.mount import Mount
-from pycast.stream.mounts import Mounts
 
 
-class Drain(Protocol):
-    """The node's way out; `server.way_out.WorkerDrain` is one."""
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The node as the web sees it."""
 
-    def begin(self, *, now: bool = False) -> None: ...
-    def cancel(self) -> None: ...
-    def progress(self) -> Progress: ...
-
-
-class Control(Protocol):
-    """This node alone (`server.here.Here`), or the cluster as one server (`server.everywhere.ClusterControl`)."""
-
-    def snapshot(self) -> NodeSnapshot: ...
-    def knows(self, mount: str) -> bool: ...
-    def listeners(self, mount: str) -> Sequence[ListenerSnapshot]: ...
-    def kill(self, mount: str, id: int) -> bool: ...
-    def kill_source(self, mount: str) -> bool: ...
-    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool: ...
-    def move(self, mount: str, to: str) -> int: ...
-
-
-class Site(Protocol):
-    """The node as the web sees it; `server.service.Service` is one."""
-
-    config: Config
-    mounts: Mounts
+    settings: Live
     counters: Counters
-
-    @property
-    def local(self) -> Control: ...
-    @property
-    def cluster_wide(self) -> Control: ...
-    @property
-    def way_out(self) -> Drain: ...
-    @property
-    def is_ready(self) -> bool: ...
-    @property
-    def listen_url(self) -> str: ...
-    def has_source(self, mount: str) -> bool: ...
-    def snapshot(self) -> NodeSnapshot: ...
-    def listeners(self, mount: Mount) -> Sequence[ListenerSnapshot]: ...
+    address: OwnAddress
+    readiness: Readiness
+    finder: MountFinder
+    drain: WorkerDrain
+    local: Control
+    """This node alone."""
+    cluster_wide: Control
+    """All nodes as one server; the same as `local` for a node alone."""

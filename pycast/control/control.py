@@ -1,0 +1,31 @@
+"""The one face of what an admin can ask or order: of this node (`NodeControl`) or of all (`ClusterControl`)."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+
+
+class Control(Protocol):
+    """Questions and orders. All of them may switch; a node alone answers at once."""
+
+    def snapshot(self) -> NodeSnapshot:
+        """Returns the statistics as they are now."""
+
+    def knows(self, mount: str) -> bool:
+        """Whether there is such a mount."""
+
+    def listeners(self, mount: str) -> Sequence[ListenerSnapshot]:
+        """Returns the mount's listeners."""
+
+    def kill(self, mount: str, id: int) -> bool:
+        """Ends a listener's connection. Returns whether it was there."""
+
+    def kill_source(self, mount: str) -> bool:
+        """Ends a mount's source. Returns whether there was one."""
+
+    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
+        """Sets what plays. Returns whether the stream takes titles."""
+
+    def move(self, mount: str, to: str) -> int:
+        """Moves a mount's listeners to another mount for good. Returns how many. Raises Refused."""

@@ -1,0 +1,61 @@
+"""Which mount a path means: the one way to find it, for listeners, fallbacks and orders of an admin.
+
+A mount is looked for on this node first, then on the other nodes of the cluster (it is mirrored from there from then
+on), then along its chain of fallbacks. It makes no difference to the caller on which node a source is.
+"""
+
+from pycast.cluster.cluster import Cluster
+from pycast.config.live import Live
+from pycast.stream.mount import Mount, MountState
+from pycast.stream.mounts import Mounts
+
+# Icecast's limit: a chain of fallbacks that leads into a circle ends somewhere.
+LONGEST_CHAIN = 10
+
+
+class MountFinder:
+    """Finds mounts by their path. Without `cluster` the node is alone."""
+
+    def __init__(self, settings: Live, mounts: Mounts, cluster: Cluster | None) -> None:
+        self._settings = settings
+        self._mounts = mounts
+        self._cluster = cluster
+
+    def find(self, path: str) -> Mount | None:
+        """Returns the mount of that name, or its fallback while it has no source. A mount that waits for its source is
+        found too, if no fallback has one. May switch.
+        """
+        mount = self.on_any_node(path)
+        if mount is None or mount.state is not MountState.LIVE:
+            mount = self.live(self._settings.now.for_mount(path).fallback_mount) or mount
+        return mount
+
+    def live(self, name: str) -> Mount | None:
+        """Returns the first mount with a source, of `name` and its chain of fallbacks. May switch."""
+        for _ in range(LONGEST_CHAIN):
+            if not name:
+                return None
+            mount = self.on_any_node(name) if self.has_source(name) else None
+            if mount is not None and mount.state is MountState.LIVE:
+                return mount
+            name = self._settings.now.for_mount(name).fallback_mount
+        return None
+
+    def on_this_node(self, name: str) -> Mount | None:
+        """Returns the mount if this node has it, also as a mirror."""
+        mount = self._mounts.get(name)
+        return mount if mount is not None and mount.description is not None else None
+
+    def on_any_node(self, name: str) -> Mount | None:
+        """Returns the mount of that name itself, mirrored from another node if need be. May switch."""
+        found = self.on_this_node(name)
+        if found is None and self._cluster is not None:
+            found = self._cluster.find(name)
+        return found if found is not None and found.description is not None else None
+
+    def has_source(self, name: str) -> bool:
+        """Whether a source feeds the mount, on this node or on another one."""
+        mount = self._mounts.get(name)
+        return (mount is not None and mount.state is MountState.LIVE) or (
+            self._cluster is not None and self._cluster.has_source(name)
+        )

@@ -1,0 +1,50 @@
+"""What serving a connection takes: a record of the node's parts, made once by `app/assembly.py`.
+
+No methods and no references back: a part that a connection does not need is not in here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pycast.balance.admission import Admission
+from pycast.balance.drain import Drain
+from pycast.cluster.cluster import Cluster
+from pycast.cluster.ownership import Ownership
+from pycast.config.live import Live
+from pycast.control.fallbacks import Fallbacks
+from pycast.control.mount_finder import MountFinder
+from pycast.logs.access import AccessEntry
+from pycast.net.group import Group
+from pycast.net.hangups import Hangups
+from pycast.server.reserve import Reserve
+from pycast.stats.counters import Counters
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount
+from pycast.stream.mounts import Mounts
+from pycast.stream.pacer import Pacer
+from pycast.web.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContext:
+    """The parts of the node that connections use."""
+
+    settings: Live
+    group: Group
+    """For greenlets that outlive a connection."""
+    counters: Counters
+    pacer: Pacer
+    mounts: Mounts
+    finder: MountFinder
+    fallbacks: Fallbacks
+    ownership: Ownership
+    cluster: Cluster | None
+    """None for a node alone."""
+    hangups: Hangups[tuple[Mount, Listener]]
+    admission: Admission
+    reserve: Reserve
+    drain: Drain
+    log_access: Callable[[AccessEntry], None]
+    next_listener_id: Callable[[], int]
+    site: Site
+    """What the web's handlers need."""
