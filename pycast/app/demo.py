@@ -4,10 +4,11 @@ import time
 
 import gevent
 
+from pycast.cluster.ownership import Ownership
 from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
-from pycast.server.service import Service
+from pycast.stream.mounts import Mounts
 from pycast.stream.source import Sink, SourceDescription
 
 MOUNT = "/demo.mp3"
@@ -56,13 +57,13 @@ class DemoSource:
         """Ends the stream."""
         self._stopped = True
 
-    def play(self, service: Service) -> None:
+    def play(self, ownership: Ownership, mounts: Mounts) -> None:
         """Feeds the loop until it is stopped. May switch."""
-        service.ownership.admit(MOUNT, self)
+        ownership.admit(MOUNT, self)
         tune, sent, started = demo_mp3(), 0, time.monotonic() - LEAD_S
         try:
             while not self._stopped:
-                mount = service.mounts.get(MOUNT)
+                mount = mounts.get(MOUNT)
                 if sent % len(tune) == 0 and mount is not None and self.sink is mount:
                     mount.set_title("", f"{TITLE}, round {sent // len(tune) + 1}")
                 due = int((time.monotonic() - started) * BITRATE / 8)
@@ -73,9 +74,9 @@ class DemoSource:
                     self.last_data = time.monotonic()
                 gevent.sleep(STEP_S)
         finally:
-            service.ownership.remove(MOUNT, self)
+            ownership.remove(MOUNT, self)
 
 
-def play_demo(service: Service) -> None:
+def play_demo(ownership: Ownership, mounts: Mounts) -> None:
     """Plays until the node stops."""
-    DemoSource().play(service)
+    DemoSource().play(ownership, mounts)

@@ -1,4 +1,4 @@
-"""Builds a node from a configuration, runs it, stops it. The only place where the parts meet.
+"""Runs a node: starts what `assembly.py` made, reloads it, stops it.
 
 Start: listening sockets, then the accepting greenlets, then the announcement. SIGHUP reads the configuration again (a
 bad one is refused and the old one kept), SIGTERM and SIGINT stop in reverse order of the start, within `STOP_S`.
@@ -16,12 +16,13 @@ import gevent
 from gevent import socket
 from gevent.event import Event
 
+from pycast.app.assembly import assemble
 from pycast.app.demo import play_demo
 from pycast.app.ready import ReadyInfo, write_ready
-from pycast.app.source_hooks import SourceHooks
 from pycast.app.systemd import SystemdNotifier
-from pycast.app.worker_spec import Worker
-from pycast.balance.haproxy_agent import Agent
+from pycast.app.worker_spec import WorkerPlace
+from pycast.balance.admission import RESERVE
+from pycast.balance.haproxy_agent import HaproxyAgent, agent_reply
 from pycast.config.load import load, with_port
 from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, ExternalError
@@ -31,8 +32,8 @@ from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.net.tls import Certificate
 from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair
+from pycast.server.context import ServerContext
 from pycast.server.proxies import proxies_before
-from pycast.server.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -52,68 +53,67 @@ class Node:
         config_path: Path | None,
         port: int | None,
         open_files: int,
-        worker: Worker | None = None,
+        worker: WorkerPlace | None = None,
     ) -> None:
         self._config_path = config_path
         self._port = port
         self._worker = worker
-        self.service = Service(config, open_files)
-        self._listening: list[Acceptor] = []
+        self.parts = assemble(config, open_files)
+        self._acceptors: list[Acceptor] = []
         self._link: Acceptor | None = None
-        self._agent: Agent | None = None
-        self._programs = Group()
-        self.service.mounts.on_change.append(SourceHooks(self._programs).source_changed)
+        self._agent: HaproxyAgent | None = None
 
     def start(self) -> ReadyInfo:
         """Listens and accepts. Raises ConfigError if a port is taken or a certificate cannot be used."""
-        service = self.service
+        context = self.parts.context
         try:
             self._listen()
         except ConfigError:
             self.stop()
             raise
-        service.port = self._listening[0].port
-        public = [one for one in self._listening if one is not self._link]
-        service.group.spawn_forever("hang-ups", service.hangups.run)
-        service.group.spawn_forever("expiry", service.mounts.run_expiry)
-        service.group.spawn_forever("vitals", service.vitals.run)
-        service.group.spawn_forever("loop lag", service.vitals.lag.run)
+        context.site.address.port = self._acceptors[0].port
+        public = [one for one in self._acceptors if one is not self._link]
+        context.group.spawn_forever("hang-ups", context.hangups.run)
+        context.group.spawn_forever("expiry", context.mounts.run_expiry)
+        context.group.spawn_forever("load", self.parts.load_monitor.run)
+        context.group.spawn_forever("loop lag", self.parts.load_monitor.lag.run)
         if self._agent:
             self._agent.start()
-        for listening in [self._link] if self._link else public:
-            listening.start()
-        if service.cluster:
+        for acceptor in [self._link] if self._link else public:
+            acceptor.start()
+        if context.cluster:
             try:
                 machine = self._worker.machine if self._worker else ""
-                service.cluster.start((self._link or self._listening[0]).port, machine)
+                context.cluster.start((self._link or self._acceptors[0]).port, machine)
             except ConfigError:
                 self.stop()
                 raise
         if self._link:
             # A worker's clients wait in the kernel until it knows what the others have.
-            for listening in public:
-                listening.start()
+            for acceptor in public:
+                acceptor.start()
         return ReadyInfo(
-            service.port,
+            context.site.address.port,
             tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public),
         )
 
     def reload(self) -> None:
         """Reads the configuration again. A bad one is logged, error by error, and the old one stays."""
+        settings = self.parts.context.settings
         if self._config_path is None:
-            self.service.reload(self.service.config)
+            self._apply(settings.now)
             log.info("no configuration file to read again: the logs were opened anew")
             return
         try:
             config = load(self._config_path, os.environ)
             config = config if self._port is None else with_port(config, self._port)
             config = config if self._worker is None else self._worker.adapt(config)
-            before = self.service.config
-            self.service.reload(config)
+            before = settings.now
+            self._apply(config)
         except (ConfigError, ExternalError) as error:
             for problem in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 log.error("reload refused: %s", problem)
-            self.service.reload(self.service.config)
+            self._apply(settings.now)
             return
         if config.listen != before.listen or config.tls != before.tls:
             log.warning("changes of [[listen]] and of the paths in [tls] need a restart")
@@ -121,24 +121,24 @@ class Node:
 
     def stop(self) -> None:
         """Stops everything the start started, in reverse order. Can be called twice."""
-        service = self.service
-        service.is_stopping = True
-        for listening in self._listening:
-            listening.close()
-        if service.cluster:
-            service.cluster.stop()
-        service.mounts.stop()
-        for listening in self._listening:
-            listening.stop()
-        self._listening.clear()
+        context, programs = self.parts.context, self.parts.programs
+        context.site.readiness.is_stopping = True
+        for acceptor in self._acceptors:
+            acceptor.close()
+        if context.cluster:
+            context.cluster.stop()
+        context.mounts.stop()
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        self._acceptors.clear()
         if self._agent:
             self._agent.stop()
         # So that those of the sources that just ended have begun at least.
-        self._programs.join(PROGRAMS_S)
-        self._programs.kill()
-        service.group.kill()
-        service.hangups.close()
-        service.close_logs()
+        programs.join(PROGRAMS_S)
+        programs.kill()
+        context.group.kill()
+        context.hangups.close()
+        self.parts.logs.close()
 
     def stop_in_time(self, seconds: float) -> bool:
         """As `stop`, but gives up after `seconds`; whether it was finished."""
@@ -146,8 +146,19 @@ class Node:
         stopping.join(seconds)
         return stopping.ready()
 
+    def _apply(self, config: Config) -> None:
+        """Puts a configuration in force and opens the logs anew. Listening sockets stay as they are. Raises ExternalError,
+        and takes nothing, if a log cannot be opened.
+        """
+        context = self.parts.context
+        self.parts.logs.reload(config.logging)
+        context.settings.replace(config)
+        context.mounts.apply_settings()
+        context.admission.set_clients(config.limits.clients)
+
     def _listen(self) -> None:
-        config = self.service.config
+        context = self.parts.context
+        config = context.settings.now
         certificate = None
         if any(listen.tls for listen in config.listen) or (self._worker and config.cluster.tls):
             certificate = Certificate(config.tls.certificate, config.tls.private_key, time.monotonic)
@@ -157,19 +168,24 @@ class Node:
             first = replace(first, is_shared=self._worker is not None)
             if listen.shoutcast_mount:
                 second = replace(first, mount=listen.shoutcast_mount, certificate=None)
-                self._listening += listen_on_pair(self.service, first, second)
+                self._acceptors += listen_on_pair(context, first, second)
             else:
-                self._listening.append(Acceptor(self.service, first))
+                self._acceptors.append(Acceptor(context, first))
         if self._worker:
             tls = certificate if config.cluster.tls else None
             link = Endpoint(self._worker.link_address, self._worker.link_port, "", tls, is_shared=True)
-            self._link = Acceptor(self.service, link)
-            self._listening.append(self._link)
-        if config.balancer.agent_port:
-            self._agent = Agent(config.balancer.agent_address, config.balancer.agent_port, self._agent_line)
+            self._link = Acceptor(context, link)
+            self._acceptors.append(self._link)
+        balancer = config.balancer
+        if balancer.agent_port:
+            processes = self._worker.count if self._worker else 1
+            self._agent = HaproxyAgent(balancer.agent_address, balancer.agent_port, lambda: self._agent_line(processes))
 
-    def _agent_line(self) -> bytes:
-        return self.service.agent_line(self._worker.count if self._worker else 1)
+    def _agent_line(self, processes: int) -> bytes:
+        """What the balancer is told of this node, which speaks for so many `processes` like it."""
+        context = self.parts.context
+        connections = processes * (context.admission.limit + RESERVE)
+        return agent_reply(context.site.readiness.standing, self.parts.load_monitor.percent, connections)
 
 
 def run(
@@ -179,7 +195,7 @@ def run(
     port: int | None = None,
     ready_file: str | None,
     demo: bool = False,
-    worker: Worker | None = None,
+    worker: WorkerPlace | None = None,
     announce: Callable[[ReadyInfo], None] | None = None,
 ) -> int:
     """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start.
@@ -195,32 +211,32 @@ def run(
     gevent.signal_handler(signal.SIGINT, stop.set)
     term = Event()
     gevent.signal_handler(
-        signal.SIGTERM, lambda: node.service.group.spawn("terminate", _terminate, node.service, term, stop)
+        signal.SIGTERM, lambda: node.parts.context.group.spawn("terminate", _terminate, node.parts.context, term, stop)
     )
     ready = node.start()
     status = f"listening on {', '.join(str(port) for port, _, _ in ready.ports)}"
 
     def reload() -> None:
         nonlocal error_log
-        before = node.service.config.logging
+        before = node.parts.context.settings.now.logging
         notifier.reloading()
         error_log.reopen()
         node.reload()
         notifier.ready(status)
-        error_log = _error_log(error_log, before, node.service.config.logging, tag)
+        error_log = _error_log(error_log, before, node.parts.context.settings.now.logging, tag)
 
-    gevent.signal_handler(signal.SIGHUP, lambda: node.service.group.spawn("reload", reload))
+    gevent.signal_handler(signal.SIGHUP, lambda: node.parts.context.group.spawn("reload", reload))
     if demo:
-        node.service.group.spawn("demo", play_demo, node.service)
+        node.parts.context.group.spawn("demo", play_demo, node.parts.context.ownership, node.parts.context.mounts)
     if worker:
-        node.service.group.spawn("parent", _outlive_nobody, stop)
+        node.parts.context.group.spawn("parent", _outlive_nobody, stop)
     if announce:
         announce(ready)
     if ready_file:
         write_ready(ready_file, config, ready)
     log.info("%s", status)
     notifier.ready(status)
-    node.service.drain.on_change.append(lambda state: _tell_of_drain(notifier, node.service))
+    node.parts.context.drain.changed.subscribe(lambda event: _tell_of_drain(notifier, node.parts.context))
     stop.wait()
     log.info("stopping")
     notifier.stopping(STOP_S)
@@ -243,22 +259,22 @@ def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection,
         return log_file
 
 
-def _terminate(service: Service, term: Event, stop: Event) -> None:
+def _terminate(context: ServerContext, term: Event, stop: Event) -> None:
     """Stops at once, or after a drain if `server.drain` says so; the second time, when `term` is set, at once."""
-    if service.config.server.drain and not term.is_set():
+    if context.settings.now.server.drain and not term.is_set():
         term.set()
-        service.drain.begin()
-        if not service.drain.wait():
+        context.drain.begin()
+        if not context.drain.wait():
             term.clear()
             return
     stop.set()
 
 
-def _tell_of_drain(notifier: SystemdNotifier, service: Service) -> None:
+def _tell_of_drain(notifier: SystemdNotifier, context: ServerContext) -> None:
     """A drain on SIGTERM is a stop that takes its time; one by an admin is only news."""
-    if service.config.server.drain and service.drain.is_draining:
-        notifier.stopping(service.config.drain.deadline + STOP_S)
-    notifier.status(f"drain: {service.drain.state.value}")
+    if context.settings.now.server.drain and context.drain.is_draining:
+        notifier.stopping(context.settings.now.drain.deadline + STOP_S)
+    notifier.status(f"drain: {context.drain.state.value}")
 
 
 def _outlive_nobody(stop: Event) -> None:

@@ -8,7 +8,7 @@ import logging
 from gevent import subprocess
 
 from pycast.net.group import Group
-from pycast.stream.mount import Mount
+from pycast.stream.events import SourceEnded, SourceStarted
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +19,17 @@ class SourceHooks:
     def __init__(self, group: Group) -> None:
         self._group = group
 
-    def source_changed(self, what: str, mount: Mount) -> None:
-        """A mount's source started (`what` is "start") or ended ("end")."""
-        programs = {"start": mount.settings.on_connect, "end": mount.settings.on_disconnect}
-        program = programs.get(what)
+    def on_source_started(self, event: SourceStarted) -> None:
+        """Starts the mount's `on_connect`."""
+        self._start(event.settings.on_connect, event.mount)
+
+    def on_source_ended(self, event: SourceEnded) -> None:
+        """Starts the mount's `on_disconnect`."""
+        self._start(event.settings.on_disconnect, event.mount)
+
+    def _start(self, program: str, mount: str) -> None:
         if program:
-            self._group.spawn(f"{program} {mount.name}", self._run, program, mount.name)
+            self._group.spawn(f"{program} {mount}", self._run, program, mount)
 
     def _run(self, program: str, mount: str) -> None:
         try:

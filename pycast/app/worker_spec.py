@@ -19,7 +19,7 @@ SLACK_PERCENT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerPlace:
     """One worker's place among the others."""
 
     index: int
@@ -96,7 +96,7 @@ class WorkerSpec:
     configuration comes along so that a worker that is started again does not trip over a mistake in the file.
     """
 
-    worker: Worker
+    worker: WorkerPlace
     text: str
     path: str | None
     """The file that the text is from, to be read again by a reload."""
@@ -113,7 +113,7 @@ class WorkerSpec:
         data = json.loads(line)
         worker = data.pop("worker")
         worker |= {"ports": tuple(worker["ports"]), "links": tuple(worker["links"])}
-        return cls(worker=Worker(**worker), **data)
+        return cls(worker=WorkerPlace(**worker), **data)
 
     @property
     def config_path(self) -> Path | None:

@@ -18,7 +18,7 @@ from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
 from pycast.app.worker_ports import Ports
 from pycast.app.worker_process import WorkerProcess
-from pycast.app.worker_spec import Worker, WorkerSpec
+from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.load import loads, read_text, with_port
 from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, ExternalError
@@ -107,7 +107,9 @@ class Parent:
 
     def _orders(self, index: int) -> Callable[[], bytes]:
         ports = self._ports
-        worker = Worker(index, self._count, self._machine, ports.public, ports.links, ports.link_address, self._secret)
+        worker = WorkerPlace(
+            index, self._count, self._machine, ports.public, ports.links, ports.link_address, self._secret
+        )
         path = None if self._config_path is None else str(self._config_path)
         return lambda: WorkerSpec(worker, self._text, path, self._port).to_json()
 

@@ -7,13 +7,15 @@ get some time to catch up, because theirs would end in the middle of one; but th
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import gevent
 from gevent.event import Event
 
 from pycast.balance.drain_plan import DrainPlan, DrainState, Progress
-from pycast.config.schema import DrainSection
+from pycast.config.live import Live
 from pycast.net.group import Group, Task
+from pycast.signals import Signal
 from pycast.stream.fanout import Reason
 from pycast.stream.mounts import Mounts
 
@@ -26,18 +28,23 @@ TICK_S = 0.1
 PATIENCE_S = 5.0
 
 
-class Drain:
-    """The node's way out. `settings` returns what the configuration says now."""
+@dataclass(frozen=True, slots=True)
+class DrainChanged:
+    """The node's drain is in another state."""
 
-    def __init__(self, mounts: Mounts, group: Group, settings: Callable[[], DrainSection]) -> None:
-        self.before_listeners: list[Callable[[], None]] = []
-        """Called one after the other when the lead is over: what moves sources and mirrors to other nodes, and returns
-        when that is done. May switch."""
-        self.on_change: list[Callable[[DrainState], None]] = []
-        """Called after each change of state."""
+    state: DrainState
+
+
+class Drain:
+    """Empties the node."""
+
+    def __init__(self, settings: Live, mounts: Mounts, move_sources: Callable[[], None], group: Group) -> None:
+        """`move_sources` is called when the lead is over: it sends sources to other nodes, and may switch."""
+        self.changed: Signal[DrainChanged] = Signal()
         self._mounts = mounts
         self._group = group
         self._settings = settings
+        self._move_sources = move_sources
         self._plan = DrainPlan()
         self._runner: Task | None = None
         self._mover: Task | None = None
@@ -67,10 +74,10 @@ class Drain:
     def begin(self, *, now: bool = False) -> None:
         """Starts a drain, without the lead if `now`. One that is under way goes on, without the rest of its lead."""
         if not self.is_draining:
-            self._plan.begin(self._settings(), time.monotonic())
+            self._plan.begin(self._settings.now.drain, time.monotonic())
             self._over.clear()
             self._mover = self._stuck_at = None
-            self._tell()
+            self._announce()
             # One that was cancelled a moment ago has not noticed yet, and goes on.
             if self._runner is None or self._runner.ready():
                 self._runner = self._group.spawn("drain", self._run)
@@ -81,7 +88,7 @@ class Drain:
         """The node serves again."""
         if self.is_draining:
             self._plan.cancel()
-            self._tell()
+            self._announce()
             self._over.set()
 
     def wait(self) -> bool:
@@ -98,7 +105,7 @@ class Drain:
             before, now = self.state, time.monotonic()
             count = self._plan.step(now, self._listeners(), self._mover is not None and self._mover.ready())
             if self.state is not before:
-                self._tell()
+                self._announce()
             if self.state is not DrainState.LEAD and self._mover is None:
                 self._mover = self._group.spawn("drain: move", self._move)
             if count:
@@ -108,11 +115,10 @@ class Drain:
         self._over.set()
 
     def _move(self) -> None:
-        for move in self.before_listeners:
-            try:
-                move()
-            except Exception:  # the others are to be moved all the same
-                log.exception("! drain: what was to be moved stays here")
+        try:
+            self._move_sources()
+        except Exception:  # the listeners are to go all the same
+            log.exception("! drain: the sources stay here")
 
     def _let_go(self, count: int, now: float) -> None:
         """Spreads `count` over the mounts by their size."""
@@ -133,7 +139,6 @@ class Drain:
     def _listeners(self) -> int:
         return sum(len(mount.fanout) for mount in (*self._mounts, *self._mounts.ending))
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         log.info("= drain: %s, %d listeners", self.state.value, self._listeners())
-        for hear in self.on_change:
-            hear(self.state)
+        self.changed.emit(DrainChanged(self.state))

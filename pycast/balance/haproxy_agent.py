@@ -33,7 +33,7 @@ PAUSE_S = 0.5
 ACCEPTS_AT_ONCE = 32
 
 
-class Agent:
+class HaproxyAgent:
     """Listens on `address` and `port`, says what `reply` returns. Raises ConfigError if the port is taken."""
 
     def __init__(self, address: str, port: int, reply: Callable[[], bytes]) -> None:

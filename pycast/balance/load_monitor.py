@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from pycast.balance.admission import Admission
 from pycast.balance.headroom import Egress, Load, Weight
+from pycast.config.live import Live
 from pycast.net.ticks import LoopLag, sleep_until_tick
 
 MEASURE_S = 1.0
@@ -18,15 +19,21 @@ MEASURE_S = 1.0
 class LoadMonitor:
     """`run` and `lag.run` are greenlets of their own."""
 
-    def __init__(self, admission: Admission, bytes_sent: Callable[[], int], egress_limit: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Live,
+        admission: Admission,
+        bytes_sent: Callable[[], int],
+        relay_health: Callable[[], float] = lambda: 1.0,
+    ) -> None:
+        """`bytes_sent` is all that ever went out; `relay_health` which part of the node's mirrors is well, 0 to 1."""
         self.lag = LoopLag()
         self.egress_bps = 0.0
         self.open_files = 0
-        self.relay_health: Callable[[], float] = lambda: 1.0
-        """Which part of this node's mirrors is well, 0 to 1."""
         self._admission = admission
         self._bytes_sent = bytes_sent
-        self._egress_limit = egress_limit
+        self._relay_health = relay_health
+        self._settings = settings
         self._egress = Egress()
         self._weight = Weight()
 
@@ -43,9 +50,9 @@ class LoadMonitor:
             open_files=self.open_files,
             open_files_limit=self._admission.open_files,
             egress_bps=self.egress_bps,
-            egress_limit=self._egress_limit(),
+            egress_limit=self._settings.now.balancer.egress,
             loop_lag_s=self.lag.seconds,
-            relay_health=self.relay_health(),
+            relay_health=self._relay_health(),
         )
 
     def run(self) -> None:

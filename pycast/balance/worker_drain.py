@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState, Progress
-from pycast.cluster.cluster import Cluster
+from pycast.cluster.cluster import ClusterMember
 from pycast.cluster.link.rpc import Message
 
 ASK_S = 1.0
@@ -13,11 +13,9 @@ ASK_S = 1.0
 class WorkerDrain:
     """Begins, cancels and shows the drain of all workers."""
 
-    def __init__(self, drain: Drain, cluster: Cluster | None) -> None:
+    def __init__(self, drain: Drain, cluster: ClusterMember | None) -> None:
         self._drain = drain
         self._cluster = cluster
-        if cluster:
-            cluster.answers.handlers["server.drain"] = self._answer
 
     def begin(self, *, now: bool = False) -> None:
         """May switch."""
@@ -54,7 +52,7 @@ class WorkerDrain:
             )
         return own
 
-    def _answer(self, message: Message) -> Message:
+    def on_question(self, message: Message) -> Message:
         match message["do"]:
             case "begin":
                 self._drain.begin()
@@ -75,4 +73,4 @@ class WorkerDrain:
         siblings = [node.address for node in self._cluster.siblings()] if self._cluster else []
         if not siblings or self._cluster is None:
             return []
-        return list(self._cluster.peers.call_all(siblings, "server.drain", {"do": what}, ASK_S).values())
+        return list(self._cluster.rpc.call_all(siblings, "server.drain", {"do": what}, ASK_S).values())

@@ -1,14 +1,14 @@
 """What the sources of a node need of its cluster: whose mount it is, and how the others are asked."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pycast.cluster.link.rpc import Message, NoAnswer, RpcClient
 from pycast.cluster.mirror.mirrors import Mirrors
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import NO_EPOCH
-from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.own_record import OwnRecord
+from pycast.cluster.registry.records import OriginRecord
 from pycast.cluster.registry.registry import Registry
 from pycast.net.group import Group
 from pycast.stream.source import SourceDescription
@@ -21,9 +21,9 @@ ASK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class OwnerClient:
-    """A node's place in its cluster."""
+    """Asks the nodes that own mounts."""
 
-    me: Callable[[], NodeRecord]
+    own: OwnRecord
     registry: Registry
     peers: RpcClient
     mirrors: Mirrors
@@ -32,7 +32,7 @@ class OwnerClient:
     def announce(self, origin: OriginRecord) -> None:
         """Tells all nodes that are known of a mount of which the registry could not be told. Does not wait."""
         for peer in self.registry.state.peers:
-            if peer.record.node != self.me().node:
+            if peer.record.node != self.own.now.node:
                 self.group.spawn(f"announce {origin.mount}", self._tell, peer.record.address, origin)
 
     def on_announcement(self, message: Message) -> None:
@@ -44,7 +44,7 @@ class OwnerClient:
 
     def offer(self, name: str, feed: SourceDescription) -> OriginRecord:
         """What this node says of a mount that it claims; epoch and offset follow from the claim."""
-        me = self.me()
+        me = self.own.now
         return OriginRecord(
             mount=name,
             node=me.node,
@@ -60,7 +60,7 @@ class OwnerClient:
     def is_alive_elsewhere(self, name: str) -> bool:
         """Whether another node has the mount's source and says that it sends. May switch, for `ASK_S` at most."""
         origin = self.registry.state.origin(name)
-        if origin is None or origin.node == self.me().node or not origin.is_live:
+        if origin is None or origin.node == self.own.now.node or not origin.is_live:
             return False
         answer = self._ask(origin.node, "source.is_alive", name)
         return answer is not None and answer.get("is_alive") is True
@@ -68,7 +68,7 @@ class OwnerClient:
     def ask_to_yield(self, name: str) -> None:
         """Asks the node that has the mount's source to take it off the air. May switch, for `ASK_S` at most."""
         origin = self.registry.state.origin(name)
-        if origin is not None and origin.node != self.me().node:
+        if origin is not None and origin.node != self.own.now.node:
             self._ask(origin.node, "source.yield_mount", name)
 
     def _tell(self, address: str, origin: OriginRecord) -> None:

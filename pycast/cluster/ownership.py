@@ -18,19 +18,21 @@ from gevent.event import Event
 
 from pycast.cluster.link.rpc import Message
 from pycast.cluster.mirror.lineage import Lineages
+from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.owner_client import OwnerClient
-from pycast.cluster.registry.cluster_state import Change, OriginChange
+from pycast.cluster.registry.cluster_state import OriginChanged
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import OriginRecord
 from pycast.cluster.registry.registry import Held
-from pycast.config.schema import Config
+from pycast.cluster.standbys import Standbys
+from pycast.config.live import Live
 from pycast.errors import Refused
 from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group
 from pycast.net.keyed_lock import KeyedLock
-from pycast.stream.mount import Mount
+from pycast.stream.events import MountClosed
 from pycast.stream.mounts import SOURCE_SILENT_S, Mounts
-from pycast.stream.relocation import attach, detach
+from pycast.stream.relocation import relocate
 from pycast.stream.source import Source
 
 log = logging.getLogger(__name__)
@@ -60,15 +62,16 @@ class Ownership:
 
     def __init__(
         self,
-        config: Callable[[], Config],
+        settings: Live,
         mounts: Mounts,
         lineages: Lineages,
+        standbys: Standbys,
         group: Group,
         clock: Callable[[], float],
         cluster: OwnerClient | None = None,
     ) -> None:
         self.counters = OwnershipCounters()
-        self._config = config
+        self._settings = settings
         self._mounts = mounts
         self._lineages = lineages
         self._group = group
@@ -78,28 +81,14 @@ class Ownership:
         self._hold_off: dict[str, float] = {}
         self._owned: dict[str, OriginRecord] = {}
         self._claiming: set[str] = set()
-        self._waiting: dict[str, list[Source]] = {}
+        self._standbys = standbys
         self._news: dict[str, Event] = {}
-        mounts.on_change.append(self._mount_changed)
-        if cluster is not None:
-            cluster.registry.state.on_change.append(self._on_change)
-            cluster.mirrors.is_kept = self.has_standby
-            cluster.mirrors.on_lost = self._wake_standby
 
     # -- what others want to know
 
     def owns(self, name: str) -> bool:
         """Whether the mount is this node's, in the cluster's eyes."""
         return name in self._owned
-
-    def has_standby(self, name: str) -> bool:
-        """Whether a source stands by for the mount here."""
-        return bool(self._waiting.get(name))
-
-    @property
-    def standbys(self) -> int:
-        """Sources that stand by here."""
-        return sum(len(waiting) for waiting in self._waiting.values())
 
     def is_alive(self, message: Message) -> Message:
         """Whether a mount's source is on the air here and sends: an answer to another node."""
@@ -141,15 +130,15 @@ class Ownership:
     def remove(self, name: str, source: Source) -> None:
         """A source has gone. May switch."""
         source.sink = None
-        waiting = self._waiting.get(name, [])
-        if source in waiting:
-            waiting.remove(source)
+        if self._standbys.remove(name, source):
             log.info("mount %s: a source that stood by is gone", name)
             return
         if self._mounts.source(name) is not source:
             return  # replaced
-        if waiting:
-            self._put_on_air(name, waiting.pop(0))
+        heir = self._standbys.first(name)
+        if heir is not None:
+            self._standbys.remove(name, heir)
+            self._put_on_air(name, heir)
             return
         self._mounts.release(name, source)
         self._publish(name, is_live=False)
@@ -160,9 +149,8 @@ class Ownership:
             source = self._mounts.source(name)
             if source is not None:
                 source.stop("the node drains: it has to connect to another one")
-        for waiting in self._waiting.values():
-            for source in list(waiting):
-                source.stop("the node drains: it has to stand by on another one")
+        for source in self._standbys.all():
+            source.stop("the node drains: it has to stand by on another one")
 
     # -- decisions
 
@@ -188,7 +176,7 @@ class Ownership:
     def _resolve(self, name: str, source: Source) -> None:
         """Another source is on the air: what this one gets is the mount's policy. Raises Refused. May switch."""
         self._refuse_if_rejecting(name)
-        if self._config().for_mount(name).on_conflict == "take_over":
+        if self._settings.now.for_mount(name).on_conflict == "take_over":
             self._ask_to_yield(name)
             if self._try_to_go_on_air(name, source):
                 return
@@ -237,12 +225,8 @@ class Ownership:
         mount = self._mounts.get_or_create(name)
         if mount.ring.head == base:
             return
-        mount.fanout.wait_until_resting()
-        moving = detach(mount)
-        mount.restart_at(base)
+        relocate(mount, mount, prepare=lambda moving: mount.restart_at(base))
         self._lineages.forget(name)
-        if moving:
-            attach(mount, moving)
 
     # -- on the air, off the air
 
@@ -255,6 +239,11 @@ class Ownership:
         if warm:
             log.info("mount %s: the source from %s, which stood by, goes on", name, source.description.ip)
         self._publish(name, is_live=True)
+
+    @property
+    def standbys(self) -> int:
+        """How many sources stand by here."""
+        return len(self._standbys)
 
     def _stand_by(self, name: str, source: Source) -> None:
         source.sink = StandbyStream(source.description.content_type)
@@ -272,8 +261,7 @@ class Ownership:
         log.info("mount %s: its source stands by, another one goes on", name)
 
     def _wait_in_line(self, name: str, source: Source) -> None:
-        waiting = self._waiting.setdefault(name, [])
-        waiting.append(source)
+        self._standbys.add(name, source)
         if self._cluster is None:
             return  # its turn comes when the one on the air leaves
         if not self.owns(name):
@@ -286,16 +274,14 @@ class Ownership:
         """Puts the first in line on the air when the mount is free, as long as somebody waits."""
         news = self._news[name]
         try:
-            while self._waiting.get(name):
+            while self._standbys.has(name):
                 news.wait(LOOK_S)
                 news.clear()
                 with self._turns.of(name):
-                    waiting = self._waiting.get(name)
-                    if not waiting or self._keeps_off(name) or not self._try_to_go_on_air(name, source := waiting[0]):
+                    source = self._standbys.first(name)
+                    if source is None or self._keeps_off(name) or not self._try_to_go_on_air(name, source):
                         continue
-                    if source in waiting:
-                        waiting.remove(source)
-                    else:  # it has left while the mount was claimed for it
+                    if not self._standbys.remove(name, source):  # it has left while the mount was claimed for it
                         self.remove(name, source)
         finally:
             del self._news[name]
@@ -318,9 +304,8 @@ class Ownership:
 
     # -- what the cluster says
 
-    def _on_change(self, change: Change) -> None:
-        if not isinstance(change, OriginChange):
-            return
+    def on_origin_changed(self, change: OriginChanged) -> None:
+        """Steps down from a mount that another node has claimed; wakes who stands by for it."""
         self._wake_standby(change.mount)
         owned, highest = self._owned.get(change.mount), self._highest(change.mount)
         if owned is None or highest <= owned.epoch:
@@ -347,7 +332,7 @@ class Ownership:
             self.counters.stepped_down += 1
             log.warning("mount %s: epoch %s is over, %s has been seen", name, owned.epoch, self._highest(name))
             source = self._mounts.source(name)
-            if source is not None and self._config().for_mount(name).on_conflict == "reject":
+            if source is not None and self._settings.now.for_mount(name).on_conflict == "reject":
                 self._mounts.detach(name)
                 source.stop("another node has its mount")
             else:
@@ -357,11 +342,13 @@ class Ownership:
                 assert self._cluster is not None
                 self._cluster.mirrors.ensure(name)
 
-    def _mount_changed(self, what: str, mount: Mount) -> None:
-        if what == "closed":
-            self._release(mount.name)
+    def on_parent_lost(self, event: ParentLost) -> None:
+        """Wakes who stands by for a mount whose audio no longer comes."""
+        self._wake_standby(event.mount)
 
-    def _release(self, name: str) -> None:
+    def on_mount_closed(self, event: MountClosed) -> None:
+        """Gives the mount up: it is over."""
+        name = event.mount
         owned = self._owned.pop(name, None)
         if owned is not None and self._cluster is not None:
             self._cluster.registry.release(name, owned.epoch)
@@ -384,10 +371,10 @@ class Ownership:
         return self._cluster.registry.state.highest(name) if self._cluster else NO_EPOCH
 
     def _refuse_if_rejecting(self, name: str) -> None:
-        if self._config().for_mount(name).on_conflict == "reject":
+        if self._settings.now.for_mount(name).on_conflict == "reject":
             raise Refused("Mountpoint in use", cause=f"{name} has a source that is alive")
 
     def _check_room(self) -> None:
-        connected, limit = self._mounts.sources + self.standbys, self._config().limits.sources
+        connected, limit = self._mounts.sources + len(self._standbys), self._settings.now.limits.sources
         if connected >= limit:
             raise Refused("too many sources connected", cause=f"{connected} sources are connected")

@@ -4,9 +4,10 @@ A mount is looked for on this node first, then on the other nodes of the cluster
 on), then along its chain of fallbacks. It makes no difference to the caller on which node a source is.
 """
 
-from pycast.cluster.cluster import Cluster
+from pycast.cluster.mirror.mirrors import Mirrors
 from pycast.config.live import Live
-from pycast.stream.mount import Mount, MountState
+from pycast.stream.mount import Mount
+from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
 
 # Icecast's limit: a chain of fallbacks that leads into a circle ends somewhere.
@@ -14,12 +15,12 @@ LONGEST_CHAIN = 10
 
 
 class MountFinder:
-    """Finds mounts by their path. Without `cluster` the node is alone."""
+    """Finds mounts by their path. Without `mirrors` the node is alone."""
 
-    def __init__(self, settings: Live, mounts: Mounts, cluster: Cluster | None) -> None:
+    def __init__(self, settings: Live, mounts: Mounts, mirrors: Mirrors | None) -> None:
         self._settings = settings
         self._mounts = mounts
-        self._cluster = cluster
+        self._mirrors = mirrors
 
     def find(self, path: str) -> Mount | None:
         """Returns the mount of that name, or its fallback while it has no source. A mount that waits for its source is
@@ -49,13 +50,13 @@ class MountFinder:
     def on_any_node(self, name: str) -> Mount | None:
         """Returns the mount of that name itself, mirrored from another node if need be. May switch."""
         found = self.on_this_node(name)
-        if found is None and self._cluster is not None:
-            found = self._cluster.find(name)
+        if found is None and self._mirrors is not None:
+            found = self._mirrors.open(name)
         return found if found is not None and found.description is not None else None
 
     def has_source(self, name: str) -> bool:
         """Whether a source feeds the mount, on this node or on another one."""
         mount = self._mounts.get(name)
         return (mount is not None and mount.state is MountState.LIVE) or (
-            self._cluster is not None and self._cluster.has_source(name)
+            self._mirrors is not None and self._mirrors.has_source(name)
         )

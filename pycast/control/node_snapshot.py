@@ -1,64 +1,96 @@
-"""The node's books as frozen values, for pages, statistics and metrics."""
+"""The node's statistics as frozen values, for pages, Icecast's XML, JSON and metrics."""
 
 import time
-from typing import TYPE_CHECKING
 
-from pycast.cluster.cluster import Cluster
+from pycast.balance.admission import Admission
+from pycast.balance.drain import Drain
+from pycast.balance.load_monitor import LoadMonitor
+from pycast.balance.readiness import Readiness
+from pycast.cluster.cluster import ClusterMember
 from pycast.cluster.ownership import Ownership
 from pycast.cluster.registry.cluster_state import Peer
+from pycast.config.live import Live
+from pycast.control.own_address import OwnAddress
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
-from pycast.stream.mount import Mount, MountState
-
-if TYPE_CHECKING:
-    from pycast.server.service import Service
-
-
-def snapshot_node(service: "Service") -> NodeSnapshot:
-    """The node as it is now."""
-    config, counters = service.config, service.counters
-    mounts = sorted(service.mounts, key=lambda mount: mount.name.encode())
-    counted = (*mounts, *service.mounts.ending)
-    return NodeSnapshot(
-        admin=config.server.admin,
-        host=config.server.hostname,
-        location=config.server.location,
-        server_id=config.server.server_id,
-        listen_url=service.listen_url,
-        server_start=service.started,
-        taken=time.time(),
-        clients=service.admission.open,
-        connections=counters.connections,
-        client_connections=counters.client_connections,
-        listeners=sum(len(mount.fanout) for mount in counted),
-        listener_connections=counters.listener_connections,
-        file_connections=counters.file_connections,
-        sources=service.mounts.sources,
-        source_client_connections=counters.source_client_connections,
-        slow_listeners=counters.slow_listeners,
-        refused_connections=counters.refused_connections,
-        bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
-        bytes_sent=total_bytes_sent(service),
-        is_ready=service.is_ready,
-        is_draining=service.drain.is_draining,
-        clients_limit=service.admission.limit,
-        headroom_percent=service.vitals.percent,
-        loop_lag_s=service.vitals.lag.seconds,
-        open_files=service.vitals.open_files,
-        open_files_limit=service.admission.open_files,
-        egress_bps=service.vitals.egress_bps,
-        fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
-        bad_requests=counters.bad_requests,
-        cluster=snapshot_cluster(service.cluster, service.ownership) if service.cluster else None,
-        mounts=tuple(
-            snapshot_mount(mount, is_mirror=service.mounts.is_mirror(mount.name))
-            for mount in mounts
-            if mount.description
-        ),
-    )
+from pycast.stream.mount import Mount
+from pycast.stream.mount_state import MountState
+from pycast.stream.mounts import Mounts
 
 
-def snapshot_cluster(cluster: Cluster, ownership: Ownership) -> ClusterSnapshot:
+class NodeSnapshots:
+    """Takes the node's snapshot, of what its parts are now."""
+
+    def __init__(
+        self,
+        settings: Live,
+        address: OwnAddress,
+        counters: Counters,
+        mounts: Mounts,
+        admission: Admission,
+        load_monitor: LoadMonitor,
+        drain: Drain,
+        readiness: Readiness,
+        ownership: Ownership,
+        cluster: ClusterMember | None,
+    ) -> None:
+        self._settings = settings
+        self._address = address
+        self._counters = counters
+        self._mounts = mounts
+        self._admission = admission
+        self._load_monitor = load_monitor
+        self._drain = drain
+        self._readiness = readiness
+        self._ownership = ownership
+        self._cluster = cluster
+        self._started = time.time()
+
+    def take(self) -> NodeSnapshot:
+        """Returns the node as it is now."""
+        server, counters = self._settings.now.server, self._counters
+        mounts = sorted(self._mounts, key=lambda mount: mount.name.encode())
+        counted = (*mounts, *self._mounts.ending)
+        return NodeSnapshot(
+            admin=server.admin,
+            host=server.hostname,
+            location=server.location,
+            server_id=server.server_id,
+            listen_url=self._address.url,
+            server_start=self._started,
+            taken=time.time(),
+            clients=self._admission.open,
+            connections=counters.connections,
+            client_connections=counters.client_connections,
+            listeners=sum(len(mount.fanout) for mount in counted),
+            listener_connections=counters.listener_connections,
+            file_connections=counters.file_connections,
+            sources=self._mounts.sources,
+            source_client_connections=counters.source_client_connections,
+            slow_listeners=counters.slow_listeners,
+            refused_connections=counters.refused_connections,
+            bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
+            bytes_sent=total_bytes_sent(counters, self._mounts),
+            is_ready=self._readiness.is_ready,
+            is_draining=self._drain.is_draining,
+            clients_limit=self._admission.limit,
+            headroom_percent=self._load_monitor.percent,
+            loop_lag_s=self._load_monitor.lag.seconds,
+            open_files=self._load_monitor.open_files,
+            open_files_limit=self._admission.open_files,
+            egress_bps=self._load_monitor.egress_bps,
+            fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
+            bad_requests=counters.bad_requests,
+            cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,
+            mounts=tuple(
+                snapshot_mount(mount, is_mirror=self._mounts.is_mirror(mount.name))
+                for mount in mounts
+                if mount.description
+            ),
+        )
+
+
+def snapshot_cluster(cluster: ClusterMember, ownership: Ownership) -> ClusterSnapshot:
     """The cluster as this node sees it."""
     state, mirrors, sources = cluster.registry.state, cluster.mirrors, ownership.counters
     origins = state.origins
@@ -100,11 +132,9 @@ def _member(peer: Peer, origins: list[str]) -> MemberSnapshot:
     )
 
 
-def total_bytes_sent(service: "Service") -> int:
-    """All that was ever sent to anybody."""
-    counters: Counters = service.counters
-    counted: tuple[Mount, ...] = (*service.mounts, *service.mounts.ending)
-    return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
+def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
+    """Returns all that was ever sent to anybody."""
+    return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in (*mounts, *mounts.ending))
 
 
 def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> MountSnapshot:

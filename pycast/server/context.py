@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
-from pycast.cluster.cluster import Cluster
+from pycast.cluster.cluster import ClusterMember
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.fallbacks import Fallbacks
@@ -38,7 +38,7 @@ class ServerContext:
     finder: MountFinder
     fallbacks: Fallbacks
     ownership: Ownership
-    cluster: Cluster | None
+    cluster: ClusterMember | None
     """None for a node alone."""
     hangups: Hangups[tuple[Mount, Listener]]
     admission: Admission

@@ -8,7 +8,6 @@ offset, after a splice. Nothing here waits or switches: timers and greenlets bel
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 
 from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
@@ -18,9 +17,11 @@ from pycast.formats.standby import StandbyStream
 from pycast.http.icy import title_block
 from pycast.http.listener_head import source_block
 from pycast.stream.dump import Dump
+from pycast.stream.events import ListenerLeft, MountStateChanged, NewAudio, StreamEvents, TitleChanged
 from pycast.stream.fanout import Fanout, Reason
 from pycast.stream.journal import Journal, Started
 from pycast.stream.listener import Identity, Listener, Transport
+from pycast.stream.mount_state import LIFE, MountEvent, MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.placement import FALLBACK_BITRATE, Placement, place
 from pycast.stream.ring import Ring
@@ -44,32 +45,6 @@ RING_MARGIN = 64 << 10
 LARGEST_RING = 64 << 20
 
 
-class MountState(Enum):
-    """The life of a mount."""
-
-    IDLE = "idle"
-    LIVE = "live"
-    WAITING = "waiting"
-    ENDED = "ended"
-
-
-class MountEvent(Enum):
-    """What happens to a mount."""
-
-    SOURCE_STARTED = "source started"
-    SOURCE_ENDED = "source ended"
-    GRACE_OVER = "grace over"
-
-
-LIFE: dict[MountState, dict[MountEvent, MountState]] = {
-    MountState.IDLE: {MountEvent.SOURCE_STARTED: MountState.LIVE, MountEvent.GRACE_OVER: MountState.ENDED},
-    # A takeover starts the new source while the old one is still there.
-    MountState.LIVE: {MountEvent.SOURCE_STARTED: MountState.LIVE, MountEvent.SOURCE_ENDED: MountState.WAITING},
-    MountState.WAITING: {MountEvent.SOURCE_STARTED: MountState.LIVE, MountEvent.GRACE_OVER: MountState.ENDED},
-    MountState.ENDED: {},
-}
-
-
 class Mount:
     """One mount."""
 
@@ -78,7 +53,7 @@ class Mount:
         name: str,
         settings: MountSettings,
         pacer: Pacer,
-        on_gone: Callable[["Mount", Listener, Reason], None],
+        events: StreamEvents,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -87,16 +62,9 @@ class Mount:
         self.ring = Ring(RING_MARGIN)
         self.timeline = Timeline()
         self.journal = Journal()
-        self.readers: dict[Callable[[], None], None] = {}
-        """Called when there is something new for those who copy the mount. None of them may switch."""
-        self.fanout = Fanout(
-            self.ring, pacer, self.allowed_lag, lambda listener, reason: on_gone(self, listener, reason), clock
-        )
-        self.on_title: Callable[[Mount, Title], None] = lambda mount, title: None
+        self.fanout = Fanout(self.ring, pacer, self.allowed_lag, self._listener_left, clock)
         self.end_reason: Reason | None = None
         """Why it is over, once it is."""
-        self.on_state: Callable[[Mount], None] = lambda mount: None
-        """Called when it gets or loses its source. Must not switch."""
         self.description: SourceDescription | None = None
         self.source_lines = b""
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
@@ -111,6 +79,8 @@ class Mount:
         self.slow_listeners = 0
         self.last_audio = clock()
         """When it last got audio, on the listeners' clock."""
+        self._events = events
+        self._new_audio = NewAudio(name)
         self._clock = clock
         self._format: Format | None = None
         self.floor = 0
@@ -176,7 +146,7 @@ class Mount:
         self._move(MountEvent.SOURCE_STARTED)
         self.journal.add(Started(started_at, feed))
         self.last_audio = self._clock()
-        self._wake_readers()
+        self._events.new_audio.emit(self._new_audio)
 
     def restart_at(self, offset: int) -> None:
         """Forgets its audio and goes on at `offset`. It must have no listeners (`relocation.py` takes them out and puts
@@ -195,12 +165,12 @@ class Mount:
         self._format = None
         self._close_dump()
         self._move(MountEvent.SOURCE_ENDED)
-        self._wake_readers()
+        self._events.new_audio.emit(self._new_audio)
 
     def resume(self) -> None:
         """The source is there again, the very same one: nothing was missed."""
         self._move(MountEvent.SOURCE_STARTED)
-        self._wake_readers()
+        self._events.new_audio.emit(self._new_audio)
 
     def to_standby(self) -> StandbyStream:
         """The stream of the present source, taken off the air and kept in step by whoever feeds it from now on."""
@@ -215,7 +185,7 @@ class Mount:
         self._move(MountEvent.GRACE_OVER)
         self.end_reason = reason
         self.fanout.end(reason)
-        self._wake_readers()
+        self._events.new_audio.emit(self._new_audio)
 
     def feed(self, data: bytes) -> None:
         """Takes bytes from the source. Raises FormatError."""
@@ -241,14 +211,14 @@ class Mount:
         self.timeline.trim(self.ring.oldest)
         self.journal.trim(self.ring.oldest)
         self.fanout.wake()
-        self._wake_readers()
+        self._events.new_audio.emit(self._new_audio)
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
         """From the live edge on, this is what plays. False if it is too long for an ICY block (4,080 bytes) and was
         refused.
         """
         is_taken = self._add_title(Tags(self.ring.head, artist, title, url))
-        self._wake_readers()
+        self._events.new_audio.emit(self._new_audio)
         return is_taken
 
     def admit(self) -> None:
@@ -317,7 +287,7 @@ class Mount:
         log.debug("= mount %s: %s, %s", self.name, event.value, state.value)
         before, self.state = self.state, state
         if state is not before:
-            self.on_state(self)
+            self._events.mount_state_changed.emit(MountStateChanged(self.name, state))
 
     def _warn_once(self) -> None:
         """What the operator should know of the stream: when it begins, and when the source ends if it has changed."""
@@ -355,9 +325,10 @@ class Mount:
                 len(text),
             )
             return False
-        self.timeline.add_title(tags.offset, Title(artist, title, url, block))
+        changed = Title(artist, title, url, block)
+        self.timeline.add_title(tags.offset, changed)
         self.journal.add(tags)
-        self.on_title(self, Title(artist, title, url, block))
+        self._events.title_changed.emit(TitleChanged(self.name, changed, len(self.fanout)))
         return True
 
     def view(self, metaint: int, phase: int) -> View:
@@ -369,9 +340,9 @@ class Mount:
             self._icy[key] = IcyView(self.ring, self.timeline, metaint, phase)
         return self._icy[key]
 
-    def _wake_readers(self) -> None:
-        for wake in self.readers:
-            wake()
+    def _listener_left(self, listener: Listener, reason: Reason) -> None:
+        self.slow_listeners += reason is Reason.SLOW
+        self._events.listener_left.emit(ListenerLeft(self.name, listener, reason))
 
     def _size_ring(self) -> None:
         rate = (self.bitrate or 0) / 8

@@ -11,13 +11,14 @@ from functools import partial
 
 import gevent
 
-from pycast.config.schema import Config
+from pycast.config.live import Live
 from pycast.formats.marks import Format
 from pycast.net.group import Group, Task
 from pycast.net.ticks import sleep_until_tick
+from pycast.stream.events import MountClosed, MountEmptied, SourceEnded, SourceStarted, StreamEvents
 from pycast.stream.fanout import FINISH_S, Reason
-from pycast.stream.listener import Listener
-from pycast.stream.mount import Mount, MountState
+from pycast.stream.mount import Mount
+from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import Source, SourceDescription
 
@@ -38,23 +39,16 @@ class Mounts:
 
     def __init__(
         self,
-        config: Config,
+        settings: Live,
         pacer: Pacer,
         group: Group,
-        on_gone: Callable[[Mount, Listener, Reason], None],
+        events: StreamEvents,
         clock: Callable[[], float],
     ) -> None:
-        self.config = config
-        self.on_change: list[Callable[[str, Mount], None]] = []
-        """Called with "start" or "end" when a source that is connected here starts or ends, with "closed" when a mount
-        is over."""
-        self.on_new: Callable[[Mount], None] = lambda mount: None
-        """Called with each new mount before its first source starts."""
-        self.on_closed: Callable[[Mount], None] = lambda mount: None
-        """Called with each mount that is over, when its listeners are gone."""
+        self._settings = settings
         self._pacer = pacer
         self._group = group
-        self._on_gone = on_gone
+        self._events = events
         self._clock = clock
         self._mounts: dict[str, Mount] = {}
         self._ending: dict[Mount, None] = {}
@@ -108,7 +102,7 @@ class Mounts:
         held = self.source(name)
         return (
             held is not None
-            and self.config.for_mount(name).source_takeover
+            and self._settings.now.for_mount(name).source_takeover
             and held.credentials == credentials
             and self.is_silent(name)
         )
@@ -124,7 +118,7 @@ class Mounts:
         mount.start(source.description, format)
         self._sources[name] = source
         self._copies.pop(name, None)
-        self._tell("start", mount)
+        self._events.source_started.emit(SourceStarted(name, mount.settings))
         return mount
 
     def attach_mirror(self, name: str, feeder: object, feed: SourceDescription, started_at: int) -> Mount:
@@ -148,12 +142,12 @@ class Mounts:
         if mount.state is MountState.LIVE:
             mount.end()
         if source is not None:
-            self._tell("end", mount)
+            self._events.source_ended.emit(SourceEnded(name, mount.settings))
 
     def get_or_create(self, name: str) -> Mount:
         """The mount of that name, made if need be, with its present settings; it stays until somebody closes it."""
         mount = self._mounts.get(name) or self._new(name)
-        mount.apply(self.config.for_mount(name))
+        mount.apply(self._settings.now.for_mount(name))
         self._cancel_grace(name)
         return mount
 
@@ -166,16 +160,16 @@ class Mounts:
         del self._sources[name]
         mount = self._mounts[name]
         mount.end()
-        self._tell("end", mount)
+        self._events.source_ended.emit(SourceEnded(name, mount.settings))
         grace = mount.settings.source_grace
         if grace <= 0:
             self.close(name)
         else:
             self._graces[name] = self._group.spawn_later(grace, f"grace of {name}", self.close, name)
 
-    def reload(self, config: Config) -> None:
-        """New settings for new and running mounts."""
-        self.config = config
+    def apply_settings(self) -> None:
+        """Takes the settings in force for new and running mounts."""
+        config = self._settings.now
         self._pacer.flush_interval = config.limits.flush_interval
         for mount in self:
             mount.apply(config.for_mount(mount.name))
@@ -196,13 +190,12 @@ class Mounts:
         for name, mount in list(self._mounts.items()):
             if mount.state is MountState.LIVE:
                 mount.end()
-                self._tell("end", mount)
+                self._events.source_ended.emit(SourceEnded(name, mount.settings))
             self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)
 
     def _new(self, name: str) -> Mount:
-        mount = Mount(name, self.config.for_mount(name), self._pacer, self._on_gone, self._clock)
-        self.on_new(mount)
+        mount = Mount(name, self._settings.now.for_mount(name), self._pacer, self._events, self._clock)
         self._mounts[name] = mount
         self._loops[name] = self._group.spawn_forever(f"fan-out of {name}", partial(self._run_fanout, mount))
         return mount
@@ -215,7 +208,7 @@ class Mounts:
         if mount is None:
             return
         mount.close(reason)
-        self._tell("closed", mount)
+        self._events.mount_closed.emit(MountClosed(name))
         self._ending[mount] = None
         del self._loops[name]  # it ends by itself, and the name is free for a new mount meanwhile
 
@@ -223,13 +216,9 @@ class Mounts:
         mount.fanout.run()
         self._pacer.forget(mount.fanout)
         del self._ending[mount]
-        self.on_closed(mount)
+        self._events.mount_emptied.emit(MountEmptied(mount.name, mount.bytes_read, mount.fanout.bytes_sent))
 
     def _cancel_grace(self, name: str) -> None:
         grace = self._graces.pop(name, None)
         if grace is not None and grace is not gevent.getcurrent():
             grace.kill(block=False)
-
-    def _tell(self, what: str, mount: Mount) -> None:
-        for hear in self.on_change:
-            hear(what, mount)

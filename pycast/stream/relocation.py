@@ -24,6 +24,26 @@ class Detached:
     since_block: int
 
 
+def relocate(
+    mount: Mount,
+    target: Mount,
+    which: Callable[[Listener], bool] = lambda listener: True,
+    prepare: Callable[[list[Listener]], None] = lambda moving: None,
+) -> list[Listener]:
+    """Moves those listeners of `mount` that `which` names to `target`, which may be the same mount. Returns them.
+
+    `prepare` is called with them in between, while they belong to no mount; it never switches. Waits for the fan-out's
+    pass to end before anything moves. May switch until then.
+    """
+    mount.fanout.wait_until_resting()
+    detached = detach(mount, which)
+    moving = [one.listener for one in detached]
+    prepare(moving)
+    if detached:
+        attach(target, detached)
+    return moving
+
+
 def detach(mount: Mount, which: Callable[[Listener], bool] = lambda listener: True) -> list[Detached]:
     """Takes listeners off, each with the rest of its present unit as prefix. Only while the fan-out rests
     (`Fanout.wait_until_resting`). Those who are too far behind to finish it are dropped.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.app.worker_spec import Worker, WorkerSpec
+from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.load import loads
 from pycast.config.schema import Config
 from pycast.errors import ConfigError
@@ -10,8 +10,8 @@ from pycast.errors import ConfigError
 LINKS = ("127.0.0.1:5000", "127.0.0.1:5001", "127.0.0.1:5002")
 
 
-def worker(index: int, *, secret: str = "made up") -> Worker:
-    return Worker(index, 3, "host:8000", (8000, 9000), LINKS, "127.0.0.1", secret)
+def worker(index: int, *, secret: str = "made up") -> WorkerPlace:
+    return WorkerPlace(index, 3, "host:8000", (8000, 9000), LINKS, "127.0.0.1", secret)
 
 
 def adapted(text: str, index: int = 1) -> Config:

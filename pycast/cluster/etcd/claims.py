@@ -16,7 +16,6 @@ from pycast.cluster.etcd import etcd_records as records
 from pycast.cluster.etcd.cache import Cache, MetaChanged
 from pycast.cluster.etcd.client import BUDGET_S, EtcdClient, Outcome, Unreachable, delete, get, put, unchanged
 from pycast.cluster.etcd.etcd_records import Entry, Keys, OriginEntry
-from pycast.cluster.registry.cluster_state import Change, OriginChange
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
@@ -41,7 +40,6 @@ class Claims:
         self._mine: dict[str, OriginRecord] = {}
         self._claiming: set[str] = set()
         self._due: dict[str, None] = {}
-        cache.state.on_change.append(self._on_change)
 
     def claim(self, offer: OriginRecord, over: Epoch, clock: Callable[[], float]) -> Claimed | Held:
         """Raises EtcdError if it could not be decided. May switch."""
@@ -108,13 +106,9 @@ class Claims:
     def _hold(self, record: OriginRecord) -> None:
         self._mine[record.mount] = record
         if not self._state.put_origin(record):
-            self._on_highest(record.mount)
+            self.on_highest(record.mount)
 
-    def _on_change(self, change: Change) -> None:
-        if isinstance(change, OriginChange):
-            self._on_highest(change.mount)
-
-    def _on_highest(self, mount: str) -> None:
+    def on_highest(self, mount: str) -> None:
         """Gives up a mount of which a higher epoch was seen."""
         held = self._mine.get(mount)
         if held is not None and held.epoch < self._state.highest(mount):

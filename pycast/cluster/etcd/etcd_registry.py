@@ -13,7 +13,7 @@ from pycast.cluster.etcd.client import EtcdClient, EtcdError, Unreachable
 from pycast.cluster.etcd.etcd_records import Keys
 from pycast.cluster.etcd.probes import LivenessProbes
 from pycast.cluster.etcd.session import LEASE_S, Session
-from pycast.cluster.registry.cluster_state import ClusterState
+from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import CALL_S, Claimed, DuplicateNode, Held
@@ -32,20 +32,23 @@ class EtcdRegistry:
     def __init__(
         self,
         settings: ClusterSection,
+        state: ClusterState,
+        state_file: StateFile,
         group: Group,
         answers: Callable[[NodeRecord], bool],
         clock: Callable[[], float],
         rng: Random,
         lease_s: int = LEASE_S,
     ) -> None:
-        self.state = ClusterState()
+        self.state = state
+        self._state_file = state_file
         self._settings = settings
         self._group = group
         self._clock = clock
         self._rng = rng
         self._lease_s = lease_s
         self._probes = LivenessProbes(self.state, group, answers, clock)
-        self._running: tuple[Session, StateFile] | None = None
+        self._running: Session | None = None
 
     @property
     def is_reachable(self) -> bool:
@@ -59,8 +62,7 @@ class EtcdRegistry:
         client = EtcdClient(self._settings.etcd, self._clock, self._settings.tls_ca)
         cache = Cache(keys, node, self.state, self._probes)
         session = Session(client, keys, node, self._group, cache, self._probes, self._clock, self._rng, self._lease_s)
-        state_file = StateFile(self._settings.state_file, self.state, self._group, lambda: cache.position)
-        cache.expect(state_file.load(node.node))
+        cache.expect(self._state_file.load(node.node))
         self.state.put_node(node)
         try:
             with gevent.Timeout(CALL_S, Unreachable(f"not joined within {CALL_S} s")):
@@ -71,17 +73,16 @@ class EtcdRegistry:
             self._probes.forget()
             client.close()
             raise
-        state_file.start()
+        self._state_file.start(lambda: cache.position)
         session.start()
-        self._running = session, state_file
+        self._running = session
 
     def stop(self) -> None:
         """Takes this node and its origins out."""
         if self._running is None:
             return
-        session, state_file = self._running
-        session.stop(STOP_S)
-        state_file.stop()
+        self._running.stop(STOP_S)
+        self._state_file.stop()
         self._running = None
 
     def update(self, node: NodeRecord) -> None:
@@ -114,7 +115,12 @@ class EtcdRegistry:
         """Never waits."""
         self._session.claims.release(mount, epoch)
 
+    def on_origin_changed(self, change: OriginChanged) -> None:
+        """Gives up a mount of which a higher epoch was seen."""
+        if self._running is not None:
+            self._running.claims.on_highest(change.mount)
+
     @property
     def _session(self) -> Session:
         assert self._running is not None, "not started"
-        return self._running[0]
+        return self._running

@@ -8,7 +8,6 @@ reads; several may write, each a whole frame at a time.
 import logging
 import secrets
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from gevent.lock import RLock
 
 from pycast.cluster.link.frames import Frame, FrameReader, Kind, LinkError, pack_json
 from pycast.cluster.link.handshake import NONCE_SIZE, PROOF_SIZE, answerer_proof, caller_proof, is_same
+from pycast.config.live import Live
 from pycast.config.schema import ClusterSection
 from pycast.errors import ExternalError
 from pycast.http.request import Request
@@ -108,13 +108,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """How this node opens links, and takes them. `cluster` is read for each: a reload may change the secret."""
+    """How this node opens links, and takes them. The settings are read for each: a reload may change the secret."""
 
-    cluster: Callable[[], ClusterSection]
+    settings: Live
 
     def dial(self, address: str) -> Link:
         """A link to the node at `address` (host:port). Raises DialFailed. May switch."""
-        cluster = self.cluster()
+        cluster = self.settings.now.cluster
         sock: socket.socket | None = None
         try:
             with gevent.Timeout(DIAL_S, TimeoutError("no answer in time")):
@@ -135,7 +135,7 @@ class Connector:
 
     def accept(self, sock: socket.socket, request: Request, rest: bytes) -> Link:
         """The link that `request` asks for. Raises LinkError if the caller does not prove itself. May switch."""
-        cluster = self.cluster()
+        cluster = self.settings.now.cluster
         theirs, mine = request.headers.get("pycast-nonce"), secrets.token_hex(NONCE_SIZE)
         with gevent.Timeout(DIAL_S, TimeoutError("no proof in time")):
             sock.settimeout(None)

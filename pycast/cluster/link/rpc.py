@@ -6,6 +6,7 @@ a number, so many may be under way, and a deadline. What a node answers is in `h
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import gevent
@@ -15,6 +16,7 @@ from pycast.cluster.link.frames import Kind, LinkError, read_json
 from pycast.cluster.link.link import Connector, DialFailed, Link
 from pycast.errors import ExternalError
 from pycast.net.group import Group
+from pycast.signals import Signal
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,13 @@ ASK_S = 1.0
 Message = dict[str, Any]
 Handler = Callable[[Message], Message | None]
 """Takes a question, gives the answer; None for what was only told. May switch. Raises ValueError for nonsense."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """A link to another node has ended by itself."""
+
+    address: str
 
 
 class NoAnswer(ExternalError):
@@ -37,8 +46,7 @@ class RpcClient:
     """Asks the nodes at their addresses. Links are opened when first needed and kept."""
 
     def __init__(self, connector: Connector, group: Group) -> None:
-        self.on_lost: list[Callable[[str], None]] = []
-        """Called with the address of a node whose link has ended by itself. Must not switch."""
+        self.link_lost: Signal[LinkLost] = Signal()
         self._connector = connector
         self._group = group
         self._calls: dict[str, _Caller] = {}
@@ -83,8 +91,7 @@ class RpcClient:
         return caller
 
     def _lost(self, address: str) -> None:
-        for hear in self.on_lost:
-            hear(address)
+        self.link_lost.emit(LinkLost(address))
 
 
 class _Caller:

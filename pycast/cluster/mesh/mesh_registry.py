@@ -16,9 +16,9 @@ from gevent.queue import Queue
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import join_address, split_address
-from pycast.cluster.link.rpc import NoAnswer, RpcClient, RpcServer
+from pycast.cluster.link.rpc import Handler, LinkLost, NoAnswer, RpcClient
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
-from pycast.cluster.registry.cluster_state import Change, ClusterState, NodeChange, Status
+from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import CALL_S, Claimed, DuplicateNode, Held
@@ -55,9 +55,15 @@ class MeshRegistry:
     """The registry of `cluster.registry = "mesh"`."""
 
     def __init__(
-        self, cluster: ClusterSection, peers: RpcClient, answers: RpcServer, group: Group, clock: Callable[[], float]
+        self,
+        cluster: ClusterSection,
+        state: ClusterState,
+        peers: RpcClient,
+        state_file: StateFile,
+        group: Group,
+        clock: Callable[[], float],
     ) -> None:
-        self.state = ClusterState()
+        self.state = state
         self._cluster = cluster
         self._peers = peers
         self._group = group
@@ -71,10 +77,8 @@ class MeshRegistry:
         self._is_leaving = False
         self._duplicate = ""
         self._troubles: dict[str, str] = {}
-        self._state_file = StateFile(cluster.state_file, self.state, group)
-        self.state.on_change.append(self._on_change)
-        peers.on_lost.append(self._lost)
-        answers.handlers |= {
+        self._state_file = state_file
+        self.handlers: dict[str, Handler] = {
             "mesh.hello": self._on_hello,
             "mesh.beat": self._on_beat,
             "mesh.node": self._on_node,
@@ -84,6 +88,7 @@ class MeshRegistry:
             "mesh.bye": self._on_bye,
             "mesh.propose": self._judge,
         }
+        """What other nodes ask and tell of the mesh."""
 
     @property
     def is_reachable(self) -> bool:
@@ -166,12 +171,15 @@ class MeshRegistry:
         if self.state.put_origin(origin):
             self._broadcast("mesh.origin", {"origin": origin.to_json()})
 
-    def _on_change(self, change: Change) -> None:
-        if isinstance(change, NodeChange) and change.after is not None and change.after.status is Status.DEAD:
-            # After a long cut the kernel's next try to send is far off, and a new line is not.
+    def on_node_changed(self, change: NodeChanged) -> None:
+        """Gives a node that is dead a new line: after a long cut the kernel's next try to send is far off."""
+        if change.after is not None and change.after.status is Status.DEAD:
             address = change.after.record.address
             self._peers.hang_up(address)
             self._lost(address)
+
+    def on_origin_changed(self, change: OriginChanged) -> None:
+        """Tells the others what this node gives up."""
         gone = self._mesh.goodbye(change) if self._mesh is not None else None
         if gone is not None:
             self._broadcast("mesh.gone", gone)
@@ -285,6 +293,10 @@ class MeshRegistry:
                 self._peers.hang_up(address)
             else:
                 queue.put_nowait((what, message))
+
+    def on_link_lost(self, event: LinkLost) -> None:
+        """Begins the line anew, and notes that its node may be gone."""
+        self._lost(event.address)
 
     def _lost(self, address: str) -> None:
         if self._mesh is not None:

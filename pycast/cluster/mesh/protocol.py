@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pycast.cluster.registry.cluster_state import Change, ClusterState, Peer, Status
+from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged, Peer, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
@@ -95,12 +95,12 @@ class Mesh:
         self.me = me
         self._state.put_node(me)
 
-    def goodbye(self, change: Change) -> Message | None:
-        """What the others are told of a change of the table: an origin of ours that is given up, or over."""
+    def goodbye(self, change: OriginChanged) -> Message | None:
+        """What the others are told of an origin of ours that is given up, or over."""
         before = change.before
-        if not isinstance(before, OriginRecord) or not self._is_ours(before):
+        if before is None or not self._is_ours(before):
             return None
-        if isinstance(change.after, OriginRecord) and self._is_ours(change.after):
+        if change.after is not None and self._is_ours(change.after):
             return None
         return {"mount": before.mount, "epoch": str(before.epoch)}
 

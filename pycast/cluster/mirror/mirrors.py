@@ -16,15 +16,18 @@ from gevent.event import Event
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import Connector, DialFailed
 from pycast.cluster.link.rpc import Message, RpcClient
+from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.parents import choose_parents
 from pycast.cluster.mirror.pull import Gap, Mirror, MirrorCounters, MountAbsent, Outrun
-from pycast.cluster.registry.cluster_state import Change, ClusterState, OriginChange, Status
+from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import NodeRecord
-from pycast.config.schema import ClusterSection
+from pycast.config.live import Live
 from pycast.net.group import Group, Task
 from pycast.net.ticks import sleep_until_tick
+from pycast.signals import Signal
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import LISTENER_SILENCE_S, Mount
 from pycast.stream.mounts import Mounts
@@ -70,39 +73,44 @@ class _Mirrored:
     failed: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ParentLost:
+    """No audio comes for a mirror any more: its line to its parent has ended."""
+
+    mount: str
+
+
 class Mirrors:
     """The copies of this node."""
 
     def __init__(
         self,
-        me: Callable[[], NodeRecord],
-        cluster: Callable[[], ClusterSection],
+        settings: Live,
+        own: OwnRecord,
         connector: Connector,
         peers: RpcClient,
         mounts: Mounts,
         lineages: Lineages,
         state: ClusterState,
-        children: Callable[[str], int],
+        children: Children,
+        is_kept: Callable[[str], bool],
         group: Group,
         clock: Callable[[], float],
     ) -> None:
         self.counters = MirrorCounters()
-        self.is_kept: Callable[[str], bool] = lambda name: False
-        """Whether a mount must be copied although nobody listens: a source stands by for it."""
-        self.on_lost: Callable[[str], None] = lambda name: None
-        """Called when a copy has no parent any more."""
-        self._me = me
-        self._cluster = cluster
+        self.parent_lost: Signal[ParentLost] = Signal()
+        self._settings = settings
+        self._own = own
         self._connector = connector
         self._peers = peers
         self._mounts = mounts
         self._lineages = lineages
         self._state = state
         self._children = children
+        self._is_kept = is_kept
         self._group = group
         self._clock = clock
         self._copies: dict[str, _Mirrored] = {}
-        state.on_change.append(self._on_change)
 
     def start(self) -> None:
         """Looks after the copies from now on."""
@@ -113,6 +121,11 @@ class Mirrors:
         """Which part of the copies has a line to a parent, of those whose source could be had, 0 to 1."""
         wanted = [copy for name, copy in self._copies.items() if self._has_origin(name)]
         return sum(1 for copy in wanted if copy.parent) / len(wanted) if wanted else 1.0
+
+    def has_source(self, name: str) -> bool:
+        """Whether a node that answers has a source for the mount."""
+        origin = self._state.origin(name)
+        return origin is not None and origin.is_live and self._state.is_up(origin.node)
 
     def _has_origin(self, name: str) -> bool:
         origin = self._state.origin(name)
@@ -127,7 +140,7 @@ class Mirrors:
         if mount is not None and mount.description is not None:
             return mount
         origin = self._state.origin(name)
-        if origin is None or origin.node == self._me().node:
+        if origin is None or origin.node == self._own.now.node:
             return None
         copy = self.ensure(name, depth)
         copy.mirror.begun.wait(OPEN_S)
@@ -237,10 +250,10 @@ class Mirrors:
         if not copy.mirror.is_over:
             log.info("< mount %s: no longer copied from node %s: %s", copy.mirror.name, parent.node, error)
             copy.parent = ""
-            self.on_lost(copy.mirror.name)
+            self.parent_lost.emit(ParentLost(copy.mirror.name))
 
     def _choose(self, copy: _Mirrored) -> NodeRecord | None:
-        name, me, now = copy.mirror.name, self._me(), self._clock()
+        name, me, now = copy.mirror.name, self._own.now, self._clock()
         origin = self._state.origin(name)
         owner = self._state.peer(origin.node) if origin else None
         if owner is None:
@@ -273,7 +286,7 @@ class Mirrors:
 
     def _tails(self, name: str) -> list[tuple[Epoch, int, str, int]]:
         """Of each node that has the mount: newest epoch, head, address, oldest offset."""
-        me = self._me().node
+        me = self._own.now.node
         addresses = [peer.record.address for peer in self._state.peers if peer.record.node != me and peer.is_up]
         found = []
         for address, tail in self._peers.call_all(addresses, "mirror.tail", {"mount": name}, TAIL_S).items():
@@ -285,12 +298,14 @@ class Mirrors:
 
     # -- who is needed
 
-    def _on_change(self, change: Change) -> None:
-        if not isinstance(change, OriginChange):
-            for copy in self._copies.values():
-                copy.news.set()
-            return
-        after, me = change.after, self._me()
+    def on_node_changed(self, change: NodeChanged) -> None:
+        """Looks for a better parent, or one at all."""
+        for copy in self._copies.values():
+            copy.news.set()
+
+    def on_origin_changed(self, change: OriginChanged) -> None:
+        """Mirrors what is always mirrored, and leaves a parent that is none any more."""
+        after, me = change.after, self._own.now
         if after is not None and after.node != me.node and self._is_always(change.mount):
             self.ensure(change.mount)
         held = self._copies.get(change.mount)
@@ -304,7 +319,7 @@ class Mirrors:
                     held.mirror.hang_up()
 
     def _is_always(self, name: str) -> bool:
-        return self._cluster().mirror == "always" or self.is_kept(name)
+        return self._settings.now.cluster.mirror == "always" or self._is_kept(name)
 
     def _review(self) -> None:
         while True:
@@ -316,7 +331,7 @@ class Mirrors:
 
     def _review_copy(self, name: str, copy: _Mirrored, now: float) -> None:
         mount = self._mounts.get(name)
-        if bool(mount and len(mount.fanout)) or self._children(name) or self._is_always(name):
+        if bool(mount and len(mount.fanout)) or self._children.count(name) or self._is_always(name):
             copy.needed_at = now
         if now - copy.needed_at >= LINGER_S:
             log.info("< mount %s: nobody needs the copy any more", name)

@@ -24,9 +24,11 @@ from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.formats.marks import Header
 from pycast.stream.fanout import Reason
 from pycast.stream.journal import Started
-from pycast.stream.mount import Mount, MountState, is_same_format
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount, is_same_format
+from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
-from pycast.stream.relocation import attach, detach
+from pycast.stream.relocation import relocate
 
 log = logging.getLogger(__name__)
 
@@ -198,12 +200,13 @@ class Mirror:
         self._counters.gaps += 1
         self._counters.gap_bytes += missed
         log.warning("mount %s: jumps from offset %d to %d", self.name, mount.ring.head, head.offset)
-        mount.fanout.wait_until_resting()
         before = mount.description
-        moving = detach(mount)
-        mount.restart_at(head.offset)
-        self._mounts.attach_mirror(self.name, self, head.feed, head.started_at)
-        attach(mount, moving)
+
+        def restart(moving: list[Listener]) -> None:
+            mount.restart_at(head.offset)
+            self._mounts.attach_mirror(self.name, self, head.feed, head.started_at)
+
+        relocate(mount, mount, prepare=restart)
         if before is not None and not is_same_format(before.content_type, head.feed.content_type):
             mount.fanout.drop_all(Reason.SOURCE_GONE)
 

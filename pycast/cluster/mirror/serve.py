@@ -5,7 +5,6 @@ it falls off the ring. It never says more than its node knows; what a child may 
 """
 
 import logging
-from collections.abc import Callable
 
 import gevent
 from gevent.event import Event
@@ -13,14 +12,17 @@ from gevent.event import Event
 from pycast.cluster.link.frames import Kind, pack_json
 from pycast.cluster.link.frames import pack as pack_frame
 from pycast.cluster.link.link import Link
+from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineage, Lineages
 from pycast.cluster.mirror.messages import MOST_AUDIO, Pull, PullReply, audio_frame, event_frame, lineage_frame
+from pycast.cluster.mirror.mirrors import Mirrors
 from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.formats.marks import Header, Info, Tags
 from pycast.stream.fanout import Reason
 from pycast.stream.journal import Event as Happening
 from pycast.stream.journal import Started
-from pycast.stream.mount import Mount, MountState
+from pycast.stream.mount import Mount
+from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 
 log = logging.getLogger(__name__)
@@ -37,24 +39,19 @@ BACKLOG_BYTES = 256 << 10
 
 
 class MirrorServer:
-    """The children of this node's mounts."""
+    """Serves this node's mounts to the nodes that mirror them."""
 
-    def __init__(self, lineages: Lineages, pacer: Pacer, find: Callable[[str, int], Mount | None]) -> None:
-        """`find(mount, depth)` is the mount, mirrored from elsewhere if need be; it may switch."""
+    def __init__(self, lineages: Lineages, pacer: Pacer, mirrors: Mirrors, children: Children) -> None:
         self._lineages = lineages
         self._pacer = pacer
-        self._find = find
-        self._children: dict[str, int] = {}
-        self.bytes_sent = 0
-        """To other nodes."""
-
-    def children(self, mount: str) -> int:
-        """How many nodes copy the mount from here."""
-        return self._children.get(mount, 0)
+        self._mirrors = mirrors
+        self._children = children
 
     def serve(self, link: Link, pull: Pull, child: str) -> None:
-        """Feeds one child until the line ends. Raises OSError. May switch."""
-        mount = self._find(pull.mount, pull.depth) if pull.depth < MOST_DEPTH else None
+        """Feeds one child until the line ends. A mount that is not here is mirrored from elsewhere first. Raises OSError.
+        May switch.
+        """
+        mount = self._mirrors.open(pull.mount, pull.depth + 1) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)
         if mount is None or mount.description is None or not lineage.entries:
             link.write_json(Kind.REFUSED, {"why": "absent"})
@@ -62,22 +59,18 @@ class MirrorServer:
         if pull.epoch > lineage.newest:
             link.write_json(Kind.REFUSED, {"why": "behind"})
             return
-        self._children[mount.name] = self._children.get(mount.name, 0) + 1
         log.info("> mount %s: node %s copies it from here", mount.name, child)
         try:
-            _Child(link, mount, self._lineages, self._pacer).run(pull, self._count)
+            _Child(link, mount, self._lineages, self._pacer, self._children).run(pull)
         finally:
-            self._children[mount.name] -= 1
             log.info("> mount %s: node %s no longer copies it from here", mount.name, child)
-
-    def _count(self, size: int) -> None:
-        self.bytes_sent += size
 
 
 class _Child:
     """One line to a child."""
 
-    def __init__(self, link: Link, mount: Mount, lineages: Lineages, pacer: Pacer) -> None:
+    def __init__(self, link: Link, mount: Mount, lineages: Lineages, pacer: Pacer, children: Children) -> None:
+        self._children = children
         self._link = link
         self._mount = mount
         self._lineages = lineages
@@ -90,9 +83,10 @@ class _Child:
         self._lineage = Lineage()
         self._is_live: bool | None = None
 
-    def run(self, pull: Pull, count: Callable[[int], None]) -> None:
+    def run(self, pull: Pull) -> None:
+        """Feeds the child until the line ends."""
         mount = self._mount
-        mount.readers[self._news.set] = None
+        self._children.add(mount.name, self._news)
         try:
             self._link.write(self._begin(pull).frame())
             while not self._is_over():
@@ -101,7 +95,7 @@ class _Child:
                 if frames:
                     data = b"".join(frames)
                     self._link.write(data)
-                    count(len(data))
+                    self._children.bytes_sent += len(data)
                 if mount.ring.head > self._position or self._news.is_set():
                     continue
                 if not self._news.wait(IDLE_S):
@@ -112,7 +106,7 @@ class _Child:
             if mount.end_reason is Reason.SOURCE_GONE:
                 self._link.write(pack_frame(Kind.GONE, b""))
         finally:
-            mount.readers.pop(self._news.set, None)
+            self._children.remove(mount.name, self._news)
 
     def _begin(self, pull: Pull) -> PullReply:
         mount, lineage = self._mount, self._lineages.get(self._mount.name)

@@ -7,12 +7,13 @@ from whomever it comes.
 Whether a node answers is this node's own finding (`Status`), never somebody's word.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.signals import Signal
 
 
 class Status(Enum):
@@ -37,7 +38,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeChange:
+class NodeChanged:
     """A node came (before is None), went (after is None) or changed."""
 
     node: str
@@ -46,7 +47,7 @@ class NodeChange:
 
 
 @dataclass(frozen=True, slots=True)
-class OriginChange:
+class OriginChanged:
     """A mount's origin came, went or changed."""
 
     mount: str
@@ -54,14 +55,12 @@ class OriginChange:
     after: OriginRecord | None
 
 
-Change = NodeChange | OriginChange
-
-
 class ClusterState:
-    """Nodes and origins. `on_change` is called for each change, after it."""
+    """Nodes and origins. Each change is told by a signal, after it."""
 
     def __init__(self) -> None:
-        self.on_change: list[Callable[[Change], None]] = []
+        self.node_changed: Signal[NodeChanged] = Signal()
+        self.origin_changed: Signal[OriginChanged] = Signal()
         self._peers: dict[str, Peer] = {}
         self._origins: dict[str, OriginRecord] = {}
         self._by_node: dict[str, dict[str, None]] = {}
@@ -153,7 +152,7 @@ class ClusterState:
         if after is not None:
             self._peers[node] = after
         if before != after:
-            self._tell(NodeChange(node, before, after))
+            self.node_changed.emit(NodeChanged(node, before, after))
 
     def _set_origin(self, mount: str, after: OriginRecord | None) -> None:
         before = self._origins.pop(mount, None)
@@ -163,8 +162,4 @@ class ClusterState:
             self._origins[mount] = after
             self._by_node.setdefault(after.node, {})[mount] = None
         if before != after:
-            self._tell(OriginChange(mount, before, after))
-
-    def _tell(self, change: Change) -> None:
-        for hear in self.on_change:
-            hear(change)
+            self.origin_changed.emit(OriginChanged(mount, before, after))

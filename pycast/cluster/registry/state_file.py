@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gevent
 
-from pycast.cluster.registry.cluster_state import Change, ClusterState, Status
+from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.net.group import Group
 
@@ -34,26 +34,25 @@ class Position:
 class StateFile:
     """Follows a table into a file. With an empty path it does nothing."""
 
-    def __init__(
-        self, path: str, state: ClusterState, group: Group, position: Callable[[], Position] = Position
-    ) -> None:
+    def __init__(self, path: str, state: ClusterState, group: Group) -> None:
         self._path = Path(path) if path else None
         self._state = state
         self._group = group
-        self._position = position
+        self._position: Callable[[], Position] = Position
+        self._is_running = False
         self._is_planned = False
         self._is_broken = False
 
-    def start(self) -> None:
-        """From now on each change of the table is written."""
-        if self._path is not None:
-            self._state.on_change.append(self._plan)
+    def start(self, position: Callable[[], Position] = Position) -> None:
+        """Writes each change of the cluster's state from now on, with how far the registry is by then."""
+        self._position = position
+        self._is_running = self._path is not None
 
     def stop(self) -> None:
         """Writes what is not written yet, and no more after that."""
-        if self._path is None or self._plan not in self._state.on_change:
+        if not self._is_running:
             return
-        self._state.on_change.remove(self._plan)
+        self._is_running = False
         if self._is_planned:
             self._is_planned = False
             self._write(self._text())
@@ -84,8 +83,9 @@ class StateFile:
                 self._state.put_origin(origin)
         return position
 
-    def _plan(self, change: Change) -> None:
-        if not self._is_planned:
+    def on_changed(self, change: NodeChanged | OriginChanged) -> None:
+        """Plans to write the state, if it is not planned yet."""
+        if self._is_running and not self._is_planned:
             self._is_planned = True
             self._group.spawn_later(INTERVAL_S, "cluster state", self._save)
 
