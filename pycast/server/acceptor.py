@@ -21,10 +21,10 @@ from pycast.net.group import Group
 from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
 from pycast.net.tls import Certificate
 from pycast.server.connection import Connection, time_limit
+from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
 from pycast.server.proxies import Proxies, read_proxy_header
 from pycast.server.reserve import say_busy
-from pycast.server.service import Service
 from pycast.server.shoutcast_source import serve_shoutcast
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class Endpoint:
 class Acceptor:
     """One listening socket and the connections that came in on it. `port` is the port as bound."""
 
-    def __init__(self, service: Service, endpoint: Endpoint) -> None:
-        self._service = service
+    def __init__(self, context: ServerContext, endpoint: Endpoint) -> None:
+        self._context = context
         self._endpoint = endpoint
         self._connections = Group()
         self._rate = AcceptRate()
@@ -78,7 +78,7 @@ class Acceptor:
 
     def start(self) -> None:
         """Accepts from now on."""
-        self._service.group.spawn_forever(f"accept on {self.port}", self._run)
+        self._context.group.spawn_forever(f"accept on {self.port}", self._run)
 
     def close(self) -> None:
         """Takes no more connections."""
@@ -91,12 +91,12 @@ class Acceptor:
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
-        while not self._service.is_stopping:
+        while not self._context.site.readiness.is_stopping:
             try:
                 socket.wait_read(self._sock.fileno())
                 self._accept(self._take)
                 back_off = FIRST_BACK_OFF_S
-                gevent.sleep(RATE_PAUSE_S if self._service.config.limits.accept_rate else 0)
+                gevent.sleep(RATE_PAUSE_S if self._context.settings.now.limits.accept_rate else 0)
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     continue  # the client left before it was accepted (ECONNABORTED and the like, accept(2))
@@ -106,46 +106,48 @@ class Acceptor:
                 back_off = min(2 * back_off, LONGEST_BACK_OFF_S)
 
     def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        service = self._service
-        service.counters.connections += 1
-        ticket = service.admission.enter()
+        context = self._context
+        context.counters.connections += 1
+        slot = context.admission.enter()
         connection = Connection(sock, peer_ip(address), self._endpoint.certificate is not None)
-        if ticket is Slot.RESERVED:
-            service.reserve.hold(connection)
-        self._connections.spawn("connection", self._serve, connection, ticket)
+        if slot is Slot.RESERVED:
+            context.reserve.hold(connection)
+        self._connections.spawn("connection", self._serve, connection, slot)
 
-    def _serve(self, connection: Connection, ticket: Slot) -> None:
+    def _serve(self, connection: Connection, slot: Slot) -> None:
         endpoint, first = self._endpoint, b""
         try:
             if endpoint.proxies is not None:
-                first = read_proxy_header(connection, endpoint.proxies, self._service.config.limits.header_timeout)
+                first = read_proxy_header(
+                    connection, endpoint.proxies, self._context.settings.now.limits.header_timeout
+                )
             if endpoint.certificate is not None:
                 self._shake_hands(connection, endpoint.certificate)
             if endpoint.mount:
-                serve_shoutcast(self._service, connection, ticket, endpoint.mount, first)
+                serve_shoutcast(self._context, connection, slot, endpoint.mount, first)
             else:
-                serve_http(self._service, connection, ticket, first)
+                serve_http(self._context, connection, slot, first)
         except (OSError, RequestError) as error:
             level = logging.DEBUG if connection.is_check else logging.INFO
             log.log(level, "! %s: connection failed: %s", connection.ip, error)
         finally:
-            if ticket is Slot.RESERVED:
-                self._service.reserve.release(connection)
+            if slot is Slot.RESERVED:
+                self._context.reserve.release(connection)
             if not connection.given_away:
                 connection.close()
-                self._service.admission.leave()
+                self._context.admission.leave()
 
     def _shake_hands(self, connection: Connection, certificate: Certificate) -> None:
         connection.sock.settimeout(None)
         # First the socket, then the handshake: the connection may be closed in the middle of it.
         sock = certificate.context().wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
         connection.sock = sock
-        with time_limit(self._service.config.limits.header_timeout):
+        with time_limit(self._context.settings.now.limits.header_timeout):
             sock.do_handshake()
 
     def _accept(self, take: Callable[[socket.socket, tuple[str, int]], None]) -> None:
         """Gives `take` the connections that wait, up to a turn's number and the rate's. Never switches."""
-        allowed = self._rate.take(time.monotonic(), self._service.config.limits.accept_rate, ACCEPTS_AT_ONCE)
+        allowed = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, ACCEPTS_AT_ONCE)
         for number in range(allowed):
             try:
                 accepted = self._sock.accept()
@@ -172,7 +174,7 @@ class Acceptor:
             self._spare = None
 
     def _refuse(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        self._service.counters.refused_connections += 1
+        self._context.counters.refused_connections += 1
         say_busy(sock)
 
 
@@ -202,17 +204,17 @@ class AcceptRate:
         self._credit += count
 
 
-def listen_on_pair(service: Service, first: Endpoint, second: Endpoint) -> list[Acceptor]:
+def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) -> list[Acceptor]:
     """Listens on `first`, and with `second` on the port after it, where encoders that know one port look for the other.
 
     If `first` takes any port, one is chosen whose neighbour is free as well. Raises ConfigError.
     """
     tries = 1 if first.port else PAIR_TRIES
-    while True:
+    while not self._context.site.readiness.is_stopping:
         tries -= 1
-        listening = Acceptor(service, first)
+        listening = Acceptor(context, first)
         try:
-            return [listening, Acceptor(service, replace(second, port=listening.port + 1))]
+            return [listening, Acceptor(context, replace(second, port=listening.port + 1))]
         except ConfigError:
             listening.close()
             if not tries:

@@ -18,10 +18,10 @@ from pycast.http.request import HeadReader, Request
 from pycast.http.response import CONTINUE, Response, error_response, render
 from pycast.logs.access import AccessEntry
 from pycast.server.connection import Connection
-from pycast.server.listeners import RETRY_AFTER, serve_listener
-from pycast.server.service import Service
+from pycast.server.context import ServerContext
+from pycast.server.listeners import serve_listener
+from pycast.server.reserve import check_room
 from pycast.server.sources import serve_source
-from pycast.stream.mount import Mount, MountState
 from pycast.web.routes import HEALTH_PATHS, answer
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 MAX_BODY = 4096
 
 
-def serve_http(service: Service, connection: Connection, ticket: Slot, first: bytes = b"") -> None:
+def serve_http(context: ServerContext, connection: Connection, slot: Slot, first: bytes = b"") -> None:
     """Serves one request on `connection`, of which `first` has been read already. May switch."""
-    limits = service.config.limits
+    limits = context.settings.now.limits
     request: Request | None = None
     status = 0
     try:
@@ -42,10 +42,10 @@ def serve_http(service: Service, connection: Connection, ticket: Slot, first: by
             return
         if connection.proxies is not None:
             connection.ip = client_ip(request.headers, connection.ip, connection.proxies)
-        service.counters.client_connections += request.method == "GET"
-        response = _serve(service, connection, ticket, request, reader.rest)
+        context.counters.client_connections += request.method == "GET"
+        response = _serve(context, connection, slot, request, reader.rest)
     except PeerError as error:
-        response = _refusal(service, connection, request, error)
+        response = _refusal(context, connection, request, error)
     except OSError as error:
         if request is not None or not isinstance(error, TimeoutError):
             log.debug("! %s: connection failed: %s", connection.ip, error)
@@ -58,26 +58,28 @@ def serve_http(service: Service, connection: Connection, ticket: Slot, first: by
         status, response = 500, None if has_begun else error_response(500)
     if response is not None:
         status = response.status
-        _send(service, connection, request, response)
+        _send(context, connection, request, response)
     if not connection.given_away:
-        _log_access(service, connection, request, status or 200)
+        _log_access(context, connection, request, status or 200)
 
 
-def _serve(service: Service, connection: Connection, ticket: Slot, request: Request, rest: bytes) -> Response | None:
+def _serve(
+    context: ServerContext, connection: Connection, slot: Slot, request: Request, rest: bytes
+) -> Response | None:
     if not _is_for_all(request):
-        check_room(service, ticket)
-    limits = service.config.limits
-    if service.cluster and asks_for_link(request):
-        service.cluster.serve(
-            connection.sock, request, rest, connection.ip, lambda: service.reserve.release(connection)
+        check_room(context.counters, slot)
+    limits = context.settings.now.limits
+    if context.cluster and asks_for_link(request):
+        context.cluster.serve(
+            connection.sock, request, rest, connection.ip, lambda: context.reserve.release(connection)
         )
         return None
     if request.method in ("SOURCE", "PUT"):
-        serve_source(service, connection, request, rest)
+        serve_source(context, connection, request, rest)
         return None
-    mount = find_mount(service, request.path) if request.method in ("GET", "HEAD") else None
+    mount = context.finder.find(request.path) if request.method in ("GET", "HEAD") else None
     if mount is not None:
-        serve_listener(service, connection, request, mount)
+        serve_listener(context, connection, request, mount)
         return None
     body = b""
     if request.method == "POST" and request.path.startswith("/admin"):
@@ -86,30 +88,7 @@ def _serve(service: Service, connection: Connection, ticket: Slot, request: Requ
         body = connection.read_body(
             new_body(request, MAX_BODY), rest, MAX_BODY, time.monotonic() + limits.client_timeout
         )
-    return answer(service, replace(request, scheme=_scheme(connection, request)), body)
-
-
-def find_mount(service: Service, path: str) -> Mount | None:
-    """The mount of that name, here or on another node of the cluster, or its fallback while it has no source. May
-    switch.
-    """
-    mount = service.mounts.get(path)
-    if mount is not None and mount.state is MountState.LIVE:
-        return mount
-    if service.cluster and (mount is None or mount.description is None):
-        mount = service.cluster.find(path)
-    if (mount is None or mount.state is not MountState.LIVE) and service.config.for_mount(path).fallback_mount:
-        mount = service.fallbacks.find(path) or mount
-    return mount if mount is not None and mount.description is not None else None
-
-
-def check_room(service: Service, ticket: Slot) -> None:
-    """Raises Refused if the node is full."""
-    if ticket is not Slot.CLIENT:
-        service.counters.refused_connections += 1
-        raise Refused(
-            "Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,)
-        )
+    return answer(context.site, replace(request, scheme=_scheme(connection, request)), body)
 
 
 def _is_for_all(request: Request) -> bool:
@@ -122,9 +101,9 @@ def _scheme(connection: Connection, request: Request) -> str:
     return own if connection.proxies is None else client_scheme(request.headers) or own
 
 
-def _refusal(service: Service, connection: Connection, request: Request | None, error: PeerError) -> Response:
+def _refusal(context: ServerContext, connection: Connection, request: Request | None, error: PeerError) -> Response:
     """The answer to a peer's error, and the log line for it."""
-    service.counters.bad_requests += 1
+    context.counters.bad_requests += 1
     log.info("! %s: %s: %d %s", connection.ip, _what(request), error.status, error)
     headers = error.headers if isinstance(error, Refused) else ()
     return error_response(error.status, error.public, headers)
@@ -134,27 +113,27 @@ def _what(request: Request | None) -> str:
     return f"{request.method} {request.target}"[:200] if request else "request"
 
 
-def _send(service: Service, connection: Connection, request: Request | None, response: Response) -> None:
+def _send(context: ServerContext, connection: Connection, request: Request | None, response: Response) -> None:
     data = render(
         response,
-        server=service.config.server.server_id,
+        server=context.settings.now.server.server_id,
         now=time.time(),
-        extra_headers=tuple(service.config.http_headers.items()),
+        extra_headers=tuple(context.settings.now.http_headers.items()),
         head_only=request is not None and request.method == "HEAD",
     )
     try:
-        connection.write(data, service.config.limits.client_timeout)
+        connection.write(data, context.settings.now.limits.client_timeout)
         connection.linger()
     except OSError as error:
         log.debug("! %s: left before it was answered: %s", connection.ip, error)
 
 
-def _log_access(service: Service, connection: Connection, request: Request | None, status: int) -> None:
+def _log_access(context: ServerContext, connection: Connection, request: Request | None, status: int) -> None:
     if request is None:  # there is nothing to write into the line, and the error log has one
         return
-    service.counters.bytes_sent += connection.bytes_sent
+    context.counters.bytes_sent += connection.bytes_sent
     now = time.time()
-    service.log_access(
+    context.log_access(
         AccessEntry(
             ip=connection.ip,
             user="",

@@ -13,7 +13,8 @@ from pycast.http.response import render_head
 from pycast.net.sockets import detach
 from pycast.net.tls import TlsTransport
 from pycast.server.connection import Connection
-from pycast.server.service import Service
+from pycast.server.context import ServerContext
+from pycast.server.reserve import RETRY_AFTER
 from pycast.stream.listener import Identity, Transport
 from pycast.stream.mount import Mount
 
@@ -28,36 +29,33 @@ EXPOSED = (
 # are known to match it.
 UNBUFFERED = ("X-Accel-Buffering", "no")
 
-# How long a refused client should wait; less than a listener's patience, more than a storm lasts.
-RETRY_AFTER = ("Retry-After", "5")
 
-
-def serve_listener(service: Service, connection: Connection, request: Request, mount: Mount) -> None:
+def serve_listener(context: ServerContext, connection: Connection, request: Request, mount: Mount) -> None:
     """Answers a GET or HEAD of a mount; a GET is handed to the mount's fan-out. Raises Refused."""
-    mount = _with_room(service, mount) if request.method == "GET" else mount
+    mount = _with_room(context, mount) if request.method == "GET" else mount
     metaint = mount.metaint() if wants_titles(request.headers) else 0
     proxied = connection.proxies is not None or is_proxied(request.headers)
-    head = response_head(service, request, mount, metaint, (UNBUFFERED,) if proxied else ())
+    head = response_head(context, request, mount, metaint, (UNBUFFERED,) if proxied else ())
     if request.method == "HEAD":
-        connection.write(head, service.config.limits.client_timeout)
+        connection.write(head, context.settings.now.limits.client_timeout)
         return
-    if service.drain.is_done:
+    if context.drain.is_done:
         raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
     transport = _transport(connection)
-    service.counters.listener_connections += 1
-    id, now = service.next_id(), time.monotonic()
+    context.counters.listener_connections += 1
+    id, now = context.next_listener_id(), time.monotonic()
     listener = mount.join(id, transport, _identity(connection, request), head, metaint, now)
     listener.requested_mount = request.path if request.path != mount.name else ""
     if mount.fanout.get(id) is listener:  # it may have hung up at once
-        service.hangups.watch(transport.fileno(), (mount, listener))
+        context.hangups.watch(transport.fileno(), (mount, listener))
 
 
-def _with_room(service: Service, mount: Mount) -> Mount:
+def _with_room(context: ServerContext, mount: Mount) -> Mount:
     """The mount, or its fallback if it is full and that is wanted. Raises Refused."""
     try:
         mount.admit()
     except Refused:
-        other = service.fallbacks.next_of(mount) if mount.settings.fallback_when_full else None
+        other = context.fallbacks.next_of(mount) if mount.settings.fallback_when_full else None
         if other is None:
             raise
         other.admit()
@@ -66,7 +64,7 @@ def _with_room(service: Service, mount: Mount) -> Mount:
 
 
 def response_head(
-    service: Service, request: Request, mount: Mount, metaint: int, more: tuple[tuple[str, str], ...] = ()
+    context: ServerContext, request: Request, mount: Mount, metaint: int, more: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
     """The head of a stream, in Icecast's order (the `icy-` lines last, `icy-metaint` the very last)."""
     headers = [*mount.settings.http_headers.items(), *more]
@@ -75,7 +73,7 @@ def response_head(
     wants_end = mount.family == "generic" and wants_length(request.headers)
     return render_head(
         200,
-        server=service.config.server.server_id,
+        server=context.settings.now.server.server_id,
         now=time.time(),
         content_type=mount.listener_content_type,
         headers=headers,

@@ -8,12 +8,16 @@ import logging
 
 from gevent import socket
 
-from pycast.balance.admission import RESERVE
+from pycast.balance.admission import RESERVE, Slot
+from pycast.errors import Refused
 from pycast.net.sockets import detach
 from pycast.server.connection import Connection
 from pycast.stats.counters import Counters
 
 log = logging.getLogger(__name__)
+
+# How long a refused client should wait; less than a listener's patience, more than a storm lasts.
+RETRY_AFTER = ("Retry-After", "5")
 
 # Written without reading the request.
 BUSY = b"HTTP/1.0 503 Service Unavailable\r\nConnection: Close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
@@ -40,6 +44,15 @@ class Reserve:
     def release(self, connection: Connection) -> None:
         """It has been served."""
         self._held.pop(connection, None)
+
+
+def check_room(counters: Counters, slot: Slot) -> None:
+    """Raises Refused for a connection on the reserve: the node is full."""
+    if slot is not Slot.CLIENT:
+        counters.refused_connections += 1
+        raise Refused(
+            "Icecast connection limit reached", status=503, cause="all client slots are taken", headers=(RETRY_AFTER,)
+        )
 
 
 def say_busy(sock: socket.socket) -> None:

@@ -15,36 +15,38 @@ from pycast.http.body import RawBody
 from pycast.http.response import error_response, render
 from pycast.http.shoutcast import REPLY_OK, Http, Password, Poke, ShoutcastReader, SourceHead
 from pycast.server.connection import Connection
-from pycast.server.handler import check_room, serve_http
-from pycast.server.service import Service
-from pycast.server.sources import Source, check_name, check_welcome, describe_source
+from pycast.server.context import ServerContext
+from pycast.server.handler import serve_http
+from pycast.server.reserve import check_room
+from pycast.server.source_gate import pass_gate
+from pycast.server.sources import ConnectedSource, describe_source
 
 log = logging.getLogger(__name__)
 
 
-def serve_shoutcast(service: Service, connection: Connection, ticket: Slot, mount: str, first: bytes = b"") -> None:
+def serve_shoutcast(context: ServerContext, connection: Connection, slot: Slot, mount: str, first: bytes = b"") -> None:
     """Serves one connection on a SHOUTcast source port, of which `first` has been read already. May switch."""
     try:
-        _serve(service, connection, ticket, mount, first)
+        _serve(context, connection, slot, mount, first)
     except HandshakeError as error:
-        service.counters.bad_requests += 1
+        context.counters.bad_requests += 1
         log.info("! %s: SHOUTcast source: %s", connection.ip, error)
     except PeerError as error:
-        service.counters.bad_requests += 1
+        context.counters.bad_requests += 1
         log.info("! %s: SHOUTcast source: %d %s", connection.ip, error.status, error)
         answer = error_response(error.status, error.public)
         connection.write(
-            render(answer, server=service.config.server.server_id, now=time.time()),
-            service.config.limits.client_timeout,
+            render(answer, server=context.settings.now.server.server_id, now=time.time()),
+            context.settings.now.limits.client_timeout,
         )
         connection.linger()
     except TimeoutError:
         log.info("! %s: SHOUTcast source: no complete handshake in time", connection.ip)
 
 
-def _serve(service: Service, connection: Connection, ticket: Slot, mount: str, first: bytes) -> None:
+def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: str, first: bytes) -> None:
     reader = ShoutcastReader(mount)
-    deadline = time.monotonic() + service.config.limits.header_timeout
+    deadline = time.monotonic() + context.settings.now.limits.header_timeout
     credentials = ("", "")
     while True:
         data, first = first or connection.read(deadline), b""
@@ -53,22 +55,22 @@ def _serve(service: Service, connection: Connection, ticket: Slot, mount: str, f
         for event in reader.feed(data):
             match event:
                 case Http():
-                    serve_http(service, connection, ticket, reader.rest)
+                    serve_http(context, connection, slot, reader.rest)
                     return
                 case Poke():
                     return
                 case Password():
-                    credentials = (service.config.for_mount(event.mount).username, event.password)
-                    if not is_source(service.config, event.mount, credentials):
+                    credentials = (context.settings.now.for_mount(event.mount).username, event.password)
+                    if not is_source(context.settings.now, event.mount, credentials):
                         raise HandshakeError("invalid password", cause=f"wrong password for {event.mount}")
-                    check_room(service, ticket)
+                    check_room(context.counters, slot)
                     mount = event.mount
-                    connection.write(REPLY_OK, service.config.limits.client_timeout)
+                    connection.write(REPLY_OK, context.settings.now.limits.client_timeout)
                 case SourceHead(request):
-                    check_name(mount)
-                    check_welcome(service)
-                    service.mounts.wait_for_ending(mount)
-                    source = Source(service, connection, mount, credentials, describe_source(connection, request))
+                    pass_gate(context, mount)
+                    source = ConnectedSource(
+                        context, connection, mount, credentials, describe_source(connection, request)
+                    )
                     source.run(RawBody(), reader.rest, b"", b"")
                     return
         reader.feed(b"")  # raises what is wrong behind the password, now and not with the next data

@@ -13,22 +13,19 @@ from typing import cast
 import gevent
 from gevent.event import Event
 
-from pycast.auth.credentials import Credentials, is_source
+from pycast.auth.credentials import Credentials
 from pycast.errors import PeerError, Refused
 from pycast.http.body import Body, RawBody, expects_continue, new_body
 from pycast.http.forwarded import is_proxied
-from pycast.http.headers import basic_credentials
-from pycast.http.mount_names import is_mount_name
 from pycast.http.request import Request
 from pycast.http.response import CONTINUE, SOURCE_OK
 from pycast.http.source_headers import source_info
 from pycast.net.group import Task
 from pycast.net.sockets import has_closed
 from pycast.server.connection import READ_SIZE, Connection
-from pycast.server.listeners import RETRY_AFTER
-from pycast.server.service import Service
+from pycast.server.context import ServerContext
+from pycast.server.source_gate import check_credentials, pass_gate
 from pycast.stream.source import Sink, SourceDescription
-from pycast.web.routes import ROUTES
 
 log = logging.getLogger(__name__)
 
@@ -47,20 +44,25 @@ class Stopped(gevent.GreenletExit):
     """Raised in a source's greenlet to end it. Its text says why."""
 
 
-class Source:
+class ConnectedSource:
     """One connected source, on the air or standing by. Whether it is one or the other is `cluster/ownership.py`'s
     business, which sets `sink`; the source reads all the same.
     """
 
     def __init__(
-        self, service: Service, connection: Connection, mount: str, credentials: Credentials, feed: SourceDescription
+        self,
+        context: ServerContext,
+        connection: Connection,
+        mount: str,
+        credentials: Credentials,
+        feed: SourceDescription,
     ) -> None:
         self.credentials = credentials
         self.description = feed
         self.sink: Sink | None = None
         self.last_data = time.monotonic()
         self.bytes_read = 0
-        self._service = service
+        self._context = context
         self._connection = connection
         self._mount = mount
         self._ended = Event()
@@ -89,17 +91,17 @@ class Source:
         `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
         """
         try:
-            self._service.ownership.admit(self._mount, self)
+            self._context.ownership.admit(self._mount, self)
             self._run(body, first, begin, end, doubt_proxy=doubt_proxy)
         except Stopped as stopped:  # while it waited for its place
             log.info("< mount %s: source from %s: %s", self._mount, self.description.ip, stopped)
         finally:
-            self._service.ownership.remove(self._mount, self)
+            self._context.ownership.remove(self._mount, self)
             self._ended.set()
 
     def _run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool) -> None:
-        feed, timeout = self.description, self._service.config.limits.client_timeout
-        self._service.counters.source_client_connections += 1
+        feed, timeout = self.description, self._context.settings.now.limits.client_timeout
+        self._context.counters.source_client_connections += 1
         log.info(
             "< mount %s: source from %s (%s, %s)",
             self._mount,
@@ -133,7 +135,7 @@ class Source:
     @property
     def _patience(self) -> float:
         """Seconds of silence after which it is dropped."""
-        return self._service.config.for_mount(self._mount).source_timeout
+        return self._context.settings.now.for_mount(self._mount).source_timeout
 
     def _read_through_proxy(self) -> bytes:
         """The first bytes, or a warning in the log and none."""
@@ -184,20 +186,15 @@ class Source:
 
     def _pause(self, size: int) -> float:
         """Seconds until the next read, after one of `size` bytes."""
-        wait = self._service.pacer.read_wait
+        wait = self._context.pacer.read_wait
         return wait if size < READ_SIZE else min(wait, FULL_READ_PAUSE_S)
 
 
-def serve_source(service: Service, connection: Connection, request: Request, first: bytes) -> None:
+def serve_source(context: ServerContext, connection: Connection, request: Request, first: bytes) -> None:
     """Serves a SOURCE or PUT request. Raises Refused and other PeerErrors before the stream begins."""
-    credentials = basic_credentials(request.headers)
-    if not is_source(service.config, request.path, credentials):
-        raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
-    assert credentials is not None
-    check_name(request.path)
-    check_welcome(service)
-    service.mounts.wait_for_ending(request.path)
-    service.ownership.check(request.path, credentials)
+    credentials = check_credentials(context, request)
+    pass_gate(context, request.path)
+    context.ownership.check(request.path, credentials)
     feed = describe_source(connection, request)
     body = new_body(request)
     expects = expects_continue(request.headers)
@@ -205,21 +202,9 @@ def serve_source(service: Service, connection: Connection, request: Request, fir
     # it at once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
     late = expects and not isinstance(body, RawBody)
     begin = (CONTINUE if expects else b"") + (b"" if late else SOURCE_OK)
-    source = Source(service, connection, request.path, credentials, feed)
+    source = ConnectedSource(context, connection, request.path, credentials, feed)
     doubt_proxy = isinstance(body, RawBody) and is_proxied(request.headers)
     source.run(body, first, begin, OK_AT_END if late else b"", doubt_proxy=doubt_proxy)
-
-
-def check_name(path: str) -> None:
-    """Raises Refused for a name that no mount can have, our own pages' among them: a mount would hide them."""
-    if not is_mount_name(path) or path in ROUTES:
-        raise Refused("This name cannot be a mount", cause=f"source for {path}")
-
-
-def check_welcome(service: Service) -> None:
-    """Raises Refused if this node drains and another one could take the source: it would be sent away again."""
-    if service.drain.is_draining and service.cluster and service.cluster.others():
-        raise Refused("This server is about to stop", status=503, cause="the node drains", headers=(RETRY_AFTER,))
 
 
 def describe_source(connection: Connection, request: Request) -> SourceDescription:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from pycast.auth.credentials import Credentials, is_admin, is_relay, is_source
 from pycast.config.schema import Config
+from pycast.control.control import Control
 from pycast.errors import Refused
 from pycast.http.headers import basic_credentials
 from pycast.http.icy import decode_title
@@ -19,7 +20,7 @@ from pycast.http.request import Request
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
-from pycast.web.site import Control, Site
+from pycast.web.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +42,12 @@ def admin(site: Site, request: Request, body: bytes) -> Response:
         return _with_mount(view, command, parameters, given)
     if command in FOR_NODE:
         wanted = FOR_NODE[command]
-        if not (is_admin(site.config, given) or (wanted.relay_may and is_relay(site.config, given))):
+        if not (is_admin(site.settings.now, given) or (wanted.relay_may and is_relay(site.settings.now, given))):
             raise _unauthorized(f"/admin/{command}")
         return wanted.run(view)
     if command not in FOR_MOUNT:
         raise Refused("Unrecognised command", status=400, cause=f"/admin/{command}")
-    if not is_admin(site.config, given):
+    if not is_admin(site.settings.now, given):
         raise _unauthorized(f"/admin/{command}")
     raise Refused("Unknown admin request", status=400, cause=f"/admin/{command} without mount")
 
@@ -59,13 +60,13 @@ def admin_cgi(site: Site, request: Request, body: bytes) -> Response:
     if "pass" not in parameters:
         raise Refused("missing pass parameter", status=400)
     name = _text(parameters, "mount") or next(
-        (one.shoutcast_mount for one in site.config.listen if one.shoutcast_mount), ""
+        (one.shoutcast_mount for one in site.settings.now.listen if one.shoutcast_mount), ""
     )
     # DSP plug-ins that share a port by "/mount:password" say the same here.
     mount_part, colon, password = _text(parameters, "pass").partition(":")
     if not (colon and mount_part.startswith("/")):
         mount_part, password = name, _text(parameters, "pass")
-    if not is_source(site.config, mount_part, (site.config.for_mount(mount_part).username, password)):
+    if not is_source(site.settings.now, mount_part, (site.settings.now.for_mount(mount_part).username, password)):
         raise _unauthorized("/admin.cgi")
     view = _view(site, parameters)
     reply = TITLE_SET if _set_title(view, _running(view, mount_part), parameters) else TITLE_REFUSED
@@ -74,7 +75,7 @@ def admin_cgi(site: Site, request: Request, body: bytes) -> Response:
 
 def _view(site: Site, parameters: Parameters) -> "View":
     """What the command is about: the cluster, or with `scope=node` this node alone."""
-    return View(site.config, site.local if _text(parameters, "scope") == "node" else site.cluster_wide)
+    return View(site.settings.now, site.local if _text(parameters, "scope") == "node" else site.cluster_wide)
 
 
 def _with_mount(view: "View", command: str, parameters: Parameters, given: Credentials | None) -> Response:

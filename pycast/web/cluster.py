@@ -41,7 +41,7 @@ def cluster_json(site: Site, request: Request) -> Response:
 def nodes_page(site: Site, request: Request) -> Response:
     """`/admin/nodes`. Raises Refused."""
     _admin_only(site, request)
-    return Response(200, render_nodes(_seen_from(site), site.config.server.server_id), HTML)
+    return Response(200, render_nodes(_seen_from(site), site.settings.now.server.server_id), HTML)
 
 
 def _member(member: MemberSnapshot) -> dict[str, object]:
@@ -61,7 +61,7 @@ def _member(member: MemberSnapshot) -> dict[str, object]:
 
 
 def _admin_only(site: Site, request: Request) -> None:
-    if not is_admin(site.config, basic_credentials(request.headers)):
+    if not is_admin(site.settings.now, basic_credentials(request.headers)):
         raise Refused("You need to authenticate", status=401, cause=f"wrong credentials for {request.path}")
 
 

@@ -21,14 +21,14 @@ JSON = "application/json"
 
 def drain(site: Site, request: Request, body: bytes) -> Response:
     """Begins, cancels or shows the drain. Raises Refused."""
-    if not is_admin(site.config, basic_credentials(request.headers)):
+    if not is_admin(site.settings.now, basic_credentials(request.headers)):
         raise Refused("You need to authenticate", status=401, cause="wrong credentials for /admin/drain")
     if request.method == "POST":
         wanted = {**request.query, **parse_form(body)}
         if wanted.get("cancel", b"0") != b"0":
-            site.way_out.cancel()
+            site.drain.cancel()
         else:
-            site.way_out.begin(now=wanted.get("now", b"0") != b"0")
-    progress = asdict(site.way_out.progress())
+            site.drain.begin(now=wanted.get("now", b"0") != b"0")
+    progress = asdict(site.drain.progress())
     text = json.dumps(progress | {"state": progress["state"].value})
     return Response(200, f"{text}\n".encode(), JSON)

@@ -19,8 +19,8 @@ def livez(site: Site, request: Request) -> Response:
 def readyz(site: Site, request: Request) -> Response:
     """200 while new listeners are welcome, else 503; with `?mount=/x` also 503 while that mount has no source."""
     name = request.query.text("mount")
-    if not site.is_ready:
+    if not site.readiness.is_ready:
         return Response(503, b"not ready: draining or stopping\n", PLAIN)
-    if name and not site.has_source(name):
+    if name and not site.finder.has_source(name):
         return Response(503, b"not ready: the mount has no source\n", PLAIN)
     return Response(200, b"ready\n", PLAIN)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from pycast.auth.credentials import is_admin
+from pycast.control.control import Control
 from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
 from pycast.http.response import Response
@@ -13,7 +14,7 @@ from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u
 from pycast.stats.status_json import status_json
 from pycast.web.metrics import render_metrics
 from pycast.web.pages import render_server_info, render_status
-from pycast.web.site import Control, Site
+from pycast.web.site import Site
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=UTF-8"
@@ -31,7 +32,7 @@ def status_page(site: Site, request: Request) -> Response:
 
 def server_version(site: Site, request: Request) -> Response:
     """`/server_version.xsl`."""
-    return Response(200, render_server_info(site.snapshot()), HTML)
+    return Response(200, render_server_info(site.local.snapshot()), HTML)
 
 
 def status_json_page(site: Site, request: Request) -> Response:
@@ -41,8 +42,8 @@ def status_json_page(site: Site, request: Request) -> Response:
 
 def metrics(site: Site, request: Request) -> Response:
     """`/metrics`: to everybody without hidden mounts, with the admin's credentials all."""
-    snapshot = site.snapshot()
-    if not is_admin(site.config, basic_credentials(request.headers)):
+    snapshot = site.local.snapshot()
+    if not is_admin(site.settings.now, basic_credentials(request.headers)):
         snapshot = replace(snapshot, mounts=visible_mounts(snapshot))
     body, content_type = render_metrics(snapshot)
     return Response(200, body, content_type)
@@ -58,7 +59,7 @@ def playlist(site: Site, request: Request, mount: str, kind: str) -> Response:
         case "m3u":
             return Response(200, m3u(url), M3U_TYPE)
         case "pls":
-            known = site.mounts.get(mount)
+            known = site.finder.on_this_node(mount)
             name = known.description.info.name if known and known.description else ""
             return Response(200, pls([(url, name)]), PLS_TYPE)
         case "xspf":
@@ -77,5 +78,5 @@ def base_url(site: Site, request: Request) -> str:
     too.
     """
     host = request.headers.get("host")
-    scheme = request.scheme or urlsplit(site.listen_url).scheme
-    return f"{scheme}://{host}" if _HOST.match(host) else site.listen_url
+    scheme = request.scheme or urlsplit(site.address.url).scheme
+    return f"{scheme}://{host}" if _HOST.match(host) else site.address.url

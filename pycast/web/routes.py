@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pycast.errors import Refused
-from pycast.http.mount_names import playlist_target
+from pycast.http.mount_names import is_mount_name, playlist_target
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
 from pycast.web import admin, cluster, drain, health, public
@@ -38,6 +38,11 @@ PREFLIGHT = (
     ("Access-Control-Allow-Headers", "Accept, Authorization, Icy-MetaData, Origin, Range"),
     ("Access-Control-Max-Age", "86400"),
 )
+
+
+def may_be_mount(path: str) -> bool:
+    """Whether a source may have this name: not that of a page, which the mount would hide."""
+    return is_mount_name(path) and path not in ROUTES
 
 
 def answer(site: Site, request: Request, body: bytes) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.errors import Refused
 from pycast.stats.snapshot import ClusterSnapshot
@@ -21,7 +22,7 @@ ADMIN, SOURCE = "Basic YWRtaW46cHc=", "Basic c291cmNlOmhhY2ttZQ=="  # admin:pw, 
 def site(cluster: ClusterSnapshot | None) -> Any:
     local = node(mount(is_mirror=True), mount(name="/own"))
     return SimpleNamespace(
-        config=CONFIG,
+        settings=Live(CONFIG),
         local=SimpleNamespace(snapshot=lambda: local),
         cluster_wide=SimpleNamespace(snapshot=lambda: replace(local, cluster=cluster)),
     )
