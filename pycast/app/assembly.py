@@ -1,4 +1,4 @@
-"""The wiring plan of a node: every part is made here, top to bottom, and here alone parts are told of each other's news.
+"""The wiring plan of a node: every part is made here, top to bottom, and only here one part is told of another's news.
 
 A part gets what it uses as arguments, and its constructor has no effect on any other. Read `assemble` as a list: what
 the node is made of, then who hears what. `node.py` starts, reloads and stops what comes out of it.
@@ -82,7 +82,7 @@ class _ClusterParts:
 
 
 def assemble(config: Config, open_files: int) -> NodeParts:
-    """Makes a node of the configuration, which may open so many files. Raises ExternalError if a log cannot be opened."""
+    """Makes a node, whose process may open so many files. Raises ExternalError if a log cannot be opened."""
     settings, group, programs = Live(config), Group(), Group()
     counters, events, logs = Counters(), StreamEvents(), LogSet(config.logging)
 
@@ -103,11 +103,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     cluster = _cluster_member(settings, parts, admission, mounts, load_monitor, group) if parts else None
 
     # How it is emptied.
-    def move_sources() -> None:
-        if cluster and cluster.others():  # a node alone keeps them: its listeners would hear nothing
-            ownership.disconnect_all()
-
-    drain = Drain(settings, mounts, move_sources, group)
+    drain = Drain(settings, mounts, lambda: _move_sources(ownership, cluster), group)
     readiness, worker_drain = Readiness(drain), WorkerDrain(drain, cluster)
 
     # What is asked and ordered.
@@ -121,28 +117,11 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     cluster_wide: Control = _cluster_control(local, cluster, parts.rpc_server) if cluster and parts else local
     site = Site(settings, counters, address, readiness, finder, worker_drain, local, cluster_wide)
 
-    # Who hears what.
-    hooks, listener_end = SourceHooks(programs), ListenerEnd(hangups, admission, counters, logs)
-    events.source_started.subscribe(hooks.on_source_started)
-    events.source_ended.subscribe(hooks.on_source_ended)
-    events.mount_state_changed.subscribe(fallbacks.on_mount_state_changed)
-    events.mount_closed.subscribe(ownership.on_mount_closed)
-    events.mount_emptied.subscribe(lambda event: _keep_totals(counters, event))
-    events.title_changed.subscribe(lambda event: _log_title(logs, event))
-    events.listener_left.subscribe(listener_end.on_listener_left)
+    listener_end = ListenerEnd(hangups, admission, counters, logs)
+    _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end)
     if parts and cluster:
-        events.new_audio.subscribe(parts.children.on_new_audio)
-        drain.changed.subscribe(lambda event: cluster.set_draining(event.state is not DrainState.SERVING))
-        parts.state.node_changed.subscribe(parts.mirrors.on_node_changed)
-        for hear in (parts.mirrors.on_origin_changed, ownership.on_origin_changed, fallbacks.on_origin_changed):
-            parts.state.origin_changed.subscribe(hear)
-        parts.mirrors.parent_lost.subscribe(ownership.on_parent_lost)
-        parts.rpc_server.handlers |= {
-            "source.is_alive": ownership.is_alive,
-            "source.yield_mount": ownership.yield_mount,
-            "server.drain": worker_drain.on_question,
-        }
-
+        _subscribe_cluster(events, parts, cluster, ownership, fallbacks, drain)
+        _answer(parts.rpc_server, ownership, worker_drain)
     context = ServerContext(
         settings=settings,
         group=group,
@@ -162,6 +141,52 @@ def assemble(config: Config, open_files: int) -> NodeParts:
         site=site,
     )
     return NodeParts(context, programs, logs, load_monitor)
+
+
+def _subscribe(
+    events: StreamEvents,
+    hooks: SourceHooks,
+    fallbacks: Fallbacks,
+    ownership: Ownership,
+    counters: Counters,
+    logs: LogSet,
+    listener_end: ListenerEnd,
+) -> None:
+    """Who hears what of the data path."""
+    events.source_started.subscribe(hooks.on_source_started)
+    events.source_ended.subscribe(hooks.on_source_ended)
+    events.mount_state_changed.subscribe(fallbacks.on_mount_state_changed)
+    events.mount_closed.subscribe(ownership.on_mount_closed)
+    events.mount_emptied.subscribe(lambda event: _keep_totals(counters, event))
+    events.title_changed.subscribe(lambda event: _log_title(logs, event))
+    events.listener_left.subscribe(listener_end.on_listener_left)
+
+
+def _subscribe_cluster(
+    events: StreamEvents,
+    parts: _ClusterParts,
+    cluster: ClusterMember,
+    ownership: Ownership,
+    fallbacks: Fallbacks,
+    drain: Drain,
+) -> None:
+    """Who hears what of the cluster, after its registry (see `_registry`)."""
+    events.new_audio.subscribe(parts.children.on_new_audio)
+    drain.changed.subscribe(lambda event: cluster.set_draining(event.state is not DrainState.SERVING))
+    parts.state.node_changed.subscribe(parts.mirrors.on_node_changed)
+    parts.state.origin_changed.subscribe(parts.mirrors.on_origin_changed)
+    parts.state.origin_changed.subscribe(ownership.on_origin_changed)
+    parts.state.origin_changed.subscribe(fallbacks.on_origin_changed)
+    parts.mirrors.parent_lost.subscribe(ownership.on_parent_lost)
+
+
+def _answer(rpc_server: RpcServer, ownership: Ownership, worker_drain: WorkerDrain) -> None:
+    """Who answers which question of another node, beside the registry, the mirrors and the control."""
+    rpc_server.handlers |= {
+        "source.is_alive": ownership.is_alive,
+        "source.yield_mount": ownership.yield_mount,
+        "server.drain": worker_drain.on_question,
+    }
 
 
 def _cluster_parts(
@@ -244,6 +269,12 @@ def _cluster_member(
         load,
         group,
     )
+
+
+def _move_sources(ownership: Ownership, cluster: ClusterMember | None) -> None:
+    """Sends sources to other nodes, if there are any. A node alone keeps them: its listeners would hear nothing."""
+    if cluster and cluster.others():
+        ownership.disconnect_all()
 
 
 def _cluster_control(local: NodeControl, cluster: ClusterMember, rpc_server: RpcServer) -> Control:

@@ -147,8 +147,8 @@ class Node:
         return stopping.ready()
 
     def _apply(self, config: Config) -> None:
-        """Puts a configuration in force and opens the logs anew. Listening sockets stay as they are. Raises ExternalError,
-        and takes nothing, if a log cannot be opened.
+        """Puts a configuration in force and opens the logs anew. Listening sockets stay as they are. Raises
+        ExternalError, and takes nothing, if a log cannot be opened.
         """
         context = self.parts.context
         self.parts.logs.reload(config.logging)

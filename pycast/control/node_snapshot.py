@@ -134,7 +134,8 @@ def _member(peer: Peer, origins: list[str]) -> MemberSnapshot:
 
 def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
     """Returns all that was ever sent to anybody."""
-    return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in (*mounts, *mounts.ending))
+    counted: tuple[Mount, ...] = (*mounts, *mounts.ending)
+    return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
 def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> MountSnapshot:

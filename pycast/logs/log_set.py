@@ -28,7 +28,7 @@ class LogSet:
         self._playlist.write(PlaylistEntry(time.time(), mount, listeners, title))
 
     def reload(self, settings: LoggingSection) -> None:
-        """Opens the files anew, or others in their place. If one cannot be opened all stay, and ExternalError says why."""
+        """Opens the files anew, or others in their place. Raises ExternalError if one cannot be; all stay then."""
         access = _opened_anew(self._access_file, self._settings.access_log, settings.access_log)
         try:
             playlist = _opened_anew(self._playlist_file, self._settings.playlist_log, settings.playlist_log)

@@ -210,7 +210,7 @@ def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) ->
     If `first` takes any port, one is chosen whose neighbour is free as well. Raises ConfigError.
     """
     tries = 1 if first.port else PAIR_TRIES
-    while not self._context.site.readiness.is_stopping:
+    while True:
         tries -= 1
         listening = Acceptor(context, first)
         try:

@@ -41,9 +41,9 @@ def test_a_stop_ends_sources_and_listeners(node: Node, wait_until: WaitUntil) ->
     source = connect(port, SOURCE)
     assert source.recv(100) == b"HTTP/1.0 200 OK\r\n\r\n"
     listener = connect(port, b"GET /x HTTP/1.0\r\n\r\n")
-    wait_until(lambda: node.service.snapshot().listeners == 1, "the listener")
+    wait_until(lambda: node.parts.context.site.local.snapshot().listeners == 1, "the listener")
     idle = connect(port, b"GET / HT")
-    wait_until(lambda: node.service.admission.open == 3, "all three")
+    wait_until(lambda: node.parts.context.admission.open == 3, "all three")
     node.stop()
     assert listener.recv(10_000).startswith(b"HTTP/1.0 200 OK\r\n")
     assert [sock.recv(100) for sock in (source, listener, idle)] == [b"", b"", b""]
@@ -55,8 +55,8 @@ def test_every_connection_is_counted_out_again(node: Node, wait_until: WaitUntil
     port = node.start().port
     for data in (b"GET /none HTTP/1.0\r\n\r\n", b"\x00rubbish\r\n\r\n", b"", b"HEAD / HTTP/1.1\r\n\r\n", SOURCE):
         connect(port, data).close()
-    wait_until(lambda: node.service.counters.connections == 5, "the connections")
-    wait_until(lambda: node.service.admission.open == 0, "their ends")
+    wait_until(lambda: node.parts.context.counters.connections == 5, "the connections")
+    wait_until(lambda: node.parts.context.admission.open == 0, "their ends")
 
 
 def test_a_port_that_is_taken_is_a_clear_error(node: Node) -> None:
@@ -72,10 +72,10 @@ def test_a_reload_takes_what_the_file_says_now(tmp_path: Path, caplog: pytest.Lo
     node = Node(load(path, {}), path, None, 1000)
     path.write_text(TOML + "[limits]\nclients = 7\n")
     node.reload()
-    assert node.service.admission.limit == 7
+    assert node.parts.context.admission.limit == 7
     path.write_text("[limits]\nclients = 'many'\nclents = 3\n")
     node.reload()
-    assert node.service.admission.limit == 7
+    assert node.parts.context.admission.limit == 7
     assert caplog.text.count("reload refused") == 2
     path.write_text(TOML.replace("/sc", "/other"))
     node.reload()

@@ -31,9 +31,9 @@ def test_a_log_that_cannot_be_opened_refuses_the_reload(
     node.reload()
     assert "reload refused" in caplog.text
     assert f"none/{name}.log" in caplog.text
-    assert node.service.config.server.location == "Here"
+    assert node.parts.context.settings.now.server.location == "Here"
     path.write_text(old.replace("Here", "There").replace(f"/{name}.log", f"/other-{name}.log"))
     node.reload()
-    assert node.service.config.server.location == "There"
+    assert node.parts.context.settings.now.server.location == "There"
     assert (tmp_path / f"other-{name}.log").exists()
     node.stop()

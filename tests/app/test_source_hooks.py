@@ -7,15 +7,14 @@ import pytest
 
 from pycast.app.source_hooks import SourceHooks
 from pycast.config.load import loads
+from pycast.config.mount_settings import MountSettings
 from pycast.net.group import Group
-from pycast.stream.mount import Mount
-from pycast.stream.pacer import Pacer
+from pycast.stream.events import SourceEnded, SourceStarted
 from tests.conftest import WaitUntil
 
 
-def mount(**settings: str) -> Mount:
-    known = replace(loads("", {}, "test").for_mount("/x y"), **settings)  # type: ignore[arg-type]
-    return Mount("/x y", known, Pacer(0.5, lambda: 0.0), lambda *gone: None, lambda: 0.0)
+def settings(**given: str) -> MountSettings:
+    return replace(loads("", {}, "test").for_mount("/x y"), **given)  # type: ignore[arg-type]
 
 
 def script(path: Path, text: str) -> str:
@@ -27,7 +26,7 @@ def script(path: Path, text: str) -> str:
 def test_the_program_gets_the_mount_as_one_argument(tmp_path: Path, wait_until: WaitUntil) -> None:
     group, seen = Group(), tmp_path / "seen"
     program = script(tmp_path / "on", f'printf "%s:%s" "$#" "$1" > {seen}.new; mv {seen}.new {seen}')
-    SourceHooks(group).source_changed("start", mount(on_connect=program))
+    SourceHooks(group).on_source_started(SourceStarted("/x y", settings(on_connect=program)))
     wait_until(seen.exists, "the program")
     assert seen.read_text() == "1:/x y"
     wait_until(lambda: len(group) == 0, "its end")
@@ -36,9 +35,9 @@ def test_the_program_gets_the_mount_as_one_argument(tmp_path: Path, wait_until: 
 def test_each_change_has_its_program(tmp_path: Path, wait_until: WaitUntil) -> None:
     group, seen = Group(), tmp_path / "seen"
     program = script(tmp_path / "off", f"touch {seen}")
-    SourceHooks(group).source_changed("start", mount(on_disconnect=program))
+    SourceHooks(group).on_source_started(SourceStarted("/x y", settings(on_disconnect=program)))
     assert len(group) == 0
-    SourceHooks(group).source_changed("end", mount(on_disconnect=program))
+    SourceHooks(group).on_source_ended(SourceEnded("/x y", settings(on_disconnect=program)))
     wait_until(seen.exists, "the program")
     wait_until(lambda: len(group) == 0, "its end")
 
@@ -47,7 +46,7 @@ def test_a_program_that_cannot_start_is_logged(
     tmp_path: Path, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     group = Group()
-    SourceHooks(group).source_changed("start", mount(on_connect=str(tmp_path / "none")))
+    SourceHooks(group).on_source_started(SourceStarted("/x y", settings(on_connect=str(tmp_path / "none"))))
     wait_until(lambda: len(group) == 0, "the attempt")
     assert "cannot start" in caplog.text
 
@@ -56,6 +55,6 @@ def test_a_program_that_fails_is_logged(
     tmp_path: Path, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     group = Group()
-    SourceHooks(group).source_changed("start", mount(on_connect=script(tmp_path / "bad", "exit 3")))
+    SourceHooks(group).on_source_started(SourceStarted("/x y", settings(on_connect=script(tmp_path / "bad", "exit 3"))))
     wait_until(lambda: len(group) == 0, "its end")
     assert "ended with status 3" in caplog.text

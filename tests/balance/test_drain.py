@@ -28,7 +28,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
 
 
 def connect(node: Node, data: bytes) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", node.service.port), 5)
+    sock = socket.create_connection(("127.0.0.1", node.parts.context.site.address.port), 5)
     sock.sendall(data)
     sock.recv(1000)
     return sock
@@ -38,47 +38,53 @@ def wait_for(event: Event) -> None:
     event.wait()
 
 
-def test_lb_17_listeners_go_after_everything_else_has_moved(node: Node, wait_until: WaitUntil) -> None:
-    drain, moved, may_go = node.service.drain, [], Event()
-    drain.before_listeners += [
-        lambda: moved.append("sources"),
-        lambda: wait_for(may_go),
-        lambda: moved.append("mirrors"),
-    ]
+def test_lb_17_listeners_go_after_everything_else_has_moved(
+    node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain, moved, may_go = node.parts.context.drain, [], Event()
+
+    def move() -> None:
+        moved.append("begun")
+        may_go.wait()
+        moved.append("done")
+
+    monkeypatch.setattr(drain, "_move_sources", move)
     heard: list[DrainState] = []
-    drain.on_change.append(heard.append)
+    drain.changed.subscribe(lambda event: heard.append(event.state))
     with connect(node, SOURCE), connect(node, b"GET /x HTTP/1.0\r\n\r\n") as listener:
         drain.begin()
-        wait_until(lambda: moved == ["sources"], "the first to move")
+        wait_until(lambda: moved == ["begun"], "the move to begin")
         gevent.sleep(0.3)
         assert drain.state is DrainState.MOVING
-        assert node.service.snapshot().listeners == 1
+        assert node.parts.context.site.local.snapshot().listeners == 1
         may_go.set()
         assert drain.wait()
-        assert moved == ["sources", "mirrors"]
+        assert moved == ["begun", "done"]
         assert listener.recv(1000) == b""
     assert heard == [DrainState.LEAD, DrainState.MOVING, DrainState.LEAVING, DrainState.DONE]
 
 
-def test_what_cannot_be_moved_is_logged_and_holds_nobody_up(node: Node, caplog: pytest.LogCaptureFixture) -> None:
-    moved: list[str] = []
+def test_what_cannot_be_moved_is_logged_and_holds_nobody_up(
+    node: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     def fail() -> None:
         raise OSError("no other node")
 
-    node.service.drain.before_listeners += [fail, lambda: moved.append("mirrors")]
-    node.service.drain.begin()
-    assert node.service.drain.wait()
-    assert moved == ["mirrors"]
+    monkeypatch.setattr(node.parts.context.drain, "_move_sources", fail)
+    node.parts.context.drain.begin()
+    assert node.parts.context.drain.wait()
     assert "no other node" in caplog.text
 
 
 @pytest.mark.parametrize("node", [1.0], indirect=True)
-def test_lb_17_what_never_comes_to_an_end_does_not_outlive_the_deadline(node: Node) -> None:
-    node.service.drain.before_listeners.append(lambda: wait_for(Event()))
+def test_lb_17_what_never_comes_to_an_end_does_not_outlive_the_deadline(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.parts.context.drain, "_move_sources", lambda: wait_for(Event()))
     with connect(node, SOURCE), connect(node, b"GET /x HTTP/1.0\r\n\r\n") as listener:
-        node.service.drain.begin()
-        assert node.service.drain.wait()
+        node.parts.context.drain.begin()
+        assert node.parts.context.drain.wait()
         assert listener.recv(1000) == b""
 
 
@@ -88,22 +94,22 @@ def test_one_who_is_behind_goes_when_nobody_else_is_left_to_go(
     monkeypatch.setattr("pycast.balance.drain.PATIENCE_S", 0.5)
     with connect(node, SOURCE) as source, connect(node, b"GET /x HTTP/1.0\r\n\r\n"):
         source.sendall(bytes(6 << 20))  # more than its connection holds, and it does not read
-        wait_until(lambda: node.service.snapshot().bytes_read == 6 << 20, "the audio")
-        node.service.drain.begin()
+        wait_until(lambda: node.parts.context.site.local.snapshot().bytes_read == 6 << 20, "the audio")
+        node.parts.context.drain.begin()
         gevent.sleep(0.3)
-        assert node.service.snapshot().listeners == 1
-        assert node.service.drain.wait()
+        assert node.parts.context.site.local.snapshot().listeners == 1
+        assert node.parts.context.drain.wait()
 
 
 def test_a_drain_can_be_cancelled_and_begun_again_at_once(node: Node, wait_until: WaitUntil) -> None:
-    drain = node.service.drain
+    drain = node.parts.context.drain
     with connect(node, SOURCE), connect(node, b"GET /x HTTP/1.0\r\n\r\n") as listener:
         for _ in range(3):
             drain.begin()
             drain.cancel()
             assert not drain.wait()
-            assert node.service.is_ready
-        assert node.service.snapshot().listeners == 1
+            assert node.parts.context.site.readiness.is_ready
+        assert node.parts.context.site.local.snapshot().listeners == 1
         drain.begin()
         assert drain.wait()
         assert listener.recv(1000) == b""

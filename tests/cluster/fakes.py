@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pycast.cluster.link.rpc import Message, NoAnswer
+from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
+from pycast.signals import Signal
 
 ME = NodeRecord("a", "a1", "a:1")
 OTHER = NodeRecord("b", "b1", "b:1")
@@ -73,8 +75,7 @@ class FakeMirrors:
     """Copies that the test thinks of."""
 
     def __init__(self) -> None:
-        self.is_kept: Callable[[str], bool] = lambda name: False
-        self.on_lost: Callable[[str], None] = lambda name: None
+        self.parent_lost: Signal[ParentLost] = Signal()
         self.ensured: list[str] = []
         self.base = 0
         self.parent = False

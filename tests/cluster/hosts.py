@@ -3,6 +3,8 @@
 Helpers only. Invariant: after `stop` nothing of it is left.
 """
 
+import json
+import time
 from collections.abc import Callable
 
 from gevent import socket
@@ -10,15 +12,20 @@ from gevent import socket
 from pycast.cluster.link.frames import Frame, Kind, LinkError
 from pycast.cluster.link.link import READ_SIZE, Connector, Link, asks_for_link
 from pycast.cluster.link.rpc import RpcClient, RpcServer
+from pycast.cluster.mesh.mesh_registry import MeshRegistry
+from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.messages import Pull
 from pycast.cluster.mirror.serve import MirrorServer
 from pycast.cluster.registry.cluster_state import ClusterState
+from pycast.cluster.registry.state_file import StateFile
+from pycast.config.live import Live
 from pycast.config.load import loads
-from pycast.config.schema import ClusterSection
 from pycast.http.request import HeadReader
 from pycast.net.group import Group
+from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
+from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 
@@ -29,20 +36,25 @@ class Host:
     """One node. `serve` has what is done with a proved link; by default what a node does."""
 
     def __init__(self, secret: str = "secret", name: str = "radio", toml: str = SETTINGS, port: int = 0) -> None:
-        self.settings = ClusterSection(secret=secret, name=name)
+        self._toml = toml
+        self._cluster: dict[str, object] = {"secret": secret, "name": name}
+        self.settings = Live(loads(toml, {}, "test"))
+        self.configure()
         self.group = Group()
         self.now = 0.0
-        self.connector = Connector(lambda: self.settings)
+        self.connector = Connector(self.settings)
         self.answers = RpcServer(self.group)
         self.peers = RpcClient(self.connector, self.group)
         self.state = ClusterState()
         self.lineages = Lineages()
         self.gone: list[Reason] = []
         pacer = Pacer(0.05, lambda: 0.0)
-        self.mounts = Mounts(
-            loads(toml, {}, "test"), pacer, self.group, lambda mount, listener, why: self.gone.append(why), self.clock
-        )
-        self.feeds = MirrorServer(self.lineages, pacer, lambda name, depth: self.mounts.get(name))
+        events = StreamEvents()
+        events.listener_left.subscribe(lambda event: self.gone.append(event.reason))
+        self.mounts = Mounts(self.settings, pacer, self.group, events, self.clock)
+        self.children = Children()
+        events.new_audio.subscribe(self.children.on_new_audio)
+        self.mirror_server = MirrorServer(self.lineages, pacer, self, self.children)
         self.serve: Callable[[Link, Frame], None] = self.serve_as_a_node
         self.links: list[Link] = []
         self.refused: list[str] = []
@@ -53,12 +65,35 @@ class Host:
         self._accepting = self.group.spawn("accept", self._accept)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
+    def open(self, name: str, depth: int = 0) -> Mount | None:
+        """The mount as it is here."""
+        return self.mounts.get(name)
+
+    def configure(self, **cluster: object) -> None:
+        """Puts other settings of [cluster] in force."""
+        self._cluster |= cluster
+        section = "\n".join(f"{key} = {json.dumps(value)}" for key, value in self._cluster.items())
+        self.settings.replace(loads(f"{self._toml}\n[cluster]\n{section}\n", {}, "test"))
+
+    def mesh(self) -> MeshRegistry:
+        """A registry for this node, wired as a server wires it."""
+        section, state = self.settings.now.cluster, ClusterState()
+        state_file = StateFile(section.state_file, state, self.group)
+        registry = MeshRegistry(section, state, self.peers, state_file, self.group, time.monotonic)
+        self.answers.handlers |= registry.handlers
+        self.peers.link_lost.subscribe(registry.on_link_lost)
+        state.node_changed.subscribe(registry.on_node_changed)
+        state.origin_changed.subscribe(registry.on_origin_changed)
+        state.node_changed.subscribe(state_file.on_changed)
+        state.origin_changed.subscribe(state_file.on_changed)
+        return registry
+
     def clock(self) -> float:
         return self.now
 
     def serve_as_a_node(self, link: Link, first: Frame) -> None:
         if first[0] is Kind.PULL:
-            self.feeds.serve(link, Pull.read(first[1]), "child")
+            self.mirror_server.serve(link, Pull.read(first[1]), "child")
         else:
             self.answers.serve(link, first)
 

@@ -1,9 +1,9 @@
 """A network of meshes in one place: no sockets, no clock, nothing but events in the order of their times.
 
 Helpers only. Each node runs the real `Mesh`, driven as `mesh_registry.py` drives it: a line from each node to each
-other one, whose messages arrive in order or not at all; questions and answers, which may overtake each other; beats, ticks,
-hellos. What is random comes from the seed. Invariant: a node that accepts a lower epoch after a higher one, or two
-owners with one epoch, raise at once.
+other one, whose messages arrive in order or not at all; questions and answers, which may overtake each other; beats,
+ticks, hellos. What is random comes from the seed. Invariant: a node that accepts a lower epoch after a higher one, or
+two owners with one epoch, raise at once.
 """
 
 import heapq
@@ -14,7 +14,7 @@ from random import Random
 
 from pycast.cluster.mesh.mesh_registry import PROPOSALS, PROPOSE_S, TICK_S
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
-from pycast.cluster.registry.cluster_state import Change, ClusterState, OriginChange
+from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
@@ -72,16 +72,14 @@ class Node:
         self.owned: dict[str, Owned] = {}
         self.accepted: dict[str, OriginRecord] = {}
         self.is_alive = True
-        self.state.on_change.append(self._on_change)
+        self.state.origin_changed.subscribe(self._on_origin_changed)
 
     @property
     def now(self) -> float:
         """Its own monotonic clock."""
         return self.network.now + self.skew
 
-    def _on_change(self, change: Change) -> None:
-        if not isinstance(change, OriginChange):
-            return
+    def _on_origin_changed(self, change: OriginChanged) -> None:
         after, gone = change.after, self.mesh.goodbye(change)
         if after is not None:
             last = self.accepted.get(change.mount)

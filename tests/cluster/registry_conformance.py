@@ -13,7 +13,7 @@ from typing import Protocol
 
 import gevent
 
-from pycast.cluster.registry.cluster_state import Change, NodeChange, OriginChange
+from pycast.cluster.registry.cluster_state import NodeChanged, OriginChanged
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, NodeState, OriginRecord
 from pycast.cluster.registry.registry import Claimed, DuplicateNode, Held, Registry
@@ -170,16 +170,18 @@ def a_mount_that_waits_is_told_and_keeps_its_epoch(fleet: Fleet) -> None:
 
 def changes_are_told_in_order(fleet: Fleet) -> None:
     a = fleet.make("a")
-    heard: list[Change] = []
-    a.state.on_change.append(heard.append)
+    nodes: list[NodeChanged] = []
+    mounts: list[OriginChanged] = []
+    a.state.node_changed.subscribe(nodes.append)
+    a.state.origin_changed.subscribe(mounts.append)
     b = fleet.make("b")
     acquainted(a, b)
     epoch = claimed(fleet, b, "b")
     knows(a, epoch)
     b.release(MOUNT, epoch)
     wait_until(lambda: a.state.origin(MOUNT) is None, "the release")
-    assert [(one.node, one.before) for one in heard if isinstance(one, NodeChange)][:1] == [("b", None)]
-    origins = [(one.before is None, one.after is None) for one in heard if isinstance(one, OriginChange)]
+    assert [(one.node, one.before) for one in nodes][:1] == [("b", None)]
+    origins = [(one.before is None, one.after is None) for one in mounts]
     assert origins == [(True, False), (False, True)]
 
 

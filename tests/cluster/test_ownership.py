@@ -9,16 +9,21 @@ import pytest
 from gevent.event import Event
 
 from pycast.cluster.mirror.lineage import Lineage, Lineages
+from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.owner_client import OwnerClient
 from pycast.cluster.ownership import HOLD_OFF_S, Ownership
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import OriginRecord
+from pycast.cluster.standbys import Standbys
+from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.errors import Refused
 from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group
-from pycast.stream.mount import MountState
+from pycast.stream.events import StreamEvents
+from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import SourceDescription
@@ -39,16 +44,20 @@ class Stage:
         self.now = 100.0
         self.group = Group()
         self.config = loads(CLUSTER + toml, {}, "test")
-        self.mounts = Mounts(self.config, Pacer(0.02, lambda: 0.0), self.group, lambda *gone: None, lambda: self.now)
+        settings, events, own = Live(self.config), StreamEvents(), OwnRecord()
+        own.now = ME
+        self.mounts = Mounts(settings, Pacer(0.02, lambda: 0.0), self.group, events, lambda: self.now)
         self.lineages = Lineages()
         self.registry, self.peers, self.mirrors = FakeRegistry(), FakeRpcClient(), FakeMirrors()
         self.state = self.registry.state
-        member = OwnerClient(
-            lambda: ME, cast(Any, self.registry), cast(Any, self.peers), cast(Any, self.mirrors), self.group
-        )
+        member = OwnerClient(own, cast(Any, self.registry), cast(Any, self.peers), cast(Any, self.mirrors), self.group)
+        self.standbys = Standbys()
         self.ownership = Ownership(
-            lambda: self.config, self.mounts, self.lineages, self.group, lambda: self.now, member
+            settings, self.mounts, self.lineages, self.standbys, self.group, lambda: self.now, member
         )
+        events.mount_closed.subscribe(self.ownership.on_mount_closed)
+        self.state.origin_changed.subscribe(self.ownership.on_origin_changed)
+        self.mirrors.parent_lost.subscribe(self.ownership.on_parent_lost)
 
     def source(self, content_type: str = "text/plain", user: str = "source") -> Feeder:
         made = Feeder((user, "hackme"), self.now)
@@ -187,7 +196,7 @@ def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stag
     source = stage.enter()
     assert isinstance(source.sink, StandbyStream)
     stage.peers.is_alive, stage.mirrors.base = False, 777
-    stage.mirrors.on_lost(NAME)
+    stage.mirrors.parent_lost.emit(ParentLost(NAME))
     wait_until(lambda: stage.is_on_air(source), "its turn")
     assert stage.highest.node == "a"
     assert stage.lineages.get(NAME).entries[-1] == (stage.highest, 777)
@@ -200,11 +209,11 @@ def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
     stage.mirrors.parent = True
     asked = len(stage.peers.asked)
     for _ in range(3):
-        stage.mirrors.on_lost(NAME)
+        stage.mirrors.parent_lost.emit(ParentLost(NAME))
         gevent.sleep(0.01)
     assert len(stage.peers.asked) == asked
     stage.now += 5
-    stage.mirrors.on_lost(NAME)
+    stage.mirrors.parent_lost.emit(ParentLost(NAME))
     gevent.sleep(0.05)
     assert len(stage.peers.asked) > asked
 
@@ -212,9 +221,9 @@ def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
 def test_a_mount_with_a_standby_is_kept(stage: Stage) -> None:
     stage.other_has(4)
     source = stage.enter()
-    assert stage.mirrors.is_kept(NAME)
+    assert stage.standbys.has(NAME)
     stage.ownership.remove(NAME, source)
-    assert not stage.mirrors.is_kept(NAME)
+    assert not stage.standbys.has(NAME)
     assert source.sink is None
 
 
@@ -225,7 +234,7 @@ def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_a
     source, later = stage.enter(), stage.enter(user="later")
     claimed = Event()
     stage.peers.is_alive, stage.registry.before_claim = False, lambda: claimed.wait(5)
-    stage.mirrors.on_lost(NAME)
+    stage.mirrors.parent_lost.emit(ParentLost(NAME))
     wait_until(lambda: stage.registry.claims, "the claim")
     stage.ownership.remove(NAME, source)
     claimed.set()
@@ -267,11 +276,11 @@ def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Sta
     stage.ownership.yield_mount({"mount": NAME})
     assert isinstance(source.sink, StandbyStream)
     assert stage.registry.published[-1] is False
-    stage.mirrors.on_lost(NAME)
+    stage.mirrors.parent_lost.emit(ParentLost(NAME))
     gevent.sleep(0.05)
     assert not stage.is_on_air(source)
     stage.now += HOLD_OFF_S + 0.1  # the other one did not come
-    stage.mirrors.on_lost(NAME)
+    stage.mirrors.parent_lost.emit(ParentLost(NAME))
     wait_until(lambda: stage.is_on_air(source), "its turn")
 
 

@@ -26,21 +26,21 @@ def node() -> Iterator[Node]:
 
 
 def test_totals_never_go_back(node: Node, wait_until: WaitUntil) -> None:
-    address = ("127.0.0.1", node.service.port)
+    address = ("127.0.0.1", node.parts.context.site.address.port)
     with socket.create_connection(address, 5) as source, socket.create_connection(address, 5) as stalled:
         source.sendall(SOURCE)
         assert source.recv(100).endswith(b"OK\r\n\r\n")
         stalled.sendall(b"GET /x HTTP/1.0\r\n\r\n")
         assert stalled.recv(1000).startswith(b"HTTP/1.0 200 OK")
         source.sendall(AUDIO)
-        wait_until(lambda: node.service.snapshot().bytes_read == len(AUDIO), "the audio")
-        before = node.service.snapshot()
+        wait_until(lambda: node.parts.context.site.local.snapshot().bytes_read == len(AUDIO), "the audio")
+        before = node.parts.context.site.local.snapshot()
         source.close()
-        wait_until(lambda: node.service.mounts.get("/x") is None, "the end of the mount")
-        assert node.service.admission.open == 1, "the listener still gets the end"
-        during = node.service.snapshot()
-    wait_until(lambda: node.service.admission.open == 0, "the end of all")
-    wait_until(lambda: not node.service.mounts.ending, "the end of the fan-out")
-    after = node.service.snapshot()
+        wait_until(lambda: node.parts.context.mounts.get("/x") is None, "the end of the mount")
+        assert node.parts.context.admission.open == 1, "the listener still gets the end"
+        during = node.parts.context.site.local.snapshot()
+    wait_until(lambda: node.parts.context.admission.open == 0, "the end of all")
+    wait_until(lambda: not node.parts.context.mounts.ending, "the end of the fan-out")
+    after = node.parts.context.site.local.snapshot()
     assert before.bytes_read == during.bytes_read == after.bytes_read == len(AUDIO)
     assert 0 < before.bytes_sent <= during.bytes_sent <= after.bytes_sent

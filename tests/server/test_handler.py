@@ -26,7 +26,7 @@ def node() -> Iterator[Node]:
 
 
 def connect(node: Node, data: bytes) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", node.service.port), 5)
+    sock = socket.create_connection(("127.0.0.1", node.parts.context.site.address.port), 5)
     sock.sendall(data)
     return sock
 
@@ -47,7 +47,7 @@ def fail(*args: object) -> NodeSnapshot:
 def test_a_bug_is_answered_with_500_and_logged_once_with_its_traceback(
     node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(node.service, "snapshot", fail)
+    monkeypatch.setattr(node.parts.context.site.local, "snapshot", fail)
     assert ask(node, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 500 Internal Server Error\r\n")
     (record,) = [record for record in caplog.records if record.exc_info]
     assert "GET /" in record.getMessage()
@@ -61,7 +61,7 @@ def test_a_bug_in_the_middle_of_a_stream_puts_no_500_into_it(
     monkeypatch.setattr(Mount, "feed", fail)
     assert ask(node, SOURCE + b"audio") == b"HTTP/1.0 200 OK\r\n\r\n"
     assert len([record for record in caplog.records if record.exc_info]) == 1
-    assert node.service.mounts.attached("/x") is None
+    assert node.parts.context.mounts.attached("/x") is None
 
 
 def test_a_bug_in_a_fan_out_costs_its_own_listeners_their_connection_and_no_more(
@@ -79,7 +79,7 @@ def test_a_bug_in_a_fan_out_costs_its_own_listeners_their_connection_and_no_more
     assert listener.recv(100) == b"audio"
     for sock in (source, listener):
         sock.close()
-    wait_until(lambda: node.service.admission.open == 0, "the end of all connections")
+    wait_until(lambda: node.parts.context.admission.open == 0, "the end of all connections")
 
 
 def test_a_body_that_does_not_come_is_answered_with_408(node: Node) -> None:

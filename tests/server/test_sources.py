@@ -34,12 +34,12 @@ def connect(port: int, data: bytes) -> socket.socket:
 
 
 def shoutcast_port(node: Node) -> int:
-    return next(one.port for one in node._listening if one.endpoint.mount)
+    return next(one.port for one in node._acceptors if one.endpoint.mount)
 
 
 def source(node: Node, mount: bytes = b"/x", method: bytes = b"SOURCE", more: bytes = b"") -> socket.socket:
     head = method + b" " + mount + b" HTTP/1.1\r\n" + LOGIN + b"Content-Type: text/plain\r\n" + more + b"\r\n"
-    return connect(node.service.port, head)
+    return connect(node.parts.context.site.address.port, head)
 
 
 def test_a_source_that_was_replaced_feeds_nothing_more(
@@ -49,10 +49,10 @@ def test_a_source_that_was_replaced_feeds_nothing_more(
     old = source(node)
     assert old.recv(100) == OK
     old.sendall(b"old")
-    mount = node.service.mounts.get("/x")
+    mount = node.parts.context.mounts.get("/x")
     assert mount is not None
     wait_until(lambda: mount.bytes_read == 3, "the first bytes")
-    feeder = node.service.mounts.source("/x")
+    feeder = node.parts.context.mounts.source("/x")
     assert feeder is not None
     feeder.last_data -= SOURCE_SILENT_S
     monkeypatch.setattr(feeder, "stop", lambda why: None)  # the news takes long to reach it
@@ -85,18 +85,18 @@ def test_no_source_can_take_the_place_of_a_page(path: bytes, is_shoutcast: bool,
         sock = source(node, path)
     with sock:
         assert not sock.recv(300).startswith(OK)
-    assert len(node.service.mounts) == 0
+    assert len(node.parts.context.mounts) == 0
 
 
 def test_a_full_node_takes_no_shoutcast_source(wait_until: WaitUntil) -> None:
     node = Node(loads(TOML, {}, "test"), None, None, 1000)
     node.start()
     port = shoutcast_port(node)
-    with connect(node.service.port, b""):
-        wait_until(lambda: node.service.admission.open == 1, "a connection that takes the only slot")
+    with connect(node.parts.context.site.address.port, b""):
+        wait_until(lambda: node.parts.context.admission.open == 1, "a connection that takes the only slot")
         with connect(port, b"hackme\r\n\r\n") as sock:
             assert sock.recv(300).startswith(b"HTTP/1.0 503 ")
-    assert len(node.service.mounts) == 0
+    assert len(node.parts.context.mounts) == 0
     node.stop()
 
 
@@ -109,13 +109,13 @@ def test_what_is_wrong_behind_a_shoutcast_password_is_answered_at_once(node: Nod
 
 
 def has_had_sources(node: Node, number: int) -> bool:
-    return node.service.counters.source_client_connections == number
+    return node.parts.context.counters.source_client_connections == number
 
 
 def test_a_shoutcast_source_that_calls_again_at_once_waits_for_its_former_self(
     node: Node, wait_until: WaitUntil
 ) -> None:
-    node.service.pacer.record("a busy node", 1.0)  # so that a source is read ten times a second
+    node.parts.context.pacer.record("a busy node", 1.0)  # so that a source is read ten times a second
     for number in (1, 2, 3):
         with connect(shoutcast_port(node), b"hackme\r\ncontent-type:text/plain\r\n\r\n") as sock:
             assert sock.recv(20).startswith(b"OK2")

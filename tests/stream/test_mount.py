@@ -14,8 +14,10 @@ from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader
 from pycast.http.icy import Title as Heard
 from pycast.http.source_headers import source_info
+from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LIFE, LISTENER_SILENCE_S, RING_S, Mount, MountEvent, MountState
+from pycast.stream.mount import LISTENER_SILENCE_S, RING_S, Mount
+from pycast.stream.mount_state import LIFE, MountEvent, MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import SourceDescription
 from tests.stream.memory import WHO, MemoryTransport
@@ -25,10 +27,15 @@ SETTINGS = replace(loads("", {}, "test").for_mount("/x"), burst_size=Size(bytes=
 
 
 def new_mount(settings: MountSettings = SETTINGS) -> tuple[Mount, list[Reason]]:
+    mount, gone, _ = new_mount_with_events(settings)
+    return mount, gone
+
+
+def new_mount_with_events(settings: MountSettings = SETTINGS) -> tuple[Mount, list[Reason], StreamEvents]:
     gone: list[Reason] = []
-    return Mount(
-        "/x", settings, Pacer(0.5, lambda: 0.0), lambda mount, listener, why: gone.append(why), lambda: 0.0
-    ), gone
+    events = StreamEvents()
+    events.listener_left.subscribe(lambda event: gone.append(event.reason))
+    return Mount("/x", settings, Pacer(0.5, lambda: 0.0), events, lambda: 0.0), gone, events
 
 
 def feed(content_type: str = "text/plain", **headers: str) -> SourceDescription:
@@ -137,10 +144,10 @@ def test_a_title_appears_at_the_listeners_own_position() -> None:
 
 
 def test_the_same_title_twice_is_one_title() -> None:
-    mount, _ = new_mount()
+    mount, _, events = new_mount_with_events()
     mount.start(feed())
     told: list[str] = []
-    mount.on_title = lambda mount, title: told.append(title.text)
+    events.title_changed.subscribe(lambda event: told.append(event.title.text))
     assert mount.set_title("", "one")
     assert mount.set_title("", "one")
     assert told == ["one"]
@@ -246,7 +253,7 @@ def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_let_go() -> None:
 @pytest.mark.parametrize("how", ["source", "copy"])
 def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
     now = 0.0
-    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), lambda *gone: None, lambda: now)
+    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now)
     mount.start(feed())
     now = 15.0
     if how == "source":
@@ -272,10 +279,10 @@ def test_a_copy_takes_units_and_marks_as_they_are() -> None:
     assert mount.timeline.title is not None and mount.timeline.title.text == "A - T"
 
 
-def test_readers_are_woken_by_audio_titles_and_the_sources_comings_and_goings() -> None:
-    mount, _ = new_mount()
+def test_mirrors_are_told_of_audio_titles_and_the_sources_comings_and_goings() -> None:
+    mount, _, events = new_mount_with_events()
     woken: list[str] = []
-    mount.readers[lambda: woken.append(mount.state.value)] = None
+    events.new_audio.subscribe(lambda event: woken.append(mount.state.value))
     mount.start(feed())
     mount.feed(b"audio")
     mount.set_title("", "title")
@@ -331,7 +338,7 @@ def test_a_source_taken_off_the_air_goes_on_where_it_is_put_back() -> None:
 
 def test_lb_04_a_title_is_no_audio() -> None:
     now = 0.0
-    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), lambda *gone: None, lambda: now)
+    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now)
     mount.start_mirror(feed(), 0)
     heard = listen(mount)
     now = 15.0

@@ -7,12 +7,16 @@ import pytest
 
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.ownership import Ownership
+from pycast.cluster.standbys import Standbys
+from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.errors import Refused
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
-from pycast.stream.mount import Mount, MountState
+from pycast.stream.events import SourceEnded, SourceStarted, StreamEvents
+from pycast.stream.mount import Mount
+from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import SOURCE_SILENT_S, Mounts
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import Sink, SourceDescription
@@ -46,8 +50,9 @@ class Stage:
         self.now = 0.0
         self.group = Group()
         self.config = loads(toml, {}, "test")
-        self.mounts = Mounts(self.config, Pacer(0.5, lambda: 0.0), self.group, lambda *gone: None, lambda: self.now)
-        self.ownership = Ownership(lambda: self.config, self.mounts, Lineages(), self.group, lambda: self.now)
+        self.settings, self.events = Live(self.config), StreamEvents()
+        self.mounts = Mounts(self.settings, Pacer(0.5, lambda: 0.0), self.group, self.events, lambda: self.now)
+        self.ownership = Ownership(self.settings, self.mounts, Lineages(), Standbys(), self.group, lambda: self.now)
 
     def enter(self, name: str, source: Feeder) -> Mount:
         self.ownership.admit(name, source)
@@ -143,17 +148,20 @@ def test_without_grace_a_mount_ends_with_its_source(stage: Stage) -> None:
 
 
 def test_changes_are_told(stage: Stage) -> None:
-    told: list[tuple[str, str]] = []
-    stage.mounts.on_change.append(lambda what, mount: told.append((what, mount.name)))
+    told: list[object] = []
+    stage.events.source_started.subscribe(told.append)
+    stage.events.source_ended.subscribe(told.append)
+    settings = stage.config.for_mount("/x")
     feeder = Feeder()
     stage.enter("/x", feeder)
     stage.ownership.remove("/x", feeder)
-    assert told == [("start", "/x"), ("end", "/x")]
+    assert told == [SourceStarted("/x", settings), SourceEnded("/x", settings)]
 
 
 def test_a_reload_reaches_running_mounts(stage: Stage) -> None:
     mount = stage.enter("/x", Feeder())
-    stage.mounts.reload(loads('[[mount]]\nmount_name = "/x"\nmax_listeners = 3', {}, "test"))
+    stage.settings.replace(loads('[[mount]]\nmount_name = "/x"\nmax_listeners = 3', {}, "test"))
+    stage.mounts.apply_settings()
     assert mount.settings.max_listeners == 3
 
 
@@ -168,15 +176,16 @@ def test_stop_ends_sources_and_listeners(stage: Stage) -> None:
 
 
 def test_a_copy_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None:
-    told: list[str] = []
-    stage.mounts.on_change.append(lambda what, mount: told.append(what))
+    told: list[object] = []
+    stage.events.source_started.subscribe(told.append)
+    stage.events.source_ended.subscribe(told.append)
     copy, source = Feeder(), Feeder()
     mount = stage.mounts.attach_mirror("/x", copy, FEED, 0)
     assert (stage.mounts.attached("/x"), stage.mounts.source("/x"), stage.mounts.sources) == (copy, None, 0)
     assert stage.mounts.is_silent("/x")
     assert stage.mounts.attach_source("/x", source) is mount
     assert (stage.mounts.attached("/x"), stage.mounts.sources) == (source, 1)
-    assert told == ["start"]
+    assert told == [SourceStarted("/x", mount.settings)]
 
 
 def test_a_mount_without_a_feeder_waits_with_its_listeners(stage: Stage) -> None:

@@ -11,8 +11,8 @@ from pycast.config.units import Size
 from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader, Title
 from pycast.http.source_headers import source_info
+from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
-from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.pacer import Pacer
 from pycast.stream.relocation import attach, detach
@@ -49,10 +49,9 @@ class Stage:
         self.count = 0
 
     def mount(self, first: int, content_type: str = "audio/mpeg") -> Mount:
-        def on_gone(mount: Mount, listener: Listener, reason: Reason) -> None:
-            self.gone.append(reason)
-
-        mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), on_gone, lambda: 0.0)
+        events = StreamEvents()
+        events.listener_left.subscribe(lambda event: self.gone.append(event.reason))
+        mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), events, lambda: 0.0)
         mount.start(SourceDescription(source_info(Headers()), content_type, (), "127.0.0.1", 0.0))
         if content_type == "audio/mpeg":
             mount.feed(frames(first, 20))

@@ -5,6 +5,7 @@ it falls off the ring. It never says more than its node knows; what a child may 
 """
 
 import logging
+from typing import Protocol
 
 import gevent
 from gevent.event import Event
@@ -15,7 +16,6 @@ from pycast.cluster.link.link import Link
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineage, Lineages
 from pycast.cluster.mirror.messages import MOST_AUDIO, Pull, PullReply, audio_frame, event_frame, lineage_frame
-from pycast.cluster.mirror.mirrors import Mirrors
 from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.formats.marks import Header, Info, Tags
 from pycast.stream.fanout import Reason
@@ -38,18 +38,25 @@ BACKLOG_S = 10.0
 BACKLOG_BYTES = 256 << 10
 
 
+class MountOpener(Protocol):
+    """Finds a mount for a child; `Mirrors` is one."""
+
+    def open(self, name: str, depth: int = 0) -> Mount | None:
+        """Returns the mount, mirrored from another node if need be. May switch."""
+
+
 class MirrorServer:
     """Serves this node's mounts to the nodes that mirror them."""
 
-    def __init__(self, lineages: Lineages, pacer: Pacer, mirrors: Mirrors, children: Children) -> None:
+    def __init__(self, lineages: Lineages, pacer: Pacer, mirrors: MountOpener, children: Children) -> None:
         self._lineages = lineages
         self._pacer = pacer
         self._mirrors = mirrors
         self._children = children
 
     def serve(self, link: Link, pull: Pull, child: str) -> None:
-        """Feeds one child until the line ends. A mount that is not here is mirrored from elsewhere first. Raises OSError.
-        May switch.
+        """Feeds one child until the line ends. A mount that is not here is mirrored from elsewhere first. Raises
+        OSError. May switch.
         """
         mount = self._mirrors.open(pull.mount, pull.depth + 1) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)

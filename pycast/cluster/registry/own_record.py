@@ -14,7 +14,7 @@ class OwnRecord:
 
     @property
     def number(self) -> int:
-        """A number of 20 bits for the node. Listeners are numbered with it, because readers of Icecast's statistics take
+        """A number of 20 bits for the node, with which its listeners are numbered: readers of Icecast's statistics take
         a listener's id for a number, and it has to be unique in the cluster.
         """
         return crc32(self.now.node.encode()) & 0xFFFFF

@@ -1,8 +1,8 @@
 """The face of a registry: where nodes find each other, and the referee when two want the same mount.
 
 A registry is advice for finding and a referee for conflicts; it is never in the path of a byte or of an accept. Its
-drivers (`mesh_registry.py`, `etcd_registry.py`) feed a `ClusterState`; whoever wants to know something asks that, and is
-told of changes by its `on_change`. Calls here may switch, and take at most `CALL_S`.
+drivers (`mesh_registry.py`, `etcd_registry.py`) feed a `ClusterState`; whoever wants to know something asks that, and
+is told of changes by its signals. Calls here may switch, and take at most `CALL_S`.
 
 The rule of claims: a claim says which epoch it follows (`over`: the highest its node has seen, whether that owner is
 gone or is to be replaced), and succeeds only if that is still the highest. Asking the present owner whether it is alive

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,10 +17,11 @@ import pytest
 from pycast.cluster.etcd.client import EtcdClient, delete, put
 from pycast.cluster.etcd.etcd_records import Keys, encode_meta
 from pycast.cluster.etcd.etcd_registry import EtcdRegistry
-from pycast.cluster.registry.cluster_state import Change, OriginChange
+from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import CALL_S, Claimed, DuplicateNode, Held, Registry
+from pycast.cluster.registry.state_file import StateFile
 from pycast.config.schema import ClusterSection
 from pycast.net.group import Group
 from tests.cluster import registry_conformance as conformance
@@ -52,7 +53,7 @@ class EtcdFleet:
         settings = ClusterSection(
             name="radio", registry="etcd", etcd=self.etcd.urls, state_file=str(self.state / name) if self.state else ""
         )
-        registry = EtcdRegistry(settings, group, self._answers, time.monotonic, Random(name + boot), self.lease_s)
+        registry = etcd_registry(settings, group, self._answers, Random(name + boot), self.lease_s)
         self.groups[registry] = group
         registry.start(self.node(name, boot, address))
         self.alive.add(name)
@@ -195,14 +196,14 @@ def test_without_a_quorum_nothing_changes_and_leases_live_on_f_05(tmp_path: Path
     with pair_of(tmp_path, members=2) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
-        heard: list[Change] = []
-        b.state.on_change.append(heard.append)
+        heard: list[OriginChanged] = []
+        b.state.origin_changed.subscribe(heard.append)
         fleet.etcd.kill(1)
         wait_until(lambda: not a.is_reachable and not b.is_reachable, "the loss to be noticed")
         fleet.etcd.start()
         wait_until(lambda: a.is_reachable and b.is_reachable, "the registry to be back", 25)
         assert a.state.highest(MOUNT) == epoch
-        assert not [one for one in heard if isinstance(one, OriginChange)]
+        assert not heard
 
 
 @in_patched_process
@@ -288,8 +289,8 @@ def test_a_node_whose_lease_was_lost_registers_and_claims_anew_f_06(tmp_path: Pa
     with pair_of(tmp_path) as (fleet, a, b):
         first = claimed(fleet, a, "a")
         knows(b, first)
-        heard: list[Change] = []
-        b.state.on_change.append(heard.append)
+        heard: list[OriginChanged] = []
+        b.state.origin_changed.subscribe(heard.append)
         fleet.revoke(a)
         wait_until(lambda: is_confirmed(b, MOUNT, first), "the new claim")
         wait_until(lambda: is_confirmed(a, MOUNT, first), "the new claim")
@@ -323,10 +324,23 @@ test_etcd_registry.sleep_as_owner(*sys.argv[1:])
 """
 
 
+def etcd_registry(
+    settings: ClusterSection, group: Group, answers: Callable[[NodeRecord], bool], rng: Random, lease_s: int
+) -> EtcdRegistry:
+    """A registry that is wired as a server wires it."""
+    state = ClusterState()
+    state_file = StateFile(settings.state_file, state, group)
+    registry = EtcdRegistry(settings, state, state_file, group, answers, time.monotonic, rng, lease_s)
+    state.origin_changed.subscribe(registry.on_origin_changed)
+    state.node_changed.subscribe(state_file.on_changed)
+    state.origin_changed.subscribe(state_file.on_changed)
+    return registry
+
+
 def sleep_as_owner(*urls: str) -> None:
     """Claims the mount as `a`, and says when another has it."""
     settings = ClusterSection(name="radio", registry="etcd", etcd=urls)
-    registry = EtcdRegistry(settings, Group(), lambda node: True, time.monotonic, Random(1), lease_s=2)
+    registry = etcd_registry(settings, Group(), lambda node: True, Random(1), 2)
     registry.start(NodeRecord("a", "a1", "a.example:8000"))
     answer = registry.claim(OriginRecord(MOUNT, "a", "a1", NO_EPOCH, 0, True), NO_EPOCH)
     print(answer.epoch, flush=True)
@@ -383,8 +397,8 @@ def test_an_emptied_etcd_takes_no_mount_away_f_16(tmp_path: Path) -> None:
         for mount in mounts:
             knows(b, claimed(fleet, a, "a", mount), mount)
         before = {mount: b.state.highest(mount) for mount in mounts}
-        heard: list[Change] = []
-        b.state.on_change.append(heard.append)
+        heard: list[OriginChanged] = []
+        b.state.origin_changed.subscribe(heard.append)
         with client_of(fleet) as client:
             keys = [entry.key for entry in client.range(KEYS.prefix).entries if entry.key != KEYS.meta]
             client.txn([], [delete(key) for key in keys])
@@ -465,11 +479,10 @@ def test_claims_and_news_take_milliseconds(tmp_path: Path) -> None:
         claims, news = [], []
         arrived: dict[str, float] = {}
 
-        def hear(change: Change) -> None:
-            if isinstance(change, OriginChange):
-                arrived[change.mount] = time.monotonic()
+        def hear(change: OriginChanged) -> None:
+            arrived[change.mount] = time.monotonic()
 
-        b.state.on_change.append(hear)
+        b.state.origin_changed.subscribe(hear)
         for number in range(100):
             mount = f"/{number}.mp3"
             begun = time.monotonic()

@@ -11,7 +11,6 @@ from pycast.cluster.link import link as links
 from pycast.cluster.link.frames import Frame, Kind, LinkError, pack
 from pycast.cluster.link.handshake import PROOF_SIZE, answerer_proof, caller_proof
 from pycast.cluster.link.link import PATH, PROTOCOL, DialFailed, Link, asks_for_link, join_address, split_address
-from pycast.config.schema import ClusterSection
 from pycast.http.headers import Headers
 from pycast.http.request import NO_PAIRS, HeadReader, Request
 from tests.cluster.hosts import Host
@@ -80,13 +79,11 @@ def test_who_knows_the_secret_gets_a_link_that_carries_frames_both_ways(host: Ho
     link.close()
 
 
-@pytest.mark.parametrize(
-    "changed", [ClusterSection(secret="other", name="radio"), ClusterSection(secret="secret", name="tv")]
-)
+@pytest.mark.parametrize("changed", [{"secret": "other", "name": "radio"}, {"secret": "secret", "name": "tv"}])
 def test_another_secret_or_another_cluster_is_refused_and_the_operator_is_told_why(
-    host: Host, caller: Host, changed: ClusterSection, wait_until: WaitUntil
+    host: Host, caller: Host, changed: dict[str, str], wait_until: WaitUntil
 ) -> None:
-    caller.settings = changed
+    caller.configure(**changed)
     with pytest.raises(DialFailed, match=r"cluster\.secret") as caught:
         caller.connector.dial(host.address)
     assert not caught.value.is_refused
@@ -95,10 +92,10 @@ def test_another_secret_or_another_cluster_is_refused_and_the_operator_is_told_w
 
 
 def test_a_new_secret_holds_from_the_next_link_on(host: Host, caller: Host) -> None:
-    host.settings = ClusterSection(secret="new")
+    host.configure(secret="new")
     with pytest.raises(DialFailed):
         caller.connector.dial(host.address)
-    caller.settings = ClusterSection(secret="new")
+    caller.configure(secret="new")
     caller.connector.dial(host.address).close()
 
 

@@ -90,7 +90,7 @@ def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
 ) -> None:
     a, b = pair
     lost: list[str] = []
-    a.peers.on_lost.append(lost.append)
+    a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
     b.answers.handlers["never"] = lambda message: gevent.sleep(30)
     failed: list[NoAnswer] = []
 
@@ -113,7 +113,7 @@ def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
 def test_who_hangs_up_itself_is_told_of_no_loss(pair: tuple[Host, Host]) -> None:
     a, b = pair
     lost: list[str] = []
-    a.peers.on_lost.append(lost.append)
+    a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
     a.peers.call(b.address, "echo", {})
     a.peers.hang_up(b.address)
     gevent.sleep(0.05)

@@ -33,9 +33,8 @@ class MeshFleet:
     def make(self, name: str, boot: str = "1", secret: str = "secret") -> MeshRegistry:
         host = self._host(name)
         others = tuple(other.address for other in self.hosts.values() if other is not host)
-        settings = host.settings.model_copy(update={"peers": others, "secret": secret})
-        host.settings = settings
-        registry = MeshRegistry(settings, host.peers, host.answers, host.group, time.monotonic)
+        host.configure(peers=others, secret=secret)
+        registry = host.mesh()
         self.registries[registry] = host
         registry.start(NodeRecord(name, f"{name}{boot}", host.address, slots=1000))
         return registry
@@ -43,8 +42,8 @@ class MeshFleet:
     def start_twin(self, name: str) -> None:
         twin = Host()
         self.hosts[f"twin of {name}"] = twin
-        settings = twin.settings.model_copy(update={"peers": (self.hosts[name].address,)})
-        registry = MeshRegistry(settings, twin.peers, twin.answers, twin.group, time.monotonic)
+        twin.configure(peers=(self.hosts[name].address,))
+        registry = twin.mesh()
         registry.start(NodeRecord(name, f"{name}2", twin.address))
 
     def vanish(self, registry: Registry) -> None:
@@ -152,8 +151,8 @@ def test_a_duplicate_is_refused_while_its_double_lives_f_18(fleet: MeshFleet) ->
 def join(fleet: MeshFleet, name: str, **settings: object) -> MeshRegistry:
     """A node that is told of the others in another way than by all their addresses."""
     host = fleet.hosts[name] = Host()
-    host.settings = host.settings.model_copy(update=settings)
-    registry = MeshRegistry(host.settings, host.peers, host.answers, host.group, time.monotonic)
+    host.configure(**settings)
+    registry = host.mesh()
     fleet.registries[registry] = host
     registry.start(fleet.node(name))
     return registry

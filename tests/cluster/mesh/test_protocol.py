@@ -281,7 +281,7 @@ def test_the_others_are_told_when_a_mount_of_this_node_is_given_up_or_over() -> 
     a, state = mesh("a")
     a.on_hello(hello(node("b")), 0.0)
     said: list[Any] = []
-    state.on_change.append(lambda change: said.append(a.goodbye(change)))
+    state.origin_changed.subscribe(lambda change: said.append(a.goodbye(change)))
     mine = origin("a", 1)
     state.put_origin(mine)
     state.put_origin(replace(mine, is_live=False))

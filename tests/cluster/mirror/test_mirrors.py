@@ -12,10 +12,11 @@ from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.mirrors import LINGER_S, Mirrors
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
-from pycast.config.schema import ClusterSection
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LISTENER_SILENCE_S, MountState
+from pycast.stream.mount import LISTENER_SILENCE_S
+from pycast.stream.mount_state import MountState
 from tests.cluster.hosts import Host
 from tests.cluster.mirror.test_pull import NAME, Origin, epoch
 from tests.conftest import WaitUntil
@@ -28,21 +29,26 @@ class Node(Host):
 
     def __init__(self, name: str, mirror: Literal["on_demand", "always"] = "on_demand") -> None:
         super().__init__()
-        self.settings = ClusterSection(secret="secret", mirror=mirror)
+        self.configure(mirror=mirror)
         self.record = NodeRecord(name, f"{name}1", self.address)
         self.state.put_node(self.record)
+        own, self.kept = OwnRecord(), set[str]()
+        own.now = self.record
         self.mirrors = Mirrors(
-            lambda: self.record,
-            lambda: self.settings,
+            self.settings,
+            own,
             self.connector,
             self.peers,
             self.mounts,
             self.lineages,
             self.state,
-            self.feeds.children,
+            self.children,
+            lambda name: name in self.kept,
             self.group,
             self.clock,
         )
+        self.state.node_changed.subscribe(self.mirrors.on_node_changed)
+        self.state.origin_changed.subscribe(self.mirrors.on_origin_changed)
         self.answers.handlers["mirror.tail"] = self.mirrors.tail
         self.mirrors.start()
 
@@ -226,7 +232,7 @@ def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node
     node.knows("h", heir)
     node.hears(2, "h")
     level_with(node, heir, wait_until)
-    wait_until(lambda: origin.feeds.children(NAME) == 0, "the old line to end")
+    wait_until(lambda: origin.children.count(NAME) == 0, "the old line to end")
     copy = node.mounts.get(NAME)
     assert copy is not None
     assert (copy.sources, node.mirrors.counters.gaps) == (2, 0)

@@ -14,7 +14,8 @@ from pycast.cluster.registry.epoch import Epoch
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
-from pycast.stream.mount import Mount, MountState
+from pycast.stream.mount import Mount
+from pycast.stream.mount_state import MountState
 from pycast.stream.source import SourceDescription
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil

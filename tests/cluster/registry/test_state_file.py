@@ -17,10 +17,18 @@ LIVE = OriginRecord("/live.mp3", "a", "a1", Epoch(2, 30, 0, "a"), 0, True)
 OWN = OriginRecord("/own.mp3", "b", "b0", Epoch(2, 31, 0, "b"), 0, True)
 
 
+def file_of(path: Path, state: ClusterState, group: Group) -> StateFile:
+    """A file that hears of every change, as a server wires it."""
+    file = StateFile(str(path), state, group)
+    state.node_changed.subscribe(file.on_changed)
+    state.origin_changed.subscribe(file.on_changed)
+    return file
+
+
 def written(path: Path) -> Path:
     state, group = ClusterState(), Group()
-    file = StateFile(str(path), state, group, lambda: Position(2, 40))
-    file.start()
+    file = file_of(path, state, group)
+    file.start(lambda: Position(2, 40))
     for node in (A, B):
         state.put_node(node)
     for origin in (LIVE, OWN):
@@ -42,7 +50,7 @@ def test_a_node_begins_with_what_was_known_of_others(tmp_path: Path) -> None:
 def test_changes_are_gathered_and_written_beside_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pycast.cluster.registry.state_file.INTERVAL_S", 0.01)
     state, group, path = ClusterState(), Group(), tmp_path / "state.json"
-    file = StateFile(str(path), state, group)
+    file = file_of(path, state, group)
     file.start()
     state.put_node(A)
     state.put_node(B)
