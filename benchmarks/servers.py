@@ -7,22 +7,21 @@ and logs; measures nothing. The invariant: when `start()` has returned the serve
 
 import base64
 import http.client
-import json
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Protocol
+from typing import IO, Protocol
 from urllib.parse import quote
 
 from benchmarks.procfs import children, pinned
+from pycast import launch
 
 PASSWORD = "benchmark"
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,14 +57,15 @@ class Child:
     def __init__(self, core: int) -> None:
         self.folder = Path(mkdtemp(prefix="pycast-bench-"))
         self._core = core
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: launch.Process | None = None
 
     @property
     def pid(self) -> int:
         return 0 if self._process is None else self._process.pid
 
     def spawn(self, command: Sequence[str], *, user: str | None = None) -> None:
-        with open(self.folder / "output.txt", "wb") as output, pinned(self._core):
+        """Starts any program; raises ServerError."""
+        with self._place() as output:
             try:
                 self._process = subprocess.Popen(
                     command,
@@ -80,6 +80,18 @@ class Child:
             except OSError as error:
                 raise ServerError(f"{command[0]}: {error}") from error
 
+    def serve(self, *options: str) -> int:
+        """Starts `pycast serve` and returns its port once it accepts; raises ServerError with its last words."""
+        with self._place() as output:
+            self._process = launch.start(*options, stderr=output)
+        try:
+            ready = launch.wait_until_ready(self._process, _START_S)
+        except TimeoutError:
+            ready = None
+        if ready is None:
+            raise self._failure()
+        return int(ready["port"])
+
     def wait_for(self, what: Callable[[], int | None], *, poll_s: float = 0.005) -> int:
         """Waits until `what()` gives a port; raises ServerError with the server's last words."""
         assert self._process is not None
@@ -91,26 +103,30 @@ class Child:
             if self._process.poll() is not None:
                 break
             time.sleep(poll_s)
-        words = (self.folder / "output.txt").read_text(errors="replace")[-2000:]
-        self.stop()
-        raise ServerError(f"the server did not start:\n{words}")
+        raise self._failure()
 
     def kill(self) -> None:
         """Ends it at once, as a crash does; its folder stays, and it may be spawned again."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            launch.kill(self._process)
 
     def stop(self) -> None:
+        """Ends it and removes its folder; does nothing when it is not running."""
         process, self._process = self._process, None
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if process is not None:
+            launch.end([process], _STOP_S)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def _place(self) -> Iterator[IO[bytes]]:
+        """Where a process is started: on its core, with this file for its output."""
+        with open(self.folder / "output.txt", "wb") as output, pinned(self._core):
+            yield output
+
+    def _failure(self) -> ServerError:
+        words = (self.folder / "output.txt").read_text(errors="replace")[-2000:]
+        self.stop()
+        return ServerError(f"the server did not start:\n{words}")
 
 
 class Pycast:
@@ -127,14 +143,11 @@ class Pycast:
         self._child = Child(core)
 
     def start(self) -> None:
-        """Starts `pycast serve` with a config of its own and waits for the ready file."""
-        folder = self._child.folder
-        ready = folder / "ready.json"
-        (folder / "pycast.toml").write_text(self._config())
-        options = ["--port", "0", "--ready-file", str(ready), "--config", str(folder / "pycast.toml")]
-        self._child.spawn([sys.executable, "-m", "pycast", "serve", *options])
+        """Starts `pycast serve` with a config of its own and waits until it accepts."""
+        config = self._child.folder / "pycast.toml"
+        config.write_text(self._config())
+        self.port = self._child.serve("--port", "0", "--config", str(config))
         self.pid = self._child.pid
-        self.port = self._child.wait_for(lambda: _port_in(ready), poll_s=0.002)
 
     def stop(self) -> None:
         """Ends the server."""
@@ -308,13 +321,6 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
-
-
-def _port_in(ready: Path) -> int | None:
-    try:
-        return int(json.loads(ready.read_text())["port"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _first_number(path: Path) -> int | None:

@@ -7,13 +7,14 @@ its end and stops. It says on its standard output when it accepts. The one invar
 import logging
 import os
 import signal
-import sys
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from gevent import subprocess
 from gevent.event import AsyncResult, Event
+
+from pycast import launch
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class WorkerProcess:
     def __init__(self, index: int, orders: Callable[[], bytes]) -> None:
         self._index = index
         self._orders = orders
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: launch.Process | None = None
         self._is_ready = False
         self._ending = Event()
         self._has_missed_reload = False
@@ -70,7 +71,7 @@ class WorkerProcess:
                     "worker %d ended after %.1f s (%s); it starts again in %g s",
                     self._index,
                     lived_s,
-                    _how(status),
+                    launch.describe_end(status),
                     pause_s,
                 )
                 self._ending.wait(pause_s)
@@ -98,28 +99,25 @@ class WorkerProcess:
         """One process from start to end; returns how it ended."""
         self._has_missed_reload = False
         orders = self._orders()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pycast", "serve", "--worker", str(self._index)],
+        process = launch.start(
+            "--worker",
+            str(self._index),
+            environment=os.environ,  # its settings hold for every worker
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # Its own group: Ctrl-C in a terminal is for the parent, which hands it on once.
-            process_group=0,
+            own_group=True,  # Ctrl-C in a terminal is for the parent, which hands it on once
         )
         self._process = process
         try:
-            assert process.stdin and process.stdout
+            assert process.stdin is not None
             with suppress(BrokenPipeError):
                 process.stdin.write(orders)
                 process.stdin.flush()
-            if process.stdout.readline():
+            if launch.wait_until_ready(process) is not None:
                 self._accepts()
-            return int(process.wait())
+            return process.wait()
         finally:
             self._process, self._is_ready = None, False
-            for pipe in (process.stdin, process.stdout):
-                if pipe:
-                    with suppress(OSError):
-                        pipe.close()
+            launch.close_pipes(process)
 
     def _accepts(self) -> None:
         self._is_ready = True
@@ -132,10 +130,3 @@ class WorkerProcess:
         if self._process:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
-
-
-def _how(status: int) -> str:
-    try:
-        return f"status {status}" if status >= 0 else signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"

@@ -7,13 +7,8 @@ wait has a deadline, and every wait ends at once with `ServerDied`, which carrie
 no longer there.
 """
 
-import json
-import os
-import select
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -22,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from pycast import launch
 from pycast.testing.ports import Ports
 from pycast.testing.settings import arrange, default_mount, to_toml
 
@@ -48,7 +44,7 @@ class Server:
     password "adminpass".
     """
 
-    command: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "pycast")
+    command: ClassVar[tuple[str, ...]] = launch.PROGRAM
     """How the server is started: a subclass may put a wrapper before it (`prlimit`, `taskset`, `strace` …)."""
 
     def __init__(self, **settings: Any) -> None:
@@ -65,8 +61,7 @@ class Server:
         self.ready: dict[str, Any] = {}
         self._scheme = "http"
         self._directory: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_paused = False
+        self._process: launch.Process | None = None
         self._ports = Ports()
         self._clean_up: weakref.finalize[..., Any] | None = None
 
@@ -99,18 +94,15 @@ class Server:
 
     def kill(self) -> None:
         """Ends it at once, as a crash does (SIGKILL). Its files stay until `stop`."""
-        _end(self._running())
-        self._is_paused = False
+        launch.kill(self._running())
 
     def pause(self) -> None:
         """Makes it stand still as a whole (SIGSTOP); its kernel goes on to accept connections and bytes."""
         self._running().send_signal(signal.SIGSTOP)
-        self._is_paused = True
 
     def resume(self) -> None:
         """Lets it go on after `pause`."""
         self._running().send_signal(signal.SIGCONT)
-        self._is_paused = False
 
     def stop(self) -> None:
         """Ends the server as an operator would and removes its files. May be called twice.
@@ -119,13 +111,9 @@ class Server:
         """
         if self._process is None or self._clean_up is None or not self._clean_up.alive:
             return
-        self._process.terminate()
-        if self._is_paused:
-            self.resume()
         try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            raise ServerTimeout(f"the server did not stop within {STOP_S:g} s of SIGTERM\n{self._log_end()}") from None
+            if not launch.end([self._process], STOP_S):
+                raise ServerTimeout(f"the server did not stop within {STOP_S:g} s of SIGTERM\n{self._log_end()}")
         finally:
             self._clean_up()
 
@@ -255,50 +243,41 @@ class Server:
 
     def _run(self, *options: str) -> None:
         with open(self.directory / "error.log", "ab") as log:
-            self._process = subprocess.Popen(
-                [*self.command, "serve", "--config", str(self.config_path), "--ready-file", "-", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(),
-            )
+            self._process = launch.start("--config", str(self.config_path), *options, program=self.command, stderr=log)
         if self._clean_up is not None:
             self._clean_up.detach()
         self._clean_up = weakref.finalize(self, _remove, self._process, self.directory, self._ports)
         try:
-            self.ready = json.loads(self._read_ready_line())
+            self.ready = self._wait_until_ready(self._process)
         except BaseException:
             self._clean_up()
             raise
         self.port = int(self.ready["port"])
         self.pid = self._process.pid
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> launch.Process:
         if self._process is None or self._clean_up is None or not self._clean_up.alive:
             raise RuntimeError("the server has not been started, or was stopped")
         return self._process
 
-    def _read_ready_line(self) -> bytes:
-        assert self._process is not None and self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
-        deadline = time.monotonic() + START_S
-        line = b""
-        while not line.endswith(b"\n"):
-            if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise ServerTimeout(f"the server was not ready after {START_S:g} s\n{self._log_end()}")
-            data = os.read(pipe, 65536)
-            if not data:
-                self._process.wait(STOP_S)
-                self._check_alive()
-            line += data
-        return line
+    def _wait_until_ready(self, process: launch.Process) -> dict[str, Any]:
+        try:
+            ready = launch.wait_until_ready(process, START_S)
+        except TimeoutError:
+            raise ServerTimeout(f"the server was not ready after {START_S:g} s\n{self._log_end()}") from None
+        if ready is None:
+            raise self._death(process.wait())
+        return ready
 
     def _check_alive(self) -> None:
         if self._process is None:
             raise RuntimeError("the server has not been started")
         status = self._process.poll()
         if status is not None:
-            raise ServerDied(f"the server ended with status {status}; its log ends:\n{self._log_end()}")
+            raise self._death(status)
+
+    def _death(self, status: int) -> ServerDied:
+        return ServerDied(f"the server ended with status {status}; its log ends:\n{self._log_end()}")
 
     def _text(self, name: str) -> str:
         try:
@@ -310,24 +289,7 @@ class Server:
         return "\n".join(self.log().splitlines()[-LOG_LINES:])
 
 
-def _environment() -> dict[str, str]:
-    """This process's, without the settings that somebody may have in it, and with this very pycast first."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYCAST_")}
-    home = Path(__file__).resolve().parents[2]
-    if home.name not in ("site-packages", "dist-packages"):
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(home), environment.get("PYTHONPATH"))))
-    return environment
-
-
-def _remove(process: "subprocess.Popen[bytes]", directory: Path, ports: Ports) -> None:
+def _remove(process: launch.Process, directory: Path, ports: Ports) -> None:
     ports.release()
-    _end(process)
+    launch.kill(process)
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

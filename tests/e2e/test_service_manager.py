@@ -1,16 +1,16 @@
 """What systemd hears from `pycast serve`: ready once it listens, reloads, stops; and alive while its loop turns."""
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from pycast import launch
 
 MESSAGE_S = 10.0
 WATCHDOG_S = 0.5
@@ -25,12 +25,9 @@ class Manager:
         self._socket.bind(address)
         settings = folder / "pycast.toml"
         settings.write_text('[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n')
-        self.node = subprocess.Popen(
-            [sys.executable, "-m", "pycast", "serve", "--config", str(settings)],
-            env=os.environ | {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        told = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
+        environment = launch.clean_environment() | told
+        self.node = launch.start("--config", str(settings), environment=environment, stderr=subprocess.DEVNULL)
 
     def heard(self, begins_with: str) -> str:
         """The next message that begins so."""
@@ -55,8 +52,7 @@ class Manager:
         return False
 
     def close(self) -> None:
-        self.node.kill()
-        self.node.wait()
+        launch.kill(self.node)
         self._socket.close()
 
 

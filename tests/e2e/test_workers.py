@@ -1,16 +1,15 @@
 """Several workers are one server: one address, one process to signal, and none of them missed for long."""
 
-import json
 import os
 import signal
 import subprocess
-import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from pycast import launch
 from pycast.testing import Server, ServerDied
 from tests.e2e.deadline import until
 from tests.e2e.processes import children, is_alive, listening_ports, sockets
@@ -215,15 +214,15 @@ def test_a_server_whose_workers_cannot_start_ends(tmp_path: Path) -> None:
         pass
 
 
-def test_workers_of_a_server_without_a_file_have_the_passwords_that_it_shows(tmp_path: Path) -> None:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYCAST_")}
-    environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "PYCAST_SERVER__WORKERS": "2"}
-    ready = tmp_path / "ready.json"
-    command = [sys.executable, "-m", "pycast", "serve", "--port", "0", "--ready-file", str(ready)]
-    with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE) as server:
+def test_workers_of_a_server_without_a_file_have_the_passwords_that_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = launch.clean_environment() | {"PYCAST_SERVER__WORKERS": "2"}
+    with launch.start("--port", "0", environment=environment, stderr=subprocess.PIPE) as server:
         try:
-            until(ready.exists, "the server", 20)
-            shown = json.loads(ready.read_text())
+            shown = launch.wait_until_ready(server, 20)
+            assert shown is not None
             login = basic("admin", shown["admin_password"])
             got = {get(shown["port"], "/admin/stats", login).status for _ in range(MANY)}
         finally:
