@@ -13,7 +13,7 @@ from pycast.net.sockets import PAIR_TRIES, reserve
 LOOPBACK = "127.0.0.1"
 
 
-class Ports:
+class WorkerPorts:
     """Ports of the [[listen]] sections, and one for each worker's links. Raises ConfigError if one is taken."""
 
     def __init__(self, config: Config, count: int) -> None:

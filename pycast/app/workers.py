@@ -16,7 +16,7 @@ import gevent
 
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
-from pycast.app.worker_ports import Ports
+from pycast.app.worker_ports import WorkerPorts
 from pycast.app.worker_process import WorkerProcess
 from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.load import loads, read_text, with_port
@@ -45,7 +45,7 @@ class Parent:
         self._text = text
         self._config_path = config_path
         self._port = port
-        self._ports = Ports(config, count)
+        self._ports = WorkerPorts(config, count)
         cluster = config.cluster
         self._machine = cluster.node or cluster.advertise or f"{config.server.hostname}:{self._ports.public[0]}"
         self._secret = cluster.secret or secrets.token_hex(32)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from gevent import socket
 
-from pycast.app.worker_ports import Ports
+from pycast.app.worker_ports import WorkerPorts
 from pycast.config.load import loads
 from pycast.errors import ConfigError
 from pycast.net.sockets import bind, bind_shared
@@ -15,8 +15,8 @@ LISTEN = '[[listen]]\nbind_address = "127.0.0.1"\nport = {}\n'
 
 
 @contextmanager
-def held(text: str, count: int = 2) -> Iterator[Ports]:
-    ports = Ports(loads(text, {}, "test"), count)
+def held(text: str, count: int = 2) -> Iterator[WorkerPorts]:
+    ports = WorkerPorts(loads(text, {}, "test"), count)
     try:
         yield ports
     finally:
@@ -43,7 +43,7 @@ def test_ports_that_another_servers_workers_share_are_taken() -> None:
     with held(LISTEN.format(0)) as first:
         worker = bind_shared("127.0.0.1", first.public[0])
         with pytest.raises(ConfigError, match="cannot listen on"):
-            Ports(loads(LISTEN.format(first.public[0]), {}, "test"), 2)
+            WorkerPorts(loads(LISTEN.format(first.public[0]), {}, "test"), 2)
         worker.close()
 
 
@@ -81,5 +81,5 @@ def test_with_a_link_port_other_machines_reach_each_worker() -> None:
 def test_a_taken_port_leaves_no_other_held() -> None:
     taken = bind("127.0.0.1", 0)
     with pytest.raises(ConfigError):
-        Ports(loads(LISTEN.format(0) + LISTEN.format(taken.getsockname()[1]), {}, "test"), 2)
+        WorkerPorts(loads(LISTEN.format(0) + LISTEN.format(taken.getsockname()[1]), {}, "test"), 2)
     taken.close()
