@@ -4,18 +4,14 @@ import time
 
 import gevent
 
-from pycast.cluster.ownership import Ownership
-from pycast.demo_stream import BITRATE, CONTENT_TYPE, TITLE, demo_mp3
+from pycast.demo_stream import BITRATE, CONTENT_TYPE, LEAD_S, STEP_S, TITLE, Playback, demo_mp3
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
+from pycast.cluster.ownership import Ownership
 from pycast.stream.mounts import Mounts
 from pycast.stream.source import Sink, SourceDescription
 
 MOUNT = "/demo.mp3"
-STEP_S = 0.1
-
-# Fed at once at the start, so that the first listener gets a burst.
-LEAD_S = 5.0
 
 HEADERS = {
     "content-type": CONTENT_TYPE,
@@ -60,17 +56,16 @@ class DemoSource:
     def play(self, ownership: Ownership, mounts: Mounts) -> None:
         """Feeds the loop until it is stopped. May switch."""
         ownership.admit(MOUNT, self)
-        tune, sent, started = demo_mp3(), 0, time.monotonic() - LEAD_S
+        playback = Playback(demo_mp3(), time.monotonic() - LEAD_S)
         try:
             while not self._stopped:
                 mount = mounts.get(MOUNT)
-                if sent % len(tune) == 0 and mount is not None and self.sink is mount:
-                    mount.set_title("", f"{TITLE}, round {sent // len(tune) + 1}")
-                due = int((time.monotonic() - started) * BITRATE / 8)
-                end = min(due, sent - sent % len(tune) + len(tune))
-                if end > sent and self.sink is not None:
-                    self.sink.feed(tune[sent % len(tune) : (end - 1) % len(tune) + 1])
-                    sent = end
+                if playback.is_at_start and mount is not None and self.sink is mount:
+                    mount.set_title("", f"{TITLE}, round {playback.round}")
+                piece = playback.due(time.monotonic())
+                if piece and self.sink is not None:
+                    self.sink.feed(piece)
+                    playback.advance(len(piece))
                     self.last_data = time.monotonic()
                 gevent.sleep(STEP_S)
         finally:

@@ -118,7 +118,7 @@ def test_any_answer_gives_a_table_or_outside_error(body: bytes) -> None:
         assert lines
 
 
-class RpcServer(BaseHTTPRequestHandler):
+class Answers(BaseHTTPRequestHandler):
     """Answers as a server would: the status, and the statistics for who has the password."""
 
     nodes: ClassVar[bytes] = b""
@@ -141,7 +141,7 @@ class RpcServer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), RpcServer) as server:
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
@@ -161,7 +161,7 @@ def test_table_is_printed_once_when_stdout_is_no_terminal(address: str) -> None:
 
 
 def test_password_shows_the_nodes_of_a_cluster_above_its_mounts(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RpcServer, "nodes", NODES)
+    monkeypatch.setattr(Answers, "nodes", NODES)
     said = run(address, "--password", "pw")[1].splitlines()
     assert [line.split()[:1] for line in said[2:]] == [[], ["NODE"], ["a"], ["b"], [], ["MOUNT"], ["/a"]]
     assert "NODE" not in run(address)[1]
