@@ -14,15 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import urllib3
 
 from pycast.cli.serve import find_config
+from pycast.cli.server_client import ServerClient, UnexpectedAnswer, Unreachable
 from pycast.config.load import embedded_config, load
 from pycast.config.schema import Config, ListenSection
 from pycast.errors import ExternalError
 
+_PATH = "/admin/drain"
 _TIMEOUT_S = 10.0
 _POLL_S = 0.5
+
+Progress = dict[str, float | str]
+"""What the server says of its drain: `state`, `listeners` and more."""
 
 # Of the same address, as this machine reaches it.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
@@ -53,47 +57,11 @@ def command(
     login = config.authentication
     user, password = user or login.admin_user, password or login.admin_password
     # Its certificate is for the name by which others know it, not for 127.0.0.1.
-    server = Asked(url, user, password, insecure) if url else Asked(own_url(config), user, password, True)
+    server = ServerClient(url or own_url(config), user, password, insecure=insecure or not url, timeout_s=_TIMEOUT_S)
     if cancel:
-        click.echo(text_of(server.ask("POST", "cancel=1")))
+        click.echo(text_of(_progress(server, server.post(f"{_PATH}?cancel=1"))))
         return
-    sys.exit(_follow(server, "now=1" if now else ""))
-
-
-class Asked:
-    """The server that drains."""
-
-    def __init__(self, url: str, user: str, password: str, insecure: bool) -> None:
-        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
-        if insecure:
-            urllib3.disable_warnings()
-        self._pool = urllib3.PoolManager(
-            headers=urllib3.make_headers(basic_auth=f"{user}:{password}"),
-            timeout=_TIMEOUT_S,
-            retries=False,
-            cert_reqs="CERT_NONE" if insecure else "CERT_REQUIRED",
-        )
-
-    def ask(self, method: str, query: str = "") -> dict[str, float | str]:
-        """Where the drain is. Raises Gone if nobody answers, ExternalError if the answer is of no use."""
-        try:
-            answer = self._pool.request(method, f"{self.url}/admin/drain?{query}")
-        except urllib3.exceptions.HTTPError as error:
-            reason = str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]
-            raise Gone(f"no answer from {self.url}: {reason}") from error
-        if answer.status == 401:
-            raise ExternalError(f"{self.url} does not know that user and password: see [authentication]")
-        try:
-            progress = json.loads(answer.data) if answer.status == 200 else None
-        except ValueError:
-            progress = None
-        if not isinstance(progress, dict) or "state" not in progress:
-            raise ExternalError(f"{self.url} answered {answer.status}: is that a pycast of this version?")
-        return progress
-
-
-class Gone(ExternalError):
-    """Nobody answers there."""
+    sys.exit(_follow(server, f"{_PATH}?now=1" if now else _PATH))
 
 
 def own_url(config: Config) -> str:
@@ -106,7 +74,7 @@ def own_url(config: Config) -> str:
     return _url(listen)
 
 
-def text_of(progress: dict[str, float | str]) -> str:
+def text_of(progress: Progress) -> str:
     """One line for people."""
     listeners = f"{progress.get('listeners', 0)} listeners"
     match progress["state"]:
@@ -122,9 +90,9 @@ def text_of(progress: dict[str, float | str]) -> str:
             return f"empty; {listeners}"
 
 
-def _follow(server: Asked, query: str) -> int:
+def _follow(server: ServerClient, path: str) -> int:
     """The exit status: 0 if the server is empty in the end, or gone."""
-    progress, said = server.ask("POST", query), ""
+    progress, said = _progress(server, server.post(path)), ""
     for line in _changes(server, progress):
         if line != said:
             click.echo(line)
@@ -135,17 +103,28 @@ def _follow(server: Asked, query: str) -> int:
     return 0
 
 
-def _changes(server: Asked, progress: dict[str, float | str]) -> Iterator[str]:
+def _changes(server: ServerClient, progress: Progress) -> Iterator[str]:
     while True:
         yield text_of(progress)
         if progress["state"] in ("done", "serving"):
             return
         time.sleep(_POLL_S)
         try:
-            progress = server.ask("GET")
-        except Gone:
+            progress = _progress(server, server.get(_PATH))
+        except Unreachable:
             yield "stopped"
             return
+
+
+def _progress(server: ServerClient, body: bytes) -> Progress:
+    """Where the drain is. Raises UnexpectedAnswer."""
+    try:
+        progress = json.loads(body)
+    except ValueError:
+        progress = None
+    if not isinstance(progress, dict) or "state" not in progress:
+        raise UnexpectedAnswer(f"{server.url}{_PATH} answered 200: is that a pycast of this version?")
+    return progress
 
 
 def _config(path: Path | None) -> Config:

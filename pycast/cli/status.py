@@ -11,18 +11,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import click
-import urllib3
 
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
+from pycast.cli.server_client import ServerClient, UnexpectedAnswer
 from pycast.cli.status_view import ServerView, cut, read_json, read_xml, render
 from pycast.errors import ExternalError
 
 _TIMEOUT_S = 5.0
-_MAX_ANSWER = 32 << 20
-"""10,000 mounts at 3 kB each; what is larger is no status."""
 _HISTORY = 40
 
 
@@ -40,53 +37,13 @@ _HISTORY = 40
 @click.option("-k", "--insecure", is_flag=True, help="Accept any TLS certificate.")
 def command(url: str, user: str, password: str | None, once: bool, interval: float, insecure: bool) -> None:
     """Show the mounts, listeners and titles of the server at URL, live. Ctrl-C ends it."""
-    server = Asked(url, user, password, insecure)
+    server = ServerClient(url, user, password, insecure=insecure, timeout_s=_TIMEOUT_S)
     if once or not sys.stdout.isatty():
-        look = server.look()
+        look = _look(server)
         click.echo("\n".join(_lines(look, _size()[0] if sys.stdout.isatty() else 120)))
         return
     with _own_screen():
         _show(server, interval)
-
-
-class Asked:
-    """The server that is asked, over one kept connection."""
-
-    def __init__(self, url: str, user: str, password: str | None, insecure: bool) -> None:
-        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
-        if urlsplit(self.url).scheme not in ("http", "https"):
-            raise click.BadParameter("an address begins with http:// or https://", param_hint="URL")
-        self._has_password = password is not None
-        headers = urllib3.make_headers(basic_auth=f"{user}:{password}") if self._has_password else {}
-        if insecure:
-            urllib3.disable_warnings()
-        self._pool = urllib3.PoolManager(
-            headers=headers, timeout=_TIMEOUT_S, retries=False, cert_reqs="CERT_NONE" if insecure else "CERT_REQUIRED"
-        )
-
-    def look(self) -> "Look":
-        """The server's state now. Raises ExternalError with a text that says what to try."""
-        path = "/admin/stats" if self._has_password else "/status-json.xsl"
-        status, body = self._get(path)
-        if status == 401:
-            raise ExternalError(f"{self.url} does not know that user and password: see [authentication]")
-        if status != 200:
-            raise ExternalError(f"{self.url}{path} answered {status}: is that a streaming server?")
-        if not self._has_password:
-            return Look(read_json(body))
-        view = read_xml(body)
-        # A server alone has no nodes to tell of; Icecast does not know the question.
-        status, body = self._get("/admin/cluster")
-        return Look(view, read_nodes(body) if status == 200 else ())
-
-    def _get(self, path: str) -> tuple[int, bytes]:
-        try:
-            answer = self._pool.request("GET", self.url + path, preload_content=False)
-            body = answer.read(_MAX_ANSWER)
-            answer.release_conn()
-        except urllib3.exceptions.HTTPError as error:
-            raise ExternalError(f"no answer from {self.url}: {_reason(error)}") from error
-        return answer.status, body
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +54,26 @@ class Look:
     nodes: tuple[NodeRow, ...] = ()
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
-        error, urllib3.exceptions.NewConnectionError
-    ):
-        return f"nothing for {_TIMEOUT_S:g} s"
-    # urllib3 says "<object …>: Failed to establish a new connection: [Errno 111] Connection refused"
-    return str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]
+def _look(server: ServerClient) -> Look:
+    """The server's state now. Raises ExternalError with a text that says what to try."""
+    expected = "streaming server"  # Icecast is one, too
+    if not server.has_password:
+        return Look(read_json(server.get("/status-json.xsl", expected=expected)))
+    view = read_xml(server.get("/admin/stats", expected=expected))
+    try:
+        nodes = server.get("/admin/cluster")
+    except UnexpectedAnswer:  # a server alone has no nodes to tell of; Icecast does not know the question
+        return Look(view)
+    return Look(view, read_nodes(nodes))
 
 
-def _show(server: Asked, interval: float) -> None:
+def _show(server: ServerClient, interval: float) -> None:
     history: deque[int] = deque(maxlen=_HISTORY)
     last: Look | None = None
     while True:
         trouble = ""
         try:
-            last = server.look()
+            last = _look(server)
             history.append(last.server.listeners)
         except ExternalError as error:
             trouble = str(error)

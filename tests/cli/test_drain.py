@@ -22,7 +22,7 @@ def progress(state: str, listeners: int = 0) -> dict[str, object]:
     return {"state": state, "listeners": listeners, "of": 500, "next_s": 12.4, "deadline_s": 100.0}
 
 
-class RpcServer(BaseHTTPRequestHandler):
+class Answers(BaseHTTPRequestHandler):
     """Gives one state after the other to who has the password, then closes without a word."""
 
     states: ClassVar[list[tuple[str, int]]] = []
@@ -47,8 +47,8 @@ class RpcServer(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("pycast.cli.drain._POLL_S", 0.0)
-    RpcServer.states, RpcServer.asked = [], []
-    with HTTPServer(("127.0.0.1", 0), RpcServer) as listening:
+    Answers.states, Answers.asked = [], []
+    with HTTPServer(("127.0.0.1", 0), Answers) as listening:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{listening.server_port}"
@@ -81,7 +81,7 @@ def test_a_server_with_no_port_for_this_machine_is_a_clear_error() -> None:
 
 
 def test_it_tells_what_changes_and_ends_when_the_server_is_empty(server: str) -> None:
-    RpcServer.states = [("lead", 500), ("lead", 500), ("moving", 500), ("leaving", 500), ("leaving", 250), ("done", 0)]
+    Answers.states = [("lead", 500), ("lead", 500), ("moving", 500), ("leaving", 500), ("leaving", 250), ("done", 0)]
     assert run(server, "--password", "pw") == (
         0,
         [
@@ -93,37 +93,37 @@ def test_it_tells_what_changes_and_ends_when_the_server_is_empty(server: str) ->
         ],
         "",
     )
-    assert RpcServer.asked == ["POST /admin/drain?", *["GET /admin/drain?"] * 5]
+    assert Answers.asked == ["POST /admin/drain", *["GET /admin/drain"] * 5]
 
 
 def test_a_server_that_is_gone_meanwhile_has_been_stopped(server: str) -> None:
-    RpcServer.states = [("leaving", 3)]
+    Answers.states = [("leaving", 3)]
     assert run(server, "--password", "pw")[:2] == (0, ["listeners leave; 3 listeners of 500", "stopped"])
 
 
 def test_one_that_serves_again_meanwhile_is_a_failure(server: str) -> None:
-    RpcServer.states = [("lead", 3), ("serving", 3)]
+    Answers.states = [("lead", 3), ("serving", 3)]
     code, _, error = run(server, "--password", "pw")
     assert (code, "cancelled" in error) == (1, True)
 
 
 @pytest.mark.parametrize(("option", "asked"), [("--now", "POST /admin/drain?now=1"), ("--cancel", "cancel=1")])
 def test_options_become_parameters(server: str, option: str, asked: str) -> None:
-    RpcServer.states = [("done" if option == "--now" else "serving", 0)]
+    Answers.states = [("done" if option == "--now" else "serving", 0)]
     assert run(server, "--password", "pw", option)[0] == 0
-    (only,) = RpcServer.asked
+    (only,) = Answers.asked
     assert asked in only
 
 
 def test_user_and_password_are_those_of_the_configuration(server: str, tmp_path: Path) -> None:
     path = tmp_path / "pycast.toml"
     path.write_text('[authentication]\nadmin_password = "pw"\n')
-    RpcServer.states = [("done", 0)]
+    Answers.states = [("done", 0)]
     assert run(server, "--config", str(path))[0] == 0
 
 
 def test_trouble_is_told_with_what_to_do(server: str) -> None:
-    RpcServer.states = [("done", 0)]
+    Answers.states = [("done", 0)]
     assert "does not know that user and password" in run(server, "--password", "wrong")[2]
     assert "Connection refused" in run("http://127.0.0.1:1", "--password", "pw")[2]
 

@@ -1,0 +1,100 @@
+"""Tests of pycast.cli.server_client: how a server is asked, and what is said when the answer is of no use."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+
+import click
+import pytest
+
+from pycast.cli.server_client import ServerClient, UnexpectedAnswer, Unreachable
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers what the path says: /200, /401 …; keeps what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[tuple[str, str, str | None]]] = []
+    connections: ClassVar[set[tuple[str, int]]] = set()
+
+    def do_GET(self) -> None:  # the library's name
+        self.asked.append((self.command, self.path, self.headers.get("Authorization")))
+        self.connections.add(self.client_address)
+        self.send_response(int(self.path[1:4]))
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"body")
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    Answers.asked, Answers.connections = [], set()
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def client(address: str, password: str | None = "pw", *, timeout_s: float = 5.0) -> ServerClient:
+    return ServerClient(address, "admin", password, insecure=False, timeout_s=timeout_s)
+
+
+def test_requests_carry_the_password_and_share_a_connection(address: str) -> None:
+    server = client(address)
+    assert (server.get("/200"), server.post("/200?now=1")) == (b"body", b"body")
+    server.close()
+    server.close()
+    assert Answers.asked == [("GET", "/200", "Basic YWRtaW46cHc="), ("POST", "/200?now=1", "Basic YWRtaW46cHc=")]
+    assert len(Answers.connections) == 1
+
+
+def test_without_a_password_nobody_is_named(address: str) -> None:
+    server = client(address, None)
+    server.get("/200")
+    server.close()
+    assert not server.has_password
+    assert Answers.asked == [("GET", "/200", None)]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected", "said"),
+    [
+        ("/401", "streaming server", r"127\.0\.0\.1:\d+ does not know that user and password: see \[authentication\]"),
+        ("/404?a=b", "streaming server", r"127\.0\.0\.1:\d+/404 answered 404: is that a streaming server\?"),
+        ("/503", "pycast of this version", r"/503 answered 503: is that a pycast of this version\?"),
+    ],
+)
+def test_an_answer_of_no_use_says_what_to_look_at(address: str, path: str, expected: str, said: str) -> None:
+    server = client(address)
+    with pytest.raises(UnexpectedAnswer, match=said):
+        server.get(path, expected=expected)
+    server.close()
+
+
+def test_where_nothing_listens_the_systems_own_words_are_said() -> None:
+    with pytest.raises(Unreachable, match=r"^no answer from http://127\.0\.0\.1:1: Connection refused$"):
+        client("127.0.0.1:1").get("/")
+
+
+def test_a_server_that_is_silent_is_told_by_how_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = client(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.2)
+        with pytest.raises(Unreachable, match=r"^no answer from http://127\.0\.0\.1:\d+: nothing for 0\.2 s$"):
+            server.get("/")
+        server.close()
+
+
+def test_an_address_is_http_unless_it_says_otherwise() -> None:
+    assert client("radio:8000").url == "http://radio:8000"
+    assert client("https://radio/").url == "https://radio"
+    with pytest.raises(click.BadParameter, match="begins with http:// or https://"):
+        client("ftp://radio")
