@@ -9,22 +9,24 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import click
 import gevent
-import urllib3
 from gevent import socket
 from gevent.event import Event
 
-from pycast.app.local_cluster import HOST, LocalCluster, LocalNode
+from pycast.app.local_cluster import LocalCluster
+from pycast.app.local_encoder import play
+from pycast.app.local_node import HOST, LocalNode
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
+from pycast.cli.server_client import ServerClient
 from pycast.cli.status_view import cut
 from pycast.errors import ExternalError
 from pycast.net.group import Group
 
 LOOK_S = 1.0
-_TIMEOUT = urllib3.Timeout(1.0)
+_TIMEOUT_S = 1.0
 _WIDTH = 100
 
 
@@ -51,7 +53,7 @@ def up(size: int, port: int, haproxy: bool, mount: str, restart: bool) -> None:
     cluster, group = LocalCluster(size, port, mount, is_balanced=haproxy), Group()
     try:
         cluster.start()
-        group.spawn("encoder", cluster.feed)
+        group.spawn("encoder", play, cluster.ports, cluster.mount, cluster.password)
         _wait_for_source(cluster)
         click.echo("\n".join(_banner(cluster)))
         if _is_asked():
@@ -79,14 +81,12 @@ def _banner(cluster: LocalCluster) -> Iterator[str]:
     yield ""
     yield "Each node has a page, and all of them say the same:"
     for node in cluster.nodes:
-        pid = node.process.pid if node.process else 0
-        yield f"  node {node.name}   http://{HOST}:{node.port}/   pid {pid}"
+        yield f"  node {node.name}   http://{HOST}:{node.port}/   pid {node.pid}"
     owner = _owner(cluster, _nodes(cluster)) or cluster.nodes[0]
-    pid = owner.process.pid if owner.process else 0
     yield ""
     yield f"The source is on node {owner.name}. Kill that, and hear whether you notice:"
-    yield f"  {click.style(f'kill -9 {pid}', bold=True)}      it is gone"
-    yield f"  kill -STOP {pid}   it hangs, until kill -CONT {pid}"
+    yield f"  {click.style(f'kill -9 {owner.pid}', bold=True)}      it is gone"
+    yield f"  kill -STOP {owner.pid}   it hangs, until kill -CONT {owner.pid}"
     yield ""
     yield f"Admin and source have the password {click.style(cluster.password, bold=True)}, for example for"
     yield f"  http://{HOST}:{cluster.ports[0]}/admin/nodes"
@@ -102,7 +102,7 @@ def _watch(cluster: LocalCluster, stop: Event, *, restarts: bool) -> None:
         for node in cluster.nodes if restarts else ():
             gone[node.name] = 0 if node.is_running else gone.get(node.name, 0) + 1
             if gone[node.name] > 5:
-                cluster.start_node(node)
+                node.start()
         nodes = _nodes(cluster)
         shown = _redraw(cluster, nodes, shown) if sys.stdout.isatty() else _tell(cluster, nodes, shown)
 
@@ -135,7 +135,7 @@ def _start_again_on_enter(cluster: LocalCluster) -> None:
         click.echo("\x1b[A", nl=False)  # over the line that Enter ended
         for node in cluster.nodes:
             if not node.is_running:
-                cluster.start_node(node)
+                node.start()
 
 
 def _state(node: NodeRow) -> str:
@@ -145,8 +145,8 @@ def _state(node: NodeRow) -> str:
 
 def _hints(cluster: LocalCluster, nodes: tuple[NodeRow, ...]) -> Iterator[str]:
     owner = _owner(cluster, nodes)
-    if owner is not None and owner.process is not None:
-        yield f"  The source is on node {owner.name}: kill -9 {owner.process.pid}"
+    if owner is not None:
+        yield f"  The source is on node {owner.name}: kill -9 {owner.pid}"
     if _is_asked() and not all(node.is_running for node in cluster.nodes):
         yield "  Enter starts the dead again."
 
@@ -155,15 +155,15 @@ def _nodes(cluster: LocalCluster) -> tuple[NodeRow, ...]:
     """As the first node sees them that answers."""
     for node in cluster.nodes:
         if node.is_running:
-            with suppress(urllib3.exceptions.HTTPError, ExternalError):
+            with suppress(ExternalError):
                 return _ask(cluster, node)
     return ()
 
 
 def _ask(cluster: LocalCluster, node: LocalNode) -> tuple[NodeRow, ...]:
-    headers = urllib3.make_headers(basic_auth=f"admin:{cluster.password}")
-    url = f"http://{HOST}:{node.port}/admin/cluster"
-    return read_nodes(urllib3.request("GET", url, headers=headers, timeout=_TIMEOUT, retries=False).data)
+    url = f"http://{HOST}:{node.port}"
+    with closing(ServerClient(url, "admin", cluster.password, insecure=False, timeout_s=_TIMEOUT_S)) as client:
+        return read_nodes(client.get("/admin/cluster"))
 
 
 def _owner(cluster: LocalCluster, nodes: tuple[NodeRow, ...]) -> LocalNode | None:
