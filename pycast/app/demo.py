@@ -4,10 +4,10 @@ import time
 
 import gevent
 
+from pycast.cluster.ownership import Ownership
 from pycast.demo_stream import BITRATE, CONTENT_TYPE, LEAD_S, STEP_S, TITLE, Playback, demo_mp3
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
-from pycast.cluster.ownership import Ownership
 from pycast.stream.mounts import Mounts
 from pycast.stream.source import Sink, SourceDescription
 

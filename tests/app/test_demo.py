@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,8 +43,7 @@ class Owners:
 def playing(sink: Sink | None) -> Iterator[tuple[Any, Owners]]:
     owners, source, group = Owners(), DemoSource(), Group()
     source.sink = sink
-    service: Any = SimpleNamespace(mounts={MOUNT: sink}, ownership=owners)
-    group.spawn("demo", source.play, service)
+    group.spawn("demo", source.play, owners, {MOUNT: sink})
     try:
         yield source, owners
     finally:
