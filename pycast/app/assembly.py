@@ -17,9 +17,9 @@ from pycast.balance.drain_plan import DrainState
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
 from pycast.balance.worker_drain import WorkerDrain
-from pycast.cluster.cluster import AnnouncedLoad, ClusterMember, answers
 from pycast.cluster.link.link import Connector
 from pycast.cluster.link.rpc import RpcClient, RpcServer
+from pycast.cluster.member import AnnouncedLoad, ClusterMember, answers
 from pycast.cluster.mesh.mesh_registry import MeshRegistry
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages

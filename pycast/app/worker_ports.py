@@ -69,6 +69,6 @@ def _own_host(config: Config) -> str:
     """Where other machines reach this one."""
     if config.cluster.advertise:
         return config.cluster.advertise.rpartition(":")[0]
-    from pycast.cluster.cluster import own_host  # the server comes with it: only for who needs it
+    from pycast.cluster.member import own_host  # the server comes with it: only for who needs it
 
     return own_host(config)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState, Progress
-from pycast.cluster.cluster import ClusterMember
 from pycast.cluster.link.rpc import Message
+from pycast.cluster.member import ClusterMember
 
 ASK_S = 1.0
 

@@ -12,8 +12,8 @@ from typing import cast
 from gevent.event import AsyncResult
 from pydantic import TypeAdapter, ValidationError
 
-from pycast.cluster.cluster import ClusterMember
 from pycast.cluster.link.rpc import Handler, Message
+from pycast.cluster.member import ClusterMember
 from pycast.control.node_control import NodeControl
 from pycast.errors import Refused
 from pycast.stats.merge import merge

@@ -6,7 +6,7 @@ from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
-from pycast.cluster.cluster import ClusterMember
+from pycast.cluster.member import ClusterMember
 from pycast.cluster.ownership import Ownership
 from pycast.cluster.registry.cluster_state import Peer
 from pycast.config.live import Live

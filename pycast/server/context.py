@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
-from pycast.cluster.cluster import ClusterMember
+from pycast.cluster.member import ClusterMember
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.fallbacks import Fallbacks
