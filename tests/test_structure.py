@@ -52,7 +52,7 @@ def circles(graph: grimp.ImportGraph) -> Iterator[list[str]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[module])
                 if low[module] == index[module]:
-                    part = []
+                    part: list[str] = []
                     while not part or part[-1] != module:
                         part.append(stack.pop())
                         on_stack.discard(part[-1])

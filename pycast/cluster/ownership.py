@@ -12,7 +12,7 @@ air here only while no higher epoch than ours is known.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gevent.event import Event
 
@@ -30,6 +30,7 @@ from pycast.errors import Refused
 from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group
 from pycast.net.keyed_lock import KeyedLock
+from pycast.stats.counters import OwnershipCounters
 from pycast.stream.events import MountClosed
 from pycast.stream.mounts import SOURCE_SILENT_S, Mounts
 from pycast.stream.relocation import relocate
@@ -45,16 +46,6 @@ HOLD_OFF_S = 3.0
 
 # A source that stands by looks this often whether its turn has come, also without news.
 LOOK_S = 1.0
-
-
-@dataclass(slots=True)
-class OwnershipCounters:
-    """What happened, for the metrics."""
-
-    won: int = 0
-    held: int = 0
-    provisional: int = 0
-    stepped_down: int = 0
 
 
 class Ownership:

@@ -1,6 +1,7 @@
 """The node's statistics as frozen values, for pages, Icecast's XML, JSON and metrics."""
 
 import time
+from dataclasses import replace
 
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
@@ -60,17 +61,13 @@ class NodeSnapshots:
             server_start=self._started,
             taken=time.time(),
             clients=self._admission.open,
-            connections=counters.connections,
-            client_connections=counters.client_connections,
             listeners=sum(len(mount.fanout) for mount in counted),
-            listener_connections=counters.listener_connections,
-            file_connections=counters.file_connections,
             sources=self._mounts.sources,
-            source_client_connections=counters.source_client_connections,
-            slow_listeners=counters.slow_listeners,
-            refused_connections=counters.refused_connections,
-            bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
-            bytes_sent=total_bytes_sent(counters, self._mounts),
+            counters=replace(
+                counters,
+                bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
+                bytes_sent=total_bytes_sent(counters, self._mounts),
+            ),
             is_ready=self._readiness.is_ready,
             is_draining=self._drain.is_draining,
             clients_limit=self._admission.limit,
@@ -80,7 +77,6 @@ class NodeSnapshots:
             open_files_limit=self._admission.open_files,
             egress_bps=self._load_monitor.egress_bps,
             fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
-            bad_requests=counters.bad_requests,
             cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,
             mounts=tuple(
                 snapshot_mount(mount, is_mirror=self._mounts.is_mirror(mount.name))
@@ -92,7 +88,7 @@ class NodeSnapshots:
 
 def snapshot_cluster(cluster: ClusterMember, ownership: Ownership) -> ClusterSnapshot:
     """The cluster as this node sees it."""
-    state, mirrors, sources = cluster.registry.state, cluster.mirrors, ownership.counters
+    state, mirrors = cluster.registry.state, cluster.mirrors
     origins = state.origins
     return ClusterSnapshot(
         name=cluster.settings.name,
@@ -103,14 +99,8 @@ def snapshot_cluster(cluster: ClusterMember, ownership: Ownership) -> ClusterSna
         origins=len(origins),
         waiting=sum(1 for one in origins if not one.is_live or not state.is_up(one.node)),
         mirrors=len(mirrors),
-        mirror_bytes=mirrors.counters.bytes,
-        mirror_connections=mirrors.counters.connections,
-        mirror_gap_bytes=mirrors.counters.gap_bytes,
-        refused_epochs=mirrors.counters.refused_epochs,
-        claims_won=sources.won,
-        claims_held=sources.held,
-        claims_provisional=sources.provisional,
-        stepdowns=sources.stepped_down,
+        mirror_counters=replace(mirrors.counters),
+        ownership_counters=replace(ownership.counters),
         standbys=ownership.standbys,
     )
 

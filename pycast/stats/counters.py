@@ -1,19 +1,86 @@
-"""Totals since the start that belong to no mount."""
+"""Totals since the start. Each counter stands here once: with its name and meaning for `/metrics`, in its snapshot, and
+in the sum over the nodes of a cluster. Whoever does what is counted adds to it.
+"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pycast.stats.metric import metric
 
 
 @dataclass(slots=True)
 class Counters:
-    """Counted where it happens, read by the snapshot."""
+    """What the node did, of all its mounts and connections."""
 
-    connections: int = 0
-    client_connections: int = 0
-    listener_connections: int = 0
-    file_connections: int = 0
-    source_client_connections: int = 0
-    slow_listeners: int = 0
-    refused_connections: int = 0
-    bad_requests: int = 0
-    bytes_read: int = 0
-    bytes_sent: int = 0
+    connections: int = field(
+        default=0, metadata=metric("pycast_connections_total", "TCP connections accepted.", is_summed=True)
+    )
+    client_connections: int = field(
+        default=0, metadata=metric("pycast_requests_total", "GET requests.", is_summed=True)
+    )
+    listener_connections: int = field(
+        default=0,
+        metadata=metric("pycast_listener_connections_total", "Listeners accepted, on all mounts.", is_summed=True),
+    )
+    source_client_connections: int = field(
+        default=0, metadata=metric("pycast_source_connections_total", "Sources accepted.", is_summed=True)
+    )
+    file_connections: int = field(
+        default=0, metadata=metric("pycast_file_requests_total", "Static files given out.", is_summed=True)
+    )
+    slow_listeners: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_slow_listeners_total", "Listeners dropped because they fell too far behind.", is_summed=True
+        ),
+    )
+    refused_connections: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_refused_connections_total", "Connections refused because the server was full.", is_summed=True
+        ),
+    )
+    bad_requests: int = field(
+        default=0,
+        metadata=metric("pycast_bad_requests_total", "Requests and sources answered with an error.", is_summed=True),
+    )
+    bytes_read: int = field(
+        default=0, metadata=metric("pycast_received_bytes_total", "Audio bytes read from sources.", is_summed=True)
+    )
+    bytes_sent: int = field(
+        default=0, metadata=metric("pycast_sent_bytes_total", "Bytes sent to listeners.", is_summed=True)
+    )
+
+
+@dataclass(slots=True)
+class MirrorCounters:
+    """What this node's mirrors did."""
+
+    bytes: int = field(default=0, metadata=metric("pycast_mirror_bytes_total", "Bytes that came from other nodes."))
+    connections: int = field(
+        default=0, metadata=metric("pycast_mirror_reconnects_total", "Lines to other nodes that were opened.")
+    )
+    gaps: int = field(
+        default=0, metadata=metric("pycast_mirror_gaps_total", "Times a mirror had to jump to other audio.")
+    )
+    gap_bytes: int = field(
+        default=0, metadata=metric("pycast_mirror_gap_bytes_total", "Audio that no other node had any more.")
+    )
+    refused_epochs: int = field(
+        default=0, metadata=metric("pycast_mirror_refused_epochs_total", "Owners from before that were refused.")
+    )
+
+
+_CLAIMS = "pycast_claims_total", "Claims of mounts, by what came of them."
+
+
+@dataclass(slots=True)
+class OwnershipCounters:
+    """What came of this node's claims."""
+
+    won: int = field(default=0, metadata=metric(*_CLAIMS, labels={"result": "won"}))
+    held: int = field(default=0, metadata=metric(*_CLAIMS, labels={"result": "held"}))
+    provisional: int = field(default=0, metadata=metric(*_CLAIMS, labels={"result": "provisional"}))
+    stepped_down: int = field(
+        default=0,
+        metadata=metric("pycast_stepdowns_total", "Mounts given up because another node had claimed them."),
+    )

@@ -17,23 +17,24 @@ UNLIMITED = "unlimited"
 
 def global_stats(snapshot: NodeSnapshot) -> list[tuple[str, str]]:
     """The node's own stats, by name. Names and meanings are Icecast 2.4.4's."""
+    counters = snapshot.counters
     stats = {
         "admin": snapshot.admin,
-        "client_connections": str(snapshot.client_connections),
+        "client_connections": str(counters.client_connections),
         "clients": str(snapshot.clients),
-        "connections": str(snapshot.connections),
-        "file_connections": str(snapshot.file_connections),
+        "connections": str(counters.connections),
+        "file_connections": str(counters.file_connections),
         "host": snapshot.host,
-        "listener_connections": str(snapshot.listener_connections),
+        "listener_connections": str(counters.listener_connections),
         "listeners": str(snapshot.listeners),
         "location": snapshot.location,
         "server_id": snapshot.server_id,
         "server_start": rfc822_time(snapshot.server_start),
         "server_start_iso8601": iso8601_time(snapshot.server_start),
-        "source_client_connections": str(snapshot.source_client_connections),
+        "source_client_connections": str(counters.source_client_connections),
         # No source is a relay, and nobody reads stats as a stream; Icecast's readers still expect the names.
         "source_relay_connections": "0",
-        "source_total_connections": str(snapshot.source_client_connections),
+        "source_total_connections": str(counters.source_client_connections),
         "sources": str(snapshot.sources),
         "stats": "0",
         "stats_connections": "0",

@@ -6,31 +6,16 @@ listeners. A peak is the sum of the nodes' peaks, which may have been at differe
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from pycast.stats.counters import Counters
+from pycast.stats.metric import summed_fields
 from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
-
-_NODE_SUMS = (
-    "clients",
-    "connections",
-    "client_connections",
-    "listeners",
-    "listener_connections",
-    "file_connections",
-    "sources",
-    "source_client_connections",
-    "slow_listeners",
-    "refused_connections",
-    "bytes_read",
-    "bytes_sent",
-    "bad_requests",
-)
-_MOUNT_SUMS = ("listeners", "listener_peak", "listener_connections", "slow_listeners", "total_bytes_sent")
 
 
 def merge(own: NodeSnapshot, others: Sequence[NodeSnapshot]) -> NodeSnapshot:
     """The cluster; everything that is about one node alone is `own`'s."""
     nodes = (own, *others)
-    sums = {name: sum(getattr(node, name) for node in nodes) for name in _NODE_SUMS}
     by_name: dict[str, list[MountSnapshot]] = {}
     for node in nodes:
         for mount in node.mounts:
@@ -38,7 +23,8 @@ def merge(own: NodeSnapshot, others: Sequence[NodeSnapshot]) -> NodeSnapshot:
     mounts = tuple(_merge_mount(by_name[name]) for name in sorted(by_name, key=str.encode))
     return replace(
         own,
-        **sums,
+        **_sums(nodes),
+        counters=Counters(**_sums([node.counters for node in nodes])),
         server_start=min(node.server_start for node in nodes),
         fanout_lag_s=max(node.fanout_lag_s for node in nodes),
         mounts=mounts,
@@ -66,5 +52,9 @@ def _with_load(member: MemberSnapshot, node: NodeSnapshot) -> MemberSnapshot:
 def _merge_mount(mounts: list[MountSnapshot]) -> MountSnapshot:
     """One mount as several nodes have it."""
     at_source = next((mount for mount in mounts if not mount.is_mirror), mounts[0])
-    sums = {name: sum(getattr(mount, name) for mount in mounts) for name in _MOUNT_SUMS}
-    return replace(at_source, **sums)
+    return replace(at_source, **_sums(mounts))
+
+
+def _sums(parts: Sequence[Any]) -> dict[str, Any]:
+    """The fields that are added up, of snapshots of one kind."""
+    return {name: sum(getattr(part, name) for part in parts) for name in summed_fields(parts[0].__class__)}

@@ -6,6 +6,9 @@ Times are seconds since the epoch (UTC), counts are totals since the start unles
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pycast.stats.counters import Counters, MirrorCounters, OwnershipCounters
+from pycast.stats.metric import NESTED, metric
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerSnapshot:
@@ -24,17 +27,29 @@ class MountSnapshot:
     """One mount. `is_live` is False while the mount waits for its source to come back."""
 
     name: str
-    is_live: bool
+    is_live: bool = field(
+        metadata=metric("pycast_mount_live", "1 while a source feeds the mount, 0 while the mount waits for one.")
+    )
     hidden: bool
     public: bool
     content_type: str
     subtype: str
     """Codec names of an Ogg stream joined by "/", e.g. "Vorbis"; empty for other formats."""
-    listeners: int
-    listener_peak: int
-    listener_connections: int
-    slow_listeners: int
-    max_listeners: int
+    listeners: int = field(metadata=metric("pycast_mount_listeners", "Listeners connected now.", is_summed=True))
+    listener_peak: int = field(
+        metadata=metric("pycast_mount_listeners_peak", "Most listeners at one time.", is_summed=True)
+    )
+    listener_connections: int = field(
+        metadata=metric("pycast_mount_listener_connections_total", "Listeners accepted.", is_summed=True)
+    )
+    slow_listeners: int = field(
+        metadata=metric(
+            "pycast_mount_slow_listeners_total", "Listeners dropped because they fell too far behind.", is_summed=True
+        )
+    )
+    max_listeners: int = field(
+        metadata=metric("pycast_mount_listeners_limit", "Most listeners allowed; absent without a limit.", unset=-1)
+    )
     """-1: no limit."""
     artist: str
     title: str
@@ -48,14 +63,28 @@ class MountSnapshot:
     audio_info: str
     stats: Mapping[str, str] = field(default_factory=dict)
     """Further stats under Icecast's names: keys of `ice-audio-info`, and what the format read (audio_samplerate …)."""
-    stream_start: float = 0.0
+    stream_start: float = field(
+        default=0.0,
+        metadata=metric(
+            "pycast_mount_stream_start_time_seconds", "When the stream started, seconds since the epoch.", unset=0.0
+        ),
+    )
     source_ip: str = ""
     user_agent: str = ""
-    connected_s: int = 0
+    connected_s: int = field(
+        default=0, metadata=metric("pycast_mount_source_connected_seconds", "How long the present source is connected.")
+    )
     """How long the present source has been connected."""
-    total_bytes_read: int = 0
-    total_bytes_sent: int = 0
-    sources: int = 1
+    total_bytes_read: int = field(
+        default=0, metadata=metric("pycast_mount_received_bytes_total", "Audio bytes read from the mount's sources.")
+    )
+    total_bytes_sent: int = field(
+        default=0,
+        metadata=metric("pycast_mount_sent_bytes_total", "Bytes sent to the mount's listeners.", is_summed=True),
+    )
+    sources: int = field(
+        default=1, metadata=metric("pycast_mount_source_connections_total", "Sources the mount has had.")
+    )
     """How many sources this mount has had."""
     is_mirror: bool = False
     """Whether its source is on another node."""
@@ -91,22 +120,18 @@ class ClusterSnapshot:
     node: str
     registry: str
     """"mesh" or "etcd"."""
-    is_registry_up: bool
+    is_registry_up: bool = field(metadata=metric("pycast_registry_up", "1 while the registry answers, else 0."))
     members: tuple[MemberSnapshot, ...]
-    origins: int
+    origins: int = field(metadata=metric("pycast_cluster_origins", "Mounts of the cluster that have an owner."))
     """Mounts that have an owner."""
-    waiting: int
+    waiting: int = field(
+        metadata=metric("pycast_cluster_mounts_waiting", "Of these, the ones that wait for their source.")
+    )
     """Of these, the ones that wait for their source."""
-    mirrors: int
-    mirror_bytes: int
-    mirror_connections: int
-    mirror_gap_bytes: int
-    refused_epochs: int
-    claims_won: int
-    claims_held: int
-    claims_provisional: int
-    stepdowns: int
-    standbys: int
+    mirrors: int = field(metadata=metric("pycast_mirrors", "Mounts copied from other nodes now."))
+    standbys: int = field(metadata=metric("pycast_standbys", "Sources that stand by here."))
+    mirror_counters: MirrorCounters = field(default_factory=MirrorCounters, metadata=NESTED)
+    ownership_counters: OwnershipCounters = field(default_factory=OwnershipCounters, metadata=NESTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,34 +144,50 @@ class NodeSnapshot:
     server_id: str
     listen_url: str
     """`http://hostname:port`, no slash at the end: what listenurl and playlists begin with."""
-    server_start: float
+    server_start: float = field(
+        metadata=metric("pycast_start_time_seconds", "When the server started, seconds since the epoch.")
+    )
     taken: float
     """When the snapshot was taken."""
-    clients: int
-    connections: int
-    client_connections: int
-    listeners: int
-    listener_connections: int
-    file_connections: int
-    sources: int
-    source_client_connections: int
-    slow_listeners: int
-    refused_connections: int
-    bytes_read: int
-    bytes_sent: int
-    fanout_lag_s: float
+    clients: int = field(metadata=metric("pycast_clients", "Connections open now, of every kind.", is_summed=True))
+    listeners: int = field(
+        metadata=metric("pycast_listeners", "Listeners connected now, on all mounts.", is_summed=True)
+    )
+    sources: int = field(metadata=metric("pycast_sources", "Sources connected now.", is_summed=True))
+    fanout_lag_s: float = field(
+        metadata=metric(
+            "pycast_fanout_round_seconds",
+            "Duration of the last complete round of the fan-out, the wait before it included.",
+        )
+    )
     """Seconds between the beginnings of the last two passes of the fan-out; the largest of all mounts."""
+    counters: Counters = field(default_factory=Counters, metadata=NESTED)
+    """A copy, with what the mounts of now have sent and read."""
     mounts: tuple[MountSnapshot, ...] = ()
-    bad_requests: int = 0
-    """Requests, handshakes and streams that were answered with an error."""
-    is_ready: bool = True
+    is_ready: bool = field(default=True, metadata=metric("pycast_ready", "1 while new listeners are welcome, else 0."))
     """Whether new listeners are welcome; also of a full node."""
-    is_draining: bool = False
-    clients_limit: int = 0
-    headroom_percent: int = 100
+    is_draining: bool = field(
+        default=False, metadata=metric("pycast_draining", "1 while the server empties itself, else 0.")
+    )
+    clients_limit: int = field(
+        default=0, metadata=metric("pycast_clients_limit", "Connections taken at the same time.")
+    )
+    headroom_percent: int = field(
+        default=100,
+        metadata=metric(
+            "pycast_headroom_percent",
+            "What is free of the scarcest of connections, descriptors, egress and time; 0 only if full.",
+        ),
+    )
     """As balancers are told it."""
-    loop_lag_s: float = 0.0
-    open_files: int = 0
-    open_files_limit: int = 0
-    egress_bps: float = 0.0
+    loop_lag_s: float = field(
+        default=0.0, metadata=metric("pycast_loop_lag_seconds", "How late the event loop is, smoothed.")
+    )
+    open_files: int = field(default=0, metadata=metric("pycast_open_files", "Descriptors in use."))
+    open_files_limit: int = field(
+        default=0, metadata=metric("pycast_open_files_limit", "Descriptors the process may have.")
+    )
+    egress_bps: float = field(
+        default=0.0, metadata=metric("pycast_egress_bits_per_second", "Sent to clients over the last 5 seconds.")
+    )
     cluster: ClusterSnapshot | None = None

@@ -94,7 +94,7 @@ def test_one_who_is_behind_goes_when_nobody_else_is_left_to_go(
     monkeypatch.setattr("pycast.balance.drain.PATIENCE_S", 0.5)
     with connect(node, SOURCE) as source, connect(node, b"GET /x HTTP/1.0\r\n\r\n"):
         source.sendall(bytes(6 << 20))  # more than its connection holds, and it does not read
-        wait_until(lambda: node.parts.context.site.local.snapshot().bytes_read == 6 << 20, "the audio")
+        wait_until(lambda: node.parts.context.site.local.snapshot().counters.bytes_read == 6 << 20, "the audio")
         node.parts.context.drain.begin()
         gevent.sleep(0.3)
         assert node.parts.context.site.local.snapshot().listeners == 1

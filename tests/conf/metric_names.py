@@ -2,16 +2,17 @@
 
 import re
 
-from pycast.web import metrics
+from pycast.stats.counters import Counters, MirrorCounters, OwnershipCounters
+from pycast.stats.metric import declared_metrics
+from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
+
+KINDS = (NodeSnapshot, Counters, ClusterSnapshot, MirrorCounters, OwnershipCounters, MountSnapshot)
 
 EXPORTED = {
     "pycast_build_info",
-    "pycast_claims_total",
     "pycast_cluster_nodes",
     "pycast_mount_info",
-    *(series.name for series in metrics._NODE),
-    *(series.name for series in metrics._CLUSTER),
-    *(series.name for series in metrics._MOUNT),
+    *(info.name for kind in KINDS for info in declared_metrics(kind)),
 }
 
 

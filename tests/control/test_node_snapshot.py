@@ -33,7 +33,7 @@ def test_totals_never_go_back(node: Node, wait_until: WaitUntil) -> None:
         stalled.sendall(b"GET /x HTTP/1.0\r\n\r\n")
         assert stalled.recv(1000).startswith(b"HTTP/1.0 200 OK")
         source.sendall(AUDIO)
-        wait_until(lambda: node.parts.context.site.local.snapshot().bytes_read == len(AUDIO), "the audio")
+        wait_until(lambda: node.parts.context.site.local.snapshot().counters.bytes_read == len(AUDIO), "the audio")
         before = node.parts.context.site.local.snapshot()
         source.close()
         wait_until(lambda: node.parts.context.mounts.get("/x") is None, "the end of the mount")
@@ -42,5 +42,5 @@ def test_totals_never_go_back(node: Node, wait_until: WaitUntil) -> None:
     wait_until(lambda: node.parts.context.admission.open == 0, "the end of all")
     wait_until(lambda: not node.parts.context.mounts.ending, "the end of the fan-out")
     after = node.parts.context.site.local.snapshot()
-    assert before.bytes_read == during.bytes_read == after.bytes_read == len(AUDIO)
-    assert 0 < before.bytes_sent <= during.bytes_sent <= after.bytes_sent
+    assert before.counters.bytes_read == during.counters.bytes_read == after.counters.bytes_read == len(AUDIO)
+    assert 0 < before.counters.bytes_sent <= during.counters.bytes_sent <= after.counters.bytes_sent

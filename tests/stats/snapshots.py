@@ -1,10 +1,11 @@
 """Snapshots for the tests of this folder: the node of the golden samples, and any node hypothesis can think of."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
+from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MountSnapshot, NodeSnapshot
 
 START = 1763794760.9  # 2025-11-22 06:59:20 UTC
@@ -54,18 +55,20 @@ NODE = NodeSnapshot(
     server_start=START,
     taken=START + 60,
     clients=3,
-    connections=57,
-    client_connections=42,
     listeners=2,
-    listener_connections=9,
-    file_connections=1,
     sources=1,
-    source_client_connections=1,
-    slow_listeners=0,
-    refused_connections=0,
-    bytes_read=1000,
-    bytes_sent=2000,
     fanout_lag_s=0.25,
+    counters=Counters(
+        connections=57,
+        client_connections=42,
+        listener_connections=9,
+        file_connections=1,
+        source_client_connections=1,
+        slow_listeners=0,
+        refused_connections=0,
+        bytes_read=1000,
+        bytes_sent=2000,
+    ),
 )
 
 CLUSTER = ClusterSnapshot(
@@ -77,14 +80,6 @@ CLUSTER = ClusterSnapshot(
     origins=0,
     waiting=0,
     mirrors=0,
-    mirror_bytes=0,
-    mirror_connections=0,
-    mirror_gap_bytes=0,
-    refused_epochs=0,
-    claims_won=0,
-    claims_held=0,
-    claims_provisional=0,
-    stepdowns=0,
     standbys=0,
 )
 
@@ -95,8 +90,14 @@ def mount(**changes: Any) -> MountSnapshot:
 
 
 def node(*mounts: MountSnapshot, **changes: Any) -> NodeSnapshot:
-    """The node of the golden samples with these mounts."""
-    return replace(NODE, mounts=tuple(sorted(mounts, key=lambda one: one.name)), **changes)
+    """The node of the golden samples with these mounts; counters by their own names."""
+    counters = {one.name: changes.pop(one.name) for one in fields(Counters) if one.name in changes}
+    return replace(
+        NODE,
+        mounts=tuple(sorted(mounts, key=lambda one: one.name)),
+        counters=replace(NODE.counters, **counters),
+        **changes,
+    )
 
 
 # Every code point, lone surrogates too: whatever a peer sends must render.

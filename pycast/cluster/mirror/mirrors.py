@@ -19,7 +19,7 @@ from pycast.cluster.link.rpc import Message, RpcClient
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.parents import choose_parents
-from pycast.cluster.mirror.pull import Gap, Mirror, MirrorCounters, MountAbsent, Outrun
+from pycast.cluster.mirror.pull import Gap, Mirror, MountAbsent, Outrun
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.own_record import OwnRecord
@@ -28,6 +28,7 @@ from pycast.config.live import Live
 from pycast.net.group import Group, Task
 from pycast.net.ticks import sleep_until_tick
 from pycast.signals import Signal
+from pycast.stats.counters import MirrorCounters
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import LISTENER_SILENCE_S, Mount
 from pycast.stream.mounts import Mounts

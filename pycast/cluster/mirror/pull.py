@@ -10,7 +10,6 @@ The fence: bytes of an epoch that is lower than the highest ever seen for the mo
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import gevent
 from gevent.event import Event
@@ -22,6 +21,7 @@ from pycast.cluster.mirror.messages import Pull, PullReply, read_audio, read_eve
 from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.formats.marks import Header
+from pycast.stats.counters import MirrorCounters
 from pycast.stream.fanout import Reason
 from pycast.stream.journal import Started
 from pycast.stream.listener import Listener
@@ -53,17 +53,6 @@ class Gap(Exception):
     def __init__(self, offset: int) -> None:
         super().__init__(f"from offset {offset} on")
         self.offset = offset
-
-
-@dataclass(slots=True)
-class MirrorCounters:
-    """What mirrors do, for the metrics."""
-
-    bytes: int = 0
-    connections: int = 0
-    gaps: int = 0
-    gap_bytes: int = 0
-    refused_epochs: int = 0
 
 
 class Mirror:

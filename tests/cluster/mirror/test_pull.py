@@ -9,11 +9,12 @@ import pytest
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import DialFailed
 from pycast.cluster.mirror.lineage import Lineage
-from pycast.cluster.mirror.pull import Gap, Mirror, MirrorCounters, Outrun
+from pycast.cluster.mirror.pull import Gap, Mirror, Outrun
 from pycast.cluster.registry.epoch import Epoch
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
+from pycast.stats.counters import MirrorCounters
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.source import SourceDescription
