@@ -24,6 +24,7 @@ REGION = "eu-west-1"
 ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 NAME = "radio"
 IMAGE = "/test/image"
+WHEEL = ("wheels", "radio/pycast_server-0.1.0-py3-none-any.whl")
 
 Document = dict[str, Any]
 
@@ -71,6 +72,8 @@ def user_data() -> str:
         "VpcCidr": "10.0.0.0/16",
         "Secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:radio",
         "EtcdEndpoints": "",
+        "WheelBucket": WHEEL[0],
+        "WheelKey": WHEEL[1],
     }
     return re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], script)
 
@@ -112,6 +115,8 @@ def created() -> Iterator[Stack]:
             "VpcId": vpc,
             "VpcCidr": "10.0.0.0/16",
             "SubnetIds": ",".join(subnets),
+            "WheelBucket": WHEEL[0],
+            "WheelKey": WHEEL[1],
             "SourcePassword": "source-password-1",
             "AdminPassword": "admin-password-12",
         }

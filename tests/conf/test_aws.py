@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,6 +188,7 @@ def test_nodes_may_do_what_their_scripts_do_and_no_more() -> None:
     allowed = {one["Action"] for one in policy["PolicyDocument"]["Statement"]}
     assert allowed == {
         "secretsmanager:GetSecretValue",
+        "s3:GetObject",
         "ec2:DescribeInstances",
         "cloudwatch:PutMetricData",
         "autoscaling:CompleteLifecycleAction",
@@ -198,6 +200,17 @@ def test_the_start_script_is_one_that_bash_and_ec2_take() -> None:
     checked = subprocess.run(["bash", "-n"], input=user_data(), capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert unit()["Type"] == "notify" and int(unit()["LimitNOFILE"]) > 2 * node_config().limits.clients
+
+
+def test_a_node_installs_the_wheel_that_the_operator_put_into_a_bucket() -> None:
+    script = user_data()
+    assert "wheel=/root/$(basename 'radio/pycast_server-0.1.0-py3-none-any.whl')" in script
+    copied = script.index("aws s3 cp --quiet 's3://wheels/radio/pycast_server-0.1.0-py3-none-any.whl' \"$wheel\"")
+    assert copied < script.index('/opt/pycast/bin/pip install -q "$wheel"')
+    key = re.compile(template()["Parameters"]["WheelKey"]["AllowedPattern"])
+    assert key.fullmatch("pycast_server-0.1.0-py3-none-any.whl")
+    # Another library has the name pycast.
+    assert not key.fullmatch("pycast-0.1.0-py3-none-any.whl")
 
 
 def test_a_node_knows_itself_its_zone_and_the_others(tmp_path: Path) -> None:
