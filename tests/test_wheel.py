@@ -142,6 +142,12 @@ def test_it_runs_from_its_own_files(installed: Path, run: Run) -> None:
     assert Path(where.stdout.strip()).is_relative_to(installed.parent)
 
 
+def test_it_prints_an_example_that_it_finds_right(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "pycast.toml").write_text(run("conf", "minimal"))
+    assert (tmp_path / "pycast.toml").read_bytes() == (ROOT / "conf" / "minimal.toml").read_bytes()
+    assert run("check", "pycast.toml").startswith("ok")
+
+
 def test_it_serves(installed: Path, tmp_path: Path) -> None:
     server = subprocess.Popen(
         [str(installed / "pycast"), "serve", "--port", "0", "--ready-file", "-"],

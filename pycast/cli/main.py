@@ -21,6 +21,7 @@ _COMMANDS = {
     "drain": "pycast.cli.drain",
     "check": "pycast.cli.check",
     "config": "pycast.cli.config",
+    "conf": "pycast.cli.conf",
     "import-icecast": "pycast.cli.import_icecast",
     "passwd": "pycast.cli.passwd",
 }

@@ -10,17 +10,17 @@ from click.testing import CliRunner
 from pycast import __version__
 from pycast.cli.main import main
 
+COMMANDS = ("serve", "demo", "status", "cluster", "drain", "check", "config", "conf", "import-icecast", "passwd")
+
 
 def test_help_lists_every_command() -> None:
     result = CliRunner().invoke(main, ["--help"])
-    for command in ("serve", "demo", "cluster", "status", "drain", "check", "config", "import-icecast", "passwd"):
+    for command in COMMANDS:
         assert f"  {command} " in result.output
     assert result.exit_code == 0
 
 
-@pytest.mark.parametrize(
-    "command", ["serve", "demo", "cluster", "status", "drain", "check", "config", "import-icecast", "passwd"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
     result = CliRunner().invoke(main, [command, "-h"])
     assert result.exit_code == 0
