@@ -1,5 +1,6 @@
 """`pycast passwd FILE USER`: users of a listener password file, in Icecast's format, so that one file serves both.
 
+The server does not read such a file yet, and the command says so: listener authentication is to come.
 A line is `user:` and the MD5 of the password in 32 lower-case hexadecimal digits, split at the last ":"; blank lines
 and lines that begin with "#" are kept as they are (icecast 2.4, auth_htpasswd.c). MD5 without salt is weak; it is what
 the format has. The one invariant: a reader sees the old file or the new one, never a half of it.
@@ -13,14 +14,20 @@ from pathlib import Path
 
 import click
 
+_NOT_READ_YET = "The server does not read this file yet: listener authentication is to come. Icecast reads it."
 
-@click.command(short_help="Add a user to a password file.")
+
+@click.command(short_help="Add a user to a password file (for Icecast; not read yet).")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("user")
 @click.option("--password", help="The password; without this it is asked for (or read from stdin).")
 @click.option("-D", "--delete", is_flag=True, help="Delete the user instead.")
 def command(file: Path, user: str, password: str | None, delete: bool) -> None:
-    """Add or change USER in the listener password file FILE."""
+    """Add or change USER in the listener password file FILE, in Icecast's format.
+
+    The server does not read this file yet: listener authentication is to come. Until then no listener
+    is asked for a password.
+    """
     if not user or ":" in user or user.startswith("#") or not user.isprintable():
         raise click.BadParameter('a name has no ":" in it and does not begin with "#"', param_hint="USER")
     lines = file.read_text().splitlines() if file.exists() else []
@@ -29,6 +36,7 @@ def command(file: Path, user: str, password: str | None, delete: bool) -> None:
         raise click.ClickException(f"{file} has no user {user}")
     write_lines(file, without_user(lines, user) if delete else with_user(lines, user, password or _ask(user)))
     click.echo(f"{'deleted' if delete else 'changed' if known else 'added'} {user} in {file}")
+    click.echo(f"{click.style('note:', fg='yellow')} {_NOT_READ_YET}", err=True)
 
 
 def with_user(lines: list[str], user: str, password: str) -> list[str]:
