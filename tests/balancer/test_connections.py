@@ -1,4 +1,4 @@
-"""LB-01, LB-02, LB-03, LB-20: connections as balancers leave them, and as they come after one has failed."""
+"""LB-01, LB-03, LB-20: connections as balancers leave them, and as they come after one has failed."""
 
 import os
 import re
