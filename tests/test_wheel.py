@@ -202,3 +202,9 @@ def test_nobody_is_told_to_install_the_other_pycast(path: Path, wheel: Path) -> 
     assert not re.search(r"(pip|pipx) install (-\S+ )*pycast\b(?![-_]server)", text)
     for version, tags in re.findall(r"\bpycast_server-([\d.]+)-(\S+?)\.whl", text):
         assert wheel.name.replace(pycast.__version__, version) == f"pycast_server-{version}-{tags}.whl"
+
+
+def test_requirement_lines_of_the_docs_are_for_this_distribution(about: Message) -> None:
+    lines = re.findall(r"^.+ @ .+$", (ROOT / "docs" / "testing.md").read_text("utf-8"), re.MULTILINE)
+    assert len(lines) == 2
+    assert {Requirement(line).name for line in lines} == {about["Name"]}
