@@ -17,7 +17,7 @@ from gevent import socket
 
 from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import ConfigError, RequestError
-from pycast.net.group import Group
+from pycast.net.group import Group, Task
 from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
 from pycast.net.tls import Certificate
 from pycast.server.connection import Connection, time_limit
@@ -70,6 +70,8 @@ class Acceptor:
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
         self._spare: FileIO | None = FileIO(os.devnull)
+        self._accepting: Task | None = None
+        self._is_closed = False
 
     @property
     def endpoint(self) -> Endpoint:
@@ -78,10 +80,13 @@ class Acceptor:
 
     def start(self) -> None:
         """Accepts from now on."""
-        self._context.group.spawn_forever(f"accept on {self.port}", self._run)
+        self._accepting = self._context.group.spawn_forever(f"accept on {self.port}", self._run)
 
     def close(self) -> None:
-        """Takes no more connections."""
+        """Takes no more connections. Can be called twice. Never switches."""
+        self._is_closed = True
+        if self._accepting is not None:
+            self._accepting.kill(block=False)
         self._sock.close()
         self._drop_spare()
 
@@ -91,7 +96,7 @@ class Acceptor:
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
-        while not self._context.site.readiness.is_stopping:
+        while not self._is_closed:
             try:
                 socket.wait_read(self._sock.fileno())
                 self._accept(self._take)

@@ -1,8 +1,41 @@
-"""Tests of pycast.server.acceptor: LB-20."""
+"""Tests of pycast.server.acceptor: LB-20, and that it accepts from its start to its close."""
+
+from collections.abc import Iterator
 
 import pytest
+from gevent import socket
 
-from pycast.server.acceptor import AcceptRate
+from pycast.balance.admission import RESERVE
+from pycast.errors import ConfigError
+from pycast.server.acceptor import Acceptor, AcceptRate, Endpoint, listen_on_pair
+from pycast.server.reserve import BUSY
+from tests.conftest import WaitUntil
+from tests.server.contexts import Bench, make_bench, read_all
+
+ANY_PORT = Endpoint("127.0.0.1", 0)
+LIVEZ = b"GET /livez HTTP/1.0\r\n\r\n"
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = make_bench()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def acceptor(bench: Bench) -> Iterator[Acceptor]:
+    made = Acceptor(bench.context, ANY_PORT)
+    made.start()
+    yield made
+    made.close()
+    made.stop()
+
+
+def ask(acceptor: Acceptor, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", acceptor.port), 5) as sock:
+        sock.sendall(data)
+        return read_all(sock)
 
 
 def test_lb_20_without_a_limit_all_are_taken() -> None:
@@ -21,3 +54,64 @@ def test_lb_20_what_did_not_come_may_come_later() -> None:
     assert accepting.take(10.0, 100, 32) == 10
     accepting.give_back(9)
     assert accepting.take(10.0, 100, 32) == 9
+
+
+def test_a_connection_is_served_counted_and_forgotten(bench: Bench, acceptor: Acceptor, wait_until: WaitUntil) -> None:
+    assert ask(acceptor, LIVEZ).endswith(b"alive\n")
+    assert bench.context.counters.connections == 1
+    wait_until(lambda: bench.context.admission.open == 0, "the end of the connection")
+
+
+def test_after_its_close_it_accepts_nothing_and_its_loop_has_ended(
+    bench: Bench, acceptor: Acceptor, wait_until: WaitUntil
+) -> None:
+    wait_until(lambda: len(bench.context.group) == 1, "the loop")
+    acceptor.close()
+    acceptor.close()
+    wait_until(lambda: len(bench.context.group) == 0, "the end of the loop")
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", acceptor.port), 5)
+
+
+def test_close_leaves_open_connections_and_stop_ends_them(
+    bench: Bench, acceptor: Acceptor, wait_until: WaitUntil
+) -> None:
+    address = ("127.0.0.1", acceptor.port)
+    with socket.create_connection(address, 5) as asking, socket.create_connection(address, 5) as silent:
+        wait_until(lambda: bench.context.admission.open == 2, "the connections")
+        acceptor.close()
+        asking.sendall(LIVEZ)
+        assert read_all(asking).endswith(b"alive\n")
+        acceptor.stop()
+        assert silent.recv(100) == b""
+    assert bench.context.admission.open == 0
+
+
+def test_a_full_node_hears_health_checks_and_turns_the_oldest_of_the_reserve_away(wait_until: WaitUntil) -> None:
+    bench = make_bench(clients=1)
+    acceptor = Acceptor(bench.context, ANY_PORT)
+    acceptor.start()
+    address = ("127.0.0.1", acceptor.port)
+    held = [socket.create_connection(address, 5) for _ in range(1 + RESERVE)]
+    wait_until(lambda: bench.context.admission.open == len(held), "a full reserve")
+    assert ask(acceptor, LIVEZ).endswith(b"alive\n")
+    assert read_all(held[1]) == BUSY
+    assert ask(acceptor, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 503 ")
+    for sock in held:
+        sock.close()
+    acceptor.close()
+    acceptor.stop()
+    bench.close()
+
+
+def test_a_port_that_is_taken_is_an_error_of_the_configuration(bench: Bench, acceptor: Acceptor) -> None:
+    with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1 port {acceptor.port}"):
+        Acceptor(bench.context, Endpoint("127.0.0.1", acceptor.port))
+
+
+def test_a_pair_has_two_ports_side_by_side(bench: Bench) -> None:
+    first, second = listen_on_pair(bench.context, ANY_PORT, Endpoint("127.0.0.1", 0, "/sc"))
+    assert second.port == first.port + 1
+    assert second.endpoint.mount == "/sc"
+    first.close()
+    second.close()

@@ -1,0 +1,83 @@
+"""A small Site: real settings, counters and readiness, and a node that answers what a test wants it to say."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from pycast.balance.drain_plan import DrainState, Progress
+from pycast.balance.readiness import Readiness
+from pycast.config.live import Live
+from pycast.config.load import loads
+from pycast.control.own_address import OwnAddress
+from pycast.stats.counters import Counters
+from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.web.site import Site
+from tests.stats.snapshots import mount, node
+
+PASSWORDS = '[authentication]\nadmin_password = "pw"\nrelay_password = "rp"\n'
+ADMIN = "Basic YWRtaW46cHc="  # admin:pw
+RELAY = "Basic cmVsYXk6cnA="  # relay:rp
+SOURCE = "Basic c291cmNlOmhhY2ttZQ=="  # source:hackme
+
+
+class FakeControl:
+    """Answers with the snapshot that it was given, and notes the orders it gets."""
+
+    def __init__(self, snapshot: NodeSnapshot, listeners: Sequence[ListenerSnapshot] = ()) -> None:
+        self.orders: list[tuple[object, ...]] = []
+        self._snapshot = snapshot
+        self._listeners = listeners
+
+    def snapshot(self) -> NodeSnapshot:
+        return self._snapshot
+
+    def knows(self, mount: str) -> bool:
+        return any(one.name == mount for one in self._snapshot.mounts)
+
+    def listeners(self, mount: str) -> Sequence[ListenerSnapshot]:
+        return self._listeners
+
+    def kill(self, mount: str, id: int) -> bool:
+        self.orders.append(("kill", mount, id))
+        return any(one.id == id for one in self._listeners)
+
+    def kill_source(self, mount: str) -> bool:
+        self.orders.append(("kill source", mount))
+        return True
+
+    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
+        self.orders.append(("title", mount, artist, title, url))
+        return True
+
+    def move(self, mount: str, to: str) -> int:
+        self.orders.append(("move", mount, to))
+        return 1
+
+
+class FakeDrain:
+    """Notes what it is told. `is_ready` is for a Readiness, the rest for the drain's page."""
+
+    def __init__(self) -> None:
+        self.orders: list[str] = []
+        self.is_ready = True
+        self.is_draining = False
+
+    def begin(self, *, now: bool = False) -> None:
+        self.orders.append("now" if now else "begin")
+
+    def cancel(self) -> None:
+        self.orders.append("cancel")
+
+    def progress(self) -> Progress:
+        return Progress(DrainState.SERVING, 3, 3, 0.0, 0.0)
+
+
+def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWORDS, has_source: bool = True) -> Site:
+    """A Site of a node with the mount /live.mp3, or of the controls given."""
+    settings = Live(loads(toml, {}, "test"))
+    local = local or FakeControl(node(mount()))
+    drain: Any = FakeDrain()
+    finder: Any = SimpleNamespace(has_source=lambda name: has_source, on_this_node=lambda name: None)
+    return Site(
+        settings, Counters(), OwnAddress(settings), Readiness(drain), finder, drain, local, cluster_wide or local
+    )
