@@ -3,18 +3,20 @@
 The standard block has one order: Server, Connection, Date, Content-Type, WWW-Authenticate, the three that forbid
 caching. After it come the operator's configured headers, then the response's own, then Content-Length, which Icecast
 leaves out on errors and which is always given here: without it libshout trips over the body of an error. Answers say
-HTTP/1.0 and close; only 206 says 1.1, as Icecast has it.
+HTTP/1.0 and close; only 206 says 1.1, as Icecast has it. So the end of a body whose length is not known is the end of
+the connection, for a client of HTTP/1.1 too (RFC 9112 6.3).
 
 The standard block is cached: in a storm of players all heads of one second are the same.
 
 Invariant: no header value can end its line, whatever a source or the configuration put into it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from html import escape
+from typing import BinaryIO
 
 Pair = tuple[str, str]
 
@@ -72,11 +74,25 @@ _LINE_ENDS = str.maketrans({"\r": " ", "\n": " ", "\0": " "})
 
 
 @dataclass(frozen=True, slots=True)
+class FileRange:
+    """`length` bytes of an open file, from `start` on. Whoever sends the answer closes the file."""
+
+    file: BinaryIO
+    start: int
+    length: int
+
+
+ResponseBody = bytes | FileRange | Iterator[bytes]
+"""A body that is there, one that lies in a file, or one that is made while it is sent: its pieces should be small, as
+each has the time that a client gets for one write. An iterator that has a `close` is closed when the answer ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """A complete answer. An empty `content_type` sends none; `headers` come after the configured ones."""
 
     status: int
-    body: bytes = b""
+    body: ResponseBody = b""
     content_type: str = ""
     headers: tuple[Pair, ...] = ()
 
@@ -107,12 +123,22 @@ def render(
     extra_headers: Iterable[Pair] = (),
     head_only: bool = False,
 ) -> bytes:
-    """The whole answer as bytes, with Content-Length but for 1xx, 204 and 304; without the body for HEAD."""
-    headers = [*extra_headers, *response.headers]
-    if response.status >= 200 and response.status not in (204, 304):
-        headers.append(("Content-Length", str(len(response.body))))
+    """Returns the answer's head, followed by the body if that is bytes and the request was no HEAD. Content-Length is
+    given if the length is known, but not for 1xx, 204 and 304.
+    """
+    body, headers = response.body, [*extra_headers, *response.headers]
+    length = body_length(body)
+    if length is not None and response.status >= 200 and response.status not in (204, 304):
+        headers.append(("Content-Length", str(length)))
     head = render_head(response.status, server=server, now=now, content_type=response.content_type, headers=headers)
-    return head if head_only else head + response.body
+    return head + body if isinstance(body, bytes) and not head_only else head
+
+
+def body_length(body: ResponseBody) -> int | None:
+    """Returns the body's length, None if that shows only at its end."""
+    if isinstance(body, FileRange):
+        return body.length
+    return len(body) if isinstance(body, bytes) else None
 
 
 def error_response(status: int, message: str = "", headers: tuple[Pair, ...] = ()) -> Response:

@@ -11,10 +11,7 @@ import gevent
 from gevent import socket
 from gevent.ssl import SSLSocket
 
-from pycast.errors import BodyError, RequestError
 from pycast.http.addresses import Networks
-from pycast.http.body import Body
-from pycast.http.request import HeadReader, Request
 
 READ_SIZE = 65_536
 
@@ -64,41 +61,6 @@ class Connection:
             self.sock.settimeout(None)
             self.sock.sendall(data)
         self.bytes_sent += len(data)
-
-    def read_head(self, reader: HeadReader, deadline: float, first: bytes = b"") -> Request | None:
-        """The request head; None if the peer closed without sending one. Raises RequestError, TimeoutError. May
-        switch.
-        """
-        data = first or self.read(deadline)
-        begun = bool(data)
-        while data:
-            request = reader.feed(data)
-            if request is not None:
-                return request
-            data = self.read(deadline)
-        if begun:
-            raise RequestError("the request ends in the middle of its head")
-        return None
-
-    def read_body(self, body: Body, first: bytes, limit: int, deadline: float) -> bytes:
-        """A request's body, of which `first` has come already. Raises BodyError if it is longer than `limit`. May
-        switch.
-        """
-        found, data = b"", first
-        while True:
-            found += body.feed(data)
-            if len(found) > limit:
-                raise BodyError("the request's body is too long", status=413)
-            if body.done:
-                return found
-            try:
-                data = self.read(deadline)
-            except TimeoutError as error:
-                raise BodyError(
-                    "Your request took too long", status=408, cause="its body did not come in time"
-                ) from error
-            if not data:
-                raise BodyError("the request ends in the middle of its body")
 
     def give_away(self) -> socket.socket | SSLSocket:
         """The socket, which somebody else closes from now on."""

@@ -1,5 +1,7 @@
 """Response heads and error pages: the bytes of Icecast 2.4.4."""
 
+from io import BytesIO
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,9 @@ from hypothesis import strategies as st
 from pycast.http.response import (
     HTML,
     PLAIN,
+    FileRange,
     Response,
+    body_length,
     error_response,
     header_lines,
     http_date,
@@ -166,3 +170,17 @@ def test_no_content_type_or_server_id_can_break_a_head(server: str, content_type
     head = render_head(status, server=server, now=NOW, content_type=content_type)
     assert head.count(b"\r\n") == 8 + bool(content_type) + (status == 401)
     assert head.endswith(b"\r\n\r\n") and head.count(b"\n") == head.count(b"\r")
+
+
+def test_a_file_range_has_its_length_and_a_made_body_has_none() -> None:
+    part = FileRange(BytesIO(b"0123456789"), 2, 5)
+    assert (body_length(b"123"), body_length(part), body_length(iter([b"1"]))) == (3, 5, None)
+
+
+def test_only_bytes_are_rendered_with_the_head() -> None:
+    part = FileRange(BytesIO(b"0123456789"), 2, 5)
+    for body in (part, iter([b"body"])):
+        assert render(Response(200, body), server="s", now=0).endswith(b"\r\n\r\n")
+    assert b"\r\nContent-Length: 5\r\n" in render(Response(206, part), server="s", now=0)
+    assert b"Content-Length" not in render(Response(200, iter([b"body"])), server="s", now=0)
+    assert b"Content-Length" not in render(Response(304, part), server="s", now=0)

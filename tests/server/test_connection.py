@@ -8,8 +8,6 @@ import gevent
 import pytest
 from gevent import socket
 
-from pycast.errors import BodyError
-from pycast.http.body import LengthBody
 from pycast.net.tls import Certificate
 from pycast.server.connection import LINGER_BYTES, READ_SIZE, Connection
 from tests.e2e.test_tls import make_certificate
@@ -96,13 +94,6 @@ def test_a_write_that_nobody_takes_ends_in_time(pair: Pair) -> None:
     connection, _ = pair
     with gevent.Timeout(5), pytest.raises(TimeoutError):
         connection.write(bytes(16 << 20), 0.1)
-
-
-def test_a_body_that_does_not_come_is_a_408(pair: Pair) -> None:
-    connection, _ = pair
-    with pytest.raises(BodyError) as caught:
-        connection.read_body(LengthBody(10), b"half", 100, time.monotonic() + 0.05)
-    assert caught.value.status == 408
 
 
 def test_what_is_still_coming_does_not_cut_the_answer_off() -> None:
