@@ -20,7 +20,7 @@ from pycast.server.http_exchange import HttpExchange
 from pycast.server.listeners import serve_listener
 from pycast.server.reserve import check_room
 from pycast.server.sources import serve_source
-from pycast.web.routes import HEALTH_PATHS, answer
+from pycast.web.routes import answer, is_answered_when_full, takes_form
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def _serve(
     context: ServerContext, connection: Connection, slot: Slot, exchange: HttpExchange, request: Request
 ) -> Response | None:
     is_for_link = asks_for_link(request)
-    if not (is_for_link or request.path in HEALTH_PATHS or request.method == "OPTIONS"):
+    if not (is_for_link or is_answered_when_full(request)):
         check_room(context.counters, slot)
     if context.cluster and is_for_link:
         context.cluster.serve(
@@ -78,8 +78,7 @@ def _serve(
     if mount is not None:
         serve_listener(context, connection, request, mount)
         return None
-    is_form = request.method == "POST" and request.path.startswith("/admin")
-    body = exchange.read_body(request, MAX_BODY) if is_form else b""
+    body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
     return answer(context.site, replace(request, scheme=_scheme(connection, request)), body)
 
 

@@ -1,225 +1,187 @@
 """`/admin/…` and `/admin.cgi`: Icecast 2.4.4's commands, answers and order of checks.
 
 An unknown command is refused before credentials are looked at; with `mount=` the admin's or that mount's source's
-credentials are taken, without it the admin's alone (`streamlist.txt`: the relay's). The reasons for what differs from
-2.4.4 stand at the place.
+credentials are taken, without it the admin's alone (`streamlist.txt`: the relay's). Whether the mount is there is
+looked at after the credentials. The reasons for what differs from 2.4.4 stand at the place. A new command is one row
+of `FOR_NODE` or `FOR_MOUNT`.
 """
 
-import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
-from pycast.auth.credentials import Credentials, is_admin, is_relay, is_source
-from pycast.config.schema import Config
-from pycast.control.control import Control
 from pycast.errors import Refused
-from pycast.http.headers import basic_credentials
 from pycast.http.icy import decode_title
-from pycast.http.query import parse_form
-from pycast.http.request import Request
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
-from pycast.web.site import Site
-
-log = logging.getLogger(__name__)
+from pycast.web.route import FORM, Access, Call, Handler, Route, shoutcast_login
 
 XML = "text/xml; charset=utf-8"
-Parameters = Mapping[str, bytes]
 
 SUCCESS = "<html><head><title>Admin request successful</title></head><body><p>%s</p></body></html>"
 TITLE_SET = "Metadata update successful"
 TITLE_REFUSED = "Mountpoint will not accept URL updates"
 
 
-def admin(site: Site, request: Request, body: bytes) -> Response:
-    """Answers `/admin/<command>[.xsl]`. Raises Refused."""
-    command = request.path.removeprefix("/admin/").removesuffix(".xsl") or "stats"
-    parameters = {**request.query, **parse_form(body)}
-    given = basic_credentials(request.headers)
-    view = _view(site, parameters)
-    if "mount" in parameters:
-        return _with_mount(view, command, parameters, given)
-    if command in FOR_NODE:
-        wanted = FOR_NODE[command]
-        if not (is_admin(site.settings.now, given) or (wanted.relay_may and is_relay(site.settings.now, given))):
-            raise _unauthorized(f"/admin/{command}")
-        return wanted.run(view)
-    if command not in FOR_MOUNT:
-        raise Refused("Unrecognised command", status=400, cause=f"/admin/{command}")
-    if not is_admin(site.settings.now, given):
-        raise _unauthorized(f"/admin/{command}")
-    raise Refused("Unknown admin request", status=400, cause=f"/admin/{command} without mount")
+def find_command(call: Call) -> Route:
+    """Returns the row of `/admin/<command>[.xsl]`. Raises Refused for an unknown command."""
+    name = call.request.path.removeprefix("/admin/").removesuffix(".xsl") or "stats"
+    node, mount = FOR_NODE.get(name), FOR_MOUNT.get(name)
+    if node is None and mount is None:
+        raise Refused("Unrecognised command", status=400, cause=f"/admin/{name}")
+    if "mount" in call.parameters:
+        return mount or NOT_FOR_MOUNT
+    return node or NOT_FOR_NODE
 
 
-def admin_cgi(site: Site, request: Request, body: bytes) -> Response:
-    """`/admin.cgi?mode=updinfo&pass=…&song=…`: how SHOUTcast's encoders set the title. Raises Refused."""
-    parameters = {**request.query, **parse_form(body)}
-    if _text(parameters, "mode") != "updinfo":
+def check_cgi(call: Call) -> None:
+    """Raises Refused for what `/admin.cgi` cannot do, whoever asks for it."""
+    if call.text("mode") != "updinfo":
         raise Refused("No such action", status=400)
-    if "pass" not in parameters:
+    if "pass" not in call.parameters:
         raise Refused("missing pass parameter", status=400)
-    name = _text(parameters, "mount") or next(
-        (one.shoutcast_mount for one in site.settings.now.listen if one.shoutcast_mount), ""
-    )
-    # DSP plug-ins that share a port by "/mount:password" say the same here.
-    mount_part, colon, password = _text(parameters, "pass").partition(":")
-    if not (colon and mount_part.startswith("/")):
-        mount_part, password = name, _text(parameters, "pass")
-    if not is_source(site.settings.now, mount_part, (site.settings.now.for_mount(mount_part).username, password)):
-        raise _unauthorized("/admin.cgi")
-    view = _view(site, parameters)
-    reply = TITLE_SET if _set_title(view, _running(view, mount_part), parameters) else TITLE_REFUSED
+
+
+def admin_cgi(call: Call) -> Response:
+    """`/admin.cgi?mode=updinfo&pass=…&song=…`: how SHOUTcast's encoders set the title. Raises Refused."""
+    mount, _ = shoutcast_login(call)
+    _check_mount(call, mount)
+    reply = TITLE_SET if _set_title(call, mount) else TITLE_REFUSED
     return Response(200, (SUCCESS % reply).encode(), HTML)
 
 
-def _view(site: Site, parameters: Parameters) -> "View":
-    """What the command is about: the cluster, or with `scope=node` this node alone."""
-    return View(site.settings.now, site.local if _text(parameters, "scope") == "node" else site.cluster_wide)
+def _stats(call: Call) -> Response:
+    return Response(200, stats_document(call.control.snapshot()), XML)
 
 
-def _with_mount(view: "View", command: str, parameters: Parameters, given: Credentials | None) -> Response:
-    if command not in FOR_MOUNT and command not in FOR_NODE:
-        raise Refused("Unrecognised command", status=400, cause=f"/admin/{command}")
-    name = _text(parameters, "mount")
-    if not is_admin(view.config, given) and not is_source(view.config, name, given):
-        raise _unauthorized(f"/admin/{command} for {name}")
-    _running(view, name)
-    if command not in FOR_MOUNT:
-        raise Refused("Mount request unknown", status=400, cause=f"/admin/{command} for {name}")
-    return FOR_MOUNT[command](view, name, parameters)
+def _listmounts(call: Call) -> Response:
+    return Response(200, listmounts(call.control.snapshot()), XML)
 
 
-def _stats(view: "View") -> Response:
-    return Response(200, stats_document(view.nodes.snapshot()), XML)
+def _streamlist_text(call: Call) -> Response:
+    return Response(200, streamlist_text(call.control.snapshot()), PLAIN)
 
 
-def _listmounts(view: "View") -> Response:
-    return Response(200, listmounts(view.nodes.snapshot()), XML)
+def _no_node_command(call: Call) -> Response:
+    raise Refused("Unknown admin request", status=400, cause=f"{call.request.path} without mount")
 
 
-def _streamlist_text(view: "View") -> Response:
-    return Response(200, streamlist_text(view.nodes.snapshot()), PLAIN)
+def _mount_stats(call: Call, mount: str) -> Response:
+    return Response(200, stats_document(call.control.snapshot(), mount), XML)
 
 
-def _mount_stats(view: "View", mount: str, parameters: Parameters) -> Response:
-    return Response(200, stats_document(view.nodes.snapshot(), mount), XML)
-
-
-def _listclients(view: "View", mount: str, parameters: Parameters) -> Response:
-    listeners = view.nodes.listeners(mount)
-    shown = find_mount(view.nodes.snapshot(), mount)
+def _listclients(call: Call, mount: str) -> Response:
+    listeners = call.control.listeners(mount)
+    shown = find_mount(call.control.snapshot(), mount)
     if shown is None:  # its source is on another node, which does not answer now
         raise _no_source(mount)
     return Response(200, listclients(replace(shown, listeners=len(listeners)), listeners), XML)
 
 
-def _killclient(view: "View", mount: str, parameters: Parameters) -> Response:
-    text = _required(parameters, "id")
+def _killclient(call: Call, mount: str) -> Response:
+    text = _required(call, "id")
     is_number = text.isascii() and text.isdigit() and len(text) < 19
-    if not is_number or not view.nodes.kill(mount, int(text)):
+    if not is_number or not call.control.kill(mount, int(text)):
         return _ice(f"Client {text} not found", 0)
     return _ice(f"Client {text} removed", 1)
 
 
-def _killsource(view: "View", mount: str, parameters: Parameters) -> Response:
-    view.nodes.kill_source(mount)
+def _killsource(call: Call, mount: str) -> Response:
+    call.control.kill_source(mount)
     return _ice("Source Removed", 1)
 
 
-def _moveclients(view: "View", mount: str, parameters: Parameters) -> Response:
-    if "destination" not in parameters:
-        return Response(200, listmounts(view.nodes.snapshot(), mount), XML)
-    destination = _text(parameters, "destination")
-    if not view.nodes.knows(destination):
+def _moveclients(call: Call, mount: str) -> Response:
+    if "destination" not in call.parameters:
+        return Response(200, listmounts(call.control.snapshot(), mount), XML)
+    destination = call.text("destination")
+    if not call.control.knows(destination):
         raise Refused("No such destination", status=400, cause=f"no mount {destination}")
     if destination == mount:
         raise Refused("supplied mountpoints are identical", status=400)
-    view.nodes.move(mount, destination)
+    call.control.move(mount, destination)
     return _ice(f"Clients moved from {mount} to {destination}", 1)
 
 
-def _metadata(view: "View", mount: str, parameters: Parameters) -> Response:
-    if _required(parameters, "mode") != "updinfo":
+def _metadata(call: Call, mount: str) -> Response:
+    if _required(call, "mode") != "updinfo":
         return _ice("No such action", 0)
-    return _ice(TITLE_SET if _set_title(view, mount, parameters) else TITLE_REFUSED, 1)
+    return _ice(TITLE_SET if _set_title(call, mount) else TITLE_REFUSED, 1)
 
 
-def _set_title(view: "View", mount: str, parameters: Parameters) -> bool:
+def _no_mount_command(call: Call, mount: str) -> Response:
+    raise Refused("Mount request unknown", status=400, cause=f"{call.request.path} for {mount}")
+
+
+def _set_title(call: Call, mount: str) -> bool:
     """Sets what plays. `song` replaces artist and title (2.4.4 leaves an old artist in place, which mislabels the
     song).
     """
-    charset = _text(parameters, "charset") or view.config.for_mount(mount).charset or None
+    charset = call.text("charset") or call.config.for_mount(mount).charset or None
     artist, title, song, url = (
-        decode_title(parameters.get(name, b""), charset).strip() for name in ("artist", "title", "song", "url")
+        decode_title(call.parameters.get(name, b""), charset).strip() for name in ("artist", "title", "song", "url")
     )
-    if "song" in parameters:
-        return view.nodes.set_title(mount, "", song, url)
-    if "title" in parameters or "artist" in parameters:
-        return view.nodes.set_title(mount, artist, title, url)
+    if "song" in call.parameters:
+        return call.control.set_title(mount, "", song, url)
+    if "title" in call.parameters or "artist" in call.parameters:
+        return call.control.set_title(mount, artist, title, url)
     raise Refused("Missing parameter", status=400, cause=f"metadata for {mount} without song, title or artist")
 
 
-def _running(view: "View", name: str) -> str:
-    """`name`, if there is such a mount."""
-    if not view.nodes.knows(name):
+def _check_mount(call: Call, name: str) -> None:
+    """Raises Refused if there is no such mount."""
+    if not call.control.knows(name):
         raise _no_source(name)
-    return name
 
 
 def _no_source(name: str) -> Refused:
     return Refused("Source does not exist", status=400, cause=f"no mount {name}")
 
 
-def _required(parameters: Parameters, name: str) -> str:
-    if name not in parameters:
+def _required(call: Call, name: str) -> str:
+    if name not in call.parameters:
         raise Refused("Missing parameter", status=400, cause=f"without {name}")
-    return _text(parameters, name)
-
-
-def _text(parameters: Parameters, name: str) -> str:
-    return decode_title(parameters.get(name, b""))
+    return call.text(name)
 
 
 def _ice(message: str, result: int) -> Response:
     return Response(200, iceresponse(message, result), XML)
 
 
-def _unauthorized(what: str) -> Refused:
-    return Refused("You need to authenticate", status=401, cause=f"wrong credentials for {what}")
+def _on_mount(run: Callable[[Call, str], Response]) -> Handler:
+    """Returns the handler of a command that is about the mount in `mount=`, which must be there."""
+
+    def handler(call: Call) -> Response:
+        name = call.text("mount")
+        _check_mount(call, name)
+        return run(call, name)
+
+    return handler
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a command sees: the configuration of this node, and the nodes that it is about."""
-
-    config: Config
-    nodes: Control
+def _by_command(*routes: Route) -> dict[str, Route]:
+    return {route.path.removeprefix("/admin/"): route for route in routes}
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCommand:
-    """A command that is about the whole node."""
-
-    run: Callable[[View], Response]
-    relay_may: bool = False
-
-
-FOR_NODE: dict[str, NodeCommand] = {
-    "stats": NodeCommand(_stats),
-    "stats.xml": NodeCommand(_stats),
-    "listmounts": NodeCommand(_listmounts),
-    "streamlist": NodeCommand(_listmounts),
+# Without `mount=`.
+FOR_NODE = _by_command(
+    Route("/admin/stats", _stats, Access.ADMIN, FORM),
+    Route("/admin/stats.xml", _stats, Access.ADMIN, FORM),
+    Route("/admin/listmounts", _listmounts, Access.ADMIN, FORM),
+    Route("/admin/streamlist", _listmounts, Access.ADMIN, FORM),
     # Icecast takes the relay's credentials only; refusing the admin what every relay may see helps nobody.
-    "streamlist.txt": NodeCommand(_streamlist_text, relay_may=True),
-}
+    Route("/admin/streamlist.txt", _streamlist_text, Access.RELAY, FORM),
+)
+NOT_FOR_NODE = Route("/admin/", _no_node_command, Access.ADMIN, FORM)
 
-FOR_MOUNT: dict[str, Callable[[View, str, Parameters], Response]] = {
-    "stats": _mount_stats,
-    "stats.xml": _mount_stats,
-    "listclients": _listclients,
-    "killclient": _killclient,
-    "killsource": _killsource,
-    "metadata": _metadata,
-    "moveclients": _moveclients,
-}
+# With `mount=`.
+FOR_MOUNT = _by_command(
+    Route("/admin/stats", _on_mount(_mount_stats), Access.SOURCE, FORM),
+    Route("/admin/stats.xml", _on_mount(_mount_stats), Access.SOURCE, FORM),
+    Route("/admin/listclients", _on_mount(_listclients), Access.SOURCE, FORM),
+    Route("/admin/killclient", _on_mount(_killclient), Access.SOURCE, FORM),
+    Route("/admin/killsource", _on_mount(_killsource), Access.SOURCE, FORM),
+    Route("/admin/metadata", _on_mount(_metadata), Access.SOURCE, FORM),
+    Route("/admin/moveclients", _on_mount(_moveclients), Access.SOURCE, FORM),
+)
+NOT_FOR_MOUNT = Route("/admin/", _on_mount(_no_mount_command), Access.SOURCE, FORM)

@@ -22,7 +22,7 @@ class Palette:
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
+class Circle:
     """One circle around the picture's focus; lengths in a picture of 200 by 200."""
 
     radius: float
@@ -38,7 +38,7 @@ class Cover:
     x: int
     y: int
     sun: int
-    rings: tuple[Ring, ...]
+    rings: tuple[Circle, ...]
 
 
 PALETTES = (
@@ -81,5 +81,5 @@ def _draw(digest: bytes, palette: Palette) -> Cover:
     radius = float(sun)
     for step in digest[4 : 4 + _RINGS]:
         radius += 10 + step % 13
-        rings.append(Ring(radius, _WIDTHS[step % len(_WIDTHS)], round(max(0.16, 0.95 - radius / 210), 2)))
+        rings.append(Circle(radius, _WIDTHS[step % len(_WIDTHS)], round(max(0.16, 0.95 - radius / 210), 2)))
     return Cover(palette, _FOCI[digest[1] % len(_FOCI)], _FOCI[digest[2] % len(_FOCI)], sun, tuple(rings))

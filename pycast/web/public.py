@@ -1,82 +1,87 @@
-"""What everybody may ask for: pages, status, playlists, metrics."""
+"""What everybody may ask for: pages, status, playlists."""
 
 import re
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from pycast.auth.credentials import is_admin
-from pycast.control.control import Control
-from pycast.http.headers import basic_credentials
-from pycast.http.request import Request
-from pycast.http.response import Response
+from pycast.errors import Refused
+from pycast.http.mount_names import playlist_target
+from pycast.http.response import HTML, Response
 from pycast.stats.icestats import visible_mounts
 from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, stream_url, vclt, xspf
 from pycast.stats.status_json import status_json
-from pycast.web.metrics import render_metrics
 from pycast.web.pages import render_server_info, render_status
-from pycast.web.site import Site
+from pycast.web.route import Call, Route
 
-HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=UTF-8"
 
 # What a Host header may be to stand in a page or a playlist: a name, an IPv4 or bracketed IPv6 address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 
 
-def status_page(site: Site, request: Request) -> Response:
+def status_page(call: Call) -> Response:
     """`/` and `/status.xsl[?mount=/x]`."""
-    snapshot = _nodes(site, request).snapshot()
-    mounts = visible_mounts(snapshot, request.query.text("mount") or None)
-    return Response(200, render_status(replace(snapshot, mounts=mounts), base_url=base_url(site, request)), HTML)
+    snapshot = call.control.snapshot()
+    mounts = visible_mounts(snapshot, _mount(call))
+    return Response(200, render_status(replace(snapshot, mounts=mounts), base_url=base_url(call)), HTML)
 
 
-def server_version(site: Site, request: Request) -> Response:
+def server_version(call: Call) -> Response:
     """`/server_version.xsl`."""
-    return Response(200, render_server_info(site.local.snapshot()), HTML)
+    return Response(200, render_server_info(call.site.local.snapshot()), HTML)
 
 
-def status_json_page(site: Site, request: Request) -> Response:
+def status_json_page(call: Call) -> Response:
     """`/status-json.xsl[?mount=/x]`."""
-    return Response(200, status_json(_nodes(site, request).snapshot(), request.query.text("mount") or None), JSON)
+    return Response(200, status_json(call.control.snapshot(), _mount(call)), JSON)
 
 
-def metrics(site: Site, request: Request) -> Response:
-    """`/metrics`: to everybody without hidden mounts, with the admin's credentials all."""
-    snapshot = site.local.snapshot()
-    if not is_admin(site.settings.now, basic_credentials(request.headers)):
-        snapshot = replace(snapshot, mounts=visible_mounts(snapshot))
-    body, content_type = render_metrics(snapshot)
-    return Response(200, body, content_type)
+def find_page(call: Call) -> Route:
+    """Returns what answers a path that is in no table: a playlist, or that nothing is there."""
+    return NOT_FOUND if playlist_target(call.request.path) is None else PLAYLIST
 
 
-def playlist(site: Site, request: Request, mount: str, kind: str) -> Response:
-    """The playlist of `mount`; whether it is there is not asked, as in Icecast: a player may be started before the
+def playlist(call: Call) -> Response:
+    """The playlist of a mount; whether it is there is not asked, as in Icecast: a player may be started before the
     source.
     """
-    base = base_url(site, request)
+    target = playlist_target(call.request.path)
+    assert target is not None
+    mount, kind = target
+    base = base_url(call)
     url = stream_url(base, mount)
     match kind:
         case "m3u":
             return Response(200, m3u(url), M3U_TYPE)
         case "pls":
-            known = site.finder.on_this_node(mount)
+            known = call.site.finder.on_this_node(mount)
             name = known.description.info.name if known and known.description else ""
             return Response(200, pls([(url, name)]), PLS_TYPE)
         case "xspf":
-            return Response(200, xspf(replace(site.cluster_wide.snapshot(), listen_url=base), mount), XSPF_TYPE)
+            snapshot = call.site.cluster_wide.snapshot()
+            return Response(200, xspf(replace(snapshot, listen_url=base), mount), XSPF_TYPE)
         case _:
-            return Response(200, vclt(replace(site.cluster_wide.snapshot(), listen_url=base), mount), VCLT_TYPE)
+            snapshot = call.site.cluster_wide.snapshot()
+            return Response(200, vclt(replace(snapshot, listen_url=base), mount), VCLT_TYPE)
 
 
-def _nodes(site: Site, request: Request) -> Control:
-    """The cluster, or with `?scope=node` this node alone."""
-    return site.local if request.query.text("scope") == "node" else site.cluster_wide
+def not_found(call: Call) -> Response:
+    """Raises Refused."""
+    raise Refused("The file you requested could not be found", status=404, cause="no such mount")
 
 
-def base_url(site: Site, request: Request) -> str:
+PLAYLIST = Route("/<mount>.<kind>", playlist)
+NOT_FOUND = Route("", not_found)
+
+
+def base_url(call: Call) -> str:
     """`http://host:port` as this client reached us, so that what we hand out works behind a balancer or a port mapping
     too.
     """
-    host = request.headers.get("host")
-    scheme = request.scheme or urlsplit(site.address.url).scheme
-    return f"{scheme}://{host}" if _HOST.match(host) else site.address.url
+    host, own = call.request.headers.get("host"), call.site.address.url
+    scheme = call.request.scheme or urlsplit(own).scheme
+    return f"{scheme}://{host}" if _HOST.match(host) else own
+
+
+def _mount(call: Call) -> str | None:
+    return call.request.query.text("mount") or None

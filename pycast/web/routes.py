@@ -1,35 +1,40 @@
-"""Every URL that is not a mount, in one table, and the answers to methods that are about no URL."""
+"""Every URL that is not a mount, in one table, and the answers to methods that are about no URL.
 
-from collections.abc import Callable
+A new page is one row here, a new command of Icecast's kind one row in `admin.py`. Exact paths come first, then the
+groups in their order.
+"""
 
 from pycast.errors import Refused
-from pycast.http.mount_names import is_mount_name, playlist_target
+from pycast.http.mount_names import is_mount_name
+from pycast.http.query import parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
-from pycast.web import admin, cluster, drain, health, public
+from pycast.web import admin, operations, public
+from pycast.web.route import FORM, Access, Call, Route, RouteGroup
 from pycast.web.site import Site
 
-DRAIN_PATH = "/admin/drain"
+ROUTES = (
+    Route("/", public.status_page),
+    Route("/status.xsl", public.status_page),
+    Route("/server_version.xsl", public.server_version),
+    Route("/status-json.xsl", public.status_json_page),
+    Route("/livez", operations.livez, is_answered_when_full=True),
+    Route("/readyz", operations.readyz, is_answered_when_full=True),
+    Route("/metrics", operations.metrics, Access.ADMIN, for_others=operations.public_metrics),
+    Route("/admin/drain", operations.drain, Access.ADMIN, FORM, is_answered_when_full=True),
+    Route("/admin/cluster", operations.cluster_json, Access.ADMIN, FORM),
+    Route("/admin/nodes", operations.nodes_page, Access.ADMIN, FORM),
+    Route("/admin.cgi", admin.admin_cgi, Access.SHOUTCAST_SOURCE, FORM, before_access=admin.check_cgi),
+)
 
-# Served from the reserve too: what keeps a full server in touch with those who direct its traffic.
-HEALTH_PATHS = frozenset({"/livez", "/readyz", DRAIN_PATH})
+GROUPS = (
+    RouteGroup("/admin/", admin.find_command, FORM),
+    RouteGroup("", public.find_page),
+)
 
-ROUTES: dict[str, Callable[[Site, Request], Response]] = {
-    "/": public.status_page,
-    "/status.xsl": public.status_page,
-    "/server_version.xsl": public.server_version,
-    "/status-json.xsl": public.status_json_page,
-    "/livez": health.livez,
-    "/readyz": health.readyz,
-    "/metrics": public.metrics,
-}
+_BY_PATH = {route.path: route for route in ROUTES}
 
-FOR_CLUSTER: dict[str, Callable[[Site, Request], Response]] = {
-    "/admin/cluster": cluster.cluster_json,
-    "/admin/nodes": cluster.nodes_page,
-}
-
-# libshout uses PUT if it is listed, and SOURCE otherwise.
+# For all paths the same: a mount may have any name, and libshout uses PUT if it is listed, and SOURCE otherwise.
 ALLOW = "GET, HEAD, OPTIONS, PUT, SOURCE"
 
 # A player in a page asks for titles with `Icy-MetaData`, which the browser lets through only after this.
@@ -42,33 +47,38 @@ PREFLIGHT = (
 
 def may_be_mount(path: str) -> bool:
     """Whether a source may have this name: not that of a page, which the mount would hide."""
-    return is_mount_name(path) and path not in ROUTES
+    return is_mount_name(path) and path not in _BY_PATH
+
+
+def is_answered_when_full(request: Request) -> bool:
+    """Whether a full server answers this: what its balancer asks, also in the form that balancers use by default
+    (`OPTIONS /`).
+    """
+    route = _BY_PATH.get(request.path)
+    return (route is not None and route.is_answered_when_full) or request.method == "OPTIONS"
+
+
+def takes_form(request: Request) -> bool:
+    """Whether the request's body is to be read before it is answered."""
+    return request.method == "POST" and "POST" in _row(request.path).methods
 
 
 def answer(site: Site, request: Request, body: bytes) -> Response:
-    """The answer to a request that is neither a source's nor a listener's. Raises Refused."""
-    path = request.path
+    """Answers a request that is neither a source's nor a listener's. Raises Refused. May switch."""
     if request.method == "OPTIONS":
         return options_response(ALLOW, PREFLIGHT if request.headers.get("origin") else ())
-    if request.method in ("GET", "HEAD", "POST"):
-        if path == "/admin.cgi":
-            return admin.admin_cgi(site, request, body)
-        if path == DRAIN_PATH:
-            return drain.drain(site, request, body)
-        if path in FOR_CLUSTER:
-            return FOR_CLUSTER[path](site, request)
-        if path.startswith("/admin/"):
-            return admin.admin(site, request, body)
-    if request.method not in ("GET", "HEAD"):
+    row = _row(request.path)
+    if request.method not in row.methods:
         raise Refused(
             f"{request.method} is not possible here: players use GET, sources PUT or SOURCE",
             status=405,
             headers=(("Allow", ALLOW),),
         )
-    site.counters.file_connections += 1
-    if path in ROUTES:
-        return ROUTES[path](site, request)
-    target = playlist_target(path)
-    if target is not None:
-        return public.playlist(site, request, *target)
-    raise Refused("The file you requested could not be found", status=404, cause="no such mount")
+    call = Call(site, request, {**request.query, **parse_form(body)})
+    route = row.find(call) if isinstance(row, RouteGroup) else row
+    site.counters.file_connections += route.is_public
+    return route.answer(call)
+
+
+def _row(path: str) -> Route | RouteGroup:
+    return _BY_PATH.get(path) or next(group for group in GROUPS if path.startswith(group.prefix))

@@ -61,6 +61,7 @@ def make_bench(toml: str = "", *, fallbacks: Any = None, others: int | None = No
     mounts = Mounts(settings.now, pacer, group, lambda mount, listener, reason: None, time.monotonic)
     ids = itertools.count(1)
     cluster: Any = None if others is None else SimpleNamespace(others=lambda: [None] * others)
+    stand_in: Any = fallbacks or SimpleNamespace(next_of=lambda mount: None)
     drain: Any = Drain(mounts, group, lambda: settings.now.drain)
     context = ServerContext(
         settings=settings,
@@ -69,7 +70,7 @@ def make_bench(toml: str = "", *, fallbacks: Any = None, others: int | None = No
         pacer=pacer,
         mounts=mounts,
         finder=MountFinder(settings, mounts, None),
-        fallbacks=fallbacks or SimpleNamespace(next_of=lambda mount: None),
+        fallbacks=stand_in,
         ownership=Ownership(lambda: settings.now, mounts, Lineages(), group, time.monotonic),
         cluster=cluster,
         hangups=Hangups(lambda watched, failed: None),

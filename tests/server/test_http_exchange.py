@@ -261,7 +261,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_a_client_that_left(
     bench: Bench, pair: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = (tmp_path / "x").open("wb")
-    start(bench, pair, FileRange(file, 0, 10))  # type: ignore[arg-type]  # it may only be written
+    start(bench, pair, FileRange(file, 0, 10))  # it may only be written
     assert read_all(pair[1]).endswith(b"\r\n\r\n")
     assert "cannot read its file: Bad file descriptor" in caplog.text
 

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from pycast.balance.drain_plan import DrainState, Progress
 from pycast.balance.readiness import Readiness
 from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.control.own_address import OwnAddress
+from pycast.errors import Refused
+from pycast.http.request import HeadReader, Request
+from pycast.http.response import Response
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.web.routes import answer
 from pycast.web.site import Site
 from tests.stats.snapshots import mount, node
 
@@ -81,3 +87,29 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
     return Site(
         settings, Counters(), OwnAddress(settings), Readiness(drain), finder, drain, local, cluster_wide or local
     )
+
+
+def make_request(target: str, *, method: str = "GET", authorization: str = "", more: str = "") -> Request:
+    """A request as it is read from a connection; `more` is lines of its head."""
+    login = f"Authorization: {authorization}\r\n" if authorization else ""
+    request = HeadReader().feed(f"{method} {target} HTTP/1.0\r\n{login}{more}\r\n".encode())
+    assert request is not None
+    return request
+
+
+def ask(site: Site, target: str, *, body: bytes = b"", **head: str) -> Response:
+    """The answer of the route table. Raises Refused."""
+    return answer(site, make_request(target, **head), body)
+
+
+def refusal(site: Site, target: str, *, body: bytes = b"", **head: str) -> tuple[int, str]:
+    """Status and public text of the table's refusal."""
+    with pytest.raises(Refused) as refused:
+        ask(site, target, body=body, **head)
+    return refused.value.status, refused.value.public
+
+
+def text_of(response: Response) -> str:
+    """The body of an answer that is there as a whole."""
+    assert isinstance(response.body, bytes)
+    return response.body.decode()

@@ -1,0 +1,123 @@
+"""A row of the route table, what its handler gets, and the one place where the right to use it is checked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from pycast.auth.credentials import is_admin, is_relay, is_source
+from pycast.config.schema import Config
+from pycast.control.control import Control
+from pycast.errors import Refused
+from pycast.http.headers import basic_credentials
+from pycast.http.icy import decode_title
+from pycast.http.request import Request
+from pycast.http.response import Response
+from pycast.web.site import Site
+
+READ = frozenset({"GET", "HEAD"})
+FORM = READ | {"POST"}
+"""Parameters may come in a body as well as in the query."""
+
+
+class Access(Enum):
+    """Who may use a route."""
+
+    ALL = "everybody"
+    ADMIN = "the admin"
+    RELAY = "another server, and the admin"
+    SOURCE = "the source of the mount in `mount=`, and the admin"
+    SHOUTCAST_SOURCE = "a source that gives its password in `pass=`"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as its handler sees it. `parameters` are those of the query and of the form."""
+
+    site: Site
+    request: Request
+    parameters: Mapping[str, bytes]
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.site.settings.now
+
+    @property
+    def control(self) -> Control:
+        """What the request is about: the cluster, or with `scope=node` this node alone."""
+        return self.site.local if self.text("scope") == "node" else self.site.cluster_wide
+
+    def text(self, name: str) -> str:
+        """Returns a parameter as text, empty if it was not given."""
+        return decode_title(self.parameters.get(name, b""))
+
+
+Handler = Callable[[Call], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row: what answers a path, and for whom."""
+
+    path: str
+    handler: Handler
+    access: Access = Access.ALL
+    methods: frozenset[str] = READ
+    for_others: Handler | None = None
+    """Answers those who have no access; None refuses them."""
+    before_access: Callable[[Call], None] | None = None
+    """Raises Refused for what is refused before credentials are looked at."""
+    is_answered_when_full: bool = False
+    """Whether a full server answers it from its reserve: it keeps those in touch who direct the server's traffic."""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody gets an answer."""
+        return self.access is Access.ALL or self.for_others is not None
+
+    def answer(self, call: Call) -> Response:
+        """Checks the access and answers. Raises Refused."""
+        if self.before_access is not None:
+            self.before_access(call)
+        if has_access(self.access, call):
+            return self.handler(call)
+        if self.for_others is not None:
+            return self.for_others(call)
+        mount = f" for {call.text('mount')}" if "mount" in call.parameters else ""
+        cause = f"wrong credentials for {call.request.path}{mount}"
+        raise Refused("You need to authenticate", status=401, cause=cause)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteGroup:
+    """Paths with a common prefix that have a table or rule of their own. `find` returns the row, or raises Refused."""
+
+    prefix: str
+    find: Callable[[Call], Route]
+    methods: frozenset[str] = READ
+
+
+def has_access(access: Access, call: Call) -> bool:
+    """Whether the request's credentials are good for `access`."""
+    if access is Access.ALL:
+        return True
+    config = call.config
+    if access is Access.SHOUTCAST_SOURCE:
+        mount, password = shoutcast_login(call)
+        return is_source(config, mount, (config.for_mount(mount).username, password))
+    given = basic_credentials(call.request.headers)
+    return (
+        is_admin(config, given)
+        or (access is Access.RELAY and is_relay(config, given))
+        or (access is Access.SOURCE and is_source(config, call.text("mount"), given))
+    )
+
+
+def shoutcast_login(call: Call) -> tuple[str, str]:
+    """Returns the mount and the password that a SHOUTcast encoder means by `pass=`."""
+    # DSP plug-ins that share a port by "/mount:password" say the same here.
+    mount, colon, password = call.text("pass").partition(":")
+    if colon and mount.startswith("/"):
+        return mount, password
+    first = next((one.shoutcast_mount for one in call.config.listen if one.shoutcast_mount), "")
+    return call.text("mount") or first, call.text("pass")

@@ -1,0 +1,161 @@
+"""Tests of pycast.web.admin: Icecast 2.4.4's order of checks, and what each command orders."""
+
+from typing import Any
+
+import pytest
+
+from pycast.stats.snapshot import ListenerSnapshot
+from pycast.web.admin import FOR_MOUNT, FOR_NODE
+from pycast.web.site import Site
+from tests.stats.snapshots import mount, node
+from tests.web.sites import ADMIN, PASSWORDS, RELAY, SOURCE, FakeControl, ask, make_site, refusal, text_of
+
+UNKNOWN = (400, "Unrecognised command")
+LOGIN = (401, "You need to authenticate")
+NO_MOUNT = (400, "Source does not exist")
+LISTENERS = [ListenerSnapshot(id=7, ip="127.0.0.1", user_agent="x", connected_s=1, bytes_sent=9, lag=0)]
+
+
+def two_mounts() -> tuple[Site, FakeControl]:
+    control = FakeControl(node(mount(), mount(name="/other")), LISTENERS)
+    return make_site(control), control
+
+
+@pytest.mark.parametrize("query", ["", "?mount=/live.mp3", "?mount=/nowhere"])
+def test_an_unknown_command_is_refused_before_credentials_are_looked_at(query: str) -> None:
+    assert refusal(make_site(), f"/admin/nonsense{query}") == UNKNOWN
+
+
+@pytest.mark.parametrize("path", ["/admin/drain.xsl", "/admin/cluster.xsl", "/admin/nodes.xsl"])
+def test_pages_of_ours_are_no_commands_of_icecast(path: str) -> None:
+    assert refusal(make_site(), path, authorization=ADMIN) == UNKNOWN
+
+
+@pytest.mark.parametrize("command", sorted(FOR_NODE | FOR_MOUNT))
+@pytest.mark.parametrize("authorization", ["", "Basic eDp5"])
+def test_every_command_needs_credentials(command: str, authorization: str) -> None:
+    site, control = two_mounts()
+    for query in ("", "?mount=/live.mp3", "?mount=/nowhere"):
+        assert refusal(site, f"/admin/{command}{query}", authorization=authorization) == LOGIN
+    assert control.orders == []
+
+
+@pytest.mark.parametrize("command", sorted(FOR_NODE | FOR_MOUNT))
+@pytest.mark.parametrize("authorization", [ADMIN, SOURCE])
+def test_after_the_credentials_the_mount_is_looked_for(command: str, authorization: str) -> None:
+    assert refusal(make_site(), f"/admin/{command}?mount=/nowhere", authorization=authorization) == NO_MOUNT
+
+
+@pytest.mark.parametrize("command", sorted(set(FOR_MOUNT) - set(FOR_NODE)))
+def test_a_command_for_mounts_needs_one(command: str) -> None:
+    assert refusal(make_site(), f"/admin/{command}", authorization=ADMIN) == (400, "Unknown admin request")
+
+
+@pytest.mark.parametrize("command", sorted(set(FOR_NODE) - set(FOR_MOUNT)))
+def test_a_command_for_the_node_takes_no_mount(command: str) -> None:
+    answer = refusal(make_site(), f"/admin/{command}?mount=/live.mp3", authorization=ADMIN)
+    assert answer == (400, "Mount request unknown")
+
+
+def test_a_source_may_do_nothing_without_its_mount() -> None:
+    for command in FOR_NODE | FOR_MOUNT:
+        assert refusal(make_site(), f"/admin/{command}", authorization=SOURCE) == LOGIN
+
+
+def test_a_source_may_not_touch_the_mount_of_another_one() -> None:
+    site = make_site(toml=PASSWORDS + '[[mount]]\nname = "/live.mp3"\npassword = "other"\n')
+    assert refusal(site, "/admin/killsource?mount=/live.mp3", authorization=SOURCE) == LOGIN
+
+
+def test_the_relay_gets_the_list_of_streams_and_nothing_else() -> None:
+    site, _ = two_mounts()
+    assert text_of(ask(site, "/admin/streamlist.txt", authorization=RELAY)) == "/live.mp3\r\n/other\r\n"
+    assert ask(site, "/admin/streamlist.txt", authorization=ADMIN).status == 200
+    assert refusal(site, "/admin/streamlist.txt?mount=/live.mp3", authorization=RELAY) == LOGIN
+    assert refusal(site, "/admin/streamlist", authorization=RELAY) == LOGIN
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/stats", "/admin/stats.xml", "/admin/stats.xsl", "/admin/.xsl"])
+def test_stats_have_several_names(path: str) -> None:
+    assert "<icestats>" in text_of(ask(make_site(), path, authorization=ADMIN))
+
+
+@pytest.mark.parametrize(
+    ("command", "order"),
+    [
+        ("killsource?mount=/live.mp3", ("kill source", "/live.mp3")),
+        ("killclient?mount=/live.mp3&id=7", ("kill", "/live.mp3", 7)),
+        ("moveclients?mount=/live.mp3&destination=/other", ("move", "/live.mp3", "/other")),
+        ("metadata?mount=/live.mp3&mode=updinfo&song=a+-+b", ("title", "/live.mp3", "", "a - b", "")),
+        ("metadata?mount=/live.mp3&mode=updinfo&artist=a&title=b&url=u", ("title", "/live.mp3", "a", "b", "u")),
+        ("metadata?mount=/live.mp3&mode=updinfo&song=%e9&charset=latin1", ("title", "/live.mp3", "", "é", "")),
+    ],
+)
+@pytest.mark.parametrize("authorization", [ADMIN, SOURCE])
+def test_a_command_orders_what_it_says(command: str, order: tuple[object, ...], authorization: str) -> None:
+    site, control = two_mounts()
+    assert ask(site, f"/admin/{command}", authorization=authorization).status == 200
+    assert control.orders == [order]
+
+
+@pytest.mark.parametrize(
+    ("command", "public"),
+    [
+        ("killclient?mount=/live.mp3", "Missing parameter"),
+        ("metadata?mount=/live.mp3", "Missing parameter"),
+        ("metadata?mount=/live.mp3&mode=updinfo", "Missing parameter"),
+        ("moveclients?mount=/live.mp3&destination=/nowhere", "No such destination"),
+        ("moveclients?mount=/live.mp3&destination=/live.mp3", "supplied mountpoints are identical"),
+    ],
+)
+def test_what_a_command_lacks_is_told(command: str, public: str) -> None:
+    site, control = two_mounts()
+    assert refusal(site, f"/admin/{command}", authorization=ADMIN) == (400, public)
+    assert control.orders == []
+
+
+@pytest.mark.parametrize("id", ["", "x", "-1", "9" * 19, "99"])
+def test_a_client_that_is_not_there_is_not_found(id: str) -> None:
+    site, _ = two_mounts()
+    answer = ask(site, f"/admin/killclient?mount=/live.mp3&id={id}", authorization=ADMIN)
+    assert f"Client {id} not found" in text_of(answer)
+
+
+def test_parameters_may_come_in_a_form() -> None:
+    site, control = two_mounts()
+    ask(site, "/admin/metadata?mode=x", method="POST", body=b"mount=/other&mode=updinfo&song=s", authorization=ADMIN)
+    assert control.orders == [("title", "/other", "", "s", "")]
+
+
+def test_scope_node_is_about_this_node_alone() -> None:
+    local, everywhere = FakeControl(node(mount(name="/here"))), FakeControl(node(mount(name="/there")))
+    site = make_site(local, everywhere)
+    assert "/there" in text_of(ask(site, "/admin/listmounts", authorization=ADMIN))
+    assert "/here" in text_of(ask(site, "/admin/listmounts?scope=node", authorization=ADMIN))
+    ask(site, "/admin/killsource?mount=/here&scope=node", authorization=ADMIN)
+    assert (local.orders, everywhere.orders) == ([("kill source", "/here")], [])
+
+
+CGI = "/admin.cgi?mode=updinfo&song=s"
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [
+        ("/admin.cgi", (400, "No such action")),
+        ("/admin.cgi?mode=viewxml&pass=wrong", (400, "No such action")),
+        (CGI, (400, "missing pass parameter")),
+        (f"{CGI}&pass=wrong&mount=/live.mp3", LOGIN),
+        (f"{CGI}&pass=hackme&mount=/nowhere", NO_MOUNT),
+    ],
+)
+def test_admin_cgi_looks_at_mode_password_and_mount_in_this_order(target: str, answer: Any) -> None:
+    assert refusal(make_site(), target) == answer
+
+
+@pytest.mark.parametrize("login", ["pass=hackme&mount=/live.mp3", "pass=hackme", "pass=/live.mp3:hackme"])
+def test_admin_cgi_sets_the_title_of_the_mount_that_is_meant(login: str) -> None:
+    control = FakeControl(node(mount()))
+    site = make_site(control, toml='[[listen]]\nport = 8000\nshoutcast_mount = "/live.mp3"\n')
+    assert "Metadata update successful" in text_of(ask(site, f"{CGI}&{login}"))
+    assert control.orders == [("title", "/live.mp3", "", "s", "")]

@@ -1,0 +1,63 @@
+"""Tests of pycast.web.public: pages, status and playlists as a visitor gets them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pycast.web.routes import answer
+from tests.stats.snapshots import mount, node
+from tests.web.sites import FakeControl, ask, make_request, make_site, text_of
+
+HOST = "Host: radio.example:8080\r\n"
+TWO = node(mount(), mount(name="/other", server_name="Other"), mount(name="/secret", hidden=True))
+
+
+@pytest.mark.parametrize("path", ["/", "/status.xsl"])
+def test_the_page_shows_all_mounts_but_hidden_ones(path: str) -> None:
+    page = text_of(ask(make_site(FakeControl(TWO)), path))
+    assert "/live.mp3" in page and "/other" in page and "/secret" not in page
+
+
+@pytest.mark.parametrize("path", ["/status.xsl?mount=/other", "/status-json.xsl?mount=/other"])
+def test_one_mount_can_be_asked_for(path: str) -> None:
+    page = text_of(ask(make_site(FakeControl(TWO)), path))
+    assert "/other" in page and "/live.mp3" not in page
+
+
+def test_status_is_of_the_cluster_or_of_this_node_alone() -> None:
+    site = make_site(FakeControl(node(mount(name="/here"))), FakeControl(node(mount(name="/there"))))
+    for path in ("/", "/status-json.xsl"):
+        assert "/there" in text_of(ask(site, path))
+        assert "/here" in text_of(ask(site, f"{path}?scope=node"))
+
+
+def test_status_json_is_json() -> None:
+    assert json.loads(text_of(ask(make_site(), "/status-json.xsl")))["icestats"]["source"]
+
+
+def test_the_servers_own_page_is_about_this_node() -> None:
+    site = make_site(FakeControl(replace(node(), location="Here")), FakeControl(replace(node(), location="There")))
+    assert "Here" in text_of(ask(site, "/server_version.xsl"))
+
+
+@pytest.mark.parametrize("kind", ["m3u", "pls", "xspf", "vclt"])
+def test_a_playlist_leads_to_where_the_visitor_came_from(kind: str) -> None:
+    playlist = text_of(ask(make_site(), f"/live.mp3.{kind}", more=HOST))
+    assert "http://radio.example:8080/live.mp3" in playlist
+
+
+@pytest.mark.parametrize("kind", ["m3u", "pls"])
+def test_a_playlist_of_a_mount_that_is_not_there_is_given_out(kind: str) -> None:
+    assert "/later.mp3" in text_of(ask(make_site(), f"/later.mp3.{kind}"))
+
+
+@pytest.mark.parametrize("host", ["", "a b", "x/y", "x:y", "<script>", "x:123456", "[::1"])
+def test_a_host_that_is_none_is_not_handed_out(host: str) -> None:
+    site = make_site()
+    assert site.address.url in text_of(ask(site, "/live.mp3.m3u", more=f"Host: {host}\r\n"))
+
+
+def test_a_visitor_who_came_by_tls_is_led_to_tls() -> None:
+    request = replace(make_request("/live.mp3.m3u", more=HOST), scheme="https")
+    assert "https://radio.example:8080/" in text_of(answer(make_site(), request, b""))

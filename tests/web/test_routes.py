@@ -1,0 +1,116 @@
+"""Tests of pycast.web.routes: what the table says is what happens."""
+
+import pytest
+
+from pycast.web.route import FORM, Access
+from pycast.web.routes import ALLOW, GROUPS, ROUTES, is_answered_when_full, may_be_mount, takes_form
+from tests.web.sites import ADMIN, RELAY, SOURCE, ask, make_request, make_site, refusal
+
+PUBLIC = [route.path for route in ROUTES if route.is_public]
+RESTRICTED = [route.path for route in ROUTES if route.access is Access.ADMIN and not route.is_public]
+
+
+def test_every_path_is_in_the_table_once() -> None:
+    assert len({route.path for route in ROUTES}) == len(ROUTES)
+    assert len({group.prefix for group in GROUPS}) == len(GROUPS)
+    assert GROUPS[-1].prefix == "", "somebody answers every path"
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_public_pages_are_for_everybody_and_counted(path: str, method: str) -> None:
+    site = make_site()
+    assert ask(site, path, method=method).status == 200
+    assert site.counters.file_connections == 1
+
+
+@pytest.mark.parametrize("path", RESTRICTED)
+@pytest.mark.parametrize("authorization", ["", SOURCE, RELAY, "Basic YWRtaW46d3Jvbmc=", "Basic x", "Bearer x"])
+def test_what_is_the_admins_is_refused_to_everybody_else(path: str, authorization: str) -> None:
+    site = make_site()
+    assert refusal(site, path, authorization=authorization) == (401, "You need to authenticate")
+    assert site.counters.file_connections == 0
+
+
+def test_without_an_admin_password_nobody_is_admin() -> None:
+    site = make_site(toml="")
+    assert refusal(site, "/admin/drain", authorization="Basic YWRtaW46")[0] == 401  # admin, no password
+
+
+@pytest.mark.parametrize("path", [*PUBLIC, "/x", "/x.m3u", "/admin", "*"])
+@pytest.mark.parametrize("method", ["POST", "DELETE", "STATS"])
+def test_other_methods_are_405_whatever_the_path(path: str, method: str) -> None:
+    site = make_site()
+    request = make_request("/" if path == "*" else path, method=method)
+    assert not takes_form(request)
+    assert refusal(site, request.target, method=method)[0] == 405
+    assert site.counters.file_connections == 0
+
+
+@pytest.mark.parametrize("path", ["/admin/stats", "/admin/nonsense", "/admin.cgi", "/admin/drain", "/admin/nodes"])
+def test_a_405_comes_before_all_other_checks(path: str) -> None:
+    assert refusal(make_site(), path, method="DELETE")[0] == 405
+
+
+@pytest.mark.parametrize("path", [*(route.path for route in ROUTES), "/admin/stats", "/admin/", "/x"])
+def test_a_form_is_read_where_the_table_takes_one(path: str) -> None:
+    is_form = path.startswith("/admin")
+    assert takes_form(make_request(path, method="POST")) is is_form
+    assert not takes_form(make_request(path))
+    assert all(("POST" in route.methods) is (route.methods is FORM) for route in ROUTES)
+
+
+@pytest.mark.parametrize("path", ["/x", "/live.mp3", "/admin", "/m3u", "/x.m3u8", "/livez/"])
+def test_where_nothing_is_there_is_a_404(path: str) -> None:
+    site = make_site()
+    assert refusal(site, path, authorization=ADMIN) == (404, "The file you requested could not be found")
+    assert site.counters.file_connections == 1
+
+
+def test_options_are_the_same_for_every_path() -> None:
+    for path in ("/", "*", "/x", "/admin/stats"):
+        headers = dict(ask(make_site(), path, method="OPTIONS").headers)
+        assert headers == {"Allow": ALLOW, "Content-Length": "0"}
+
+
+def test_a_page_of_another_site_may_ask_for_titles() -> None:
+    headers = dict(ask(make_site(), "/x", method="OPTIONS", more="Origin: https://radio.example\r\n").headers)
+    assert "Icy-MetaData" in headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_free"),
+    [
+        ("/x", True),
+        ("/x.m3u", True),
+        ("/metrics.mp3", True),
+        ("/adminx", True),
+        *((route.path, False) for route in ROUTES),
+        ("/admin", False),
+        ("/admin/x", False),
+        ("/x/", False),
+        ("x", False),
+        ("", False),
+    ],
+)
+def test_a_mount_may_have_every_name_but_that_of_a_page(path: str, is_free: bool) -> None:
+    assert may_be_mount(path) is is_free
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_answered"),
+    [
+        ("GET", "/livez", True),
+        ("HEAD", "/readyz", True),
+        ("POST", "/admin/drain", True),
+        ("OPTIONS", "/", True),
+        ("OPTIONS", "/x", True),
+        ("GET", "/", False),
+        ("GET", "/metrics", False),
+        ("GET", "/x", False),
+        ("SOURCE", "/x", False),
+        ("GET", "/admin/stats", False),
+    ],
+)
+def test_a_full_server_answers_what_its_balancer_asks(method: str, path: str, is_answered: bool) -> None:
+    assert is_answered_when_full(make_request(path, method=method)) is is_answered
