@@ -8,8 +8,13 @@ from gevent import socket
 
 from pycast.app.node import Node
 from pycast.config.load import loads
+from pycast.errors import Refused
+from pycast.server.sources import describe_source
 from pycast.stream.mounts import SOURCE_SILENT_S
+from pycast.stream.source import SourceDescription
 from tests.conftest import WaitUntil
+from tests.server.contexts import connect as connect_pair
+from tests.web.sites import make_request
 
 TOML = (
     '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\nshoutcast_mount = "/sc"\n'
@@ -106,6 +111,30 @@ def test_what_is_wrong_behind_a_shoutcast_password_is_answered_at_once(node: Nod
         sock.settimeout(2)
         assert sock.recv(20).startswith(b"OK2")
         assert sock.recv(300).startswith(b"HTTP/1.0 400 ")
+
+
+def describe(head: str, method: str = "SOURCE") -> SourceDescription:
+    connection, peer = connect_pair()
+    try:
+        return describe_source(connection, make_request("/x", method=method, more=head))
+    finally:
+        connection.close()
+        peer.close()
+
+
+def test_a_mount_is_told_what_its_source_says_of_itself() -> None:
+    described = describe("Content-Type: audio/ogg\r\nIce-Name: Radio\r\nIce-Genre: Jazz\r\n")
+    assert (described.info.name, described.info.genre) == ("Radio", "Jazz")
+    assert (described.content_type, described.ip) == ("audio/ogg", "127.0.0.1")
+    assert ("ice-name", "Radio") in described.headers
+
+
+def test_without_a_content_type_a_source_is_mpeg_and_a_put_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    assert describe("").content_type == "audio/mpeg"
+    assert "names no content type" in caplog.text
+    with pytest.raises(Refused) as refused:
+        describe("", "PUT")
+    assert (refused.value.status, refused.value.public) == (403, "No Content-type given")
 
 
 def has_had_sources(node: Node, number: int) -> bool:

@@ -63,7 +63,7 @@ def test_a_source_may_do_nothing_without_its_mount() -> None:
 
 
 def test_a_source_may_not_touch_the_mount_of_another_one() -> None:
-    site = make_site(toml=PASSWORDS + '[[mount]]\nname = "/live.mp3"\npassword = "other"\n')
+    site = make_site(toml=PASSWORDS + '[[mount]]\nmount_name = "/live.mp3"\npassword = "other"\n')
     assert refusal(site, "/admin/killsource?mount=/live.mp3", authorization=SOURCE) == LOGIN
 
 

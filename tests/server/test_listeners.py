@@ -1,0 +1,158 @@
+"""Tests of pycast.server.listeners: from a request to the fan-out."""
+
+import socket as plain
+from collections.abc import Iterator
+from ipaddress import ip_network
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gevent import socket
+
+from pycast.errors import Refused
+from pycast.http.addresses import Networks
+from pycast.server.connection import Connection
+from pycast.server.listeners import EXPOSED, UNBUFFERED, response_head, serve_listener
+from pycast.stream.fanout import Fanout
+from pycast.stream.mount import Mount
+from tests.server.contexts import Bench, FakeSource, make_bench
+from tests.web.sites import make_request
+
+AUDIO = b"0123456789"
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = make_bench("[[mount]]\nmount_name = '/x'\nmax_listeners = 1\n")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def mount(bench: Bench) -> Mount:
+    return on_air(bench, "/x")
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Connection, socket.socket]]:
+    connection, peer = parcels()
+    yield connection, peer
+    connection.close()
+    peer.close()
+
+
+Pair = tuple[Connection, socket.socket]
+
+
+def parcels() -> Pair:
+    """As a connection, but the peer gets each write on its own."""
+    ours, peer = socket.socketpair(plain.AF_UNIX, plain.SOCK_SEQPACKET)
+    peer.settimeout(5)
+    return Connection(ours, "127.0.0.1", False), peer
+
+
+def on_air(bench: Bench, name: str, content_type: str = "text/plain") -> Mount:
+    mount = bench.context.mounts.attach_source(name, FakeSource(content_type))
+    mount.feed(AUDIO)
+    return mount
+
+
+def drop_all(mount: Mount) -> None:
+    for listener in mount.fanout:
+        mount.fanout.drop(listener, SimpleNamespace(value="test"))  # type: ignore[arg-type]  # any reason will do
+
+
+def test_head_and_burst_are_one_write_and_the_socket_is_given_away(bench: Bench, mount: Mount, pair: Pair) -> None:
+    serve_listener(bench.context, pair[0], make_request("/x"), mount)
+    head, _, burst = pair[1].recv(65_536).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 OK\r\n") and burst == AUDIO
+    assert pair[0].given_away
+    assert bench.context.counters.listener_connections == 1
+
+
+def test_a_listener_is_known_by_what_its_request_said(bench: Bench, mount: Mount, pair: Pair) -> None:
+    more = "User-Agent: player\r\nReferer: page\r\n"
+    serve_listener(bench.context, pair[0], make_request("/x?a=b", more=more), mount)
+    (listener,) = mount.fanout
+    who = listener.identity
+    assert (who.ip, who.user_agent, who.referer, who.path) == ("127.0.0.1", "player", "page", "/x")
+    assert (listener.id, listener.requested_mount) == (1, "")
+
+
+def test_who_comes_to_a_fallback_remembers_what_it_asked_for(bench: Bench, mount: Mount, pair: Pair) -> None:
+    serve_listener(bench.context, pair[0], make_request("/gone"), mount)
+    assert [listener.requested_mount for listener in mount.fanout] == ["/gone"]
+
+
+def test_head_is_answered_with_the_head_alone_and_joins_nothing(bench: Bench, mount: Mount, pair: Pair) -> None:
+    serve_listener(bench.context, pair[0], make_request("/x", method="HEAD"), mount)
+    assert pair[1].recv(65_536).endswith(b"\r\n\r\n")
+    assert not pair[0].given_away
+    assert (len(mount.fanout), bench.context.counters.listener_connections) == (0, 0)
+
+
+def test_titles_are_for_those_who_ask_for_them(bench: Bench, mount: Mount) -> None:
+    for request, metaint, has_line in (
+        (make_request("/x", more="Icy-MetaData: 1\r\n"), mount.metaint(), True),
+        (make_request("/x"), 0, False),
+    ):
+        head = response_head(bench.context, request, mount, metaint)
+        assert head.endswith(b"icy-metaint:16000\r\n\r\n") is has_line
+
+
+def test_a_script_may_read_the_icy_lines_if_a_page_asks(bench: Bench, mount: Mount) -> None:
+    line = f"{EXPOSED[0]}: {EXPOSED[1]}\r\n".encode()
+    for more, has_line in (("Origin: https://radio.example\r\n", True), ("", False)):
+        assert (line in response_head(bench.context, make_request("/x", more=more), mount, 0)) is has_line
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_proxy_that_is_seen_is_told_not_to_buffer(bench: Bench, mount: Mount, pair: Pair, is_trusted: bool) -> None:
+    if is_trusted:
+        pair[0].proxies = Networks([ip_network("127.0.0.1")])
+    serve_listener(bench.context, pair[0], make_request("/x"), mount)
+    assert (f"{UNBUFFERED[0]}: no\r\n".encode() in pair[1].recv(65_536)) is is_trusted
+
+
+def test_a_full_mount_refuses(bench: Bench, mount: Mount, pair: Pair) -> None:
+    serve_listener(bench.context, pair[0], make_request("/x"), mount)
+    connection, peer = parcels()
+    with pytest.raises(Refused) as refused:
+        serve_listener(bench.context, connection, make_request("/x"), mount)
+    assert (refused.value.status, connection.given_away) == (403, False)
+    serve_listener(bench.context, connection, make_request("/x", method="HEAD"), mount)  # HEAD takes no room
+    connection.close()
+    peer.close()
+
+
+def test_a_full_mount_sends_listeners_to_its_fallback_if_that_is_wanted(pair: Pair) -> None:
+    stand_in: Any = SimpleNamespace()
+    toml = "[[mount]]\nmount_name = '/x'\nmax_listeners = 0\nfallback_mount = '/y'\nfallback_when_full = true\n"
+    bench = make_bench(toml, fallbacks=stand_in)
+    full, other = on_air(bench, "/x"), on_air(bench, "/y")
+    stand_in.next_of = lambda mount: other
+    serve_listener(bench.context, pair[0], make_request("/x"), full)
+    assert [listener.requested_mount for listener in other.fanout] == ["/x"]
+    bench.close()
+
+
+def test_a_drained_node_takes_no_listener(pair: Pair) -> None:
+    bench = make_bench("[drain]\nlead = 0\ndeadline = 1\n")
+    mount = on_air(bench, "/x")
+    bench.context.drain.begin(now=True)
+    bench.context.drain.wait()
+    with pytest.raises(Refused) as refused:
+        serve_listener(bench.context, pair[0], make_request("/x"), mount)
+    assert refused.value.status == 503
+    assert not pair[0].given_away
+    bench.close()
+
+
+def test_one_that_has_hung_up_at_once_is_not_watched(
+    bench: Bench, mount: Mount, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[object] = []
+    monkeypatch.setattr(bench.context.hangups, "watch", lambda fd, subject: watched.append(subject))
+    monkeypatch.setattr(Fanout, "join", lambda self, listener: listener.transport.close())
+    serve_listener(bench.context, pair[0], make_request("/x"), mount)
+    assert watched == []

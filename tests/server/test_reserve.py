@@ -1,0 +1,73 @@
+"""Tests of pycast.server.reserve: whom a full node hears, and how it turns the others away."""
+
+import pytest
+from gevent import socket
+
+from pycast.balance.admission import RESERVE, Slot
+from pycast.errors import Refused
+from pycast.server.connection import Connection
+from pycast.server.reserve import BUSY, RETRY_AFTER, Reserve, check_room, say_busy
+from pycast.stats.counters import Counters
+from tests.server.contexts import connect, connect_tcp, read_all
+
+Pair = tuple[Connection, socket.socket]
+
+
+def close(pairs: list[Pair]) -> None:
+    for connection, peer in pairs:
+        connection.close()
+        peer.close()
+
+
+def test_a_client_has_room_and_one_of_the_reserve_has_not() -> None:
+    counters = Counters()
+    check_room(counters, Slot.CLIENT)
+    assert counters.refused_connections == 0
+    with pytest.raises(Refused) as refused:
+        check_room(counters, Slot.RESERVED)
+    assert (refused.value.status, refused.value.headers) == (503, (RETRY_AFTER,))
+    assert counters.refused_connections == 1
+
+
+def test_a_full_reserve_turns_its_oldest_connection_away_unheard() -> None:
+    counters = Counters()
+    reserve = Reserve(counters)
+    pairs = [connect() for _ in range(RESERVE + 2)]
+    for connection, _ in pairs:
+        reserve.hold(connection)
+    assert counters.refused_connections == 2
+    assert [read_all(peer) for _, peer in pairs[:2]] == [BUSY, BUSY]
+    assert pairs[2][0].sock.fileno() >= 0
+    close(pairs)
+
+
+def test_who_has_been_served_makes_room() -> None:
+    counters = Counters()
+    reserve = Reserve(counters)
+    pairs = [connect() for _ in range(RESERVE + 1)]
+    for connection, _ in pairs[:RESERVE]:
+        reserve.hold(connection)
+    reserve.release(pairs[5][0])
+    reserve.release(pairs[5][0])
+    reserve.hold(pairs[RESERVE][0])
+    assert counters.refused_connections == 0
+    close(pairs)
+
+
+def test_under_tls_the_oldest_is_closed_without_a_word() -> None:
+    reserve = Reserve(Counters())
+    pairs = [connect() for _ in range(RESERVE + 1)]
+    pairs[0][0].tls = True
+    for connection, _ in pairs:
+        reserve.hold(connection)
+    assert read_all(pairs[0][1]) == b""
+    close(pairs)
+
+
+@pytest.mark.parametrize("request_bytes", [b"", b"GET / HTTP/1.0\r\n\r\n"])
+def test_the_answer_is_not_overtaken_by_a_reset(request_bytes: bytes) -> None:
+    connection, peer = connect_tcp()
+    peer.sendall(request_bytes)
+    say_busy(connection.sock)
+    assert read_all(peer) == BUSY
+    peer.close()

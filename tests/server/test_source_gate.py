@@ -1,0 +1,70 @@
+"""Tests of pycast.server.source_gate: what a source must pass, and in which order."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pycast.errors import Refused
+from pycast.server.source_gate import check_credentials, pass_gate
+from pycast.web.routes import ROUTES
+from tests.server.contexts import Bench, FakeSource, make_bench
+from tests.web.sites import SOURCE, make_request
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = make_bench("[[mount]]\nmount_name = '/own'\nusername = 'me'\npassword = 'mine'\n")
+    yield made
+    made.close()
+
+
+def refusal(bench: Bench, mount: str) -> Refused:
+    with pytest.raises(Refused) as refused:
+        pass_gate(bench.context, mount)
+    return refused.value
+
+
+def test_the_credentials_of_the_mount_are_given_back(bench: Bench) -> None:
+    request = make_request("/x", method="SOURCE", authorization=SOURCE)
+    assert check_credentials(bench.context, request) == ("source", "hackme")
+    request = make_request("/own", method="SOURCE", authorization="Basic bWU6bWluZQ==")
+    assert check_credentials(bench.context, request) == ("me", "mine")
+
+
+@pytest.mark.parametrize("authorization", ["", SOURCE, "Basic bWU6", "Basic x", "Bearer x"])
+def test_all_others_are_refused_with_401(bench: Bench, authorization: str) -> None:
+    with pytest.raises(Refused) as refused:
+        check_credentials(bench.context, make_request("/own", method="SOURCE", authorization=authorization))
+    assert (refused.value.status, refused.value.public) == (401, "You need to authenticate")
+
+
+@pytest.mark.parametrize("mount", ["", "/", "x", "/x/", "/admin", "/admin.cgi", "/admin/x", *(r.path for r in ROUTES)])
+def test_names_that_cannot_be_mounts_are_refused(bench: Bench, mount: str) -> None:
+    refused = refusal(bench, mount)
+    assert (refused.status, refused.public) == (403, "This name cannot be a mount")
+
+
+def test_a_node_that_drains_sends_sources_to_the_others() -> None:
+    bench = make_bench(others=1)
+    pass_gate(bench.context, "/x")
+    bench.context.drain.begin()
+    refused = refusal(bench, "/x")
+    assert (refused.status, refused.headers) == (503, (("Retry-After", "5"),))
+    assert refusal(bench, "/livez").status == 403, "the name comes first"
+    bench.close()
+
+
+@pytest.mark.parametrize("others", [None, 0])
+def test_a_node_that_drains_and_has_no_others_takes_them(others: int | None) -> None:
+    bench = make_bench(others=others)
+    bench.context.drain.begin()
+    pass_gate(bench.context, "/x")
+    bench.close()
+
+
+@pytest.mark.parametrize("is_ending", [True, False])
+def test_a_former_connection_is_waited_for_if_it_is_ending(bench: Bench, is_ending: bool) -> None:
+    former = FakeSource(is_ending=is_ending)
+    bench.context.mounts.attach_source("/x", former)
+    pass_gate(bench.context, "/x")
+    assert former.waits == is_ending

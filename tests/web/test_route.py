@@ -1,0 +1,90 @@
+"""Tests of pycast.web.route: who has access to what, and what a row does with those who have none."""
+
+import pytest
+
+from pycast.errors import Refused
+from pycast.http.response import Response
+from pycast.web.route import Access, Call, Route, has_access, shoutcast_login
+from pycast.web.site import Site
+from tests.web.sites import ADMIN, PASSWORDS, RELAY, SOURCE, make_request, make_site, text_of
+
+OWN = "Basic c291cmNlOm93bg=="  # source:own
+TOML = PASSWORDS + "[[mount]]\nmount_name = '/own'\npassword = 'own'\n"
+WITH_PORT = TOML + "[[listen]]\nport = 8000\nshoutcast_mount = '/sc'\n"
+
+
+def call(authorization: str = "", site: Site | None = None, **parameters: str) -> Call:
+    request = make_request("/page", authorization=authorization)
+    return Call(site or make_site(toml=TOML), request, {name: text.encode() for name, text in parameters.items()})
+
+
+def say(text: str) -> Response:
+    return Response(200, text.encode())
+
+
+@pytest.mark.parametrize(
+    ("access", "good"),
+    [
+        (Access.ALL, {"", ADMIN, RELAY, SOURCE, OWN}),
+        (Access.ADMIN, {ADMIN}),
+        (Access.RELAY, {ADMIN, RELAY}),
+        (Access.SOURCE, {ADMIN, OWN}),
+        (Access.SHOUTCAST_SOURCE, set()),
+    ],
+)
+def test_access_is_for_those_whom_it_names(access: Access, good: set[str]) -> None:
+    every = ("", ADMIN, RELAY, SOURCE, OWN)
+    assert {one for one in every if has_access(access, call(one, mount="/own"))} == good
+
+
+@pytest.mark.parametrize("access", [access for access in Access if access is not Access.ALL])
+def test_without_any_password_in_the_configuration_only_sources_get_in(access: Access) -> None:
+    site = make_site(toml="")
+    for authorization in ("Basic YWRtaW46", "Basic cmVsYXk6", "Basic Og=="):  # admin: and relay: and nobody
+        assert not has_access(access, call(authorization, site, mount="/x"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "login"),
+    [
+        ({"pass": "p", "mount": "/own"}, ("/own", "p")),
+        ({"pass": "/own:p", "mount": "/x"}, ("/own", "p")),
+        ({"pass": "p:q"}, ("/sc", "p:q")),
+        ({}, ("/sc", "")),
+    ],
+)
+def test_a_shoutcast_encoder_means_a_mount_and_a_password(parameters: dict[str, str], login: tuple[str, str]) -> None:
+    assert shoutcast_login(call("", make_site(toml=WITH_PORT), **parameters)) == login
+
+
+@pytest.mark.parametrize(("password", "is_good"), [("own", True), ("hackme", False), ("", False)])
+def test_a_shoutcast_source_has_the_password_of_its_mount(password: str, is_good: bool) -> None:
+    assert has_access(Access.SHOUTCAST_SOURCE, call("", None, mount="/own", **{"pass": password})) is is_good
+
+
+def test_those_without_access_are_refused_or_get_their_own_answer() -> None:
+    refusing = Route("/page", lambda call: say("all"), Access.ADMIN)
+    assert text_of(refusing.answer(call(ADMIN))) == "all"
+    assert not refusing.is_public
+    with pytest.raises(Refused) as refused:
+        refusing.answer(call(SOURCE, mount="/own"))
+    assert (refused.value.status, str(refused.value)) == (401, "wrong credentials for /page for /own")
+    showing_less = Route("/page", lambda call: say("all"), Access.ADMIN, for_others=lambda call: say("less"))
+    assert [text_of(showing_less.answer(call(one))) for one in (ADMIN, "", "Basic x")] == ["all", "less", "less"]
+    assert showing_less.is_public
+
+
+def test_what_comes_before_the_access_comes_before_it() -> None:
+    def refuse(call: Call) -> None:
+        raise Refused("No such action", status=400)
+
+    route = Route("/page", lambda call: say("all"), Access.ADMIN, before_access=refuse)
+    with pytest.raises(Refused, match="No such action"):
+        route.answer(call())
+
+
+def test_scope_node_is_about_this_node_alone() -> None:
+    site = make_site(cluster_wide=make_site().local)
+    assert call("", site).control is site.cluster_wide
+    assert call("", site, scope="node").control is site.local
+    assert call("", site, scope="x").control is site.cluster_wide
