@@ -4,7 +4,7 @@ It does not know what a request means: that is for `handler.py`. A body that is 
 write. Any other goes out piece by piece, each with the time that a client gets for one write, and is never whole in
 memory. Pieces of a file are small enough to be read from the page cache in some ten microseconds, in the hub's own
 thread. A disk that stalls would hold up the whole node: before files are served from network drives and the like, the
-read belongs into the hub's thread pool.
+read belongs in the hub's thread pool.
 
 Invariant: the body of an answer is closed whatever becomes of the answer.
 """

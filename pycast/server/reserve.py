@@ -1,7 +1,8 @@
 """The connections on the reserve: those that came when all client slots were taken.
 
-They are read only to find the health checks among them. Whoever sits there without asking must not keep a health check
-out, so when the reserve is full its oldest connection gives way: it gets a 503 without having been read.
+They are read only to find the health checks among them; `check_room` refuses all others. Whoever sits there without
+asking must not keep a health check out, so when the reserve is full its oldest connection gives way: it gets a 503
+without having been read.
 """
 
 import logging

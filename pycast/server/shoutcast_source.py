@@ -8,7 +8,6 @@ their titles here).
 import logging
 import time
 
-from pycast.auth.credentials import is_source
 from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, PeerError
 from pycast.http.body import RawBody
@@ -17,8 +16,7 @@ from pycast.http.shoutcast import REPLY_OK, Http, Password, Poke, ShoutcastReade
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
-from pycast.server.reserve import check_room
-from pycast.server.source_gate import pass_gate
+from pycast.server.source_gate import check_password, pass_gate
 from pycast.server.sources import ConnectedSource, describe_source
 
 log = logging.getLogger(__name__)
@@ -60,10 +58,7 @@ def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: st
                 case Poke():
                     return
                 case Password():
-                    credentials = (context.settings.now.for_mount(event.mount).username, event.password)
-                    if not is_source(context.settings.now, event.mount, credentials):
-                        raise HandshakeError("invalid password", cause=f"wrong password for {event.mount}")
-                    check_room(context.counters, slot)
+                    credentials = check_password(context, slot, event.mount, event.password)
                     mount = event.mount
                     connection.write(REPLY_OK, context.settings.now.limits.client_timeout)
                 case SourceHead(request):

@@ -1,16 +1,17 @@
-"""What a source must pass before its stream begins, over HTTP and SHOUTcast alike, in Icecast's order.
+"""What a source must pass before it may ask for its mount, over HTTP or SHOUTcast.
 
-Credentials first, then the mount's name, then whether this node takes sources now. A former connection of the same
-source that has just ended is waited for: its mount is free a moment later. Whether the mount is free is not asked here:
-that is the business of `cluster/ownership.py`.
+First its credentials, then the mount's name, then whether this node takes sources now, as in Icecast. A former
+connection of the same source that is just ending is waited for: its mount is free a moment later. Who gets the mount is
+decided in `cluster/ownership.py`.
 """
 
 from pycast.auth.credentials import Credentials, is_source
-from pycast.errors import Refused
+from pycast.balance.admission import Slot
+from pycast.errors import HandshakeError, Refused
 from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
 from pycast.server.context import ServerContext
-from pycast.server.reserve import RETRY_AFTER
+from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.web.routes import may_be_mount
 
 
@@ -20,6 +21,17 @@ def check_credentials(context: ServerContext, request: Request) -> Credentials:
     if given is None or not is_source(context.settings.now, request.path, given):
         raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
     return given
+
+
+def check_password(context: ServerContext, slot: Slot, mount: str, password: str) -> Credentials:
+    """Returns the credentials that the password of a SHOUTcast source stands for. Raises HandshakeError if it is wrong,
+    Refused if the node is full. (A request over HTTP is told so before it is known to be a source's.)
+    """
+    credentials = (context.settings.now.for_mount(mount).username, password)
+    if not is_source(context.settings.now, mount, credentials):
+        raise HandshakeError("invalid password", cause=f"wrong password for {mount}")
+    check_room(context.counters, slot)
+    return credentials
 
 
 def pass_gate(context: ServerContext, mount: str) -> None:

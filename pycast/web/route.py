@@ -57,7 +57,7 @@ Handler = Callable[[Call], Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: what answers a path, and for whom."""
+    """One row: what answers a path, and for whom. In a group `find` chooses the row, and `path` is for people."""
 
     path: str
     handler: Handler

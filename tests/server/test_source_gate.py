@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pycast.errors import Refused
-from pycast.server.source_gate import check_credentials, pass_gate
+from pycast.balance.admission import Slot
+from pycast.errors import HandshakeError, Refused
+from pycast.server.source_gate import check_credentials, check_password, pass_gate
 from pycast.web.routes import ROUTES
 from tests.server.contexts import Bench, FakeSource, make_bench
 from tests.web.sites import SOURCE, make_request
@@ -36,6 +37,16 @@ def test_all_others_are_refused_with_401(bench: Bench, authorization: str) -> No
     with pytest.raises(Refused) as refused:
         check_credentials(bench.context, make_request("/own", method="SOURCE", authorization=authorization))
     assert (refused.value.status, refused.value.public) == (401, "You need to authenticate")
+
+
+def test_a_shoutcast_password_stands_for_the_credentials_of_its_mount(bench: Bench) -> None:
+    assert check_password(bench.context, Slot.CLIENT, "/own", "mine") == ("me", "mine")
+    for slot in Slot:
+        with pytest.raises(HandshakeError):
+            check_password(bench.context, slot, "/own", "hackme")
+    with pytest.raises(Refused) as refused:
+        check_password(bench.context, Slot.RESERVED, "/own", "mine")
+    assert refused.value.status == 503
 
 
 @pytest.mark.parametrize("mount", ["", "/", "x", "/x/", "/admin", "/admin.cgi", "/admin/x", *(r.path for r in ROUTES)])
