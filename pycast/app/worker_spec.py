@@ -48,16 +48,14 @@ class WorkerPlace:
     def adapt(self, config: Config) -> Config:
         """What this worker makes of the machine's configuration."""
         listen = [
-            one if one.port else one.model_copy(update={"port": port})
-            for one, port in zip(config.listen, self.ports, strict=False)
+            one if one.port else one.replace(port=port) for one, port in zip(config.listen, self.ports, strict=False)
         ]
-        changes = {
-            "listen": (*listen, *config.listen[len(listen) :]),
-            "limits": config.limits.model_copy(update={"clients": self._part_of(config.limits.clients)}),
-            "cluster": config.cluster.model_copy(update=self._cluster(config)),
-            "balancer": config.balancer.model_copy(update=self._balancer(config)),
-        }
-        return Config.model_validate(dict(config) | changes)
+        return config.replace(
+            listen=(*listen, *config.listen[len(listen) :]),
+            limits=config.limits.replace(clients=self._part_of(config.limits.clients)),
+            cluster=config.cluster.replace(**self._cluster(config)),
+            balancer=config.balancer.replace(**self._balancer(config)),
+        )
 
     def _part_of(self, whole: int) -> int:
         return -(-whole * (100 + SLACK_PERCENT) // (100 * self.count))
@@ -77,7 +75,7 @@ class WorkerPlace:
             # One machine is one server to its sources: a second one for a mount is refused, as Icecast does, unless the
             # file says otherwise. And workers that speak over loopback need no TLS.
             changes |= {"registry": "mesh", "tls": False}
-            if "on_conflict" not in cluster.model_fields_set:
+            if "on_conflict" not in cluster.given:
                 changes["on_conflict"] = "reject"
         return changes
 

@@ -1,8 +1,8 @@
 """icecast.xml to pycast.toml: the settings both have, and a list of those that have no equivalent.
 
-Reads the configuration of Icecast 2.4, and what 2.5 and icecast-kh write in the same places. An element becomes a key
-by a row in a table. Each value goes through the schema's own check, and the whole file through the loader, so whatever
-pycast would refuse is listed here and not found out later.
+Reads the configuration of Icecast 2.4, and what 2.5 and icecast-kh write in the same places. The schema says which
+element becomes which key. Each value goes through the schema's own check, and the whole file through the loader, so
+whatever pycast would refuse is listed here and not found out later.
 
 The one invariant: every element of the file is in the TOML, in the list, or in the table of harmless ones.
 """
@@ -14,53 +14,25 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
-from pydantic import ValidationError
 
 from pycast.config.load import loads
-from pycast.config.problems import section_model
 from pycast.config.reference import toml_value
+from pycast.config.schema import Config
+from pycast.config.section import Key
 from pycast.errors import ConfigError
 
-_SAME_NAME = {
-    "server": ("hostname", "location", "admin", "server-id"),
-    "limits": (
-        *("clients", "sources", "queue-size", "burst-size"),
-        *("client-timeout", "header-timeout", "source-timeout"),
-    ),
-    "authentication": (
-        *("source-user", "source-password", "relay-user", "relay-password", "admin-user", "admin-password"),
-    ),
-    "listen": ("port", "bind-address", "tls", "shoutcast-mount"),
-    "mount": (
-        *("mount-name", "username", "password", "max-listeners", "max-listener-duration", "dump-file", "hidden"),
-        *("public", "burst-size", "queue-size", "source-timeout", "mp3-metadata-interval", "charset", "stream-name"),
-        *("stream-description", "stream-url", "genre", "bitrate", "on-connect", "on-disconnect"),
-        *("fallback-mount", "fallback-override", "fallback-when-full"),
-    ),
-}
-"""Section by section, the elements whose key has the same name but for the dashes."""
+_SECTIONS = ("server", "limits", "authentication", "listen", "mount", "logging", "tls")
+"""Those that Icecast has too."""
 
-_OTHER_NAME = {
-    "listen": {"ssl": "tls"},
-    "mount": {"icy-metadata-interval": "mp3_metadata_interval"},
-    "logging": {
-        "accesslog": "access_log",
-        "errorlog": "error_log",
-        "playlistlog": "playlist_log",
-        "loglevel": "log_level",
-    },
-    "tls": {
-        "ssl-certificate": "certificate",
-        "tls-certificate": "certificate",
-        "ssl-private-key": "private_key",
-        "tls-key": "private_key",
-    },
-}
 
-_KEYS = {
-    section: {name: name.replace("-", "_") for name in _SAME_NAME.get(section, ())} | _OTHER_NAME.get(section, {})
-    for section in (*_SAME_NAME, "logging", "tls")
-}
+def elements(section: str) -> dict[str, Key]:
+    """Returns the keys of `section` by the name of the element that becomes one, as the schema has them."""
+    found = Config.KEYS[section].section
+    assert found is not None
+    return {element: key for key in found.KEYS.values() for element in key.elements()}
+
+
+_KEYS = {section: elements(section) for section in _SECTIONS}
 
 _HARMLESS = {
     *("paths/basedir", "paths/adminroot", "paths/webroot", "paths/logdir", "paths/pidfile", "limits/threadpool"),
@@ -182,25 +154,21 @@ class _Reader:
             self._leave_out(element, path, label=label)
             return
         value = _text(element)
-        if section == "logging" and key.endswith("_log") and value not in ("", "-") and self._log_directory:
+        if section == "logging" and key.name.endswith("_log") and value not in ("", "-") and self._log_directory:
             value = f"{self._log_directory.rstrip('/')}/{value}"
-        model = section_model(section)
-        assert model is not None
         try:
-            values[key] = getattr(model.model_validate({key: value}), key)
-        except ValidationError as error:
-            self._leave_out(element, path, _expectation(error), label)
+            values[key.name] = key.read(value)
+        except ValueError as error:
+            self._leave_out(element, path, str(error), label)
 
     def _read_headers(self, block: Element) -> dict[str, str]:
         headers: dict[str, str] = {}
         for header in block:
             name, value = header.get("name", ""), header.get("value", "")
             try:
-                model = section_model("mount")
-                assert model is not None
-                model.model_validate({"http_headers": {name: value}})
-            except ValidationError as error:
-                self._leave_out(header, "http-headers/header", _expectation(error))
+                Config.KEYS["http_headers"].read({name: value})
+            except ValueError as error:
+                self._leave_out(header, "http-headers/header", str(error))
                 continue
             if header.get("status", "0") not in ("", "0"):
                 self._left_out.append(f"http-headers: {name} only with status {_one_line(header.get('status', ''))}")
@@ -254,10 +222,6 @@ def _label(block: Element) -> str:
 
 def _contents(element: Element) -> list[str]:
     return [_text(child) for child in element if _text(child) and "password" not in child.tag]
-
-
-def _expectation(error: ValidationError) -> str:
-    return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
 def _target(alias: Element) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import tomli
-from pydantic import ValidationError
 
-from pycast.config.problems import Origin, section_model, unknown_key, validation_problems
+from pycast.config.parse import parse
+from pycast.config.problems import Origin, unknown_key
 from pycast.config.problems import Path as KeyPath
 from pycast.config.rules import conflicts
 from pycast.config.schema import Config
@@ -26,7 +26,6 @@ _PREFIX = "PYCAST_"
 # Letters and digits that cannot be mistaken for each other when a password is copied by hand.
 _PASSWORD_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _PASSWORD_LENGTH = 16
-_ARRAYS = ("listen", "mount")
 
 
 class Rng(Protocol):
@@ -75,7 +74,7 @@ def embedded_text(rng: Rng) -> str:
 def with_port(config: Config, port: int) -> Config:
     """`config` with another port in its first [[listen]] section. Raises ConfigError if another section has it."""
     first, *others = config.listen
-    changed = Config.model_validate(dict(config) | {"listen": (first.model_copy(update={"port": port}), *others)})
+    changed = config.replace(listen=(first.replace(port=port), *others))
     problems = [Origin("--port", {}).line(*conflict) for conflict in conflicts(changed)]
     if problems:
         raise ConfigError(problems)
@@ -90,11 +89,8 @@ def random_password(rng: Rng) -> str:
 def _validated(data: dict[str, Any], environ: Mapping[str, str], filename: str) -> Config:
     variables, problems = _overlay(data, environ)
     origin = Origin(filename, variables)
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(problems + validation_problems(error, data, origin)) from None
-    problems += [origin.line(*conflict) for conflict in conflicts(config)]
+    config, wrong = parse(data)
+    problems += [origin.line(*problem) for problem in wrong or conflicts(config)]
     if problems:
         raise ConfigError(problems)
     return config
@@ -124,14 +120,14 @@ def _path(name: str) -> KeyPath:
 
 
 def _assign(data: dict[str, Any], path: KeyPath, value: str) -> None:
-    section = path[0]
-    if section not in Config.model_fields:
-        raise ValueError(unknown_key((str(section),)))
-    if section in _ARRAYS and (len(path) < 3 or not isinstance(path[1], int)):
-        raise ValueError(f"expected a name with a number, such as PYCAST_{str(section).upper()}__0__KEY")
+    section = str(path[0])
+    found = Config.KEYS.get(section)
+    if found is None:
+        raise ValueError(unknown_key((section,)))
+    if found.is_array and (len(path) < 3 or not isinstance(path[1], int)):
+        raise ValueError(f"expected a name with a number, such as PYCAST_{section.upper()}__0__KEY")
     table = _table(data, path[:-1])
-    model = section_model(str(section))
-    if model and len(path) == (3 if section in _ARRAYS else 2) and path[-1] not in model.model_fields:
+    if found.section and len(path) == (3 if found.is_array else 2) and path[-1] not in found.section.KEYS:
         raise ValueError(unknown_key(path))
     table[path[-1]] = value
 

@@ -1,18 +1,33 @@
-"""Which settings hold for a mount: its own section, then the default section, then [limits] and [authentication].
+"""The settings of a mount: each key once, and which of them hold for a mount: its own section's, then the default
+section's, then those of [limits] and [authentication].
 
 Look-up as Icecast does it: the section with that exact name, else the first whose pattern matches, in the order of the
 file; then what is unset comes from the first section of type "default" that has no name or a matching pattern. Unlike
 Icecast, an exact name wins over an earlier pattern: order should not matter where the file is that specific.
 
-The one invariant: every field of `MountSettings` has an effective value, so nobody downstream looks anything up again.
+The one invariant: every key of `MountSettings` has an effective value, so nobody downstream looks anything up again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
-from pycast.config.units import Size
+from pycast.config.section import UNSET, Section, key
+from pycast.config.values import (
+    Bitrate,
+    Charset,
+    Flag,
+    Headers,
+    MaybeMountName,
+    MountName,
+    Public,
+    RequiredText,
+    Seconds,
+    Secret,
+    Span,
+    Text,
+    Whole,
+)
 
 DEFAULT_METADATA_INTERVAL = 16000
 """Icecast's: about a second of 128 kbit/s between two chances to change the title."""
@@ -21,104 +36,120 @@ _MAX_CACHED = 4096
 """Names come from requests, so the cache must not grow with them."""
 
 
-@dataclass(frozen=True, slots=True)
-class MountSettings:
-    """The effective settings of one mount. Times are seconds; an empty text means "not set"."""
+class MountSettings(Section):
+    """The effective settings of one mount. Times are seconds; an empty text means "not set".
 
-    mount_name: str
-    username: str
-    password: str
-    burst_size: Size
-    queue_size: Size
-    source_timeout: float
-    source_grace: float
-    source_takeover: bool
-    on_conflict: str = "reject"
-    """"standby", "reject" or "take_over"."""
-    max_listeners: int = -1
-    """-1: no limit; 0: nobody."""
-    max_listener_duration: float = 0.0
-    """0: no limit."""
-    fallback_mount: str = ""
-    fallback_override: bool = False
-    fallback_when_full: bool = False
-    dump_file: str = ""
-    """May contain strftime fields."""
-    hidden: bool = False
-    public: bool | None = None
-    """None: the source decides."""
-    mp3_metadata_interval: int = DEFAULT_METADATA_INTERVAL
-    """0: no titles in the stream."""
-    charset: str = ""
-    """Empty: what is right for the format."""
-    stream_name: str = ""
-    stream_description: str = ""
-    stream_url: str = ""
-    genre: str = ""
-    bitrate: str = ""
-    on_connect: str = ""
-    on_disconnect: str = ""
-    http_headers: Mapping[str, str] = field(default_factory=dict)
-    """The global ones first, then the mount's; one of the same name has replaced the global one."""
+    A default here is what holds if no section sets the key; `inherits` names the key that holds then.
+    """
+
+    mount_name: str = key(UNSET)
+    username: RequiredText = key(UNSET, "Its own source user.", example="source", inherits="authentication.source_user")
+    password: Secret = key(
+        UNSET, "Its own source password.", example="secret", inherits="authentication.source_password"
+    )
+    max_listeners: Whole = key(-1, "Listeners at the same time. -1: no limit.", example=-1, ge=-1)
+    max_listener_duration: Seconds = key(0.0, "After this time a listener is disconnected. 0: never.", example=0)
+    fallback_mount: MaybeMountName = key(
+        "",
+        "Where listeners go on while this mount has no source: another mount with the same kind of stream, which may "
+        "have a fallback itself.",
+        example="/backup.mp3",
+    )
+    fallback_override: Flag = key(False, "Whether they come back when this mount has a source again.", example=True)
+    fallback_when_full: Flag = key(
+        False, "Whether listeners for whom this mount has no room get the fallback mount.", example=False
+    )
+    dump_file: Text = key(
+        "",
+        "Where to record what the source sends. %Y, %m, %d, %H, %M and %S stand for the time the source connected, "
+        "{mount} for the mount's name. A file that exists is continued.",
+        example="/var/spool/pycast/live-%Y%m%d-%H%M%S.mp3",
+    )
+    hidden: Flag = key(False, "Keeps the mount off the status page and status-json.xsl.", example=False)
+    public: Public = key(
+        None, "Whether directories may list the mount. Unset (or Icecast's -1): the source decides.", example=False
+    )
+    burst_size: Span = key(UNSET, "As in [limits], but for this mount.", example="64k", inherits="limits.burst_size")
+    queue_size: Span = key(UNSET, "As in [limits], but for this mount.", example="512k", inherits="limits.queue_size")
+    source_timeout: Seconds = key(
+        UNSET, "As in [limits], but for this mount.", gt=0, example=10, inherits="limits.source_timeout"
+    )
+    source_grace: Seconds = key(
+        UNSET, "As in [limits], but for this mount.", example=5, inherits="limits.source_grace", icecast=()
+    )
+    source_takeover: Flag = key(
+        UNSET, "As in [limits], but for this mount.", example=True, inherits="limits.source_takeover", icecast=()
+    )
+    on_conflict: Literal["standby", "reject", "take_over"] = key(
+        UNSET,
+        'As in [cluster], but for this mount. Without a cluster: "reject".',
+        example="standby",
+        inherits="cluster.on_conflict",
+        icecast=(),
+    )
+    mp3_metadata_interval: Whole = key(
+        DEFAULT_METADATA_INTERVAL,
+        "Bytes of audio between two titles in the stream. 0: no titles.",
+        example=16000,
+        ge=0,
+        le=1 << 24,
+        icecast=("mp3-metadata-interval", "icy-metadata-interval"),
+    )
+    charset: Charset = key(
+        "", "The character set of titles that do not name their own, and of titles sent to players.", example="UTF-8"
+    )
+    stream_name: Text = key("", "Replaces the name that the source sends.", example="Radio Example")
+    stream_description: Text = key("", "Replaces the source's description.", example="All day, all night")
+    stream_url: Text = key("", "Replaces the source's address.", example="https://radio.example.org/")
+    genre: Text = key("", "Replaces the source's genre.", example="various")
+    bitrate: Bitrate = key("", "Replaces the source's bitrate, in kbit/s.", example="128")
+    on_connect: Text = key(
+        "",
+        "A program to run when a source connects, with the mount's name as its argument.",
+        example="/usr/local/bin/on-air",
+    )
+    on_disconnect: Text = key(
+        "", "A program to run when the source is gone, in the same way.", example="/usr/local/bin/off-air"
+    )
+    http_headers: Headers = key(
+        {},
+        "Headers of replies to listeners, added to [http_headers]; one of the same name replaces it, "
+        "an empty one removes it.",
+        example={"X-Station": "demo"},
+    )
 
 
-_KEYS = tuple(key.name for key in fields(MountSettings))
+class MountSection(Section, some_of=MountSettings):
+    """Settings of one mount. Needed only for mounts that differ from [limits] and [authentication]."""
 
+    mount_name: MountName | None = key(
+        None,
+        "The mount, or a pattern: * ? and [abc] match within one part of the path. An exact name wins over a pattern, "
+        "and an earlier pattern over a later one.",
+        example="/live.mp3",
+    )
+    type: Literal["normal", "default"] = key(
+        "normal", 'A section of type "default" gives values to every mount that does not set its own.', icecast=()
+    )
 
-class MountKeys(Protocol):
-    """A [[mount]] section. Beside these two it has one attribute for each field below, None where it is unset."""
+    if TYPE_CHECKING:
 
-    @property
-    def mount_name(self) -> str | None: ...
-    @property
-    def type(self) -> str: ...
-
-
-class _Limits(Protocol):
-    @property
-    def burst_size(self) -> Size: ...
-    @property
-    def queue_size(self) -> Size: ...
-    @property
-    def source_timeout(self) -> float: ...
-    @property
-    def source_grace(self) -> float: ...
-    @property
-    def source_takeover(self) -> bool: ...
-
-
-class _SourceLogin(Protocol):
-    @property
-    def source_user(self) -> str: ...
-    @property
-    def source_password(self) -> str: ...
+        def __getattr__(self, name: str) -> Any:
+            """Every key of `MountSettings`; None where the section does not set it."""
 
 
 class MountTable:
     """The [[mount]] sections, ready to be asked for a name."""
 
     def __init__(
-        self,
-        sections: Sequence[MountKeys],
-        limits: _Limits,
-        authentication: _SourceLogin,
-        http_headers: Mapping[str, str],
-        on_conflict: str = "reject",
+        self, sections: Sequence[MountSection], inherited: Mapping[str, object], http_headers: Mapping[str, str]
     ) -> None:
+        """`inherited` has a value for each key of `MountSettings` that inherits one."""
         self._normal = [section for section in sections if section.type == "normal" and section.mount_name]
         self._exact = {section.mount_name: section for section in reversed(self._normal)}
         self._default = [section for section in sections if section.type == "default"]
         self._http_headers = merge_headers({}, http_headers)
-        self._base: dict[str, Any] = {
-            "username": authentication.source_user,
-            "password": authentication.source_password,
-            "burst_size": limits.burst_size,
-            "queue_size": limits.queue_size,
-            "source_timeout": limits.source_timeout,
-            "source_grace": limits.source_grace,
-            "source_takeover": limits.source_takeover,
-            "on_conflict": on_conflict,
-        }
+        self._inherited = inherited
         self._cache: dict[str, MountSettings] = {}
 
     def settings(self, name: str) -> MountSettings:
@@ -131,20 +162,21 @@ class MountTable:
         return found
 
     def _merged(self, name: str) -> MountSettings:
-        values = dict(self._base)
+        values: dict[str, Any] = dict(self._inherited)
         headers = self._http_headers
         for section in (self._default_for(name), self._normal_for(name)):
-            own = {key: value for key in _KEYS if (value := getattr(section, key, None)) is not None}
-            headers = merge_headers(headers, own.pop("http_headers", {}))
-            values |= own
+            if section:
+                values |= {key: value for key, value in section.given.items() if value is not None}
+                headers = merge_headers(headers, section.http_headers or {})
+        values.pop("type", None)
         return MountSettings(**values | {"mount_name": name, "http_headers": headers})
 
-    def _normal_for(self, name: str) -> MountKeys | None:
+    def _normal_for(self, name: str) -> MountSection | None:
         if name in self._exact:
             return self._exact[name]
         return next((section for section in self._normal if mount_matches(section.mount_name or "", name)), None)
 
-    def _default_for(self, name: str) -> MountKeys | None:
+    def _default_for(self, name: str) -> MountSection | None:
         matching = (s for s in self._default if s.mount_name is None or mount_matches(s.mount_name, name))
         return next(matching, None)
 

@@ -4,36 +4,13 @@ One line for each: `pycast.toml: limits.burst_size = "lots": expected bytes such
 """
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from pycast.config.schema import Config
 
 Path = tuple[str | int, ...]
-_TABLE = "expected a table of keys"
 
-_EXPECTED = {
-    "greater_than": "expected more than {gt:g}",
-    "greater_than_equal": "expected {ge:g} or more",
-    "less_than": "expected less than {lt:g}",
-    "less_than_equal": "expected {le:g} or less",
-    "literal_error": "expected {expected}",
-    "model_type": _TABLE,
-    "model_attributes_type": _TABLE,
-    "tuple_type": "expected an array of tables: write the section with double brackets",
-    "value_error": "{error}",
-}
-"""What each kind of pydantic's errors means here; a kind that is missing keeps pydantic's own words."""
-
-
-def validation_problems(error: ValidationError, data: Mapping[str, Any], origin: "Origin") -> list[str]:
-    """One line for each error that pydantic found in `data`."""
-    return [
-        origin.line(path, value, expected)
-        for path, value, expected in (_explain(item, data) for item in error.errors(include_url=False))
-    ]
+Problem = tuple[Path, object, str]
+"""Where (path of keys), the value there, and what was expected."""
 
 
 class Origin:
@@ -59,11 +36,13 @@ def dotted(path: Path) -> str:
 
 def unknown_key(path: Path) -> str:
     """What to say about a key that does not exist: the nearest one, or where a key of that name does."""
+    from difflib import get_close_matches  # only a mistake pays for it, not the start of the server
+
     section, name = path[:-1], str(path[-1])
     known = keys_of(section)
     wanted = name.lower().replace("-", "_")
     near = get_close_matches(wanted, known, n=1, cutoff=0.7)
-    elsewhere = [place for place in Config.model_fields if wanted in keys_of((place, 0))]
+    elsewhere = [place for place in Config.KEYS if wanted in keys_of((place, 0))]
     if near and (near[0] == wanted or not elsewhere):
         return f"unknown key; did you mean {near[0]}?"
     if elsewhere:
@@ -74,37 +53,9 @@ def unknown_key(path: Path) -> str:
 def keys_of(section: Sequence[str | int]) -> list[str]:
     """The keys that may stand in a section: () the sections, ("listen", 0) the keys of [[listen]]."""
     if not section:
-        return list(Config.model_fields)
-    model = section_model(str(section[0]))
-    return list(model.model_fields) if model else []
-
-
-def section_model(name: str) -> type[BaseModel] | None:
-    """The model of the section `name`; None for http_headers, whose keys are free, and for unknown names."""
-    field = Config.model_fields.get(name)
-    for kind in (field.annotation, *getattr(field.annotation, "__args__", ())) if field else ():
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
-
-
-def _explain(item: Any, data: Mapping[str, Any]) -> tuple[Path, object, str]:
-    path: Path = tuple(item["loc"])
-    value = _value_at(data, path)
-    if item["type"] == "extra_forbidden":
-        return path, value, unknown_key(path)
-    expected = _EXPECTED.get(item["type"])
-    text = expected.format(**item.get("ctx", {})) if expected else item["msg"]
-    return path, value, text.replace("'", '"') if item["type"] == "literal_error" else text
-
-
-def _value_at(data: Any, path: Path) -> object:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
+        return list(Config.KEYS)
+    found = Config.KEYS.get(str(section[0]))
+    return list(found.section.KEYS) if found and found.section else []
 
 
 def _shown(path: Path, value: object) -> str:

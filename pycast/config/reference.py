@@ -6,13 +6,9 @@ invariant: the default file, loaded, gives the same `Config` as no file at all.
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-
-from pycast.config.problems import section_model
 from pycast.config.schema import Config
+from pycast.config.section import Key, Section
 from pycast.config.units import Size
 
 _WIDTH = 100
@@ -22,7 +18,7 @@ _HEAD = """\
 #
 # A line that begins with "#" and a key is a setting that has no default: it shows an example. To start a file of your
 # own it is enough to write down what differs (see minimal.toml); `pycast check FILE` tells whether it is right, and
-# SIGHUP makes a running server read it again.
+# SIGHUP makes a running server read it again; what "needs a restart" is not taken then.
 #
 # Sizes   bytes, or text with a unit of 1024: 65536  "64k"  "512KiB"  "1m"
 #         burst_size and queue_size also as a time of audio: "4s"  "500ms"
@@ -32,17 +28,15 @@ _HEAD = """\
 # that may be repeated with a number, from 0 on: PYCAST_LISTEN__0__PORT=9000.
 """
 
-_HEADERS_SECTION = "http_headers"
-
 
 def default_toml() -> str:
     """The whole default configuration as a commented TOML file."""
-    return _HEAD + "".join(_toml_section(name) for name in Config.model_fields)
+    return _HEAD + "".join(_toml_section(key) for key in Config.KEYS.values())
 
 
 def reference_markdown() -> str:
     """One table for each section: key, type, default, meaning."""
-    return "\n".join(_markdown_section(name) for name in Config.model_fields)
+    return "\n".join(_markdown_section(key) for key in Config.KEYS.values())
 
 
 def toml_value(value: object) -> str:
@@ -68,26 +62,26 @@ def _escaped(text: str) -> str:
     return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in text)
 
 
-def _toml_section(name: str) -> str:
-    title = _title(name)
-    model = section_model(name)
-    if model is None:
-        field = Config.model_fields[name]
-        lines = [f"{toml_value(key)} = {toml_value(value)}" for key, value in Config().http_headers.items()]
-        return "\n".join(["", _rule(title), "", *_comment(field.description or ""), f"[{name}]", *lines, ""])
-    hidden = "#" if name == "mount" else ""  # a mount section without a name would be an error
-    head = ["", _rule(title), "", *_comment(model.__doc__ or ""), f"{hidden}{title}", ""]
-    return "\n".join([*head, *_toml_keys(model, hidden)])
+def _toml_section(key: Key) -> str:
+    title = _title(key)
+    if key.section is None:
+        lines = [f"{toml_value(name)} = {toml_value(value)}" for name, value in key.default.items()]
+        return "\n".join(["", _rule(title), "", *_comment(key.text), f"[{key.name}]", *lines, ""])
+    # A section without defaults, such as a mount without a name, would be an error.
+    hidden = "" if key.default else "#"
+    head = ["", _rule(title), "", *_comment(key.section.__doc__ or ""), f"{hidden}{title}", ""]
+    return "\n".join([*head, *_toml_keys(key.section, hidden)])
 
 
-def _toml_keys(model: type[BaseModel], hidden: str) -> Iterator[str]:
+def _toml_keys(section: type[Section], hidden: str) -> Iterator[str]:
     said = ""
-    for key, field in model.model_fields.items():
-        text, example = field.description or "", _example(field)
+    for name, key in section.KEYS.items():
+        text = f"{key.text} Needs a restart." if key.needs_restart else key.text
         if text != said:  # neighbours that mean the same share their comment
             yield from ["", *_comment(text)] if said else _comment(text)
             said = text
-        yield f"{hidden if example is None else '#'}{key} = {toml_value(field.default if example is None else example)}"
+        shown = key.default if key.example is None else key.example
+        yield f"{hidden if key.example is None else '#'}{name} = {toml_value(shown)}"
     yield ""
 
 
@@ -99,27 +93,23 @@ def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
-def _title(name: str) -> str:
-    return f"[[{name}]]" if name in ("listen", "mount") else f"[{name}]"
+def _title(key: Key) -> str:
+    return f"[[{key.name}]]" if key.is_array else f"[{key.name}]"
 
 
-def _example(field: FieldInfo) -> Any:
-    extra = field.json_schema_extra
-    return extra.get("example") if isinstance(extra, dict) else None
-
-
-def _markdown_section(name: str) -> str:
-    model = section_model(name)
-    lines = [f"### `{_title(name)}`", ""]
-    if model is None:
-        field = Config.model_fields[name]
-        default = ", ".join(f"`{toml_value(key)} = {toml_value(value)}`" for key, value in field.default.items())
-        return "\n".join([*lines, f"{field.description} Default: {default}", ""])
-    lines += [model.__doc__ or "", "", "| key | default | meaning |", "|---|---|---|"]
-    for key, field in model.model_fields.items():
-        default = "–" if field.default is None else f"`{toml_value(field.default)}`"
-        default = '`"pycast VERSION"`' if key == "server_id" else default  # a release must not change the manual
-        example = _example(field)
-        shown = f" Example: `{toml_value(example)}`." if example is not None else ""
-        lines.append(f"| `{key}` | {default} | {field.description}{shown} |".replace("*", "\\*"))
+def _markdown_section(key: Key) -> str:
+    lines = [f"### `{_title(key)}`", ""]
+    if key.section is None:
+        default = ", ".join(f"`{toml_value(name)} = {toml_value(value)}`" for name, value in key.default.items())
+        return "\n".join([*lines, f"{key.text} Default: {default}", ""])
+    lines += [key.section.__doc__ or "", "", "| key | default | meaning | restart |", "|---|---|---|---|"]
+    lines += [_markdown_row(one) for one in key.section.KEYS.values()]
     return "\n".join([*lines, ""])
+
+
+def _markdown_row(key: Key) -> str:
+    default = "–" if key.default is None else f"`{toml_value(key.default)}`"
+    default = '`"pycast VERSION"`' if key.name == "server_id" else default  # a release must not change the manual
+    shown = f" Example: `{toml_value(key.example)}`." if key.example is not None else ""
+    restart = "yes" if key.needs_restart else ""
+    return f"| `{key.name}` | {default} | {key.text}{shown} | {restart} |".replace("*", "\\*")

@@ -6,12 +6,10 @@ Both work on a `Config` whose single values are right already. Pure: whether a f
 from collections import Counter
 from collections.abc import Iterator
 
+from pycast.config.problems import Problem
 from pycast.config.schema import Config
 
 WELL_KNOWN_PASSWORD = "hackme"
-
-Problem = tuple[tuple[str | int, ...], object, str]
-"""Where (path of keys), the value there, and what was expected."""
 
 
 def conflicts(config: Config) -> list[Problem]:

@@ -1,40 +1,38 @@
-"""Every key of the configuration, once: its name, type, default, bounds and the sentence that explains it.
+"""Every key of the configuration, once: its name, type, default, bounds and the sentence that explains it; those of a
+mount are in mount_settings.py.
 
-The sample file conf/pycast.toml and the table in docs/configuration.md are made from here (reference.py), so a key is
-added by adding one line. A `Config` is frozen: a reload makes a new one and swaps it.
+The sample file conf/pycast.toml, the tables in docs/configuration.md (reference.py), the import of icecast.xml and the
+list of keys that need a restart are made from here, so a key is added by adding one entry. A `Config` is frozen: a
+reload makes a new one and swaps it.
 
-Names are Icecast's with "-" turned into "_", in the section that groups them in icecast.xml. What this file does not
-do: read files or the environment (load.py), or checks that need two keys at once (rules.py).
+Names are Icecast's with "-" turned into "_", in the section that groups them in icecast.xml; `icecast` says where the
+name differs, or that Icecast has no such setting. What this file does not do: read files or the environment (load.py),
+or checks that need two keys at once (rules.py).
 """
 
 from functools import cached_property
 from typing import Literal
 
 from pycast import __version__
-from pycast.config.mount_settings import MountSettings, MountTable
+from pycast.config.mount_settings import MountSection, MountSettings, MountTable
+from pycast.config.section import Section, key
 from pycast.config.units import Size
 from pycast.config.values import (
     Addresses,
-    Bitrate,
     Bits,
-    Charset,
     Flag,
     Fraction,
     Headers,
     LogLevel,
     MaybeMountName,
-    MountName,
     Networks,
-    Public,
     RequiredText,
     Seconds,
     Secret,
-    Section,
     Span,
     Text,
     Urls,
     Whole,
-    key,
 )
 
 __all__ = [
@@ -69,34 +67,47 @@ class ServerSection(Section):
         "heard on all. 0: one for each core.",
         ge=0,
         le=256,
+        restart=True,
+        icecast=(),
     )
     drain: Flag = key(
         False,
         "Whether SIGTERM drains, as `pycast drain` does, before the server stops. A second SIGTERM stops at once.",
+        icecast=(),
     )
 
 
 class ListenSection(Section):
     """A port to listen on. Repeat the section for more ports."""
 
-    bind_address: RequiredText = key("0.0.0.0", 'The address to listen on. "::" takes IPv6 and IPv4.')
-    port: Whole = key(8000, "The TCP port. 0 takes any free one (see --ready-file).", ge=0, le=65535)
-    tls: Flag = key(False, "Whether clients speak TLS on this port. Needs the certificate in [tls].")
+    bind_address: RequiredText = key("0.0.0.0", 'The address to listen on. "::" takes IPv6 and IPv4.', restart=True)
+    port: Whole = key(8000, "The TCP port. 0 takes any free one (see --ready-file).", ge=0, le=65535, restart=True)
+    tls: Flag = key(
+        False,
+        "Whether clients speak TLS on this port. Needs the certificate in [tls].",
+        restart=True,
+        icecast=("tls", "ssl"),
+    )
     shoutcast_mount: MaybeMountName = key(
         "",
         "If set, SHOUTcast v1 sources are accepted on the next port (8001 for 8000) and feed this mount, "
         'such as "/stream".',
+        restart=True,
     )
     proxy_protocol: Flag = key(
         False,
         "Whether every connection must begin with a PROXY header (version 1 or 2), in which a balancer in TCP mode "
         "names its client. Others are closed. If false, only trusted_proxies may send one.",
+        restart=True,
+        icecast=(),
     )
     trusted_proxies: Networks = key(
         (),
         'Addresses of proxies and balancers, such as ["10.0.0.0/8", "192.0.2.7"], whose word for the address of their '
         "clients is taken: X-Forwarded-For, X-Forwarded-Proto, Forwarded, and PROXY headers. If not empty, nobody else "
         "may send a PROXY header.",
+        restart=True,
+        icecast=(),
     )
 
 
@@ -108,13 +119,17 @@ class LimitsSection(Section):
     client_timeout: Seconds = key(30.0, "How long a client may take to read a reply before it is dropped.", gt=0)
     header_timeout: Seconds = key(15.0, "How long a client may take to send its request head.", gt=0)
     accept_rate: Whole = key(
-        0, "Connections taken in a second on each port; others wait meanwhile, and none is refused. 0: no limit.", ge=0
+        0,
+        "Connections taken in a second on each port; others wait meanwhile, and none is refused. 0: no limit.",
+        ge=0,
+        icecast=(),
     )
     half_close_grace: Seconds = key(
         0.0,
         "How long a listener is kept that has closed its sending side, as odd players do after their request. Behind "
         "balancers that is how a listener who left looks, so by default it is let go at once.",
         le=3600,
+        icecast=(),
     )
     flush_interval: Seconds = key(
         0.5,
@@ -122,6 +137,7 @@ class LimitsSection(Section):
         "while few listeners are connected; with many, a larger value costs less CPU and adds as much delay.",
         ge=0.02,
         le=10,
+        icecast=(),
     )
     queue_size: Span = key(
         Size(bytes=512 * 1024), "How far a listener may fall behind before it is dropped as too slow."
@@ -132,12 +148,13 @@ class LimitsSection(Section):
     )
     source_timeout: Seconds = key(10.0, "A source that sends nothing for this long is dropped.", gt=0)
     source_grace: Seconds = key(
-        5.0, "How long listeners are kept when a source ends, so that they hear it when it comes back."
+        5.0, "How long listeners are kept when a source ends, so that they hear it when it comes back.", icecast=()
     )
     source_takeover: Flag = key(
         True,
         "Whether a source that connects again with the same credentials replaces its own earlier connection "
         "when that one is dead or silent.",
+        icecast=(),
     )
 
 
@@ -152,112 +169,45 @@ class AuthenticationSection(Section):
     admin_password: Secret = key("hackme", "The password for everything below /admin/.")
 
 
-class MountSection(Section):
-    """Settings of one mount. Needed only for mounts that differ from [limits] and [authentication]."""
-
-    mount_name: MountName | None = key(
-        None,
-        "The mount, or a pattern: * ? and [abc] match within one part of the path. An exact name wins over a pattern, "
-        "and an earlier pattern over a later one.",
-        example="/live.mp3",
-    )
-    type: Literal["normal", "default"] = key(
-        "normal", 'A section of type "default" gives values to every mount that does not set its own.'
-    )
-    username: RequiredText | None = key(None, "Its own source user.", example="source")
-    password: Secret | None = key(None, "Its own source password.", example="secret")
-    max_listeners: Whole | None = key(None, "Listeners at the same time. -1: no limit.", example=-1, ge=-1)
-    max_listener_duration: Seconds | None = key(
-        None, "After this time a listener is disconnected. 0: never.", example=0
-    )
-    fallback_mount: MaybeMountName | None = key(
-        None,
-        "Where listeners go on while this mount has no source: another mount with the same kind of stream, which may "
-        "have a fallback itself.",
-        example="/backup.mp3",
-    )
-    fallback_override: Flag | None = key(
-        None, "Whether they come back when this mount has a source again.", example=True
-    )
-    fallback_when_full: Flag | None = key(
-        None, "Whether listeners for whom this mount has no room get the fallback mount.", example=False
-    )
-    dump_file: Text | None = key(
-        None,
-        "Where to record what the source sends. %Y, %m, %d, %H, %M and %S stand for the time the source connected, "
-        "{mount} for the mount's name. A file that exists is continued.",
-        example="/var/spool/pycast/live-%Y%m%d-%H%M%S.mp3",
-    )
-    hidden: Flag | None = key(None, "Keeps the mount off the status page and status-json.xsl.", example=False)
-    public: Public = key(
-        None, "Whether directories may list the mount. Unset (or Icecast's -1): the source decides.", example=False
-    )
-    burst_size: Span | None = key(None, "As in [limits], but for this mount.", example="64k")
-    queue_size: Span | None = key(None, "As in [limits], but for this mount.", example="512k")
-    source_timeout: Seconds | None = key(None, "As in [limits], but for this mount.", gt=0, example=10)
-    source_grace: Seconds | None = key(None, "As in [limits], but for this mount.", example=5)
-    source_takeover: Flag | None = key(None, "As in [limits], but for this mount.", example=True)
-    on_conflict: Literal["standby", "reject", "take_over"] | None = key(
-        None, 'As in [cluster], but for this mount. Without a cluster: "reject".', example="standby"
-    )
-    mp3_metadata_interval: Whole | None = key(
-        None, "Bytes of audio between two titles in the stream. 0: no titles.", example=16000, ge=0, le=1 << 24
-    )
-    charset: Charset | None = key(
-        None, "The character set of titles that do not name their own, and of titles sent to players.", example="UTF-8"
-    )
-    stream_name: Text | None = key(None, "Replaces the name that the source sends.", example="Radio Example")
-    stream_description: Text | None = key(None, "Replaces the source's description.", example="All day, all night")
-    stream_url: Text | None = key(None, "Replaces the source's address.", example="https://radio.example.org/")
-    genre: Text | None = key(None, "Replaces the source's genre.", example="various")
-    bitrate: Bitrate | None = key(None, "Replaces the source's bitrate, in kbit/s.", example="128")
-    on_connect: Text | None = key(
-        None,
-        "A program to run when a source connects, with the mount's name as its argument.",
-        example="/usr/local/bin/on-air",
-    )
-    on_disconnect: Text | None = key(
-        None, "A program to run when the source is gone, in the same way.", example="/usr/local/bin/off-air"
-    )
-    http_headers: Headers | None = key(
-        None,
-        "Headers of replies to listeners, added to [http_headers]; one of the same name replaces it, "
-        "an empty one removes it.",
-        example={"X-Station": "demo"},
-    )
-
-
 class ClusterSection(Section):
     """Several nodes that are one server: any node takes any source and serves any mount. On as soon as there is a
     secret."""
 
-    name: RequiredText = key("radio", "The cluster's name. Nodes of another name are strangers.")
-    node: Text = key("", "This node's name, unlike all others. Empty: what advertise says.", example="a")
+    name: RequiredText = key("radio", "The cluster's name. Nodes of another name are strangers.", restart=True)
+    node: Text = key("", "This node's name, unlike all others. Empty: what advertise says.", example="a", restart=True)
     advertise: Text = key(
         "",
         "Host and port at which the other nodes reach this one. Empty: the host's own address and the first port that "
         "listens without proxy_protocol.",
         example="10.0.0.1:8000",
+        restart=True,
     )
     secret: Text = key(
-        "", "What all nodes know and nobody else: with it they prove themselves to each other. Empty: no cluster."
+        "",
+        "What all nodes know and nobody else: with it they prove themselves to each other. Empty: no cluster.",
+        restart=True,
     )
     registry: Literal["mesh", "etcd"] = key(
         "mesh",
         'Where nodes find each other and agree on who has which source. "mesh": among themselves, nothing else to run. '
         '"etcd": an etcd of version 3.4 or newer, for large or automatically scaled fleets.',
+        restart=True,
     )
-    peers: Addresses = key((), 'For "mesh": other nodes, such as ["10.0.0.2:8000"]. One that runs is enough to join.')
+    peers: Addresses = key(
+        (), 'For "mesh": other nodes, such as ["10.0.0.2:8000"]. One that runs is enough to join.', restart=True
+    )
     dns: Text = key(
         "",
         'For "mesh": a name, such as "nodes.radio.internal:8000", whose A and AAAA records are the nodes. It is asked '
         "again and again. Without a port, this node's own is taken.",
+        restart=True,
     )
-    etcd: Urls = key((), 'For "etcd": its members, such as ["http://10.0.0.9:2379"].')
+    etcd: Urls = key((), 'For "etcd": its members, such as ["http://10.0.0.9:2379"].', restart=True)
     zone: Text = key(
         "",
         "The availability zone. A mount crosses the line to another zone once, whatever the number of nodes.",
         example="eu-west-1a",
+        restart=True,
     )
     mirror: Literal["on_demand", "always"] = key(
         "on_demand",
@@ -269,9 +219,11 @@ class ClusterSection(Section):
         'What a second source for a mount gets: "standby" keeps it connected, and it goes on when the first one ends; '
         '"reject" refuses it, as Icecast does; "take_over": the newest wins, and the old one stands by.',
     )
-    tls: Flag = key(False, "Whether nodes speak TLS with each other; advertise then names a port with tls = true.")
+    tls: Flag = key(
+        False, "Whether nodes speak TLS with each other; advertise then names a port with tls = true.", restart=True
+    )
     tls_ca: Text = key(
-        "", "A PEM file with who may have signed the other nodes' certificates. Empty: the system's list."
+        "", "A PEM file with who may have signed the other nodes' certificates. Empty: the system's list.", restart=True
     )
     link_port: Whole = key(
         0,
@@ -279,12 +231,14 @@ class ClusterSection(Section):
         "interface, which is enough if all nodes are workers of this machine.",
         ge=0,
         le=65000,
+        restart=True,
     )
     state_file: Text = key(
         "",
         "A file that keeps the last known state of the cluster: a node that starts while etcd, the name server, or the "
         "nodes that `peers` names are away knows the others.",
         example="/var/lib/pycast/cluster.json",
+        restart=True,
     )
 
 
@@ -308,44 +262,58 @@ class DrainSection(Section):
 class BalancerSection(Section):
     """What the node tells the balancer in front of it about its headroom."""
 
-    agent_address: RequiredText = key("0.0.0.0", "Where HAProxy's agent-check connects to.")
-    agent_port: Whole = key(0, "The port for it. 0: none.", ge=0, le=65535)
+    agent_address: RequiredText = key("0.0.0.0", "Where HAProxy's agent-check connects to.", restart=True)
+    agent_port: Whole = key(0, "The port for it. 0: none.", ge=0, le=65535, restart=True)
     egress: Bits = key(0, 'What the network takes, in bit/s or with a unit: "950M", "10G". 0: not known, and no limit.')
 
 
 class LoggingSection(Section):
     """Where the logs go: a file, "-" for stderr, "" for nowhere. SIGHUP opens the files anew."""
 
-    access_log: Text = key("-", "One line for each request, in the format of Icecast and Apache.")
-    error_log: Text = key("-", "What the server does and what goes wrong.")
-    playlist_log: Text = key("", "One line for each title that is played.")
-    log_level: LogLevel = key("info", 'How much the error log tells: "debug", "info", "warning" or "error".')
+    access_log: Text = key(
+        "-", "One line for each request, in the format of Icecast and Apache.", icecast=("accesslog",)
+    )
+    error_log: Text = key("-", "What the server does and what goes wrong.", icecast=("errorlog",))
+    playlist_log: Text = key("", "One line for each title that is played.", icecast=("playlistlog",))
+    log_level: LogLevel = key(
+        "info", 'How much the error log tells: "debug", "info", "warning" or "error".', icecast=("loglevel",)
+    )
 
 
 class TlsSection(Section):
     """The certificate for [[listen]] sections with tls = true. Read again when the files change."""
 
-    certificate: Text = key("", "A PEM file: the certificate, then those that signed it.")
-    private_key: Text = key("", "The PEM file of its key. Empty: the key is in the certificate's file.")
+    certificate: Text = key(
+        "",
+        "A PEM file: the certificate, then those that signed it.",
+        restart=True,
+        icecast=("ssl-certificate", "tls-certificate"),
+    )
+    private_key: Text = key(
+        "",
+        "The PEM file of its key. Empty: the key is in the certificate's file.",
+        restart=True,
+        icecast=("ssl-private-key", "tls-key"),
+    )
 
 
 class Config(Section):
     """The whole configuration."""
 
-    server: ServerSection = ServerSection()
-    listen: tuple[ListenSection, ...] = (ListenSection(),)
-    limits: LimitsSection = LimitsSection()
-    authentication: AuthenticationSection = AuthenticationSection()
-    mount: tuple[MountSection, ...] = ()
+    server: ServerSection = key(ServerSection())
+    listen: tuple[ListenSection, ...] = key((ListenSection(),))
+    limits: LimitsSection = key(LimitsSection())
+    authentication: AuthenticationSection = key(AuthenticationSection())
+    mount: tuple[MountSection, ...] = key(())
     http_headers: Headers = key(
         {"Access-Control-Allow-Origin": "*"},
         "Headers of every reply. This one lets web pages of other sites play the streams and read status-json.xsl.",
     )
-    logging: LoggingSection = LoggingSection()
-    tls: TlsSection = TlsSection()
-    cluster: ClusterSection = ClusterSection()
-    drain: DrainSection = DrainSection()
-    balancer: BalancerSection = BalancerSection()
+    logging: LoggingSection = key(LoggingSection())
+    tls: TlsSection = key(TlsSection())
+    cluster: ClusterSection = key(ClusterSection())
+    drain: DrainSection = key(DrainSection())
+    balancer: BalancerSection = key(BalancerSection())
 
     @property
     def is_clustered(self) -> bool:
@@ -358,6 +326,12 @@ class Config(Section):
 
     @cached_property
     def _mount_table(self) -> MountTable:
-        # Alone, a second source for a mount is refused, as Icecast does; in a cluster it stands by.
-        on_conflict = self.cluster.on_conflict if self.is_clustered else "reject"
-        return MountTable(self.mount, self.limits, self.authentication, self.http_headers, on_conflict)
+        inherited = {name: self._value_at(one.inherits) for name, one in MountSettings.KEYS.items() if one.inherits}
+        if not self.is_clustered:
+            # Alone, a second source for a mount is refused, as Icecast does; in a cluster it stands by.
+            inherited["on_conflict"] = "reject"
+        return MountTable(self.mount, inherited, self.http_headers)
+
+    def _value_at(self, dotted: str) -> object:
+        section, name = dotted.split(".")
+        return getattr(getattr(self, section), name)

@@ -1,20 +1,19 @@
 """The kinds of values that keys of the configuration have: one annotated type each, with its check.
 
 Each check returns the value it accepts in its final form or raises ValueError whose text begins with "expected".
-`key()` is how schema.py writes one key. Nothing here knows of any particular key.
+Nothing here knows of any particular key.
 """
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from typing import Annotated
 
 from pycast.config.units import Size, parse_size, parse_time
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A surrogate is a byte of the environment that is not UTF-8.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what the name of a header is made of
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LEVELS = {"4": "debug", "3": "info", "2": "warning", "1": "error", "warn": "warning"}
@@ -24,16 +23,7 @@ _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def key(default: Any, text: str, *, example: object = None, **bounds: Any) -> Any:
-    """One key: its default, the sentence that explains it, and for keys without a default an example to show."""
-    extra: dict[str, Any] = {} if example is None else {"example": example}
-    return Field(default, description=text, json_schema_extra=extra, **bounds)
+Check = Callable[[object], object]
 
 
 def _text(value: object) -> str:
@@ -196,22 +186,22 @@ def _headers(value: object) -> dict[str, str]:
     return headers
 
 
-Text = Annotated[str, BeforeValidator(_text)]
-RequiredText = Annotated[str, BeforeValidator(_required_text)]
-Secret = Annotated[str, BeforeValidator(_secret)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
-Public = Annotated[bool | None, BeforeValidator(_public)]
-Charset = Annotated[str, BeforeValidator(_charset)]
-MountName = Annotated[str, BeforeValidator(_mount_name)]
-MaybeMountName = Annotated[str, BeforeValidator(_maybe_mount_name)]
-LogLevel = Annotated[str, BeforeValidator(_log_level)]
-Bitrate = Annotated[str, BeforeValidator(_bitrate)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
-Addresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
-Urls = Annotated[tuple[str, ...], BeforeValidator(_urls)]
-Bits = Annotated[int, BeforeValidator(_bits)]
-Fraction = Annotated[float, BeforeValidator(_fraction)]
-Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
-Seconds = Annotated[float, BeforeValidator(parse_time)]
-Span = Annotated[Size, BeforeValidator(parse_size)]
+Text = Annotated[str, _text]
+RequiredText = Annotated[str, _required_text]
+Secret = Annotated[str, _secret]
+Whole = Annotated[int, _whole]
+Flag = Annotated[bool, _flag]
+Public = Annotated[bool | None, _public]
+Charset = Annotated[str, _charset]
+MountName = Annotated[str, _mount_name]
+MaybeMountName = Annotated[str, _maybe_mount_name]
+LogLevel = Annotated[str, _log_level]
+Bitrate = Annotated[str, _bitrate]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], _networks]
+Addresses = Annotated[tuple[str, ...], _addresses]
+Urls = Annotated[tuple[str, ...], _urls]
+Bits = Annotated[int, _bits]
+Fraction = Annotated[float, _fraction]
+Headers = Annotated[dict[str, str], _headers]
+Seconds = Annotated[float, parse_time]
+Span = Annotated[Size, parse_size]

@@ -7,11 +7,8 @@ used. The values are not checked here: the server does that, and its answer says
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
-
-SECTIONS = ("server", "limits", "authentication", "http_headers", "logging", "tls", "cluster", "drain", "balancer")
-ARRAYS = ("listen", "mount")
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 
 def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,9 +21,9 @@ def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
     arranged: dict[str, Any] = {}
     leaves: dict[str, Any] = {}
     for name, value in settings.items():
-        if isinstance(value, Mapping) and name not in ARRAYS:
+        if isinstance(value, Mapping):
             arranged[name] = dict(value)
-        elif isinstance(value, (list, tuple)) and name in ARRAYS:
+        elif isinstance(value, (list, tuple)) and (_has_tables(value) or _is_array(name)):
             arranged[name] = [dict(entry) for entry in value]
         else:
             leaves[name] = value
@@ -48,20 +45,22 @@ def default_mount(arranged: dict[str, Any]) -> dict[str, Any]:
 
 def section_of(name: str) -> str:
     """The section that has the setting `name`; if mounts have it too, the one for all (`burst_size`: limits)."""
-    from pycast.config.schema import Config  # pydantic comes with it: only for who needs it
+    from pycast.config.schema import Config  # only for who needs it
 
-    for section in (*SECTIONS, "mount"):
-        field = Config.model_fields.get(section)
-        if field is not None and name in _keys(field.annotation):
-            return section
+    for key in (*(key for key in Config.KEYS.values() if not key.is_array), Config.KEYS["mount"]):
+        if key.section and name in key.section.KEYS:
+            return key.name
     raise TypeError(f"no section of pycast's config has a setting {name!r}")
 
 
-def _keys(annotation: Any) -> set[str]:
-    keys = set(getattr(annotation, "model_fields", ()))
-    for inner in get_args(annotation):
-        keys |= _keys(inner)
-    return keys
+def _has_tables(values: Sequence[Any]) -> bool:
+    return any(isinstance(value, Mapping) for value in values)
+
+
+def _is_array(name: str) -> bool:
+    from pycast.config.schema import Config
+
+    return name in Config.KEYS and Config.KEYS[name].is_array
 
 
 def to_toml(arranged: Mapping[str, Any]) -> str:

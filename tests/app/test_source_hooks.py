@@ -1,6 +1,5 @@
 """`on_connect` and `on_disconnect` start with the mount's name, and what goes wrong with them is logged."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from tests.conftest import WaitUntil
 
 
 def settings(**given: str) -> MountSettings:
-    return replace(loads("", {}, "test").for_mount("/x y"), **given)  # type: ignore[arg-type]
+    return loads("", {}, "test").for_mount("/x y").replace(**given)
 
 
 def script(path: Path, text: str) -> str:

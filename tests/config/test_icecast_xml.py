@@ -5,9 +5,10 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.config.icecast_xml import convert
+from pycast.config.icecast_xml import convert, elements
 from pycast.config.load import loads
-from pycast.config.schema import Config
+from pycast.config.schema import Config, MountSection
+from pycast.config.section import Key
 from pycast.config.units import Size
 from pycast.errors import ConfigError
 
@@ -142,3 +143,26 @@ def test_any_bytes_give_a_file_or_config_error(tree: list[tuple[str, str, str]],
         convert(junk)
     except ConfigError as error:
         assert error.problems
+
+
+@pytest.mark.parametrize("section", ["server", "limits", "authentication", "listen", "mount", "logging", "tls"])
+def test_no_element_stands_for_two_keys(section: str) -> None:
+    schema = Config.KEYS[section].section
+    assert schema is not None
+    named = [element for key in schema.KEYS.values() for element in key.elements()]
+    assert len(named) == len(set(named)) == len(elements(section))
+
+
+@pytest.mark.parametrize("key", MountSection.KEYS.values(), ids=MountSection.KEYS)
+def test_each_key_of_a_mount_is_imported_or_said_to_have_no_equivalent(key: Key) -> None:
+    no_equivalent = {"type", "source_grace", "source_takeover", "on_conflict"}
+    assert (key.elements() == ()) == (key.name in no_equivalent)
+    for element in key.elements():
+        shown = {"http_headers": '<header name="X-Station" value="demo"/>'}.get(key.name, str(key.example))
+        mount = imported(f"<mount><mount-name>/live.mp3</mount-name><{element}>{shown}</{element}></mount>").mount[0]
+        assert getattr(mount, key.name) == key.read(key.example)
+
+
+def test_key_that_icecast_does_not_have_is_not_taken_from_its_file() -> None:
+    xml = "<mount><mount-name>/a</mount-name><source-grace>5</source-grace></mount>"
+    assert left_out(xml) == ["mount /a source-grace = 5: pycast has no such setting"]

@@ -1,6 +1,5 @@
 """A mount outlives its sources: what listeners get across starts, ends, splices and titles."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from pycast.stream.source import SourceDescription
 from tests.stream.memory import WHO, MemoryTransport
 
 FRAME = b"\xff\xfb\x90\xc4" + b"\0" * 413
-SETTINGS = replace(loads("", {}, "test").for_mount("/x"), burst_size=Size(bytes=0))
+SETTINGS = loads("", {}, "test").for_mount("/x").replace(burst_size=Size(bytes=0))
 
 
 def new_mount(settings: MountSettings = SETTINGS) -> tuple[Mount, list[Reason]]:
@@ -97,7 +96,7 @@ def test_a_source_of_another_family_lets_the_old_listeners_go() -> None:
 
 
 def test_a_full_mount_refuses_and_says_why() -> None:
-    mount, _ = new_mount(replace(SETTINGS, max_listeners=1))
+    mount, _ = new_mount(SETTINGS.replace(max_listeners=1))
     mount.start(feed())
     mount.admit()
     listen(mount)
@@ -107,7 +106,7 @@ def test_a_full_mount_refuses_and_says_why() -> None:
 
 
 def test_zero_listeners_means_nobody() -> None:
-    mount, _ = new_mount(replace(SETTINGS, max_listeners=0))
+    mount, _ = new_mount(SETTINGS.replace(max_listeners=0))
     mount.start(feed())
     with pytest.raises(Refused):
         mount.admit()
@@ -125,7 +124,7 @@ def test_only_whole_frames_reach_listeners() -> None:
 
 
 def test_a_title_appears_at_the_listeners_own_position() -> None:
-    mount, _ = new_mount(replace(SETTINGS, mp3_metadata_interval=100))
+    mount, _ = new_mount(SETTINGS.replace(mp3_metadata_interval=100))
     mount.start(feed())
     assert mount.set_title("Björk", "Jóga", "http://x/")
     heard = listen(mount, metaint=100)
@@ -172,7 +171,7 @@ def test_ogg_and_webm_carry_no_icy_titles() -> None:
 
 
 def test_the_ring_covers_what_listeners_may_lag_and_half_a_minute() -> None:
-    mount, _ = new_mount(replace(SETTINGS, queue_size=Size(bytes=10_000)))
+    mount, _ = new_mount(SETTINGS.replace(queue_size=Size(bytes=10_000)))
     mount.start(feed("audio/mpeg"))
     assert mount.ring.capacity > mount.allowed_lag()
     mount.feed(FRAME * 50)
@@ -181,14 +180,14 @@ def test_the_ring_covers_what_listeners_may_lag_and_half_a_minute() -> None:
 
 
 def test_a_burst_larger_than_the_queue_is_not_too_slow_at_once() -> None:
-    mount, _ = new_mount(replace(SETTINGS, queue_size=Size(bytes=1000), burst_size=Size(bytes=50_000)))
+    mount, _ = new_mount(SETTINGS.replace(queue_size=Size(bytes=1000), burst_size=Size(bytes=50_000)))
     mount.start(feed())
     mount.feed(b"x" * 60_000)
     assert not listen(mount).closed
 
 
 def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
-    mount, _ = new_mount(replace(SETTINGS, dump_file=str(tmp_path / "{mount}-%Y.dump")))
+    mount, _ = new_mount(SETTINGS.replace(dump_file=str(tmp_path / "{mount}-%Y.dump")))
     mount.start(feed("audio/mpeg"))
     mount.feed(FRAME + FRAME[:10])
     mount.feed(b"rest")
@@ -199,7 +198,7 @@ def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
 
 
 def test_a_dump_that_cannot_be_opened_costs_the_stream_nothing(tmp_path: Path) -> None:
-    mount, _ = new_mount(replace(SETTINGS, dump_file=str(tmp_path / "none" / "x")))
+    mount, _ = new_mount(SETTINGS.replace(dump_file=str(tmp_path / "none" / "x")))
     mount.start(feed())
     heard = listen(mount)
     mount.feed(b"audio")
@@ -211,12 +210,12 @@ def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
     mount, _ = new_mount()
     mount.start(feed(ice_name="Source's"))
     assert mount.source_lines == b"icy-name:Source's\r\n"
-    mount.apply(replace(SETTINGS, stream_name="Ours"))
+    mount.apply(SETTINGS.replace(stream_name="Ours"))
     assert mount.source_lines == b"icy-name:Ours\r\n"
 
 
 def test_listeners_go_when_their_time_is_over() -> None:
-    mount, gone = new_mount(replace(SETTINGS, max_listener_duration=60.0))
+    mount, gone = new_mount(SETTINGS.replace(max_listener_duration=60.0))
     mount.start(feed())
     listen(mount)
     mount.last_audio = 59.0

@@ -1,7 +1,5 @@
 """The mount's buffer has room for whatever a source sends, and for no more than that is worth."""
 
-from dataclasses import replace
-
 import pytest
 
 from pycast.config.units import Size
@@ -46,7 +44,7 @@ def test_a_listener_can_start_at_a_key_frame_that_is_larger_than_the_ring() -> N
 
 
 def test_who_keeps_up_is_not_dropped_when_a_large_unit_comes() -> None:
-    mount, gone = new_mount(replace(SETTINGS, queue_size=Size(bytes=10_000)))
+    mount, gone = new_mount(SETTINGS.replace(queue_size=Size(bytes=10_000)))
     mount.start(feed("video/webm"))
     mount._format = Video()
     mount.feed(b"first")
@@ -60,7 +58,7 @@ def test_who_keeps_up_is_not_dropped_when_a_large_unit_comes() -> None:
 
 @pytest.mark.parametrize("queue_size", [Size(bytes=512 << 10), Size(seconds=3600)])
 def test_a_source_that_claims_an_absurd_bitrate_costs_no_absurd_memory(queue_size: Size) -> None:
-    mount, _ = new_mount(replace(SETTINGS, queue_size=queue_size))
+    mount, _ = new_mount(SETTINGS.replace(queue_size=queue_size))
     mount.start(feed("application/ogg"))
     mount._format = Video(bitrate=(1 << 31) - 1)
     mount.feed(b"x")

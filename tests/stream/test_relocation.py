@@ -1,6 +1,5 @@
 """Listeners that are moved hear whole frames, keep their ICY phase, and get the title that holds where they are."""
 
-from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -21,7 +20,7 @@ from tests.formats.ogg_pages import page
 from tests.stream.memory import WHO, MemoryTransport
 
 SIZE, METAINT = 417, 1000
-SETTINGS = replace(loads("", {}, "test").for_mount("/x"), burst_size=Size(bytes=3000), mp3_metadata_interval=METAINT)
+SETTINGS = loads("", {}, "test").for_mount("/x").replace(burst_size=Size(bytes=3000), mp3_metadata_interval=METAINT)
 HEAD = b"HTTP/1.0 200 OK\r\n\r\n"
 
 

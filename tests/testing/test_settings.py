@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pycast.config.load import loads
 from pycast.config.schema import Config
-from pycast.testing.settings import ARRAYS, SECTIONS, arrange, section_of, to_toml
+from pycast.config.section import Key
+from pycast.testing.settings import arrange, section_of, to_toml
 
 scalars = (
     st.text(st.characters(codec="utf-8")) | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False)
@@ -15,13 +16,17 @@ scalars = (
 tables = st.dictionaries(st.text(st.characters(codec="utf-8")), scalars | st.lists(scalars, max_size=3), max_size=4)
 
 
-@given(st.dictionaries(st.sampled_from([*SECTIONS, "other"]), tables | st.lists(tables, min_size=1, max_size=3)))
+@given(st.dictionaries(st.sampled_from([*Config.KEYS, "other"]), tables | st.lists(tables, min_size=1, max_size=3)))
 def test_whatever_is_arranged_is_read_back_the_same(arranged: dict[str, object]) -> None:
     assert tomli.loads(to_toml(arranged)) == arranged
 
 
-def test_sections_are_those_of_the_config() -> None:
-    assert {*SECTIONS, *ARRAYS} == set(Config.model_fields)
+@pytest.mark.parametrize("key", Config.KEYS.values(), ids=Config.KEYS)
+def test_every_section_of_the_config_can_be_given_whole(key: Key) -> None:
+    given: object = [{"x": 1}] if key.is_array else {"x": 1}
+    assert arrange({key.name: given}) == {key.name: given}
+    if key.is_array:
+        assert arrange({key.name: []}) == {key.name: []}
 
 
 def test_setting_goes_to_its_section() -> None:

@@ -1,0 +1,56 @@
+"""Tables, as a file has them, to a `Config`: each value goes through the check of its key, and all errors are found.
+
+Checks that need two keys at once are not made here (rules.py), and errors are not put into words (problems.py). The one
+invariant: a `Config` from here without problems has only values that its keys accept.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pycast.config.problems import Path, Problem, unknown_key
+from pycast.config.schema import Config
+from pycast.config.section import Key, Section
+
+S = TypeVar("S", bound=Section)
+
+
+def parse(data: Mapping[str, Any]) -> tuple[Config, list[Problem]]:
+    """The configuration in `data`, and what is wrong with it in the order of `data`. What is wrong is left out."""
+    reader = _Reader()
+    return reader.section(Config, data, ()), reader.problems
+
+
+class _Reader:
+    """Goes through the tables, and gathers problems."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def section(self, kind: type[S], table: object, path: Path) -> S:
+        """The section that is written as `table`."""
+        if not isinstance(table, Mapping):
+            self._wrong(path, table, "expected a table of keys")
+            return kind()
+        values = {}
+        for name, value in table.items():
+            key, place = kind.KEYS.get(name), (*path, name)
+            if key is None:
+                self._wrong(place, value, unknown_key(place))
+                continue
+            try:
+                values[name] = self._value(key, value, place)
+            except ValueError as error:
+                self._wrong(place, value, str(error))
+        return kind(**values)
+
+    def _value(self, key: Key, value: object, path: Path) -> object:
+        if key.section is None:
+            return key.read(value)
+        if not key.is_array:
+            return self.section(key.section, value, path)
+        if not isinstance(value, list | tuple):
+            raise ValueError("expected an array of tables: write the section with double brackets")
+        return tuple(self.section(key.section, one, (*path, index)) for index, one in enumerate(value))
+
+    def _wrong(self, path: Path, value: object, expected: str) -> None:
+        self.problems.append((path, value, expected))
