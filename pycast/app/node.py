@@ -23,6 +23,7 @@ from pycast.app.systemd import SystemdNotifier
 from pycast.app.worker_spec import WorkerPlace
 from pycast.balance.admission import RESERVE
 from pycast.balance.haproxy_agent import HaproxyAgent, agent_reply
+from pycast.config.live import restart_needed
 from pycast.config.load import load, with_port
 from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, ExternalError
@@ -115,8 +116,9 @@ class Node:
                 log.error("reload refused: %s", problem)
             self._apply(settings.now)
             return
-        if config.listen != before.listen or config.tls != before.tls:
-            log.warning("changes of [[listen]] and of the paths in [tls] need a restart")
+        restart = restart_needed(before, config)
+        if restart and self._worker is None:  # the parent of workers says it once for all of them
+            log.warning("changes that need a restart: %s", ", ".join(restart))
         log.info("read %s again", self._config_path)
 
     def stop(self) -> None:

@@ -19,6 +19,7 @@ from pycast.app.systemd import SystemdNotifier
 from pycast.app.worker_ports import WorkerPorts
 from pycast.app.worker_process import WorkerProcess
 from pycast.app.worker_spec import WorkerPlace, WorkerSpec
+from pycast.config.live import restart_needed
 from pycast.config.load import loads, read_text, with_port
 from pycast.config.schema import Config, LoggingSection
 from pycast.errors import ConfigError, ExternalError
@@ -75,8 +76,9 @@ class Parent:
             config = config if self._port is None else with_port(config, self._port)
         except ConfigError:
             return  # each worker says what is wrong with it
-        if config.server.workers != self.config.server.workers:
-            log.warning("a change of server.workers needs a restart")
+        restart = restart_needed(self.config, config)
+        if restart:
+            log.warning("changes that need a restart: %s", ", ".join(restart))
         self._text, self.config = text, config
 
     def end(self, number: signal.Signals) -> float:

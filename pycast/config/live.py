@@ -1,14 +1,18 @@
-"""The configuration in force: one handle for everybody who reads live settings.
+"""The settings in force: one handle for all who need them, and which changes of them a reload cannot bring.
 
-A `Config` is frozen, so a reload makes a new one and puts it here. Whoever needs a setting reads `settings.now` when it
-needs it, and keeps neither the `Config` nor the value. Keys that are read once at the start are marked in schema.py.
+Whoever keeps a `Live` and asks it each time sees what a reload has changed. The one invariant: `now` is a whole
+configuration that was accepted as such, never a mixture of two.
 """
 
+from collections.abc import Iterator
+
+from pycast.config.problems import dotted
 from pycast.config.schema import Config
+from pycast.config.section import Section
 
 
 class Live:
-    """Holds the configuration in force as `now`."""
+    """A handle on the configuration. Only a reload replaces it."""
 
     def __init__(self, config: Config) -> None:
         self._now = config
@@ -19,5 +23,33 @@ class Live:
         return self._now
 
     def replace(self, config: Config) -> None:
-        """Puts another configuration in force."""
+        """Puts `config` in force."""
         self._now = config
+
+
+def restart_needed(before: Config, after: Config) -> list[str]:
+    """Returns the keys that differ and whose change holds only after a restart, such as `listen[0].port`.
+
+    Where the number of sections differs, the name of the section stands for all of them.
+    """
+    return list(_changed(before, after))
+
+
+def _changed(before: Config, after: Config) -> Iterator[str]:
+    for name, key in Config.KEYS.items():
+        old, new = getattr(before, name), getattr(after, name)
+        if key.section is None or not any(one.needs_restart for one in key.section.KEYS.values()):
+            continue
+        if not key.is_array:
+            yield from (dotted((name, one)) for one in _differing(old, new))
+        elif len(old) != len(new):
+            yield name
+        else:
+            for index, pair in enumerate(zip(old, new, strict=True)):
+                yield from (dotted((name, index, one)) for one in _differing(*pair))
+
+
+def _differing(before: Section, after: Section) -> Iterator[str]:
+    for name, key in before.KEYS.items():
+        if key.needs_restart and getattr(before, name) != getattr(after, name):
+            yield name

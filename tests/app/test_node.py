@@ -79,5 +79,5 @@ def test_a_reload_takes_what_the_file_says_now(tmp_path: Path, caplog: pytest.Lo
     assert caplog.text.count("reload refused") == 2
     path.write_text(TOML.replace("/sc", "/other"))
     node.reload()
-    assert "need a restart" in caplog.text
+    assert "changes that need a restart: listen[0].shoutcast_mount\n" in caplog.text
     node.stop()
