@@ -12,8 +12,7 @@ from typing import Annotated
 
 from pycast.config.units import Size, parse_size, parse_time
 
-# A surrogate is a byte of the environment that is not UTF-8.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what the name of a header is made of
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LEVELS = {"4": "debug", "3": "info", "2": "warning", "1": "error", "warn": "warning"}
@@ -26,10 +25,15 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 Check = Callable[[object], object]
 
 
+def _is_clean(text: str) -> bool:
+    """Whether it has no control characters, and no surrogate: a byte of the environment that is not UTF-8."""
+    return not _CONTROL.search(text) and text == text.encode(errors="ignore").decode()
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("expected text in quotes")
-    if _CONTROL.search(value):
+    if not _is_clean(value):
         raise ValueError("expected text without line breaks or other control characters")
     return value
 
@@ -41,7 +45,7 @@ def _required_text(value: object) -> str:
 
 
 def _secret(value: object) -> str:
-    if not value or not isinstance(value, str) or _CONTROL.search(value):
+    if not value or not isinstance(value, str) or not _is_clean(value):
         raise ValueError("expected a password in quotes, at least one character long")
     return value
 

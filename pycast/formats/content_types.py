@@ -1,58 +1,74 @@
 """Which format a content type means. Adding one is a row here.
 
 Parameters after `;` and the case of letters do not matter, as in Icecast 2.5; a type without a row is opaque, because
-Icecast has always carried anything. The one invariant: a type's family never depends on the bytes of the stream.
+Icecast has always carried anything. A format's module is imported with the first stream that needs it, not at the start
+of the server. The one invariant: a type's family never depends on the bytes of the stream.
 """
 
-from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple, cast
 
-from pycast.formats.adts import Adts
 from pycast.formats.marks import Format
-from pycast.formats.mpeg import MpegAudio
-from pycast.formats.ogg import Ogg
-from pycast.formats.opaque import Opaque
-from pycast.formats.webm import WebM
 
-_FORMATS: dict[str, Callable[[int], Format]] = {
-    "audio/mpeg": MpegAudio,
-    "audio/mp3": MpegAudio,
-    "audio/mpeg3": MpegAudio,
-    "audio/mpg": MpegAudio,
-    "audio/x-mp3": MpegAudio,
-    "audio/x-mpeg": MpegAudio,
-    "audio/x-mpeg-3": MpegAudio,
-    "audio/aac": Adts,
-    "audio/aacp": Adts,
-    "audio/x-aac": Adts,
-    "audio/x-aacp": Adts,
-    "audio/x-hx-aac-adts": Adts,
-    "application/ogg": Ogg,
-    "application/x-ogg": Ogg,
-    "audio/ogg": Ogg,
-    "video/ogg": Ogg,
-    "audio/webm": WebM,
-    "video/webm": WebM,
-    "audio/x-matroska": WebM,
-    "video/x-matroska": WebM,
-    "video/x-matroska-3d": WebM,
+
+class Row(NamedTuple):
+    """Where a format is: a module of this package and the class in it."""
+
+    module: str
+    name: str
+    family: str
+    """Which streams a listener can go on with after one of this format; the class says the same."""
+
+
+_MPEG = Row("mpeg", "MpegAudio", "generic")
+_ADTS = Row("adts", "Adts", "generic")
+_OGG = Row("ogg", "Ogg", "ogg")
+_WEBM = Row("webm", "WebM", "webm")
+_OPAQUE = Row("opaque", "Opaque", "generic")
+
+_FORMATS = {
+    "audio/mpeg": _MPEG,
+    "audio/mp3": _MPEG,
+    "audio/mpeg3": _MPEG,
+    "audio/mpg": _MPEG,
+    "audio/x-mp3": _MPEG,
+    "audio/x-mpeg": _MPEG,
+    "audio/x-mpeg-3": _MPEG,
+    "audio/aac": _ADTS,
+    "audio/aacp": _ADTS,
+    "audio/x-aac": _ADTS,
+    "audio/x-aacp": _ADTS,
+    "audio/x-hx-aac-adts": _ADTS,
+    "application/ogg": _OGG,
+    "application/x-ogg": _OGG,
+    "audio/ogg": _OGG,
+    "video/ogg": _OGG,
+    "audio/webm": _WEBM,
+    "video/webm": _WEBM,
+    "audio/x-matroska": _WEBM,
+    "video/x-matroska": _WEBM,
+    "video/x-matroska-3d": _WEBM,
 }
-
-_FAMILIES: dict[Callable[[int], Format], str] = {Ogg: Ogg.family, WebM: WebM.family}
 
 
 def new_format(content_type: str, base: int = 0) -> Format:
     """A parser for `content_type`, whose first byte out has the absolute offset `base`."""
-    return _FORMATS.get(_bare(content_type), Opaque)(base)
+    row = _row(content_type)
+    return cast(Format, getattr(import_module(f"pycast.formats.{row.module}"), row.name)(base))
 
 
 def family_of(content_type: str) -> str:
     """Answer "generic", "ogg" or "webm"."""
-    return _FAMILIES.get(_FORMATS.get(_bare(content_type), Opaque), Opaque.family)
+    return _row(content_type).family
 
 
 def content_type_for_listeners(content_type: str) -> str:
     """What listeners are told: as the source said, but never the outdated application/x-ogg."""
     return "application/ogg" if _bare(content_type) == "application/x-ogg" else content_type
+
+
+def _row(content_type: str) -> Row:
+    return _FORMATS.get(_bare(content_type), _OPAQUE)
 
 
 def _bare(content_type: str) -> str:

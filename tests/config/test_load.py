@@ -215,6 +215,11 @@ def test_any_text_and_any_variable_give_a_config_or_config_error(text: str, name
             assert error.problems
 
 
+def test_variable_that_is_not_utf8_is_refused() -> None:
+    [problem] = problems("", PYCAST_SERVER__ADMIN="\udcff")
+    assert problem.endswith("expected text without line breaks or other control characters")
+
+
 @pytest.mark.parametrize("text", ["a = " + "9" * 5000, "[server]\nhostname = 0x" + "f" * 5000, "a = " + "[" * 5000])
 def test_absurd_values_are_refused_and_not_printed(text: str) -> None:
     assert all(len(problem) < 400 for problem in problems(text))
