@@ -8,6 +8,7 @@ from functools import partial
 import click
 
 from pycast.cli.banner import demo_banner, write
+from pycast.cli.serve import load_node
 from pycast.config.load import embedded_config, with_port
 
 
@@ -17,7 +18,6 @@ from pycast.config.load import embedded_config, with_port
 def command(port: int, ready_file: str | None) -> None:
     """Play a built-in stream on /demo.mp3, and print where to hear it."""
     config = with_port(embedded_config(random.SystemRandom(), os.environ), port)
-    from pycast.app.node import run
-
+    run = load_node()
     announce = partial(write, demo_banner, config, None)
     sys.exit(run(config, config_path=None, ready_file=ready_file, demo=True, announce=announce))

@@ -1,7 +1,7 @@
 """The command line: one row in a table for each command, imported when it runs, and errors that say what to do next.
 
-`pycast serve` must listen within half a second, so nothing here imports what only another command needs. Errors that
-pycast raises on purpose become text on stderr and exit status 1; anything else is a bug and keeps its traceback.
+`pycast serve` must accept within 0.2 s, so nothing here imports what only another command needs. Errors that pycast
+raises on purpose become text on stderr and exit status 1; anything else is a bug and keeps its traceback.
 """
 
 import errno

@@ -1,8 +1,9 @@
 """`pycast serve`: finds the configuration, runs a node with it, and says on stderr where it can be reached."""
 
+import gc
 import os
-import random
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def command(config_path: Path | None, port: int | None, ready_file: str | None, 
     if worker is not None:
         sys.exit(run_worker(sys.stdin.buffer.readline()))
     path = config_path or find_config()
-    text = read_text(path) if path else embedded_text(random.SystemRandom())
+    text = read_text(path) if path else made_up_text()
     config = loads(text, os.environ, str(path) if path else "defaults")
     config = config if port is None else with_port(config, port)
     count = config.server.workers or len(os.sched_getaffinity(0))
@@ -45,10 +46,30 @@ def find_config() -> Path | None:
     return next((path for path in SEARCH_PATH if path.exists()), None)
 
 
-def run_node(config: Config, path: Path | None, port: int | None, ready_file: str | None) -> int:
-    """Runs a node until it is told to stop. Returns the exit status."""
+def made_up_text() -> str:
+    """The configuration of a server without one: new random passwords."""
+    import random  # only for who has no configuration: every import delays the start
+
+    return embedded_text(random.SystemRandom())
+
+
+def load_node() -> Callable[..., int]:
+    """Imports the server and returns what runs a node.
+
+    Whatever is imported stays. The garbage collector would look through it again and again, which takes a twentieth of
+    the start and later stops the loop for some 20 ms each time; so it is told to leave it alone for good.
+    """
+    gc.disable()
     from pycast.app.node import run  # here, not above: a wrong configuration is told without loading the server
 
+    gc.freeze()
+    gc.enable()
+    return run
+
+
+def run_node(config: Config, path: Path | None, port: int | None, ready_file: str | None) -> int:
+    """Runs a node until it is told to stop. Returns the exit status."""
+    run = load_node()
     announce = partial(write, serve_banner, config, path)
     return run(config, config_path=path, port=port, ready_file=ready_file, announce=announce)
 
@@ -65,9 +86,9 @@ def run_workers(
 
 def run_worker(line: bytes) -> int:
     """Runs one worker, as its parent's `line` says. Nothing is announced but to the parent."""
-    from pycast.app.node import run
     from pycast.app.worker_spec import WorkerSpec
 
-    orders = WorkerSpec.from_json(line)
-    config = orders.config(os.environ)
-    return run(config, config_path=orders.config_path, port=orders.port, ready_file="-", worker=orders.worker)
+    run = load_node()
+    spec = WorkerSpec.from_json(line)
+    config = spec.config(os.environ)
+    return run(config, config_path=spec.config_path, port=spec.port, ready_file="-", worker=spec.worker)
