@@ -153,11 +153,10 @@ def _table(data: Any, path: KeyPath) -> dict[str | int, Any]:
 
 def _new_value(path: KeyPath) -> Any:
     """What stands where the file says nothing: the default where adding to it must keep it."""
-    if path == ("listen",):
-        return [{}]
-    if path == ("http_headers",):
-        return dict(Config().http_headers)
-    return [] if path == ("mount",) else {}
+    key = Config.KEYS[str(path[0])] if len(path) == 1 else None
+    if key is not None and key.is_array:
+        return [{} for _ in key.default]
+    return dict(key.default) if key is not None and key.section is None else {}
 
 
 def _by_number(name: str) -> list[int | str]:
