@@ -22,6 +22,13 @@ def test_manual_has_the_tables_the_schema_makes() -> None:
     assert reference_markdown() in manual, "put the output of `pycast config --markdown` into docs/configuration.md"
 
 
+def test_each_key_that_needs_a_restart_is_marked_in_the_file_and_in_the_manual() -> None:
+    keys = [key for one in Config.KEYS.values() if one.section for key in one.section.KEYS.values()]
+    marked = [line for line in reference_markdown().splitlines() if line.endswith("| yes |")]
+    assert [line.split("`")[1] for line in marked] == [key.name for key in keys if key.needs_restart]
+    assert len(marked) == len(re.findall("Needs a restart\\.", default_toml().replace("\n# ", " ")))
+
+
 def test_default_file_means_the_same_as_no_file() -> None:
     assert loads(default_toml(), {}, "default") == Config()
 
