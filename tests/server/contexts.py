@@ -1,37 +1,26 @@
-"""A small ServerContext: a node alone with real mounts, ownership and admission, without sockets and loops."""
+"""A ServerContext of a node alone, as assembly makes it: real parts, but no listening sockets and no loops."""
 
-import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import gevent
 from gevent import socket
 
-from pycast.balance.admission import Admission
-from pycast.balance.drain import Drain
-from pycast.cluster.mirror.lineage import Lineages
-from pycast.cluster.ownership import Ownership
-from pycast.config.live import Live
+from pycast.app.assembly import assemble
 from pycast.config.load import loads
-from pycast.control.mount_finder import MountFinder
 from pycast.http.source_headers import SourceInfo
 from pycast.logs.access import AccessEntry
-from pycast.net.group import Group, Task
-from pycast.net.hangups import Hangups
+from pycast.logs.log_set import LogSet
+from pycast.net.group import Task
 from pycast.net.sockets import bind
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
-from pycast.server.reserve import Reserve
-from pycast.stats.counters import Counters
-from pycast.stream.mounts import Mounts
-from pycast.stream.pacer import Pacer
 from pycast.stream.source import Sink, SourceDescription
 from tests.web.sites import make_site
 
 LIMITS = "[limits]\nheader_timeout = 0.3\nclient_timeout = 0.3\n"
-SOURCE = b"Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"  # source:hackme
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +29,7 @@ class Bench:
 
     context: ServerContext
     accesses: list[AccessEntry]
-    drain: Any
+    logs: LogSet
 
     def spawn(self, run: Any, *args: Any) -> Task:
         """Runs what may switch in a greenlet that ends with the bench."""
@@ -51,42 +40,24 @@ class Bench:
         self.context.mounts.stop()
         self.context.group.kill()
         self.context.hangups.close()
+        self.logs.close()
 
 
-def make_bench(
-    toml: str = "", *, fallbacks: Any = None, others: int | None = None, clients: int = 100, limits: str = LIMITS
-) -> Bench:
+def make_bench(toml: str = "", *, fallbacks: Any = None, others: int | None = None, limits: str = LIMITS) -> Bench:
     """A bench for a node with this configuration. With `others` it is in a cluster with so many other nodes, of which
     nothing but their number is there.
     """
-    settings = Live(loads(limits + toml, {}, "test"))
+    parts = assemble(loads(limits + toml, {}, "test"), 10_000)
     accesses: list[AccessEntry] = []
-    group, counters = Group(), Counters()
-    pacer = Pacer(settings.now.limits.flush_interval, time.thread_time)
-    mounts = Mounts(settings.now, pacer, group, lambda mount, listener, reason: None, time.monotonic)
-    ids = itertools.count(1)
     cluster: Any = None if others is None else SimpleNamespace(others=lambda: [None] * others)
-    stand_in: Any = fallbacks or SimpleNamespace(next_of=lambda mount: None)
-    drain: Any = Drain(mounts, group, lambda: settings.now.drain)
-    context = ServerContext(
-        settings=settings,
-        group=group,
-        counters=counters,
-        pacer=pacer,
-        mounts=mounts,
-        finder=MountFinder(settings, mounts, None),
-        fallbacks=stand_in,
-        ownership=Ownership(lambda: settings.now, mounts, Lineages(), group, time.monotonic),
+    context = replace(
+        parts.context,
+        fallbacks=fallbacks or parts.context.fallbacks,
         cluster=cluster,
-        hangups=Hangups(lambda watched, failed: None),
-        admission=Admission(clients, 10_000),
-        reserve=Reserve(counters),
-        drain=drain,
         log_access=accesses.append,
-        next_listener_id=lambda: next(ids),
         site=make_site(toml=limits + toml),
     )
-    return Bench(context, accesses, drain)
+    return Bench(context, accesses, parts.logs)
 
 
 def connect() -> tuple[Connection, socket.socket]:

@@ -88,7 +88,7 @@ def test_close_leaves_open_connections_and_stop_ends_them(
 
 
 def test_a_full_node_hears_health_checks_and_turns_the_oldest_of_the_reserve_away(wait_until: WaitUntil) -> None:
-    bench = make_bench(clients=1, limits="")
+    bench = make_bench(limits="[limits]\nclients = 1\n")
     acceptor = Acceptor(bench.context, ANY_PORT)
     acceptor.start()
     address = ("127.0.0.1", acceptor.port)
