@@ -1,6 +1,6 @@
 """Whether new listeners are welcome, and what the node wants of its balancer.
 
-A full node says that it is ready: see `web/health.py`.
+A full node says that it is ready: see `web/operations.py`.
 """
 
 from pycast.balance.drain import Drain

@@ -57,11 +57,6 @@ def on_air(bench: Bench, name: str, content_type: str = "text/plain") -> Mount:
     return mount
 
 
-def drop_all(mount: Mount) -> None:
-    for listener in mount.fanout:
-        mount.fanout.drop(listener, SimpleNamespace(value="test"))  # type: ignore[arg-type]  # any reason will do
-
-
 def test_head_and_burst_are_one_write_and_the_socket_is_given_away(bench: Bench, mount: Mount, pair: Pair) -> None:
     serve_listener(bench.context, pair[0], make_request("/x"), mount)
     head, _, burst = pair[1].recv(65_536).partition(b"\r\n\r\n")
