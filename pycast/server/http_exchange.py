@@ -1,10 +1,10 @@
 """One HTTP exchange on a connection: reads the head and the body of a request, sends the answer, logs the access.
 
-It does not know what a request means: that is for `handler.py`. A body that is bytes goes out with its head in one
-write. Any other goes out piece by piece, each with the time that a client gets for one write, and is never whole in
-memory. Pieces of a file are small enough to be read from the page cache in some ten microseconds, in the hub's own
-thread. A disk that stalls would hold up the whole node: before files are served from network drives and the like, the
-read belongs in the hub's thread pool.
+It does not know what a request means: see `handler.py`. A body that is bytes goes out with its head in one write. Any
+other body goes out piece by piece and is never whole in memory; each piece has the time that a client gets for one
+write. A piece of a file is read in the hub's own thread, which takes some ten microseconds from the page cache. A disk
+that stalls would stop the whole node: once files are served that may lie on such a disk, the read has to move to the
+hub's thread pool.
 
 Invariant: the body of an answer is closed whatever becomes of the answer.
 """
@@ -26,8 +26,8 @@ from pycast.server.context import ServerContext
 
 log = logging.getLogger(__name__)
 
-# What is read of a file at once. A listener's burst is as large, so a download delays the fan-out no more than a player
-# that comes.
+# What is read of a file at once. A listener's burst has the same size, so a piece of a download delays the fan-out no
+# more than a new player does.
 PIECE_SIZE = 65_536
 
 
@@ -44,7 +44,7 @@ class HttpExchange:
 
     @property
     def rest(self) -> bytes:
-        """What has come behind the head."""
+        """The bytes that came after the head."""
         return self._reader.rest
 
     def read_head(self, first: bytes = b"") -> Request | None:
@@ -128,7 +128,7 @@ class HttpExchange:
         )
 
     def __str__(self) -> str:
-        """What the log calls it."""
+        """Returns what the log calls the request."""
         return f"{self.request.method} {self.request.target}"[:200] if self.request else "request"
 
     def _write(self, response: Response) -> None:

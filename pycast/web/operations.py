@@ -1,4 +1,4 @@
-"""What those who run the server ask for: health, metrics, the drain, the cluster.
+"""Handlers for those who run the server: health, metrics, the drain, the cluster.
 
 `/livez` and `/readyz` look at this process only and ask nobody else. A full server is ready all the same: it refuses
 with 503 and `Retry-After` whom it cannot take. If it called itself not ready, a balancer would take it for broken, and

@@ -1,4 +1,4 @@
-"""What everybody may ask for: pages, status, playlists."""
+"""Handlers for everybody: pages, status, playlists."""
 
 import re
 from dataclasses import replace

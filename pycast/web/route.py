@@ -68,7 +68,7 @@ class Route:
     before_access: Callable[[Call], None] | None = None
     """Raises Refused for what is refused before credentials are looked at."""
     is_answered_when_full: bool = False
-    """Whether a full server answers it from its reserve: it keeps those in touch who direct the server's traffic."""
+    """Whether a full server answers it from its reserve, as it must for those who direct its traffic."""
 
     @property
     def is_public(self) -> bool:
@@ -90,7 +90,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RouteGroup:
-    """Paths with a common prefix that have a table or rule of their own. `find` returns the row, or raises Refused."""
+    """Paths with a common prefix and a table or rule of their own. `find` returns the row or raises Refused."""
 
     prefix: str
     find: Callable[[Call], Route]
