@@ -15,6 +15,7 @@ from dataclasses import replace
 import gevent
 
 from benchmarks.sim_mesh import ALL_OBSERVE, MOST_OBSERVERS, Timeline, make_records
+from pycast.cluster.codec import encode
 from pycast.cluster.etcd import etcd_records as records
 from pycast.cluster.etcd.cache import Cache
 from pycast.cluster.etcd.client import Range, WatchEvent
@@ -78,7 +79,7 @@ class EtcdNetwork(Timeline):
         """An encoder has come to the node: a transaction, and the word to everybody."""
         node = self.nodes[name]
         offer = OriginRecord(mount, name, node.boot, NO_EPOCH, 0, True, False, "audio/mpeg")
-        self._broadcast(name, {"compare": [_KEYS.origin(mount)], "success": [offer.to_json()]})
+        self._broadcast(name, {"compare": [_KEYS.origin(mount)], "success": [encode(offer)]})
         value = records.encode_claim(offer, 1, "0123456789abcdef")
         self.at(self.rng.uniform(*COMMIT_S), self._claimed, mount, name, value)
 

@@ -18,9 +18,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pycast.cluster.codec import encode
 from pycast.cluster.link.frames import Kind, pack_json
+from pycast.cluster.link.questions import (
+    WIRE_NAMES,
+    Beat,
+    Hello,
+    HelloAgain,
+    HelloAnswer,
+    Notification,
+    OriginNews,
+    Question,
+    Verdict,
+)
 from pycast.cluster.mesh.mesh_registry import FIRST_RETRY_S, LONGEST_RETRY_S, PROPOSALS, PROPOSE_S, TICK_S
-from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, with_epoch
+from pycast.cluster.mesh.protocol import BEAT_S, Mesh, with_epoch
 from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
@@ -148,7 +160,7 @@ class MeshNetwork(Timeline):
         over = node.state.highest(mount)
         proposal = self._timed(node, node.mesh.propose, mount, over)
         asked = [peer.record.node for peer in node.state.peers if peer.is_up and peer.record.node != node.record.node]
-        verdicts: list[Message] = []
+        verdicts: list[Verdict] = []
         state = {"open": len(asked), "done": False}
 
         def decide() -> None:
@@ -162,7 +174,7 @@ class MeshNetwork(Timeline):
             elif tries > 1:
                 self.at(self.rng.uniform(0.01, 0.05), self.claim, mount, node, tries - 1)
 
-        def hear(verdict: Message) -> None:
+        def hear(verdict: Verdict) -> None:
             verdicts.append(verdict)
             state["open"] -= 1
             if not state["open"]:
@@ -171,11 +183,11 @@ class MeshNetwork(Timeline):
         def judge(other: Node) -> None:
             if self._passes(node, other):
                 verdict = self._timed(other, other.mesh.judge, proposal)
-                self._count(other, Kind.REPLY, {"n": 1, "with": verdict})
+                self._count(other, verdict)
                 self.at(self.latency(node.record, other.record), hear, verdict)
 
         for name in asked:
-            self._count(node, Kind.CALL, {"n": 1, "what": "mesh.propose", "with": proposal.to_json()})
+            self._count(node, proposal)
             self.at(self.latency(node.record, self.nodes[name].record), judge, self.nodes[name])
         self.at(PROPOSE_S, decide)
 
@@ -221,20 +233,20 @@ class MeshNetwork(Timeline):
             self._retry(node, other, line, 0.0 if is_refused else DIAL_S)
             return
         hello = node.mesh.hello()
-        self._count(node, Kind.CALL, {"n": 1, "what": "mesh.hello", "with": hello})
+        self._count(node, hello)
         line.is_open = True
         self.at(self.latency(node.record, other.record), self._greet, node, other, line.life, hello)
 
-    def _greet(self, node: Node, other: Node, life: int, hello: Message) -> None:
+    def _greet(self, node: Node, other: Node, life: int, hello: Hello) -> None:
         line = node.lines[other.record.node]
         if line.life != life or not self._passes(node, other):
             self._break(node, other)
             return
         answer = self._timed(other, other.mesh.on_hello, hello, self.now)
-        self._count(other, Kind.REPLY, {"n": 1, "with": answer})
+        self._count(other, answer)
         self.at(self.latency(node.record, other.record), self._reach, node, other, life, answer)
 
-    def _reach(self, node: Node, other: Node, life: int, answer: Message) -> None:
+    def _reach(self, node: Node, other: Node, life: int, answer: HelloAnswer) -> None:
         line = node.lines[other.record.node]
         if line.life == life and node.is_there:
             line.wait_s = FIRST_RETRY_S
@@ -256,7 +268,7 @@ class MeshNetwork(Timeline):
     def _beat(self, node: Node) -> None:
         if node.is_there:
             beat = self._timed(node, node.mesh.beat)
-            self._broadcast(node, "mesh.beat", beat, self._on_beat)
+            self._broadcast(node, beat)
             self.at(BEAT_S, self._beat, node)
 
     def _tick(self, node: Node) -> None:
@@ -269,36 +281,34 @@ class MeshNetwork(Timeline):
         held = self.truth.get(origin.mount)
         if held is None or held[1] < origin.epoch:
             self.truth[origin.mount] = (node.record.node, origin.epoch)
-        self._broadcast(node, "mesh.origin", {"origin": origin.to_json()}, self._on_origin)
+        self._broadcast(node, OriginNews(origin))
 
-    def _broadcast(self, node: Node, what: str, message: Message, hear: Callable[[Node, Node, Message], None]) -> None:
+    def _broadcast(self, node: Node, news: Beat | OriginNews) -> None:
         lines = [name for name, line in node.lines.items() if line.is_open]
         if node.is_observer:
             node.sent += len(lines)
-            node.sent_bytes += len(lines) * len(pack_json(Kind.NOTIFY, {"what": what, "with": message}))
+            node.sent_bytes += len(lines) * _size(news)
         for name in lines:
             other = self.nodes[name]
             if other.is_observer:
                 life = node.lines[name].life
-                self.at(self.latency(node.record, other.record), self._arrive, node, other, life, message, hear)
+                self.at(self.latency(node.record, other.record), self._arrive, node, other, life, news)
 
-    def _arrive(
-        self, node: Node, other: Node, life: int, message: Message, hear: Callable[[Node, Node, Message], None]
-    ) -> None:
+    def _arrive(self, node: Node, other: Node, life: int, news: Beat | OriginNews) -> None:
         if node.lines[other.record.node].life == life and other.is_there and not self._is_cut(node, other):
-            hear(node, other, message)
+            if isinstance(news, OriginNews):
+                self._timed(other, other.mesh.on_origin, news.origin, self.now)
+            else:
+                self._on_beat(node, other, news)
 
-    def _on_beat(self, node: Node, other: Node, message: Message) -> None:
-        if not self._timed(other, other.mesh.on_beat, message, self.now):
+    def _on_beat(self, node: Node, other: Node, beat: Beat) -> None:
+        if not self._timed(other, other.mesh.on_beat, beat, self.now):
             self._break(node, other)
-        elif self._timed(other, other.mesh.differs, message):
-            self._count(other, Kind.NOTIFY, {"what": "mesh.again", "with": {"node": other.record.node}})
+        elif self._timed(other, other.mesh.differs, beat):
+            self._count(other, HelloAgain(other.record.node))
             line = node.lines[other.record.node]
             line.is_open, line.life = False, line.life + 1
             self.at(self.latency(node.record, other.record), self._dial, node, other, line.life)
-
-    def _on_origin(self, _node: Node, other: Node, message: Message) -> None:
-        self._timed(other, lambda: other.mesh.on_origin(OriginRecord.from_json(message["origin"]), self.now))
 
     # -- books
 
@@ -308,10 +318,10 @@ class MeshNetwork(Timeline):
         node.cpu_s += time.perf_counter() - began
         return result
 
-    def _count(self, node: Node, kind: Kind, message: Message) -> None:
+    def _count(self, node: Node, message: object) -> None:
         if node.is_observer:
             node.sent += 1
-            node.sent_bytes += len(pack_json(kind, message))
+            node.sent_bytes += _size(message)
 
     def _is_cut(self, one: Node, other: Node) -> bool:
         return bool(self._cut) and (one.record.node in self._cut) != (other.record.node in self._cut)
@@ -334,3 +344,13 @@ class MeshNetwork(Timeline):
                 if origin is None or origin.epoch != epoch:
                     return False
         return True
+
+
+def _size(message: object) -> int:
+    """What it takes on a line, as `rpc.py` sends it."""
+    value: dict[str, object] = {"with": encode(message)}
+    if isinstance(message, Question | Notification):
+        value["what"] = WIRE_NAMES[type(message)]
+    if not isinstance(message, Notification):
+        value["n"] = 1
+    return len(pack_json(Kind.CALL, value))

@@ -17,6 +17,7 @@ from pycast.balance.drain_plan import DrainState
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
 from pycast.balance.worker_drain import WorkerDrain
+from pycast.cluster.link import questions
 from pycast.cluster.link.link import Connector
 from pycast.cluster.link.rpc import RpcClient, RpcServer
 from pycast.cluster.member import AnnouncedLoad, ClusterMember, answers
@@ -34,6 +35,7 @@ from pycast.cluster.registry.state_file import StateFile
 from pycast.cluster.standbys import Standbys
 from pycast.config.live import Live
 from pycast.config.schema import Config
+from pycast.control.cluster_control import ClusterControl
 from pycast.control.control import Control
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.listener_moves import ListenerMoves
@@ -114,14 +116,15 @@ def assemble(config: Config, open_files: int) -> NodeParts:
         settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership, cluster
     )
     local = NodeControl(mounts, finder, moves, snapshots)
-    cluster_wide: Control = _cluster_control(local, cluster, parts.rpc_server) if cluster and parts else local
+    cluster_control = ClusterControl(local, cluster) if cluster else None
+    cluster_wide: Control = cluster_control or local
     site = Site(settings, counters, address, readiness, finder, worker_drain, local, cluster_wide)
 
     listener_end = ListenerEnd(hangups, admission, counters, logs)
     _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end)
-    if parts and cluster:
+    if parts and cluster and cluster_control:
         _subscribe_cluster(events, parts, cluster, ownership, fallbacks, drain)
-        _answer(parts.rpc_server, ownership, worker_drain)
+        _answer(parts, cluster, ownership, worker_drain, cluster_control)
     context = ServerContext(
         settings=settings,
         group=group,
@@ -180,13 +183,41 @@ def _subscribe_cluster(
     parts.mirrors.parent_lost.subscribe(ownership.on_parent_lost)
 
 
-def _answer(rpc_server: RpcServer, ownership: Ownership, worker_drain: WorkerDrain) -> None:
-    """Who answers which question of another node, beside the registry, the mirrors and the control."""
-    rpc_server.handlers |= {
-        "source.is_alive": ownership.is_alive,
-        "source.yield_mount": ownership.yield_mount,
-        "server.drain": worker_drain.on_question,
-    }
+def _answer(
+    parts: _ClusterParts,
+    cluster: ClusterMember,
+    ownership: Ownership,
+    worker_drain: WorkerDrain,
+    control: ClusterControl,
+) -> None:
+    """Who answers which question of another node; `questions.py` says who asks, and when."""
+    rpc_server = parts.rpc_server
+    rpc_server.on(questions.IsAlive, ownership.is_alive)
+    rpc_server.on(questions.Yield, ownership.yield_mount)
+    rpc_server.on(questions.Announce, parts.owner_client.on_announcement)
+    rpc_server.on(questions.AskTail, parts.mirrors.tail)
+    rpc_server.on(questions.Ping, cluster.on_ping)
+    rpc_server.on(questions.DrainCommand, worker_drain.on_command)
+    rpc_server.on(questions.AskSnapshot, control.answer_snapshot)
+    rpc_server.on(questions.AskListeners, control.answer_listeners)
+    rpc_server.on(questions.KillListener, control.answer_kill)
+    rpc_server.on(questions.KillSource, control.answer_kill_source)
+    rpc_server.on(questions.SetTitle, control.answer_title)
+    rpc_server.on(questions.MoveListeners, control.answer_move)
+    if isinstance(parts.registry, MeshRegistry):
+        answer_mesh(rpc_server, parts.registry)
+
+
+def answer_mesh(rpc_server: RpcServer, mesh: MeshRegistry) -> None:
+    """The questions of a mesh."""
+    rpc_server.on(questions.Hello, mesh.on_hello)
+    rpc_server.on(questions.HelloAgain, mesh.on_again)
+    rpc_server.on(questions.Beat, mesh.on_beat)
+    rpc_server.on(questions.NodeNews, mesh.on_node)
+    rpc_server.on(questions.OriginNews, mesh.on_origin)
+    rpc_server.on(questions.OriginGone, mesh.on_gone)
+    rpc_server.on(questions.Goodbye, mesh.on_bye)
+    rpc_server.on(questions.Proposal, mesh.on_proposal)
 
 
 def _cluster_parts(
@@ -194,26 +225,19 @@ def _cluster_parts(
 ) -> _ClusterParts:
     own, state, connector = OwnRecord(), ClusterState(), Connector(settings)
     rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group)
-    registry = _registry(settings, state, rpc_client, rpc_server, group)
+    registry = _registry(settings, state, rpc_client, group)
     children = Children()
     mirrors = Mirrors(
         settings, own, connector, rpc_client, mounts, lineages, state, children, standbys.has, group, time.monotonic
     )
-    rpc_server.handlers |= {
-        "mirror.tail": mirrors.tail,
-        "node.ping": lambda message: {"boot": own.now.boot},
-    }
     owner_client = OwnerClient(own, registry, rpc_client, mirrors, group)
-    rpc_server.handlers["source.announce"] = owner_client.on_announcement
     mirror_server = MirrorServer(lineages, pacer, mirrors, children)
     return _ClusterParts(
         own, state, registry, connector, rpc_client, rpc_server, children, mirrors, mirror_server, owner_client
     )
 
 
-def _registry(
-    settings: Live, state: ClusterState, rpc_client: RpcClient, rpc_server: RpcServer, group: Group
-) -> Registry:
+def _registry(settings: Live, state: ClusterState, rpc_client: RpcClient, group: Group) -> Registry:
     """Makes the registry that the configuration names; it is the first to hear of changes."""
     section = settings.now.cluster
     state_file = StateFile(section.state_file, state, group)
@@ -236,7 +260,6 @@ def _registry(
         state.origin_changed.subscribe(state_file.on_changed)
         return etcd
     mesh = MeshRegistry(section, state, rpc_client, state_file, group, time.monotonic)
-    rpc_server.handlers |= mesh.handlers
     rpc_client.link_lost.subscribe(mesh.on_link_lost)
     state.node_changed.subscribe(mesh.on_node_changed)
     state.origin_changed.subscribe(mesh.on_origin_changed)
@@ -275,15 +298,6 @@ def _move_sources(ownership: Ownership, cluster: ClusterMember | None) -> None:
     """Sends sources to other nodes, if there are any. A node alone keeps them: its listeners would hear nothing."""
     if cluster and cluster.others():
         ownership.disconnect_all()
-
-
-def _cluster_control(local: NodeControl, cluster: ClusterMember, rpc_server: RpcServer) -> Control:
-    # What it makes at its import takes time: only for who needs it.
-    from pycast.control.cluster_control import ClusterControl
-
-    control = ClusterControl(local, cluster)
-    rpc_server.handlers |= control.handlers
-    return control
 
 
 def _load_monitor(

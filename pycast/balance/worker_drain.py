@@ -1,11 +1,14 @@
 """The drain as an admin sees it: of the whole server, which is this process and the other workers of its parent."""
 
+import logging
 from dataclasses import replace
 
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState, Progress
-from pycast.cluster.link.rpc import Message
 from pycast.cluster.member import ClusterMember
+from pycast.cluster.link.questions import DrainCommand, DrainOrder, DrainReport
+
+log = logging.getLogger(__name__)
 
 ASK_S = 1.0
 
@@ -20,27 +23,17 @@ class WorkerDrain:
     def begin(self, *, now: bool = False) -> None:
         """May switch."""
         self._drain.begin(now=now)
-        self._ask("now" if now else "begin")
+        self._ask(DrainOrder.NOW if now else DrainOrder.BEGIN)
 
     def cancel(self) -> None:
         """May switch."""
         self._drain.cancel()
-        self._ask("cancel")
+        self._ask(DrainOrder.CANCEL)
 
     def progress(self) -> Progress:
         """Of all together: the one that is furthest behind says where it is. May switch."""
         own = self._drain.progress()
-        for answer in self._ask("look"):
-            try:
-                other = Progress(
-                    DrainState(answer["state"]),
-                    int(answer["listeners"]),
-                    int(answer["of"]),
-                    float(answer["next_s"]),
-                    float(answer["deadline_s"]),
-                )
-            except (KeyError, ValueError, TypeError):
-                continue
+        for other in self._ask(DrainOrder.LOOK):
             states = list(DrainState)
             own = replace(
                 own,
@@ -52,25 +45,32 @@ class WorkerDrain:
             )
         return own
 
-    def on_question(self, message: Message) -> Message:
-        match message["do"]:
-            case "begin":
+    def on_command(self, command: DrainCommand) -> DrainReport:
+        """Does to this worker's drain what an admin ordered at another one, and tells how far it is."""
+        match command.order:
+            case DrainOrder.BEGIN:
                 self._drain.begin()
-            case "now":
+            case DrainOrder.NOW:
                 self._drain.begin(now=True)
-            case "cancel":
+            case DrainOrder.CANCEL:
                 self._drain.cancel()
         own = self._drain.progress()
-        return {
-            "state": own.state.value,
-            "listeners": own.listeners,
-            "of": own.of,
-            "next_s": own.next_s,
-            "deadline_s": own.deadline_s,
-        }
+        return DrainReport(own.state.value, own.listeners, own.of, own.next_s, own.deadline_s)
 
-    def _ask(self, what: str) -> list[Message]:
+    def _ask(self, order: DrainOrder) -> list[Progress]:
+        """What the other workers say of their drains."""
         siblings = [node.address for node in self._cluster.siblings()] if self._cluster else []
         if not siblings or self._cluster is None:
             return []
-        return list(self._cluster.rpc.call_all(siblings, "server.drain", {"do": what}, ASK_S).values())
+        reports = self._cluster.rpc.call_all(siblings, DrainCommand(order), ASK_S).values()
+        return [progress for report in reports if (progress := _maybe_progress(report)) is not None]
+
+
+def _maybe_progress(report: DrainReport) -> Progress | None:
+    """None: its state is of a newer worker, and not known here."""
+    try:
+        state = DrainState(report.state)
+    except ValueError:
+        log.warning("another worker's drain is in an unknown state: %.80r", report.state)
+        return None
+    return Progress(state, report.listeners, report.of, report.next_s, report.deadline_s)

@@ -13,6 +13,7 @@ from gevent import socket
 from pycast import __version__
 from pycast.cluster.link.frames import Kind, LinkError
 from pycast.cluster.link.link import Connector, Link, join_address, split_address
+from pycast.cluster.link.questions import Ping, Pong
 from pycast.cluster.link.rpc import NoAnswer, RpcClient, RpcServer
 from pycast.cluster.mirror.messages import Pull
 from pycast.cluster.mirror.mirrors import Mirrors
@@ -134,6 +135,10 @@ class ClusterMember:
         """The other workers of this one's parent."""
         return tuple(node for node in self.others() if node.machine and node.machine == self._own.now.machine)
 
+    def on_ping(self, question: Ping) -> Pong:
+        """Says which process this is."""
+        return Pong(self._own.now.boot)
+
     def serve(
         self, sock: socket.socket, request: Request, rest: bytes, caller: str, on_proof: Callable[[], None]
     ) -> None:
@@ -194,6 +199,6 @@ def own_host(config: Config) -> str:
 def answers(rpc_client: RpcClient, node: NodeRecord) -> bool:
     """Whether the very process that `node` tells of answers. May switch, for `PROBE_S` at most."""
     try:
-        return rpc_client.call(node.address, "node.ping", {}, PROBE_S).get("boot") == node.boot
+        return rpc_client.call(node.address, Ping(), PROBE_S).boot == node.boot
     except NoAnswer:
         return False

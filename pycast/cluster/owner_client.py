@@ -2,8 +2,10 @@
 
 import logging
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pycast.cluster.link.rpc import Message, NoAnswer, RpcClient
+from pycast.cluster.link.questions import Announce, IsAlive, Question, Yield
+from pycast.cluster.link.rpc import BadAnswer, NoAnswer, RpcClient
 from pycast.cluster.mirror.mirrors import Mirrors
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import NO_EPOCH
@@ -17,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # The owner's answer to whether its source is alive: what an encoder waits for at most before its mount is taken.
 ASK_S = 1.0
+
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,9 @@ class OwnerClient:
             if peer.record.node != self.own.now.node:
                 self.group.spawn(f"announce {origin.mount}", self._tell, peer.record.address, origin)
 
-    def on_announcement(self, message: Message) -> None:
-        """Another node's announcement. Raises ValueError."""
-        origin = OriginRecord.from_json(message["origin"])
+    def on_announcement(self, announcement: Announce) -> None:
+        """Takes another node's announcement, if that node is known."""
+        origin = announcement.origin
         peer = self.registry.state.peer(origin.node)
         if peer is not None and peer.record.boot == origin.boot:
             self.registry.state.put_origin(origin)
@@ -62,29 +66,32 @@ class OwnerClient:
         origin = self.registry.state.origin(name)
         if origin is None or origin.node == self.own.now.node or not origin.is_live:
             return False
-        answer = self._ask(origin.node, "source.is_alive", name)
-        return answer is not None and answer.get("is_alive") is True
+        answer = self._ask(origin.node, IsAlive(name), name)
+        return answer is not None and answer.is_alive
 
     def ask_to_yield(self, name: str) -> None:
         """Asks the node that has the mount's source to take it off the air. May switch, for `ASK_S` at most."""
         origin = self.registry.state.origin(name)
         if origin is not None and origin.node != self.own.now.node:
-            self._ask(origin.node, "source.yield_mount", name)
+            self._ask(origin.node, Yield(name), name)
 
     def _tell(self, address: str, origin: OriginRecord) -> None:
         try:
-            self.peers.notify(address, "source.announce", {"origin": origin.to_json()})
+            self.peers.notify(address, Announce(origin))
         except NoAnswer as error:
             log.info("mount %s: the node at %s could not be told of it: %s", origin.mount, address, error)
 
-    def _ask(self, node: str, what: str, name: str) -> Message | None:
+    def _ask(self, node: str, question: Question[AnswerT], name: str) -> AnswerT | None:
         """What another node answers; None if it does not."""
         state = self.registry.state
         peer = state.peer(node)
         if peer is None:
             return None
         try:
-            return self.peers.call(peer.record.address, what, {"mount": name}, ASK_S)
+            return self.peers.call(peer.record.address, question, ASK_S)
+        except BadAnswer as error:  # but it is there
+            log.warning("mount %s: node %s, which has its source: %s", name, node, error)
+            return None
         except NoAnswer as error:
             log.info("mount %s: node %s, which has its source, does not answer: %s", name, node, error)
             if peer.is_up:  # so that the claim, and what follows, does not wait for it once more

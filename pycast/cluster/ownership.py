@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from gevent.event import Event
 
-from pycast.cluster.link.rpc import Message
+from pycast.cluster.link.questions import Alive, IsAlive, Yield, Yielded
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.owner_client import OwnerClient
@@ -81,21 +81,21 @@ class Ownership:
         """Whether the mount is this node's, in the cluster's eyes."""
         return name in self._owned
 
-    def is_alive(self, message: Message) -> Message:
+    def is_alive(self, question: IsAlive) -> Alive:
         """Whether a mount's source is on the air here and sends: an answer to another node."""
-        name = str(message["mount"])
+        name = question.mount
         is_coming = name in self._claiming  # it has the mount and is about to begin
-        return {"is_alive": is_coming or (self.owns(name) and not self._mounts.is_silent(name))}
+        return Alive(is_coming or (self.owns(name) and not self._mounts.is_silent(name)))
 
-    def yield_mount(self, message: Message) -> Message:
+    def yield_mount(self, question: Yield) -> Yielded:
         """Takes the mount's source off the air for a newer one elsewhere: an answer to another node. May switch."""
-        name = str(message["mount"])
+        name = question.mount
         with self._turns.of(name):
             if self.owns(name):
                 self._hold_off[name] = self._clock() + HOLD_OFF_S
                 self._to_standby(name)
                 self._publish(name, is_live=False)
-        return {}
+        return Yielded()
 
     # -- a source's life
 

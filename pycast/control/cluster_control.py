@@ -6,14 +6,25 @@ that polls, so an answer holds for `FRESH_S`.
 
 import logging
 import time
-from collections.abc import Iterator
-from typing import cast
+from typing import TypeVar, cast
 
 from gevent.event import AsyncResult
-from pydantic import TypeAdapter, ValidationError
 
-from pycast.cluster.link.rpc import Handler, Message
 from pycast.cluster.member import ClusterMember
+from pycast.cluster.link.questions import (
+    WIRE_NAMES,
+    AskListeners,
+    AskSnapshot,
+    Done,
+    KillListener,
+    KillSource,
+    ListenersAnswer,
+    Moved,
+    MoveListeners,
+    Question,
+    SetTitle,
+    SnapshotAnswer,
+)
 from pycast.control.node_control import NodeControl
 from pycast.errors import Refused
 from pycast.stats.merge import merge
@@ -26,8 +37,7 @@ ASK_S = 1.0
 # Pages poll every few seconds: not each of a hundred viewers has to reach all nodes.
 FRESH_S = 1.0
 
-_SNAPSHOT = TypeAdapter(NodeSnapshot)
-_LISTENERS = TypeAdapter(list[ListenerSnapshot])
+AnswerT = TypeVar("AnswerT")
 
 
 class ClusterControl:
@@ -38,15 +48,6 @@ class ClusterControl:
         self._cluster = cluster
         self._asked_at = 0.0
         self._snapshot: AsyncResult[NodeSnapshot] | None = None
-        self.handlers: dict[str, Handler] = {
-            "site.snapshot": lambda message: {"snapshot": _SNAPSHOT.dump_python(local.snapshot(), mode="json")},
-            "site.listeners": self._answer_listeners,
-            "site.kill": lambda message: {"done": local.kill(str(message["mount"]), int(message["id"]))},
-            "site.kill_source": lambda message: {"done": local.kill_source(str(message["mount"]))},
-            "site.title": self._answer_title,
-            "site.move": self._answer_move,
-        }
-        """What other nodes ask and order of this one."""
 
     # -- questions
 
@@ -56,7 +57,7 @@ class ClusterControl:
         if self._snapshot is None or now - self._asked_at >= FRESH_S:
             self._asked_at, self._snapshot = now, AsyncResult()
             try:
-                self._snapshot.set(merge(self._local.snapshot(), list(self._snapshots())))
+                self._snapshot.set(merge(self._local.snapshot(), self._snapshots()))
             except BaseException:
                 # Who waits for it makes do with what is here.
                 self._snapshot.set(self._local.snapshot())
@@ -70,66 +71,75 @@ class ClusterControl:
     def listeners(self, mount: str) -> list[ListenerSnapshot]:
         """The mount's listeners on all nodes. May switch."""
         found = self._local.listeners(mount)
-        for answer in self._ask_all("site.listeners", {"mount": mount}):
-            try:
-                found += _LISTENERS.validate_python(answer.get("listeners"))
-            except ValidationError as error:
-                log.warning("another node's list of listeners makes no sense: %s", error)
+        for answer in self._ask_all(AskListeners(mount)):
+            found += answer.listeners
         return found
 
     # -- orders
 
     def kill(self, mount: str, id: int) -> bool:
         """Ends a listener, wherever it is. Whether it was there. May switch."""
-        return self._local.kill(mount, id) or self._any("done", "site.kill", {"mount": mount, "id": id})
+        return self._local.kill(mount, id) or self._any(KillListener(mount, id))
 
     def kill_source(self, mount: str) -> bool:
         """Ends a mount's source, wherever it is. Whether there was one. May switch."""
-        return self._local.kill_source(mount) or self._any("done", "site.kill_source", {"mount": mount})
+        return self._local.kill_source(mount) or self._any(KillSource(mount))
 
     def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
         """Sets what plays, on the node that has the source. Whether the stream takes titles. May switch."""
         if self._local.has_source(mount):
             return self._local.set_title(mount, artist, title, url)
-        return self._any("done", "site.title", {"mount": mount, "artist": artist, "title": title, "url": url})
+        return self._any(SetTitle(mount, artist, title, url))
 
     def move(self, mount: str, to: str) -> int:
         """Moves a mount's listeners to another mount, on all nodes. How many. Raises Refused. May switch."""
         moved = self._local.move(mount, to)
-        return moved + sum(int(one.get("done") or 0) for one in self._ask_all("site.move", {"mount": mount, "to": to}))
+        return moved + sum(answer.listeners for answer in self._ask_all(MoveListeners(mount, to)))
 
     # -- what this node answers
 
-    def _answer_listeners(self, message: Message) -> Message:
-        return {"listeners": _LISTENERS.dump_python(self._local.listeners(str(message["mount"])), mode="json")}
+    def answer_snapshot(self, question: AskSnapshot) -> SnapshotAnswer:
+        """Tells another node how this one is."""
+        return SnapshotAnswer(self._local.snapshot())
 
-    def _answer_title(self, message: Message) -> Message:
-        mount, artist, title, url = (str(message[key]) for key in ("mount", "artist", "title", "url"))
-        return {"done": self._local.has_source(mount) and self._local.set_title(mount, artist, title, url)}
+    def answer_listeners(self, question: AskListeners) -> ListenersAnswer:
+        """Tells another node who listens here."""
+        return ListenersAnswer(tuple(self._local.listeners(question.mount)))
 
-    def _answer_move(self, message: Message) -> Message:
+    def answer_kill(self, order: KillListener) -> Done:
+        """Ends a listener of this node."""
+        return Done(self._local.kill(order.mount, order.id))
+
+    def answer_kill_source(self, order: KillSource) -> Done:
+        """Ends a source of this node."""
+        return Done(self._local.kill_source(order.mount))
+
+    def answer_title(self, order: SetTitle) -> Done:
+        """Sets what plays, if the source is here."""
+        has_source = self._local.has_source(order.mount)
+        return Done(has_source and self._local.set_title(order.mount, order.artist, order.title, order.url))
+
+    def answer_move(self, order: MoveListeners) -> Moved:
+        """Moves the mount's listeners on this node. May switch."""
         try:
-            return {"done": self._local.move(str(message["mount"]), str(message["to"]))}
+            return Moved(self._local.move(order.mount, order.to))
         except Refused as error:
             log.warning("listeners are not moved: %s", error)
-            return {}
+            return Moved(0)
 
     # -- the others
 
-    def _snapshots(self) -> Iterator[NodeSnapshot]:
-        for answer in self._ask_all("site.snapshot", {}):
-            try:
-                yield _SNAPSHOT.validate_python(answer.get("snapshot"))
-            except ValidationError as error:
-                log.warning("another node's statistics make no sense: %s", error)
+    def _snapshots(self) -> list[NodeSnapshot]:
+        return [answer.snapshot for answer in self._ask_all(AskSnapshot())]
 
-    def _any(self, key: str, what: str, message: Message) -> bool:
-        return any(answer.get(key) for answer in self._ask_all(what, message))
+    def _any(self, order: Question[Done]) -> bool:
+        return any(answer.is_done for answer in self._ask_all(order))
 
-    def _ask_all(self, what: str, message: Message) -> list[Message]:
+    def _ask_all(self, question: Question[AnswerT]) -> list[AnswerT]:
         others = [node.address for node in self._cluster.others()]
-        answers = self._cluster.rpc.call_all(others, what, message, ASK_S)
+        answers = self._cluster.rpc.call_all(others, question, ASK_S)
         for address in others:
             if address not in answers:
-                log.warning("the node at %s did not answer %s: it is left out", address, what)
+                name = WIRE_NAMES[type(question)]
+                log.warning("the node at %s did not answer %s: it is left out", address, name)
         return list(answers.values())

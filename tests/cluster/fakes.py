@@ -5,8 +5,10 @@ Helpers only. They decide at once, unless the test gives them something to wait 
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from pycast.cluster.link.rpc import Message, NoAnswer
+from pycast.cluster.link.questions import Alive, IsAlive, Notification, Question, Yield, Yielded
+from pycast.cluster.link.rpc import NoAnswer
 from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import Epoch
@@ -54,21 +56,22 @@ class FakeRpcClient:
 
     def __init__(self) -> None:
         self.is_alive: bool | None = True
-        self.asked: list[str] = []
-        self.told: list[str] = []
+        self.asked: list[Question[Any]] = []
+        self.told: list[Notification] = []
         self.on_make_way: Callable[[], object] = lambda: None
 
-    def call(self, address: str, what: str, message: Message, timeout: float) -> Message:
-        self.asked.append(what)
+    def call(self, address: str, question: IsAlive | Yield, timeout: float) -> Alive | Yielded:
+        self.asked.append(question)
         if self.is_alive is None:
             raise NoAnswer("gone")
-        if what == "source.yield_mount":
-            self.is_alive = False
-            self.on_make_way()
-        return {"is_alive": self.is_alive}
+        if isinstance(question, IsAlive):
+            return Alive(self.is_alive)
+        self.is_alive = False
+        self.on_make_way()
+        return Yielded()
 
-    def notify(self, address: str, what: str, message: Message) -> None:
-        self.told.append(what)
+    def notify(self, address: str, notification: Notification) -> None:
+        self.told.append(notification)
 
 
 class FakeMirrors:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from gevent import socket
 
+from pycast.app.assembly import answer_mesh
 from pycast.cluster.link.frames import Frame, Kind, LinkError
 from pycast.cluster.link.link import READ_SIZE, Connector, Link, asks_for_link
 from pycast.cluster.link.rpc import RpcClient, RpcServer
@@ -80,7 +81,7 @@ class Host:
         section, state = self.settings.now.cluster, ClusterState()
         state_file = StateFile(section.state_file, state, self.group)
         registry = MeshRegistry(section, state, self.peers, state_file, self.group, time.monotonic)
-        self.answers.handlers |= registry.handlers
+        answer_mesh(self.answers, registry)
         self.peers.link_lost.subscribe(registry.on_link_lost)
         state.node_changed.subscribe(registry.on_node_changed)
         state.origin_changed.subscribe(registry.on_origin_changed)

@@ -12,8 +12,19 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
+from pycast.cluster.codec import decode, encode
+from pycast.cluster.link.questions import (
+    Beat,
+    HelloAgain,
+    HelloAnswer,
+    Notification,
+    OriginGone,
+    OriginNews,
+    Proposal,
+    Verdict,
+)
 from pycast.cluster.mesh.mesh_registry import PROPOSALS, PROPOSE_S, TICK_S
-from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
+from pycast.cluster.mesh.protocol import BEAT_S, Mesh, with_epoch
 from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
@@ -42,7 +53,7 @@ class Line:
         self.number = 0
         self.beats = False
         self.last = 0.0
-        self.queued: list[tuple[str, Message]] = []
+        self.queued: list[Notification] = []
 
 
 @dataclass(eq=False)
@@ -54,7 +65,7 @@ class Claim:
     over: Epoch
     tries: int = 0
     answer: Claimed | Held | None = None
-    verdicts: list[Message] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
     open: int = 0
 
 
@@ -80,7 +91,7 @@ class Node:
         return self.network.now + self.skew
 
     def _on_origin_changed(self, change: OriginChanged) -> None:
-        after, gone = change.after, self.mesh.goodbye(change)
+        after, gone = change.after, self.mesh.gone(change)
         if after is not None:
             last = self.accepted.get(change.mount)
             if last is not None:
@@ -88,7 +99,7 @@ class Node:
                 assert after.epoch > last.epoch or (after.epoch == last.epoch and is_same), (self.name, last, after)
             self.accepted[change.mount] = after
         if gone is not None:
-            self.say("gone", gone)
+            self.say(gone)
         owned = self.owned.get(change.mount)
         if owned is not None and self.state.highest(change.mount) > owned.epoch:
             self.network.end(self.owned.pop(change.mount))
@@ -100,7 +111,7 @@ class Node:
             self.network.end(held)
         self.owned[record.mount] = self.network.begin(Owned(self.name, record.mount, record.epoch, over, 0.0))
         assert self.state.put_origin(record)
-        self.say("origin", {"origin": record.to_json()})
+        self.say(OriginNews(record))
 
     def release(self, mount: str) -> None:
         """Gives the mount up."""
@@ -108,13 +119,13 @@ class Node:
         self.network.end(owned)
         self.state.remove_origin(mount, owned.epoch)
 
-    def say(self, what: str, message: Message) -> None:
+    def say(self, news: Notification) -> None:
         """To all, on lines that are up. What is not said is in the next hello."""
         for other, line in self.lines.items():
             if line.state == "greeting":
-                line.queued.append((what, message))
+                line.queued.append(news)
             elif line.state == "open":
-                self.network.send(self, other, what, message)
+                self.network.send(self, other, news)
 
 
 class Network:
@@ -243,10 +254,10 @@ class Network:
 
         def judge() -> None:
             if self._passes(claim.node, asked):
-                verdict = asked.mesh.judge(Proposal.from_json(proposal.to_json()))
+                verdict = asked.mesh.judge(decode(Proposal, encode(proposal)))
                 self.at(self.some_delay(), lambda: answer(verdict))
 
-        def answer(verdict: Message) -> None:
+        def answer(verdict: Verdict) -> None:
             if self._passes(claim.node, asked) and number == claim.tries and claim.answer is None:
                 claim.verdicts.append(verdict)
                 claim.open -= 1
@@ -271,7 +282,7 @@ class Network:
 
     # -- lines, as the driver keeps them
 
-    def send(self, node: Node, other: str, what: str, message: Message) -> None:
+    def send(self, node: Node, other: str, news: Notification) -> None:
         """In the line's order; a message that is lost takes its line along."""
         line, receiver = node.lines[other], self.nodes[other]
         line.last = max(line.last + 1e-6, self.now + self.some_delay())
@@ -279,40 +290,39 @@ class Network:
             self._lost(node, other)
             return
         number = line.number
-        self.at(line.last - self.now, lambda: self._arrive(node, receiver, line, number, what, message))
+        self.at(line.last - self.now, lambda: self._arrive(node, receiver, line, number, news))
 
-    def _arrive(self, node: Node, receiver: Node, line: Line, number: int, what: str, message: Message) -> None:
+    def _arrive(self, node: Node, receiver: Node, line: Line, number: int, news: Notification) -> None:
         if frozenset((node.name, receiver.name)) in self.cut:
             if number == line.number:  # it lies in the kernel of the sender
-                self.at(0.1, lambda: self._arrive(node, receiver, line, number, what, message))
+                self.at(0.1, lambda: self._arrive(node, receiver, line, number, news))
             return
         # What a process has sent arrives, though it is gone by then.
         is_there = receiver.is_alive and (number == line.number or not node.is_alive)
-        if is_there and not self._take(receiver, what, message):
+        if is_there and not self._take(receiver, news):
             self._lost(node, receiver.name)
 
-    def _take(self, node: Node, what: str, message: Message) -> bool:
+    def _take(self, node: Node, news: Notification) -> bool:
         """Whether the line goes on."""
         mesh = node.mesh
-        match what:
-            case "beat":
-                if not mesh.on_beat(message, node.now):
+        match news:
+            case Beat():
+                if not mesh.on_beat(news, node.now):
                     return False
-                if mesh.differs(message):
-                    self._ask_again(node, message["node"])
-            case "origin":
-                origin = OriginRecord.from_json(message["origin"])
+                if mesh.differs(news):
+                    self._ask_again(node, news.node)
+            case OriginNews(origin):
                 if not mesh.on_origin(origin, node.now):
                     self._ask_again(node, origin.node)
-            case "gone":
-                mesh.on_gone(message["mount"], Epoch.parse(message["epoch"]))
-            case "again" if node.lines[message["node"]].state == "open":
-                self._greet(node, message["node"])
+            case OriginGone(mount, epoch):
+                mesh.on_gone(mount, epoch)
+            case HelloAgain(other) if node.lines[other].state == "open":
+                self._greet(node, other)
         return True
 
     def _ask_again(self, node: Node, other: str) -> None:
         if node.lines[other].state == "open":
-            self.send(node, other, "again", {"node": node.name})
+            self.send(node, other, HelloAgain(node.name))
 
     def _dial(self, node: Node, other: str) -> None:
         line = node.lines[other]
@@ -338,15 +348,15 @@ class Network:
                 answer = receiver.mesh.on_hello(hello, receiver.now)
                 self.at(self.some_delay(), lambda: reach(answer))
 
-        def reach(answer: Message) -> None:
+        def reach(answer: HelloAnswer) -> None:
             if number != line.number or not self._passes(node, receiver):
                 self._lost(node, other, number)
                 return
             node.mesh.on_answer(answer, node.now)
             line.state = "open"
             queued, line.queued = line.queued, []
-            for what, message in queued:
-                self.send(node, other, what, message)
+            for news in queued:
+                self.send(node, other, news)
             if not line.beats:
                 line.beats = True
                 self._beat(node, other, number)
@@ -359,7 +369,7 @@ class Network:
         if not node.is_alive or number != line.number:
             return
         if line.state == "open":
-            self.send(node, other, "beat", node.mesh.beat())
+            self.send(node, other, node.mesh.beat())
         self.at(BEAT_S, lambda: self._beat(node, other, number))
 
     def _lost(self, node: Node, other: str, number: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -52,7 +53,7 @@ class Owner:
 
 
 def offer_as(origin: OriginRecord, is_live: bool) -> OriginRecord:
-    return OriginRecord.from_json(origin.to_json() | {"is_live": is_live})
+    return replace(origin, is_live=is_live)
 
 
 @in_patched_process

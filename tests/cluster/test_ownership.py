@@ -8,6 +8,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from pycast.cluster.link.questions import IsAlive, Yield
 from pycast.cluster.mirror.lineage import Lineage, Lineages
 from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.owner_client import OwnerClient
@@ -162,12 +163,12 @@ def test_a_mount_that_is_over_is_released(stage: Stage) -> None:
 
 def test_who_has_claimed_and_is_about_to_begin_says_that_its_source_is_alive(stage: Stage) -> None:
     said: list[object] = []
-    stage.registry.before_claim = lambda: said.append(stage.ownership.is_alive({"mount": NAME})["is_alive"])
+    stage.registry.before_claim = lambda: said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
     stage.enter()
-    said.append(stage.ownership.is_alive({"mount": NAME})["is_alive"])
+    said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
     stage.now += 5
-    said.append(stage.ownership.is_alive({"mount": NAME})["is_alive"])
-    said.append(stage.ownership.is_alive({"mount": "/other"})["is_alive"])
+    said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
+    said.append(stage.ownership.is_alive(IsAlive("/other")).is_alive)
     assert said == [True, True, False, False]
 
 
@@ -267,13 +268,13 @@ def test_the_newest_source_takes_over_from_another_node(stage: Stage) -> None:
     before = stage.other_has(4)
     stage.peers.on_make_way = lambda: stage.other_has(4, is_live=False)
     assert stage.is_on_air(stage.enter())
-    assert "source.yield_mount" in stage.peers.asked
+    assert Yield(NAME) in stage.peers.asked
     assert stage.highest > before.epoch
 
 
 def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Stage, wait_until: WaitUntil) -> None:
     source = stage.enter()
-    stage.ownership.yield_mount({"mount": NAME})
+    stage.ownership.yield_mount(Yield(NAME))
     assert isinstance(source.sink, StandbyStream)
     assert stage.registry.published[-1] is False
     stage.mirrors.parent_lost.emit(ParentLost(NAME))

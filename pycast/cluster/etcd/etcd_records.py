@@ -15,6 +15,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pycast.cluster.codec import decode, encode
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 
@@ -101,13 +102,13 @@ def decode_meta(entry: Entry) -> int:
 
 def encode_node(record: NodeRecord, is_leaving: bool = False) -> bytes:
     """The value of a node."""
-    return _encode(record.to_json() | ({"leaving": True} if is_leaving else {}))
+    return _encode(encode(record) | ({"leaving": True} if is_leaving else {}))
 
 
 def decode_node(entry: Entry) -> NodeEntry:
     """Raises ValueError."""
     data = _decode(entry.value)
-    return NodeEntry(NodeRecord.from_json(data), entry.revision, entry.lease, data.get("leaving") is True)
+    return NodeEntry(decode(NodeRecord, data), entry.revision, entry.lease, data.get("leaving") is True)
 
 
 def encode_claim(offer: OriginRecord, generation: int, claim: str) -> bytes:
@@ -118,13 +119,13 @@ def encode_claim(offer: OriginRecord, generation: int, claim: str) -> bytes:
 
 def encode_origin(record: OriginRecord, claim: str) -> bytes:
     """The value of an origin whose epoch is known."""
-    return _encode(record.to_json() | {"claim": claim})
+    return _encode(encode(record) | {"claim": claim})
 
 
 def decode_origin(entry: Entry) -> OriginEntry:
     """Raises ValueError."""
     data = _decode(entry.value)
-    record = OriginRecord.from_json(data)
+    record = decode(OriginRecord, data)
     if record.epoch.number == 0:
         record = replace(record, epoch=replace(record.epoch, number=entry.revision))
     return OriginEntry(record, entry.revision, entry.lease, str(data.get("claim", "")))

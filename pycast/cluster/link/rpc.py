@@ -1,19 +1,27 @@
-"""Questions to other nodes and their answers, over one link to each.
+"""Questions to other nodes and their answers, over one link to each. What can be asked is in `questions.py`.
 
-A link is opened by who wants to ask, and questions go one way on it: from the caller to the answerer. Each question has
-a number, so many may be under way, and a deadline. What a node answers is in `handlers`, one row a question.
+A link is opened by the node that wants to ask, and questions go one way on it: from the caller to the answerer. Each
+question has a number, so many may be under way, and a deadline. As JSON:
+
+    CALL    {"n": number, "what": name, "with": the question}
+    NOTIFY  {"what": name, "with": the notification}
+    REPLY   {"n": number, "with": the answer}, or {"n": number, "error": text}
+
+The one invariant: a handler gets a whole question of its class, and a caller gets a whole answer or `NoAnswer`.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import gevent
 from gevent.event import AsyncResult
 
+from pycast.cluster.codec import decode, encode
 from pycast.cluster.link.frames import Kind, LinkError, read_json
 from pycast.cluster.link.link import Connector, DialFailed, Link
+from pycast.cluster.link.questions import WIRE_NAMES, Notification, Question, answer_type
 from pycast.errors import ExternalError
 from pycast.net.group import Group
 from pycast.signals import Signal
@@ -22,9 +30,13 @@ log = logging.getLogger(__name__)
 
 ASK_S = 1.0
 
-Message = dict[str, Any]
-Handler = Callable[[Message], Message | None]
-"""Takes a question, gives the answer; None for what was only told. May switch. Raises ValueError for nonsense."""
+# Of what another node calls an error, so much is shown.
+_SHOWN = 200
+
+AnswerT = TypeVar("AnswerT")
+MessageT = TypeVar("MessageT", bound=Question[Any] | Notification)
+
+_Frame = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,10 @@ class NoAnswer(ExternalError):
         self.is_refused = is_refused
 
 
+class BadAnswer(NoAnswer):
+    """A node is there, but has answered with an error, or with something else than the question's answer."""
+
+
 class RpcClient:
     """Asks the nodes at their addresses. Links are opened when first needed and kept."""
 
@@ -51,27 +67,36 @@ class RpcClient:
         self._group = group
         self._calls: dict[str, _Caller] = {}
 
-    def call(self, address: str, what: str, message: Message, timeout: float = ASK_S) -> Message:
-        """The answer. Raises NoAnswer. May switch."""
-        return self._caller(address).call(what, message, timeout)
+    def call(self, address: str, question: Question[AnswerT], timeout: float = ASK_S) -> AnswerT:
+        """Returns the answer. Raises NoAnswer. May switch."""
+        name = WIRE_NAMES[type(question)]
+        answer = self._caller(address).call(name, encode(question), timeout)
+        try:
+            return decode(answer_type(type(question)), answer)
+        except ValueError as error:
+            raise BadAnswer(f"{address} gives no proper answer to {name}: {str(error)[:_SHOWN]}") from error
 
-    def call_all(self, addresses: list[str], what: str, message: Message, timeout: float = ASK_S) -> dict[str, Message]:
-        """The answers of those who answer in time, by address. May switch."""
-        found: dict[str, Message] = {}
+    def call_all(
+        self, addresses: Sequence[str], question: Question[AnswerT], timeout: float = ASK_S
+    ) -> dict[str, AnswerT]:
+        """Returns the answers of the nodes that answer in time, by address. May switch."""
+        found: dict[str, AnswerT] = {}
 
         def one(address: str) -> None:
             try:
-                found[address] = self.call(address, what, message, timeout)
+                found[address] = self.call(address, question, timeout)
+            except BadAnswer as error:
+                log.warning("%s", error)
             except NoAnswer as error:
-                log.debug("! %s: %s", what, error)
+                log.debug("! %s", error)
 
         tasks = [self._group.spawn(f"ask {address}", one, address) for address in addresses]
         gevent.joinall(tasks, timeout=timeout + 0.1)
         return dict(found)
 
-    def notify(self, address: str, what: str, message: Message) -> None:
+    def notify(self, address: str, notification: Notification) -> None:
         """Says something that needs no answer. Raises NoAnswer if it cannot be said. May switch."""
-        self._caller(address).notify(what, message)
+        self._caller(address).notify(WIRE_NAMES[type(notification)], encode(notification))
 
     def hang_up(self, address: str) -> None:
         """Closes the link to a node, if there is one."""
@@ -107,20 +132,26 @@ class _Caller:
         self._numbers = 0
         self.is_closed = False
 
-    def call(self, what: str, message: Message, timeout: float) -> Message:
-        answer: AsyncResult[Any] = AsyncResult()
+    def call(self, what: str, message: _Frame, timeout: float) -> object:
+        """Returns what is to be the answer."""
+        waiting: AsyncResult[Any] = AsyncResult()
         with gevent.Timeout(timeout, NoAnswer(f"{self._address} did not answer {what} within {timeout:g} s")):
             link = self._linked()
             self._numbers += 1
             number = self._numbers
-            self._waiting[number] = answer
+            self._waiting[number] = waiting
             try:
                 self._write(link, Kind.CALL, {"n": number, "what": what, "with": message})
-                return cast(Message, answer.get())
+                reply = cast(_Frame, waiting.get())
             finally:
                 self._waiting.pop(number, None)
+        if "error" in reply:
+            error = reply["error"]
+            text = error[:_SHOWN] if isinstance(error, str) else "an error"
+            raise BadAnswer(f"{self._address} does not answer {what}: {text}")
+        return reply.get("with")
 
-    def notify(self, what: str, message: Message) -> None:
+    def notify(self, what: str, message: _Frame) -> None:
         self._write(self._linked(), Kind.NOTIFY, {"what": what, "with": message})
 
     def close(self) -> None:
@@ -157,7 +188,7 @@ class _Caller:
         self._group.spawn(f"answers of {self._address}", self._read, link)
         return link
 
-    def _write(self, link: Link, kind: Kind, value: Message) -> None:
+    def _write(self, link: Link, kind: Kind, value: _Frame) -> None:
         try:
             link.write_json(kind, value)
         except OSError as error:
@@ -170,10 +201,11 @@ class _Caller:
                 kind, payload = frame
                 if kind is not Kind.REPLY:
                     raise LinkError(f"{kind.name} where an answer was due")
-                answer = read_json(payload)
-                waiting = self._waiting.get(answer.get("n", 0))
+                reply = read_json(payload)
+                number = reply.get("n")
+                waiting = self._waiting.get(number) if isinstance(number, int) else None
                 if waiting is not None:
-                    waiting.set(answer.get("with") if isinstance(answer.get("with"), dict) else {})
+                    waiting.set(reply)
         except (OSError, LinkError) as error:
             log.debug("! link to %s: %s", self._address, error)
         finally:
@@ -186,40 +218,70 @@ class RpcServer:
     """What this node answers."""
 
     def __init__(self, group: Group) -> None:
-        self.handlers: dict[str, Handler] = {}
+        self._handlers: dict[str, _Handler] = {}
         self._group = group
+
+    def on(self, kind: type[MessageT], handler: Callable[[MessageT], object]) -> None:
+        """Has `handler` take the questions or notifications of a class from now on. It gives the question's answer, and
+        nothing for a notification. It may switch.
+        """
+        self._handlers[WIRE_NAMES[kind]] = _Handler(kind, handler)
 
     def serve(self, link: Link, first: tuple[Kind, bytes]) -> None:
         """Answers the questions that come on a link until it ends. What is told is taken in its order; a question is
         answered in a greenlet of its own. Raises OSError, LinkError. May switch.
         """
         frame: tuple[Kind, bytes] | None = first
+        complaints: set[str] = set()
         while frame is not None:
             kind, payload = frame
             message = read_json(payload)
             if kind is Kind.NOTIFY:
-                self._handle(message)
+                self._handle(message, complaints)
             elif kind is Kind.CALL:
-                self._group.spawn(f"answer to {message.get('what')}", self._answer, link, message)
+                self._group.spawn("answer to another node", self._answer, link, message, complaints)
             else:
                 raise LinkError(f"{kind.name} where a question was due")
             frame = link.read(None)
 
-    def _answer(self, link: Link, message: Message) -> None:
-        answer = self._handle(message)
+    def _answer(self, link: Link, message: _Frame, complaints: set[str]) -> None:
+        reply = self._handle(message, complaints)
         try:
-            link.write_json(Kind.REPLY, {"n": message.get("n"), "with": answer or {}})
+            link.write_json(Kind.REPLY, {"n": message.get("n"), **reply})
         except OSError as error:
-            log.debug("! an answer to %s could not be given: %s", message.get("what"), error)
+            log.debug("! an answer to %.80r could not be given: %s", message.get("what"), error)
 
-    def _handle(self, message: Mapping[str, Any]) -> Message | None:
-        what, body = message.get("what"), message.get("with")
-        handler = self.handlers.get(what) if isinstance(what, str) else None
-        if handler is None or not isinstance(body, dict):
-            log.warning("another node asks what this one does not know: %.80r", what)
+    def _handle(self, message: _Frame, complaints: set[str]) -> _Frame:
+        """Returns what is in the reply. Raises LinkError if the link is not to go on."""
+        what = message.get("what")
+        row = self._handlers.get(what) if isinstance(what, str) else None
+        if row is None:
+            _complain(complaints, "", "another node asks what this one does not know: %.80r", what)
             return {"error": "unknown question"}
         try:
-            return handler(body)
-        except (ValueError, KeyError, TypeError) as error:
-            log.warning("another node asks %s in a way that makes no sense: %r", what, error)
-            return {"error": str(error)}
+            answer = row.handle(decode(row.kind, message.get("with")))
+            return {"with": {} if answer is None else encode(answer)}
+        except ValueError as error:
+            text = str(error)[:_SHOWN]
+            _complain(complaints, str(what), "another node asks %s in a way that makes no sense: %s", what, text)
+            return {"error": text}
+        except LinkError:
+            raise
+        except Exception:  # a mistake of this node: the other one need not wait for an answer, and the link goes on
+            log.exception("%s could not be answered", what)
+            return {"error": "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """Who takes the messages of a class."""
+
+    kind: type[Any]
+    handle: Callable[[Any], object]
+
+
+def _complain(complaints: set[str], about: str, text: str, *args: object) -> None:
+    """Logs it, once for each link and question: who speaks nonsense may do so a thousand times a second."""
+    if about not in complaints:
+        complaints.add(about)
+        log.warning(text, *args)

@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum, auto
 
 import gevent
 from gevent import socket
@@ -16,8 +17,21 @@ from gevent.queue import Queue
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import join_address, split_address
-from pycast.cluster.link.rpc import Handler, LinkLost, NoAnswer, RpcClient
-from pycast.cluster.mesh.protocol import BEAT_S, Mesh, Message, Proposal, with_epoch
+from pycast.cluster.link.questions import (
+    Beat,
+    Goodbye,
+    Hello,
+    HelloAgain,
+    HelloAnswer,
+    NodeNews,
+    Notification,
+    OriginGone,
+    OriginNews,
+    Proposal,
+    Verdict,
+)
+from pycast.cluster.link.rpc import LinkLost, NoAnswer, RpcClient
+from pycast.cluster.mesh.protocol import BEAT_S, Mesh, with_epoch
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
@@ -44,11 +58,19 @@ DUPLICATE_PATIENCE_S = 6.0
 # A claim that loses only against another proposal, not against an owner, is made again.
 PROPOSALS = 3
 
-# In a line's queue: it has broken, and begins anew with a hello; it is good, and the other node asks for a hello.
-_BROKEN, _AGAIN = "", "again"
-
 # What waits for a node that takes nothing. Its line breaks before that, and begins with a hello.
 QUEUE = 1000
+
+
+class _LineEvent(Enum):
+    """What happens to a line, in its queue: either way it begins with another hello."""
+
+    BROKEN = auto()
+    ASKED = auto()
+    """The other node wants another hello."""
+
+
+_Queue = Queue[Notification | _LineEvent]
 
 
 class MeshRegistry:
@@ -71,24 +93,13 @@ class MeshRegistry:
         self._mesh: Mesh | None = None
         self._lines: dict[str, Event] = {}
         """Who is dialled. Set when there is no reason to wait for the next try: the node itself has just called."""
-        self._open: dict[str, Queue[tuple[str, Message]]] = {}
+        self._open: dict[str, _Queue] = {}
         """What is to be said on the lines that are good, or about to be."""
         self._own_addresses: set[str] = set()
         self._is_leaving = False
         self._duplicate = ""
         self._troubles: dict[str, str] = {}
         self._state_file = state_file
-        self.handlers: dict[str, Handler] = {
-            "mesh.hello": self._on_hello,
-            "mesh.beat": self._on_beat,
-            "mesh.node": self._on_node,
-            "mesh.origin": self._on_origin,
-            "mesh.gone": self._on_gone,
-            "mesh.again": self._on_again,
-            "mesh.bye": self._on_bye,
-            "mesh.propose": self._judge,
-        }
-        """What other nodes ask and tell of the mesh."""
 
     @property
     def is_reachable(self) -> bool:
@@ -120,17 +131,17 @@ class MeshRegistry:
             return
         self._is_leaving = True
         self._state_file.stop()
-        goodbye = self._mesh.beat()
+        goodbye = self._mesh.goodbye()
         with suppress(TimeoutError), gevent.Timeout(0.5, TimeoutError()):
             for address in list(self._lines):
                 with suppress(NoAnswer):
-                    self._peers.notify(address, "mesh.bye", goodbye)
+                    self._peers.notify(address, goodbye)
 
     def update(self, node: NodeRecord) -> None:
         """Tells the others."""
         assert self._mesh is not None
         self._mesh.change(node)
-        self._broadcast("mesh.node", {"node": node.to_json()})
+        self._broadcast(NodeNews(node))
 
     def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
         """Asks all nodes that can be reached. May switch."""
@@ -145,7 +156,7 @@ class MeshRegistry:
                 if peer.is_up and peer.record.node != self._mesh.me.node
             ]
             timeout = min(PROPOSE_S, max(deadline - self._clock(), 0.05))
-            verdicts = self._peers.call_all(addresses, "mesh.propose", proposal.to_json(), timeout)
+            verdicts = self._peers.call_all(addresses, proposal, timeout)
             answer = self._mesh.decide(proposal, list(verdicts.values()))
             if isinstance(answer, Claimed):
                 self._own(with_epoch(offer, answer))
@@ -164,12 +175,12 @@ class MeshRegistry:
             self._own(origin)
 
     def release(self, mount: str, epoch: Epoch) -> None:
-        """The others are told by `_hear`."""
+        """The others are told by `on_origin_changed`."""
         self.state.remove_origin(mount, epoch)
 
     def _own(self, origin: OriginRecord) -> None:
         if self.state.put_origin(origin):
-            self._broadcast("mesh.origin", {"origin": origin.to_json()})
+            self._broadcast(OriginNews(origin))
 
     def on_node_changed(self, change: NodeChanged) -> None:
         """Gives a node that is dead a new line: after a long cut the kernel's next try to send is far off."""
@@ -180,9 +191,9 @@ class MeshRegistry:
 
     def on_origin_changed(self, change: OriginChanged) -> None:
         """Tells the others what this node gives up."""
-        gone = self._mesh.goodbye(change) if self._mesh is not None else None
+        gone = self._mesh.gone(change) if self._mesh is not None else None
         if gone is not None:
-            self._broadcast("mesh.gone", gone)
+            self._broadcast(gone)
 
     # -- lines
 
@@ -191,23 +202,14 @@ class MeshRegistry:
         assert self._mesh is not None
         deadline = self._clock() + DUPLICATE_PATIENCE_S
         while True:
-            answers = self._peers.call_all(addresses, "mesh.hello", self._mesh.hello())
-            is_duplicate = any(answer.get("is_duplicate") is True for answer in answers.values())
-            if not is_duplicate:
-                for address, answer in answers.items():
-                    self._learn(address, answer)
+            answers = self._peers.call_all(addresses, self._mesh.hello())
+            if not any(answer.is_duplicate for answer in answers.values()):
+                for answer in answers.values():
+                    self._mesh.on_answer(answer, self._clock())
                 return
             if self._clock() >= deadline:
                 raise DuplicateNode(f"another node of the cluster has the name {node.node!r} and is alive")
             gevent.sleep(TICK_S)
-
-    def _learn(self, address: str, answer: Message) -> NodeRecord:
-        """Takes what a node says of itself when it is greeted. Raises NoAnswer for nonsense."""
-        try:
-            self._mesh_of().on_answer(answer, self._clock())
-            return NodeRecord.from_json(answer["node"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise NoAnswer(f"{address} gives no proper answer: {error}") from error
 
     def _reach(self, address: str) -> None:
         if address in self._lines or address in self._own_addresses:
@@ -242,26 +244,27 @@ class MeshRegistry:
         finally:
             del self._open[address]
 
-    def _converse(self, address: str, queue: "Queue[tuple[str, Message]]") -> None:
+    def _converse(self, address: str, queue: _Queue) -> None:
         mesh = self._mesh_of()
-        answer = self._peers.call(address, "mesh.hello", mesh.hello())
-        other = self._learn(address, answer)
+        answer = self._peers.call(address, mesh.hello())
+        mesh.on_answer(answer, self._clock())
+        other = answer.node
         if other.node == mesh.me.node:
             self._met_own_name(address, other)
             return
-        if answer.get("is_duplicate") is True:
+        if answer.is_duplicate:
             self._warn_duplicate(address)
         if self._troubles.pop(address, ""):
             log.info("cluster: the line to node %s at %s is there", other.node, address)
-        for one in answer.get("known") or ():
-            self._reach(str(one))
+        for one in answer.known:
+            self._reach(one)
         while not self._is_leaving:
-            what, message = queue.get()
-            if what == _BROKEN:
+            news = queue.get()
+            if news is _LineEvent.BROKEN:
                 raise NoAnswer("the line broke")
-            if what == _AGAIN:
+            if news is _LineEvent.ASKED:
                 return
-            self._peers.notify(address, what, message)
+            self._peers.notify(address, news)
 
     def _tell_trouble(self, address: str, text: str) -> None:
         """Once, until something changes: a node that is gone is tried again for a minute, and one of the configuration
@@ -286,13 +289,13 @@ class MeshRegistry:
     def _is_wanted(self, address: str) -> bool:
         return address in self._cluster.peers or any(peer.record.address == address for peer in self.state.peers)
 
-    def _broadcast(self, what: str, message: Message) -> None:
+    def _broadcast(self, news: Notification) -> None:
         for address, queue in list(self._open.items()):
             if queue.full():
                 log.warning("cluster: the node at %s takes no news, its line begins anew", address)
                 self._peers.hang_up(address)
             else:
-                queue.put_nowait((what, message))
+                queue.put_nowait(news)
 
     def on_link_lost(self, event: LinkLost) -> None:
         """Begins the line anew, and notes that its node may be gone."""
@@ -303,7 +306,7 @@ class MeshRegistry:
             self._mesh.lost(address)
         queue = self._open.get(address)
         if queue is not None and not queue.full():
-            queue.put_nowait((_BROKEN, {}))
+            queue.put_nowait(_LineEvent.BROKEN)
 
     def _mesh_of(self) -> Mesh:
         assert self._mesh is not None
@@ -317,7 +320,7 @@ class MeshRegistry:
     def _beat(self) -> None:
         while True:
             sleep_until_tick(BEAT_S)
-            self._broadcast("mesh.beat", self._mesh_of().beat())
+            self._broadcast(self._mesh_of().beat())
 
     def _resolve(self) -> None:
         host, port = _name_and_port(self._cluster.dns, self._mesh_of().me.address)
@@ -332,51 +335,58 @@ class MeshRegistry:
 
     # -- what the others say
 
-    def _on_hello(self, message: Message) -> Message:
-        answer = self._mesh_of().on_hello(message, self._clock())
-        address = message["node"].get("address")
-        if isinstance(address, str) and not answer["is_duplicate"]:
+    def on_hello(self, hello: Hello) -> HelloAnswer:
+        """Answers with all that this node knows, and has a line to the other one."""
+        answer = self._mesh_of().on_hello(hello, self._clock())
+        address = hello.node.address
+        if not answer.is_duplicate:
             self._reach(address)
             if address in self._lines:
                 self._lines[address].set()
         return answer
 
-    def _on_beat(self, message: Message) -> None:
+    def on_beat(self, beat: Beat) -> None:
+        """Asks for a hello if the node has other mounts than we know. Raises LinkError if it has never said hello."""
         mesh = self._mesh_of()
-        if not mesh.on_beat(message, self._clock()):
-            raise LinkError(f"a beat of {message['node']!r}, which has not said hello")
-        if mesh.differs(message):
-            self._ask_again(str(message["node"]))
+        if not mesh.on_beat(beat, self._clock()):
+            raise LinkError(f"a beat of {beat.node!r}, which has not said hello")
+        if mesh.differs(beat):
+            self._ask_again(beat.node)
 
-    def _on_node(self, message: Message) -> None:
-        self._mesh_of().on_node(NodeRecord.from_json(message["node"]), self._clock())
+    def on_node(self, news: NodeNews) -> None:
+        """Takes another node's record."""
+        self._mesh_of().on_node(news.node, self._clock())
 
-    def _on_origin(self, message: Message) -> None:
-        origin = OriginRecord.from_json(message["origin"])
-        if not self._mesh_of().on_origin(origin, self._clock()):
-            self._ask_again(origin.node)
+    def on_origin(self, news: OriginNews) -> None:
+        """Takes an origin; asks for a hello if it is over."""
+        if not self._mesh_of().on_origin(news.origin, self._clock()):
+            self._ask_again(news.origin.node)
+
+    def on_again(self, wish: HelloAgain) -> None:
+        """Says hello again to the node that asks for it."""
+        self._queue(wish.node, _LineEvent.ASKED)
+
+    def on_gone(self, gone: OriginGone) -> None:
+        """Forgets an origin that was given up."""
+        self._mesh_of().on_gone(gone.mount, gone.epoch)
+
+    def on_bye(self, goodbye: Goodbye) -> None:
+        """Forgets a node that stops."""
+        self._mesh_of().on_bye(goodbye)
+
+    def on_proposal(self, proposal: Proposal) -> Verdict:
+        """Judges another node's claim."""
+        return self._mesh_of().judge(proposal)
 
     def _ask_again(self, node: str) -> None:
         """It has other mounts than we know of, or one that is over: its hello tells us, and our answer tells it."""
-        self._queue(node, "mesh.again", {"node": self._mesh_of().me.node})
+        self._queue(node, HelloAgain(self._mesh_of().me.node))
 
-    def _on_again(self, message: Message) -> None:
-        self._queue(str(message["node"]), _AGAIN, {})
-
-    def _queue(self, node: str, what: str, message: Message) -> None:
+    def _queue(self, node: str, news: Notification | _LineEvent) -> None:
         peer = self.state.peer(node)
         queue = self._open.get(peer.record.address) if peer is not None else None
         if queue is not None and not queue.full():
-            queue.put_nowait((what, message))
-
-    def _on_gone(self, message: Message) -> None:
-        self._mesh_of().on_gone(str(message["mount"]), Epoch.parse(message["epoch"]))
-
-    def _on_bye(self, message: Message) -> None:
-        self._mesh_of().on_bye(message)
-
-    def _judge(self, message: Message) -> Message:
-        return self._mesh_of().judge(Proposal.from_json(message))
+            queue.put_nowait(news)
 
 
 def _name_and_port(dns: str, own_address: str) -> tuple[str, int]:

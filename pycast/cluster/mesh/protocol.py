@@ -23,10 +23,19 @@ Rejected: gossip with digests (a full mesh of a few dozen nodes costs less than 
 half of the nodes are gone, and a radio must not).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
+from pycast.cluster.link.questions import (
+    Beat,
+    EpochOver,
+    Goodbye,
+    Hello,
+    HelloAnswer,
+    OriginGone,
+    Proposal,
+    Verdict,
+)
 from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged, Peer, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
@@ -38,33 +47,6 @@ DEAD_S = 5.0
 
 # A node that is dead for this long is forgotten, and with it what it said.
 FORGET_S = 60.0
-
-Message = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A claim on its way: `epoch` for `mount`, following the owner of `over`. Who knows that owner has asked it."""
-
-    mount: str
-    epoch: Epoch
-    over: Epoch
-    knows_owner: bool = False
-
-    def to_json(self) -> Message:
-        """Its JSON object."""
-        return {
-            "mount": self.mount,
-            "epoch": str(self.epoch),
-            "over": str(self.over),
-            "knows_owner": self.knows_owner,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Proposal":
-        """Raises ValueError."""
-        epoch, over = Epoch.parse(data["epoch"]), Epoch.parse(data["over"])
-        return cls(str(data["mount"]), epoch, over, data["knows_owner"] is True)
 
 
 class Mesh:
@@ -81,37 +63,39 @@ class Mesh:
 
     # -- what this node says
 
-    def hello(self) -> Message:
+    def hello(self) -> Hello:
         """Everything about this node."""
-        origins = [origin.to_json() for origin in self._state.origins_of(self.me.node)]
-        return {"node": self.me.to_json(), "origins": origins}
+        return Hello(self.me, tuple(self._state.origins_of(self.me.node)))
 
-    def beat(self) -> Message:
+    def beat(self) -> Beat:
         """That it is still there, and has so many mounts."""
-        return {"node": self.me.node, "boot": self.me.boot, "origins": self._state.count_origins(self.me.node)}
+        return Beat(self.me.node, self.me.boot, self._state.count_origins(self.me.node))
 
     def change(self, me: NodeRecord) -> None:
         """This node's record has changed."""
         self.me = me
         self._state.put_node(me)
 
-    def goodbye(self, change: OriginChanged) -> Message | None:
+    def goodbye(self) -> Goodbye:
+        """That it stops."""
+        return Goodbye(self.me.node, self.me.boot)
+
+    def gone(self, change: OriginChanged) -> OriginGone | None:
         """What the others are told of an origin of ours that is given up, or over."""
         before = change.before
         if before is None or not self._is_ours(before):
             return None
         if change.after is not None and self._is_ours(change.after):
             return None
-        return {"mount": before.mount, "epoch": str(before.epoch)}
+        return OriginGone(before.mount, before.epoch)
 
     # -- what the others say
 
-    def on_hello(self, message: Mapping[str, Any], now: float) -> Message:
-        """Another node's everything. The answer has ours, and whom we know. Raises ValueError."""
-        node = NodeRecord.from_json(message["node"])
-        origins = [OriginRecord.from_json(one) for one in message["origins"]]
+    def on_hello(self, hello: Hello, now: float) -> HelloAnswer:
+        """Another node's everything. The answer has ours, and whom we know."""
+        node, origins = hello.node, hello.origins
         is_duplicate = self._is_duplicate(node)
-        over: list[Message] = []
+        over: tuple[EpochOver, ...] = ()
         if node.node != self.me.node and not is_duplicate:
             self._put(node, now)
             said = {origin.mount: origin.epoch for origin in origins if origin.node == node.node}
@@ -119,29 +103,26 @@ class Mesh:
                 if said.get(held.mount) != held.epoch:
                     self._state.remove_origin(held.mount, held.epoch)
             refused = [origin.mount for origin in origins if not self.on_origin(origin, now)]
-            over = [{"mount": mount, "highest": str(self._state.highest(mount))} for mount in refused]
-        return {
-            **self.hello(),
-            "is_duplicate": is_duplicate,
-            "known": [peer.record.address for peer in self._state.peers if peer.status is not Status.DEAD],
-            "over": over,
-        }
+            over = tuple(EpochOver(mount, self._state.highest(mount)) for mount in refused)
+        ours = self.hello()
+        known = tuple(peer.record.address for peer in self._state.peers if peer.status is not Status.DEAD)
+        return HelloAnswer(ours.node, ours.origins, is_duplicate, known, over)
 
-    def on_beat(self, message: Mapping[str, Any], now: float) -> bool:
+    def on_beat(self, beat: Beat, now: float) -> bool:
         """Whether the beat is of a node that we know; if not it has to say hello again."""
-        peer = self._state.peer(str(message["node"]))
-        if peer is None or peer.record.boot != message["boot"]:
+        peer = self._state.peer(beat.node)
+        if peer is None or peer.record.boot != beat.boot:
             return False
         self._heard[peer.record.node] = now
         if not peer.is_up:
             self._state.set_status(peer.record.node, Status.UP)
         return True
 
-    def differs(self, message: Mapping[str, Any]) -> bool:
+    def differs(self, beat: Beat) -> bool:
         """Whether the node of this beat has other mounts than we know of: one of them is over, or it has given one up
         before we were told that it has it.
         """
-        return self._state.count_origins(str(message["node"])) != int(message["origins"])
+        return self._state.count_origins(beat.node) != beat.origins
 
     def on_node(self, node: NodeRecord, now: float) -> None:
         """Another node's record has changed."""
@@ -159,11 +140,11 @@ class Mesh:
         """An owner has given its mount up."""
         self._state.remove_origin(mount, epoch)
 
-    def on_bye(self, message: Mapping[str, Any]) -> None:
+    def on_bye(self, goodbye: Goodbye) -> None:
         """A node stops as its operator wants: it is gone at once, and its mounts with it."""
-        if self._is_known(str(message["node"]), str(message["boot"])):
-            self._heard.pop(message["node"], None)
-            self._state.remove_node(message["node"])
+        if self._is_known(goodbye.node, goodbye.boot):
+            self._heard.pop(goodbye.node, None)
+            self._state.remove_node(goodbye.node)
 
     # -- who is there
 
@@ -198,19 +179,17 @@ class Mesh:
         for peer in self._at(address):
             self._state.set_status(peer.record.node, Status.DEAD)
 
-    def on_answer(self, answer: Mapping[str, Any], now: float) -> None:
-        """Another node's answer to our hello: a node that starts knows all mounts as soon as it is answered. Raises
-        ValueError.
-        """
-        node = NodeRecord.from_json(answer["node"])
-        if node.node != self.me.node and answer["is_duplicate"] is False:
+    def on_answer(self, answer: HelloAnswer, now: float) -> None:
+        """Another node's answer to our hello: a node that starts knows all mounts as soon as it is answered."""
+        node = answer.node
+        if node.node != self.me.node and not answer.is_duplicate:
             self._put(node, now)
-            for origin in map(OriginRecord.from_json, answer["origins"]):
+            for origin in answer.origins:
                 # What that node says on its own line may be newer than its answer.
                 if origin.epoch > self._state.highest(origin.mount):
                     self.on_origin(origin, now)
-            for one in answer["over"]:
-                self._state.see(str(one["mount"]), Epoch.parse(one["highest"]))
+            for one in answer.over:
+                self._state.see(one.mount, one.highest)
 
     @property
     def sees_half(self) -> bool:
@@ -229,33 +208,32 @@ class Mesh:
         self._promised[mount] = epoch
         return Proposal(mount, epoch, over, self._state.origin(mount) is not None)
 
-    def judge(self, proposal: Proposal) -> Message:
+    def judge(self, proposal: Proposal) -> Verdict:
         """What this node says to another one's claim."""
         highest, origin = self._state.highest(proposal.mount), self._state.origin(proposal.mount)
         promised = self._promised.get(proposal.mount, NO_EPOCH)
         is_blind = origin is not None and not proposal.knows_owner and self._is_well(origin, proposal)
         if highest > proposal.over or is_blind:
-            return {"objects": True, "highest": str(highest), "origin": origin.to_json() if origin else None}
+            return Verdict(objects=True, highest=highest, origin=origin)
         if promised > proposal.epoch:
-            return {"objects": True, "promised": str(promised)}
+            return Verdict(objects=True, promised=promised)
         self._promised[proposal.mount] = proposal.epoch
-        return {"objects": False}
+        return Verdict(objects=False)
 
-    def decide(self, proposal: Proposal, verdicts: list[Message]) -> Claimed | Held:
-        """What came of a claim, with the verdicts of all who answered in time. Raises ValueError."""
+    def decide(self, proposal: Proposal, verdicts: Sequence[Verdict]) -> Claimed | Held:
+        """What came of a claim, with the verdicts of all who answered in time."""
         for verdict in verdicts:
-            if "promised" in verdict:
-                promised = Epoch.parse(verdict["promised"])
-                self._promised[proposal.mount] = max(promised, self._promised.get(proposal.mount, NO_EPOCH))
-            if verdict.get("origin"):
-                origin = OriginRecord.from_json(verdict["origin"])
-                if self._is_known(origin.node, origin.boot):
-                    self._state.put_origin(origin)
-            if "highest" in verdict:
-                self._state.see(proposal.mount, Epoch.parse(verdict["highest"]))
+            if verdict.promised is not None:
+                known = self._promised.get(proposal.mount, NO_EPOCH)
+                self._promised[proposal.mount] = max(verdict.promised, known)
+            origin = verdict.origin
+            if origin is not None and self._is_known(origin.node, origin.boot):
+                self._state.put_origin(origin)
+            if verdict.highest is not None:
+                self._state.see(proposal.mount, verdict.highest)
         highest = self._state.highest(proposal.mount)
         is_lost = highest >= proposal.epoch or self._promised[proposal.mount] > proposal.epoch
-        if is_lost or any(verdict.get("objects", True) for verdict in verdicts):
+        if is_lost or any(verdict.objects for verdict in verdicts):
             return Held(highest, self._state.origin(proposal.mount))
         return Claimed(proposal.epoch, is_provisional=not proposal.epoch.rank)
 

@@ -15,7 +15,8 @@ from gevent.event import Event
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import Connector, DialFailed
-from pycast.cluster.link.rpc import Message, RpcClient
+from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
+from pycast.cluster.link.rpc import RpcClient
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.parents import choose_parents
@@ -168,13 +169,13 @@ class Mirrors:
         copy = self._copies.get(name)
         return copy is not None and bool(copy.parent)
 
-    def tail(self, message: Message) -> Message:
+    def tail(self, question: AskTail) -> TailAnswer:
         """How far this node is with a mount: an answer to another node."""
-        name = str(message["mount"])
+        name = question.mount
         mount, lineage = self._mounts.get(name), self._lineages.get(name)
         if mount is None or mount.description is None or not lineage.entries:
-            return {}
-        return {"epoch": str(lineage.newest), "head": mount.ring.head, "oldest": mount.ring.oldest}
+            return TailAnswer()
+        return TailAnswer(Tail(lineage.newest, mount.ring.head, mount.ring.oldest))
 
     def level(self, name: str, over: Epoch) -> int:
         """Gets what other nodes have of the mount's last epoch, `over`, and this one does not. Returns the offset at
@@ -289,13 +290,9 @@ class Mirrors:
         """Of each node that has the mount: newest epoch, head, address, oldest offset."""
         me = self._own.now.node
         addresses = [peer.record.address for peer in self._state.peers if peer.record.node != me and peer.is_up]
-        found = []
-        for address, tail in self._peers.call_all(addresses, "mirror.tail", {"mount": name}, TAIL_S).items():
-            try:
-                found.append((Epoch.parse(tail["epoch"]), int(tail["head"]), address, int(tail["oldest"])))
-            except (KeyError, ValueError):
-                continue
-        return found
+        answers = self._peers.call_all(addresses, AskTail(name), TAIL_S)
+        tails = ((address, answer.tail) for address, answer in answers.items())
+        return [(tail.epoch, tail.head, address, tail.oldest) for address, tail in tails if tail is not None]
 
     # -- who is needed
 

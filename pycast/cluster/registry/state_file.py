@@ -14,6 +14,7 @@ from pathlib import Path
 
 import gevent
 
+from pycast.cluster.codec import decode, encode
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.net.group import Group
@@ -66,8 +67,8 @@ class StateFile:
             return Position()
         try:
             data = json.loads(self._path.read_bytes())
-            nodes = [NodeRecord.from_json(one) for one in data["nodes"]]
-            origins = [OriginRecord.from_json(one) for one in data["origins"]]
+            nodes = [decode(NodeRecord, one) for one in data["nodes"]]
+            origins = [decode(OriginRecord, one) for one in data["origins"]]
             position = Position(int(data["generation"]), int(data["revision"]))
         except FileNotFoundError:
             return Position()
@@ -101,8 +102,8 @@ class StateFile:
         state = {
             "generation": position.generation,
             "revision": position.revision,
-            "nodes": [peer.record.to_json() for peer in self._state.peers],
-            "origins": [origin.to_json() for origin in self._state.origins],
+            "nodes": [encode(peer.record) for peer in self._state.peers],
+            "origins": [encode(origin) for origin in self._state.origins],
         }
         return json.dumps(state, indent=1)
 

@@ -1,21 +1,44 @@
 """Questions and answers between two nodes, over one link each way."""
 
+import logging
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
 import pytest
 from gevent.event import Event
 
-from pycast.cluster.link.frames import Kind
-from pycast.cluster.link.rpc import Message, NoAnswer
+from pycast.cluster.codec import encode
+from pycast.cluster.link.frames import Kind, LinkError, read_json
+from pycast.cluster.link.questions import (
+    AskTail,
+    Beat,
+    Done,
+    KillListener,
+    Moved,
+    MoveListeners,
+    Ping,
+    Pong,
+    SetTitle,
+    Tail,
+    TailAnswer,
+)
+from pycast.cluster.link.rpc import BadAnswer, NoAnswer
+from pycast.cluster.registry.epoch import Epoch
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
+
+
+def move(order: MoveListeners) -> Moved:
+    """Gives a number back, so that answers can be told apart."""
+    return Moved(int(order.to))
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Host, Host]]:
     a, b = Host(), Host()
-    b.answers.handlers["echo"] = lambda message: message
+    b.answers.on(Ping, lambda question: Pong("b1"))
+    b.answers.on(MoveListeners, move)
     yield a, b
     a.stop()
     b.stop()
@@ -23,66 +46,75 @@ def pair() -> Iterator[tuple[Host, Host]]:
 
 def test_a_question_gets_its_answer(pair: tuple[Host, Host]) -> None:
     a, b = pair
-    assert a.peers.call(b.address, "echo", {"text": "Tïtle"}) == {"text": "Tïtle"}
-    assert a.peers.call(b.address, "echo", {}) == {}
+    titles: list[SetTitle] = []
+    b.answers.on(SetTitle, lambda order: titles.append(order) or Done(True))  # type: ignore[func-returns-value]
+    assert a.peers.call(b.address, SetTitle("/x", "Ärtist", "Tïtle", "")) == Done(True)
+    assert titles == [SetTitle("/x", "Ärtist", "Tïtle", "")]
+    assert a.peers.call(b.address, Ping()) == Pong("b1")
     assert len(b.links) == 1
+
+
+def test_an_answer_with_values_in_it_comes_whole(pair: tuple[Host, Host]) -> None:
+    a, b = pair
+    answer = TailAnswer(Tail(Epoch(0, 7, 1, "a.b/c"), 1 << 40, 0))
+    b.answers.on(AskTail, lambda question: answer)
+    assert a.peers.call(b.address, AskTail("/x")) == answer
 
 
 def test_many_questions_are_under_way_at_once_on_one_link(pair: tuple[Host, Host]) -> None:
     a, b = pair
     slow = Event()
 
-    def wait(message: Message) -> Message:
+    def wait(question: Ping) -> Pong:
         slow.wait(5)
-        return {"slow": True}
+        return Pong("slow")
 
-    b.answers.handlers["wait"] = wait
-    found: list[Message] = []
-    first = a.group.spawn("slow", lambda: found.append(a.peers.call(b.address, "wait", {}, 5)))
+    b.answers.on(Ping, wait)
+    found: list[object] = []
+    first = a.group.spawn("slow", lambda: found.append(a.peers.call(b.address, Ping(), 5)))
     for number in range(20):
-        a.group.spawn("quick", lambda number=number: found.append(a.peers.call(b.address, "echo", {"n": number})))
+        order = MoveListeners("/x", str(number))
+        a.group.spawn("quick", lambda order=order: found.append(a.peers.call(b.address, order)))
     with gevent.Timeout(5):
         while len(found) < 20:
             gevent.sleep(0.01)
-    assert {"slow": True} not in found
+    assert Pong("slow") not in found
     slow.set()
     first.join(5)
-    assert found[-1] == {"slow": True}
-    assert sorted(one["n"] for one in found[:-1]) == list(range(20))
+    assert found[-1] == Pong("slow")
+    assert set(found[:-1]) == {Moved(number) for number in range(20)}
     assert len(b.links) == 1
 
 
 def test_what_is_told_is_taken_in_its_order(pair: tuple[Host, Host], wait_until: WaitUntil) -> None:
     a, b = pair
     told: list[int] = []
-    b.answers.handlers["tell"] = lambda message: told.append(message["n"])
+    b.answers.on(Beat, lambda beat: told.append(beat.origins))
     for number in range(100):
-        a.peers.notify(b.address, "tell", {"n": number})
+        a.peers.notify(b.address, Beat("a", "a1", number))
     wait_until(lambda: len(told) == 100, "all of it")
     assert told == list(range(100))
 
 
 def test_no_answer_in_time_is_an_error_and_the_link_stays(pair: tuple[Host, Host]) -> None:
     a, b = pair
-    b.answers.handlers["never"] = lambda message: gevent.sleep(30)
-    with pytest.raises(NoAnswer, match="within"):
-        a.peers.call(b.address, "never", {}, 0.1)
-    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
+    b.answers.on(AskTail, lambda question: gevent.sleep(30))
+    with pytest.raises(NoAnswer, match=r"mirror\.tail within"):
+        a.peers.call(b.address, AskTail("/x"), 0.1)
+    assert a.peers.call(b.address, Ping()) == Pong("b1")
     assert len(b.links) == 1
 
 
 def test_all_are_asked_at_once_and_those_who_answer_count(pair: tuple[Host, Host]) -> None:
     a, b = pair
-    closed = Host()
+    closed, deaf = Host(), Host()
     closed.close_the_port()
-    assert a.peers.call_all([b.address, closed.address, a.address], "echo", {"x": 1}, 1.0) == {
-        b.address: {"x": 1},
-        a.address: {"error": "unknown question"},
-    }
+    assert a.peers.call_all([b.address, closed.address, deaf.address], Ping(), 1.0) == {b.address: Pong("b1")}
     with pytest.raises(NoAnswer) as caught:
-        a.peers.call(closed.address, "echo", {})
+        a.peers.call(closed.address, Ping())
     assert caught.value.is_refused
     closed.stop()
+    deaf.stop()
 
 
 def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
@@ -91,12 +123,12 @@ def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
     a, b = pair
     lost: list[str] = []
     a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
-    b.answers.handlers["never"] = lambda message: gevent.sleep(30)
+    b.answers.on(AskTail, lambda question: gevent.sleep(30))
     failed: list[NoAnswer] = []
 
     def call() -> None:
         try:
-            a.peers.call(b.address, "never", {}, 10)
+            a.peers.call(b.address, AskTail("/x"), 10)
         except NoAnswer as error:
             failed.append(error)
 
@@ -107,14 +139,14 @@ def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
     wait_until(lambda: failed, "the answer that never comes")
     wait_until(lambda: lost, "the loss")
     assert lost == [b.address]
-    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
+    assert a.peers.call(b.address, Ping()) == Pong("b1")
 
 
 def test_who_hangs_up_itself_is_told_of_no_loss(pair: tuple[Host, Host]) -> None:
     a, b = pair
     lost: list[str] = []
     a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
-    a.peers.call(b.address, "echo", {})
+    a.peers.call(b.address, Ping())
     a.peers.hang_up(b.address)
     gevent.sleep(0.05)
     assert lost == []
@@ -127,7 +159,7 @@ def test_a_link_that_is_hung_up_on_while_it_is_opened_is_none(pair: tuple[Host, 
 
     def call() -> None:
         try:
-            a.peers.call(b.address, "echo", {})
+            a.peers.call(b.address, Ping())
         except NoAnswer as error:
             failed.append(error)
 
@@ -136,22 +168,111 @@ def test_a_link_that_is_hung_up_on_while_it_is_opened_is_none(pair: tuple[Host, 
     a.peers.hang_up(b.address)
     asking.join(5)
     assert len(failed) == 1
-    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
+    assert a.peers.call(b.address, Ping()) == Pong("b1")
+
+
+# -- nonsense
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), TypeError("x")])
 def test_a_question_that_makes_no_sense_gets_an_error_and_no_harm_is_done(
-    pair: tuple[Host, Host], error: Exception
+    pair: tuple[Host, Host], error: Exception, wait_until: WaitUntil
+) -> None:
+    a, b = pair
+    told: list[Beat] = []
+
+    def refuse(message: object) -> None:
+        told.extend([message] if isinstance(message, Beat) else [])
+        raise error
+
+    b.answers.on(KillListener, refuse)
+    b.answers.on(Beat, refuse)
+    with pytest.raises(BadAnswer, match=r"control\.kill"):
+        a.peers.call(b.address, KillListener("/x", 1))
+    a.peers.notify(b.address, Beat("a", "a1", 0))
+    wait_until(lambda: told, "the beat")
+    with pytest.raises(BadAnswer, match="unknown question"):
+        a.peers.call(b.address, AskTail("/x"))
+    assert a.peers.call(b.address, Ping()) == Pong("b1")
+    assert len(b.links) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"n": 1},
+        {"n": 1, "what": []},
+        {"n": 1, "what": "mesh.nothing", "with": {}},
+        {"n": 1, "what": "control.move"},
+        {"n": 1, "what": "control.move", "with": [1]},
+        {"n": 1, "what": "control.move", "with": {"mount": "/x"}},
+        {"n": 1, "what": "control.move", "with": {"mount": "/x", "to": 5}},
+        {"n": 1, "what": "control.move", "with": {"mount": "/x", "to": "y" * 5000}},
+    ],
+)
+def test_no_handler_sees_a_question_that_is_not_whole(
+    pair: tuple[Host, Host], message: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = pair
+    asked: list[MoveListeners] = []
+    b.answers.on(MoveListeners, asked.append)
+    link = a.connector.dial(b.address)
+    for _ in range(3):
+        link.write_json(Kind.CALL, message)
+        kind, payload = link.read(5) or (None, b"")
+        reply = read_json(payload)
+        assert (kind, reply["n"]) == (Kind.REPLY, 1) and reply["error"]
+    link.close()
+    assert asked == []
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+
+
+def test_a_handler_can_end_the_link(pair: tuple[Host, Host], wait_until: WaitUntil) -> None:
+    a, b = pair
+
+    def refuse(beat: Beat) -> None:
+        raise LinkError("a beat of a stranger")
+
+    b.answers.on(Beat, refuse)
+    lost: list[str] = []
+    a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
+    a.peers.notify(b.address, Beat("a", "a1", 0))
+    wait_until(lambda: lost, "the end of the link")
+    assert b.refused == ["a beat of a stranger"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"with": None},
+        {"with": []},
+        {"with": {"boot": 5}},
+        {"error": "no"},
+        {"error": [[]]},
+        {"with": encode(Pong("b1")), "error": ""},
+    ],
+)
+def test_an_answer_that_is_not_one_is_no_answer(
+    pair: tuple[Host, Host], answer: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = pair
 
-    def refuse(message: Message) -> Message:
-        raise error
+    def reply(link: Any, first: tuple[Kind, bytes]) -> None:
+        frame: tuple[Kind, bytes] | None = first
+        while frame is not None:
+            number = read_json(frame[1])["n"]
+            link.write_json(Kind.REPLY, {"n": [number], "with": encode(Pong("b1"))})  # to no question
+            link.write_json(Kind.REPLY, {"n": number, **answer})
+            frame = link.read(None)
 
-    b.answers.handlers["refuse"] = refuse
-    assert "error" in a.peers.call(b.address, "refuse", {})
-    assert a.peers.call(b.address, "nonsense", {}) == {"error": "unknown question"}
-    assert a.peers.call(b.address, "echo", {"x": 1}) == {"x": 1}
+    b.serve = reply
+    with pytest.raises(BadAnswer, match=r"node\.ping"):
+        a.peers.call(b.address, Ping())
+    assert a.peers.call_all([b.address], Ping(), 1.0) == {}
+    assert "node.ping" in caplog.text
+    assert len(b.links) == 1
 
 
 @pytest.mark.parametrize("kind", [Kind.REPLY, Kind.AUDIO])

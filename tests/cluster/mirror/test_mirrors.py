@@ -8,6 +8,7 @@ from typing import Literal
 import gevent
 import pytest
 
+from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.mirrors import LINGER_S, Mirrors
 from pycast.cluster.registry.cluster_state import Status
@@ -49,7 +50,7 @@ class Node(Host):
         )
         self.state.node_changed.subscribe(self.mirrors.on_node_changed)
         self.state.origin_changed.subscribe(self.mirrors.on_origin_changed)
-        self.answers.handlers["mirror.tail"] = self.mirrors.tail
+        self.answers.on(AskTail, self.mirrors.tail)
         self.mirrors.start()
 
     def clock(self) -> float:
@@ -288,9 +289,9 @@ def test_without_an_origin_a_copy_waits_and_is_given_up_in_the_end(
 
 
 def test_how_far_a_node_is_with_a_mount_it_tells_others(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
-    assert node.mirrors.tail({"mount": NAME}) == {}
+    assert node.mirrors.tail(AskTail(NAME)) == TailAnswer()
     node.hears(1)
     node.mirrors.open(NAME)
     origin.send(3)
     level_with(node, origin, wait_until)
-    assert node.mirrors.tail({"mount": NAME}) == {"epoch": str(epoch(1)), "head": 3 * SIZE, "oldest": 0}
+    assert node.mirrors.tail(AskTail(NAME)) == TailAnswer(Tail(epoch(1), 3 * SIZE, 0))

@@ -1,0 +1,226 @@
+"""Frozen dataclasses as JSON objects, by the types of their fields. Pure.
+
+    encode   a value → what `json.dumps` takes
+    decode   what `json.loads` gave → the value, or ValueError
+
+A field may be a str, an int, a finite float, a bool, an enum of texts, another such dataclass, `X | None`,
+`tuple[X, ...]`, a mapping of texts to texts, or a class that has `__str__` and `parse`, as `Epoch` has: that is a text.
+A field that is not known is left out, so that a newer node can be understood during an upgrade; one that is missing has
+its default, or is an error.
+
+What comes from another machine is bounded: each text in its length, each tuple and mapping in its count, each int to 64
+bits. The one invariant: `decode` gives a value whose fields are all of their types and within their bounds, or raises
+ValueError and nothing else.
+
+The types of a class are read when it is first used, not at import. Own code, because it is small and the classes know
+nothing of it: pydantic and msgspec bound a text or a count only where the field says so, and a field that somebody
+forgets is open.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from math import isfinite
+from operator import attrgetter
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+Reader = Callable[[object], Any]
+Writer = Callable[[Any], Any]
+
+_BIGGEST_INT = (1 << 63) - 1
+
+# Of a value that is refused, so much is shown.
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is taken at most. `Annotated[X, Bounds(…)]` sets them for X and everything in it."""
+
+    text: int = 4096
+    """Characters."""
+    items: int = 100_000
+
+
+def encode(value: object) -> dict[str, Any]:
+    """Returns the value's JSON object."""
+    return cast(dict[str, Any], _object_writer(cast(Any, type(value)))(value))
+
+
+def decode(kind: type[T], data: object) -> T:
+    """Returns the value that `encode` wrote. Raises ValueError."""
+    return cast(T, _object_reader(cast(Any, kind), Bounds())(data))
+
+
+# -- reading
+
+
+@cache
+def _object_reader(kind: type, bounds: Bounds) -> Reader:
+    hints = get_type_hints(kind, include_extras=True)
+    plan = [
+        (one.name, _reader(hints[one.name], bounds), one.default is MISSING and one.default_factory is MISSING)
+        for one in fields(kind)
+    ]
+
+    def read(data: object) -> Any:
+        if not isinstance(data, dict):
+            raise _wrong("an object", data)
+        values = {}
+        for name, read_field, is_required in plan:
+            if name in data:
+                try:
+                    values[name] = read_field(data[name])
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+            elif is_required:
+                raise ValueError(f"no {name}")
+        return kind(**values)
+
+    return read
+
+
+def _reader(hint: Any, bounds: Bounds) -> Reader:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _reader(args[0], next((one for one in args[1:] if isinstance(one, Bounds)), bounds))
+    if origin in (Union, UnionType):
+        return _optional_reader(_reader(_only(args), bounds))
+    if origin is tuple and args[1:] == (...,):
+        return _tuple_reader(_reader(args[0], bounds), bounds.items)
+    if origin in (dict, Mapping) and args == (str, str):
+        return _mapping_reader(_text_reader(bounds.text), bounds.items)
+    if hint is str:
+        return _text_reader(bounds.text)
+    if hint in _NUMBERS:
+        return _NUMBERS[hint]
+    if _is_text(hint):
+        return _parsing_reader(_parser(hint), _text_reader(bounds.text))
+    if is_dataclass(hint):
+        return _object_reader(cast(type, hint), bounds)
+    raise TypeError(f"no JSON for {hint!r}")
+
+
+def _optional_reader(read: Reader) -> Reader:
+    return lambda value: None if value is None else read(value)
+
+
+def _tuple_reader(read: Reader, most: int) -> Reader:
+    def read_all(value: object) -> Any:
+        if not isinstance(value, list) or len(value) > most:
+            raise _wrong(f"a list of at most {most}", value)
+        return tuple([read(one) for one in value])
+
+    return read_all
+
+
+def _mapping_reader(read_text: Reader, most: int) -> Reader:
+    def read_all(value: object) -> Any:
+        if not isinstance(value, dict) or len(value) > most:
+            raise _wrong(f"an object of at most {most} texts", value)
+        return {read_text(name): read_text(one) for name, one in value.items()}
+
+    return read_all
+
+
+def _text_reader(longest: int) -> Reader:
+    def read(value: object) -> Any:
+        if not isinstance(value, str) or len(value) > longest:
+            raise _wrong(f"a text of at most {longest} characters", value)
+        return value
+
+    return read
+
+
+def _parsing_reader(parse: Callable[[str], Any], read_text: Reader) -> Reader:
+    return lambda value: parse(read_text(value))
+
+
+def _read_bool(value: object) -> Any:
+    if not isinstance(value, bool):
+        raise _wrong("true or false", value)
+    return value
+
+
+def _read_int(value: object) -> Any:
+    if not isinstance(value, int) or isinstance(value, bool) or not -_BIGGEST_INT <= value <= _BIGGEST_INT:
+        raise _wrong("a whole number of 64 bits", value)
+    return value
+
+
+def _read_float(value: object) -> Any:
+    if isinstance(value, float) and isfinite(value):
+        return value
+    return float(_read_int(value))  # JSON may write a float without its point
+
+
+_NUMBERS: dict[Any, Reader] = {bool: _read_bool, int: _read_int, float: _read_float}
+
+
+def _wrong(expected: str, value: object) -> ValueError:
+    # A list or an object may be as large and as deep as a frame.
+    is_short = value is None or isinstance(value, bool | int | float | str)
+    shown = repr(value[:_SHOWN] if isinstance(value, str) else value)[:_SHOWN] if is_short else type(value).__name__
+    return ValueError(f"expected {expected}, not {shown}")
+
+
+# -- writing
+
+
+@cache
+def _object_writer(kind: type) -> Writer:
+    hints = get_type_hints(kind)
+    names = [one.name for one in fields(kind)]
+    writers = [(name, write) for name in names if (write := _writer(hints[name])) is not None]
+    if len(names) > 1:
+        get: Callable[[Any], tuple[Any, ...]] = attrgetter(*names)
+    else:
+        get = lambda value: tuple(getattr(value, name) for name in names)  # noqa: E731
+
+    def write_all(value: Any) -> Any:
+        found = dict(zip(names, get(value), strict=True))
+        for name, write in writers:
+            found[name] = write(found[name])
+        return found
+
+    return write_all
+
+
+def _writer(hint: Any) -> Writer | None:
+    """None: it is JSON as it is."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is str or hint in _NUMBERS:
+        return None
+    if origin in (Union, UnionType):
+        write = _writer(_only(args))
+        return None if write is None else lambda value: None if value is None else write(value)
+    if origin is tuple:
+        write_one = _writer(args[0])
+        return list if write_one is None else lambda value: [write_one(one) for one in value]
+    if origin in (dict, Mapping):
+        return dict
+    if _is_text(hint):
+        return (lambda value: value.value) if issubclass(hint, Enum) else str
+    return _object_writer(hint)
+
+
+# -- types
+
+
+def _only(args: tuple[Any, ...]) -> Any:
+    """The one type of a union with None."""
+    (only,) = (one for one in args if one is not NoneType)
+    return only
+
+
+def _is_text(hint: Any) -> bool:
+    """Whether a value of this class is written as a text."""
+    return isinstance(hint, type) and (issubclass(hint, Enum) or hasattr(hint, "parse"))
+
+
+def _parser(kind: Any) -> Callable[[str], Any]:
+    return cast(Callable[[str], Any], kind if issubclass(kind, Enum) else kind.parse)
