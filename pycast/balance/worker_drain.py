@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState, Progress
-from pycast.cluster.member import ClusterMember
 from pycast.cluster.link.questions import DrainCommand, DrainOrder, DrainReport
+from pycast.cluster.member import ClusterMember
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from typing import TypeVar, cast
 
 from gevent.event import AsyncResult
 
-from pycast.cluster.member import ClusterMember
 from pycast.cluster.link.questions import (
     WIRE_NAMES,
     AskListeners,
@@ -25,6 +24,7 @@ from pycast.cluster.link.questions import (
     SetTitle,
     SnapshotAnswer,
 )
+from pycast.cluster.member import ClusterMember
 from pycast.control.node_control import NodeControl
 from pycast.errors import Refused
 from pycast.stats.merge import merge
