@@ -36,7 +36,6 @@ from pycast.cluster.standbys import Standbys
 from pycast.config.live import Live
 from pycast.config.schema import Config
 from pycast.control.cluster_control import ClusterControl
-from pycast.control.control import Control
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
@@ -117,8 +116,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     )
     local = NodeControl(mounts, finder, moves, snapshots)
     cluster_control = ClusterControl(local, cluster) if cluster else None
-    cluster_wide: Control = cluster_control or local
-    site = Site(settings, counters, address, readiness, finder, worker_drain, local, cluster_wide)
+    site = Site(settings, counters, address, readiness, finder, worker_drain, local, cluster_control or local)
 
     listener_end = ListenerEnd(hangups, admission, counters, logs)
     _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end)
@@ -242,9 +240,8 @@ def _registry(settings: Live, state: ClusterState, rpc_client: RpcClient, group:
     section = settings.now.cluster
     state_file = StateFile(section.state_file, state, group)
     if section.registry == "etcd":
-        from pycast.cluster.etcd.etcd_registry import (
-            EtcdRegistry,  # an HTTP client comes with it: only for who needs it
-        )
+        # An HTTP client comes with it: only for who needs it.
+        from pycast.cluster.etcd.etcd_registry import EtcdRegistry
 
         etcd = EtcdRegistry(
             section,
