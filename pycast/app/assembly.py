@@ -17,6 +17,7 @@ from pycast.balance.drain_plan import DrainState
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
 from pycast.balance.worker_drain import WorkerDrain
+from pycast.cluster.claim import Claims
 from pycast.cluster.link import questions
 from pycast.cluster.link.link import Connector
 from pycast.cluster.link.rpc import RpcClient, RpcServer
@@ -32,7 +33,6 @@ from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.registry import Registry
 from pycast.cluster.registry.state_file import StateFile
-from pycast.cluster.standbys import Standbys
 from pycast.config.live import Live
 from pycast.config.schema import Config
 from pycast.control.cluster_control import ClusterControl
@@ -93,10 +93,10 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     hangups: Hangups[Watched] = Hangups(HangupHandler(settings, mounts, group).on_hangup)
 
     # The cluster, if there is one, and who owns which mount.
-    lineages, standbys = Lineages(), Standbys()
-    parts = _cluster_parts(settings, mounts, lineages, standbys, pacer, group) if config.is_clustered else None
+    lineages, claims = Lineages(), Claims()
+    parts = _cluster_parts(settings, mounts, lineages, claims, pacer, group) if config.is_clustered else None
     owner_client = parts.owner_client if parts else None
-    ownership = Ownership(settings, mounts, lineages, standbys, group, time.monotonic, owner_client)
+    ownership = Ownership(settings, mounts, lineages, claims, group, time.monotonic, owner_client)
 
     # How much the node can take.
     admission = Admission(config.limits.clients, open_files)
@@ -219,14 +219,24 @@ def answer_mesh(rpc_server: RpcServer, mesh: MeshRegistry) -> None:
 
 
 def _cluster_parts(
-    settings: Live, mounts: Mounts, lineages: Lineages, standbys: Standbys, pacer: Pacer, group: Group
+    settings: Live, mounts: Mounts, lineages: Lineages, claims: Claims, pacer: Pacer, group: Group
 ) -> _ClusterParts:
     own, state, connector = OwnRecord(), ClusterState(), Connector(settings)
     rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group)
     registry = _registry(settings, state, rpc_client, group)
     children = Children()
     mirrors = Mirrors(
-        settings, own, connector, rpc_client, mounts, lineages, state, children, standbys.has, group, time.monotonic
+        settings,
+        own,
+        connector,
+        rpc_client,
+        mounts,
+        lineages,
+        state,
+        children,
+        claims.has_standby,
+        group,
+        time.monotonic,
     )
     owner_client = OwnerClient(own, registry, rpc_client, mirrors, group)
     mirror_server = MirrorServer(lineages, pacer, mirrors, children)
@@ -323,4 +333,5 @@ def _keep_totals(counters: Counters, event: MountEmptied) -> None:
 
 
 def _log_title(logs: LogSet, event: TitleChanged) -> None:
-    logs.log_title(event.mount, event.listeners, event.title.text)
+    if event.title.text:  # a new source that has not said yet what it plays is no entry
+        logs.log_title(event.mount, event.listeners, event.title.text)

@@ -229,7 +229,7 @@ def run(
 
     gevent.signal_handler(signal.SIGHUP, lambda: node.parts.context.group.spawn("reload", reload))
     if demo:
-        node.parts.context.group.spawn("demo", play_demo, node.parts.context.ownership, node.parts.context.mounts)
+        node.parts.context.group.spawn("demo", play_demo, node.parts.context.ownership)
     if worker:
         node.parts.context.group.spawn("parent", _outlive_nobody, stop)
     if announce:

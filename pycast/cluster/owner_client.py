@@ -46,7 +46,7 @@ class OwnerClient:
         if peer is not None and peer.record.boot == origin.boot:
             self.registry.state.put_origin(origin)
 
-    def offer(self, name: str, feed: SourceDescription) -> OriginRecord:
+    def offer(self, name: str, description: SourceDescription) -> OriginRecord:
         """What this node says of a mount that it claims; epoch and offset follow from the claim."""
         me = self.own.now
         return OriginRecord(
@@ -56,9 +56,9 @@ class OwnerClient:
             epoch=NO_EPOCH,
             base=0,
             is_live=True,
-            content_type=feed.content_type,
-            source_ip=feed.ip,
-            started=feed.started,
+            content_type=description.content_type,
+            source_ip=description.ip,
+            started=description.started,
         )
 
     def is_alive_elsewhere(self, name: str) -> bool:

@@ -44,15 +44,12 @@ class MountFinder:
 
     def on_this_node(self, name: str) -> Mount | None:
         """Returns the mount if this node has it, also as a mirror."""
-        mount = self._mounts.get(name)
-        return mount if mount is not None and mount.description is not None else None
+        return self._mounts.get(name)
 
     def on_any_node(self, name: str) -> Mount | None:
         """Returns the mount of that name itself, mirrored from another node if need be. May switch."""
-        found = self.on_this_node(name)
-        if found is None and self._mirrors is not None:
-            found = self._mirrors.open(name)
-        return found if found is not None and found.description is not None else None
+        found = self._mounts.get(name)
+        return self._mirrors.open(name) if found is None and self._mirrors is not None else found
 
     def has_source(self, name: str) -> bool:
         """Whether a source feeds the mount, on this node or on another one."""

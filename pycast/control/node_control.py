@@ -49,7 +49,7 @@ class NodeControl:
         source = self._mounts.source(mount)
         if source is None:
             return False
-        source.stop("removed by an admin")
+        source.end("removed by an admin")
         return True
 
     def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:

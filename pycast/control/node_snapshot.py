@@ -78,11 +78,7 @@ class NodeSnapshots:
             egress_bps=self._load_monitor.egress_bps,
             fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
             cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,
-            mounts=tuple(
-                snapshot_mount(mount, is_mirror=self._mounts.is_mirror(mount.name))
-                for mount in mounts
-                if mount.description
-            ),
+            mounts=tuple(snapshot_mount(mount, is_mirror=self._mounts.is_mirror(mount.name)) for mount in mounts),
         )
 
 
@@ -130,9 +126,8 @@ def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
 
 def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> MountSnapshot:
     """One mount as it is now."""
-    feed, settings, title = mount.description, mount.settings, mount.timeline.title
-    assert feed is not None
-    info = feed.info
+    source, settings, title = mount.description, mount.settings, mount.timeline.title
+    info = source.info
     is_ogg = mount.family == "ogg"
     stats = dict(mount.all_stats())
     subtype = stats.pop("subtype", "")
@@ -157,10 +152,10 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> MountSnapshot:
         bitrate=settings.bitrate or info.bitrate or (str(round(mount.bitrate / 1000)) if mount.bitrate else ""),
         audio_info=info.audio_info,
         stats=stats,
-        stream_start=feed.started,
-        source_ip=feed.ip,
+        stream_start=source.started,
+        source_ip=source.ip,
         user_agent=info.user_agent,
-        connected_s=int(time.time() - feed.started),
+        connected_s=int(time.time() - source.started),
         total_bytes_read=mount.bytes_read,
         total_bytes_sent=mount.fanout.bytes_sent,
         sources=mount.sources,

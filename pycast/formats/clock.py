@@ -21,7 +21,7 @@ TOLERANCE = 0.05
 
 
 class MediaClock:
-    """KeyedLock positions in seconds, on any scale, into media time that starts at `time_s` and never goes back."""
+    """Turns positions in seconds, on any scale, into media time that starts at `time_s` and never goes back."""
 
     __slots__ = ("_last_s", "time_s")
 

@@ -1,8 +1,8 @@
 """A stream that nobody hears yet: kept in step, so that it can go on the air at its next join point.
 
 A source that stands by is read like any other, and its audio thrown away. What a decoder needs to begin in the middle
-(codec headers), and what holds (bitrate, tags), is kept. `resume_at` gives the format with which the mount goes on: its
-first bytes are the codec headers, if the stream has any, and then the audio from the next join point.
+(codec headers), and what holds (bitrate, title), is kept. `resume_at` gives the format with which the mount goes on:
+its first bytes are the codec headers, if the stream has any, and then the audio from the next join point.
 
 The one invariant: what comes out of the continued format begins with a whole unit, and its marks count from `base`.
 """
@@ -16,15 +16,24 @@ from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
 class StandbyStream:
     """The stream of a source that stands by. `feed` it; then `resume_at`, once."""
 
-    def __init__(self, content_type: str, inner: Format | None = None, size: int = 0, header: bytes = b"") -> None:
-        """`inner` is the format of a stream that was on the air until now and has put out everything before `size`, and
-        `header` what a decoder needs there.
+    def __init__(
+        self,
+        content_type: str,
+        inner: Format | None = None,
+        size: int = 0,
+        header: bytes = b"",
+        info: Info | None = None,
+        tags: Tags | None = None,
+    ) -> None:
+        """`inner` is the format of a stream that was on the air until now and has put out everything before `size`.
+        `header`, `info` and `tags` are what holds there.
         """
+        self.tags = tags
+        """What its source plays; None until it has said that."""
         self._inner = inner or new_format(content_type)
         self._size = size
         self._header = header
-        self._info: Info | None = None
-        self._tags: Tags | None = None
+        self._info = info
 
     def feed(self, data: bytes) -> None:
         """Takes bytes from the source. Raises FormatError."""
@@ -37,11 +46,16 @@ class StandbyStream:
                 case Info():
                     self._info = mark
                 case Tags():
-                    self._tags = mark
+                    self.tags = mark
+
+    def set_title(self, artist: str, title: str, url: str = "") -> bool:
+        """Keeps what the source plays from now on, until it is on the air. Returns True."""
+        self.tags = Tags(self._size, artist, title, url)
+        return True
 
     def resume_at(self, base: int) -> Format:
         """The format of the mount that the stream goes on with, at the offset `base`."""
-        known: list[Mark] = [replace(mark, offset=base) for mark in (self._info, self._tags) if mark is not None]
+        known: list[Mark] = [replace(mark, offset=base) for mark in (self._info, self.tags) if mark is not None]
         return _Continued(self._inner, self._size, base, self._header, known)
 
 

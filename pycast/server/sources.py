@@ -25,7 +25,7 @@ from pycast.net.sockets import has_closed
 from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.context import ServerContext
 from pycast.server.source_gate import check_credentials, pass_gate
-from pycast.stream.source import Sink, SourceDescription
+from pycast.stream.source import SOURCE_SILENT_S, SourceDescription, SourceOutput, SourceState
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,7 @@ class Stopped(gevent.GreenletExit):
 
 
 class ConnectedSource:
-    """One connected source, on the air or standing by. Whether it is one or the other is `cluster/ownership.py`'s
-    business, which sets `sink`; the source reads all the same.
-    """
+    """One connected source: reads its connection and feeds its output, whatever `cluster/ownership.py` makes of it."""
 
     def __init__(
         self,
@@ -55,59 +53,62 @@ class ConnectedSource:
         connection: Connection,
         mount: str,
         credentials: Credentials,
-        feed: SourceDescription,
+        description: SourceDescription,
     ) -> None:
         self.credentials = credentials
-        self.description = feed
-        self.sink: Sink | None = None
+        self.description = description
+        self.output = SourceOutput()
         self.last_data = time.monotonic()
+        """When it last sent audio."""
         self.bytes_read = 0
         self._context = context
         self._connection = connection
         self._mount = mount
-        self._ended = Event()
+        self._body: Body = RawBody()
+        self._left = Event()
         self._greenlet = cast(Task, gevent.getcurrent())
 
     @property
-    def is_ending(self) -> bool:
-        """Whether its peer has closed: what it sent before is still read."""
-        return has_closed(self._connection.sock)
+    def is_silent(self) -> bool:
+        """Whether its peer has closed, or has sent nothing for a while."""
+        return has_closed(self._connection.sock) or time.monotonic() - self.last_data >= SOURCE_SILENT_S
 
-    def wait_for_end(self, seconds: float) -> None:
-        """Waits until it has released its mount. May switch."""
-        self._ended.wait(seconds)
+    def wait_until_out(self, seconds: float) -> None:
+        """Waits until it has left, if its peer has closed: what it sent before is still read. May switch."""
+        if has_closed(self._connection.sock):
+            self._left.wait(seconds)
 
-    def replace(self) -> None:
-        """Ends it: another source has taken the mount over."""
-        self.sink = None
-        self.stop("replaced by a new connection of the same source")
-
-    def stop(self, why: str) -> None:
-        """Ends it."""
+    def end(self, why: str) -> None:
+        """Ends it. What has come already is still heard: between two reads it may be a tenth of a second. Never
+        switches.
+        """
+        self._take_last_words()
+        self.output.take_out()
         self._greenlet.kill(Stopped(why), block=False)
 
     def run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool = False) -> None:
         """Feeds the mount until the source ends. Sends `begin` once it has its place, `end` after the last byte. If
         `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
         """
+        self._body = body
         try:
             self._context.ownership.admit(self._mount, self)
-            self._run(body, first, begin, end, doubt_proxy=doubt_proxy)
+            self._run(first, begin, end, doubt_proxy=doubt_proxy)
         except Stopped as stopped:  # while it waited for its place
             log.info("< mount %s: source from %s: %s", self._mount, self.description.ip, stopped)
         finally:
             self._context.ownership.remove(self._mount, self)
-            self._ended.set()
+            self._left.set()
 
-    def _run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool) -> None:
-        feed, timeout = self.description, self._context.settings.now.limits.client_timeout
+    def _run(self, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool) -> None:
+        description, timeout = self.description, self._context.settings.now.limits.client_timeout
         self._context.counters.source_client_connections += 1
         log.info(
             "< mount %s: source from %s (%s, %s)",
             self._mount,
-            feed.ip,
-            feed.content_type,
-            feed.info.user_agent or "no agent",
+            description.ip,
+            description.content_type,
+            description.info.user_agent or "no agent",
         )
         why = "ended by an error of ours"
         try:
@@ -115,7 +116,7 @@ class ConnectedSource:
                 self._connection.write(begin, timeout)
             if doubt_proxy and not first:
                 first = self._read_through_proxy()
-            why = self._read(body, first)
+            why = self._read(first)
             if end:
                 self._connection.write(end, timeout)
         except PeerError as error:
@@ -126,11 +127,9 @@ class ConnectedSource:
             why = f"connection failed: {error}"
         except Stopped as stopped:
             why = str(stopped)
-            self._take_last_words(body)
         finally:
-            log.info(
-                "< mount %s: source from %s is gone after %d bytes: %s", self._mount, feed.ip, self.bytes_read, why
-            )
+            ip, count = description.ip, self.bytes_read
+            log.info("< mount %s: source from %s is gone after %d bytes: %s", self._mount, ip, count, why)
 
     @property
     def _patience(self) -> float:
@@ -152,37 +151,33 @@ class ConnectedSource:
             )
         return data
 
-    def _read(self, body: Body, data: bytes) -> str:
+    def _read(self, data: bytes) -> str:
         while True:
             if data:
-                self._feed(body, data)
-            if body.done:
+                self._feed(data)
+            if self._body.done:
                 return "its body is complete"
             if data:
                 gevent.sleep(self._pause(len(data)))
             data = self._connection.read(self.last_data + self._patience)
             if not data:
                 return "it closed the connection"
-            if self.sink is None:  # and the news is still on its way
+            if self.output.state is SourceState.OUT:  # and the news is still on its way
                 return "it is no longer the mount's source"
 
-    def _feed(self, body: Body, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         self.bytes_read += len(data)
-        audio = body.feed(data)
+        audio = self._body.feed(data)
         if audio:  # chunk framing alone does not keep a source alive
             self.last_data = time.monotonic()
-            if self.sink is not None:
-                self.sink.feed(audio)
-            body.feed(b"")  # raises what is wrong behind the audio, now and not with the next data
+            self.output.feed(audio)
+            self._body.feed(b"")  # raises what is wrong behind the audio, now and not with the next data
 
-    def _take_last_words(self, body: Body) -> None:
-        """What has come already is still heard when a source is ended: between two reads it may be a tenth of a second.
-        Never switches.
-        """
+    def _take_last_words(self) -> None:
         with suppress(OSError, PeerError):
             self._connection.sock.settimeout(0.0)
-            while self.sink is not None and not body.done and (data := self._connection.sock.recv(READ_SIZE)):
-                self._feed(body, data)
+            while not self._body.done and (data := self._connection.sock.recv(READ_SIZE)):
+                self._feed(data)
 
     def _pause(self, size: int) -> float:
         """Seconds until the next read, after one of `size` bytes."""
@@ -195,14 +190,14 @@ def serve_source(context: ServerContext, connection: Connection, request: Reques
     credentials = check_credentials(context, request)
     pass_gate(context, request.path)
     context.ownership.check(request.path, credentials)
-    feed = describe_source(connection, request)
+    description = describe_source(connection, request)
     body = new_body(request)
     expects = expects_continue(request.headers)
     # A framed body whose sender waits for 100 gets its 200 when it is complete (RFC 9110, 10.1.1); everybody else gets
     # it at once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
     late = expects and not isinstance(body, RawBody)
     begin = (CONTINUE if expects else b"") + (b"" if late else SOURCE_OK)
-    source = ConnectedSource(context, connection, request.path, credentials, feed)
+    source = ConnectedSource(context, connection, request.path, credentials, description)
     doubt_proxy = isinstance(body, RawBody) and is_proxied(request.headers)
     source.run(body, first, begin, OK_AT_END if late else b"", doubt_proxy=doubt_proxy)
 

@@ -1,8 +1,8 @@
-"""What happened to a mount beside its audio, in order, for readers that copy the mount: mirrors on other nodes.
+"""What happened to a mount beside its audio, in order, for its mirrors on other nodes.
 
-The timeline answers what holds at an offset; a copy needs what changed since it last looked, also at an offset that it
-has already. So each event has a number that rises, and a reader keeps the number up to which it has read. Join points
-are not here: there is one for each frame, and a reader finds them with the audio (`Timeline.joins`).
+The timeline answers what holds at an offset; a mirror needs what changed since it last looked, also at an offset that
+it has already. So each event has a number that rises, and a reader keeps the number up to which it has read. Join
+points are not here: there is one for each frame, and a reader finds them with the audio (`Timeline.joins`).
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ class Started:
     """A source began at `offset`."""
 
     offset: int
-    feed: SourceDescription
+    description: SourceDescription
 
 
 Event = Started | Header | Info | Tags

@@ -1,22 +1,24 @@
-"""A named stream: joins ring, timeline, format and fan-out, and outlives its sources.
+"""A named stream: joins ring, timeline, program and fan-out, and outlives its sources.
 
-A source feeds bytes in with `feed`; the format cuts them into whole units and finds marks; ring and timeline keep them;
-the fan-out pushes them. A mirror, which has units and marks from another node, begins at `take`. A source that ends
-leaves the mount WAITING for `source_grace` seconds with its listeners connected; the next source goes on at the next
-offset, after a splice. Nothing here waits or switches: timers and greenlets belong to `Mounts`.
+A source feeds bytes in with `feed`; its program's format cuts them into whole units and finds marks; ring and timeline
+keep them; the fan-out pushes them. A mirror, which has units and marks from another node, begins at `take`. A source
+that ends leaves the mount WAITING for `source_grace` seconds with its listeners connected; the next source goes on at
+the next offset, after a splice. Nothing here waits or switches: timers and greenlets belong to `Mounts`.
+
+A title belongs to its source. A new source begins with the title that it brings from its time as a standby, or with
+none, also if the source before had one; but an encoder that connects again keeps its own. Mirrors decide nothing of
+this: the origin writes each change into its journal.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
-from pycast.formats.content_types import content_type_for_listeners, family_of, new_format
-from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
+from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.standby import StandbyStream
 from pycast.http.icy import title_block
-from pycast.http.listener_head import source_block
-from pycast.stream.dump import Dump
 from pycast.stream.events import ListenerLeft, MountStateChanged, NewAudio, StreamEvents, TitleChanged
 from pycast.stream.fanout import Fanout, Reason
 from pycast.stream.journal import Journal, Started
@@ -24,6 +26,7 @@ from pycast.stream.listener import Identity, Listener, Transport
 from pycast.stream.mount_state import LIFE, MountEvent, MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.placement import FALLBACK_BITRATE, Placement, place
+from pycast.stream.program import Program
 from pycast.stream.ring import Ring
 from pycast.stream.source import SourceDescription
 from pycast.stream.timeline import Timeline, Title
@@ -46,12 +49,13 @@ LARGEST_RING = 64 << 20
 
 
 class Mount:
-    """One mount."""
+    """One mount. Its description is that of the source for which it is made, until another one starts."""
 
     def __init__(
         self,
         name: str,
         settings: MountSettings,
+        description: SourceDescription,
         pacer: Pacer,
         events: StreamEvents,
         clock: Callable[[], float],
@@ -65,11 +69,6 @@ class Mount:
         self.fanout = Fanout(self.ring, pacer, self.allowed_lag, self._listener_left, clock)
         self.end_reason: Reason | None = None
         """Why it is over, once it is."""
-        self.description: SourceDescription | None = None
-        self.source_lines = b""
-        """The `icy-` lines of a listener's response head that mirror the source's headers."""
-        self.bitrate: int | None = None
-        self.stats: dict[str, str] = {}
         self.bytes_read = 0
         self.sources = 0
         self.restarts = 0
@@ -82,41 +81,48 @@ class Mount:
         self._events = events
         self._new_audio = NewAudio(name)
         self._clock = clock
-        self._format: Format | None = None
+        self._program = Program(name, description, settings.stream_name)
+        self._titled: SourceDescription | None = None
+        """The source whose title is the latest one; None if that source has taken it along."""
         self.floor = 0
         """No decoder that begins before this offset could go on to the present audio."""
-        self._warned = ""
-        self._dump: Dump | None = None
         self._raw = RawView(self.ring)
         self._icy: dict[tuple[int, int], View] = {}
         self._size_ring()
 
     @property
+    def description(self) -> SourceDescription:
+        """What the present source says of itself, or the last one."""
+        return self._program.description
+
+    @property
     def family(self) -> str:
         """Which streams a listener of this mount can go on with: "generic", "ogg" or "webm"."""
-        assert self.description is not None
-        return family_of(self.description.content_type)
+        return self._program.family
 
-    def apply(self, settings: MountSettings) -> None:
-        """New settings, which hold at once for what is asked from now on."""
-        self.settings = settings
-        if self.description:
-            self.source_lines = source_block(self.description.headers, settings.stream_name or None)
-        self._size_ring()
+    @property
+    def bitrate(self) -> int | None:
+        """Bits a second, as the stream says; None if it has not said that."""
+        return self._program.bitrate
 
-    def start(self, feed: SourceDescription, format: Format | None = None) -> None:
-        """A source begins, whose bytes come through `feed`. Listeners who could not go on with it are let go. `format`
-        is one that has read this source's stream before and goes on at the head.
-        """
-        self._start(feed, format or new_format(feed.content_type, self.ring.head), self.ring.head)
-        if self.settings.dump_file:
-            self._dump = Dump(self.settings.dump_file, self.name, feed.started)
+    @property
+    def stats(self) -> Mapping[str, str]:
+        """What the stream itself says."""
+        return self._program.stats
 
-    def start_mirror(self, feed: SourceDescription, started_at: int) -> None:
-        """As `start`, for a source on another node, whose units and marks come through `take`. The source began at
-        `started_at`, at the head or before.
-        """
-        self._start(feed, None, started_at)
+    def all_stats(self) -> Mapping[str, str]:
+        """Returns what the source's `ice-audio-info` says, and over it what the stream itself says."""
+        return self._program.all_stats()
+
+    @property
+    def listener_content_type(self) -> str:
+        """What listeners are told this is."""
+        return self._program.listener_content_type
+
+    @property
+    def source_lines(self) -> bytes:
+        """The `icy-` lines of a listener's response head that mirror the source's headers."""
+        return self._program.listener_lines
 
     @property
     def started_at(self) -> int:
@@ -124,29 +130,56 @@ class Mount:
         started = self.journal.started_before(self.ring.head)
         return started.offset if started else -1
 
-    def _start(self, feed: SourceDescription, format: Format | None, started_at: int) -> None:
-        goes_on = self.description is not None and is_same_format(feed.content_type, self.description.content_type)
+    def apply(self, settings: MountSettings) -> None:
+        """Takes new settings, which hold at once for what is asked from now on."""
+        self.settings = settings
+        self._program.rename(settings.stream_name)
+        self._size_ring()
+
+    def start(self, description: SourceDescription, stream: StandbyStream | None = None) -> None:
+        """A source begins, whose bytes come through `feed`. Listeners who could not go on with it are let go. `stream`
+        is that of a source which stood by.
+        """
+        self._start(description, self.ring.head)
+        self._program.begin(self.ring.head, stream, self.settings.dump_file)
+        self._start_title(description, stream)
+
+    def start_mirror(self, description: SourceDescription, started_at: int) -> None:
+        """As `start`, for a source on another node, whose units and marks come through `take`. The source began at
+        `started_at`, at the head or before.
+        """
+        self._start(description, started_at)
+        self._titled = description
+
+    def _start(self, description: SourceDescription, started_at: int) -> None:
+        program, before = Program(self.name, description, self.settings.stream_name), self._program
+        goes_on = program.can_follow(before)
         if not goes_on:
             self.fanout.drop_all(Reason.SOURCE_GONE)
-        if not goes_on or family_of(feed.content_type) != "generic":
+        if not goes_on or program.family != "generic":
             # A new listener's decoder could not follow from the old source to this one: its burst does not reach back.
             self.floor = self.ring.head
         if self.ring.head:
             self.timeline.add_splice(self.ring.head)
         # What the last source's codec needed is nothing to those who start with the new one.
         self.timeline.add_header(self.ring.head, b"")
-        self._format = format
-        self._warned = ""
-        self.description = feed
-        self.source_lines = source_block(feed.headers, self.settings.stream_name or None)
-        self.bitrate = None
-        self.stats = {}
+        before.close()
+        self._program = program
         self.sources += 1
-        self._close_dump()
         self._move(MountEvent.SOURCE_STARTED)
-        self.journal.add(Started(started_at, feed))
+        self.journal.add(Started(started_at, description))
         self.last_audio = self._clock()
         self._events.new_audio.emit(self._new_audio)
+
+    def _start_title(self, description: SourceDescription, stream: StandbyStream | None) -> None:
+        """What plays is what the new source says, not what the one before said."""
+        titled, self._titled = self._titled, description
+        if stream is None and titled is not None and titled.is_same_encoder(description):
+            return
+        known, head = stream.tags if stream is not None else None, self.ring.head
+        is_told = known is not None and self._add_title(replace(known, offset=head))
+        if not is_told and self.timeline.title is not None:
+            self._add_title(Tags(head, "", ""))
 
     def restart_at(self, offset: int) -> None:
         """Forgets its audio and goes on at `offset`. It must have no listeners (`relocation.py` takes them out and puts
@@ -161,9 +194,7 @@ class Mount:
 
     def end(self) -> None:
         """The source is gone; listeners stay until the grace is over."""
-        self._warn_once()
-        self._format = None
-        self._close_dump()
+        self._program.end()
         self._move(MountEvent.SOURCE_ENDED)
         self._events.new_audio.emit(self._new_audio)
 
@@ -173,12 +204,10 @@ class Mount:
         self._events.new_audio.emit(self._new_audio)
 
     def to_standby(self) -> StandbyStream:
-        """The stream of the present source, taken off the air and kept in step by whoever feeds it from now on."""
-        assert self._format is not None and self.description is not None
-        format, self._format = self._format, None
-        return StandbyStream(
-            self.description.content_type, format, self.ring.head, self.timeline.header_at(self.ring.head)
-        )
+        """Returns the stream of the present source, which takes its title along and is fed by whoever has it now."""
+        self._titled, head, title = None, self.ring.head, self.timeline.title
+        tags = Tags(head, title.artist, title.title, title.url) if title else None
+        return self._program.to_standby(head, self.timeline.header_at(head), tags)
 
     def close(self, reason: Reason = Reason.SOURCE_GONE) -> None:
         """The grace is over: the listeners go too, when they have heard the end."""
@@ -189,13 +218,8 @@ class Mount:
 
     def feed(self, data: bytes) -> None:
         """Takes bytes from the source. Raises FormatError."""
-        assert self._format is not None
         self.bytes_read += len(data)
-        if self._dump:
-            self._dump.write(data)
-        out, marks = self._format.feed(data)
-        if not self._warned:
-            self._warn_once()
+        out, marks = self._program.feed(data)
         self.take(out, marks)
 
     def take(self, out: bytes, marks: Sequence[Mark]) -> None:
@@ -265,22 +289,11 @@ class Mount:
 
     def allowed_lag(self) -> int:
         """Bytes a listener may be behind. Never less than what new listeners are given to begin with."""
-        rate = (self.bitrate or FALLBACK_BITRATE) / 8
+        rate = (self._program.bitrate or FALLBACK_BITRATE) / 8
         settings = self.settings
         last_join = self.timeline.last_join()
         begun = 0 if last_join is None else self.ring.head - last_join
         return max(settings.queue_size.in_bytes(rate), 2 * settings.burst_size.in_bytes(rate)) + begun
-
-    @property
-    def listener_content_type(self) -> str:
-        """What listeners are told this is."""
-        assert self.description is not None
-        return content_type_for_listeners(self.description.content_type)
-
-    def all_stats(self) -> Mapping[str, str]:
-        """What the source's `ice-audio-info` says, and over it what the stream itself says."""
-        assert self.description is not None
-        return {**self.description.info.audio_stats, **self.stats}
 
     def _move(self, event: MountEvent) -> None:
         state = LIFE[self.state][event]
@@ -288,13 +301,6 @@ class Mount:
         before, self.state = self.state, state
         if state is not before:
             self._events.mount_state_changed.emit(MountStateChanged(self.name, state))
-
-    def _warn_once(self) -> None:
-        """What the operator should know of the stream: when it begins, and when the source ends if it has changed."""
-        warning = self._format.warning if self._format else ""
-        if warning != self._warned:
-            log.warning("mount %s: %s", self.name, warning)
-            self._warned = warning
 
     def _mark(self, mark: Mark) -> None:
         match mark:
@@ -305,10 +311,9 @@ class Mount:
                 self.journal.add(mark)
             case Tags():
                 self._add_title(mark)
-            case Info(_, bitrate, stats):
+            case Info():
                 self.journal.add(mark)
-                self.bitrate = bitrate or self.bitrate
-                self.stats |= stats
+                self._program.note(mark)
                 self._size_ring()
 
     def _add_title(self, tags: Tags) -> bool:
@@ -345,7 +350,7 @@ class Mount:
         self._events.listener_left.emit(ListenerLeft(self.name, listener, reason))
 
     def _size_ring(self) -> None:
-        rate = (self.bitrate or 0) / 8
+        rate = (self._program.bitrate or 0) / 8
         # The rate is what the stream says of itself: a Vorbis header may claim gigabytes a second.
         self.ring.grow(min(max(self.allowed_lag() + RING_MARGIN, int(rate * RING_S)), LARGEST_RING))
 
@@ -358,13 +363,3 @@ class Mount:
         needed = kept + more + RING_MARGIN
         if needed > self.ring.capacity:
             self.ring.grow(min(2 * needed, LARGEST_RING))
-
-    def _close_dump(self) -> None:
-        if self._dump:
-            self._dump.close()
-            self._dump = None
-
-
-def is_same_format(one: str, other: str) -> bool:
-    """Whether a player that was told one content type can go on with the other."""
-    return type(new_format(one)) is type(new_format(other))

@@ -1,8 +1,8 @@
 """All mounts of the node, and who feeds them.
 
-Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. The rule: a mount has at most
-one feeder, and only that one feeds it. A feeder is a source that is connected here, or a copy of a source on another
-node (a mirror); who may become one is decided in `cluster/ownership.py`.
+Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. A mount is made for its first
+source, and has a description from then on. The rule: at most one feeds a mount, a source that is connected here or the
+mirror of a source on another node; which one is decided in `cluster/ownership.py`.
 """
 
 import logging
@@ -12,7 +12,7 @@ from functools import partial
 import gevent
 
 from pycast.config.live import Live
-from pycast.formats.marks import Format
+from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group, Task
 from pycast.net.ticks import sleep_until_tick
 from pycast.stream.events import MountClosed, MountEmptied, SourceEnded, SourceStarted, StreamEvents
@@ -23,9 +23,6 @@ from pycast.stream.pacer import Pacer
 from pycast.stream.source import Source, SourceDescription
 
 log = logging.getLogger(__name__)
-
-# A source that has sent nothing for this long has lost its connection: encoders send several times a second.
-SOURCE_SILENT_S = 2.0
 
 # How long a source that calls again waits for its former self; reading the rest takes less than a tenth of a second.
 ENDING_S = 2.0
@@ -53,7 +50,7 @@ class Mounts:
         self._mounts: dict[str, Mount] = {}
         self._ending: dict[Mount, None] = {}
         self._sources: dict[str, Source] = {}
-        self._copies: dict[str, object] = {}
+        self._mirrors: dict[str, object] = {}
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
 
@@ -78,78 +75,87 @@ class Mounts:
         return len(self._sources)
 
     def attached(self, name: str) -> object | None:
-        """Who feeds the mount now."""
-        return self._sources.get(name) or self._copies.get(name)
+        """Returns who feeds the mount now: a source, or a mirror."""
+        return self._sources.get(name) or self._mirrors.get(name)
 
     def source(self, name: str) -> Source | None:
-        """The source that is connected here and feeds the mount now; not a copy."""
+        """Returns the source that is connected here and feeds the mount now; not a mirror."""
         return self._sources.get(name)
 
     def is_mirror(self, name: str) -> bool:
-        """Whether the mount is a copy of what another node has."""
-        return name in self._copies
+        """Whether the mount's source is on another node."""
+        return name in self._mirrors
 
     def wait_for_ending(self, name: str) -> None:
         """Lets a source finish whose peer has closed: what it sent last is still to be read, and an encoder that calls
         again at once must not be told that its mount is in use. May switch.
         """
         held = self.source(name)
-        if held is not None and held.is_ending:
-            held.wait_for_end(ENDING_S)
+        if held is not None:
+            held.wait_until_out(ENDING_S)
 
-    def may_take_over(self, name: str, credentials: tuple[str, str]) -> bool:
+    def may_take_over(self, name: str, credentials: tuple[str, str] | None) -> bool:
         """Whether a source with these credentials is the present one that calls again, as its connection is silent."""
         held = self.source(name)
         return (
             held is not None
             and self._settings.now.for_mount(name).source_takeover
+            and credentials is not None
             and held.credentials == credentials
-            and self.is_silent(name)
+            and held.is_silent
         )
 
     def is_silent(self, name: str) -> bool:
         """Whether the mount has no source here, or one of which nothing comes."""
         held = self.source(name)
-        return held is None or held.is_ending or self._clock() - held.last_data >= SOURCE_SILENT_S
+        return held is None or held.is_silent
 
-    def attach_source(self, name: str, source: Source, format: Format | None = None) -> Mount:
-        """Makes `source` the mount's source, whoever was it before. `format` has read its stream already."""
-        mount = self.get_or_create(name)
-        mount.start(source.description, format)
+    def attach_source(self, name: str, source: Source, stream: StandbyStream | None = None) -> Mount:
+        """Makes `source` the mount's source, whoever was it before. `stream` is what it has fed while it stood by."""
+        mount = self.get_or_create(name, source.description)
+        mount.start(source.description, stream)
         self._sources[name] = source
-        self._copies.pop(name, None)
+        self._mirrors.pop(name, None)
         self._events.source_started.emit(SourceStarted(name, mount.settings))
         return mount
 
-    def attach_mirror(self, name: str, feeder: object, feed: SourceDescription, started_at: int) -> Mount:
-        """Makes `feeder` the mount's source, which brings a copy of what another node has since `started_at`."""
-        mount = self.get_or_create(name)
-        mount.start_mirror(feed, started_at)
-        self.rebind_mirror(name, feeder)
+    def attach_mirror(self, name: str, mirror: object, description: SourceDescription, started_at: int) -> Mount:
+        """Makes `mirror` feed the mount, from a source on another node that began at `started_at`."""
+        mount = self.get_or_create(name, description)
+        mount.start_mirror(description, started_at)
+        self.rebind_mirror(name, mirror)
         return mount
 
-    def rebind_mirror(self, name: str, feeder: object) -> None:
-        """`feeder` brings the rest of what the mount has had so far."""
-        self._copies[name] = feeder
+    def rebind_mirror(self, name: str, mirror: object) -> None:
+        """Makes `mirror` feed the rest of the source that the mount has had so far."""
+        self._mirrors[name] = mirror
         self._sources.pop(name, None)
 
     def detach(self, name: str) -> None:
         """The mount has no source any more but will have another one at once: its listeners wait for that."""
-        source, copy = self._sources.pop(name, None), self._copies.pop(name, None)
+        source, mirror = self._sources.pop(name, None), self._mirrors.pop(name, None)
         mount = self._mounts.get(name)
-        if mount is None or (source is None and copy is None):
+        if mount is None or (source is None and mirror is None):
             return
         if mount.state is MountState.LIVE:
             mount.end()
         if source is not None:
             self._events.source_ended.emit(SourceEnded(name, mount.settings))
 
-    def get_or_create(self, name: str) -> Mount:
-        """The mount of that name, made if need be, with its present settings; it stays until somebody closes it."""
-        mount = self._mounts.get(name) or self._new(name)
+    def get_or_create(self, name: str, description: SourceDescription) -> Mount:
+        """Returns the mount with its present settings; it stays until somebody closes it. If it is not there it is made
+        for the source of that description, which has to be attached before anything switches.
+        """
+        mount = self._mounts.get(name) or self._new(name, description)
         mount.apply(self._settings.now.for_mount(name))
-        self._cancel_grace(name)
+        self.keep(name)
         return mount
+
+    def keep(self, name: str) -> None:
+        """Cancels the mount's grace: it stays until somebody closes it."""
+        grace = self._graces.pop(name, None)
+        if grace is not None and grace is not gevent.getcurrent():
+            grace.kill(block=False)
 
     def release(self, name: str, source: Source) -> None:
         """`source` is gone: its listeners wait for as long as the mount's grace. Does nothing if another one has taken
@@ -186,7 +192,7 @@ class Mounts:
         loops = list(self._loops.values())
         sources, self._sources = self._sources, {}
         for source in sources.values():
-            source.stop("the server stops")
+            source.end("the server stops")
         for name, mount in list(self._mounts.items()):
             if mount.state is MountState.LIVE:
                 mount.end()
@@ -194,15 +200,16 @@ class Mounts:
             self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)
 
-    def _new(self, name: str) -> Mount:
-        mount = Mount(name, self._settings.now.for_mount(name), self._pacer, self._events, self._clock)
+    def _new(self, name: str, description: SourceDescription) -> Mount:
+        settings = self._settings.now.for_mount(name)
+        mount = Mount(name, settings, description, self._pacer, self._events, self._clock)
         self._mounts[name] = mount
         self._loops[name] = self._group.spawn_forever(f"fan-out of {name}", partial(self._run_fanout, mount))
         return mount
 
     def close(self, name: str, reason: Reason = Reason.SOURCE_GONE) -> None:
         """The mount is over. Its listeners go when they have heard the end."""
-        self._cancel_grace(name)
+        self.keep(name)
         self.detach(name)
         mount = self._mounts.pop(name, None)
         if mount is None:
@@ -217,8 +224,3 @@ class Mounts:
         self._pacer.forget(mount.fanout)
         del self._ending[mount]
         self._events.mount_emptied.emit(MountEmptied(mount.name, mount.bytes_read, mount.fanout.bytes_sent))
-
-    def _cancel_grace(self, name: str) -> None:
-        grace = self._graces.pop(name, None)
-        if grace is not None and grace is not gevent.getcurrent():
-            grace.kill(block=False)

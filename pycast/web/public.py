@@ -55,7 +55,7 @@ def playlist(call: Call) -> Response:
             return Response(200, m3u(url), M3U_TYPE)
         case "pls":
             known = call.site.finder.on_this_node(mount)
-            name = known.description.info.name if known and known.description else ""
+            name = known.description.info.name if known else ""
             return Response(200, pls([(url, name)]), PLS_TYPE)
         case "xspf":
             snapshot = call.site.cluster_wide.snapshot()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from gevent.event import Event
 
 from pycast.app.demo import MOUNT, DemoSource
 from pycast.demo_stream import BITRATE, LEAD_S, TITLE, demo_mp3
@@ -22,32 +23,39 @@ class Sink:
     def feed(self, data: bytes) -> None:
         self.data += data
 
-    def set_title(self, artist: str, title: str) -> None:
+    def set_title(self, artist: str, title: str, url: str = "") -> bool:
         self.titles.append(title)
+        return True
 
 
 class Owners:
-    """Who feeds what."""
+    """Who feeds what: puts the source on the air when the test lets it."""
 
-    def __init__(self) -> None:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
         self.said: list[str] = []
+        self.may_admit = Event()
+        self.may_admit.set()
 
-    def admit(self, mount: str, source: object) -> None:
+    def admit(self, mount: str, source: DemoSource) -> None:
         self.said.append(f"admit {mount}")
+        self.may_admit.wait(5.0)
+        source.output.put_on_air(self._sink)
 
     def remove(self, mount: str, source: object) -> None:
         self.said.append(f"remove {mount}")
 
 
 @contextmanager
-def playing(sink: Sink | None) -> Iterator[tuple[Any, Owners]]:
-    owners, source, group = Owners(), DemoSource(), Group()
-    source.sink = sink
-    group.spawn("demo", source.play, owners, {MOUNT: sink})
+def playing(sink: Sink, *, is_admitted: bool = True) -> Iterator[tuple[Any, Owners]]:
+    owners, source, group = Owners(sink), DemoSource(), Group()
+    if not is_admitted:
+        owners.may_admit.clear()
+    group.spawn("demo", source.play, owners)
     try:
         yield source, owners
     finally:
-        source.stop("the test is over")
+        source.end("the test is over")
         group.join(5.0)
         group.kill()
 
@@ -71,9 +79,9 @@ def test_each_round_has_its_title(wait_until: WaitUntil, monkeypatch: pytest.Mon
 
 def test_what_is_due_waits_for_a_mount(wait_until: WaitUntil) -> None:
     sink = Sink()
-    with playing(None) as (source, owners):
+    with playing(sink, is_admitted=False) as (_, owners):
         wait_until(lambda: owners.said, "the begin")
-        source.sink = sink
+        owners.may_admit.set()
         wait_until(lambda: sink.data, "the first bytes")
     assert demo_mp3().startswith(sink.data)
 
@@ -81,5 +89,5 @@ def test_what_is_due_waits_for_a_mount(wait_until: WaitUntil) -> None:
 def test_it_owns_its_mount_until_it_is_stopped(wait_until: WaitUntil) -> None:
     with playing(Sink()) as (source, owners):
         wait_until(lambda: owners.said == [f"admit {MOUNT}"], "the begin")
-        source.stop("enough")
+        source.end("enough")
         wait_until(lambda: owners.said == [f"admit {MOUNT}", f"remove {MOUNT}"], "the end")

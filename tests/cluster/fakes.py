@@ -1,4 +1,4 @@
-"""The others of a cluster, as one node's sources see them: a referee, a node that answers, copies.
+"""The others of a cluster, as one node's sources see them: a referee, a node that answers, mirrors.
 
 Helpers only. They decide at once, unless the test gives them something to wait for.
 """
@@ -75,7 +75,7 @@ class FakeRpcClient:
 
 
 class FakeMirrors:
-    """Copies that the test thinks of."""
+    """Mirrors that the test thinks of."""
 
     def __init__(self) -> None:
         self.parent_lost: Signal[ParentLost] = Signal()

@@ -8,6 +8,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from pycast.cluster.claim import Claims
 from pycast.cluster.link.questions import IsAlive, Yield
 from pycast.cluster.mirror.lineage import Lineage, Lineages
 from pycast.cluster.mirror.mirrors import ParentLost
@@ -17,21 +18,19 @@ from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import OriginRecord
-from pycast.cluster.standbys import Standbys
 from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.errors import Refused
-from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group
 from pycast.stream.events import StreamEvents
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
-from pycast.stream.source import SourceDescription
+from pycast.stream.source import SourceDescription, SourceState
 from tests.cluster.fakes import ME, OTHER, FakeMirrors, FakeRegistry, FakeRpcClient
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
-from tests.stream.test_mounts import FEED, Feeder
+from tests.stream.test_mounts import DESCRIPTION, FakeSource
 from tests.stream.test_relocation import frames, numbers
 
 NAME = "/x"
@@ -52,20 +51,20 @@ class Stage:
         self.registry, self.peers, self.mirrors = FakeRegistry(), FakeRpcClient(), FakeMirrors()
         self.state = self.registry.state
         member = OwnerClient(own, cast(Any, self.registry), cast(Any, self.peers), cast(Any, self.mirrors), self.group)
-        self.standbys = Standbys()
+        self.claims = Claims()
         self.ownership = Ownership(
-            settings, self.mounts, self.lineages, self.standbys, self.group, lambda: self.now, member
+            settings, self.mounts, self.lineages, self.claims, self.group, lambda: self.now, member
         )
         events.mount_closed.subscribe(self.ownership.on_mount_closed)
         self.state.origin_changed.subscribe(self.ownership.on_origin_changed)
         self.mirrors.parent_lost.subscribe(self.ownership.on_parent_lost)
 
-    def source(self, content_type: str = "text/plain", user: str = "source") -> Feeder:
-        made = Feeder((user, "hackme"), self.now)
-        made.description = SourceDescription(FEED.info, content_type, (), "127.0.0.1", 0.0)
+    def source(self, content_type: str = "text/plain", user: str = "source") -> FakeSource:
+        made = FakeSource((user, "hackme"))
+        made.description = SourceDescription(DESCRIPTION.info, content_type, (), "127.0.0.1", 0.0)
         return made
 
-    def enter(self, **kind: str) -> Feeder:
+    def enter(self, **kind: str) -> FakeSource:
         made = self.source(**kind)
         self.ownership.admit(NAME, made)
         return made
@@ -77,9 +76,8 @@ class Stage:
         self.state.put_origin(record)
         return record
 
-    def is_on_air(self, source: Feeder) -> bool:
-        mount = self.mounts.get(NAME)
-        return self.mounts.source(NAME) is source and mount is not None and source.sink is mount
+    def is_on_air(self, source: FakeSource) -> bool:
+        return self.mounts.source(NAME) is source and source.output.state is SourceState.ON_AIR
 
     @property
     def highest(self) -> Epoch:
@@ -131,7 +129,7 @@ def test_a_mount_that_waits_for_its_source_is_not_asked_for(stage: Stage) -> Non
 def test_f_08_who_loses_the_race_stands_by_behind_the_winner(stage: Stage) -> None:
     stage.registry.before_claim = lambda: stage.other_has(7)
     source = stage.enter()
-    assert isinstance(source.sink, StandbyStream)
+    assert source.output.state is SourceState.STANDBY
     assert stage.ownership.standbys == 1
     assert stage.ownership.counters.held == 1
     assert stage.mirrors.ensured == [NAME]
@@ -164,9 +162,9 @@ def test_a_mount_that_is_over_is_released(stage: Stage) -> None:
 def test_who_has_claimed_and_is_about_to_begin_says_that_its_source_is_alive(stage: Stage) -> None:
     said: list[object] = []
     stage.registry.before_claim = lambda: said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
-    stage.enter()
+    source = stage.enter()
     said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
-    stage.now += 5
+    source.is_silent = True
     said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
     said.append(stage.ownership.is_alive(IsAlive("/other")).is_alive)
     assert said == [True, True, False, False]
@@ -181,12 +179,11 @@ def test_a_second_source_stands_by_and_goes_on_when_the_first_leaves(stage: Stag
     assert mount is not None
     heard = MemoryTransport()
     mount.join(1, heard, WHO, b"", 0, 0.0)
-    assert first.sink is not None and second.sink is not None
-    first.sink.feed(frames(0, 5))
-    second.sink.feed(frames(500, 5) + frames(505, 1)[:100])
+    first.output.feed(frames(0, 5))
+    second.output.feed(frames(500, 5) + frames(505, 1)[:100])
     stage.ownership.remove(NAME, first)
     assert stage.is_on_air(second)
-    second.sink.feed(frames(505, 1)[100:] + frames(506, 3))
+    second.output.feed(frames(505, 1)[100:] + frames(506, 3))
     mount.fanout._pass()
     assert numbers(bytes(heard.got)) == [0, 1, 2, 3, 4, 505, 506, 507, 508]
     assert stage.ownership.standbys == 0
@@ -195,7 +192,7 @@ def test_a_second_source_stands_by_and_goes_on_when_the_first_leaves(stage: Stag
 def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stage, wait_until: WaitUntil) -> None:
     stage.other_has(4)
     source = stage.enter()
-    assert isinstance(source.sink, StandbyStream)
+    assert source.output.state is SourceState.STANDBY
     stage.peers.is_alive, stage.mirrors.base = False, 777
     stage.mirrors.parent_lost.emit(ParentLost(NAME))
     wait_until(lambda: stage.is_on_air(source), "its turn")
@@ -206,7 +203,7 @@ def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stag
 def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
     stage.other_has(4)
     stage.enter()
-    stage.mounts.attach_mirror(NAME, Feeder(), FEED, 0)
+    stage.mounts.attach_mirror(NAME, object(), DESCRIPTION, 0)
     stage.mirrors.parent = True
     asked = len(stage.peers.asked)
     for _ in range(3):
@@ -222,10 +219,10 @@ def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
 def test_a_mount_with_a_standby_is_kept(stage: Stage) -> None:
     stage.other_has(4)
     source = stage.enter()
-    assert stage.standbys.has(NAME)
+    assert stage.claims.has_standby(NAME)
     stage.ownership.remove(NAME, source)
-    assert not stage.standbys.has(NAME)
-    assert source.sink is None
+    assert not stage.claims.has_standby(NAME)
+    assert source.output.state is SourceState.OUT
 
 
 def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_air(
@@ -240,7 +237,7 @@ def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_a
     stage.ownership.remove(NAME, source)
     claimed.set()
     wait_until(lambda: stage.is_on_air(later), "the next in line")
-    assert (source.sink, stage.ownership.standbys) == (None, 0)
+    assert (source.output.state, stage.ownership.standbys) == (SourceState.OUT, 0)
 
 
 @policy("reject")
@@ -257,7 +254,7 @@ def test_a_source_for_a_mount_of_another_node_is_refused_if_the_mount_says_so(st
 def test_the_newest_source_takes_over_and_the_former_stands_by(stage: Stage) -> None:
     first, second = stage.enter(), stage.enter(user="other")
     assert stage.is_on_air(second)
-    assert isinstance(first.sink, StandbyStream)
+    assert first.output.state is SourceState.STANDBY
     assert stage.registry.claims == 1
     stage.ownership.remove(NAME, second)
     assert stage.is_on_air(first)
@@ -275,7 +272,7 @@ def test_the_newest_source_takes_over_from_another_node(stage: Stage) -> None:
 def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Stage, wait_until: WaitUntil) -> None:
     source = stage.enter()
     stage.ownership.yield_mount(Yield(NAME))
-    assert isinstance(source.sink, StandbyStream)
+    assert source.output.state is SourceState.STANDBY
     assert stage.registry.published[-1] is False
     stage.mirrors.parent_lost.emit(ParentLost(NAME))
     gevent.sleep(0.05)
@@ -297,8 +294,8 @@ def test_f_07_on_a_higher_epoch_the_source_stands_by_and_its_listeners_stay(
     heard = MemoryTransport()
     mount.join(1, heard, WHO, b"", 0, 0.0)
     stage.other_has(9)
-    wait_until(lambda: isinstance(source.sink, StandbyStream), "it to step down")
-    wait_until(lambda: stage.mirrors.ensured, "the copy")
+    wait_until(lambda: source.output.state is SourceState.STANDBY, "it to step down")
+    wait_until(lambda: stage.mirrors.ensured, "the mirror")
     assert not stage.ownership.owns(NAME)
     assert stage.ownership.counters.stepped_down == 1
     assert (mount.state, heard.closed, source.ended) == (MountState.WAITING, False, "")
@@ -328,7 +325,7 @@ def test_a_claim_that_was_lost_again_while_it_levelled_is_none(stage: Stage) -> 
 
     stage.mirrors.level = level  # type: ignore[method-assign]
     source = stage.enter()
-    assert isinstance(source.sink, StandbyStream)
+    assert source.output.state is SourceState.STANDBY
     assert not stage.ownership.owns(NAME)
     assert stage.state.origin(NAME) == stage.other_has(9)
 
@@ -337,8 +334,7 @@ def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(sta
     stage.registry.is_provisional = True
     source = stage.enter()
     assert stage.ownership.counters.provisional == 1
-    assert source.sink is not None
-    source.sink.feed(b"before")
+    source.output.feed(b"before")
     mount, provisional = stage.mounts.get(NAME), stage.highest
     origin = stage.state.origin(NAME)
     assert mount is not None and origin is not None

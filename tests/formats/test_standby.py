@@ -1,4 +1,4 @@
-"""A stream that was kept warm goes on at a join point, as if a listener had started there."""
+"""A stream that stood by goes on at a join point, as if a listener had started there."""
 
 from random import Random
 
@@ -17,11 +17,11 @@ PIECE = 700
 
 def continued(name: str, data: bytes, cut: int) -> tuple[Result, int]:
     """What goes on the air of a source that stood by for its first `cut` bytes, and what it had put out by then."""
-    warm = StandbyStream(content_type(name))
+    standby = StandbyStream(content_type(name))
     for piece in every(data[:cut], PIECE):
-        warm.feed(piece)
+        standby.feed(piece)
     before = run(new_format(content_type(name)), every(data[:cut], PIECE))
-    return run(warm.resume_at(BASE), every(data[cut:], PIECE)), len(before.out)
+    return run(standby.resume_at(BASE), every(data[cut:], PIECE)), len(before.out)
 
 
 def expected_join(whole: Result, size: int) -> Join:
@@ -82,18 +82,18 @@ def test_a_stream_that_was_on_the_air_goes_on_at_other_offsets(name: str) -> Non
     stream = new_format(content_type(name))
     aired = run(stream, every(data[: len(data) // 3], PIECE))
     header = aired.headers[-1].data if aired.headers else b""
-    warm = StandbyStream(content_type(name), stream, len(aired.out), header)
+    standby = StandbyStream(content_type(name), stream, len(aired.out), header)
     waited = data[len(data) // 3 : len(data) // 2]
     for piece in every(waited, PIECE):
-        warm.feed(piece)
+        standby.feed(piece)
     size = len(run(new_format(content_type(name)), every(data[: len(data) // 2], PIECE)).out)
-    result = run(warm.resume_at(BASE), every(data[len(data) // 2 :], PIECE))
+    result = run(standby.resume_at(BASE), every(data[len(data) // 2 :], PIECE))
     assert result.out[len(header) :] == whole.out[expected_join(whole, size).offset :]
 
 
 def test_nothing_comes_before_the_first_join_point() -> None:
-    warm = StandbyStream("audio/mpeg")
-    stream = warm.resume_at(BASE)
+    standby = StandbyStream("audio/mpeg")
+    stream = standby.resume_at(BASE)
     assert stream.feed(b"") == (b"", [])
     assert stream.family == "generic"
     assert stream.warning == ""

@@ -9,9 +9,8 @@ from gevent import socket
 from pycast.app.node import Node
 from pycast.config.load import loads
 from pycast.errors import Refused
-from pycast.server.sources import describe_source
-from pycast.stream.mounts import SOURCE_SILENT_S
-from pycast.stream.source import SourceDescription
+from pycast.server.sources import ConnectedSource, describe_source
+from pycast.stream.source import SOURCE_SILENT_S, SourceDescription
 from tests.conftest import WaitUntil
 from tests.server.contexts import connect as connect_pair
 from tests.web.sites import make_request
@@ -57,10 +56,10 @@ def test_a_source_that_was_replaced_feeds_nothing_more(
     mount = node.parts.context.mounts.get("/x")
     assert mount is not None
     wait_until(lambda: mount.bytes_read == 3, "the first bytes")
-    feeder = node.parts.context.mounts.source("/x")
-    assert feeder is not None
-    feeder.last_data -= SOURCE_SILENT_S
-    monkeypatch.setattr(feeder, "stop", lambda why: None)  # the news takes long to reach it
+    held = node.parts.context.mounts.source("/x")
+    assert isinstance(held, ConnectedSource)
+    held.last_data -= SOURCE_SILENT_S
+    monkeypatch.setattr(held._greenlet, "kill", lambda *args, **kwargs: None)  # the news takes long to reach it
     new = source(node)
     assert new.recv(100) == OK
     old.sendall(b"late")

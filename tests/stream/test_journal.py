@@ -1,4 +1,4 @@
-"""The journal tells a copy what has changed since it last looked, and which source the audio came from."""
+"""The journal tells a mirror what has changed since it last looked, and which source the audio came from."""
 
 from pycast.formats.marks import Header, Info, Tags
 from pycast.http.headers import Headers

@@ -34,10 +34,10 @@ def new_mount_with_events(settings: MountSettings = SETTINGS) -> tuple[Mount, li
     gone: list[Reason] = []
     events = StreamEvents()
     events.listener_left.subscribe(lambda event: gone.append(event.reason))
-    return Mount("/x", settings, Pacer(0.5, lambda: 0.0), events, lambda: 0.0), gone, events
+    return Mount("/x", settings, description(), Pacer(0.5, lambda: 0.0), events, lambda: 0.0), gone, events
 
 
-def feed(content_type: str = "text/plain", **headers: str) -> SourceDescription:
+def description(content_type: str = "text/plain", **headers: str) -> SourceDescription:
     fields = Headers([(name.replace("_", "-"), value) for name, value in headers.items()])
     return SourceDescription(source_info(fields), content_type, tuple(fields), "127.0.0.1", 1_000_000.0)
 
@@ -57,13 +57,13 @@ def test_the_table_of_its_life_is_complete_or_refuses(state: MountState, event: 
 
 def test_listeners_hear_the_source_that_returns() -> None:
     mount, gone = new_mount()
-    mount.start(feed())
+    mount.start(description())
     heard = listen(mount)
     mount.feed(b"first")
     mount.fanout._pass()
     mount.end()
     assert mount.state is MountState.WAITING
-    mount.start(feed())
+    mount.start(description())
     mount.feed(b"second")
     mount.fanout._pass()
     assert heard.got == b"firstsecond"
@@ -73,7 +73,7 @@ def test_listeners_hear_the_source_that_returns() -> None:
 
 def test_the_end_of_the_grace_lets_listeners_go() -> None:
     mount, gone = new_mount()
-    mount.start(feed())
+    mount.start(description())
     heard = listen(mount)
     mount.feed(b"the end")
     mount.end()
@@ -87,17 +87,17 @@ def test_the_end_of_the_grace_lets_listeners_go() -> None:
 
 def test_a_source_of_another_family_lets_the_old_listeners_go() -> None:
     mount, gone = new_mount()
-    mount.start(feed())
+    mount.start(description())
     heard = listen(mount)
     mount.end()
-    mount.start(feed("application/ogg"))
+    mount.start(description("application/ogg"))
     assert heard.closed
     assert gone == [Reason.SOURCE_GONE]
 
 
 def test_a_full_mount_refuses_and_says_why() -> None:
     mount, _ = new_mount(SETTINGS.replace(max_listeners=1))
-    mount.start(feed())
+    mount.start(description())
     mount.admit()
     listen(mount)
     with pytest.raises(Refused, match="has its 1 listeners") as caught:
@@ -107,14 +107,14 @@ def test_a_full_mount_refuses_and_says_why() -> None:
 
 def test_zero_listeners_means_nobody() -> None:
     mount, _ = new_mount(SETTINGS.replace(max_listeners=0))
-    mount.start(feed())
+    mount.start(description())
     with pytest.raises(Refused):
         mount.admit()
 
 
 def test_only_whole_frames_reach_listeners() -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     mount.feed(FRAME * 3)
     heard = listen(mount)
     already = len(heard.got)
@@ -125,7 +125,7 @@ def test_only_whole_frames_reach_listeners() -> None:
 
 def test_a_title_appears_at_the_listeners_own_position() -> None:
     mount, _ = new_mount(SETTINGS.replace(mp3_metadata_interval=100))
-    mount.start(feed())
+    mount.start(description())
     assert mount.set_title("Björk", "Jóga", "http://x/")
     heard = listen(mount, metaint=100)
     mount.feed(b"a" * 150)
@@ -144,7 +144,7 @@ def test_a_title_appears_at_the_listeners_own_position() -> None:
 
 def test_the_same_title_twice_is_one_title() -> None:
     mount, _, events = new_mount_with_events()
-    mount.start(feed())
+    mount.start(description())
     told: list[str] = []
     events.title_changed.subscribe(lambda event: told.append(event.title.text))
     assert mount.set_title("", "one")
@@ -154,7 +154,7 @@ def test_the_same_title_twice_is_one_title() -> None:
 
 def test_a_title_too_long_for_a_block_leaves_the_old_one() -> None:
     mount, _ = new_mount()
-    mount.start(feed())
+    mount.start(description())
     mount.set_title("", "short")
     assert not mount.set_title("", "x" * 5000)
     assert mount.timeline.title is not None
@@ -163,16 +163,16 @@ def test_a_title_too_long_for_a_block_leaves_the_old_one() -> None:
 
 def test_ogg_and_webm_carry_no_icy_titles() -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     assert mount.metaint() == 16_000
     mount.end()
-    mount.start(feed("application/ogg"))
+    mount.start(description("application/ogg"))
     assert mount.metaint() == 0
 
 
 def test_the_ring_covers_what_listeners_may_lag_and_half_a_minute() -> None:
     mount, _ = new_mount(SETTINGS.replace(queue_size=Size(bytes=10_000)))
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     assert mount.ring.capacity > mount.allowed_lag()
     mount.feed(FRAME * 50)
     assert mount.bitrate == 128_000
@@ -181,14 +181,14 @@ def test_the_ring_covers_what_listeners_may_lag_and_half_a_minute() -> None:
 
 def test_a_burst_larger_than_the_queue_is_not_too_slow_at_once() -> None:
     mount, _ = new_mount(SETTINGS.replace(queue_size=Size(bytes=1000), burst_size=Size(bytes=50_000)))
-    mount.start(feed())
+    mount.start(description())
     mount.feed(b"x" * 60_000)
     assert not listen(mount).closed
 
 
 def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
     mount, _ = new_mount(SETTINGS.replace(dump_file=str(tmp_path / "{mount}-%Y.dump")))
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     mount.feed(FRAME + FRAME[:10])
     mount.feed(b"rest")
     mount.end()
@@ -199,7 +199,7 @@ def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
 
 def test_a_dump_that_cannot_be_opened_costs_the_stream_nothing(tmp_path: Path) -> None:
     mount, _ = new_mount(SETTINGS.replace(dump_file=str(tmp_path / "none" / "x")))
-    mount.start(feed())
+    mount.start(description())
     heard = listen(mount)
     mount.feed(b"audio")
     mount.fanout._pass()
@@ -208,7 +208,7 @@ def test_a_dump_that_cannot_be_opened_costs_the_stream_nothing(tmp_path: Path) -
 
 def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
     mount, _ = new_mount()
-    mount.start(feed(ice_name="Source's"))
+    mount.start(description(ice_name="Source's"))
     assert mount.source_lines == b"icy-name:Source's\r\n"
     mount.apply(SETTINGS.replace(stream_name="Ours"))
     assert mount.source_lines == b"icy-name:Ours\r\n"
@@ -216,7 +216,7 @@ def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
 
 def test_listeners_go_when_their_time_is_over() -> None:
     mount, gone = new_mount(SETTINGS.replace(max_listener_duration=60.0))
-    mount.start(feed())
+    mount.start(description())
     listen(mount)
     mount.last_audio = 59.0
     mount.expire(59.9)
@@ -227,7 +227,7 @@ def test_listeners_go_when_their_time_is_over() -> None:
 
 def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     for _ in range(20):
         mount.feed(b"no frames here " * 1000)
     mount.end()
@@ -237,7 +237,7 @@ def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFix
 def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_let_go() -> None:
     assert LISTENER_SILENCE_S < 20
     mount, gone = new_mount()
-    mount.start(feed())
+    mount.start(description())
     transports = [listen(mount), listen(mount)]
     mount.expire(LISTENER_SILENCE_S - 0.1)
     assert gone == []
@@ -249,25 +249,25 @@ def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_let_go() -> None:
     assert all(transport.closed for transport in transports)
 
 
-@pytest.mark.parametrize("how", ["source", "copy"])
+@pytest.mark.parametrize("how", ["source", "mirror"])
 def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
     now = 0.0
-    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now)
-    mount.start(feed())
+    mount = Mount("/x", SETTINGS, description(), Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now)
+    mount.start(description())
     now = 15.0
     if how == "source":
         mount.feed(b"audio")
     else:
-        mount.start_mirror(feed(), 0)
+        mount.start_mirror(description(), 0)
     heard = listen(mount)
     mount.expire(LISTENER_SILENCE_S + 1)
     assert not heard.closed
 
 
-def test_a_copy_takes_units_and_marks_as_they_are() -> None:
+def test_a_mirror_takes_units_and_marks_as_they_are() -> None:
     mount, _ = new_mount()
     mount.restart_at(1000)
-    mount.start_mirror(feed("application/ogg"), 700)
+    mount.start_mirror(description("application/ogg"), 700)
     assert (mount.started_at, mount.ring.head, mount.floor) == (700, 1000, 1000)
     marks: list[Mark] = [Join(1000, 2.5), Header(1000, b"head"), Tags(1003, "A", "T"), Info(1003, 64_000, {"k": "v"})]
     mount.take(b"page one", marks)
@@ -282,7 +282,7 @@ def test_mirrors_are_told_of_audio_titles_and_the_sources_comings_and_goings() -
     mount, _, events = new_mount_with_events()
     woken: list[str] = []
     events.new_audio.subscribe(lambda event: woken.append(mount.state.value))
-    mount.start(feed())
+    mount.start(description())
     mount.feed(b"audio")
     mount.set_title("", "title")
     mount.end()
@@ -294,7 +294,7 @@ def test_mirrors_are_told_of_audio_titles_and_the_sources_comings_and_goings() -
 
 def test_a_source_that_is_there_again_is_no_new_source() -> None:
     mount, _ = new_mount()
-    mount.start(feed())
+    mount.start(description())
     mount.feed(b"audio")
     mount.end()
     mount.resume()
@@ -303,13 +303,13 @@ def test_a_source_that_is_there_again_is_no_new_source() -> None:
 
 def test_a_mount_that_goes_on_elsewhere_has_forgotten_its_past() -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     mount.feed(FRAME * 5)
     mount.set_title("", "old")
     mount.restart_at(7000)
     assert (mount.restarts, mount.ring.oldest, mount.ring.head, mount.floor) == (1, 7000, 7000, 7000)
     assert (mount.timeline.title, mount.timeline.last_join(), mount.started_at) == (None, None, -1)
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     mount.feed(FRAME * 2)
     assert mount.timeline.joins(0, 10_000)[0][0] == 7000
     assert mount.started_at == 7000
@@ -317,7 +317,7 @@ def test_a_mount_that_goes_on_elsewhere_has_forgotten_its_past() -> None:
 
 def test_a_mount_with_listeners_cannot_jump() -> None:
     mount, _ = new_mount()
-    mount.start(feed())
+    mount.start(description())
     listen(mount)
     with pytest.raises(AssertionError):
         mount.restart_at(5)
@@ -325,20 +325,20 @@ def test_a_mount_with_listeners_cannot_jump() -> None:
 
 def test_a_source_taken_off_the_air_goes_on_where_it_is_put_back() -> None:
     mount, _ = new_mount()
-    mount.start(feed("audio/mpeg"))
+    mount.start(description("audio/mpeg"))
     mount.feed(FRAME * 3 + FRAME[:100])
-    warm = mount.to_standby()
+    standby = mount.to_standby()
     mount.end()
-    warm.feed(FRAME[100:] + FRAME[:50])
-    mount.start(feed("audio/mpeg"), warm.resume_at(mount.ring.head))
+    standby.feed(FRAME[100:] + FRAME[:50])
+    mount.start(description("audio/mpeg"), standby)
     mount.feed(FRAME[50:] + FRAME)
     assert mount.ring.read(0, mount.ring.head) == FRAME * 5
 
 
 def test_lb_04_a_title_is_no_audio() -> None:
     now = 0.0
-    mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now)
-    mount.start_mirror(feed(), 0)
+    mount = Mount("/x", SETTINGS, description(), Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now)
+    mount.start_mirror(description(), 0)
     heard = listen(mount)
     now = 15.0
     mount.take(b"", [Tags(0, "", "a title")])

@@ -6,7 +6,7 @@ from pycast.config.units import Size
 from pycast.formats.marks import Info, Join, Mark
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import LARGEST_RING
-from tests.stream.test_mount import SETTINGS, feed, listen, new_mount
+from tests.stream.test_mount import SETTINGS, description, listen, new_mount
 
 KEY_FRAME = 3 << 20
 
@@ -31,8 +31,8 @@ class Video:
 
 def test_a_listener_can_start_at_a_key_frame_that_is_larger_than_the_ring() -> None:
     mount, gone = new_mount()
-    mount.start(feed("video/webm"))
-    mount._format = Video()
+    mount.start(description("video/webm"))
+    mount._program._format = Video()
     for number in range(3):
         mount.feed(b"%d" % number * KEY_FRAME)
         heard = listen(mount)
@@ -45,8 +45,8 @@ def test_a_listener_can_start_at_a_key_frame_that_is_larger_than_the_ring() -> N
 
 def test_who_keeps_up_is_not_dropped_when_a_large_unit_comes() -> None:
     mount, gone = new_mount(SETTINGS.replace(queue_size=Size(bytes=10_000)))
-    mount.start(feed("video/webm"))
-    mount._format = Video()
+    mount.start(description("video/webm"))
+    mount._program._format = Video()
     mount.feed(b"first")
     heard = listen(mount)
     mount.feed(b"x" * KEY_FRAME)
@@ -59,7 +59,7 @@ def test_who_keeps_up_is_not_dropped_when_a_large_unit_comes() -> None:
 @pytest.mark.parametrize("queue_size", [Size(bytes=512 << 10), Size(seconds=3600)])
 def test_a_source_that_claims_an_absurd_bitrate_costs_no_absurd_memory(queue_size: Size) -> None:
     mount, _ = new_mount(SETTINGS.replace(queue_size=queue_size))
-    mount.start(feed("application/ogg"))
-    mount._format = Video(bitrate=(1 << 31) - 1)
+    mount.start(description("application/ogg"))
+    mount._program._format = Video(bitrate=(1 << 31) - 1)
     mount.feed(b"x")
     assert mount.ring.capacity <= LARGEST_RING

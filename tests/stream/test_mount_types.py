@@ -3,7 +3,7 @@
 import pytest
 
 from pycast.stream.fanout import Reason
-from tests.stream.test_mount import feed, listen, new_mount
+from tests.stream.test_mount import description, listen, new_mount
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from tests.stream.test_mount import feed, listen, new_mount
 )
 def test_listeners_stay_only_for_the_format_that_they_were_promised(before: str, after: str, stays: bool) -> None:
     mount, gone = new_mount()
-    mount.start(feed(before))
+    mount.start(description(before))
     listen(mount)
     mount.end()
-    mount.start(feed(after))
+    mount.start(description(after))
     assert gone == ([] if stays else [Reason.SOURCE_GONE])

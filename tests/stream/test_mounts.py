@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
+from pycast.cluster.claim import Claims
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.ownership import Ownership
-from pycast.cluster.standbys import Standbys
 from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.errors import Refused
@@ -17,31 +17,27 @@ from pycast.net.group import Group
 from pycast.stream.events import SourceEnded, SourceStarted, StreamEvents
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
-from pycast.stream.mounts import SOURCE_SILENT_S, Mounts
+from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
-from pycast.stream.source import Sink, SourceDescription
+from pycast.stream.source import SourceDescription, SourceOutput
 from tests.stream.memory import WHO, MemoryTransport
 
-FEED = SourceDescription(source_info(Headers()), "text/plain", (), "127.0.0.1", 0.0)
+DESCRIPTION = SourceDescription(source_info(Headers()), "text/plain", (), "127.0.0.1", 0.0)
 
 
-class Feeder:
-    def __init__(self, credentials: tuple[str, str] = ("source", "hackme"), last_data: float = 0.0) -> None:
+class FakeSource:
+    def __init__(self, credentials: tuple[str, str] | None = ("source", "hackme")) -> None:
         self.credentials = credentials
-        self.last_data = last_data
-        self.description = FEED
-        self.sink: Sink | None = None
+        self.description = DESCRIPTION
+        self.output = SourceOutput()
+        self.is_silent = False
         self.ended = ""
 
-    is_ending = False
+    def wait_until_out(self, seconds: float) -> None:
+        pass
 
-    def wait_for_end(self, seconds: float) -> None:
-        raise AssertionError("only one that is ending is waited for")
-
-    def replace(self) -> None:
-        self.ended = "replaced"
-
-    def stop(self, why: str) -> None:
+    def end(self, why: str) -> None:
+        self.output.take_out()
         self.ended = why
 
 
@@ -52,9 +48,9 @@ class Stage:
         self.config = loads(toml, {}, "test")
         self.settings, self.events = Live(self.config), StreamEvents()
         self.mounts = Mounts(self.settings, Pacer(0.5, lambda: 0.0), self.group, self.events, lambda: self.now)
-        self.ownership = Ownership(self.settings, self.mounts, Lineages(), Standbys(), self.group, lambda: self.now)
+        self.ownership = Ownership(self.settings, self.mounts, Lineages(), Claims(), self.group, lambda: self.now)
 
-    def enter(self, name: str, source: Feeder) -> Mount:
+    def enter(self, name: str, source: FakeSource) -> Mount:
         self.ownership.admit(name, source)
         mount = self.mounts.get(name)
         assert mount is not None
@@ -71,56 +67,66 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 def test_a_mount_with_a_live_source_is_in_use(stage: Stage) -> None:
-    stage.enter("/x", Feeder())
+    stage.enter("/x", FakeSource())
     with pytest.raises(Refused, match="alive") as caught:
-        stage.enter("/x", Feeder())
+        stage.enter("/x", FakeSource())
     assert (caught.value.status, caught.value.public) == (403, "Mountpoint in use")
 
 
 def test_the_same_source_takes_over_a_silent_connection(stage: Stage) -> None:
-    old, new = Feeder(), Feeder()
+    old, new = FakeSource(), FakeSource()
     mount = stage.enter("/x", old)
-    stage.now = SOURCE_SILENT_S
+    old.is_silent = True
     assert stage.enter("/x", new) is mount
-    assert old.ended == "replaced"
+    assert old.ended == "replaced by a new connection of the same source"
     stage.ownership.remove("/x", old)
     assert mount.state is MountState.LIVE
     assert stage.mounts.attached("/x") is new
 
 
 def test_other_credentials_do_not_take_over(stage: Stage) -> None:
-    stage.enter("/x", Feeder())
-    stage.now = SOURCE_SILENT_S
+    held = FakeSource()
+    stage.enter("/x", held)
+    held.is_silent = True
     with pytest.raises(Refused):
-        stage.enter("/x", Feeder(("source", "other")))
+        stage.enter("/x", FakeSource(("source", "other")))
+
+
+def test_a_source_without_credentials_is_never_taken_over(stage: Stage) -> None:
+    held = FakeSource(None)
+    stage.enter("/x", held)
+    held.is_silent = True
+    with pytest.raises(Refused):
+        stage.enter("/x", FakeSource(None))
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_takeover = false"], indirect=True)
 def test_takeover_can_be_switched_off(stage: Stage) -> None:
-    stage.enter("/x", Feeder())
-    stage.now = 100.0
+    held = FakeSource()
+    stage.enter("/x", held)
+    held.is_silent = True
     with pytest.raises(Refused):
-        stage.enter("/x", Feeder())
+        stage.enter("/x", FakeSource())
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsources = 1"], indirect=True)
 def test_too_many_sources_are_refused_but_the_same_one_may_return(stage: Stage) -> None:
-    feeder = Feeder()
-    stage.enter("/x", feeder)
+    source = FakeSource()
+    stage.enter("/x", source)
     with pytest.raises(Refused) as caught:
-        stage.enter("/y", Feeder())
+        stage.enter("/y", FakeSource())
     assert (caught.value.status, caught.value.public) == (403, "too many sources connected")
-    stage.now = SOURCE_SILENT_S
-    stage.enter("/x", Feeder())
+    source.is_silent = True
+    stage.enter("/x", FakeSource())
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
 def test_a_mount_ends_when_its_grace_is_over(stage: Stage) -> None:
-    feeder = Feeder()
-    mount = stage.enter("/x", feeder)
+    source = FakeSource()
+    mount = stage.enter("/x", source)
     transport = MemoryTransport()
     mount.join(1, transport, WHO, b"", 0, 0.0)
-    stage.ownership.remove("/x", feeder)
+    stage.ownership.remove("/x", source)
     assert stage.mounts.get("/x") is mount
     with gevent.Timeout(5):
         while stage.mounts.get("/x") or not transport.closed:
@@ -130,10 +136,10 @@ def test_a_mount_ends_when_its_grace_is_over(stage: Stage) -> None:
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
 def test_a_source_that_returns_in_time_keeps_the_mount(stage: Stage) -> None:
-    feeder = Feeder()
-    mount = stage.enter("/x", feeder)
-    stage.ownership.remove("/x", feeder)
-    assert stage.enter("/x", Feeder()) is mount
+    source = FakeSource()
+    mount = stage.enter("/x", source)
+    stage.ownership.remove("/x", source)
+    assert stage.enter("/x", FakeSource()) is mount
     gevent.sleep(0.1)
     assert stage.mounts.get("/x") is mount
     assert mount.state is MountState.LIVE
@@ -141,9 +147,9 @@ def test_a_source_that_returns_in_time_keeps_the_mount(stage: Stage) -> None:
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0"], indirect=True)
 def test_without_grace_a_mount_ends_with_its_source(stage: Stage) -> None:
-    feeder = Feeder()
-    stage.enter("/x", feeder)
-    stage.ownership.remove("/x", feeder)
+    source = FakeSource()
+    stage.enter("/x", source)
+    stage.ownership.remove("/x", source)
     assert stage.mounts.get("/x") is None
 
 
@@ -152,36 +158,36 @@ def test_changes_are_told(stage: Stage) -> None:
     stage.events.source_started.subscribe(told.append)
     stage.events.source_ended.subscribe(told.append)
     settings = stage.config.for_mount("/x")
-    feeder = Feeder()
-    stage.enter("/x", feeder)
-    stage.ownership.remove("/x", feeder)
+    source = FakeSource()
+    stage.enter("/x", source)
+    stage.ownership.remove("/x", source)
     assert told == [SourceStarted("/x", settings), SourceEnded("/x", settings)]
 
 
 def test_a_reload_reaches_running_mounts(stage: Stage) -> None:
-    mount = stage.enter("/x", Feeder())
+    mount = stage.enter("/x", FakeSource())
     stage.settings.replace(loads('[[mount]]\nmount_name = "/x"\nmax_listeners = 3', {}, "test"))
     stage.mounts.apply_settings()
     assert mount.settings.max_listeners == 3
 
 
 def test_stop_ends_sources_and_listeners(stage: Stage) -> None:
-    feeder, transport = Feeder(), MemoryTransport()
-    mount = stage.enter("/x", feeder)
+    source, transport = FakeSource(), MemoryTransport()
+    mount = stage.enter("/x", source)
     mount.join(1, transport, WHO, b"", 0, 0.0)
     stage.mounts.stop()
-    assert feeder.ended == "the server stops"
+    assert source.ended == "the server stops"
     assert transport.closed
     assert len(stage.mounts) == 0
 
 
-def test_a_copy_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None:
+def test_a_mirror_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None:
     told: list[object] = []
     stage.events.source_started.subscribe(told.append)
     stage.events.source_ended.subscribe(told.append)
-    copy, source = Feeder(), Feeder()
-    mount = stage.mounts.attach_mirror("/x", copy, FEED, 0)
-    assert (stage.mounts.attached("/x"), stage.mounts.source("/x"), stage.mounts.sources) == (copy, None, 0)
+    mirror, source = object(), FakeSource()
+    mount = stage.mounts.attach_mirror("/x", mirror, DESCRIPTION, 0)
+    assert (stage.mounts.attached("/x"), stage.mounts.source("/x"), stage.mounts.sources) == (mirror, None, 0)
     assert stage.mounts.is_silent("/x")
     assert stage.mounts.attach_source("/x", source) is mount
     assert (stage.mounts.attached("/x"), stage.mounts.sources) == (source, 1)
@@ -189,21 +195,21 @@ def test_a_copy_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None
 
 
 def test_a_mount_without_a_feeder_waits_with_its_listeners(stage: Stage) -> None:
-    mount = stage.mounts.attach_source("/x", Feeder())
+    mount = stage.mounts.attach_source("/x", FakeSource())
     transport = MemoryTransport()
     mount.join(1, transport, WHO, b"", 0, 0.0)
     stage.mounts.detach("/x")
     stage.mounts.detach("/x")
     assert (mount.state, stage.mounts.attached("/x"), transport.closed) == (MountState.WAITING, None, False)
-    assert stage.mounts.attach_mirror("/x", Feeder(), FEED, 0) is mount
+    assert stage.mounts.attach_mirror("/x", object(), DESCRIPTION, 0) is mount
     assert mount.state is MountState.LIVE
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsource_grace = 0.05"], indirect=True)
-def test_a_mount_that_is_prepared_outlives_its_grace(stage: Stage) -> None:
-    feeder = Feeder()
-    mount = stage.enter("/x", feeder)
-    stage.ownership.remove("/x", feeder)
-    assert stage.mounts.get_or_create("/x") is mount
+def test_a_mount_that_is_kept_outlives_its_grace(stage: Stage) -> None:
+    source = FakeSource()
+    mount = stage.enter("/x", source)
+    stage.ownership.remove("/x", source)
+    stage.mounts.keep("/x")
     gevent.sleep(0.1)
     assert stage.mounts.get("/x") is mount

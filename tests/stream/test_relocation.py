@@ -50,8 +50,9 @@ class Stage:
     def mount(self, first: int, content_type: str = "audio/mpeg") -> Mount:
         events = StreamEvents()
         events.listener_left.subscribe(lambda event: self.gone.append(event.reason))
-        mount = Mount("/x", SETTINGS, Pacer(0.5, lambda: 0.0), events, lambda: 0.0)
-        mount.start(SourceDescription(source_info(Headers()), content_type, (), "127.0.0.1", 0.0))
+        description = SourceDescription(source_info(Headers()), content_type, (), "127.0.0.1", 0.0)
+        mount = Mount("/x", SETTINGS, description, Pacer(0.5, lambda: 0.0), events, lambda: 0.0)
+        mount.start(description)
         if content_type == "audio/mpeg":
             mount.feed(frames(first, 20))
         return mount

@@ -1,9 +1,9 @@
-"""Which epoch the bytes of a mount belong to, and where a copy that comes back goes on. Pure.
+"""Which epoch the bytes of a mount belong to, and where a mirror that comes back goes on. Pure.
 
 Offsets are counted through all epochs of a mount: an epoch's first byte has the offset at which the one before ended.
 So "epoch E up to offset O" names a byte in the same way on every node, and two nodes that agree on that have the same
-bytes before it. A copy that had more of an epoch than what was agreed to be its end has bytes that nobody else has: it
-cannot go on, it has to jump.
+bytes before it. A mirror that had more of an epoch than what was agreed to be its end has bytes that nobody else has:
+it cannot go on, it has to jump.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Lineage:
         raise KeyError(epoch)
 
     def agrees(self, epoch: Epoch, offset: int) -> bool:
-        """Whether a copy that has everything up to `offset`, the last of it in `epoch`, has the bytes that we have."""
+        """Whether a mirror that has all up to `offset`, the last of it in `epoch`, has the bytes that we have."""
         try:
             end = self.end_of(epoch)
         except KeyError:

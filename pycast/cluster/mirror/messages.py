@@ -1,4 +1,4 @@
-"""What is said on the line of a mirror: one node copies one mount from another. Pure: values to frames and back.
+"""What is said on the line of a mirror: one node mirrors one mount from another. Pure: values to frames and back.
 
     child   → PULL     mount, and up to which epoch and offset it has it already (offset -1: nothing yet)
     parent  ← REFUSED  why not; or
@@ -10,7 +10,7 @@
             ← IDLE     nothing to say, and still there (every second)
             ← GONE     the mount is over
 
-Audio and marks are those of the parent's ring and timeline, so every copy has the same bytes at the same offsets and
+Audio and marks are those of the parent's ring and timeline, so every mirror has the same bytes at the same offsets and
 the same places to start.
 """
 
@@ -49,7 +49,7 @@ class Pull:
     epoch: Epoch
     offset: int
     depth: int
-    """How many copies are below the one that asks: a line of copies never becomes a circle."""
+    """How many mirrors are below the one that asks: a line of mirrors never becomes a circle."""
 
     def frame(self) -> bytes:
         """As it is sent."""
@@ -70,7 +70,7 @@ class PullReply:
 
     offset: int
     lineage: Lineage
-    feed: SourceDescription
+    description: SourceDescription
     started_at: int
     """The offset at which the source began; before `offset`, or equal."""
     is_live: bool
@@ -84,7 +84,7 @@ class PullReply:
         value = {
             "offset": self.offset,
             "lineage": self.lineage.to_json(),
-            "feed": _description_to_json(self.feed),
+            "feed": _description_to_json(self.description),
             "started_at": self.started_at,
             "is_live": self.is_live,
             "marks": [event_to_json(mark) for mark in self.marks],
@@ -150,8 +150,8 @@ def read_lineage(payload: bytes) -> Lineage:
 def event_to_json(event: Event) -> dict[str, Any]:
     """Its JSON object."""
     match event:
-        case Started(offset, feed):
-            return {"kind": "started", "offset": offset, "feed": _description_to_json(feed)}
+        case Started(offset, description):
+            return {"kind": "started", "offset": offset, "feed": _description_to_json(description)}
         case Header(offset, data):
             return {"kind": "header", "offset": offset, "data": b64encode(data).decode()}
         case Tags(offset, artist, title, url):
@@ -178,9 +178,9 @@ def event_from_json(data: dict[str, Any]) -> Event:
             raise ValueError(f"an event of the unknown kind {kind!r}")
 
 
-def _description_to_json(feed: SourceDescription) -> dict[str, Any]:
-    headers = [[name, value] for name, value in feed.headers if name.lower() not in _PRIVATE]
-    return {"content_type": feed.content_type, "headers": headers, "ip": feed.ip, "started": feed.started}
+def _description_to_json(one: SourceDescription) -> dict[str, Any]:
+    headers = [[name, value] for name, value in one.headers if name.lower() not in _PRIVATE]
+    return {"content_type": one.content_type, "headers": headers, "ip": one.ip, "started": one.started}
 
 
 def _description_from_json(data: dict[str, Any]) -> SourceDescription:

@@ -1,9 +1,9 @@
-"""Which mounts this node copies, and from whom: each copy's loop, from its first listener to its last.
+"""Which mounts this node mirrors, and from whom: each mirror's loop, from its first listener to its last.
 
-A copy goes on for as long as somebody needs it: a listener, another node, a source that stands by, or the configuration
-(`mirror = "always"`). Whom it copies from is `tree.py`'s choice while the origin is there. When it is not, the
-survivors level: each asks the others how far they are, and gets from the most advanced what it lacks; then it waits for
-the next origin, and its listeners with it.
+A mirror goes on for as long as somebody needs it: a listener, another node, a source that stands by, or the
+configuration (`mirror = "always"`). Its parent is the choice of `parents.py` while the origin is there. When it is not,
+the survivors level: each asks the others how far they are, and gets from the most advanced what it lacks; then it waits
+for the next origin, and its listeners with it.
 """
 
 import logging
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 # A listener who asks for a mount that is not here yet waits at most this long for it.
 OPEN_S = 3.0
 
-# A copy that nobody needs stays for as long: players come back.
+# A mirror that nobody needs stays for as long: players come back.
 LINGER_S = 15.0
 
 # A parent that failed is not asked again before this; another one is tried meanwhile.
@@ -53,7 +53,7 @@ WAITING_S = 1.5
 TAIL_S = 0.4
 LEVEL_S = 0.5
 
-# How often a copy looks whether it has the parent it should have, and whether it is still needed.
+# How often it is asked whether a mirror is still needed, and whether it has the parent that it should have.
 REVIEW_S = 1.0
 PARENT_REVIEW_S = 5.0
 
@@ -62,7 +62,7 @@ PAUSE_S = 0.2
 
 
 @dataclass(slots=True, eq=False)
-class _Mirrored:
+class _MirroredMount:
     mirror: Mirror
     depth: int
     news: Event = field(default_factory=Event)
@@ -83,7 +83,7 @@ class ParentLost:
 
 
 class Mirrors:
-    """The copies of this node."""
+    """The mirrors of this node."""
 
     def __init__(
         self,
@@ -112,17 +112,17 @@ class Mirrors:
         self._is_kept = is_kept
         self._group = group
         self._clock = clock
-        self._copies: dict[str, _Mirrored] = {}
+        self._mirrored: dict[str, _MirroredMount] = {}
 
     def start(self) -> None:
-        """Looks after the copies from now on."""
+        """Looks after the mirrors from now on."""
         self._group.spawn_forever("review of mirrors", self._review)
 
     @property
     def health(self) -> float:
-        """Which part of the copies has a line to a parent, of those whose source could be had, 0 to 1."""
-        wanted = [copy for name, copy in self._copies.items() if self._has_origin(name)]
-        return sum(1 for copy in wanted if copy.parent) / len(wanted) if wanted else 1.0
+        """Which part of the mirrors has a line to a parent, of those whose source could be had, 0 to 1."""
+        wanted = [mirrored for name, mirrored in self._mirrored.items() if self._has_origin(name)]
+        return sum(1 for mirrored in wanted if mirrored.parent) / len(wanted) if wanted else 1.0
 
     def has_source(self, name: str) -> bool:
         """Whether a node that answers has a source for the mount."""
@@ -134,147 +134,158 @@ class Mirrors:
         return origin is not None and self._state.is_up(origin.node)
 
     def __len__(self) -> int:
-        return len(self._copies)
+        return len(self._mirrored)
 
     def open(self, name: str, depth: int = 0) -> Mount | None:
-        """The mount, copied from another node if need be; None if no node has it. May switch."""
+        """The mount, mirrored from another node if need be; None if no node has it. May switch."""
         mount = self._mounts.get(name)
-        if mount is not None and mount.description is not None:
+        if mount is not None:
             return mount
         origin = self._state.origin(name)
         if origin is None or origin.node == self._own.now.node:
             return None
-        copy = self.ensure(name, depth)
-        copy.mirror.begun.wait(OPEN_S)
-        return copy.mirror.mount
+        mirrored = self.ensure(name, depth)
+        mirrored.mirror.begun.wait(OPEN_S)
+        return mirrored.mirror.mount
 
-    def ensure(self, name: str, depth: int = 0) -> _Mirrored:
-        """Copies the mount from now on, if it does not already."""
-        copy = self._copies.get(name)
-        if copy is None:
+    def ensure(self, name: str, depth: int = 0) -> _MirroredMount:
+        """Mirrors the mount from now on, if it does not already."""
+        mirrored = self._mirrored.get(name)
+        if mirrored is None:
             mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock)
-            copy = _Mirrored(mirror, depth, needed_at=self._clock())
-            self._copies[name] = copy
-            copy.task = self._group.spawn(f"mirror of {name}", self._run, copy)
-        return copy
+            mirrored = _MirroredMount(mirror, depth, needed_at=self._clock())
+            self._mirrored[name] = mirrored
+            mirrored.task = self._group.spawn(f"mirror of {name}", self._run, mirrored)
+        return mirrored
 
     def release(self, name: str) -> None:
-        """Ends the copy and leaves the mount to whoever has it now. May switch."""
-        copy = self._copies.pop(name, None)
-        if copy is not None and copy.task is not None and copy.task is not gevent.getcurrent():
-            copy.task.kill()
+        """Ends the mirror and leaves the mount to whoever has it now. May switch."""
+        mirrored = self._mirrored.pop(name, None)
+        if mirrored is not None and mirrored.task is not None and mirrored.task is not gevent.getcurrent():
+            mirrored.task.kill()
 
     def has_parent(self, name: str) -> bool:
-        """Whether audio can come: the copy has a line to another node."""
-        copy = self._copies.get(name)
-        return copy is not None and bool(copy.parent)
+        """Whether audio can come: the mirror has a line to another node."""
+        mirrored = self._mirrored.get(name)
+        return mirrored is not None and bool(mirrored.parent)
 
     def tail(self, question: AskTail) -> TailAnswer:
         """How far this node is with a mount: an answer to another node."""
         name = question.mount
         mount, lineage = self._mounts.get(name), self._lineages.get(name)
-        if mount is None or mount.description is None or not lineage.entries:
+        if mount is None or not lineage.entries:
             return TailAnswer()
         return TailAnswer(Tail(lineage.newest, mount.ring.head, mount.ring.oldest))
 
     def level(self, name: str, over: Epoch) -> int:
         """Gets what other nodes have of the mount's last epoch, `over`, and this one does not. Returns the offset at
-        which a new owner goes on. Ends the copy. May switch, for `TAIL_S` + `LEVEL_S` at most.
+        which a new owner goes on. Ends the mirror. May switch, for `TAIL_S` + `LEVEL_S` at most.
         """
+        # Our own mirror is replaced by one that may take bytes of the epoch that is over: they are what we want.
         self.release(name)
-        # That epoch is over, and what it left behind is what we want.
         mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock, floor=over)
+        # The higher epoch has the right bytes, and of the same epoch the longer tail has all that the others have.
         mine = (self._lineages.get(name).newest, mirror.head)
         tails = self._tails(name)
         best = max(tails, default=None)
         if best is None or best[:2] <= mine:
             return max(mine[1], 0)
+        # Whether or not we get it, the others have it: the next byte comes after the longest tail.
         if mirror.head >= 0:
             self._fetch(mirror, best[2], best[1])
         return max(best[1], mirror.head)
 
-    # -- one copy
+    # -- one mirror
 
-    def _run(self, copy: _Mirrored) -> None:
-        name = copy.mirror.name
+    def _run(self, mirrored: _MirroredMount) -> None:
+        name = mirrored.mirror.name
         try:
-            while not copy.mirror.is_over and not self._has_given_up(copy):
-                self._go_on(copy)
+            while not mirrored.mirror.is_over and not self._has_given_up(mirrored):
+                self._go_on(mirrored)
         finally:
-            copy.parent = ""
-        if self._copies.get(name) is copy:
-            del self._copies[name]
-            self._close(name, Reason.SOURCE_GONE if copy.mirror.is_over else Reason.ABANDONED)
+            mirrored.parent = ""
+        if self._mirrored.get(name) is mirrored:
+            del self._mirrored[name]
+            self._close(name, Reason.SOURCE_GONE if mirrored.mirror.is_over else Reason.ABANDONED)
 
-    def _go_on(self, copy: _Mirrored) -> None:
+    def _go_on(self, mirrored: _MirroredMount) -> None:
         """One line to one parent, or a wait for news."""
-        mirror = copy.mirror
-        parent = self._choose(copy)
+        mirror = mirrored.mirror
+        # A parent, if there is one that has not just failed.
+        parent = self._choose(mirrored)
         if parent is None:
-            if not self._level_with_survivors(copy):
-                is_soon = any(self._clock() - at < RETRY_S for at in copy.failed.values())
-                copy.news.wait(ABSENT_RETRY_S if is_soon else PAUSE_S)
-            copy.news.clear()
+            # None: get what the survivors have; if there is nothing, wait for news, but not long after a failure.
+            if not self._level_with_survivors(mirrored):
+                is_soon = any(self._clock() - at < RETRY_S for at in mirrored.failed.values())
+                mirrored.news.wait(ABSENT_RETRY_S if is_soon else PAUSE_S)
+            mirrored.news.clear()
+            # By now listeners should know that the source is gone: a fallback can take them.
             if self._clock() - mirror.last_data >= WAITING_S:
                 mirror.wait()
             return
-        copy.parent = parent.node
-        copy.since = copy.reviewed_at = self._clock()
-        log.info("< mount %s: copied from node %s", mirror.name, parent.node)
+        # The line, until it breaks. A parent that lacks our next byte is left for a moment: another node may have it.
+        mirrored.parent = parent.node
+        mirrored.since = mirrored.reviewed_at = self._clock()
+        log.info("< mount %s: mirrored from node %s", mirror.name, parent.node)
         try:
-            mirror.pull(self._connector, parent.address, copy.depth, may_jump=False)
+            mirror.pull(self._connector, parent.address, mirrored.depth, may_jump=False)
         except Gap as gap:
-            self._cross(copy, parent, gap)
+            self._cross(mirrored, parent, gap)
         except (DialFailed, OSError, LinkError, Outrun) as error:
-            self._fail(copy, parent, error)
+            self._fail(mirrored, parent, error)
         finally:
-            copy.parent = ""
+            mirrored.parent = ""
 
-    def _cross(self, copy: _Mirrored, parent: NodeRecord, gap: Gap) -> None:
+    def _cross(self, mirrored: _MirroredMount, parent: NodeRecord, gap: Gap) -> None:
         """The parent has not the next byte. If another node has it the gap is closed, else it is jumped."""
-        mirror = copy.mirror
+        mirror = mirrored.mirror
+        # The parent begins later than we end. A node that has all from here to there closes the gap; of several, the
+        # one that is the least ahead.
         if gap.offset > mirror.head:
             tails = [tail for tail in self._tails(mirror.name) if tail[1] >= gap.offset and tail[3] <= mirror.head]
             if tails and self._fetch(mirror, min(tails)[2], gap.offset):
                 return
-        copy.parent = parent.node
+        # Nobody has it, or the parent has other bytes than we have: jump.
+        mirrored.parent = parent.node
         try:
-            mirror.pull(self._connector, parent.address, copy.depth)
+            mirror.pull(self._connector, parent.address, mirrored.depth)
         except (DialFailed, OSError, LinkError, Outrun) as error:
-            self._fail(copy, parent, error)
+            self._fail(mirrored, parent, error)
 
-    def _fail(self, copy: _Mirrored, parent: NodeRecord, error: Exception) -> None:
+    def _fail(self, mirrored: _MirroredMount, parent: NodeRecord, error: Exception) -> None:
         # An owner is known a moment before its mount is there: nobody should wait for that longer than it takes.
         # And a line that was good may only have been cut: if its node is gone, the next try tells.
-        was_good = not isinstance(error, DialFailed) and self._clock() - copy.since >= RETRY_S
+        was_good = not isinstance(error, DialFailed) and self._clock() - mirrored.since >= RETRY_S
         patience = ABSENT_RETRY_S if isinstance(error, MountAbsent) or was_good else RETRY_S
-        copy.failed[parent.node] = self._clock() - RETRY_S + patience
-        if not copy.mirror.is_over:
-            log.info("< mount %s: no longer copied from node %s: %s", copy.mirror.name, parent.node, error)
-            copy.parent = ""
-            self.parent_lost.emit(ParentLost(copy.mirror.name))
+        mirrored.failed[parent.node] = self._clock() - RETRY_S + patience
+        if not mirrored.mirror.is_over:
+            log.info("< mount %s: no longer mirrored from node %s: %s", mirrored.mirror.name, parent.node, error)
+            mirrored.parent = ""
+            self.parent_lost.emit(ParentLost(mirrored.mirror.name))
 
-    def _choose(self, copy: _Mirrored) -> NodeRecord | None:
-        name, me, now = copy.mirror.name, self._own.now, self._clock()
+    def _choose(self, mirrored: _MirroredMount) -> NodeRecord | None:
+        name, me, now = mirrored.mirror.name, self._own.now, self._clock()
         origin = self._state.origin(name)
         owner = self._state.peer(origin.node) if origin else None
         if owner is None:
             return None
         nodes = {peer.record.node: peer.record for peer in self._state.peers if peer.status is not Status.DEAD}
         for node in choose_parents(name, me, owner.record, self._state.up_nodes()):
-            if node in nodes and now - copy.failed.get(node, -RETRY_S) >= RETRY_S:
+            if node in nodes and now - mirrored.failed.get(node, -RETRY_S) >= RETRY_S:
                 return nodes[node]
         return None
 
-    def _level_with_survivors(self, copy: _Mirrored) -> bool:
+    def _level_with_survivors(self, mirrored: _MirroredMount) -> bool:
         """Gets what others have and this node does not, while there is no origin. Whether there was something."""
-        mirror = copy.mirror
+        mirror = mirrored.mirror
+        # Who has nothing of the mount begins where the next origin does.
         if mirror.head < 0:
             return False
         mine = (self._lineages.get(mirror.name).newest, mirror.head)
         best = max(self._tails(mirror.name), default=None)
         # Of a higher epoch and yet not further than we are: those are other bytes, which only its owner can offer.
         is_ahead = best is not None and best[:2] > mine and best[1] > mirror.head
+        # What it gets is of the same past: the next origin finds all survivors at the same byte.
         return best is not None and is_ahead and self._fetch(mirror, best[2], best[1])
 
     def _fetch(self, mirror: Mirror, address: str, until: int) -> bool:
@@ -298,15 +309,15 @@ class Mirrors:
 
     def on_node_changed(self, change: NodeChanged) -> None:
         """Looks for a better parent, or one at all."""
-        for copy in self._copies.values():
-            copy.news.set()
+        for mirrored in self._mirrored.values():
+            mirrored.news.set()
 
     def on_origin_changed(self, change: OriginChanged) -> None:
         """Mirrors what is always mirrored, and leaves a parent that is none any more."""
         after, me = change.after, self._own.now
         if after is not None and after.node != me.node and self._is_always(change.mount):
             self.ensure(change.mount)
-        held = self._copies.get(change.mount)
+        held = self._mirrored.get(change.mount)
         if held is not None:
             held.news.set()
             if after is not None and (change.before is None or change.before.epoch != after.epoch):
@@ -323,34 +334,34 @@ class Mirrors:
         while True:
             sleep_until_tick(REVIEW_S)
             now = self._clock()
-            for name in list(self._copies):
-                if name in self._copies:
-                    self._review_copy(name, self._copies[name], now)
+            for name in list(self._mirrored):
+                if name in self._mirrored:
+                    self._review_mirror(name, self._mirrored[name], now)
 
-    def _review_copy(self, name: str, copy: _Mirrored, now: float) -> None:
+    def _review_mirror(self, name: str, mirrored: _MirroredMount, now: float) -> None:
         mount = self._mounts.get(name)
         if bool(mount and len(mount.fanout)) or self._children.count(name) or self._is_always(name):
-            copy.needed_at = now
-        if now - copy.needed_at >= LINGER_S:
-            log.info("< mount %s: nobody needs the copy any more", name)
+            mirrored.needed_at = now
+        if now - mirrored.needed_at >= LINGER_S:
+            log.info("< mount %s: nobody needs the mirror any more", name)
             self.release(name)
             self._close(name, Reason.ABANDONED)
-        elif copy.parent and now - copy.reviewed_at >= PARENT_REVIEW_S:
-            self._review_parent(copy, now)
+        elif mirrored.parent and now - mirrored.reviewed_at >= PARENT_REVIEW_S:
+            self._review_parent(mirrored, now)
 
-    def _review_parent(self, copy: _Mirrored, now: float) -> None:
-        copy.reviewed_at = now
-        best = self._choose(copy)
-        if best is not None and best.node != copy.parent:
-            log.info("< mount %s: node %s is the better parent now", copy.mirror.name, best.node)
-            copy.mirror.hang_up()
+    def _review_parent(self, mirrored: _MirroredMount, now: float) -> None:
+        mirrored.reviewed_at = now
+        best = self._choose(mirrored)
+        if best is not None and best.node != mirrored.parent:
+            log.info("< mount %s: node %s is the better parent now", mirrored.mirror.name, best.node)
+            mirrored.mirror.hang_up()
 
-    def _has_given_up(self, copy: _Mirrored) -> bool:
+    def _has_given_up(self, mirrored: _MirroredMount) -> bool:
         """No origin, and nothing for longer than any listener would wait."""
-        mount = self._mounts.get(copy.mirror.name)
-        last = copy.needed_at if mount is None else max(mount.last_audio, copy.needed_at - LISTENER_SILENCE_S)
+        mount = self._mounts.get(mirrored.mirror.name)
+        last = mirrored.needed_at if mount is None else max(mount.last_audio, mirrored.needed_at - LISTENER_SILENCE_S)
         gone = self._clock() - last
-        return gone >= LISTENER_SILENCE_S and self._state.origin(copy.mirror.name) is None
+        return gone >= LISTENER_SILENCE_S and self._state.origin(mirrored.mirror.name) is None
 
     def _close(self, name: str, reason: Reason) -> None:
         self._lineages.forget(name)

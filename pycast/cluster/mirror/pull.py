@@ -1,9 +1,9 @@
 """The child's side of a mirror: one line to one parent, and the mount that is filled from it.
 
-A `Mirror` feeds a mount as a source does, with units and marks that another node has made. It keeps the mount's exact
-place: the offset up to which it has everything, and in which epoch. So whatever happens to the line, it goes on at the
-next byte, from the same node or another. Only a node that has other bytes, or no longer has the next one, makes it
-jump; then its listeners jump with it, at the end of a unit, and what they missed is counted.
+A `Mirror` feeds a mount in the place of a source, with units and marks that another node has made. It keeps the mount's
+exact place: the offset up to which it has everything, and in which epoch. So whatever happens to the line, it goes on
+at the next byte, from the same node or another. Only a node that has other bytes, or no longer has the next one, makes
+it jump; then its listeners jump with it, at the end of a unit, and what they missed is counted.
 
 The fence: bytes of an epoch that is lower than the highest ever seen for the mount are not taken, from anyone.
 """
@@ -25,9 +25,10 @@ from pycast.stats.counters import MirrorCounters
 from pycast.stream.fanout import Reason
 from pycast.stream.journal import Started
 from pycast.stream.listener import Listener
-from pycast.stream.mount import Mount, is_same_format
+from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
+from pycast.stream.program import is_same_format
 from pycast.stream.relocation import relocate
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Gap(Exception):
 
 
 class Mirror:
-    """The copy of one mount. `pull` runs one line; which and when is `mirrors.py`'s business."""
+    """The mirror of one mount. `pull` runs one line; which and when is `mirrors.py`'s business."""
 
     def __init__(
         self,
@@ -84,15 +85,10 @@ class Mirror:
         self._parents_head = 0
         self._link: Link | None = None
 
-    # -- as the mount's feeder
-
-    # -- the copy
-
     @property
     def mount(self) -> Mount | None:
-        """The mount, if it has been begun."""
-        mount = self._mounts.get(self.name)
-        return mount if mount is not None and mount.description is not None else None
+        """The mount, if it is here."""
+        return self._mounts.get(self.name)
 
     @property
     def head(self) -> int:
@@ -102,7 +98,7 @@ class Mirror:
 
     @property
     def is_attached(self) -> bool:
-        """Whether this is the mount's feeder."""
+        """Whether this mirror feeds the mount, and not a source or another mirror."""
         return self._mounts.attached(self.name) is self
 
     def hang_up(self) -> None:
@@ -113,7 +109,7 @@ class Mirror:
     def pull(
         self, connector: Connector, address: str, depth: int, *, until: int | None = None, may_jump: bool = True
     ) -> None:
-        """Copies from the node at `address` until the line breaks, or until everything before `until` is here.
+        """Mirrors from the node at `address` until the line breaks, or until everything before `until` is here.
 
         Raises DialFailed, OSError, LinkError; Outrun; Gap if `may_jump` is not set and the next byte is not there. May
         switch.
@@ -176,33 +172,34 @@ class Mirror:
 
     def _attach(self, head: PullReply) -> None:
         """The mount begins here, or goes on with another source than it had."""
-        mount = self._mounts.get_or_create(self.name)
-        if mount.description is None:
+        is_new = self._mounts.get(self.name) is None
+        mount = self._mounts.get_or_create(self.name, head.description)
+        if is_new:
             mount.restart_at(head.offset)
-        if mount.started_at == head.started_at and mount.description is not None:
+        if mount.started_at == head.started_at:
             self._mounts.rebind_mirror(self.name, self)
         else:
-            self._mounts.attach_mirror(self.name, self, head.feed, head.started_at)
+            self._mounts.attach_mirror(self.name, self, head.description, head.started_at)
 
     def _jump(self, mount: Mount, head: PullReply) -> None:
         missed = max(head.offset - mount.ring.head, 0)
         self._counters.gaps += 1
         self._counters.gap_bytes += missed
         log.warning("mount %s: jumps from offset %d to %d", self.name, mount.ring.head, head.offset)
-        before = mount.description
+        before = mount.description.content_type
 
         def restart(moving: list[Listener]) -> None:
             mount.restart_at(head.offset)
-            self._mounts.attach_mirror(self.name, self, head.feed, head.started_at)
+            self._mounts.attach_mirror(self.name, self, head.description, head.started_at)
 
         relocate(mount, mount, prepare=restart)
-        if before is not None and not is_same_format(before.content_type, head.feed.content_type):
+        if not is_same_format(before, head.description.content_type):
             mount.fanout.drop_all(Reason.SOURCE_GONE)
 
     def _take(self, kind: Kind, payload: bytes) -> None:
         mount = self.mount
         if mount is None or not self.is_attached:
-            raise LinkError("the mount is no longer a copy")
+            raise LinkError("the mount is no longer mirrored")
         match kind:
             case Kind.AUDIO:
                 self._take_audio(mount, payload)
@@ -240,7 +237,7 @@ class Mirror:
         elif event.offset != mount.started_at:
             if event.offset != mount.ring.head:
                 raise LinkError(f"a source that started at offset {event.offset}, and we are at {mount.ring.head}")
-            self._mounts.attach_mirror(self.name, self, event.feed, event.offset)
+            self._mounts.attach_mirror(self.name, self, event.description, event.offset)
 
     def _set_live(self, mount: Mount, is_live: bool) -> None:
         if is_live and mount.state is MountState.WAITING:

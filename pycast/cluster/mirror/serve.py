@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 # What a child hears at least, so that it takes silence for the loss of its parent.
 IDLE_S = 1.0
 
-# A copy of a copy of a copy: zones have one leader, and in an upheaval one more.
+# A mirror of a mirror of a mirror: zones have one leader, and in an upheaval one more.
 MOST_DEPTH = 3
 
-# A new copy gets as much of the past, so that its listeners get their burst, and its own children theirs.
+# A new mirror gets as much of the past, so that its listeners get their burst, and its own children theirs.
 BACKLOG_S = 10.0
 BACKLOG_BYTES = 256 << 10
 
@@ -60,17 +60,17 @@ class MirrorServer:
         """
         mount = self._mirrors.open(pull.mount, pull.depth + 1) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)
-        if mount is None or mount.description is None or not lineage.entries:
+        if mount is None or not lineage.entries:
             link.write_json(Kind.REFUSED, {"why": "absent"})
             return
         if pull.epoch > lineage.newest:
             link.write_json(Kind.REFUSED, {"why": "behind"})
             return
-        log.info("> mount %s: node %s copies it from here", mount.name, child)
+        log.info("> mount %s: node %s mirrors it from here", mount.name, child)
         try:
             _Child(link, mount, self._lineages, self._pacer, self._children).run(pull)
         finally:
-            log.info("> mount %s: node %s no longer copies it from here", mount.name, child)
+            log.info("> mount %s: node %s no longer mirrors it from here", mount.name, child)
 
 
 class _Child:
@@ -109,7 +109,7 @@ class _Child:
                     self._link.write(pack_frame(Kind.IDLE, b""))
                 else:  # what comes within a moment goes in one write
                     gevent.sleep(self._pacer.read_wait)
-            # A node that stops, or no longer needs its copy, is no reason for its children to end theirs.
+            # A node that stops, or no longer needs its mirror, is no reason for its children to end theirs.
             if mount.end_reason is Reason.SOURCE_GONE:
                 self._link.write(pack_frame(Kind.GONE, b""))
         finally:
@@ -124,7 +124,6 @@ class _Child:
         journal = mount.journal
         self._number = 0
         started = journal.started_before(start)  # the source of the bytes from `start` on
-        assert mount.description is not None
         marks: list[Happening] = [Header(start, mount.timeline.header_at(start))]
         title = mount.timeline.title_at(start)
         if title is not None:
@@ -132,8 +131,8 @@ class _Child:
         info = journal.info_before(start)
         if info is not None or mount.bitrate or mount.stats:
             marks.append(Info(start, info.bitrate if info else mount.bitrate, info.stats if info else mount.stats))
-        feed, started_at = (started.feed, started.offset) if started else (mount.description, start)
-        return PullReply(start, lineage, feed, started_at, self._is_live, tuple(marks), mount.ring.head)
+        source, started_at = (started.description, started.offset) if started else (mount.description, start)
+        return PullReply(start, lineage, source, started_at, self._is_live, tuple(marks), mount.ring.head)
 
     def _is_over(self) -> bool:
         """The mount has ended, jumped to other offsets, or overtaken this child."""

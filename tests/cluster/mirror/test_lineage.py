@@ -41,11 +41,11 @@ def test_an_epoch_without_bytes_is_not_kept() -> None:
         (5, 300, False),
     ],
 )
-def test_a_copy_agrees_up_to_where_its_epoch_ended(number: int, offset: int, agrees: bool) -> None:
+def test_a_mirror_agrees_up_to_where_its_epoch_ended(number: int, offset: int, agrees: bool) -> None:
     assert THREE.agrees(epoch(number), offset) is agrees
 
 
-def test_a_copy_of_an_older_past_agrees_if_it_ends_where_ours_begins() -> None:
+def test_a_mirror_of_an_older_past_agrees_if_it_ends_where_ours_begins() -> None:
     lineage = Lineage().with_epoch(epoch(3), 100)
     assert lineage.agrees(epoch(1), 100)
     assert not lineage.agrees(epoch(1), 99)

@@ -1,4 +1,4 @@
-"""Which mounts a node copies and from whom: from the first listener to the last, over the loss of every parent."""
+"""Which mounts a node mirrors and from whom: from the first listener to the last, over the loss of every parent."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ from tests.stream.test_relocation import SIZE, numbers
 
 
 class Node(Host):
-    """A node that may copy mounts. `ahead` is how far its clock has been put forward."""
+    """A node that may mirror mounts. `ahead` is how far its clock has been put forward."""
 
     def __init__(self, name: str, mirror: Literal["on_demand", "always"] = "on_demand") -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Node(Host):
     @property
     def head(self) -> int:
         mount = self.mounts.get(NAME)
-        return -1 if mount is None or mount.description is None else mount.ring.head
+        return -1 if mount is None else mount.ring.head
 
     def knows(self, name: str, host: Host) -> None:
         self.state.put_node(NodeRecord(name, f"{name}1", host.address))
@@ -94,7 +94,7 @@ def other(origin: Origin) -> Iterator[Node]:
     made.stop()
 
 
-def begin_to_copy(*nodes: Node) -> None:
+def begin_to_mirror(*nodes: Node) -> None:
     for one in nodes:
         one.hears(1)
     for one in nodes:
@@ -105,7 +105,7 @@ def level_with(node: Node, origin: Origin, wait_until: WaitUntil) -> None:
     wait_until(lambda: node.head == origin.sent * SIZE, f"{node.record.node} to have all")
 
 
-def test_a_mount_is_copied_when_it_is_first_asked_for(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+def test_a_mount_is_mirrored_when_it_is_first_asked_for(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
     origin.send(10)
     assert node.mirrors.open(NAME) is None
     node.hears(1)
@@ -118,7 +118,7 @@ def test_a_mount_is_copied_when_it_is_first_asked_for(origin: Origin, node: Node
     assert node.mirrors.health == 1.0
 
 
-def test_a_node_that_copies_always_begins_when_it_hears_of_a_mount(origin: Origin, wait_until: WaitUntil) -> None:
+def test_a_node_that_mirrors_always_begins_when_it_hears_of_a_mount(origin: Origin, wait_until: WaitUntil) -> None:
     node = Node("a", mirror="always")
     node.knows("o", origin)
     origin.send(10)
@@ -140,7 +140,7 @@ def test_an_owner_whose_mount_is_not_there_yet_is_asked_again_at_once(
     level_with(node, origin, wait_until)
 
 
-def test_f_03_after_a_broken_line_the_copy_goes_on_at_the_next_byte(
+def test_f_03_after_a_broken_line_the_mirror_goes_on_at_the_next_byte(
     origin: Origin, node: Node, wait_until: WaitUntil
 ) -> None:
     node.hears(1)
@@ -166,7 +166,7 @@ def test_f_01_when_the_origin_is_gone_the_survivors_level(
 ) -> None:
     node.knows("b", other)
     other.knows("a", node)
-    begin_to_copy(node, other)
+    begin_to_mirror(node, other)
     origin.send(10)
     level_with(node, origin, wait_until)
     level_with(other, origin, wait_until)
@@ -191,7 +191,7 @@ def test_f_07_who_has_more_of_what_is_over_than_others_have_waits_for_the_new_ow
 ) -> None:
     caplog.set_level(logging.INFO, "pycast.cluster.mirror.mirrors")
     node.knows("b", other)
-    begin_to_copy(node, other)
+    begin_to_mirror(node, other)
     origin.send(8)
     level_with(other, origin, wait_until)
     other.mirrors.release(NAME)
@@ -225,7 +225,7 @@ def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node
     origin.send(10)
     level_with(node, origin, wait_until)
     heir = Origin(origin.lineages.get(NAME).with_epoch(epoch(2), 10 * SIZE))
-    mount = heir.mounts.get_or_create(NAME)
+    mount = heir.mounts.get_or_create(NAME, heir.source.description)
     mount.restart_at(10 * SIZE)
     heir.begin()
     heir.sent = 10
@@ -234,14 +234,14 @@ def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node
     node.hears(2, "h")
     level_with(node, heir, wait_until)
     wait_until(lambda: origin.children.count(NAME) == 0, "the old line to end")
-    copy = node.mounts.get(NAME)
-    assert copy is not None
-    assert (copy.sources, node.mirrors.counters.gaps) == (2, 0)
-    assert numbers(copy.ring.read(0, 15 * SIZE)) == list(range(15))
+    mirror = node.mounts.get(NAME)
+    assert mirror is not None
+    assert (mirror.sources, node.mirrors.counters.gaps) == (2, 0)
+    assert numbers(mirror.ring.read(0, 15 * SIZE)) == list(range(15))
     heir.stop()
 
 
-def test_a_copy_ends_with_its_mount(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+def test_a_mirror_ends_with_its_mount(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
     node.hears(1)
     mount = node.mirrors.open(NAME)
     assert mount is not None
@@ -250,7 +250,7 @@ def test_a_copy_ends_with_its_mount(origin: Origin, node: Node, wait_until: Wait
     assert (mount.end_reason, len(node.mirrors), node.lineages.get(NAME)) == (Reason.SOURCE_GONE, 0, Lineage())
 
 
-def test_a_copy_that_nobody_needs_ends_after_a_while(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+def test_a_mirror_that_nobody_needs_ends_after_a_while(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
     node.hears(1)
     mount = node.mirrors.open(NAME)
     assert mount is not None
@@ -260,7 +260,7 @@ def test_a_copy_that_nobody_needs_ends_after_a_while(origin: Origin, node: Node,
     origin.send(3)
     level_with(node, origin, wait_until)
     for _ in range(2):
-        node.mirrors._review_copy(NAME, node.mirrors._copies[NAME], node.clock())
+        node.mirrors._review_mirror(NAME, node.mirrors._mirrored[NAME], node.clock())
     assert node.mounts.get(NAME) is mount
     mount.fanout.drop_all(Reason.KILLED)
     node.now += LINGER_S
@@ -269,7 +269,7 @@ def test_a_copy_that_nobody_needs_ends_after_a_while(origin: Origin, node: Node,
     assert origin.mounts.get(NAME) is not None
 
 
-def test_without_an_origin_a_copy_waits_and_is_given_up_in_the_end(
+def test_without_an_origin_a_mirror_waits_and_is_given_up_in_the_end(
     origin: Origin, node: Node, wait_until: WaitUntil
 ) -> None:
     record = node.hears(1)

@@ -1,4 +1,4 @@
-"""A mount copied over a real line: the same bytes at the same offsets, whatever happens to the line."""
+"""A mount mirrored over a real line: the same bytes at the same offsets, whatever happens to the line."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -21,7 +21,7 @@ from pycast.stream.source import SourceDescription
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
-from tests.stream.test_mounts import Feeder
+from tests.stream.test_mounts import FakeSource
 from tests.stream.test_relocation import METAINT, SIZE, frames, heard, numbers
 
 NAME = "/x"
@@ -36,7 +36,7 @@ class Origin(Host):
 
     def __init__(self, lineage: Lineage | None = None) -> None:
         super().__init__()
-        self.source = Feeder()
+        self.source = FakeSource()
         self.lineages.put(NAME, lineage or Lineage().with_epoch(epoch(1), 0))
         self.sent = 0
 
@@ -56,7 +56,7 @@ class Origin(Host):
 
 
 class Child(Host):
-    """A node that copies it."""
+    """A node that mirrors it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Child(Host):
         return mount
 
     def pull(self, parent: Host, *, may_jump: bool = True) -> None:
-        """Copies until the line ends, in a greenlet."""
+        """Mirrors until the line ends, in a greenlet."""
 
         def run() -> None:
             try:
@@ -124,7 +124,7 @@ def assert_same(child: Child, parent: Host) -> None:
     assert mine.started_at == theirs.started_at
 
 
-def test_a_copy_has_the_same_bytes_marks_and_source_at_the_same_offsets(
+def test_a_mirror_has_the_same_bytes_marks_and_source_at_the_same_offsets(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
     parent.send(50)
@@ -169,7 +169,7 @@ def test_headers_and_properties_come_at_their_offsets(parent: Origin, child: Chi
 def test_f_03_after_a_broken_line_it_goes_on_at_the_next_byte_of_another_node(
     parent: Origin, child: Child, size: int, wait_until: WaitUntil
 ) -> None:
-    other = Child()  # another copy, which has the same bytes
+    other = Child()  # another mirror, which has the same bytes
     other.pull(parent)
     child.pull(parent)
     parent.send(10)
@@ -182,7 +182,7 @@ def test_f_03_after_a_broken_line_it_goes_on_at_the_next_byte_of_another_node(
         other.raised.clear()
         parent.send(1 + size // SIZE)
         other.pull(parent)
-        wait_until(lambda: levels(other, parent), "the other copy")
+        wait_until(lambda: levels(other, parent), "the other mirror")
         child.pull(other)
         parent.send(3)
         wait_until(lambda: levels(child, parent), "all of it")
@@ -248,7 +248,9 @@ def test_over_a_gap_listeners_jump_with_whole_frames_and_their_icy_phase(
     assert not metaint or heard(transport, metaint)[1][-1] == "after"
 
 
-def test_a_copy_that_has_other_bytes_than_its_parent_jumps(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_a_mirror_that_has_other_bytes_than_its_parent_jumps(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
     child.pull(parent)
     parent.send(20)
     wait_until(lambda: levels(child, parent), "the first frames")
@@ -323,7 +325,7 @@ def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: C
     stranger.stop()
 
 
-def test_the_end_of_the_mount_is_the_end_of_the_copy(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_the_end_of_the_mount_is_the_end_of_the_mirror(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     child.pull(parent)
     parent.send(5)
     wait_until(lambda: levels(child, parent), "the first frames")
@@ -332,7 +334,9 @@ def test_the_end_of_the_mount_is_the_end_of_the_copy(parent: Origin, child: Chil
     assert child.raised == []
 
 
-def test_the_end_of_the_parent_is_not_the_end_of_the_copy(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_the_end_of_the_parent_is_not_the_end_of_the_mirror(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
     child.pull(parent)
     parent.send(5)
     wait_until(lambda: levels(child, parent), "the first frames")
@@ -342,17 +346,19 @@ def test_the_end_of_the_parent_is_not_the_end_of_the_copy(parent: Origin, child:
     assert child.mount.state is not MountState.ENDED
 
 
-def test_a_source_that_is_connected_here_ends_the_copying(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_a_source_that_is_connected_here_ends_the_mirroring(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
     child.pull(parent)
     parent.send(5)
     wait_until(lambda: levels(child, parent), "the first frames")
-    child.mounts.attach_source(NAME, Feeder())
+    child.mounts.attach_source(NAME, FakeSource())
     parent.send(5)
     wait_until(lambda: child.raised, "the end of the line")
     assert child.mirror.head == 5 * SIZE
 
 
-def test_a_copy_can_be_had_up_to_an_offset_only(parent: Origin, child: Child) -> None:
+def test_a_mirror_can_be_had_up_to_an_offset_only(parent: Origin, child: Child) -> None:
     parent.send(50)
     child.mirror.pull(child.connector, parent.address, 0, until=50 * SIZE)
     assert child.mirror.head == 50 * SIZE

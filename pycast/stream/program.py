@@ -1,0 +1,106 @@
+"""What one source brings to a mount: its description, its stream's format and properties, and its dump.
+
+A mount has one program at a time, and a new one with each source: whatever belongs to a source and not to the mount is
+here, so nothing of the source before is left. A mirror's program has no format: its units and marks were made by
+another node. The title is not here: what plays belongs to an offset, and so to the timeline.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from pycast.formats.content_types import content_type_for_listeners, family_of, new_format
+from pycast.formats.marks import Format, Info, Mark, Tags
+from pycast.formats.standby import StandbyStream
+from pycast.http.listener_head import source_block
+from pycast.stream.dump import Dump
+from pycast.stream.source import SourceDescription
+
+log = logging.getLogger(__name__)
+
+
+class Program:
+    """The present source's part of one mount."""
+
+    def __init__(self, mount: str, description: SourceDescription, stream_name: str) -> None:
+        self.description = description
+        self.family = family_of(description.content_type)
+        """Which streams a listener of this one can go on with: "generic", "ogg" or "webm"."""
+        self.listener_lines = b""
+        """The `icy-` lines of a listener's response head that mirror the source's headers."""
+        self.bitrate: int | None = None
+        self.stats: dict[str, str] = {}
+        self._mount = mount
+        self._format: Format | None = None
+        self._dump: Dump | None = None
+        self._warned = ""
+        self.rename(stream_name)
+
+    @property
+    def listener_content_type(self) -> str:
+        """What listeners are told this is."""
+        return content_type_for_listeners(self.description.content_type)
+
+    def rename(self, stream_name: str) -> None:
+        """Tells new listeners the stream's name that is configured, if there is one, instead of the source's."""
+        self.listener_lines = source_block(self.description.headers, stream_name or None)
+
+    def can_follow(self, other: "Program") -> bool:
+        """Whether a player that was told the other program's content type can go on with this one."""
+        return is_same_format(self.description.content_type, other.description.content_type)
+
+    def begin(self, offset: int, stream: StandbyStream | None, dump_file: str) -> None:
+        """The source's bytes come through `feed` from now on. `stream` has read them so far, while it stood by."""
+        self._format = stream.resume_at(offset) if stream else new_format(self.description.content_type, offset)
+        if dump_file:
+            self._dump = Dump(dump_file, self._mount, self.description.started)
+
+    def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
+        """Returns the whole units in the source's bytes, and what was found in them. Raises FormatError."""
+        assert self._format is not None
+        if self._dump:
+            self._dump.write(data)
+        found = self._format.feed(data)
+        if not self._warned:
+            self._warn()
+        return found
+
+    def note(self, info: Info) -> None:
+        """Takes properties of the stream."""
+        self.bitrate = info.bitrate or self.bitrate
+        self.stats |= info.stats
+
+    def all_stats(self) -> Mapping[str, str]:
+        """Returns what the source's `ice-audio-info` says, and over it what the stream itself says."""
+        return {**self.description.info.audio_stats, **self.stats}
+
+    def to_standby(self, offset: int, header: bytes, tags: Tags | None) -> StandbyStream:
+        """Returns the stream as it is at `offset`, to be kept in step by whoever feeds it from now on."""
+        assert self._format is not None
+        self._warn()
+        format, self._format = self._format, None
+        info = Info(offset, self.bitrate, self.stats)
+        return StandbyStream(self.description.content_type, format, offset, header, info, tags)
+
+    def end(self) -> None:
+        """The source is gone."""
+        self._warn()
+        self._format = None
+        self.close()
+
+    def close(self) -> None:
+        """Ends the dump."""
+        if self._dump:
+            self._dump.close()
+            self._dump = None
+
+    def _warn(self) -> None:
+        """Logs what the operator should know of the stream: when it begins, and at the end if that has changed."""
+        warning = self._format.warning if self._format else ""
+        if warning and warning != self._warned:
+            log.warning("mount %s: %s", self._mount, warning)
+            self._warned = warning
+
+
+def is_same_format(one: str, other: str) -> bool:
+    """Whether a player that was told one content type can go on with the other."""
+    return type(new_format(one)) is type(new_format(other))
