@@ -157,6 +157,7 @@ def test_a_mount_that_is_over_is_released(stage: Stage) -> None:
     assert stage.registry.released == [stage.highest]
     assert not stage.ownership.owns(NAME)
     assert stage.lineages.get(NAME) == Lineage()
+    assert len(stage.claims) == 0
 
 
 def test_who_has_claimed_and_is_about_to_begin_says_that_its_source_is_alive(stage: Stage) -> None:
@@ -216,13 +217,15 @@ def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
     assert len(stage.peers.asked) > asked
 
 
-def test_a_mount_with_a_standby_is_kept(stage: Stage) -> None:
+def test_a_mount_with_a_standby_is_kept(stage: Stage, wait_until: WaitUntil) -> None:
     stage.other_has(4)
     source = stage.enter()
     assert stage.claims.has_standby(NAME)
     stage.ownership.remove(NAME, source)
     assert not stage.claims.has_standby(NAME)
     assert source.output.state is SourceState.OUT
+    stage.claims.wake(NAME)
+    wait_until(lambda: not len(stage.claims), "its claim to be forgotten")
 
 
 def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_air(
@@ -269,6 +272,34 @@ def test_the_newest_source_takes_over_from_another_node(stage: Stage) -> None:
     assert stage.highest > before.epoch
 
 
+def title(stage: Stage) -> str:
+    mount = stage.mounts.get(NAME)
+    assert mount is not None
+    return mount.timeline.title.text if mount.timeline.title else ""
+
+
+@policy("take_over")
+def test_each_source_shows_its_own_title(stage: Stage) -> None:
+    first = stage.enter()
+    assert first.output.set_title("", "first's")
+    second = stage.enter(user="other")
+    assert title(stage) == ""
+    assert second.output.set_title("", "second's")
+    assert title(stage) == "second's"
+    assert first.output.set_title("", "first's next")
+    assert title(stage) == "second's"
+    stage.ownership.remove(NAME, second)
+    assert title(stage) == "first's next"
+
+
+def test_a_source_that_takes_the_place_of_its_silent_former_self_keeps_the_title(stage: Stage) -> None:
+    source = stage.enter()
+    source.output.set_title("", "title")
+    source.is_silent = True
+    assert stage.is_on_air(stage.enter())
+    assert title(stage) == "title"
+
+
 def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Stage, wait_until: WaitUntil) -> None:
     source = stage.enter()
     stage.ownership.yield_mount(Yield(NAME))
@@ -313,9 +344,12 @@ def test_f_09_an_epoch_that_was_only_heard_of_counts_as_well(stage: Stage, wait_
 @policy("reject")
 def test_on_a_higher_epoch_the_source_goes_if_the_mount_has_no_standbys(stage: Stage, wait_until: WaitUntil) -> None:
     source = stage.enter()
+    mount = stage.mounts.get(NAME)
     stage.other_has(9)
     wait_until(lambda: source.ended, "its end")
     assert stage.mounts.source(NAME) is None
+    assert (source.output.state, mount and mount.state) == (SourceState.OUT, MountState.WAITING)
+    assert len(stage.claims) == 0
 
 
 def test_a_claim_that_was_lost_again_while_it_levelled_is_none(stage: Stage) -> None:
@@ -335,6 +369,7 @@ def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(sta
     source = stage.enter()
     assert stage.ownership.counters.provisional == 1
     source.output.feed(b"before")
+    source.output.set_title("", "title")
     mount, provisional = stage.mounts.get(NAME), stage.highest
     origin = stage.state.origin(NAME)
     assert mount is not None and origin is not None
@@ -342,6 +377,7 @@ def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(sta
     assert stage.lineages.get(NAME).entries == ((provisional, 0), (Epoch(0, 50, 0, "a"), 6))
     assert stage.is_on_air(source)
     assert (mount.started_at, mount.sources, stage.ownership.counters.stepped_down) == (0, 1, 0)
+    assert title(stage) == "title"
 
 
 # -- leaving

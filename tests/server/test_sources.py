@@ -1,6 +1,8 @@
 """Who feeds a mount, at every moment: one source at most, and never one that has been told to go."""
 
+import select
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -10,7 +12,7 @@ from pycast.app.node import Node
 from pycast.config.load import loads
 from pycast.errors import Refused
 from pycast.server.sources import ConnectedSource, describe_source
-from pycast.stream.source import SOURCE_SILENT_S, SourceDescription
+from pycast.stream.source import SOURCE_SILENT_S, Source, SourceDescription, SourceState
 from tests.conftest import WaitUntil
 from tests.server.contexts import connect as connect_pair
 from tests.web.sites import make_request
@@ -69,6 +71,45 @@ def test_a_source_that_was_replaced_feeds_nothing_more(
     assert mount.ring.read(0, 6) == b"oldnew"
     for sock in (old, new):
         sock.close()
+
+
+def send_unread(sock: socket.socket, source: Source | None, data: bytes) -> None:
+    """Sends what has arrived when this returns, and which nobody had a turn to read."""
+    assert isinstance(source, ConnectedSource)
+    sock.sendall(data)
+    assert select.select([source._connection.sock.fileno()], [], [], 5.0)[0]
+
+
+def test_what_a_source_had_sent_when_it_was_ended_is_heard_and_no_more(node: Node, wait_until: WaitUntil) -> None:
+    node.parts.context.pacer.record("a busy node", 1.0)  # so that a source is read ten times a second
+    with source(node) as sock:
+        assert sock.recv(100) == OK
+        mounts = node.parts.context.mounts
+        mount, held = mounts.get("/x"), mounts.source("/x")
+        assert mount is not None and held is not None
+        sock.sendall(b"begin")
+        wait_until(lambda: mount.bytes_read == 5, "the first bytes")
+        send_unread(sock, held, b"last words")
+        held.end("removed by an admin")
+        assert mount.ring.read(0, mount.ring.head) == b"beginlast words"
+        assert held.output.state is SourceState.OUT
+        with suppress(OSError):
+            sock.sendall(b"too late")
+        wait_until(lambda: mounts.source("/x") is None, "its end")
+        assert mount.bytes_read == len(b"beginlast words")
+
+
+def test_what_sources_had_sent_is_heard_when_the_server_stops(node: Node, wait_until: WaitUntil) -> None:
+    node.parts.context.pacer.record("a busy node", 1.0)
+    with source(node) as sock:
+        assert sock.recv(100) == OK
+        mount = node.parts.context.mounts.get("/x")
+        assert mount is not None
+        sock.sendall(b"begin")
+        wait_until(lambda: mount.bytes_read == 5, "the first bytes")
+        send_unread(sock, node.parts.context.mounts.source("/x"), b"last words")
+        node.parts.context.mounts.stop()
+        assert mount.ring.read(0, mount.ring.head) == b"beginlast words"
 
 
 def test_a_body_of_no_length_ends_at_once(node: Node) -> None:

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from random import Random
 
+import gevent
 import pytest
 
 from pycast.config.load import loads
@@ -10,12 +11,14 @@ from pycast.config.units import Size
 from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader, Title
 from pycast.http.source_headers import source_info
+from pycast.net.group import Group
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
 from pycast.stream.pacer import Pacer
-from pycast.stream.relocation import attach, detach
+from pycast.stream.relocation import attach, detach, relocate
 from pycast.stream.source import SourceDescription
+from tests.conftest import WaitUntil
 from tests.formats.ogg_pages import page
 from tests.stream.memory import WHO, MemoryTransport
 
@@ -189,3 +192,56 @@ def test_a_listener_of_an_ogg_stream_gets_the_other_streams_header_first() -> No
     begun, _, rest = bytes(transport.got).partition(b"HEADER2")
     assert begun == HEAD + b"HEADER1" + page([b"b" * 50], serial=1)
     assert rest == page([b"b" * 50], serial=2)
+
+
+def test_relocate_moves_who_is_meant_and_prepares_while_they_are_nowhere() -> None:
+    stage = Stage()
+    here, there = stage.mount(0), stage.mount(100)
+    stayed, went = stage.join(here, METAINT), stage.join(here, METAINT)
+    there.set_title("", "there")
+    seen: list[tuple[int, int]] = []
+    moved = relocate(
+        here,
+        there,
+        which=lambda listener: listener.transport is went,
+        prepare=lambda moving: seen.append((len(here.fanout), len(there.fanout))),
+    )
+    assert [listener.transport for listener in moved] == [went]
+    assert (seen, len(here.fanout), len(there.fanout)) == ([(1, 0)], 1, 1)
+    here.feed(frames(20, 3))
+    there.feed(frames(120, 3))
+    catch_up(here)
+    catch_up(there)
+    assert numbers(heard(stayed, METAINT)[0])[-3:] == [20, 21, 22]
+    assert numbers(heard(went, METAINT)[0])[-4:] == [19, 120, 121, 122]
+    assert heard(went, METAINT)[1][-1] == "there"
+
+
+def test_relocate_on_one_mount_lets_it_jump_with_its_listeners() -> None:
+    stage = Stage()
+    mount = stage.mount(0)
+    transport = stage.join(mount, 0)
+    relocate(mount, mount, prepare=lambda moving: mount.restart_at(500_000))
+    mount.feed(frames(300, 2))
+    catch_up(mount)
+    assert numbers(heard(transport, 0)[0])[-3:] == [19, 300, 301]
+
+
+def test_relocate_without_listeners_prepares_all_the_same() -> None:
+    stage = Stage()
+    mount = stage.mount(0)
+    assert relocate(mount, mount, prepare=lambda moving: mount.restart_at(7000)) == []
+    assert mount.ring.head == 7000
+
+
+def test_relocate_waits_for_the_pass_that_is_under_way(wait_until: WaitUntil) -> None:
+    stage, group = Stage(), Group()
+    here, there = stage.mount(0), stage.mount(100)
+    stage.join(here, 0)
+    here.fanout._resting.clear()
+    group.spawn("move", lambda: relocate(here, there))
+    gevent.sleep(0.01)
+    assert (len(here.fanout), len(there.fanout)) == (1, 0)
+    here.fanout._resting.set()
+    wait_until(lambda: len(there.fanout) == 1, "the move")
+    group.kill()

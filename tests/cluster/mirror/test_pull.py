@@ -286,6 +286,26 @@ def test_the_next_epoch_goes_on_without_a_gap_and_is_a_new_source(
     assert child.state.highest(NAME) == epoch(2)
 
 
+def test_a_title_is_over_on_the_mirror_when_it_is_over_at_the_origin(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
+    mount = parent.mounts.get(NAME)
+    assert mount is not None
+    parent.send(5)
+    mount.set_title("", "first's")
+    child.pull(parent)
+    wait_until(lambda: levels(child, parent) and child.mount.timeline.title is not None, "the title")
+    standby = mount.to_standby()
+    parent.mounts.detach(NAME)
+    parent.mounts.attach_source(NAME, FakeSource())
+    wait_until(lambda: child.mount.timeline.title == mount.timeline.title, "the title that is over")
+    assert mount.timeline.title is not None and mount.timeline.title.text == ""
+    parent.mounts.detach(NAME)
+    parent.mounts.attach_source(NAME, parent.source, standby)
+    wait_until(lambda: child.mount.timeline.title == mount.timeline.title, "the title that is back")
+    assert child.mount.timeline.title is not None and child.mount.timeline.title.text == "first's"
+
+
 def test_bytes_of_an_epoch_that_is_over_are_not_taken(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     child.state.see(NAME, epoch(2))
     parent.send(5)
