@@ -134,6 +134,7 @@ class Ownership:
         heir = self._claims.pop_next(name)
         if heir is not None:
             self._put_on_air(name, heir.source, heir.stream)
+            log.info("mount %s: the source from %s, which stood by, goes on", name, heir.source.description.ip)
             return
         self._mounts.release(name, source)
         self._publish(name, is_live=False)
@@ -179,14 +180,18 @@ class Ownership:
     def _resolve(self, name: str, source: Source) -> None:
         """Another source is on the air: what this one gets is the mount's policy. Raises Refused. May switch."""
         self._refuse_if_rejecting(name)
+        standby = Standby(source, StandbyStream(source.description.content_type))
         if self._settings.now.for_mount(name).on_conflict == "take_over":
             if self._mounts.source(name) is not None:
                 self._to_standby(name)
             elif self._cluster is not None:
                 self._cluster.ask_to_yield(name)
-            if self._try_to_go_on_air(name, source):
+            # With a stream of its own it is another source, and has not the title of the one before, for certain.
+            if self._try_to_go_on_air(name, source, standby.stream):
                 return
-        self._stand_by(name, source)
+        source.output.stand_by(standby.stream)
+        self._wait_in_line(name, standby)
+        log.info("mount %s: has a source; the one from %s stands by", name, source.description.ip)
 
     def _replace(self, name: str, source: Source) -> None:
         held = self._mounts.source(name)
@@ -238,18 +243,10 @@ class Ownership:
     def _put_on_air(self, name: str, source: Source, stream: StandbyStream | None = None) -> None:
         """`source` is on the air from now on; `stream` is what it has fed while it stood by. Never switches."""
         source.output.put_on_air(self._mounts.attach_source(name, source, stream))
-        if stream is not None:
-            log.info("mount %s: the source from %s, which stood by, goes on", name, source.description.ip)
         claim = self._claims.get(name)
         if claim is not None and claim.origin is not None:
             claim.move(ClaimEvent.ON_AIR)
         self._publish(name, is_live=True)
-
-    def _stand_by(self, name: str, source: Source) -> None:
-        stream = StandbyStream(source.description.content_type)
-        source.output.stand_by(stream)
-        self._wait_in_line(name, Standby(source, stream))
-        log.info("mount %s: has a source; the one from %s stands by", name, source.description.ip)
 
     def _take_off_air(self, name: str) -> Standby | None:
         """Returns the source that was on the air and stands by from now on. Never switches."""
@@ -294,6 +291,9 @@ class Ownership:
                     # It stays in line while the mount is claimed for it, and feeds its stream.
                     if not self._try_to_go_on_air(name, standby.source, standby.stream):
                         continue
+                    log.info(
+                        "mount %s: the source from %s, which stood by, goes on", name, standby.source.description.ip
+                    )
                     # It is on the air. If it has left meanwhile it is taken off again, and the next one goes on.
                     if not claim.remove(standby.source):
                         self.remove(name, standby.source)

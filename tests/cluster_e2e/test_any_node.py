@@ -40,11 +40,15 @@ def shows(node: Server, text: bytes) -> bool:
     return text in node.get("/status-json.xsl")[1]
 
 
+def shows_no(node: Server, text: bytes) -> bool:
+    return not shows(node, text)
+
+
 def counts(node: Server, listeners: str) -> bool:
     return admin(node, "stats").findtext("source/listeners") == listeners
 
 
-def copies_one_mount(node: Server) -> bool:
+def mirrors_one_mount(node: Server) -> bool:
     return metric(node, "pycast_mirrors") == 1
 
 
@@ -203,7 +207,7 @@ def test_a_node_pulls_a_mount_once_whatever_the_number_of_its_listeners(
 @pytest.mark.pycast(mirror="always")
 def test_a_node_pulls_at_once_if_it_is_to_mirror_always(pycast_cluster: Cluster, source_wire: Wire) -> None:
     for server in list(pycast_cluster)[1:]:
-        until(partial(copies_one_mount, server), "the copy")
+        until(partial(mirrors_one_mount, server), "the mirror")
 
 
 @pytest.mark.pycast(on_conflict="reject")
@@ -228,6 +232,25 @@ def test_the_newest_source_wins_if_so_configured_and_the_old_one_stands_by(pycas
             assert b"mount 0001" not in heard[heard.index(b"mount 0002") :], "two programmes are mixed"
             assert first.is_on_air, "the old source was sent away"
         wire.read_to(b"mount 0001")
+
+
+@pytest.mark.pycast(on_conflict="take_over")
+@pytest.mark.parametrize("node", [0, 1])
+def test_every_node_shows_each_sources_own_title(pycast_cluster: Cluster, node: int) -> None:
+    a, _, c = pycast_cluster
+    with Encoder(at(a), MOUNT, programme=1, retry_s=None) as first:
+        pycast_cluster.wait_for_mount(MOUNT)
+        admin(a, f"metadata?mount={MOUNT}&mode=updinfo&song=First")
+        until(partial(shows, c, b'"title":"First"'), "the first one's title")
+        with Encoder(at(pycast_cluster[node]), MOUNT, programme=2, retry_s=None):
+            for server in pycast_cluster:
+                until(partial(is_served, server), "the mount")
+                until(partial(shows_no, server, b"First"), "the first one's title to be gone")
+            admin(c, f"metadata?mount={MOUNT}&mode=updinfo&song=Second")
+            until(partial(shows, a, b'"title":"Second"'), "the second one's title")
+        for server in pycast_cluster:
+            until(partial(shows, server, b'"title":"First"'), "the first one's title again")
+        assert first.is_on_air
 
 
 def test_a_stranger_on_the_port_learns_nothing_and_changes_nothing(pycast_cluster: Cluster) -> None:

@@ -165,6 +165,31 @@ def test_listeners_wait_for_a_source_that_comes_back(pycast_server: Server) -> N
         assert pycast_server.listeners(MOUNT) == 1
 
 
+@pytest.mark.pycast(source_grace=20, burst_size=0)
+def test_a_title_stays_with_its_encoder_and_is_not_shown_as_that_of_another(pycast_server: Server) -> None:
+    def connect(name: str) -> Wire:
+        return source(pycast_server.port, MOUNT, pycast_server.source_password, headers=f"ice-name: {name}\r\n")
+
+    def shows(title: str) -> bool:
+        return title.encode() in get(pycast_server.port, "/status-json.xsl").body
+
+    with connect("One"):
+        path = f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=Morning"
+        assert get(pycast_server.port, path, basic("source", pycast_server.source_password)).status == 200
+        assert shows('"title":"Morning"')
+    with connect("One"):
+        assert shows('"title":"Morning"')
+    with connect("Other") as wire:
+        assert shows('"server_name":"Other"')
+        assert not shows("Morning")
+        listener, reply = listen(pycast_server.port, MOUNT, "Icy-MetaData: 1\r\n")
+        with listener:
+            wire.send(frames(0, 100))
+            listener.read(int(reply.header("icy-metaint")))
+            assert listener.read(17) == b"\x01StreamTitle='';\0"
+    assert pycast_server.titles(MOUNT) == ["Morning"]
+
+
 def test_source_that_hangs_up_and_calls_again_at_once_is_let_in(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
         first.send(frames(0, 10))
