@@ -17,7 +17,7 @@ from pycast.balance.drain_plan import DrainState
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
 from pycast.balance.worker_drain import WorkerDrain
-from pycast.cluster.claim import Claims
+from pycast.cluster.claim import MountClaims
 from pycast.cluster.link import questions
 from pycast.cluster.link.link import Connector
 from pycast.cluster.link.rpc import RpcClient, RpcServer
@@ -93,7 +93,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     hangups: Hangups[Watched] = Hangups(HangupHandler(settings, mounts, group).on_hangup)
 
     # The cluster, if there is one, and who owns which mount.
-    lineages, claims = Lineages(), Claims()
+    lineages, claims = Lineages(), MountClaims()
     parts = _cluster_parts(settings, mounts, lineages, claims, pacer, group) if config.is_clustered else None
     owner_client = parts.owner_client if parts else None
     ownership = Ownership(settings, mounts, lineages, claims, group, time.monotonic, owner_client)
@@ -219,7 +219,7 @@ def answer_mesh(rpc_server: RpcServer, mesh: MeshRegistry) -> None:
 
 
 def _cluster_parts(
-    settings: Live, mounts: Mounts, lineages: Lineages, claims: Claims, pacer: Pacer, group: Group
+    settings: Live, mounts: Mounts, lineages: Lineages, claims: MountClaims, pacer: Pacer, group: Group
 ) -> _ClusterParts:
     own, state, connector = OwnRecord(), ClusterState(), Connector(settings)
     rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group)

@@ -116,7 +116,7 @@ class MountClaim:
         return False
 
 
-class Claims:
+class MountClaims:
     """The records of a node, by mount: those in which something is."""
 
     def __init__(self) -> None:

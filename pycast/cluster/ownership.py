@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from gevent.event import Event
 
-from pycast.cluster.claim import ClaimEvent, Claims, ClaimState, MountClaim, Standby
+from pycast.cluster.claim import ClaimEvent, ClaimState, MountClaim, MountClaims, Standby
 from pycast.cluster.link.questions import Alive, IsAlive, Yield, Yielded
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.mirrors import ParentLost
@@ -39,7 +39,7 @@ from pycast.stream.source import SOURCE_SILENT_S, Source
 
 log = logging.getLogger(__name__)
 
-# Claims that lose against another claim are decided anew.
+# MountClaims that lose against another claim are decided anew.
 TRIES = 3
 
 # A source that made way for a newer one does not try to come back while that one claims the mount.
@@ -57,7 +57,7 @@ class Ownership:
         settings: Live,
         mounts: Mounts,
         lineages: Lineages,
-        claims: Claims,
+        claims: MountClaims,
         group: Group,
         clock: Callable[[], float],
         cluster: OwnerClient | None = None,

@@ -3,7 +3,7 @@
 import pytest
 from gevent.event import Event
 
-from pycast.cluster.claim import STEPS, ClaimEvent, Claims, ClaimState, MountClaim, Standby
+from pycast.cluster.claim import STEPS, ClaimEvent, ClaimState, MountClaim, MountClaims, Standby
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import OriginRecord
 from pycast.formats.standby import StandbyStream
@@ -61,7 +61,7 @@ def test_every_state_can_be_left_for_a_free_mount() -> None:
 
 
 def test_whose_turn_it_is_follows_from_who_came_first() -> None:
-    claims, line = Claims(), [standby(), standby(), standby()]
+    claims, line = MountClaims(), [standby(), standby(), standby()]
     for one in line:
         claims.get_or_create(NAME).add(one)
     assert claims.standbys == tuple(line)
@@ -71,7 +71,7 @@ def test_whose_turn_it_is_follows_from_who_came_first() -> None:
 
 
 def test_a_record_is_kept_while_something_is_in_it() -> None:
-    claims = Claims()
+    claims = MountClaims()
     claim = claims.get_or_create(NAME)
     claim.wake = Event()
     claim.add(standby())
@@ -90,7 +90,7 @@ def test_a_record_is_kept_while_something_is_in_it() -> None:
 
 
 def test_of_a_mount_that_is_not_ours_nothing_is_known() -> None:
-    claims = Claims()
+    claims = MountClaims()
     claims.wake(NAME)
     assert (claims.origin(NAME), claims.pop_next(NAME), claims.has_standby(NAME)) == (None, None, False)
     claims.get_or_create(NAME).origin = ORIGIN

@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from pycast.cluster.claim import Claims
+from pycast.cluster.claim import MountClaims
 from pycast.cluster.link.questions import IsAlive, Yield
 from pycast.cluster.mirror.lineage import Lineage, Lineages
 from pycast.cluster.mirror.mirrors import ParentLost
@@ -51,7 +51,7 @@ class Stage:
         self.registry, self.peers, self.mirrors = FakeRegistry(), FakeRpcClient(), FakeMirrors()
         self.state = self.registry.state
         member = OwnerClient(own, cast(Any, self.registry), cast(Any, self.peers), cast(Any, self.mirrors), self.group)
-        self.claims = Claims()
+        self.claims = MountClaims()
         self.ownership = Ownership(
             settings, self.mounts, self.lineages, self.claims, self.group, lambda: self.now, member
         )

@@ -1,6 +1,5 @@
 """A ServerContext of a node alone, as assembly makes it: real parts, but no listening sockets and no loops."""
 
-import time
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +16,7 @@ from pycast.net.group import Task
 from pycast.net.sockets import bind
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
-from pycast.stream.source import Sink, SourceDescription
+from pycast.stream.source import SourceDescription, SourceOutput
 from tests.web.sites import make_site
 
 LIMITS = "[limits]\nheader_timeout = 0.3\nclient_timeout = 0.3\n"
@@ -79,22 +78,19 @@ def connect_tcp() -> tuple[Connection, socket.socket]:
 class FakeSource:
     """A source whose bytes a test feeds by hand."""
 
-    def __init__(self, content_type: str = "audio/mpeg", *, is_ending: bool = False) -> None:
-        self.credentials = ("source", "hackme")
+    credentials = ("source", "hackme")
+    is_silent = False
+
+    def __init__(self, content_type: str = "audio/mpeg") -> None:
         self.description = SourceDescription(SourceInfo(), content_type, (("ice-name", "x"),), "127.0.0.1", 0.0)
-        self.sink: Sink | None = None
-        self.last_data = time.monotonic()
-        self.is_ending = is_ending
+        self.output = SourceOutput()
         self.waits = 0
 
-    def wait_for_end(self, seconds: float) -> None:
+    def wait_until_out(self, seconds: float) -> None:
         self.waits += 1
 
-    def stop(self, why: str) -> None:
-        self.sink = None
-
-    def replace(self) -> None:
-        self.sink = None
+    def end(self, why: str) -> None:
+        self.output.take_out()
 
 
 def read_all(peer: socket.socket) -> bytes:

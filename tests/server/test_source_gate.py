@@ -73,9 +73,8 @@ def test_a_node_that_drains_and_has_no_others_takes_them(others: int | None) -> 
     bench.close()
 
 
-@pytest.mark.parametrize("is_ending", [True, False])
-def test_a_former_connection_is_waited_for_if_it_is_ending(bench: Bench, is_ending: bool) -> None:
-    former = FakeSource(is_ending=is_ending)
+def test_a_former_connection_that_is_about_to_leave_is_waited_for(bench: Bench) -> None:
+    former = FakeSource()
     bench.context.mounts.attach_source("/x", former)
     pass_gate(bench.context, "/x")
-    assert former.waits == is_ending
+    assert former.waits == 1

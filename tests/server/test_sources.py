@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 
+import gevent
 import pytest
 from gevent import socket
 
@@ -71,6 +72,22 @@ def test_a_source_that_was_replaced_feeds_nothing_more(
     assert mount.ring.read(0, 6) == b"oldnew"
     for sock in (old, new):
         sock.close()
+
+
+def test_a_source_is_waited_for_only_if_its_peer_has_closed(node: Node, wait_until: WaitUntil) -> None:
+    node.parts.context.pacer.record("a busy node", 1.0)  # so that a source is read ten times a second
+    mounts = node.parts.context.mounts
+    with source(node) as sock:
+        assert sock.recv(100) == OK
+        sock.sendall(b"audio")
+        held = mounts.source("/x")
+        assert held is not None
+        with gevent.Timeout(1.0):
+            held.wait_until_out(60.0)
+        assert (mounts.source("/x"), held.is_silent) == (held, False)
+    wait_until(lambda: held.is_silent, "the end to arrive")
+    held.wait_until_out(5.0)
+    assert (mounts.source("/x"), held.output.state) == (None, SourceState.OUT)
 
 
 def send_unread(sock: socket.socket, source: Source | None, data: bytes) -> None:

@@ -19,7 +19,7 @@ def title_of(mount: Mount) -> str | None:
 
 
 def with_title(first: SourceDescription = ONE) -> Mount:
-    mount, _ = new_mount(replace(SETTINGS, mp3_metadata_interval=METAINT))
+    mount, _ = new_mount(SETTINGS.replace(mp3_metadata_interval=METAINT))
     mount.start(first)
     mount.set_title("Artist", "first", "http://x/")
     mount.feed(b"a" * 150)
