@@ -2,12 +2,12 @@
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -53,17 +53,17 @@ ANYTHING = st.recursive(
 
 
 @cache
-def values(hint: Any) -> st.SearchStrategy[Any]:
+def values(hint: Hashable) -> st.SearchStrategy[Any]:
     """Any value of a field's type."""
     if hint in PLAIN:
         return PLAIN[hint]
     if is_dataclass(hint):
-        return st.builds(hint, **{name: values(one) for name, one in get_type_hints(hint).items()})
+        return st.builds(cast(Any, hint), **{name: values(one) for name, one in get_type_hints(hint).items()})
     if get_origin(hint) is tuple:
         return st.lists(values(get_args(hint)[0]), max_size=3).map(tuple)
     if get_origin(hint) is UnionType:
         return st.none() | values(get_args(hint)[0])
-    return st.sampled_from(hint)
+    return st.sampled_from(cast(Any, hint))
 
 
 messages = pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
@@ -73,7 +73,7 @@ messages = pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__nam
 @settings(max_examples=30)  # of each of the messages, of which there are more than thirty
 @given(data=st.data())
 def test_a_message_survives_its_journey(kind: type[Any], data: st.DataObject) -> None:
-    message = data.draw(values(kind))
+    message = data.draw(values(cast(Any, kind)))
     ((_, payload),) = FrameReader().feed(pack_json(Kind.CALL, encode(message)))
     assert decode(kind, read_json(payload)) == message
 
@@ -82,7 +82,7 @@ def test_a_message_survives_its_journey(kind: type[Any], data: st.DataObject) ->
 @settings(max_examples=30)  # of each of the messages, of which there are more than thirty
 @given(data=st.data())
 def test_any_json_is_the_message_or_a_value_error(kind: type[Any], data: st.DataObject) -> None:
-    message = encode(data.draw(values(kind)))
+    message = encode(data.draw(values(cast(Any, kind))))
     names = st.sampled_from(sorted(message)) if message else st.text(max_size=8)
     for value in (data.draw(ANYTHING), message | data.draw(st.dictionaries(names, ANYTHING, max_size=3))):
         try:

@@ -1,0 +1,148 @@
+"""What the sources of a node ask of the others: is the owner alive, make it yield, tell all of a mount."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import gevent
+import pytest
+
+from pycast.cluster.link.questions import Alive, Announce, IsAlive, Yield, Yielded
+from pycast.cluster.owner_client import OwnerClient
+from pycast.cluster.registry.cluster_state import Status
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.cluster.registry.own_record import OwnRecord
+from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from tests.cluster.fakes import ME, FakeRegistry
+from tests.cluster.hosts import Host
+from tests.conftest import WaitUntil
+from tests.stream.test_mounts import FEED
+
+NAME = "/x"
+
+
+class Asker(Host):
+    """A node that knows of another one."""
+
+    def __init__(self, other: Host) -> None:
+        super().__init__()
+        self.registry, own = FakeRegistry(), OwnRecord()
+        own.now = ME
+        self.registry.state.put_node(NodeRecord("b", "b1", other.address))
+        self.owners = OwnerClient(own, cast(Any, self.registry), self.peers, cast(Any, None), self.group)
+
+    def hears(self, node: str = "b", *, is_live: bool = True) -> OriginRecord:
+        record = OriginRecord(NAME, node, f"{node}1", Epoch(0, 1, 1, node), 0, is_live)
+        self.registry.state.put_origin(record)
+        return record
+
+    @property
+    def status(self) -> Status | None:
+        peer = self.registry.state.peer("b")
+        return peer.status if peer else None
+
+
+@pytest.fixture
+def owner() -> Iterator[Host]:
+    made = Host()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def asker(owner: Host) -> Iterator[Asker]:
+    made = Asker(owner)
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_the_owner_says_whether_its_source_is_alive(asker: Asker, owner: Host, is_alive: bool) -> None:
+    asked: list[IsAlive] = []
+
+    def answer(question: IsAlive) -> Alive:
+        asked.append(question)
+        return Alive(is_alive)
+
+    owner.answers.on(IsAlive, answer)
+    asker.hears()
+    assert asker.owners.is_alive_elsewhere(NAME) is is_alive
+    assert asked == [IsAlive(NAME)]
+    assert asker.status is Status.UP
+
+
+def test_nobody_is_asked_of_a_mount_that_no_other_node_feeds(asker: Asker, owner: Host) -> None:
+    assert not asker.owners.is_alive_elsewhere(NAME)
+    asker.hears("a")
+    assert not asker.owners.is_alive_elsewhere(NAME)
+    asker.owners.ask_to_yield(NAME)
+    asker.registry.state.put_origin(replace(asker.hears(), is_live=False))
+    assert not asker.owners.is_alive_elsewhere(NAME)
+    assert owner.links == []
+
+
+def test_an_owner_that_no_node_knows_is_not_alive(asker: Asker) -> None:
+    asker.hears("c")
+    assert not asker.owners.is_alive_elsewhere(NAME)
+
+
+def test_an_owner_that_does_not_answer_is_suspect(asker: Asker, owner: Host) -> None:
+    """So that the claim, and what follows, does not wait for it once more."""
+    asker.hears()
+    owner.close_the_port()
+    assert not asker.owners.is_alive_elsewhere(NAME)
+    assert asker.status is Status.SUSPECT
+
+
+def test_an_owner_that_answers_nonsense_is_not_alive_but_it_is_there(asker: Asker, owner: Host) -> None:
+    asker.hears()
+    assert not asker.owners.is_alive_elsewhere(NAME)
+    owner.answers.on(IsAlive, lambda question: Yielded())
+    assert not asker.owners.is_alive_elsewhere(NAME)
+    assert asker.status is Status.UP
+
+
+def test_the_owner_is_asked_to_yield_and_waited_for(asker: Asker, owner: Host) -> None:
+    asked: list[Yield] = []
+
+    def answer(question: Yield) -> Yielded:
+        gevent.sleep(0.05)
+        asked.append(question)
+        return Yielded()
+
+    owner.answers.on(Yield, answer)
+    asker.hears()
+    asker.owners.ask_to_yield(NAME)
+    assert asked == [Yield(NAME)]
+
+
+def test_an_announcement_reaches_all_others_that_are_known(
+    asker: Asker, owner: Host, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Announce] = []
+    owner.answers.on(Announce, told.append)
+    gone = Host()
+    gone.close_the_port()
+    asker.registry.state.put_node(NodeRecord("c", "c1", gone.address))
+    caplog.set_level("INFO")
+    record = asker.hears("a")
+    asker.owners.announce(record)
+    wait_until(lambda: told, "the announcement")
+    assert told == [Announce(record)]
+    wait_until(lambda: f"the node at {gone.address} could not be told" in caplog.text, "the line in the log")
+    assert len(asker.links) == 0
+    gone.stop()
+
+
+@pytest.mark.parametrize(("boot", "is_taken"), [("b1", True), ("b0", False)], ids=["of this process", "of a former"])
+def test_an_announcement_is_taken_of_a_known_process_only(asker: Asker, boot: str, is_taken: bool) -> None:
+    record = OriginRecord(NAME, "b", boot, Epoch(0, 1, 1, "b"), 0, True)
+    asker.owners.on_announcement(Announce(record))
+    asker.owners.on_announcement(Announce(replace(record, mount="/y", node="stranger")))
+    assert asker.registry.state.origins == ((record,) if is_taken else ())
+
+
+def test_an_offer_is_of_this_node_and_has_no_epoch_yet(asker: Asker) -> None:
+    offer = asker.owners.offer(NAME, FEED)
+    assert (offer.node, offer.boot, offer.epoch, offer.is_live) == (ME.node, ME.boot, NO_EPOCH, True)
+    assert (offer.content_type, offer.source_ip) == (FEED.content_type, FEED.ip)

@@ -1,0 +1,188 @@
+"""What an admin asks or orders, carried out on all nodes: whoever does not answer is left out."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import gevent
+import pytest
+
+from pycast.cluster.link.questions import (
+    AskListeners,
+    AskSnapshot,
+    Done,
+    KillListener,
+    KillSource,
+    Moved,
+    MoveListeners,
+    SetTitle,
+)
+from pycast.control import cluster_control
+from pycast.control.cluster_control import ClusterControl
+from pycast.errors import Refused
+from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from tests.cluster.members import Member
+from tests.conftest import WaitUntil
+from tests.stats.snapshots import node as snapshot_of
+
+NAME = "/x"
+
+
+class FakeNodeControl:
+    """A node with `listeners` of the one mount; `has` says whether its source is here."""
+
+    def __init__(self, *ids: int) -> None:
+        self.has = False
+        self.ids = list(ids)
+        self.titles: list[tuple[str, str, str]] = []
+        self.taken = 0
+        self.may_move = True
+
+    def snapshot(self) -> NodeSnapshot:
+        self.taken += 1
+        return snapshot_of(listeners=len(self.ids))
+
+    def knows(self, mount: str) -> bool:
+        return mount == NAME and (self.has or bool(self.ids))
+
+    def has_source(self, mount: str) -> bool:
+        return mount == NAME and self.has
+
+    def listeners(self, mount: str) -> list[ListenerSnapshot]:
+        return [ListenerSnapshot(one, "::1", "Plåyer", 1, 2, 3) for one in self.ids if mount == NAME]
+
+    def kill(self, mount: str, id: int) -> bool:
+        if mount != NAME or id not in self.ids:
+            return False
+        self.ids.remove(id)
+        return True
+
+    def kill_source(self, mount: str) -> bool:
+        had, self.has = self.has_source(mount), False
+        return had
+
+    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
+        self.titles.append((artist, title, url))
+        return True
+
+    def move(self, mount: str, to: str) -> int:
+        if not self.may_move:
+            raise Refused("Destination not running", status=400)
+        moved, self.ids = len(self.ids), []
+        return moved
+
+
+class Site(Member):
+    """A node that an admin can ask, as the server wires it."""
+
+    def __init__(self, name: str, ids: tuple[int, ...], *others: Member) -> None:
+        super().__init__(name, *others)
+        self.local = FakeNodeControl(*ids)
+        self.control = ClusterControl(cast(Any, self.local), self.member)
+        self.answers.on(AskSnapshot, self.control.answer_snapshot)
+        self.answers.on(AskListeners, self.control.answer_listeners)
+        self.answers.on(KillListener, self.control.answer_kill)
+        self.answers.on(KillSource, self.control.answer_kill_source)
+        self.answers.on(SetTitle, self.control.answer_title)
+        self.answers.on(MoveListeners, self.control.answer_move)
+        self.join()
+
+
+@pytest.fixture
+def sites(wait_until: WaitUntil) -> Iterator[tuple[Site, Site]]:
+    a = Site("a", (1, 2))
+    b = Site("b", (3,), a)
+    wait_until(lambda: a.sees(b) and b.sees(a), "each other")
+    yield a, b
+    a.stop()
+    b.stop()
+
+
+def test_statistics_are_of_all_nodes(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    assert a.control.snapshot().listeners == 3 == b.control.snapshot().listeners
+
+
+def test_statistics_hold_for_a_moment_and_those_who_come_meanwhile_wait_for_them(
+    sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = sites
+    asking = [gevent.spawn(a.control.snapshot) for _ in range(5)]  # noqa: TID251
+    gevent.joinall(asking, timeout=5)
+    assert [one.value and one.value.listeners for one in asking] == [3] * 5
+    assert b.local.taken == 1
+    monkeypatch.setattr(cluster_control, "FRESH_S", 0.0)
+    a.control.snapshot()
+    assert b.local.taken == 2
+
+
+def test_a_node_that_does_not_answer_is_left_out_with_a_line_in_the_log(
+    sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = sites
+    monkeypatch.setattr(cluster_control, "ASK_S", 0.1)
+    b.answers.on(AskSnapshot, lambda question: gevent.sleep(30))
+    assert a.control.snapshot().listeners == 2
+    assert f"the node at {b.address} did not answer control.snapshot: it is left out" in caplog.text
+
+
+def test_a_node_whose_answer_makes_no_sense_is_left_out(
+    sites: tuple[Site, Site], caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = sites
+    b.answers.on(AskSnapshot, lambda question: Done(True))
+    b.answers.on(AskListeners, lambda question: Done(True))
+    assert a.control.snapshot().listeners == 2
+    assert [one.id for one in a.control.listeners(NAME)] == [1, 2]
+    assert "no snapshot" in caplog.text and "no listeners" in caplog.text
+
+
+def test_listeners_are_of_all_nodes(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    assert [one.id for one in a.control.listeners(NAME)] == [1, 2, 3]
+    assert a.control.listeners(NAME)[2] == b.local.listeners(NAME)[0]
+    assert a.control.listeners("/other") == []
+
+
+def test_a_mount_is_known_that_another_node_has(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    a.local.ids = []
+    assert not a.control.knows(NAME) and b.control.knows(NAME)
+
+
+def test_a_listener_is_ended_wherever_it_is_and_once(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    assert a.control.kill(NAME, 3) and b.local.ids == []
+    assert a.control.kill(NAME, 1) and a.local.ids == [2]
+    assert not a.control.kill(NAME, 3)
+
+
+def test_a_source_is_ended_wherever_it_is(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    b.local.has = True
+    assert a.control.kill_source(NAME) and not b.local.has
+    assert not a.control.kill_source(NAME)
+
+
+@pytest.mark.parametrize("where", ["here", "there", "nowhere"])
+def test_a_title_is_set_on_the_node_that_has_the_source(sites: tuple[Site, Site], where: str) -> None:
+    a, b = sites
+    a.local.has, b.local.has = where == "here", where == "there"
+    assert a.control.set_title(NAME, "Ärtist", "Title" * 2000, "") is (where != "nowhere")
+    title = [("Ärtist", "Title" * 2000, "")]
+    assert (a.local.titles, b.local.titles) == (title * (where == "here"), title * (where == "there"))
+
+
+def test_listeners_are_moved_on_all_nodes_that_can(sites: tuple[Site, Site], caplog: pytest.LogCaptureFixture) -> None:
+    a, b = sites
+    assert a.control.move(NAME, "/y") == 3
+    b.local.ids, b.local.may_move = [5], False
+    assert a.control.move(NAME, "/y") == 0
+    assert b.control.answer_move(MoveListeners(NAME, "/y")) == Moved(0)
+    assert "listeners are not moved" in caplog.text
+
+
+def test_the_snapshot_of_another_node_comes_as_it_was_taken(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    answer = a.peers.call(b.address, AskSnapshot())
+    assert answer.snapshot == replace(snapshot_of(), listeners=1)
