@@ -7,7 +7,7 @@ nothing of it is imported into the test's process, so it works beside any event 
 files are gone.
 """
 
-from pycast.testing.cluster import Cluster
 from pycast.testing.server import Server, ServerDied, ServerTimeout
+from pycast.testing.server_cluster import Cluster
 
 __all__ = ["Cluster", "Server", "ServerDied", "ServerTimeout"]

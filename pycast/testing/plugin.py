@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pycast.testing.cluster import Cluster
 from pycast.testing.server import Server
+from pycast.testing.server_cluster import Cluster
 
 
 def pytest_configure(config: pytest.Config) -> None:

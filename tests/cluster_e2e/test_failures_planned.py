@@ -14,8 +14,8 @@ from functools import partial
 import pytest
 
 from pycast.testing import Cluster, Server
-from pycast.testing.cluster import SECRET
 from pycast.testing.server import ServerDied
+from pycast.testing.server_cluster import SECRET
 from tests.cluster_e2e.crowd import Crowd
 from tests.cluster_e2e.encoder import Encoder
 from tests.cluster_e2e.nodes import MOUNT, assert_same_ending, assert_sockets_kept, at, metric
