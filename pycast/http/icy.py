@@ -39,7 +39,7 @@ def decode_title(raw: bytes, charset: str | None = None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Title:
+class IcyTitle:
     """A block that was not empty. `raw` is its text with the padding, as it stood in the stream."""
 
     text: str
@@ -60,9 +60,9 @@ class IcyReader:
         self._block = bytearray()
         self._block_left = 0
 
-    def feed(self, data: bytes) -> list[bytes | Title]:
+    def feed(self, data: bytes) -> list[bytes | IcyTitle]:
         """Audio and titles in the order of the stream."""
-        found: list[bytes | Title] = []
+        found: list[bytes | IcyTitle] = []
         at = 0
         while at < len(data):
             if self._audio_left:
@@ -78,7 +78,7 @@ class IcyReader:
                 at += 1
         return found
 
-    def _read_block(self, data: bytes, at: int, found: list[bytes | Title]) -> int:
+    def _read_block(self, data: bytes, at: int, found: list[bytes | IcyTitle]) -> int:
         piece = data[at : at + self._block_left]
         self._block += piece
         self._block_left -= len(piece)
@@ -89,9 +89,9 @@ class IcyReader:
         return at + len(piece)
 
 
-def _parse_block(raw: bytes) -> Title:
+def _parse_block(raw: bytes) -> IcyTitle:
     text = raw.rstrip(b"\0")
-    return Title(decode(_value(text, b"StreamTitle='")), decode(_value(text, b"StreamUrl='")), raw)
+    return IcyTitle(decode(_value(text, b"StreamTitle='")), decode(_value(text, b"StreamUrl='")), raw)
 
 
 def _value(text: bytes, key: bytes) -> bytes:

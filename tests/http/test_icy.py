@@ -8,7 +8,7 @@ from pycast.http.icy import (
     BLANK_TITLE_BLOCK,
     EMPTY_BLOCK,
     IcyReader,
-    Title,
+    IcyTitle,
     decode_title,
     title_block,
 )
@@ -50,10 +50,10 @@ def test_encoders_title_is_decoded() -> None:
     assert decode_title(b"\xcf\xf0\xe8", "windows-1251") == "При"
 
 
-def read(metaint: int, pieces: list[bytes]) -> list[bytes | Title]:
+def read(metaint: int, pieces: list[bytes]) -> list[bytes | IcyTitle]:
     """The reader's events with neighbouring audio joined."""
     reader = IcyReader(metaint)
-    joined: list[bytes | Title] = []
+    joined: list[bytes | IcyTitle] = []
     for event in (event for piece in pieces for event in reader.feed(piece)):
         last = joined[-1] if joined else None
         if isinstance(event, bytes) and isinstance(last, bytes):
@@ -68,7 +68,7 @@ def test_reader_gives_audio_and_titles_in_order() -> None:
     assert block is not None
     stream = b"12345678" + block + b"abcdefgh" + EMPTY_BLOCK + b"ijkl"
     events = read(8, byte_by_byte(stream))
-    assert events == [b"12345678", Title("A - T", "http://x/", block[1:]), b"abcdefghijkl"]
+    assert events == [b"12345678", IcyTitle("A - T", "http://x/", block[1:]), b"abcdefghijkl"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_reader_gives_audio_and_titles_in_order() -> None:
 def test_reader_forgives_sloppy_writers(raw: bytes, text: str) -> None:
     padded = raw + bytes(-len(raw) % 16)
     (_, title) = read(1, [b"a" + bytes([len(padded) // 16]) + padded])
-    assert isinstance(title, Title) and title.text == text
+    assert isinstance(title, IcyTitle) and title.text == text
 
 
 def test_reader_needs_an_interval() -> None:
@@ -104,7 +104,7 @@ def test_reader_undoes_the_writer(metaint: int, audio: bytes, titles: list[str],
             sent += [text] if block != EMPTY_BLOCK else []
     events = read(metaint, cut(stream, places))
     assert b"".join(event for event in events if isinstance(event, bytes)) == audio
-    assert [event.text for event in events if isinstance(event, Title)] == sent
+    assert [event.text for event in events if isinstance(event, IcyTitle)] == sent
 
 
 @QUICK

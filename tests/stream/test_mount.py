@@ -10,8 +10,7 @@ from pycast.config.units import Size
 from pycast.errors import Refused
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
-from pycast.http.icy import IcyReader
-from pycast.http.icy import Title as Heard
+from pycast.http.icy import IcyReader, IcyTitle
 from pycast.http.source_headers import source_info
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
@@ -134,7 +133,7 @@ def test_a_title_appears_at_the_listeners_own_position() -> None:
     mount.fanout._pass()
     audio, titles = b"", []
     for event in IcyReader(100).feed(bytes(heard.got)):
-        if isinstance(event, Heard):
+        if isinstance(event, IcyTitle):
             titles.append((len(audio), event.text, event.url))
         else:
             audio += event

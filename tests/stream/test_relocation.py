@@ -9,7 +9,7 @@ import pytest
 from pycast.config.load import loads
 from pycast.config.units import Size
 from pycast.http.headers import Headers
-from pycast.http.icy import IcyReader, Title
+from pycast.http.icy import IcyReader, IcyTitle
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
 from pycast.stream.events import StreamEvents
@@ -82,7 +82,7 @@ def heard(transport: MemoryTransport, metaint: int) -> tuple[bytes, list[str]]:
     if not metaint:
         return got[len(HEAD) :], titles
     for event in IcyReader(metaint).feed(got[len(HEAD) :]):
-        if isinstance(event, Title):
+        if isinstance(event, IcyTitle):
             titles.append(event.text)
         else:
             audio += event

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.http.icy import IcyReader, title_block
-from pycast.http.icy import Title as Heard
+from pycast.http.icy import IcyReader, IcyTitle, title_block
 from pycast.stream.ring import Ring
 from pycast.stream.timeline import Timeline, Title
 from pycast.stream.views import IcyView, RawView
@@ -26,7 +25,7 @@ def hear(metaint: int, data: bytes) -> tuple[bytes, list[tuple[int, str]]]:
     """The audio, and each title that was told with the number of audio bytes before it."""
     audio, titles = b"", []
     for event in IcyReader(metaint).feed(data):
-        if isinstance(event, Heard):
+        if isinstance(event, IcyTitle):
             titles.append((len(audio), event.text))
         else:
             audio += event
