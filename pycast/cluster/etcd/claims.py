@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from pycast.cluster.etcd import etcd_records as records
 from pycast.cluster.etcd.cache import Cache, MetaChanged
-from pycast.cluster.etcd.client import BUDGET_S, EtcdClient, Outcome, Unreachable, delete, get, put, unchanged
+from pycast.cluster.etcd.client import BUDGET_S, EtcdClient, EtcdUnreachable, Outcome, delete, get, put, unchanged
 from pycast.cluster.etcd.etcd_records import Entry, Keys, OriginEntry
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
@@ -131,7 +131,7 @@ class Claims:
             written = self._write(offer, token, there, left())
             if written is not None:
                 return written
-        raise Unreachable(f"{offer.mount} changes too fast")
+        raise EtcdUnreachable(f"{offer.mount} changes too fast")
 
     def _reconcile(self, mount: str) -> None:
         for _ in range(TRIES):

@@ -47,7 +47,7 @@ class EtcdError(ExternalError):
     """etcd refused a request."""
 
 
-class Unreachable(EtcdError):
+class EtcdUnreachable(EtcdError):
     """No member answered in time."""
 
 
@@ -217,7 +217,7 @@ class EtcdClient:
         count = len(self._pools)
         first = self._first if first is None else first
         reason = "no time"
-        with gevent.Timeout(budget_s, Unreachable(f"no answer within {budget_s:.1f} s")):
+        with gevent.Timeout(budget_s, EtcdUnreachable(f"no answer within {budget_s:.1f} s")):
             for tried in range(2 * count):
                 left = deadline - self._clock()
                 if left <= 0:
@@ -230,7 +230,7 @@ class EtcdClient:
                     self._failed(member)
                 else:
                     return answer
-        raise Unreachable(reason)
+        raise EtcdUnreachable(reason)
 
     def _failed(self, member: int) -> None:
         if member == self._first:

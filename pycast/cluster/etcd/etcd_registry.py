@@ -9,7 +9,7 @@ from random import Random
 import gevent
 
 from pycast.cluster.etcd.cache import Cache
-from pycast.cluster.etcd.client import EtcdClient, EtcdError, Unreachable
+from pycast.cluster.etcd.client import EtcdClient, EtcdError, EtcdUnreachable
 from pycast.cluster.etcd.etcd_records import Keys
 from pycast.cluster.etcd.probes import LivenessProbes
 from pycast.cluster.etcd.session import LEASE_S, Session
@@ -65,7 +65,7 @@ class EtcdRegistry:
         cache.expect(self._state_file.load(node.node))
         self.state.put_node(node)
         try:
-            with gevent.Timeout(CALL_S, Unreachable(f"not joined within {CALL_S} s")):
+            with gevent.Timeout(CALL_S, EtcdUnreachable(f"not joined within {CALL_S} s")):
                 session.join()
         except EtcdError as error:
             session.failed(error)

@@ -21,8 +21,8 @@ from pycast.cluster.etcd.claims import Claims
 from pycast.cluster.etcd.client import (
     EtcdClient,
     EtcdError,
+    EtcdUnreachable,
     LeaseGone,
-    Unreachable,
     WatchBroken,
     absent,
     get,
@@ -93,7 +93,7 @@ class Session:
         self._probes.forget()
         was_up, self.is_up = self.is_up, False
         try:
-            with gevent.Timeout(time_s, Unreachable("no time")):
+            with gevent.Timeout(time_s, EtcdUnreachable("no time")):
                 if was_up:
                     self._write_node(self.cache.nodes.get(self._node.node), is_leaving=True)
                     self._client.revoke(self.claims.lease)
@@ -110,7 +110,7 @@ class Session:
         """A call has failed: all is read anew. Never switches."""
         was_known = self._trouble.is_set()
         self._trouble.set()
-        if isinstance(error, Unreachable | Restored | DuplicateNode):
+        if isinstance(error, EtcdUnreachable | Restored | DuplicateNode):
             self.is_up = False
             self._complain(error)
             for peer in self.cache.others():
@@ -229,7 +229,7 @@ class Session:
             except EtcdError as error:
                 self.failed(error)
                 return
-        self.failed(Unreachable("no member has a watch"))
+        self.failed(EtcdUnreachable("no member has a watch"))
 
     def _renew(self) -> None:
         while True:
@@ -277,7 +277,7 @@ class Session:
 
     def _complain(self, error: Exception) -> None:
         """Once for each kind of trouble."""
-        if self._complaint is type(error) or (self._complaint is not None and isinstance(error, Unreachable)):
+        if self._complaint is type(error) or (self._complaint is not None and isinstance(error, EtcdUnreachable)):
             return
         self._complaint = type(error)
         if isinstance(error, Restored):

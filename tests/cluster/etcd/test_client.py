@@ -18,9 +18,9 @@ from pycast.cluster.etcd.client import (
     Compacted,
     EtcdClient,
     EtcdError,
+    EtcdUnreachable,
     JsonStream,
     LeaseGone,
-    Unreachable,
     WatchBroken,
     absent,
     delete,
@@ -154,7 +154,7 @@ def test_the_next_member_is_asked_when_one_fails_or_is_silent(tmp_path: Path) ->
             try:
                 assert client.range("/").entries
                 break
-            except Unreachable:
+            except EtcdUnreachable:
                 assert time.monotonic() - begun < 8
         begun = time.monotonic()
         assert client.range("/").entries
@@ -166,12 +166,12 @@ def test_an_etcd_that_is_away_or_silent_costs_no_more_than_the_budget(tmp_path: 
     with Etcd(tmp_path) as etcd, client_of(etcd) as client:
         etcd.pause()
         begun = time.monotonic()
-        with pytest.raises(Unreachable):
+        with pytest.raises(EtcdUnreachable):
             client.range("/")
         assert time.monotonic() - begun < BUDGET_S + 0.2
         etcd.kill()
         begun = time.monotonic()
-        with pytest.raises(Unreachable):
+        with pytest.raises(EtcdUnreachable):
             client.range("/")
         assert time.monotonic() - begun < 0.5
 
@@ -181,4 +181,4 @@ def test_what_etcd_refuses_is_not_asked_of_the_next_member(tmp_path: Path) -> No
     with Etcd(tmp_path) as etcd, client_of(etcd) as client:
         with pytest.raises(EtcdError, match="key is not provided") as raised:
             client.txn([], [put("", b"1")])
-        assert not isinstance(raised.value, Unreachable)
+        assert not isinstance(raised.value, EtcdUnreachable)
