@@ -15,7 +15,7 @@ from pycast.http.source_headers import source_info
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import LISTENER_SILENCE_S, RING_S, Mount
-from pycast.stream.mount_state import LIFE, MountEvent, MountState
+from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import SourceDescription
 from tests.stream.memory import WHO, MemoryTransport
@@ -45,13 +45,6 @@ def listen(mount: Mount, metaint: int = 0) -> MemoryTransport:
     transport = MemoryTransport()
     mount.join(1 + mount.listener_connections, transport, WHO, b"", metaint, 0.0)
     return transport
-
-
-@pytest.mark.parametrize("state", MountState)
-@pytest.mark.parametrize("event", MountEvent)
-def test_the_table_of_its_life_is_complete_or_refuses(state: MountState, event: MountEvent) -> None:
-    assert state in LIFE
-    assert LIFE[state].get(event) is None or isinstance(LIFE[state][event], MountState)
 
 
 def test_listeners_hear_the_source_that_returns() -> None:

@@ -1,0 +1,49 @@
+"""Events are values that may be kept: frozen, comparable, and of one node's mounts only."""
+
+import dataclasses
+import inspect
+
+import pytest
+
+from pycast.signals import Signal
+from pycast.stream import events
+from pycast.stream.events import MountClosed, NewAudio, StreamEvents
+from pycast.stream.mount import Mount
+
+EVENTS = [one for one in vars(events).values() if inspect.isclass(one) and one.__module__ == events.__name__]
+EVENTS.remove(StreamEvents)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_names_its_mount_and_does_not_keep_it_alive(event: type) -> None:
+    kinds = {one.name: one.type for one in dataclasses.fields(event)}
+    assert kinds["mount"] is str
+    assert Mount not in kinds.values()
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_cannot_be_changed_by_a_subscriber(event: type) -> None:
+    assert event.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert "__slots__" in vars(event)
+
+
+def test_there_is_one_signal_for_each_event() -> None:
+    signals = [one.type for one in dataclasses.fields(StreamEvents)]
+    assert signals == [Signal[event] for event in EVENTS]  # type: ignore[valid-type]
+
+
+def test_nodes_in_one_process_do_not_hear_each_other() -> None:
+    one, other = StreamEvents(), StreamEvents()
+    heard: list[NewAudio] = []
+    one.new_audio.subscribe(heard.append)
+    other.new_audio.emit(NewAudio("/x"))
+    one.new_audio.emit(NewAudio("/y"))
+    assert heard == [NewAudio("/y")]
+
+
+def test_signals_of_different_events_are_apart() -> None:
+    node = StreamEvents()
+    heard: list[MountClosed] = []
+    node.mount_closed.subscribe(heard.append)
+    node.new_audio.emit(NewAudio("/x"))
+    assert heard == []
