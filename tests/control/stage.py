@@ -1,0 +1,108 @@
+"""Mounts, listeners and moves of one node, without a server: helpers for tests of control and of the listeners' end.
+
+Invariant: after `close` nothing of it is left.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pycast.config.live import Live
+from pycast.config.load import loads
+from pycast.control.fallbacks import Fallbacks
+from pycast.control.listener_moves import ListenerMoves
+from pycast.control.mount_finder import MountFinder
+from pycast.http.headers import Headers
+from pycast.http.source_headers import source_info
+from pycast.net.group import Group
+from pycast.net.hangups import Hangups
+from pycast.stream.events import ListenerLeft, StreamEvents
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount
+from pycast.stream.mounts import Mounts
+from pycast.stream.pacer import Pacer
+from pycast.stream.source import Sink, SourceDescription
+from tests.stream.memory import WHO, MemoryTransport
+
+
+class StageSource:
+    """A source that does nothing by itself."""
+
+    credentials = ("source", "hackme")
+    is_ending = False
+
+    def __init__(self, content_type: str) -> None:
+        self.description = SourceDescription(source_info(Headers()), content_type, (), "127.0.0.1", 0.0)
+        self.sink: Sink | None = None
+        self.last_data = time.monotonic()
+        self.ended = ""
+
+    def wait_for_end(self, seconds: float) -> None:
+        pass
+
+    def stop(self, why: str) -> None:
+        self.ended = why
+
+    def replace(self) -> None:
+        self.ended = "replaced"
+
+
+class MirrorsInMind:
+    """Mounts of other nodes: by name, as they would be here once they are mirrored."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, Mount | None] = {}
+        self.opened: list[str] = []
+
+    def has_source(self, name: str) -> bool:
+        return name in self.live
+
+    def open(self, name: str) -> Mount | None:
+        self.opened.append(name)
+        return self.live.get(name)
+
+
+class Stage:
+    """One node's mounts."""
+
+    def __init__(self, toml: str, mirrors: Any) -> None:
+        self.settings = Live(loads(toml, {}, "test"))
+        self.group, self.events = Group(), StreamEvents()
+        self.gone: list[ListenerLeft] = []
+        self.events.listener_left.subscribe(self.gone.append)
+        pacer = Pacer(0.02, lambda: 0.0)
+        self.mounts = Mounts(self.settings, pacer, self.group, self.events, time.monotonic)
+        self.hangups: Hangups[tuple[Mount, Listener]] = Hangups(lambda watched, failed: None)
+        self.finder = MountFinder(self.settings, self.mounts, mirrors)
+        self.moves = ListenerMoves(self.hangups)
+        self.fallbacks = Fallbacks(self.settings, self.mounts, self.finder, self.moves, self.group)
+        self.sources: dict[str, StageSource] = {}
+        self._count = 0
+
+    def begin(self, name: str, content_type: str = "text/plain") -> Mount:
+        """A source for the mount."""
+        self.sources[name] = StageSource(content_type)
+        return self.mounts.attach_source(name, self.sources[name])
+
+    def end(self, name: str) -> None:
+        """The mount's source is gone, and its listeners wait."""
+        self.mounts.release(name, self.sources.pop(name))
+
+    def listen(self, mount: Mount) -> Listener:
+        """A listener of the mount, whose socket takes everything."""
+        self._count += 1
+        return mount.join(self._count, MemoryTransport(), WHO, b"", 0, time.monotonic())
+
+    def close(self) -> None:
+        self.group.kill()
+        self.hangups.close()
+
+
+@contextmanager
+def stage(toml: str = "", mirrors: Any = None) -> Iterator[Stage]:
+    made = Stage(toml, mirrors)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,97 @@
+"""Listeners hear the fallback while their mount has no source, and their mount again when it has one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pycast.cluster.registry.cluster_state import OriginChanged
+from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import OriginRecord
+from pycast.config.load import loads
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount
+from tests.conftest import WaitUntil
+from tests.control.stage import MirrorsInMind, Stage, stage
+
+MOUNT = '[[mount]]\nmount_name = "/a"\nfallback_mount = "/f"\nfallback_override = true\n'
+
+
+@pytest.fixture
+def node() -> Iterator[Stage]:
+    with stage(MOUNT) as made:
+        made.events.mount_state_changed.subscribe(made.fallbacks.on_mount_state_changed)
+        yield made
+
+
+def is_at(mount: Mount, listener: Listener) -> bool:
+    return mount.fanout.get(listener.id) is listener
+
+
+def test_listeners_go_to_the_fallback_and_come_back(node: Stage, wait_until: WaitUntil) -> None:
+    a, fallback = node.begin("/a"), node.begin("/f")
+    listener = node.listen(a)
+    node.end("/a")
+    wait_until(lambda: is_at(fallback, listener), "the fallback")
+    node.begin("/a")
+    wait_until(lambda: is_at(a, listener), "the way back")
+    assert node.gone == []
+
+
+def test_without_override_they_stay_where_they_are(node: Stage, wait_until: WaitUntil) -> None:
+    node.settings.replace(loads(MOUNT.replace("true", "false"), {}, "test"))
+    a, fallback = node.begin("/a"), node.begin("/f")
+    listener = node.listen(a)
+    node.end("/a")
+    wait_until(lambda: is_at(fallback, listener), "the fallback")
+    node.begin("/a")
+    wait_until(lambda: all(name != "back to /a" for name in names(node)), "the decision")
+    assert is_at(fallback, listener)
+
+
+def names(node: Stage) -> list[str]:
+    """The greenlets that still run."""
+    return [task.name for task in node.group._members]
+
+
+def test_a_source_that_is_back_at_once_keeps_its_listeners(node: Stage, wait_until: WaitUntil) -> None:
+    a, _ = node.begin("/a"), node.begin("/f")
+    listener = node.listen(a)
+    node.end("/a")
+    node.begin("/a")
+    wait_until(lambda: all("fallback" not in name for name in names(node)), "the decision")
+    assert is_at(a, listener)
+
+
+@pytest.mark.parametrize("content_type", ["application/ogg", "video/webm"])
+def test_a_fallback_of_another_family_is_none(node: Stage, content_type: str) -> None:
+    a = node.begin("/a")
+    node.begin("/f", content_type)
+    assert node.fallbacks.next_of(a) is None
+
+
+def test_a_fallback_without_a_source_is_none_and_nobody_is_let_go(node: Stage, wait_until: WaitUntil) -> None:
+    a = node.begin("/a")
+    listener = node.listen(a)
+    node.end("/a")
+    wait_until(lambda: all("fallback" not in name for name in names(node)), "the decision")
+    assert is_at(a, listener)
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_source_on_another_node_brings_listeners_back_once_it_is_live(is_live: bool, wait_until: WaitUntil) -> None:
+    mirrors = MirrorsInMind()
+    with stage(MOUNT, mirrors) as node:
+        fallback = node.begin("/f")
+        listener = node.listen(fallback)
+        listener.requested_mount = "/a"
+        origin = OriginRecord("/a", "b", "b1", Epoch(0, 1, 0, "b"), 0, is_live)
+        a = mirrors.live["/a"] = node.begin("/a")
+        node.fallbacks.on_origin_changed(OriginChanged("/a", None, origin))
+        assert ("back to /a" in names(node)) is is_live
+        wait_until(lambda: "back to /a" not in names(node), "the decision")
+        assert is_at(a if is_live else fallback, listener)
+
+
+def test_an_origin_that_goes_moves_nobody(node: Stage) -> None:
+    node.fallbacks.on_origin_changed(OriginChanged("/a", None, None))
+    assert names(node) == []

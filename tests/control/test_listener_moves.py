@@ -1,0 +1,55 @@
+"""Listeners go on with another mount and are brought back, and only those who are meant."""
+
+from pycast.stream.listener import Listener
+from pycast.stream.mount import Mount
+from tests.control.stage import Stage, stage
+
+
+def where(node: Stage, listener: Listener) -> list[str]:
+    return [mount.name for mount in node.mounts if mount.fanout.get(listener.id) is listener]
+
+
+def test_for_good_is_for_good() -> None:
+    with stage() as node:
+        a, b = node.begin("/a"), node.begin("/b")
+        listeners = [node.listen(a), node.listen(a)]
+        assert node.moves.for_good(a, b) == 2
+        assert [where(node, one) for one in listeners] == [["/b"], ["/b"]]
+        assert node.moves.back(b, a) == 0
+
+
+def test_who_came_from_a_mount_is_brought_back_and_who_asked_for_the_fallback_stays() -> None:
+    with stage() as node:
+        a, fallback = node.begin("/a"), node.begin("/fallback")
+        guest, resident = node.listen(a), node.listen(fallback)
+        assert node.moves.to_fallback(a, fallback) == 1
+        assert guest.requested_mount == "/a"
+        assert node.moves.back(fallback, a) == 1
+        assert (where(node, guest), where(node, resident)) == (["/a"], ["/fallback"])
+        assert guest.requested_mount == ""
+
+
+def test_along_a_chain_of_fallbacks_the_first_wish_is_remembered() -> None:
+    with stage() as node:
+        a, b, c = (node.begin(name) for name in ("/a", "/b", "/c"))
+        listener = node.listen(a)
+        node.moves.to_fallback(a, b)
+        node.moves.to_fallback(b, c)
+        assert node.moves.back(c, b) == 0
+        assert node.moves.back(c, a) == 1
+        assert where(node, listener) == ["/a"]
+
+
+def test_a_hangup_after_a_move_is_one_of_the_new_mount() -> None:
+    with stage() as node:
+        a, b = node.begin("/a"), node.begin("/b")
+        listener = node.listen(a)
+        watched: dict[int, tuple[Mount, Listener]] = {}
+        node.hangups.change = watched.__setitem__  # type: ignore[method-assign]
+        node.moves.for_good(a, b)
+        assert watched == {listener.transport.fileno(): (b, listener)}
+
+
+def test_nobody_to_move_is_no_move() -> None:
+    with stage() as node:
+        assert node.moves.for_good(node.begin("/a"), node.begin("/b")) == 0

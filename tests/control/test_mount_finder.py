@@ -1,0 +1,80 @@
+"""A path means one mount, wherever its source is: here, on another node, or along its chain of fallbacks."""
+
+from itertools import pairwise
+
+import pytest
+
+from pycast.control.mount_finder import LONGEST_CHAIN
+from tests.control.stage import MirrorsInMind, stage
+
+CHAIN = "".join(
+    f'[[mount]]\nmount_name = "/{name}"\nfallback_mount = "/{fallback}"\n' for name, fallback in ("ab", "bc", "cd")
+)
+CIRCLE = CHAIN + '[[mount]]\nmount_name = "/d"\nfallback_mount = "/a"\n'
+
+
+def test_a_live_mount_is_found_by_its_name_and_an_unknown_one_not_at_all() -> None:
+    with stage() as node:
+        mount = node.begin("/a")
+        assert node.finder.find("/a") is mount
+        assert node.finder.find("/none") is None
+
+
+def test_without_a_source_the_first_live_fallback_is_found() -> None:
+    with stage(CHAIN) as node:
+        last = node.begin("/d")
+        assert node.finder.find("/a") is last
+        nearer = node.begin("/c")
+        assert node.finder.find("/a") is nearer
+
+
+def test_a_mount_that_waits_is_found_while_no_fallback_has_a_source() -> None:
+    with stage(CHAIN) as node:
+        mount = node.begin("/a")
+        node.end("/a")
+        assert node.finder.find("/a") is mount
+        assert node.finder.live("/a") is None
+        fallback = node.begin("/b")
+        assert node.finder.find("/a") is fallback
+
+
+def test_a_circle_of_fallbacks_comes_to_an_end() -> None:
+    with stage(CIRCLE) as node:
+        assert node.finder.find("/a") is None
+
+
+def test_a_chain_is_followed_as_far_as_icecast_does() -> None:
+    names = [f"/{number}" for number in range(LONGEST_CHAIN + 1)]
+    toml = "".join(f'[[mount]]\nmount_name = "{one}"\nfallback_mount = "{other}"\n' for one, other in pairwise(names))
+    with stage(toml) as node:
+        node.begin(names[LONGEST_CHAIN])
+        assert node.finder.live(names[0]) is None
+        last = node.begin(names[LONGEST_CHAIN - 1])
+        assert node.finder.live(names[0]) is last
+
+
+def test_a_mount_of_another_node_is_found_as_its_mirror() -> None:
+    mirrors = MirrorsInMind()
+    with stage(CHAIN, mirrors) as node:
+        mirrors.live["/b"] = mirror = node.begin("/copy")
+        assert node.finder.find("/b") is mirror
+        assert node.finder.find("/a") is mirror
+        assert node.finder.has_source("/b") and not node.finder.has_source("/c")
+        assert node.finder.on_this_node("/b") is None
+
+
+def test_what_is_here_is_not_mirrored_from_elsewhere() -> None:
+    mirrors = MirrorsInMind()
+    with stage("", mirrors) as node:
+        mount = node.begin("/a")
+        mirrors.live["/a"] = None
+        assert node.finder.find("/a") is mount
+        assert mirrors.opened == []
+
+
+@pytest.mark.parametrize("with_mirrors", [True, False])
+def test_a_mount_that_never_had_a_source_is_no_mount_yet(with_mirrors: bool) -> None:
+    with stage("", MirrorsInMind() if with_mirrors else None) as node:
+        node.mounts.get_or_create("/x")
+        assert node.finder.on_this_node("/x") is None
+        assert node.finder.find("/x") is None

@@ -1,0 +1,90 @@
+"""What an admin asks or orders of one node happens there, and what cannot be done is said."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pycast.control.node_control import NodeControl
+from pycast.errors import Refused
+from pycast.stream.fanout import Reason
+from tests.control.stage import Stage, stage
+
+
+def control(node: Stage) -> NodeControl:
+    snapshots: Any = SimpleNamespace(take=lambda: "now")
+    return NodeControl(node.mounts, node.finder, node.moves, snapshots)
+
+
+def test_a_snapshot_is_taken_when_it_is_asked_for() -> None:
+    with stage() as node:
+        assert control(node).snapshot() == "now"  # type: ignore[comparison-overlap]
+
+
+def test_a_listener_is_ended_by_its_number_and_only_once() -> None:
+    with stage() as node:
+        mount, orders = node.begin("/x"), control(node)
+        stays, goes = node.listen(mount), node.listen(mount)
+        assert [one.id for one in orders.listeners("/x")] == [stays.id, goes.id]
+        assert orders.kill("/x", goes.id)
+        assert not orders.kill("/x", goes.id)
+        assert not orders.kill("/none", stays.id)
+        assert [(one.listener, one.reason) for one in node.gone] == [(goes, Reason.KILLED)]
+
+
+def test_a_source_is_ended_if_there_is_one() -> None:
+    with stage() as node:
+        node.begin("/x")
+        assert control(node).kill_source("/x")
+        assert node.sources["/x"].ended == "removed by an admin"
+        assert not control(node).kill_source("/none")
+
+
+def test_a_title_is_taken_by_what_can_carry_one() -> None:
+    with stage() as node:
+        mount = node.begin("/x")
+        node.begin("/film", "video/webm")
+        orders = control(node)
+        assert orders.set_title("/x", "Artist", "Song", "")
+        assert mount.timeline.title is not None and mount.timeline.title.text == "Artist - Song"
+        assert not orders.set_title("/film", "", "Song", "")
+        assert not orders.set_title("/none", "", "Song", "")
+
+
+def test_a_mirror_is_known_and_its_source_is_elsewhere() -> None:
+    with stage() as node:
+        node.begin("/here")
+        node.mounts.attach_mirror("/copy", object(), node.sources["/here"].description, 0)
+        orders = control(node)
+        assert [orders.knows(one) for one in ("/here", "/copy", "/none")] == [True, True, False]
+        assert [orders.has_source(one) for one in ("/here", "/copy", "/none")] == [True, False, False]
+
+
+def test_listeners_are_moved_and_counted() -> None:
+    with stage() as node:
+        a, b = node.begin("/a"), node.begin("/b")
+        node.listen(a)
+        node.listen(a)
+        assert control(node).move("/a", "/b") == 2
+        assert (len(a.fanout), len(b.fanout)) == (0, 2)
+
+
+@pytest.mark.parametrize("to", ["/none", "/a", "/ogg", "/waits"])
+def test_a_destination_that_cannot_take_them_is_refused_and_nobody_moves(to: str) -> None:
+    with stage() as node:
+        a = node.begin("/a")
+        node.begin("/ogg", "application/ogg")
+        node.begin("/waits")
+        node.end("/waits")
+        node.listen(a)
+        with pytest.raises(Refused, match="cannot take the listeners of /a") as caught:
+            control(node).move("/a", to)
+        assert (caught.value.status, caught.value.public) == (400, "Destination not running")
+        assert len(a.fanout) == 1
+
+
+def test_without_listeners_no_destination_is_wrong() -> None:
+    with stage() as node:
+        node.begin("/a")
+        assert control(node).move("/a", "/none") == 0
+        assert control(node).move("/none", "/a") == 0
