@@ -1,0 +1,61 @@
+"""Whoever waits for the server reads where it listens and how to log in, whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pycast.app.ready import ReadyInfo, write_ready
+from pycast.config.load import loads
+
+READY = ReadyInfo(8000, ((8000, False, False), (8001, False, True)))
+
+
+def told(path: Path, toml: str = "", ready: ReadyInfo = READY) -> dict[str, Any]:
+    write_ready(str(path), loads(toml, {}, "test"), ready)
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_the_file_says_ports_logins_and_addresses(tmp_path: Path) -> None:
+    found = told(tmp_path / "ready", '[authentication]\nsource_password = "geheim"\n')
+    assert found["pid"] == os.getpid()
+    assert (found["source_user"], found["source_password"]) == ("source", "geheim")
+    assert found["ports"][1] == {"port": 8001, "tls": False, "shoutcast": True}
+    assert found["urls"]["status_json"] == "http://127.0.0.1:8000/status-json.xsl"
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ('bind_address = "0.0.0.0"', "http://127.0.0.1:8000/"),
+        ('bind_address = "::"', "http://127.0.0.1:8000/"),
+        ('bind_address = "::1"', "http://[::1]:8000/"),
+        ('bind_address = "10.0.0.9"', "http://10.0.0.9:8000/"),
+        ('tls = true\n[tls]\ncertificate = "c.pem"', "https://127.0.0.1:8000/"),
+    ],
+)
+def test_the_address_is_one_that_can_be_opened(tmp_path: Path, listen: str, url: str) -> None:
+    assert told(tmp_path / "ready", f"[[listen]]\n{listen}\n")["urls"]["status"] == url
+
+
+def test_passwords_are_for_the_servers_user_only_and_nothing_else_is_left(tmp_path: Path) -> None:
+    told(tmp_path / "ready")
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
+    assert (tmp_path / "ready").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_old_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+    (tmp_path / "ready").write_text("old")
+    with (tmp_path / "ready").open() as reader:
+        told(tmp_path / "ready")
+        assert reader.read() == "old"
+
+
+def test_stdout_gets_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    write_ready("-", loads("", {}, "test"), READY)
+    said = capfd.readouterr().out
+    assert said.count("\n") == 1
+    assert json.loads(said)["port"] == 8000
