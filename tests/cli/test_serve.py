@@ -1,4 +1,4 @@
-"""Tests of pycast.cli.serve and pycast.cli.demo: which configuration a node is run with, and what is said about it."""
+"""Tests of pycast.cli.serve: which configuration a node is run with, and what is said about it."""
 
 import json
 import os
@@ -109,14 +109,6 @@ def test_environment_overrides_the_file(run: Any, monkeypatch: pytest.MonkeyPatc
     Path("pycast.toml").write_text("[limits]\nclients = 5\n")
     monkeypatch.setenv("PYCAST_LIMITS__CLIENTS", "7")
     assert run("serve").config.limits.clients == 7
-
-
-def test_demo_says_what_to_open_first(run: Any) -> None:
-    shown = run("demo", "--port", "8123")
-    assert shown.given["demo"] is True
-    lines = shown.said.splitlines()
-    assert "  http://localhost:8123/" in lines
-    assert "  mpv http://localhost:8123/demo.mp3" in lines
 
 
 def test_port_in_use_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

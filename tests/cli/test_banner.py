@@ -1,0 +1,67 @@
+"""What a started server says: where it is, what to try, and passwords only when they were made up for this run."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from pycast.cli.banner import base_url, demo_banner, serve_banner
+from pycast.config.load import loads
+from pycast.config.schema import Config
+
+LOGIN = '[authentication]\nsource_password = "one"\nadmin_password = "two"\nrelay_password = "three"\n'
+TLS = '[tls]\ncertificate = "c.pem"\n'
+
+
+def config(toml: str = LOGIN) -> Config:
+    return loads(toml, {}, "test")
+
+
+def said(toml: str = LOGIN, path: Path | None = None, port: int = 8000) -> list[str]:
+    return [click.unstyle(line) for line in serve_banner(config(toml), path, port)]
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("", "http://localhost:9"),
+        ('bind_address = "0.0.0.0"', "http://localhost:9"),
+        ('bind_address = "::"', "http://localhost:9"),
+        ('bind_address = "::1"', "http://[::1]:9"),
+        ('bind_address = "10.0.0.9"', "http://10.0.0.9:9"),
+        ("tls = true", "https://localhost:9"),
+    ],
+)
+def test_the_address_is_one_that_opens_on_this_machine(listen: str, url: str) -> None:
+    assert base_url(config(f"{TLS}[[listen]]\n{listen}\n"), 9) == url
+
+
+def test_without_a_file_it_says_so_and_shows_the_passwords_of_this_run() -> None:
+    lines = said()
+    assert "No ./pycast.toml" in lines[1]
+    assert [line.split()[2] for line in lines if line.startswith("  ") and " for " in line] == ["one", "two", "three"]
+
+
+def test_a_line_to_be_copied_stands_alone_and_works_as_it_is() -> None:
+    commands = [line.strip() for line in said() if line.startswith(("  ffmpeg", "  mpv"))]
+    assert commands[0].endswith(" icecast://source:one@localhost:8000/live.mp3")
+    assert commands[1] == "mpv http://localhost:8000/live.mp3"
+
+
+def test_with_a_file_no_password_is_shown_and_its_advice_is() -> None:
+    lines = said('[authentication]\nsource_password = "geheim"\n', Path("/etc/pycast.toml"))
+    assert lines[1] == "Configuration: /etc/pycast.toml"
+    assert any(line.startswith("warning: ") and "hackme" in line for line in lines)
+    assert "geheim" not in "\n".join(lines)
+
+
+def test_a_right_file_is_told_in_two_lines() -> None:
+    host = '[server]\nhostname = "radio.example"\n'
+    assert len(said(LOGIN + host, Path("pycast.toml"))) == 2
+
+
+def test_the_demo_says_first_what_to_open() -> None:
+    lines = [click.unstyle(line) for line in demo_banner(config(), None, 8123)]
+    assert lines[2] == "  http://localhost:8123/"
+    assert "  mpv http://localhost:8123/demo.mp3" in lines
+    assert lines[-1] == "Ctrl-C stops it."

@@ -1,0 +1,85 @@
+"""A reload opens all logs of a node anew, or leaves all of them as they were."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pycast.config.load import loads
+from pycast.config.schema import LoggingSection
+from pycast.errors import ExternalError
+from pycast.logs.access import AccessEntry
+from pycast.logs.log_set import LogSet
+
+ENTRY = AccessEntry("10.0.0.1", "", 0.0, "GET", "/x", "HTTP/1.1", 200, 5, "", "player", 1.0)
+
+
+def section(access: object, playlist: object) -> LoggingSection:
+    return loads(f'[logging]\naccess_log = "{access}"\nplaylist_log = "{playlist}"\n', {}, "test").logging
+
+
+def write(logs: LogSet, title: str) -> None:
+    logs.log_access(ENTRY)
+    logs.log_title("/x", 3, title)
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Any:
+    made = LogSet(section(tmp_path / "access", tmp_path / "playlist"))
+    yield made
+    made.close()
+
+
+def test_each_log_gets_its_own_lines(logs: LogSet, tmp_path: Path) -> None:
+    write(logs, "Song")
+    logs.close()
+    assert (tmp_path / "access").read_text().startswith("10.0.0.1 - - [")
+    assert (tmp_path / "playlist").read_text().endswith("|/x|3|Song\n")
+
+
+def test_a_log_that_is_off_takes_no_lines_and_makes_no_file(tmp_path: Path) -> None:
+    made = LogSet(section("", ""))
+    write(made, "Song")
+    made.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_was_moved_away_is_opened_anew(logs: LogSet, tmp_path: Path) -> None:
+    write(logs, "first")
+    for name in ("access", "playlist"):
+        os.rename(tmp_path / name, tmp_path / f"{name}.1")
+    logs.reload(section(tmp_path / "access", tmp_path / "playlist"))
+    write(logs, "second")
+    logs.close()
+    assert "first" in (tmp_path / "playlist.1").read_text()
+    assert "second" in (tmp_path / "playlist").read_text()
+    assert [(tmp_path / name).read_text().count("\n") for name in ("access.1", "access")] == [1, 1]
+
+
+def test_other_paths_take_over_and_the_old_files_keep_what_they_have(logs: LogSet, tmp_path: Path) -> None:
+    write(logs, "first")
+    logs.reload(section(tmp_path / "access2", ""))
+    write(logs, "second")
+    logs.close()
+    assert [(tmp_path / name).read_text().count("\n") for name in ("access", "access2", "playlist")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("broken", ["access", "playlist"])
+def test_if_one_cannot_be_opened_all_stay(logs: LogSet, tmp_path: Path, broken: str) -> None:
+    paths = {"access": tmp_path / "access2", "playlist": tmp_path / "playlist2"} | {broken: tmp_path / "none" / "x"}
+    with pytest.raises(ExternalError, match="cannot open log file"):
+        logs.reload(section(paths["access"], paths["playlist"]))
+    write(logs, "still here")
+    logs.close()
+    assert "still here" in (tmp_path / "playlist").read_text()
+    assert (tmp_path / "access").read_text().count("\n") == 1
+
+
+def test_after_a_reload_that_failed_the_next_one_works(logs: LogSet, tmp_path: Path) -> None:
+    with pytest.raises(ExternalError):
+        logs.reload(section(tmp_path / "access2", tmp_path / "none" / "x"))
+    logs.reload(section(tmp_path / "access2", tmp_path / "playlist2"))
+    write(logs, "new")
+    logs.close()
+    assert [(tmp_path / name).read_text().count("\n") for name in ("access2", "playlist2")] == [1, 1]
