@@ -15,7 +15,11 @@ class LogSet:
     def __init__(self, settings: LoggingSection) -> None:
         self._settings = settings
         self._access_file = LogFile(settings.access_log, hub_after)
-        self._playlist_file = LogFile(settings.playlist_log, hub_after)
+        try:
+            self._playlist_file = LogFile(settings.playlist_log, hub_after)
+        except ExternalError:
+            self._access_file.close()
+            raise
         self._access = AccessLog(self._access_file)
         self._playlist = PlaylistLog(self._playlist_file)
 

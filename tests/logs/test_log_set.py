@@ -83,3 +83,8 @@ def test_after_a_reload_that_failed_the_next_one_works(logs: LogSet, tmp_path: P
     write(logs, "new")
     logs.close()
     assert [(tmp_path / name).read_text().count("\n") for name in ("access2", "playlist2")] == [1, 1]
+
+
+def test_a_log_that_cannot_be_opened_leaves_no_other_one_open(tmp_path: Path) -> None:
+    with pytest.raises(ExternalError):
+        LogSet(section(tmp_path / "access", tmp_path / "none" / "x"))
