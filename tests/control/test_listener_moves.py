@@ -45,7 +45,7 @@ def test_a_hangup_after_a_move_is_one_of_the_new_mount() -> None:
         a, b = node.begin("/a"), node.begin("/b")
         listener = node.listen(a)
         watched: dict[int, tuple[Mount, Listener]] = {}
-        node.hangups.change = watched.__setitem__  # type: ignore[method-assign]
+        node.hangups.change = watched.__setitem__  # type: ignore[method-assign,assignment]
         node.moves.for_good(a, b)
         assert watched == {listener.transport.fileno(): (b, listener)}
 

@@ -96,7 +96,7 @@ class MemoryEtcd:
 
     def _holds(self, guard: Json) -> bool:
         there = self.entries.get(text(guard["key"]))
-        wanted = int(guard.get("mod_revision", guard.get("create_revision", 0)))
+        wanted = int(guard["mod_revision"] if "mod_revision" in guard else guard["create_revision"])
         return (there.revision if there else 0) == wanted
 
     def _do(self, request: Json) -> list[Entry]:
