@@ -1,6 +1,8 @@
-"""The structure of the package, kept: no import circles, one name for one thing, one test file for each module."""
+"""The structure of the package, kept: no import circles, one name for one thing, a test file for each module, true heads."""
 
 import ast
+import re
+import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +12,28 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = ROOT / "pycast", ROOT / "tests"
+REPOSITORY = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("pycast", "tests", "benchmarks", "scripts")
+    for path in (ROOT / folder).rglob("*.py")
+]
+NAMED_FILE, NAMED_PATH = re.compile(r"\w+\.py\b"), re.compile(r"[\w/.-]*\w\.py\b")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py"))
 
 # Thin shells that are named for what they show: `cli/drain.py` is the command, `web/…` the page of a thing.
 SHELLS = frozenset({"cli", "web"})
 
 # Modules whose promises are kept by tests of another name, each with the reason.
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE: dict[str, str] = {
+    "cluster/registry/registry.py": "a Protocol; each driver's tests run registry_conformance.py, which has its promises",
+    "control/control.py": "a Protocol; both of its faces have a test of their own",
+    "formats/marks.py": "values and a Protocol; what each format does with them is in its own test",
+    "server/context.py": "a record without methods; what it is made of is in tests/app/test_assembly.py",
+    "stats/counters.py": "records; what becomes of each field is in test_metric.py and test_merge.py",
+    "stats/snapshot.py": "records; what is made of them is in test_metric.py, test_merge.py and the pages' tests",
+    "stream/source.py": "a value and two Protocols; what mounts want of a source is in tests/stream/test_mounts.py",
+    "web/site.py": "a record without methods; what it is made of is in tests/app/test_assembly.py",
+}
 
 
 def of_package(path: Path) -> str:
@@ -103,6 +120,30 @@ def test_each_module_has_its_test_file(path: Path) -> None:
     name = of_package(path)
     mirrored = TESTS / path.relative_to(PACKAGE).parent / f"test_{path.name}"
     assert mirrored.exists() != (name in TESTED_ELSEWHERE), TESTED_ELSEWHERE.get(name, f"no {mirrored.name}")
+
+
+def test_reasons_name_tests_that_are_there() -> None:
+    names = {path.name for path in TESTS.rglob("*.py")}
+    assert set(NAMED_FILE.findall(" ".join(TESTED_ELSEWHERE.values()))) <= names
+
+
+def words_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Comments and texts of a module, each with its line."""
+    with path.open(encoding="utf-8") as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type in (tokenize.COMMENT, tokenize.STRING):
+                yield token.start[0], token.string
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=of_package)
+def test_each_file_that_a_text_names_is_there(path: Path) -> None:
+    named = [(line, name) for line, text in words_of(path) for name in NAMED_PATH.findall(text)]
+    assert [(line, name) for line, name in named if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    """Whether a Python file of the repository has this path, or one that ends so."""
+    return any(f"/{path}".endswith(f"/{name}") for path in REPOSITORY)
 
 
 def test_reasons_are_for_modules_that_are_there() -> None:

@@ -1,1 +1,1 @@
-"""Audio formats: bytes in, whole units and marks out. See marks.py for the contract, table.py for the list."""
+"""Audio formats: bytes in, whole units and marks out. See marks.py for the contract, content_types.py for the list."""

@@ -87,8 +87,7 @@ def test_the_totals_of_a_mount_that_is_over_stay_and_count_once(make: Make, wait
     parts = make()
     counters, mounts = parts.context.counters, parts.context.mounts
     source, heard = begin(parts), listen(parts)
-    assert source.sink is not None
-    source.sink.feed(b"a" * 1000)
+    source.output.feed(b"a" * 1000)
     parts.context.ownership.remove("/x", source)
     wait_until(lambda: not mounts.ending and mounts.get("/x") is None, "the end of the mount")
     assert (counters.bytes_read, counters.bytes_sent) == (1000, len(heard.got)) == (1000, 1000)

@@ -16,7 +16,7 @@ from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from tests.cluster.fakes import ME, FakeRegistry
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
-from tests.stream.test_mounts import FEED
+from tests.stream.test_mounts import DESCRIPTION
 
 NAME = "/x"
 
@@ -143,6 +143,6 @@ def test_an_announcement_is_taken_of_a_known_process_only(asker: Asker, boot: st
 
 
 def test_an_offer_is_of_this_node_and_has_no_epoch_yet(asker: Asker) -> None:
-    offer = asker.owners.offer(NAME, FEED)
+    offer = asker.owners.offer(NAME, DESCRIPTION)
     assert (offer.node, offer.boot, offer.epoch, offer.is_live) == (ME.node, ME.boot, NO_EPOCH, True)
-    assert (offer.content_type, offer.source_ip) == (FEED.content_type, FEED.ip)
+    assert (offer.content_type, offer.source_ip) == (DESCRIPTION.content_type, DESCRIPTION.ip)

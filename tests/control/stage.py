@@ -22,7 +22,7 @@ from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
-from pycast.stream.source import Sink, SourceDescription
+from pycast.stream.source import SourceDescription, SourceOutput
 from tests.stream.memory import WHO, MemoryTransport
 
 
@@ -30,22 +30,19 @@ class StageSource:
     """A source that does nothing by itself."""
 
     credentials = ("source", "hackme")
-    is_ending = False
+    is_silent = False
 
     def __init__(self, content_type: str) -> None:
         self.description = SourceDescription(source_info(Headers()), content_type, (), "127.0.0.1", 0.0)
-        self.sink: Sink | None = None
-        self.last_data = time.monotonic()
+        self.output = SourceOutput()
         self.ended = ""
 
-    def wait_for_end(self, seconds: float) -> None:
+    def wait_until_out(self, seconds: float) -> None:
         pass
 
-    def stop(self, why: str) -> None:
+    def end(self, why: str) -> None:
+        self.output.take_out()
         self.ended = why
-
-    def replace(self) -> None:
-        self.ended = "replaced"
 
 
 class MirrorsInMind:

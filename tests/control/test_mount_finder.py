@@ -72,9 +72,3 @@ def test_what_is_here_is_not_mirrored_from_elsewhere() -> None:
         assert mirrors.opened == []
 
 
-@pytest.mark.parametrize("with_mirrors", [True, False])
-def test_a_mount_that_never_had_a_source_is_no_mount_yet(with_mirrors: bool) -> None:
-    with stage("", MirrorsInMind() if with_mirrors else None) as node:
-        node.mounts.get_or_create("/x")
-        assert node.finder.on_this_node("/x") is None
-        assert node.finder.find("/x") is None

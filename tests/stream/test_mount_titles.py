@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pycast.formats.marks import Tags
 from pycast.http.icy import IcyReader
-from pycast.http.icy import Title as Heard
+from pycast.http.icy import IcyTitle as Heard
 from pycast.stream.mount import Mount
 from pycast.stream.source import SourceDescription
 from tests.stream.memory import MemoryTransport

@@ -3,9 +3,9 @@
 Two rules stand here. What was seen does not go backward: a registry with a lower generation than one seen, or with a
 lower revision in the same generation, was restored from an old backup, and nothing of it is taken (`Restored`) until an
 operator has raised the generation. And nothing is removed from the table because it is missing, save for what its own
-node took out: the rest is in doubt first (`etcd_doubts.py`).
+node took out: the rest is in doubt first (`probes.py`).
 
-This node's own records are not taken from here: what they are, their owner knows (`etcd_holdings.py`).
+This node's own records are not taken from here: what they are, their owner knows (`claims.py`).
 """
 
 import logging

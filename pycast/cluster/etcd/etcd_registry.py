@@ -1,5 +1,5 @@
 """The registry in etcd: the face of it, see registry.py. What it does between `start` and `stop` is in
-`etcd_session.py`.
+`session.py`.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The mesh's lines: who is dialled, what is said on them, and when. What follows from it is in `mesh.py`.
+"""The mesh's lines: who is dialled, what is said on them, and when. What follows from it is in `protocol.py`.
 
 One greenlet for each address that is known: from the configuration, from DNS, or from another node. It says hello, then
 each change and the beats, until the line breaks, and tries again.
