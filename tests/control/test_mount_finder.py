@@ -2,8 +2,6 @@
 
 from itertools import pairwise
 
-import pytest
-
 from pycast.control.mount_finder import LONGEST_CHAIN
 from tests.control.stage import MirrorsInMind, stage
 
@@ -70,5 +68,3 @@ def test_what_is_here_is_not_mirrored_from_elsewhere() -> None:
         mirrors.live["/a"] = None
         assert node.finder.find("/a") is mount
         assert mirrors.opened == []
-
-
