@@ -1,4 +1,4 @@
-"""Mounts, listeners and moves of one node, without a server: helpers for tests of control and of the listeners' end.
+"""Mounts, listeners and moves of one node, without a server: helpers for the tests of control.
 
 Invariant: after `close` nothing of it is left.
 """
