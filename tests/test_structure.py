@@ -1,4 +1,4 @@
-"""The structure of the package, kept: no import circles, one name for one thing, a test file for each module, true heads."""
+"""The structure of the package, kept: no import circles, one name for one thing, a test file for each module."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ SHELLS = frozenset({"cli", "web"})
 
 # Modules whose promises are kept by tests of another name, each with the reason.
 TESTED_ELSEWHERE: dict[str, str] = {
-    "cluster/registry/registry.py": "a Protocol; each driver's tests run registry_conformance.py, which has its promises",
+    "cluster/registry/registry.py": "a Protocol; each driver's tests run registry_conformance.py, its promises",
     "control/control.py": "a Protocol; both of its faces have a test of their own",
     "formats/marks.py": "values and a Protocol; what each format does with them is in its own test",
     "server/context.py": "a record without methods; what it is made of is in tests/app/test_assembly.py",
