@@ -65,12 +65,12 @@ def convert(xml: bytes) -> Imported:
         raise ConfigError([f"not XML that Icecast would read: {str(error) or type(error).__name__}"]) from error
     if root.tag != "icecast":
         raise ConfigError([f"expected <icecast> as the outermost element, not <{root.tag}>"])
-    reader = _Reader()
+    reader = _ElementReader()
     reader.read_root(root)
     return reader.result()
 
 
-class _Reader:
+class _ElementReader:
     """Gathers sections and what is left out, element by element."""
 
     def __init__(self) -> None:
