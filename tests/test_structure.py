@@ -31,7 +31,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "server/context.py": "a record without methods; what it is made of is in tests/app/test_assembly.py",
     "stats/counters.py": "records; what becomes of each field is in test_metric.py and test_merge.py",
     "stats/snapshot.py": "records; what is made of them is in test_metric.py, test_merge.py and the pages' tests",
-    "stream/source.py": "a value and two Protocols; what mounts want of a source is in tests/stream/test_mounts.py",
     "web/site.py": "a record without methods; what it is made of is in tests/app/test_assembly.py",
 }
 
