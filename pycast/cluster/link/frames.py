@@ -2,7 +2,7 @@
 
     4 bytes  length of the payload, big endian
     1 byte   kind
-    n bytes  payload: JSON, or for audio what `feed_wire.py` says
+    n bytes  payload: JSON, or for audio what `mirror/messages.py` says
 
 Pure: bytes to frames and back. The one invariant: the result depends on the bytes, not on how they were cut, and never
 more than one frame of `MAX_PAYLOAD` is held.
