@@ -186,7 +186,7 @@ class Ownership:
                 self._to_standby(name)
             elif self._cluster is not None:
                 self._cluster.ask_to_yield(name)
-            # With a stream of its own it is another source, and has not the title of the one before, for certain.
+            # It brings a stream, so it is not taken for the other one that connects again, and does not get its title.
             if self._try_to_go_on_air(name, source, standby.stream):
                 return
         source.output.stand_by(standby.stream)

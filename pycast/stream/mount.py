@@ -163,7 +163,7 @@ class Mount:
             self.timeline.add_splice(self.ring.head)
         # What the last source's codec needed is nothing to those who start with the new one.
         self.timeline.add_header(self.ring.head, b"")
-        before.close()
+        before.close_dump()
         self._program = program
         self.sources += 1
         self._move(MountEvent.SOURCE_STARTED)

@@ -78,17 +78,17 @@ class Program:
         assert self._format is not None
         self._warn()
         format, self._format = self._format, None
-        info = Info(offset, self.bitrate, self.stats)
+        info = Info(offset, self.bitrate, self.stats) if self.bitrate or self.stats else None
         return StandbyStream(self.description.content_type, format, offset, header, info, tags)
 
     def end(self) -> None:
         """The source is gone."""
         self._warn()
         self._format = None
-        self.close()
+        self.close_dump()
 
-    def close(self) -> None:
-        """Ends the dump."""
+    def close_dump(self) -> None:
+        """Ends the dump, if there is one."""
         if self._dump:
             self._dump.close()
             self._dump = None
