@@ -1,8 +1,9 @@
 """One way to be told: a `Signal` for each kind of event, with the event as a frozen value named for what happened.
 
 A part that has news owns signals and emits; a part that wants news has a method `on_…` that takes the event. Who hears
-whom is decided in `app/assembly.py` alone: no constructor subscribes anything. A subscriber never switches to another
-greenlet, because what it is told is true only until then; one that has more to do starts a greenlet of its own.
+whom is decided in `app/assembly.py` and `app/cluster_assembly.py` alone: no constructor subscribes anything. A
+subscriber never switches to another greenlet, because what it is told is true only until then; one that has more to do
+starts a greenlet of its own.
 """
 
 from collections.abc import Callable

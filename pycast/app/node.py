@@ -11,16 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent import socket
 from gevent.event import Event
 
 from pycast.app.assembly import assemble
-from pycast.app.demo import play_demo
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
-from pycast.app.worker_spec import WorkerPlace
 from pycast.balance.admission import RESERVE
 from pycast.balance.haproxy_agent import HaproxyAgent, agent_reply
 from pycast.config.live import restart_needed
@@ -31,10 +30,11 @@ from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
-from pycast.net.tls import Certificate
 from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair
 from pycast.server.context import ServerContext
-from pycast.server.proxies import proxies_before
+
+if TYPE_CHECKING:
+    from pycast.app.worker_spec import WorkerPlace
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Node:
         config_path: Path | None,
         port: int | None,
         open_files: int,
-        worker: WorkerPlace | None = None,
+        worker: "WorkerPlace | None" = None,
     ) -> None:
         self._config_path = config_path
         self._port = port
@@ -163,9 +163,15 @@ class Node:
         config = context.settings.now
         certificate = None
         if any(listen.tls for listen in config.listen) or (self._worker and config.cluster.tls):
+            from pycast.net.tls import Certificate  # the same for proxies: only for a port that needs it
+
             certificate = Certificate(config.tls.certificate, config.tls.private_key, time.monotonic)
         for listen in config.listen:
-            proxies = proxies_before(listen)
+            proxies = None
+            if listen.proxy_protocol or listen.trusted_proxies:
+                from pycast.server.proxies import proxies_before
+
+                proxies = proxies_before(listen)
             first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
             first = replace(first, is_shared=self._worker is not None)
             if listen.shoutcast_mount:
@@ -197,7 +203,7 @@ def run(
     port: int | None = None,
     ready_file: str | None,
     demo: bool = False,
-    worker: WorkerPlace | None = None,
+    worker: "WorkerPlace | None" = None,
     announce: Callable[[ReadyInfo], None] | None = None,
 ) -> int:
     """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start.
@@ -229,6 +235,8 @@ def run(
 
     gevent.signal_handler(signal.SIGHUP, lambda: node.parts.context.group.spawn("reload", reload))
     if demo:
+        from pycast.app.demo import play_demo
+
         node.parts.context.group.spawn("demo", play_demo, node.parts.context.ownership)
     if worker:
         node.parts.context.group.spawn("parent", _outlive_nobody, stop)

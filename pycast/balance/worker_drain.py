@@ -16,7 +16,7 @@ ASK_S = 1.0
 class WorkerDrain:
     """Begins, cancels and shows the drain of all workers."""
 
-    def __init__(self, drain: Drain, cluster: ClusterMember | None) -> None:
+    def __init__(self, drain: Drain, cluster: ClusterMember) -> None:
         self._drain = drain
         self._cluster = cluster
 
@@ -59,9 +59,7 @@ class WorkerDrain:
 
     def _ask(self, order: DrainOrder) -> list[Progress]:
         """What the other workers say of their drains."""
-        siblings = [node.address for node in self._cluster.siblings()] if self._cluster else []
-        if not siblings or self._cluster is None:
-            return []
+        siblings = [node.address for node in self._cluster.siblings()]
         reports = self._cluster.rpc.call_all(siblings, DrainCommand(order), ASK_S).values()
         return [progress for report in reports if (progress := _maybe_progress(report)) is not None]
 

@@ -12,12 +12,15 @@ has an origin record exactly while the mount is ours.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from gevent.event import Event
 
-from pycast.cluster.registry.records import OriginRecord
 from pycast.formats.standby import StandbyStream
 from pycast.stream.source import Source
+
+if TYPE_CHECKING:  # a claim without a cluster never has one
+    from pycast.cluster.registry.records import OriginRecord
 
 
 class ClaimState(Enum):
@@ -136,7 +139,7 @@ class MountClaims:
         """Returns the mount's record, to put something into it before anything switches."""
         return self._by_mount.setdefault(mount, MountClaim())
 
-    def origin(self, mount: str) -> OriginRecord | None:
+    def origin(self, mount: str) -> "OriginRecord | None":
         """Returns what the registry has of this node for the mount, if the mount is ours."""
         claim = self._by_mount.get(mount)
         return claim.origin if claim is not None else None

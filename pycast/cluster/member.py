@@ -1,7 +1,7 @@
 """This node's part in its cluster: it joins and leaves, says how loaded it is, and takes the links that come in.
 
 What happens to sources is `ownership.py`'s business. What the parts are and who hears whom stands in
-`app/assembly.py`.
+`app/cluster_assembly.py`.
 """
 
 import logging
@@ -12,7 +12,7 @@ from gevent import socket
 
 from pycast import __version__
 from pycast.cluster.link.frames import Kind, LinkError
-from pycast.cluster.link.link import Connector, Link, join_address, split_address
+from pycast.cluster.link.link import Connector, Link, asks_for_link, join_address, split_address
 from pycast.cluster.link.questions import Ping, Pong
 from pycast.cluster.link.rpc import NoAnswer, RpcClient, RpcServer
 from pycast.cluster.mirror.messages import Pull
@@ -138,6 +138,10 @@ class ClusterMember:
     def on_ping(self, question: Ping) -> Pong:
         """Says which process this is."""
         return Pong(self._own.now.boot)
+
+    def is_asked_for_link(self, request: Request) -> bool:
+        """Whether a request is another node's."""
+        return asks_for_link(request)
 
     def serve(
         self, sock: socket.socket, request: Request, rest: bytes, caller: str, on_proof: Callable[[], None]

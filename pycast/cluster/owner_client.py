@@ -1,17 +1,18 @@
 """What the sources of a node need of its cluster: whose mount it is, and how the others are asked."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pycast.cluster.link.questions import Announce, IsAlive, Question, Yield
 from pycast.cluster.link.rpc import BadAnswer, NoAnswer, RpcClient
+from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.mirrors import Mirrors
 from pycast.cluster.registry.cluster_state import Status
-from pycast.cluster.registry.epoch import NO_EPOCH
+from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import OriginRecord
-from pycast.cluster.registry.registry import Registry
+from pycast.cluster.registry.registry import Held, Registry
 from pycast.net.group import Group
 from pycast.stream.source import SourceDescription
 
@@ -31,6 +32,7 @@ class OwnerClient:
     registry: Registry
     peers: RpcClient
     mirrors: Mirrors
+    lineages: Lineages
     group: Group
 
     def announce(self, origin: OriginRecord) -> None:
@@ -46,10 +48,12 @@ class OwnerClient:
         if peer is not None and peer.record.boot == origin.boot:
             self.registry.state.put_origin(origin)
 
-    def offer(self, name: str, description: SourceDescription) -> OriginRecord:
-        """What this node says of a mount that it claims; epoch and offset follow from the claim."""
+    def claim(self, name: str, description: SourceDescription, over: Epoch) -> OriginRecord | None:
+        """Claims a mount over the epoch that it follows. Returns what the registry has of this node from then on, but
+        for the offset, which `level` finds; None if somebody else was faster. May switch.
+        """
         me = self.own.now
-        return OriginRecord(
+        offer = OriginRecord(
             mount=name,
             node=me.node,
             boot=me.boot,
@@ -60,6 +64,15 @@ class OwnerClient:
             source_ip=description.ip,
             started=description.started,
         )
+        answer = self.registry.claim(offer, over)
+        if isinstance(answer, Held):
+            return None
+        return replace(offer, epoch=answer.epoch, is_provisional=answer.is_provisional)
+
+    def begin_epoch(self, origin: OriginRecord) -> None:
+        """The mount's bytes are of this node's epoch from its base on."""
+        lineage = self.lineages.get(origin.mount)
+        self.lineages.put(origin.mount, lineage.with_epoch(origin.epoch, origin.base))
 
     def is_alive_elsewhere(self, name: str) -> bool:
         """Whether another node has the mount's source and says that it sends. May switch, for `ASK_S` at most."""

@@ -14,18 +14,11 @@ is something in it. The one invariant: a source is on the air here only while no
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gevent.event import Event
 
 from pycast.cluster.claim import ClaimEvent, ClaimState, MountClaim, MountClaims, Standby
-from pycast.cluster.link.questions import Alive, IsAlive, Yield, Yielded
-from pycast.cluster.mirror.lineage import Lineages
-from pycast.cluster.mirror.mirrors import ParentLost
-from pycast.cluster.owner_client import OwnerClient
-from pycast.cluster.registry.cluster_state import OriginChanged
-from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
-from pycast.cluster.registry.records import OriginRecord
-from pycast.cluster.registry.registry import Held
 from pycast.config.live import Live
 from pycast.errors import Refused
 from pycast.formats.standby import StandbyStream
@@ -36,6 +29,13 @@ from pycast.stream.events import MountClosed
 from pycast.stream.mounts import Mounts
 from pycast.stream.relocation import relocate
 from pycast.stream.source import SOURCE_SILENT_S, Source
+
+if TYPE_CHECKING:  # of the cluster a node alone needs the claims only
+    from pycast.cluster.mirror.mirrors import ParentLost
+    from pycast.cluster.owner_client import OwnerClient
+    from pycast.cluster.registry.cluster_state import OriginChanged
+    from pycast.cluster.registry.epoch import Epoch
+    from pycast.cluster.registry.records import OriginRecord
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +56,14 @@ class Ownership:
         self,
         settings: Live,
         mounts: Mounts,
-        lineages: Lineages,
         claims: MountClaims,
         group: Group,
         clock: Callable[[], float],
-        cluster: OwnerClient | None = None,
+        cluster: "OwnerClient | None" = None,
     ) -> None:
         self.counters = OwnershipCounters()
         self._settings = settings
         self._mounts = mounts
-        self._lineages = lineages
         self._group = group
         self._clock = clock
         self._cluster = cluster
@@ -83,16 +81,14 @@ class Ownership:
         """How many sources stand by here."""
         return len(self._claims.standbys)
 
-    def is_alive(self, question: IsAlive) -> Alive:
+    def is_alive(self, name: str) -> bool:
         """Whether a mount's source is on the air here and sends: an answer to another node."""
-        name = question.mount
         claim = self._claims.get(name)
         is_coming = claim is not None and claim.state is ClaimState.CLAIMING  # it has the mount and is about to begin
-        return Alive(is_coming or (self.owns(name) and not self._mounts.is_silent(name)))
+        return is_coming or (self.owns(name) and not self._mounts.is_silent(name))
 
-    def yield_mount(self, question: Yield) -> Yielded:
-        """Takes the mount's source off the air for a newer one elsewhere: an answer to another node. May switch."""
-        name = question.mount
+    def yield_mount(self, name: str) -> None:
+        """Takes the mount's source off the air for a newer one elsewhere: an order of another node. May switch."""
         with self._turns.of(name):
             claim = self._claims.get(name)
             if claim is not None and self.owns(name):
@@ -100,7 +96,6 @@ class Ownership:
                 claim.hold_off_until = self._clock() + HOLD_OFF_S
                 self._to_standby(name)
                 self._publish(name, is_live=False)
-        return Yielded()
 
     # -- a source's life
 
@@ -205,30 +200,29 @@ class Ownership:
         assert self._cluster is not None
         cluster, over = self._cluster, self._highest(name)
         # The referee: the claim succeeds only if nobody has claimed over the same epoch before.
-        offer = cluster.offer(name, source.description)
-        answer = cluster.registry.claim(offer, over)
-        if isinstance(answer, Held):
+        origin = cluster.claim(name, source.description, over)
+        if origin is None:
             self.counters.held += 1
             return False
         self.counters.won += 1
-        self.counters.provisional += answer.is_provisional
+        self.counters.provisional += origin.is_provisional
         # What any node has of the last epoch comes before our first byte.
         base = cluster.mirrors.level(name, over)
         # That took its time: the mount may be lost again.
-        if cluster.registry.state.highest(name) > answer.epoch:
+        if self._highest(name) > origin.epoch:
             cluster.mirrors.ensure(name)
             return False
         # Our bytes begin where the last ones ended, in our own ring as everywhere.
         self._move_to(name, base, source)
         claim.move(ClaimEvent.WON)
-        self._own(claim, replace(offer, epoch=answer.epoch, base=base, is_provisional=answer.is_provisional))
-        log.info("mount %s: claimed, epoch %s from offset %d", name, answer.epoch, base)
+        self._own(claim, replace(origin, base=base))
+        log.info("mount %s: claimed, epoch %s from offset %d", name, origin.epoch, base)
         return True
 
-    def _own(self, claim: MountClaim, origin: OriginRecord) -> None:
+    def _own(self, claim: MountClaim, origin: "OriginRecord") -> None:
+        assert self._cluster is not None
         claim.origin = origin
-        lineage = self._lineages.get(origin.mount)
-        self._lineages.put(origin.mount, lineage.with_epoch(origin.epoch, origin.base))
+        self._cluster.begin_epoch(origin)
 
     def _move_to(self, name: str, base: int, source: Source) -> None:
         """The mount goes on at `base`; if it was elsewhere its listeners jump. May switch, but not with a new mount."""
@@ -236,7 +230,8 @@ class Ownership:
         if mount.ring.head == base:
             return
         relocate(mount, mount, prepare=lambda moving: mount.restart_at(base))
-        self._lineages.forget(name)
+        assert self._cluster is not None
+        self._cluster.lineages.forget(name)
 
     # -- on the air, off the air
 
@@ -313,7 +308,7 @@ class Ownership:
 
     # -- what the cluster says
 
-    def on_origin_changed(self, change: OriginChanged) -> None:
+    def on_origin_changed(self, change: "OriginChanged") -> None:
         """Steps down from a mount that another node has claimed; wakes who stands by for it."""
         self._claims.wake(change.mount)
         owned, after = self._claims.origin(change.mount), change.after
@@ -324,7 +319,7 @@ class Ownership:
         else:
             self._group.spawn(f"step down from {change.mount}", self._superseded, change.mount)
 
-    def _renew(self, name: str, after: OriginRecord) -> None:
+    def _renew(self, name: str, after: "OriginRecord") -> None:
         """The registry has confirmed what was provisional: the same source, under a new epoch from here on."""
         claim, mount = self._claims.get(name), self._mounts.get(name)
         assert claim is not None and claim.origin is not None
@@ -354,7 +349,7 @@ class Ownership:
                 self._cluster.mirrors.ensure(name)
             self._claims.drop_if_empty(name)
 
-    def on_parent_lost(self, event: ParentLost) -> None:
+    def on_parent_lost(self, event: "ParentLost") -> None:
         """Wakes who stands by for a mount whose audio no longer comes."""
         self._claims.wake(event.mount)
 
@@ -366,7 +361,7 @@ class Ownership:
         claim.move(ClaimEvent.MOUNT_CLOSED)
         self._claims.drop_if_empty(event.mount)
         self._cluster.registry.release(event.mount, owned.epoch)
-        self._lineages.forget(event.mount)
+        self._cluster.lineages.forget(event.mount)
 
     def _publish(self, name: str, *, is_live: bool) -> None:
         claim, source = self._claims.get(name), self._mounts.source(name)
@@ -381,8 +376,9 @@ class Ownership:
         if origin.is_provisional:
             self._cluster.announce(origin)
 
-    def _highest(self, name: str) -> Epoch:
-        return self._cluster.registry.state.highest(name) if self._cluster else NO_EPOCH
+    def _highest(self, name: str) -> "Epoch":
+        assert self._cluster is not None
+        return self._cluster.registry.state.highest(name)
 
     def _refuse_if_rejecting(self, name: str) -> None:
         if self._settings.now.for_mount(name).on_conflict == "reject":

@@ -1,21 +1,22 @@
 """The one face of what an admin can ask or order: of this node (`NodeControl`) or of all (`ClusterControl`)."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 
 
 class Control(Protocol):
     """Questions and orders. All of them may switch; a node alone answers at once."""
 
-    def snapshot(self) -> NodeSnapshot:
+    def snapshot(self) -> "NodeSnapshot":
         """Returns the statistics as they are now."""
 
     def knows(self, mount: str) -> bool:
         """Whether there is such a mount."""
 
-    def listeners(self, mount: str) -> Sequence[ListenerSnapshot]:
+    def listeners(self, mount: str) -> "Sequence[ListenerSnapshot]":
         """Returns the mount's listeners."""
 
     def kill(self, mount: str, id: int) -> bool:

@@ -5,7 +5,8 @@ one; when it has a source again they come back. It makes no difference on which 
 looks after its own listeners.
 """
 
-from pycast.cluster.registry.cluster_state import OriginChanged
+from typing import TYPE_CHECKING
+
 from pycast.config.live import Live
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
@@ -14,6 +15,9 @@ from pycast.stream.events import MountStateChanged
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
+
+if TYPE_CHECKING:
+    from pycast.cluster.registry.cluster_state import OriginChanged
 
 
 class Fallbacks:
@@ -39,7 +43,7 @@ class Fallbacks:
         elif event.state is MountState.LIVE:
             self._group.spawn(f"back to {event.mount}", self._bring_back, event.mount)
 
-    def on_origin_changed(self, event: OriginChanged) -> None:
+    def on_origin_changed(self, event: "OriginChanged") -> None:
         """A source on another node is news for listeners who wait for it here on a fallback. Never switches."""
         if event.after is None or not event.after.is_live:
             return

@@ -4,11 +4,15 @@ A mount is looked for on this node first, then on the other nodes of the cluster
 on), then along its chain of fallbacks. It makes no difference to the caller on which node a source is.
 """
 
-from pycast.cluster.mirror.mirrors import Mirrors
+from typing import TYPE_CHECKING
+
 from pycast.config.live import Live
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
+
+if TYPE_CHECKING:
+    from pycast.cluster.mirror.mirrors import Mirrors
 
 # Icecast's limit: a chain of fallbacks that leads into a circle ends somewhere.
 LONGEST_CHAIN = 10
@@ -17,7 +21,7 @@ LONGEST_CHAIN = 10
 class MountFinder:
     """Finds mounts by their path. Without `mirrors` the node is alone."""
 
-    def __init__(self, settings: Live, mounts: Mounts, mirrors: Mirrors | None) -> None:
+    def __init__(self, settings: Live, mounts: Mounts, mirrors: "Mirrors | None") -> None:
         self._settings = settings
         self._mounts = mounts
         self._mirrors = mirrors

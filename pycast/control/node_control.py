@@ -1,12 +1,16 @@
 """What an admin asks or orders, on this node alone: one of the two faces of `Control`."""
 
+from typing import TYPE_CHECKING
+
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.control.node_snapshot import NodeSnapshots, snapshot_listeners
 from pycast.errors import Refused
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.stream.fanout import Reason
 from pycast.stream.mounts import Mounts
+
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 
 
 class NodeControl:
@@ -18,7 +22,7 @@ class NodeControl:
         self._moves = moves
         self._snapshots = snapshots
 
-    def snapshot(self) -> NodeSnapshot:
+    def snapshot(self) -> "NodeSnapshot":
         """Returns the node's statistics as they are now."""
         return self._snapshots.take()
 
@@ -30,7 +34,7 @@ class NodeControl:
         """Whether the mount's source is here, or waited for here."""
         return self.knows(mount) and not self._mounts.is_mirror(mount)
 
-    def listeners(self, mount: str) -> list[ListenerSnapshot]:
+    def listeners(self, mount: str) -> "list[ListenerSnapshot]":
         """Returns the mount's listeners."""
         found = self._finder.on_this_node(mount)
         return snapshot_listeners(found) if found else []

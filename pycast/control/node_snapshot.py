@@ -1,22 +1,28 @@
-"""The node's statistics as frozen values, for pages, Icecast's XML, JSON and metrics."""
+"""The node's statistics as frozen values, for pages, Icecast's XML, JSON and metrics.
+
+The classes of the values are imported when the first of them is made: the start of a node does without.
+"""
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
-from pycast.cluster.member import ClusterMember
 from pycast.cluster.ownership import Ownership
-from pycast.cluster.registry.cluster_state import Peer
 from pycast.config.live import Live
 from pycast.control.own_address import OwnAddress
 from pycast.stats.counters import Counters
-from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
+
+if TYPE_CHECKING:
+    from pycast.cluster.member import ClusterMember
+    from pycast.cluster.registry.cluster_state import Peer
+    from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
 
 
 class NodeSnapshots:
@@ -33,7 +39,7 @@ class NodeSnapshots:
         drain: Drain,
         readiness: Readiness,
         ownership: Ownership,
-        cluster: ClusterMember | None,
+        cluster: "ClusterMember | None",
     ) -> None:
         self._settings = settings
         self._address = address
@@ -47,8 +53,10 @@ class NodeSnapshots:
         self._cluster = cluster
         self._started = time.time()
 
-    def take(self) -> NodeSnapshot:
+    def take(self) -> "NodeSnapshot":
         """Returns the node as it is now."""
+        from pycast.stats.snapshot import NodeSnapshot
+
         server, counters = self._settings.now.server, self._counters
         mounts = sorted(self._mounts, key=lambda mount: mount.name.encode())
         counted = (*mounts, *self._mounts.ending)
@@ -82,8 +90,10 @@ class NodeSnapshots:
         )
 
 
-def snapshot_cluster(cluster: ClusterMember, ownership: Ownership) -> ClusterSnapshot:
+def snapshot_cluster(cluster: "ClusterMember", ownership: Ownership) -> "ClusterSnapshot":
     """The cluster as this node sees it."""
+    from pycast.stats.snapshot import ClusterSnapshot
+
     state, mirrors = cluster.registry.state, cluster.mirrors
     origins = state.origins
     return ClusterSnapshot(
@@ -101,7 +111,9 @@ def snapshot_cluster(cluster: ClusterMember, ownership: Ownership) -> ClusterSna
     )
 
 
-def _member(peer: Peer, origins: list[str]) -> MemberSnapshot:
+def _member(peer: "Peer", origins: list[str]) -> "MemberSnapshot":
+    from pycast.stats.snapshot import MemberSnapshot
+
     node = peer.record
     return MemberSnapshot(
         node=node.node,
@@ -124,8 +136,10 @@ def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
     return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
-def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> MountSnapshot:
+def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
     """One mount as it is now."""
+    from pycast.stats.snapshot import MountSnapshot
+
     source, settings, title = mount.description, mount.settings, mount.timeline.title
     info = source.info
     is_ogg = mount.family == "ogg"
@@ -164,8 +178,10 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> MountSnapshot:
     )
 
 
-def snapshot_listeners(mount: Mount) -> list[ListenerSnapshot]:
+def snapshot_listeners(mount: Mount) -> "list[ListenerSnapshot]":
     """The mount's listeners as they are now."""
+    from pycast.stats.snapshot import ListenerSnapshot
+
     now = time.monotonic()
     return [
         ListenerSnapshot(

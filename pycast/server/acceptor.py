@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import FileIO
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent import socket
@@ -19,13 +20,15 @@ from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group, Task
 from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
-from pycast.net.tls import Certificate
 from pycast.server.connection import Connection, time_limit
 from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
-from pycast.server.proxies import Proxies, read_proxy_header
 from pycast.server.reserve import say_busy
 from pycast.server.shoutcast_source import serve_shoutcast
+
+if TYPE_CHECKING:  # loaded with the configuration of a port that needs them
+    from pycast.net.tls import Certificate
+    from pycast.server.proxies import Proxies
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +49,8 @@ class Endpoint:
     address: str
     port: int
     mount: str = ""
-    certificate: Certificate | None = None
-    proxies: Proxies | None = None
+    certificate: "Certificate | None" = None
+    proxies: "Proxies | None" = None
     """None if clients connect directly: then nothing is done for proxies."""
     is_shared: bool = False
     """Whether other workers listen there too."""
@@ -123,6 +126,8 @@ class Acceptor:
         endpoint, first = self._endpoint, b""
         try:
             if endpoint.proxies is not None:
+                from pycast.server.proxies import read_proxy_header
+
                 first = read_proxy_header(
                     connection, endpoint.proxies, self._context.settings.now.limits.header_timeout
                 )
@@ -142,7 +147,7 @@ class Acceptor:
                 connection.close()
                 self._context.admission.leave()
 
-    def _shake_hands(self, connection: Connection, certificate: Certificate) -> None:
+    def _shake_hands(self, connection: Connection, certificate: "Certificate") -> None:
         connection.sock.settimeout(None)
         # First the socket, then the handshake: the connection may be closed in the middle of it.
         sock = certificate.context().wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)

@@ -5,10 +5,10 @@ No methods and no references back: a part that a connection does not need is not
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
-from pycast.cluster.member import ClusterMember
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.fallbacks import Fallbacks
@@ -24,6 +24,9 @@ from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.web.site import Site
 
+if TYPE_CHECKING:
+    from pycast.cluster.member import ClusterMember
+
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
@@ -38,7 +41,7 @@ class ServerContext:
     finder: MountFinder
     fallbacks: Fallbacks
     ownership: Ownership
-    cluster: ClusterMember | None
+    cluster: "ClusterMember | None"
     """None for a node alone."""
     hangups: Hangups[tuple[Mount, Listener]]
     admission: Admission

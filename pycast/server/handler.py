@@ -9,7 +9,6 @@ import logging
 from dataclasses import replace
 
 from pycast.balance.admission import Slot
-from pycast.cluster.link.link import asks_for_link
 from pycast.errors import PeerError, Refused
 from pycast.http.forwarded import client_ip, client_scheme
 from pycast.http.request import Request
@@ -63,11 +62,11 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
 def _serve(
     context: ServerContext, connection: Connection, slot: Slot, exchange: HttpExchange, request: Request
 ) -> Response | None:
-    is_for_link = asks_for_link(request)
-    if not (is_for_link or is_answered_when_full(request)):
+    link_taker = context.cluster if context.cluster and context.cluster.is_asked_for_link(request) else None
+    if not (link_taker or is_answered_when_full(request)):
         check_room(context.counters, slot)
-    if context.cluster and is_for_link:
-        context.cluster.serve(
+    if link_taker:
+        link_taker.serve(
             connection.sock, request, exchange.rest, connection.ip, lambda: context.reserve.release(connection)
         )
         return None

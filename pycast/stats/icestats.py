@@ -9,13 +9,16 @@ Times are given in UTC with the zone written out, so that they read the same on 
 """
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
+
 
 UNLIMITED = "unlimited"
 
 
-def global_stats(snapshot: NodeSnapshot) -> list[tuple[str, str]]:
+def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
     """The node's own stats, by name. Names and meanings are Icecast 2.4.4's."""
     counters = snapshot.counters
     stats = {
@@ -42,24 +45,24 @@ def global_stats(snapshot: NodeSnapshot) -> list[tuple[str, str]]:
     return sorted(stats.items())
 
 
-def source_stats(snapshot: NodeSnapshot, mount: MountSnapshot) -> dict[str, str]:
+def source_stats(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
     """One mount's stats in byte order of their names, without those that have no value."""
     stats = dict(mount.stats)
     stats.update((name, value) for name, value in _known(snapshot, mount).items() if value)
     return {name: value for name, value in sorted(stats.items()) if name and value}
 
 
-def find_mount(snapshot: NodeSnapshot, name: str) -> MountSnapshot | None:
+def find_mount(snapshot: "NodeSnapshot", name: str) -> "MountSnapshot | None":
     """The mount of that name, or None."""
     return next((mount for mount in snapshot.mounts if mount.name == name), None)
 
 
-def select_mounts(snapshot: NodeSnapshot, name: str | None) -> tuple[MountSnapshot, ...]:
+def select_mounts(snapshot: "NodeSnapshot", name: str | None) -> "tuple[MountSnapshot, ...]":
     """All mounts, or with a name only that one: none if there is no such mount."""
     return snapshot.mounts if name is None else tuple(mount for mount in snapshot.mounts if mount.name == name)
 
 
-def visible_mounts(snapshot: NodeSnapshot, name: str | None = None) -> tuple[MountSnapshot, ...]:
+def visible_mounts(snapshot: "NodeSnapshot", name: str | None = None) -> "tuple[MountSnapshot, ...]":
     """What anybody may see: the mounts that are not hidden, or with a name only that one."""
     return tuple(mount for mount in select_mounts(snapshot, name) if not mount.hidden)
 
@@ -74,12 +77,12 @@ def iso8601_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def _title_has_artist(mount: MountSnapshot) -> bool:
+def _title_has_artist(mount: "MountSnapshot") -> bool:
     """Icecast gives an artist only where the title stands alone (Ogg); readers that join the two would say it twice."""
     return mount.title.startswith(f"{mount.artist} - ")
 
 
-def _known(snapshot: NodeSnapshot, mount: MountSnapshot) -> dict[str, str]:
+def _known(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
     return {
         "artist": "" if _title_has_artist(mount) else mount.artist,
         "audio_info": mount.audio_info,

@@ -8,11 +8,14 @@ mounts give empty lists, as in Icecast.
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pycast.stats.icestats import source_stats, visible_mounts
-from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
 from pycast.stats.xml import xml_text
+
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
 
 M3U_TYPE = "audio/x-mpegurl"
 PLS_TYPE = "audio/x-scpls"
@@ -61,7 +64,7 @@ def pls(urls_titles: Sequence[tuple[str, str]]) -> bytes:
     return "".join(line + "\r\n" for line in lines).encode("utf-8", "replace")
 
 
-def xspf(snapshot: NodeSnapshot, mount: str) -> bytes:
+def xspf(snapshot: "NodeSnapshot", mount: str) -> bytes:
     """XSPF with one track that carries title and artist; without a track if there is no such mount."""
     tracks = [_track(snapshot, one) for one in visible_mounts(snapshot, mount)]
     lines = [
@@ -75,13 +78,13 @@ def xspf(snapshot: NodeSnapshot, mount: str) -> bytes:
     return "".join(line + "\n" for line in lines).encode()
 
 
-def vclt(snapshot: NodeSnapshot, mount: str) -> bytes:
+def vclt(snapshot: "NodeSnapshot", mount: str) -> bytes:
     """VCLT: `NAME=value` lines up to `==`; empty if there is no such mount."""
     entries = [_vclt_entry(snapshot, one) for one in visible_mounts(snapshot, mount)]
     return "".join(line + "\n" for entry in entries for line in entry).encode("utf-8", "replace")
 
 
-def _track(snapshot: NodeSnapshot, mount: MountSnapshot) -> str:
+def _track(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> str:
     stats = source_stats(snapshot, mount)
     fields = [
         ("location", stream_url(snapshot.listen_url, mount.name)),
@@ -110,7 +113,7 @@ def _leaf(name: str, value: str) -> str:
     return f"<{name}>{text}</{name}>" if text else f"<{name}/>"
 
 
-def _vclt_entry(snapshot: NodeSnapshot, mount: MountSnapshot) -> Iterable[str]:
+def _vclt_entry(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> Iterable[str]:
     yield "STREAMURL=" + stream_url(snapshot.listen_url, mount.name)
     stats = source_stats(snapshot, mount)
     yield from (f"{name}={_line(stats[stat])}" for stat, name in _VCLT_NAMES if stat in stats)
@@ -120,7 +123,7 @@ def _vclt_entry(snapshot: NodeSnapshot, mount: MountSnapshot) -> Iterable[str]:
     yield "=="
 
 
-def _signal_info(mount: MountSnapshot) -> str:
+def _signal_info(mount: "MountSnapshot") -> str:
     if mount.content_type != "application/ogg":
         return ""
     return "codec:ogg_vorbis" if mount.subtype == "Vorbis" else "codec:ogg_general"

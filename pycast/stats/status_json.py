@@ -10,9 +10,12 @@ here. Hidden mounts are not in it.
 import json
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pycast.stats.icestats import global_stats, source_stats, visible_mounts
-from pycast.stats.snapshot import NodeSnapshot
+
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import NodeSnapshot
 
 CONTENT_TYPE = "application/json; charset=UTF-8"
 
@@ -41,7 +44,7 @@ _TEXT = frozenset(
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}(\.[0-9]{1,15})?")
 
 
-def status_json(snapshot: NodeSnapshot, mount: str | None = None) -> bytes:
+def status_json(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
     """The document; with `mount` that mount alone is in it (none if it does not exist or is hidden)."""
     fields = [(name, _string(value)) for name, value in global_stats(snapshot) if not _is_hidden(name, _HIDDEN_GLOBAL)]
     sources = [_source(source_stats(snapshot, one)) for one in visible_mounts(snapshot, mount)]

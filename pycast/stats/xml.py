@@ -8,15 +8,20 @@ whose name is no XML name (the source chooses those of `ice-audio-info`) is left
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pycast.stats.icestats import global_stats, select_mounts, source_stats, visible_mounts
-from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
+
+# Not compiled here, which would cost the start of the server more than all else in this file: `re` keeps what it has
+# compiled once.
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # Nearly every text is plain; a list of 8,000 listeners is made while they are being served.
-_NOT_PLAIN = re.compile("[^\x20-\x7e]|[&<>]")
-_NOT_ASCII = re.compile("[^\x00-\x7f]")
+_NOT_PLAIN = "[^\x20-\x7e]|[&<>]"
+_NOT_ASCII = "[^\x00-\x7f]"
 _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
 # XML 1.0 section 3.3.3: a parser turns a bare tab or line end inside an attribute into a space.
 _IN_ATTRIBUTE = str.maketrans(
@@ -24,13 +29,13 @@ _IN_ATTRIBUTE = str.maketrans(
 )
 
 
-def stats_document(snapshot: NodeSnapshot, mount: str | None = None) -> bytes:
+def stats_document(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
     """`/admin/stats`: the node and its mounts, hidden ones too; with `mount` the node and that mount alone."""
     sources = (_source(one, _elements(_nameable(snapshot, one))) for one in select_mounts(snapshot, mount))
     return _document("icestats", _elements(global_stats(snapshot)) + "".join(sources))
 
 
-def listmounts(snapshot: NodeSnapshot, current: str | None = None) -> bytes:
+def listmounts(snapshot: "NodeSnapshot", current: str | None = None) -> bytes:
     """`/admin/listmounts` and `/admin/streamlist`.
 
     With `current` the choice that `moveclients` offers: every mount but that one.
@@ -40,7 +45,7 @@ def listmounts(snapshot: NodeSnapshot, current: str | None = None) -> bytes:
     return _document("icestats", head + "".join(_source(mount, _elements(_listed(mount))) for mount in others))
 
 
-def listclients(mount: MountSnapshot, listeners: Sequence[ListenerSnapshot]) -> bytes:
+def listclients(mount: "MountSnapshot", listeners: "Sequence[ListenerSnapshot]") -> bytes:
     """`/admin/listclients`. The count stands twice: Icecast 2.4 writes `Listeners`, AzuraCast reads `listeners`."""
     count = str(mount.listeners)
     head = _elements([("Listeners", count), ("listeners", count)])
@@ -52,7 +57,7 @@ def iceresponse(message: str, result: int) -> bytes:
     return _document("iceresponse", _elements([("message", message), ("return", str(result))]))
 
 
-def streamlist_text(snapshot: NodeSnapshot) -> bytes:
+def streamlist_text(snapshot: "NodeSnapshot") -> bytes:
     """`/admin/streamlist.txt`: one mount a line, for servers that relay everything. Hidden mounts are left out.
 
     A name with a line end in it is left out too: it would be read as two mounts.
@@ -63,28 +68,28 @@ def streamlist_text(snapshot: NodeSnapshot) -> bytes:
 
 def xml_text(text: str) -> str:
     """Text as it stands between tags. May keep characters outside ASCII; see `ascii_references`."""
-    if not _NOT_PLAIN.search(text):
+    if not re.search(_NOT_PLAIN, text):
         return text
-    return _NOT_XML.sub("\ufffd", text).translate(_IN_TEXT)
+    return re.sub(_NOT_XML, "\ufffd", text).translate(_IN_TEXT)
 
 
 def ascii_references(xml: str) -> str:
     """The same XML in ASCII, libxml2's way: `é` becomes `&#xE9;`."""
-    return xml if xml.isascii() else _NOT_ASCII.sub(lambda found: f"&#x{ord(found[0]):X};", xml)
+    return xml if xml.isascii() else re.sub(_NOT_ASCII, lambda found: f"&#x{ord(found[0]):X};", xml)
 
 
-def _nameable(snapshot: NodeSnapshot, mount: MountSnapshot) -> Iterable[tuple[str, str]]:
-    return (stat for stat in source_stats(snapshot, mount).items() if _NAME.fullmatch(stat[0]))
+def _nameable(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> Iterable[tuple[str, str]]:
+    return (stat for stat in source_stats(snapshot, mount).items() if re.fullmatch(_NAME, stat[0]))
 
 
-def _listed(mount: MountSnapshot) -> list[tuple[str, str]]:
+def _listed(mount: "MountSnapshot") -> list[tuple[str, str]]:
     fields = [("fallback", mount.fallback), ("listeners", str(mount.listeners))]
     if mount.is_live:
         fields += [("Connected", str(mount.connected_s)), ("content-type", mount.content_type)]
     return fields
 
 
-def _listener(listener: ListenerSnapshot) -> str:
+def _listener(listener: "ListenerSnapshot") -> str:
     """2.4.4's fields in its order, then `lag`, which icecast-kh's readers know."""
     return (
         f"<listener><IP>{xml_text(listener.ip)}</IP><UserAgent>{xml_text(listener.user_agent or 'Unknown')}</UserAgent>"
@@ -97,8 +102,8 @@ def _document(root: str, content: str) -> bytes:
     return ascii_references(f'<?xml version="1.0"?>\n{body}\n').encode("ascii")
 
 
-def _source(mount: MountSnapshot, content: str) -> str:
-    name = _NOT_XML.sub("\ufffd", mount.name).translate(_IN_ATTRIBUTE)
+def _source(mount: "MountSnapshot", content: str) -> str:
+    name = re.sub(_NOT_XML, "\ufffd", mount.name).translate(_IN_ATTRIBUTE)
     return f'<source mount="{name}">{content}</source>'
 
 

@@ -15,17 +15,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pycast.stats.metric import metrics_of
-from pycast.stats.snapshot import ClusterSnapshot, NodeSnapshot
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+
+    from pycast.stats.snapshot import ClusterSnapshot, NodeSnapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def render_metrics(snapshot: NodeSnapshot) -> tuple[bytes, str]:
+def render_metrics(snapshot: "NodeSnapshot") -> tuple[bytes, str]:
     """The text exposition format and its content type. Hidden mounts are in it too: it is the operator's view."""
     from prometheus_client import CollectorRegistry, ProcessCollector
     from prometheus_client.exposition import generate_latest
@@ -41,7 +42,7 @@ def render_metrics(snapshot: NodeSnapshot) -> tuple[bytes, str]:
     return generate_latest(registry), CONTENT_TYPE
 
 
-def _families(snapshot: NodeSnapshot) -> Iterator["Metric"]:
+def _families(snapshot: "NodeSnapshot") -> Iterator["Metric"]:
     yield _info("pycast_build_info", "The server's name and version.", [{"server_id": snapshot.server_id}])
     yield _info(
         "pycast_mount_info",
@@ -70,7 +71,7 @@ def _families_of(parts: list[tuple[list[str], object]], labels: list[str]) -> It
     yield from families.values()
 
 
-def _nodes_by_status(cluster: ClusterSnapshot) -> "Metric":
+def _nodes_by_status(cluster: "ClusterSnapshot") -> "Metric":
     from prometheus_client.core import GaugeMetricFamily
 
     nodes = GaugeMetricFamily("pycast_cluster_nodes", "Nodes of the cluster as this one sees them.", labels=["status"])

@@ -11,14 +11,16 @@ say when they are asked; of one that does not answer, what it said last.
 
 import json
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from pycast.errors import Refused
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import visible_mounts
-from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, NodeSnapshot
 from pycast.web.metrics import render_metrics
-from pycast.web.nodes_page import render_nodes
 from pycast.web.route import Call
+
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, NodeSnapshot
 
 JSON = "application/json"
 
@@ -87,10 +89,12 @@ def cluster_json(call: Call) -> Response:
 
 def nodes_page(call: Call) -> Response:
     """`/admin/nodes`. Raises Refused."""
+    from pycast.web.nodes_page import render_nodes  # not before it is needed, as in public.py
+
     return Response(200, render_nodes(_cluster(call), call.config.server.server_id), HTML)
 
 
-def _metrics(snapshot: NodeSnapshot) -> Response:
+def _metrics(snapshot: "NodeSnapshot") -> Response:
     body, content_type = render_metrics(snapshot)
     return Response(200, body, content_type)
 
@@ -99,7 +103,7 @@ def _json(values: dict[str, object]) -> Response:
     return Response(200, f"{json.dumps(values)}\n".encode(), JSON)
 
 
-def _member(member: MemberSnapshot) -> dict[str, object]:
+def _member(member: "MemberSnapshot") -> dict[str, object]:
     return {
         "node": member.node,
         "address": member.address,
@@ -115,7 +119,7 @@ def _member(member: MemberSnapshot) -> dict[str, object]:
     }
 
 
-def _cluster(call: Call) -> ClusterSnapshot:
+def _cluster(call: Call) -> "ClusterSnapshot":
     """Returns the cluster as this node sees it. May switch."""
     cluster = call.site.cluster_wide.snapshot().cluster
     if cluster is None:

@@ -10,7 +10,6 @@ from pycast.http.response import HTML, Response
 from pycast.stats.icestats import visible_mounts
 from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, stream_url, vclt, xspf
 from pycast.stats.status_json import status_json
-from pycast.web.pages import render_server_info, render_status
 from pycast.web.route import Call, Route
 
 JSON = "application/json; charset=UTF-8"
@@ -21,6 +20,8 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 def status_page(call: Call) -> Response:
     """`/` and `/status.xsl[?mount=/x]`."""
+    from pycast.web.pages import render_status  # not before the first page: the start of the server is not to wait
+
     snapshot = call.control.snapshot()
     mounts = visible_mounts(snapshot, _mount(call))
     return Response(200, render_status(replace(snapshot, mounts=mounts), base_url=base_url(call)), HTML)
@@ -28,6 +29,8 @@ def status_page(call: Call) -> Response:
 
 def server_version(call: Call) -> Response:
     """`/server_version.xsl`."""
+    from pycast.web.pages import render_server_info
+
     return Response(200, render_server_info(call.site.local.snapshot()), HTML)
 
 

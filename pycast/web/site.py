@@ -1,14 +1,18 @@
 """What the web's handlers need of the node: a record, made once by `app/assembly.py`."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from pycast.balance.drain import Drain
 from pycast.balance.readiness import Readiness
-from pycast.balance.worker_drain import WorkerDrain
 from pycast.config.live import Live
 from pycast.control.control import Control
 from pycast.control.mount_finder import MountFinder
 from pycast.control.own_address import OwnAddress
 from pycast.stats.counters import Counters
+
+if TYPE_CHECKING:  # with questions to other nodes, which one alone does not load
+    from pycast.balance.worker_drain import WorkerDrain
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Site:
     address: OwnAddress
     readiness: Readiness
     finder: MountFinder
-    drain: WorkerDrain
+    drain: "Drain | WorkerDrain"
+    """Of this node, or of all workers on its machine."""
     local: Control
     """This node alone."""
     cluster_wide: Control

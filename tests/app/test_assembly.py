@@ -109,6 +109,7 @@ def test_a_node_alone_has_no_cluster_and_answers_for_all_by_itself(make: Make) -
     context = make().context
     assert context.cluster is None
     assert context.site.cluster_wide is context.site.local
+    assert context.site.drain is context.drain
     assert context.next_listener_id() == 1
 
 
@@ -180,7 +181,7 @@ def test_listeners_numbers_are_unique_in_the_cluster(make: Make) -> None:
     assert 0 < first < 1 << 53
 
 
-def test_only_the_wiring_plan_subscribes() -> None:
+def test_only_the_two_files_of_the_wiring_plan_subscribe() -> None:
     """So no constructor does, and a part that is made has no effect on another."""
     subscribing = set()
     for path in PACKAGE.rglob("*.py"):
@@ -188,4 +189,4 @@ def test_only_the_wiring_plan_subscribes() -> None:
             if isinstance(node, ast.Attribute) and node.attr == "subscribe":
                 subscribing.add(path.relative_to(PACKAGE).as_posix())
     # node.py: what the service manager is told of a drain, by `run`, which has the notifier.
-    assert subscribing == {"app/assembly.py", "app/node.py"}
+    assert subscribing == {"app/assembly.py", "app/cluster_assembly.py", "app/node.py"}

@@ -79,10 +79,9 @@ def test_a_worker_that_is_not_understood_is_left_out(workers: tuple[Worker, Work
     assert a.workers.progress() == Progress(DrainState.SERVING, 0, 0, 0.0, 0.0)
 
 
-def test_a_node_alone_drains_alone(workers: tuple[Worker, Worker, Worker]) -> None:
-    a, b, _ = workers
-    alone = WorkerDrain(a.drain, None)
-    alone.begin()
-    assert states(workers) == [DrainState.LEAD, DrainState.SERVING, DrainState.SERVING]
-    assert alone.progress().state is DrainState.LEAD
-    assert not b.drain.is_draining
+def test_a_node_alone_on_its_machine_drains_alone(workers: tuple[Worker, Worker, Worker]) -> None:
+    a, b, alone = workers
+    alone.workers.begin()
+    assert states(workers) == [DrainState.SERVING, DrainState.SERVING, DrainState.LEAD]
+    assert alone.workers.progress().state is DrainState.LEAD
+    assert not a.drain.is_draining and not b.drain.is_draining

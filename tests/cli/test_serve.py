@@ -139,3 +139,35 @@ def test_server_process_tells_where_it_listens_on_one_line_of_stdout(tmp_path: P
     assert ready["urls"]["status_json"] == f"http://127.0.0.1:{ready['port']}/status-json.xsl"
     assert rest == ""
     assert server.returncode == 0
+
+
+def test_start_of_a_node_alone_loads_nothing_that_only_others_need() -> None:
+    script = (
+        "import sys, pycast.__main__\nfrom pycast.cli.serve import load_node\nload_node()\nprint(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    unneeded = {
+        *("defusedxml", "email", "http.client", "importlib.resources", "jinja2", "mutagen", "prometheus_client"),
+        *("random", "secrets", "tempfile", "urllib3", "xml"),
+        *("pycast.app.cluster_assembly", "pycast.app.demo", "pycast.app.workers", "pycast.balance.worker_drain"),
+        *("pycast.control.cluster_control", "pycast.demo_stream", "pycast.formats.mpeg", "pycast.formats.ogg"),
+        *("pycast.server.proxies", "pycast.stats.merge", "pycast.stats.snapshot"),
+        *("pycast.web.cover", "pycast.web.nodes_page", "pycast.web.pages"),
+    }
+    assert not unneeded & loaded
+    of_the_cluster = {"pycast.cluster", "pycast.cluster.claim", "pycast.cluster.ownership"}
+    assert {name for name in loaded if name.startswith("pycast.cluster")} == of_the_cluster
+
+
+def test_what_answers_without_a_free_descriptor_is_loaded_with_the_server() -> None:
+    script = (
+        "import sys, pycast.__main__\nfrom pycast.cli.serve import load_node\nload_node()\nprint(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    needed = {
+        *("pycast.balance.drain", "pycast.balance.readiness", "pycast.http.response", "pycast.server.http_exchange"),
+        *("pycast.server.listeners", "pycast.server.reserve", "pycast.stream.fanout", "pycast.stream.views"),
+        *("pycast.web.operations", "pycast.web.public", "pycast.web.routes"),
+    }
+    assert needed <= set(done.stdout.split())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gevent import socket
 
-from pycast.app.assembly import answer_mesh
+from pycast.app.cluster_assembly import answer_mesh
 from pycast.cluster.link.frames import Frame, Kind, LinkError
 from pycast.cluster.link.link import READ_SIZE, Connector, Link, asks_for_link
 from pycast.cluster.link.rpc import RpcClient, RpcServer

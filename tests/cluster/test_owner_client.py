@@ -8,6 +8,7 @@ import gevent
 import pytest
 
 from pycast.cluster.link.questions import Alive, Announce, IsAlive, Yield, Yielded
+from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.owner_client import OwnerClient
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
@@ -29,7 +30,7 @@ class Asker(Host):
         self.registry, own = FakeRegistry(), OwnRecord()
         own.now = ME
         self.registry.state.put_node(NodeRecord("b", "b1", other.address))
-        self.owners = OwnerClient(own, cast(Any, self.registry), self.peers, cast(Any, None), self.group)
+        self.owners = OwnerClient(own, cast(Any, self.registry), self.peers, cast(Any, None), Lineages(), self.group)
 
     def hears(self, node: str = "b", *, is_live: bool = True) -> OriginRecord:
         record = OriginRecord(NAME, node, f"{node}1", Epoch(0, 1, 1, node), 0, is_live)
@@ -142,7 +143,21 @@ def test_an_announcement_is_taken_of_a_known_process_only(asker: Asker, boot: st
     assert asker.registry.state.origins == ((record,) if is_taken else ())
 
 
-def test_an_offer_is_of_this_node_and_has_no_epoch_yet(asker: Asker) -> None:
-    offer = asker.owners.offer(NAME, DESCRIPTION)
-    assert (offer.node, offer.boot, offer.epoch, offer.is_live) == (ME.node, ME.boot, NO_EPOCH, True)
-    assert (offer.content_type, offer.source_ip) == (DESCRIPTION.content_type, DESCRIPTION.ip)
+def test_a_claim_is_of_this_node_and_has_the_epoch_that_the_registry_gave_it(asker: Asker) -> None:
+    asker.registry.is_provisional = True
+    origin = asker.owners.claim(NAME, DESCRIPTION, NO_EPOCH)
+    assert origin is not None
+    assert (origin.node, origin.boot, origin.is_live, origin.is_provisional) == (ME.node, ME.boot, True, True)
+    assert origin.epoch == asker.registry.state.highest(NAME) > NO_EPOCH
+    assert (origin.content_type, origin.source_ip) == (DESCRIPTION.content_type, DESCRIPTION.ip)
+
+
+def test_a_claim_over_an_epoch_that_is_not_the_highest_gives_nothing(asker: Asker) -> None:
+    asker.hears()
+    assert asker.owners.claim(NAME, DESCRIPTION, NO_EPOCH) is None
+
+
+def test_an_epoch_of_this_node_begins_at_its_base(asker: Asker) -> None:
+    record = replace(asker.hears(), base=7)
+    asker.owners.begin_epoch(record)
+    assert asker.owners.lineages.get(NAME).entries == ((record.epoch, 7),)

@@ -9,7 +9,7 @@ import pytest
 from gevent.event import Event
 
 from pycast.cluster.claim import MountClaims
-from pycast.cluster.link.questions import IsAlive, Yield
+from pycast.cluster.link.questions import Yield
 from pycast.cluster.mirror.lineage import Lineage, Lineages
 from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.owner_client import OwnerClient
@@ -50,11 +50,16 @@ class Stage:
         self.lineages = Lineages()
         self.registry, self.peers, self.mirrors = FakeRegistry(), FakeRpcClient(), FakeMirrors()
         self.state = self.registry.state
-        member = OwnerClient(own, cast(Any, self.registry), cast(Any, self.peers), cast(Any, self.mirrors), self.group)
-        self.claims = MountClaims()
-        self.ownership = Ownership(
-            settings, self.mounts, self.lineages, self.claims, self.group, lambda: self.now, member
+        member = OwnerClient(
+            own,
+            cast(Any, self.registry),
+            cast(Any, self.peers),
+            cast(Any, self.mirrors),
+            self.lineages,
+            self.group,
         )
+        self.claims = MountClaims()
+        self.ownership = Ownership(settings, self.mounts, self.claims, self.group, lambda: self.now, member)
         events.mount_closed.subscribe(self.ownership.on_mount_closed)
         self.state.origin_changed.subscribe(self.ownership.on_origin_changed)
         self.mirrors.parent_lost.subscribe(self.ownership.on_parent_lost)
@@ -162,12 +167,12 @@ def test_a_mount_that_is_over_is_released(stage: Stage) -> None:
 
 def test_who_has_claimed_and_is_about_to_begin_says_that_its_source_is_alive(stage: Stage) -> None:
     said: list[object] = []
-    stage.registry.before_claim = lambda: said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
+    stage.registry.before_claim = lambda: said.append(stage.ownership.is_alive(NAME))
     source = stage.enter()
-    said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
+    said.append(stage.ownership.is_alive(NAME))
     source.is_silent = True
-    said.append(stage.ownership.is_alive(IsAlive(NAME)).is_alive)
-    said.append(stage.ownership.is_alive(IsAlive("/other")).is_alive)
+    said.append(stage.ownership.is_alive(NAME))
+    said.append(stage.ownership.is_alive("/other"))
     assert said == [True, True, False, False]
 
 
@@ -302,7 +307,7 @@ def test_a_source_that_takes_the_place_of_its_silent_former_self_keeps_the_title
 
 def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Stage, wait_until: WaitUntil) -> None:
     source = stage.enter()
-    stage.ownership.yield_mount(Yield(NAME))
+    stage.ownership.yield_mount(NAME)
     assert source.output.state is SourceState.STANDBY
     assert stage.registry.published[-1] is False
     stage.mirrors.parent_lost.emit(ParentLost(NAME))

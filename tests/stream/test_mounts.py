@@ -6,7 +6,6 @@ import gevent
 import pytest
 
 from pycast.cluster.claim import MountClaims
-from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.config.load import loads
@@ -48,7 +47,7 @@ class Stage:
         self.config = loads(toml, {}, "test")
         self.settings, self.events = Live(self.config), StreamEvents()
         self.mounts = Mounts(self.settings, Pacer(0.5, lambda: 0.0), self.group, self.events, lambda: self.now)
-        self.ownership = Ownership(self.settings, self.mounts, Lineages(), MountClaims(), self.group, lambda: self.now)
+        self.ownership = Ownership(self.settings, self.mounts, MountClaims(), self.group, lambda: self.now)
 
     def enter(self, name: str, source: FakeSource) -> Mount:
         self.ownership.admit(name, source)

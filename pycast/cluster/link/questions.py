@@ -30,7 +30,7 @@ node whose answer is not what it must be. What a mirror and its parent say to ea
     MoveListeners a node that an admin asks        each node that is up      its listeners stay
 
 To add one: a class for it, one for its answer, a row in `WIRE_NAMES`, a row in the table above, and the row in
-`app/assembly.py` that says who answers.
+`app/cluster_assembly.py` that says who answers.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,194 @@
+"""The wiring plan of what a node has only in a cluster: its parts are made here, and introduced to the node's others.
+
+With `assembly.py` one of the two files in which parts are made and one part is told of another's news. `assemble` takes
+from here, in its own order, what it lists; a node alone does not load this file, nor what it imports. A part that is
+made has no effect on any other but by what is written here.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+
+from pycast.balance.admission import Admission
+from pycast.balance.drain import Drain
+from pycast.balance.drain_plan import DrainState
+from pycast.balance.load_monitor import LoadMonitor
+from pycast.balance.worker_drain import WorkerDrain
+from pycast.cluster.claim import MountClaims
+from pycast.cluster.link import questions
+from pycast.cluster.link.link import Connector
+from pycast.cluster.link.rpc import RpcClient, RpcServer
+from pycast.cluster.member import AnnouncedLoad, ClusterMember, answers
+from pycast.cluster.mesh.mesh_registry import MeshRegistry
+from pycast.cluster.mirror.children import Children
+from pycast.cluster.mirror.lineage import Lineages
+from pycast.cluster.mirror.mirrors import Mirrors
+from pycast.cluster.mirror.serve import MirrorServer
+from pycast.cluster.owner_client import OwnerClient
+from pycast.cluster.owner_server import OwnerServer
+from pycast.cluster.ownership import Ownership
+from pycast.cluster.registry.cluster_state import ClusterState
+from pycast.cluster.registry.own_record import OwnRecord
+from pycast.cluster.registry.registry import Registry
+from pycast.cluster.registry.state_file import StateFile
+from pycast.config.live import Live
+from pycast.control.cluster_control import ClusterControl
+from pycast.control.fallbacks import Fallbacks
+from pycast.control.node_control import NodeControl
+from pycast.net.group import Group
+from pycast.stream.events import StreamEvents
+from pycast.stream.mounts import Mounts
+from pycast.stream.pacer import Pacer
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterParts:
+    """A node's parts that only a cluster needs. The methods make and introduce what also needs the node's others."""
+
+    own: OwnRecord
+    state: ClusterState
+    registry: Registry
+    connector: Connector
+    rpc_client: RpcClient
+    rpc_server: RpcServer
+    children: Children
+    mirrors: Mirrors
+    mirror_server: MirrorServer
+    owner_client: OwnerClient
+
+    def member(
+        self, settings: Live, admission: Admission, mounts: Mounts, load_monitor: LoadMonitor, group: Group
+    ) -> ClusterMember:
+        """Makes the node's part in the cluster."""
+
+        def load() -> AnnouncedLoad:
+            listeners = sum(len(mount.fanout) for mount in mounts)
+            return AnnouncedLoad(admission.limit, admission.open, listeners, load_monitor.percent)
+
+        return ClusterMember(
+            settings,
+            self.own,
+            self.registry,
+            self.connector,
+            self.rpc_client,
+            self.rpc_server,
+            self.mirrors,
+            self.mirror_server,
+            load,
+            group,
+        )
+
+    def introduce(
+        self,
+        events: StreamEvents,
+        cluster: ClusterMember,
+        ownership: Ownership,
+        fallbacks: Fallbacks,
+        drain: Drain,
+        local: NodeControl,
+    ) -> tuple[WorkerDrain, ClusterControl]:
+        """Makes what an admin has of all workers and of all nodes; then says who hears, and who answers."""
+        worker_drain, control = WorkerDrain(drain, cluster), ClusterControl(local, cluster)
+        self._subscribe(events, cluster, ownership, fallbacks, drain)
+        self._answer(cluster, ownership, worker_drain, control)
+        return worker_drain, control
+
+    def _subscribe(
+        self, events: StreamEvents, cluster: ClusterMember, ownership: Ownership, fallbacks: Fallbacks, drain: Drain
+    ) -> None:
+        """Who hears what of the cluster, after its registry (see `_registry`)."""
+        events.new_audio.subscribe(self.children.on_new_audio)
+        drain.changed.subscribe(lambda event: cluster.set_draining(event.state is not DrainState.SERVING))
+        self.state.node_changed.subscribe(self.mirrors.on_node_changed)
+        self.state.origin_changed.subscribe(self.mirrors.on_origin_changed)
+        self.state.origin_changed.subscribe(ownership.on_origin_changed)
+        self.state.origin_changed.subscribe(fallbacks.on_origin_changed)
+        self.mirrors.parent_lost.subscribe(ownership.on_parent_lost)
+
+    def _answer(
+        self, cluster: ClusterMember, ownership: Ownership, worker_drain: WorkerDrain, control: ClusterControl
+    ) -> None:
+        """Who answers which question of another node; `questions.py` says who asks, and when."""
+        rpc_server, owner_server = self.rpc_server, OwnerServer(ownership)
+        rpc_server.on(questions.IsAlive, owner_server.on_is_alive)
+        rpc_server.on(questions.Yield, owner_server.on_yield)
+        rpc_server.on(questions.Announce, self.owner_client.on_announcement)
+        rpc_server.on(questions.AskTail, self.mirrors.tail)
+        rpc_server.on(questions.Ping, cluster.on_ping)
+        rpc_server.on(questions.DrainCommand, worker_drain.on_command)
+        rpc_server.on(questions.AskSnapshot, control.answer_snapshot)
+        rpc_server.on(questions.AskListeners, control.answer_listeners)
+        rpc_server.on(questions.KillListener, control.answer_kill)
+        rpc_server.on(questions.KillSource, control.answer_kill_source)
+        rpc_server.on(questions.SetTitle, control.answer_title)
+        rpc_server.on(questions.MoveListeners, control.answer_move)
+        if isinstance(self.registry, MeshRegistry):
+            answer_mesh(rpc_server, self.registry)
+
+
+def cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pacer, group: Group) -> ClusterParts:
+    """Makes the parts that need nothing of the node but its data path and its claims."""
+    own, state, lineages, connector = OwnRecord(), ClusterState(), Lineages(), Connector(settings)
+    rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group)
+    registry = _registry(settings, state, rpc_client, group)
+    children = Children()
+    mirrors = Mirrors(
+        settings,
+        own,
+        connector,
+        rpc_client,
+        mounts,
+        lineages,
+        state,
+        children,
+        claims.has_standby,
+        group,
+        time.monotonic,
+    )
+    owner_client = OwnerClient(own, registry, rpc_client, mirrors, lineages, group)
+    mirror_server = MirrorServer(lineages, pacer, mirrors, children)
+    return ClusterParts(
+        own, state, registry, connector, rpc_client, rpc_server, children, mirrors, mirror_server, owner_client
+    )
+
+
+def _registry(settings: Live, state: ClusterState, rpc_client: RpcClient, group: Group) -> Registry:
+    """Makes the registry that the configuration names; it is the first to hear of changes."""
+    section = settings.now.cluster
+    state_file = StateFile(section.state_file, state, group)
+    if section.registry == "etcd":
+        # An HTTP client comes with it: only for who needs it.
+        from pycast.cluster.etcd.etcd_registry import EtcdRegistry
+
+        etcd = EtcdRegistry(
+            section,
+            state,
+            state_file,
+            group,
+            lambda node: answers(rpc_client, node),
+            time.monotonic,
+            random.Random(),
+        )
+        state.origin_changed.subscribe(etcd.on_origin_changed)
+        state.node_changed.subscribe(state_file.on_changed)
+        state.origin_changed.subscribe(state_file.on_changed)
+        return etcd
+    mesh = MeshRegistry(section, state, rpc_client, state_file, group, time.monotonic)
+    rpc_client.link_lost.subscribe(mesh.on_link_lost)
+    state.node_changed.subscribe(mesh.on_node_changed)
+    state.origin_changed.subscribe(mesh.on_origin_changed)
+    state.node_changed.subscribe(state_file.on_changed)
+    state.origin_changed.subscribe(state_file.on_changed)
+    return mesh
+
+
+def answer_mesh(rpc_server: RpcServer, mesh: MeshRegistry) -> None:
+    """The questions of a mesh."""
+    rpc_server.on(questions.Hello, mesh.on_hello)
+    rpc_server.on(questions.HelloAgain, mesh.on_again)
+    rpc_server.on(questions.Beat, mesh.on_beat)
+    rpc_server.on(questions.NodeNews, mesh.on_node)
+    rpc_server.on(questions.OriginNews, mesh.on_origin)
+    rpc_server.on(questions.OriginGone, mesh.on_gone)
+    rpc_server.on(questions.Goodbye, mesh.on_bye)
+    rpc_server.on(questions.Proposal, mesh.on_proposal)

@@ -1,0 +1,25 @@
+"""What the other nodes ask about the sources of this one, and are answered. The other end is `owner_client.py`.
+
+What the answers are is decided in `ownership.py`, which knows nothing of questions: a node alone gets none.
+"""
+
+from dataclasses import dataclass
+
+from pycast.cluster.link.questions import Alive, IsAlive, Yield, Yielded
+from pycast.cluster.ownership import Ownership
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerServer:
+    """Answers for this node's sources."""
+
+    ownership: Ownership
+
+    def on_is_alive(self, question: IsAlive) -> Alive:
+        """Tells whether a mount's source is on the air here and sends."""
+        return Alive(self.ownership.is_alive(question.mount))
+
+    def on_yield(self, question: Yield) -> Yielded:
+        """Takes the mount's source off the air for a newer one on another node. May switch."""
+        self.ownership.yield_mount(question.mount)
+        return Yielded()
