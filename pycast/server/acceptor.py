@@ -24,7 +24,6 @@ from pycast.server.connection import Connection, time_limit
 from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
 from pycast.server.reserve import say_busy
-from pycast.server.shoutcast_source import serve_shoutcast
 
 if TYPE_CHECKING:  # loaded with the configuration of a port that needs them
     from pycast.net.tls import Certificate
@@ -64,6 +63,7 @@ class Acceptor:
         self._endpoint = endpoint
         self._connections = Group()
         self._rate = AcceptRate()
+        self._serve_protocol = _protocol(endpoint)
         try:
             self._sock = (bind_shared if endpoint.is_shared else bind)(endpoint.address, endpoint.port)
         except OSError as error:
@@ -133,10 +133,7 @@ class Acceptor:
                 )
             if endpoint.certificate is not None:
                 self._shake_hands(connection, endpoint.certificate)
-            if endpoint.mount:
-                serve_shoutcast(self._context, connection, slot, endpoint.mount, first)
-            else:
-                serve_http(self._context, connection, slot, first)
+            self._serve_protocol(self._context, connection, slot, first)
         except (OSError, RequestError) as error:
             level = logging.DEBUG if connection.is_check else logging.INFO
             log.log(level, "! %s: connection failed: %s", connection.ip, error)
@@ -212,6 +209,15 @@ class AcceptRate:
     def give_back(self, count: int) -> None:
         """So many of those did not come."""
         self._credit += count
+
+
+def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, bytes], None]:
+    """Returns what serves the port's connections. What SHOUTcast's sources need is loaded only for a port of theirs."""
+    if not endpoint.mount:
+        return serve_http
+    from pycast.server.shoutcast_source import serve_shoutcast
+
+    return lambda context, connection, slot, first: serve_shoutcast(context, connection, slot, endpoint.mount, first)
 
 
 def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) -> list[Acceptor]:

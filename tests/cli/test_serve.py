@@ -141,18 +141,29 @@ def test_server_process_tells_where_it_listens_on_one_line_of_stdout(tmp_path: P
     assert server.returncode == 0
 
 
-def test_start_of_a_node_alone_loads_nothing_that_only_others_need() -> None:
+def loaded_at_the_start() -> set[str]:
+    """The modules that a node alone has when it begins to listen."""
     script = (
         "import sys, pycast.__main__\nfrom pycast.cli.serve import load_node\nload_node()\nprint(*sorted(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_start_of_a_node_alone_loads_nothing_that_only_others_need() -> None:
+    loaded = loaded_at_the_start()
     unneeded = {
         *("defusedxml", "email", "http.client", "importlib.resources", "jinja2", "mutagen", "prometheus_client"),
         *("random", "secrets", "tempfile", "urllib3", "xml"),
         *("pycast.app.cluster_assembly", "pycast.app.demo", "pycast.app.workers", "pycast.balance.worker_drain"),
         *("pycast.control.cluster_control", "pycast.demo_stream", "pycast.formats.mpeg", "pycast.formats.ogg"),
-        *("pycast.server.proxies", "pycast.stats.merge", "pycast.stats.snapshot"),
+        *(
+            "pycast.http.shoutcast",
+            "pycast.server.proxies",
+            "pycast.server.shoutcast_source",
+            "pycast.stats.merge",
+            "pycast.stats.snapshot",
+        ),
         *("pycast.web.cover", "pycast.web.nodes_page", "pycast.web.pages"),
     }
     assert not unneeded & loaded
@@ -161,13 +172,9 @@ def test_start_of_a_node_alone_loads_nothing_that_only_others_need() -> None:
 
 
 def test_what_answers_without_a_free_descriptor_is_loaded_with_the_server() -> None:
-    script = (
-        "import sys, pycast.__main__\nfrom pycast.cli.serve import load_node\nload_node()\nprint(*sorted(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     needed = {
         *("pycast.balance.drain", "pycast.balance.readiness", "pycast.http.response", "pycast.server.http_exchange"),
         *("pycast.server.listeners", "pycast.server.reserve", "pycast.stream.fanout", "pycast.stream.views"),
         *("pycast.web.operations", "pycast.web.public", "pycast.web.routes"),
     }
-    assert needed <= set(done.stdout.split())
+    assert needed <= loaded_at_the_start()
