@@ -82,8 +82,11 @@ class Child:
 
     def serve(self, *options: str) -> int:
         """Starts `pycast serve` and returns its port once it accepts; raises ServerError with its last words."""
+        environment = launch.clean_environment()
+        # An installed server has its bytecode: without it, half of a start would be Python's compiler.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with self._place() as output:
-            self._process = launch.start(*options, stderr=output)
+            self._process = launch.start(*options, environment=environment, stderr=output)
         try:
             ready = launch.wait_until_ready(self._process, _START_S)
         except TimeoutError:
