@@ -1,6 +1,6 @@
 """Writes what a source sends to a file, as it comes in (`dump_file` of a mount).
 
-A full disk ends the dump, is logged once, and costs the stream nothing.
+An error, such as a full disk, ends the dump and is logged once. The stream does not notice it.
 """
 
 import logging
@@ -25,7 +25,6 @@ class Dump:
         self._mount = mount
 
     def write(self, data: bytes) -> None:
-        """Appends `data`."""
         if self._file is None:
             return
         try:
@@ -35,7 +34,6 @@ class Dump:
             self.close()
 
     def close(self) -> None:
-        """Ends the dump."""
         if self._file is not None:
             self._file.close()
             self._file = None

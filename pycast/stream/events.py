@@ -1,6 +1,7 @@
-"""What happens on the data path, as values for whoever wants to be told: see `pycast/signals.py`.
+"""What happens on the data path, as values for subscribers: see `pycast/signals.py`.
 
-Mounts are named, not handed out: an event may be kept, or sent to a browser, without keeping a mount alive.
+An event has the name of a mount, not the mount itself: it may be kept, or sent to a browser, without keeping the mount
+alive.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pycast.stream.timeline import Title
 
 @dataclass(frozen=True, slots=True)
 class SourceStarted:
-    """A source that is connected to this node is on the air."""
+    """The start of a source that is connected to this node: it is on the air now."""
 
     mount: str
     settings: MountSettings
@@ -23,7 +24,7 @@ class SourceStarted:
 
 @dataclass(frozen=True, slots=True)
 class SourceEnded:
-    """A source that is connected to this node is no longer on the air."""
+    """The end of a source that is connected to this node: it is no longer on the air."""
 
     mount: str
     settings: MountSettings
@@ -31,7 +32,7 @@ class SourceEnded:
 
 @dataclass(frozen=True, slots=True)
 class MountStateChanged:
-    """A mount has got or lost its source, here or as a mirror, or is over."""
+    """A change of a mount's state: it has got or lost its source, on this node or another, or it is over."""
 
     mount: str
     state: MountState
@@ -39,14 +40,14 @@ class MountStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class MountClosed:
-    """A mount is over. Its listeners still get the end of it."""
+    """The end of a mount. Its listeners still get the rest of its audio."""
 
     mount: str
 
 
 @dataclass(frozen=True, slots=True)
 class MountEmptied:
-    """The listeners of a mount that is over are gone, and its totals are final."""
+    """A mount that is over and has no more listeners. Its totals are final."""
 
     mount: str
     bytes_read: int
@@ -55,7 +56,7 @@ class MountEmptied:
 
 @dataclass(frozen=True, slots=True)
 class TitleChanged:
-    """Something else plays."""
+    """A new title of a mount."""
 
     mount: str
     title: Title
@@ -64,14 +65,14 @@ class TitleChanged:
 
 @dataclass(frozen=True, slots=True)
 class NewAudio:
-    """A mount has new audio, or something else that its mirrors need."""
+    """New audio of a mount, or another change that its mirrors need."""
 
     mount: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerLeft:
-    """A listener is gone; its connection is about to be closed. `listener.sent` is final."""
+    """The departure of a listener, just before its connection is closed. `listener.sent` is final."""
 
     mount: str
     listener: Listener

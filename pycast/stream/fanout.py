@@ -3,16 +3,16 @@
 Nearly every listener is *caught up*: it has got everything up to the last pass. Those with the same view form a cohort,
 which has one position for all; a pass makes the cohort's bytes once and does one `send` for each member, and that is
 all it does per listener. A listener whose socket took less than the whole, or that just joined with a burst to get, is
-*behind*: it is served on its own, from its own position, until it has caught up with its cohort again. Whoever is more
+*behind*: it is served on its own, from its own position, until it has caught up with its cohort again. A listener more
 than `queue_size` behind is dropped: the source never waits.
 
-Theory of the cost: one greenlet per listener costs four times Icecast, a `sendmsg` of slices made per listener half as
-much again as one `send` of bytes made once; what is left here is the kernel's own work for a write (see
-benchmarks/bench_listeners.py).
+Theory of the cost: one greenlet per listener costs four times as much as Icecast; a `sendmsg` of slices for each
+listener costs half as much again as a `send` of bytes that are made once. What is left is the kernel's own work for a
+write (see benchmarks/bench_listeners.py).
 
-Only `run` and `_rest_if_due`, where a pass gives way, switch to other greenlets. So a listener can be dropped in the
-middle of a pass only while the pass rests; its socket is closed by then, the next `send` on it fails, and
-`_fall_behind` ignores it.
+The loop switches to other greenlets in two places: in `run` between passes, and in `_rest_if_due` within a pass. So
+a listener can be dropped in the middle of a pass only while the pass rests. Its socket is closed by then, the next
+`send` on it fails, and `_fall_behind` ignores it.
 """
 
 import logging
@@ -31,17 +31,17 @@ from pycast.stream.views import Piece, View
 
 log = logging.getLogger(__name__)
 
-# One listener that is behind gets at most this much in a pass, so that one fast reader with a long backlog holds up
-# nobody. At least a default burst, what the ICY grid adds to it, and the blocks: a new player should get its burst in
-# one write.
+# One listener that is behind gets at most this much in a pass, so that a fast reader with a long backlog does not hold
+# up the others. At least a default burst, what the ICY grid adds to it, and the blocks: a new player should get its
+# burst in one write.
 CATCH_UP_BYTES = 96 << 10
 
 # More new audio than this, or than half of what a listener may be behind, does not wait for the end of the interval: a
 # source that sends its backlog at once (a file, an encoder after a network hang, a mirror with a new parent) must not
-# push listeners who read well over `queue_size`.
+# push listeners that keep up beyond `queue_size`.
 URGENT_BYTES = 128 << 10
 
-# At the end of a stream, those who are behind get this long for the rest of it.
+# At the end of a stream, listeners that are behind get this long for the rest of it.
 FINISH_S = 2.0
 
 # libev's EV_MAXPRI.
@@ -62,15 +62,15 @@ class Reason(Enum):
     SOURCE_GONE = "the source is gone"
     ABANDONED = "no other node has the mount any more"
     SILENT = "no audio for too long"
-    DRAINED = "let go by a drain"
+    DRAINED = "disconnected by a drain"
     SHUTDOWN = "the server stops"
-    BUG = "a bug broke the fan-out off"
+    BUG = "an internal error in the fan-out"
 
 
 @dataclass(slots=True, eq=False)
 class Cohort:
-    """Listeners with the same view who are caught up. `sent` counts the bytes a member since the beginning would have
-    got.
+    """Listeners with the same view that are caught up. `sent` is the number of bytes that a member from the start on
+    would have got.
     """
 
     view: View
@@ -118,27 +118,22 @@ class Fanout:
         return iter(list(self._all.values()))
 
     def get(self, id: int) -> Listener | None:
-        """The listener with this id."""
         return self._all.get(id)
 
     def join(self, listener: Listener) -> None:
-        """Takes a listener over and pushes what it is to get first."""
+        """Takes over a new listener and pushes its prefix and burst."""
         self._all[listener.id] = listener
         self._behind[listener] = None
         self._push_behind(listener, self._ring.head)
         self._work.set()
 
     def wait_until_resting(self) -> None:
-        """Waits until no pass is under way: from then on, until the next switch, listeners can be taken out. May
-        switch.
-        """
+        """Waits until no pass is under way. Until the next switch, listeners can be taken out then. May switch."""
         while not self._resting.is_set():
             self._resting.wait()
 
     def take_out(self, listeners: Iterable[Listener]) -> None:
-        """These listeners, each with its own position and count from now on, are no longer this loop's. Only while it
-        rests.
-        """
+        """Removes listeners from this loop, each with its own position and count. Only while the loop rests."""
         assert self._resting.is_set()
         for listener in listeners:
             cohort = self._cohort_of(listener)
@@ -148,13 +143,13 @@ class Fanout:
             del self._all[listener.id]
 
     def put_in(self, listener: Listener) -> None:
-        """Takes over a listener that another loop, or this one, had before."""
+        """Takes over a listener that was taken out of another loop, or of this one."""
         self._all[listener.id] = listener
         self._behind[listener] = None
         self._work.set()
 
     def drop(self, listener: Listener, reason: Reason) -> None:
-        """Closes a listener's connection. Does nothing for one that is gone already."""
+        """Removes a listener and closes its connection. Does nothing for one that has left already."""
         if self._all.pop(listener.id, None) is None:
             return
         cohort = self._cohort_of(listener)
@@ -165,13 +160,14 @@ class Fanout:
         listener.transport.close()
 
     def drop_all(self, reason: Reason) -> None:
-        """Closes every listener's connection."""
+        """Removes all listeners and closes their connections."""
         for listener in self:
             self.drop(listener, reason)
 
     def drop_caught_up(self, count: int, reason: Reason) -> int:
-        """Drops up to `count` of those who are caught up, the longest there first; returns how many. What has gone out
-        to them ends between two frames, also in the middle of a pass.
+        """Drops up to `count` of the listeners that are caught up, in the order in which they joined; returns how many.
+
+        What they have got ends between two frames, also in the middle of a pass.
         """
         whole = (listener for listener in self._all.values() if listener not in self._behind)
         ready = list(islice(whole, count))
@@ -180,7 +176,7 @@ class Fanout:
         return len(ready)
 
     def end(self, reason: Reason) -> None:
-        """Lets `run` return: everybody is let go for `reason` once they have all that is in the ring, or after
+        """Makes `run` drop all listeners for `reason` and return, once they have all that is in the ring or after
         `FINISH_S`.
         """
         self._ending = reason
@@ -189,25 +185,26 @@ class Fanout:
         self._urgent.set()
 
     def wake(self) -> None:
-        """There is new audio."""
+        """Announces new audio in the ring."""
         self._work.set()
         if self._ring.head - self._pushed > min(URGENT_BYTES, self._queue_size() // 2):
             self._urgent.set()
 
     def position_of(self, listener: Listener) -> int:
-        """The audio offset up to which the listener has got everything."""
+        """Returns the audio offset up to which the listener has got everything."""
         cohort = self._cohort_of(listener)
         return cohort.position if cohort else listener.position
 
     def sent_to(self, listener: Listener) -> int:
-        """Bytes written to the listener's socket."""
+        """Returns the number of bytes written to the listener's socket."""
         cohort = self._cohort_of(listener)
         return listener.sent + (cohort.sent if cohort else 0)
 
     def run(self) -> None:
-        """Pushes until `end`: the mount's own greenlet."""
+        """Pushes until `end`, in a greenlet of the mount's own. May switch."""
         begun = self._clock()
         while not self._is_finished():
+            # Wait for audio, or for a listener that has some to get.
             self._work.wait()
             self._work.clear()
             if not self._all:
@@ -215,18 +212,21 @@ class Fanout:
                 continue
             last, begun = begun, self._clock()
             self.round_s = begun - last
+            # One pass, and what it cost to the pacer.
             self._resting.clear()
             try:
                 self._pacer.record(self, self._pass())
             except Exception:
-                # A pass that broke off has moved positions ahead of what went out: who connects again is right again.
+                # The pass may have moved positions ahead of what went out. A listener that connects again starts right.
                 self.drop_all(Reason.BUG)
                 raise
             finally:
                 self._resting.set()
+            # A listener that is behind needs another pass even without new audio.
             if self._behind:
                 self._work.set()
-            # Counted from the end of the pass: what a long pass takes is time in which audio gathers for the next.
+            # Wait for the interval, or for urgent audio. The interval counts from the end of the pass, as audio for
+            # the next one gathers during a long pass too.
             self._urgent.wait(self._pacer.interval)
         assert self._ending is not None
         self.drop_all(self._ending)
@@ -234,17 +234,21 @@ class Fanout:
     def _is_finished(self) -> bool:
         if self._ending is None:
             return False
-        everybody_has_all = self._pushed == self._ring.head and not self._behind
-        return not self._all or everybody_has_all or self._clock() >= self._finish_at
+        all_sent = self._pushed == self._ring.head and not self._behind
+        return not self._all or all_sent or self._clock() >= self._finish_at
 
     def _pass(self) -> float:
-        """Pushes everything up to the present head to everybody; returns the CPU seconds it took. May switch."""
+        """Pushes the audio up to the present head to all listeners; returns the CPU seconds it took. May switch."""
         spent = 0.0
         self._begin_slice()
+        # All of the pass ends at the head of now: what comes in while it rests is for the next pass.
         stop = self._pushed = self._ring.head
         self._urgent.clear()
+        # Those that are caught up, cohort by cohort.
         for cohort in list(self._cohorts.values()):
             spent += self._push_cohort(cohort, stop)
+        # Those that are behind, also those that fell behind just now. While the pass rested, listeners may have left,
+        # or may have joined at a position after `stop`.
         for count, listener in enumerate(list(self._behind), 1):
             if listener.position <= stop and listener in self._behind:
                 self._push_behind(listener, stop)
@@ -261,10 +265,12 @@ class Fanout:
             for listener in list(cohort.members):
                 self.drop(listener, Reason.SLOW)
             return 0.0
+        # The bytes are made once for all members.
         pieces = cohort.view.pieces(cohort.position, stop)
         data = b"".join(pieces)
         if not data:
             return 0.0
+        # The cohort moves first: `_fall_behind` corrects it for each member that takes less.
         members = list(cohort.members)
         start, cohort.position = cohort.position, stop
         cohort.sent += len(data)
@@ -275,13 +281,14 @@ class Fanout:
         return spent
 
     def _push_batch(
-        self, lot: Sequence[Listener], cohort: Cohort, data: bytes, pieces: Sequence[Piece], start: int
+        self, batch: Sequence[Listener], cohort: Cohort, data: bytes, pieces: Sequence[Piece], start: int
     ) -> None:
-        """The hot loop: one `send` a listener."""
+        """Sends `data` to each listener of `batch`. This is the hot loop: one `send` for each, and nothing else."""
         size = len(data)
+        # Send, and only note those that took less.
         short: list[tuple[Listener, int]] = []
         gone: list[Listener] = []
-        for listener in lot:
+        for listener in batch:
             try:
                 sent = listener.send(data)
                 if sent != size:
@@ -290,9 +297,12 @@ class Fanout:
                 short.append((listener, 0))
             except OSError:
                 gone.append(listener)
-        self.bytes_sent += size * (len(lot) - len(short) - len(gone))
+        # Count the whole sends at once.
+        self.bytes_sent += size * (len(batch) - len(short) - len(gone))
+        # A full socket: the listener leaves the cohort with its own position.
         for listener, sent in short:
             self._fall_behind(listener, cohort, size, start, pieces, sent)
+        # A failed one: it leaves the cohort the same way, so that its count is right when it is dropped.
         for listener in gone:
             self._fall_behind(listener, cohort, size, start, pieces, 0)
             self.drop(listener, Reason.RESET)
@@ -300,14 +310,21 @@ class Fanout:
     def _fall_behind(
         self, listener: Listener, cohort: Cohort, size: int, start: int, pieces: Sequence[Piece], sent: int
     ) -> None:
+        """Takes a listener out of its cohort after it got only the first `sent` bytes of `pieces`.
+
+        `size` is the length of all of them, `start` the cohort's position before them.
+        """
         if listener not in cohort.members:  # dropped while the pass rested
             return
+        # It leaves with the cohort's count and position, which are those after the whole send.
         self._leave(listener, cohort)
-        # The cohort's count and position are those after the whole send.
+        # Go back to before the send.
         listener.sent -= size
         listener.position = start
+        # Forward by what went out; the rest of a title block becomes its prefix.
         listener.advance(pieces, sent)
         self.bytes_sent += sent
+        # From here on it is served on its own.
         self._behind[listener] = None
 
     def _push_behind(self, listener: Listener, stop: int) -> None:
@@ -363,7 +380,7 @@ class Fanout:
         self._slice_end = self._cost_from + SLICE_S
 
     def _rest_if_due(self) -> float:
-        """Gives way to the hub if this slice is over; returns the CPU seconds of the slice that ended. May switch."""
+        """Yields to the hub if this slice is over; returns the CPU seconds of the slice that ended. May switch."""
         now = self._pacer.cpu_clock()
         if now < self._slice_end:
             return 0.0

@@ -1,8 +1,8 @@
 """What happened to a mount beside its audio, in order, for its mirrors on other nodes.
 
-The timeline answers what holds at an offset; a mirror needs what changed since it last looked, also at an offset that
-it has already. So each event has a number that rises, and a reader keeps the number up to which it has read. Join
-points are not here: there is one for each frame, and a reader finds them with the audio (`Timeline.joins`).
+The timeline answers what holds at an offset. A mirror needs what changed since it last looked, also at an offset that
+it has already. So events are numbered in order, and a reader keeps the number up to which it has read. Join points are
+not here: there is one for each frame, and a reader finds them with the audio (`Timeline.joins`).
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from pycast.stream.source import SourceDescription
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A source began at `offset`."""
+    """The start of a source at `offset`."""
 
     offset: int
     description: SourceDescription
@@ -24,7 +24,7 @@ Event = Started | Header | Info | Tags
 
 
 class Journal:
-    """Events with their numbers. Trimmed with the ring, but for the source that the oldest audio came from."""
+    """Events with their numbers. Trimmed with the ring, except for the source that the oldest audio came from."""
 
     def __init__(self) -> None:
         self._events: deque[tuple[int, Event]] = deque()
@@ -33,16 +33,15 @@ class Journal:
         """The number of the next event."""
 
     def add(self, event: Event) -> None:
-        """Something happened."""
         self._events.append((self.next, event))
         self.next += 1
 
     def since(self, number: int, offset: int) -> list[tuple[int, Event]]:
-        """Events from that number on, without those before `offset`."""
+        """Returns the events from `number` on, without those before `offset`."""
         return [(at, event) for at, event in self._events if at >= number and event.offset >= offset]
 
     def started_before(self, offset: int) -> Started | None:
-        """The source that the audio from `offset` on comes from; None if that is no longer known."""
+        """Returns the start of the source that the audio at `offset` comes from; None if that is no longer known."""
         found = self._base
         for _, event in self._events:
             if isinstance(event, Started) and event.offset <= offset:
@@ -50,7 +49,7 @@ class Journal:
         return found
 
     def info_before(self, offset: int) -> Info | None:
-        """The last properties that were read from the audio before `offset`, of the same source."""
+        """Returns the last properties that were read before `offset` from the audio of the same source."""
         found = None
         for _, event in self._events:
             if event.offset > offset:
@@ -59,13 +58,13 @@ class Journal:
         return found
 
     def trim(self, oldest: int) -> None:
-        """Forgets what is before `oldest`."""
+        """Removes the events before `oldest`."""
         while self._events and self._events[0][1].offset < oldest:
             event = self._events.popleft()[1]
             if isinstance(event, Started):
                 self._base = event
 
     def clear(self) -> None:
-        """Forgets everything; numbers go on."""
+        """Removes all events. The numbers continue."""
         self._events.clear()
         self._base = None

@@ -23,7 +23,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who listens: what stats and the access log tell about a listener."""
+    """What statistics and the access log show of a listener."""
 
     ip: str
     user_agent: str
@@ -70,16 +70,16 @@ class Listener:
         self.position = position
         self.prefix = prefix
         self.first_title_at = first_title_at
-        """Where its first title block stands; that one carries the title in any case. -1: no more to come."""
+        """The offset of its first title block, which carries the title in any case. -1: it gets no titles."""
         self.sent = 0
         """Bytes written to the socket; relative to the cohort's count while it is in one."""
         self.requested_mount = ""
-        """The mount it asked for, if that is another one than where it is."""
+        """The mount it asked for, if that is not the mount it is on; else empty."""
         self.joined = now
-        """When it joined, on a clock that is never set."""
+        """When it joined, on the monotonic clock."""
 
     def advance(self, pieces: Sequence[Piece], sent: int) -> None:
-        """Takes note that the first `sent` bytes of `pieces` (which begin with the prefix, if any) have gone out."""
+        """Records that the first `sent` bytes of `pieces` (which begin with the prefix, if any) have gone out."""
         self.sent += sent
         self.prefix = b""
         for piece in pieces:

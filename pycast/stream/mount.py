@@ -2,12 +2,12 @@
 
 A source feeds bytes in with `feed`; its program's format cuts them into whole units and finds marks; ring and timeline
 keep them; the fan-out pushes them. A mirror, which has units and marks from another node, begins at `take`. A source
-that ends leaves the mount WAITING for `source_grace` seconds with its listeners connected; the next source goes on at
+that ends leaves the mount WAITING for `source_grace` seconds with its listeners connected; the next source continues at
 the next offset, after a splice. Nothing here waits or switches: timers and greenlets belong to `Mounts`.
 
-A title belongs to its source. A new source begins with the title that it brings from its time as a standby, or with
-none, also if the source before had one; but an encoder that connects again keeps its own. Mirrors decide nothing of
-this: the origin writes each change into its journal.
+A title belongs to its source. A new source begins with the title that it had as a standby, or with none, whatever the
+source before had; but an encoder that connects again keeps its own. Mirrors decide none of this: they get each change
+from the origin's journal.
 """
 
 import logging
@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 # The ring covers at least this much audio, so that a mirror or a player can come back to where it was.
 RING_S = 30.0
 
-# No listener waits longer than this for a byte: players and balancers give a silent connection up after 20 to 60 s, and
-# one that is closed is opened again elsewhere. Less by what a look at the clocks may be late.
+# No listener waits longer than this for a byte. Players and balancers give up a silent connection after 20 to 60 s; if
+# it is closed before, the player connects again, maybe to another node. Less than 20, as `expire` may run late.
 LISTENER_SILENCE_S = 19.0
 
-# What lies in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
+# Bytes in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
 RING_MARGIN = 64 << 10
 
 # A ring that grows, to hold a large video cluster whole or for a high bitrate, stops here.
@@ -49,7 +49,7 @@ LARGEST_RING = 64 << 20
 
 
 class Mount:
-    """One mount. Its description is that of the source for which it is made, until another one starts."""
+    """One named stream. Its description is that of the source for which it is made, until another one starts."""
 
     def __init__(
         self,
@@ -68,31 +68,31 @@ class Mount:
         self.journal = Journal()
         self.fanout = Fanout(self.ring, pacer, self.allowed_lag, self._listener_left, clock)
         self.end_reason: Reason | None = None
-        """Why it is over, once it is."""
+        """Why the mount is over; None before."""
         self.bytes_read = 0
         self.sources = 0
         self.restarts = 0
-        """How often its offsets jumped: who reads it by offset has to begin anew."""
+        """How often its offsets jumped: a reader that keeps an offset has to begin anew."""
         self.listener_peak = 0
         self.listener_connections = 0
         self.slow_listeners = 0
         self.last_audio = clock()
-        """When it last got audio, on the listeners' clock."""
+        """When it last got audio, on the same clock as `Listener.joined`."""
         self._events = events
         self._new_audio = NewAudio(name)
         self._clock = clock
         self._program = Program(name, description, settings.stream_name)
-        self._titled: SourceDescription | None = None
-        """The source whose title is the latest one; None if that source has taken it along."""
+        self._title_source: SourceDescription | None = None
+        """The source that the latest title belongs to; None if that source took it along to its standby."""
         self.floor = 0
-        """No decoder that begins before this offset could go on to the present audio."""
+        """No listener starts before this offset: its decoder could not follow to the present audio."""
         self._raw = RawView(self.ring)
         self._icy: dict[tuple[int, int], View] = {}
         self._size_ring()
 
     @property
     def description(self) -> SourceDescription:
-        """What the present source says of itself, or the last one."""
+        """The description of the present source, or of the last one."""
         return self._program.description
 
     @property
@@ -102,21 +102,21 @@ class Mount:
 
     @property
     def bitrate(self) -> int | None:
-        """Bits a second, as the stream says; None if it has not said that."""
+        """Bits a second, as read from the stream; None if not known."""
         return self._program.bitrate
 
     @property
     def stats(self) -> Mapping[str, str]:
-        """What the stream itself says."""
+        """Properties read from the stream, under Icecast's names."""
         return self._program.stats
 
     def all_stats(self) -> Mapping[str, str]:
-        """Returns what the source's `ice-audio-info` says, and over it what the stream itself says."""
+        """Returns the pairs of the source's `ice-audio-info`, and in their place what was read from the stream."""
         return self._program.all_stats()
 
     @property
     def listener_content_type(self) -> str:
-        """What listeners are told this is."""
+        """The content type in a listener's response head."""
         return self._program.listener_content_type
 
     @property
@@ -131,37 +131,39 @@ class Mount:
         return started.offset if started else -1
 
     def apply(self, settings: MountSettings) -> None:
-        """Takes new settings, which hold at once for what is asked from now on."""
+        """Replaces the settings. Listeners that are connected stay; limits hold for them too."""
         self.settings = settings
         self._program.rename(settings.stream_name)
         self._size_ring()
 
     def start(self, description: SourceDescription, stream: StandbyStream | None = None) -> None:
-        """A source begins, whose bytes come through `feed`. Listeners who could not go on with it are let go. `stream`
-        is that of a source which stood by.
+        """Starts a source, whose bytes come through `feed`. Drops the listeners if they cannot play what it sends.
+
+        `stream` is what the source has fed so far, if it was a standby.
         """
         self._start(description, self.ring.head)
         self._program.begin(self.ring.head, stream, self.settings.dump_file)
         self._start_title(description, stream)
 
     def start_mirror(self, description: SourceDescription, started_at: int) -> None:
-        """As `start`, for a source on another node, whose units and marks come through `take`. The source began at
-        `started_at`, at the head or before.
+        """Starts a source on another node, whose units and marks come through `take`.
+
+        The source began at `started_at`, at the head or before.
         """
         self._start(description, started_at)
-        self._titled = description
+        self._title_source = description
 
     def _start(self, description: SourceDescription, started_at: int) -> None:
         program, before = Program(self.name, description, self.settings.stream_name), self._program
-        goes_on = program.can_follow(before)
-        if not goes_on:
+        can_follow = program.can_follow(before)
+        if not can_follow:
             self.fanout.drop_all(Reason.SOURCE_GONE)
-        if not goes_on or program.family != "generic":
+        if not can_follow or program.family != "generic":
             # A new listener's decoder could not follow from the old source to this one: its burst does not reach back.
             self.floor = self.ring.head
         if self.ring.head:
             self.timeline.add_splice(self.ring.head)
-        # What the last source's codec needed is nothing to those who start with the new one.
+        # The codec header of the last source is of no use to listeners that start with the new one.
         self.timeline.add_header(self.ring.head, b"")
         before.close_dump()
         self._program = program
@@ -172,18 +174,19 @@ class Mount:
         self._events.new_audio.emit(self._new_audio)
 
     def _start_title(self, description: SourceDescription, stream: StandbyStream | None) -> None:
-        """What plays is what the new source says, not what the one before said."""
-        titled, self._titled = self._titled, description
-        if stream is None and titled is not None and titled.is_same_encoder(description):
+        """Sets the title to that of the new source, or to none."""
+        before, self._title_source = self._title_source, description
+        # An encoder that connects again keeps the title it had.
+        if stream is None and before is not None and before.is_same_encoder(description):
             return
-        known, head = stream.tags if stream is not None else None, self.ring.head
-        is_told = known is not None and self._add_title(replace(known, offset=head))
-        if not is_told and self.timeline.title is not None:
+        tags, head = stream.tags if stream is not None else None, self.ring.head
+        has_title = tags is not None and self._add_title(replace(tags, offset=head))
+        if not has_title and self.timeline.title is not None:
             self._add_title(Tags(head, "", ""))
 
     def restart_at(self, offset: int) -> None:
-        """Forgets its audio and goes on at `offset`. It must have no listeners (`relocation.py` takes them out and puts
-        them back).
+        """Discards all audio and continues at `offset`. The mount must have no listeners (`relocation.py` takes them
+        out and puts them back).
         """
         assert not len(self.fanout), f"{self.name} has listeners"
         self.restarts += 1
@@ -193,24 +196,24 @@ class Mount:
         self.floor = offset
 
     def end(self) -> None:
-        """The source is gone; listeners stay until the grace is over."""
+        """Ends the source. The listeners stay until `close`."""
         self._program.end()
         self._move(MountEvent.SOURCE_ENDED)
         self._events.new_audio.emit(self._new_audio)
 
     def resume(self) -> None:
-        """The source is there again, the very same one: nothing was missed."""
+        """Brings back the source that ended last, of which nothing was missed."""
         self._move(MountEvent.SOURCE_STARTED)
         self._events.new_audio.emit(self._new_audio)
 
     def to_standby(self) -> StandbyStream:
-        """Returns the stream of the present source, which takes its title along and is fed by whoever has it now."""
-        self._titled, head, title = None, self.ring.head, self.timeline.title
+        """Returns the present source's stream, with its title. The caller feeds it from now on."""
+        self._title_source, head, title = None, self.ring.head, self.timeline.title
         tags = Tags(head, title.artist, title.title, title.url) if title else None
         return self._program.to_standby(head, self.timeline.header_at(head), tags)
 
     def close(self, reason: Reason = Reason.SOURCE_GONE) -> None:
-        """The grace is over: the listeners go too, when they have heard the end."""
+        """Ends the mount. Its listeners are dropped for `reason` once they have the rest of the audio."""
         self._move(MountEvent.GRACE_OVER)
         self.end_reason = reason
         self.fanout.end(reason)
@@ -223,7 +226,7 @@ class Mount:
         self.take(out, marks)
 
     def take(self, out: bytes, marks: Sequence[Mark]) -> None:
-        """Whole units, which go to the head, and what was found in them."""
+        """Appends whole units and the marks that were found in them."""
         if not out and not marks:
             return
         if out:
@@ -238,7 +241,7 @@ class Mount:
         self._events.new_audio.emit(self._new_audio)
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
-        """From the live edge on, this is what plays. False if it is too long for an ICY block (4,080 bytes) and was
+        """Sets what plays from the head on. Returns False if it is too long for an ICY block (4,080 bytes) and was
         refused.
         """
         is_taken = self._add_title(Tags(self.ring.head, artist, title, url))
@@ -252,17 +255,19 @@ class Mount:
             raise Refused("max listeners reached", cause=f"{self.name} has its {limit} listeners")
 
     def metaint(self) -> int:
-        """Bytes of audio between two title blocks for listeners who ask for titles; 0 if this stream carries none."""
+        """Returns the bytes of audio between two title blocks for listeners that ask for titles; 0 if the stream
+        carries none.
+        """
         return self.settings.mp3_metadata_interval if self.family == "generic" else 0
 
     def place(self, metaint: int) -> Placement:
-        """Where a new listener starts."""
+        """Returns where a new listener starts."""
         return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate, self.floor)
 
     def join(
         self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float
     ) -> Listener:
-        """Takes a listener over: from here on the fan-out owns its socket. `head` is its response head."""
+        """Adds a listener, whose socket the fan-out owns from now on. `head` is its response head."""
         placement = self.place(metaint)
         view = self.view(metaint, placement.phase)
         first_title_at = placement.position + metaint if metaint else -1
@@ -275,11 +280,11 @@ class Mount:
         return listener
 
     def expire(self, now: float) -> None:
-        """Lets listeners go who have been here for `max_listener_duration`, and all if there was no audio for
-        `SILENCE_S`; `now` is on the listeners' clock.
+        """Drops listeners that have been connected for `max_listener_duration`, and all of them if there was no audio
+        for `LISTENER_SILENCE_S`; `now` is on the same clock as `Listener.joined`.
         """
         if now - self.last_audio >= LISTENER_SILENCE_S and len(self.fanout):
-            log.info("mount %s: no audio for %g s, its listeners are let go", self.name, LISTENER_SILENCE_S)
+            log.info("mount %s: no audio for %g s, its listeners are disconnected", self.name, LISTENER_SILENCE_S)
             self.fanout.drop_all(Reason.SILENT)
         limit = self.settings.max_listener_duration
         if limit:
@@ -288,7 +293,7 @@ class Mount:
                     self.fanout.drop(listener, Reason.EXPIRED)
 
     def allowed_lag(self) -> int:
-        """Bytes a listener may be behind. Never less than what new listeners are given to begin with."""
+        """Returns how many bytes a listener may be behind; never less than the burst that new listeners get."""
         rate = (self._program.bitrate or FALLBACK_BITRATE) / 8
         settings = self.settings
         last_join = self.timeline.last_join()
@@ -318,8 +323,8 @@ class Mount:
 
     def _add_title(self, tags: Tags) -> bool:
         artist, title, url = tags.artist, tags.title, tags.url
-        held = self.timeline.title
-        if held and (held.artist, held.title, held.url) == (artist, title, url):
+        latest = self.timeline.title
+        if latest and (latest.artist, latest.title, latest.url) == (artist, title, url):
             return True
         text = f"{artist} - {title}" if artist else title
         block = title_block(text, url, self.settings.charset or "UTF-8")
@@ -330,14 +335,14 @@ class Mount:
                 len(text),
             )
             return False
-        changed = Title(artist, title, url, block)
-        self.timeline.add_title(tags.offset, changed)
+        new = Title(artist, title, url, block)
+        self.timeline.add_title(tags.offset, new)
         self.journal.add(tags)
-        self._events.title_changed.emit(TitleChanged(self.name, changed, len(self.fanout)))
+        self._events.title_changed.emit(TitleChanged(self.name, new, len(self.fanout)))
         return True
 
     def view(self, metaint: int, phase: int) -> View:
-        """What a listener gets: with titles, or without if `metaint` is 0."""
+        """Returns the byte stream that a listener gets; without titles if `metaint` is 0."""
         if not metaint:
             return self._raw
         key = (metaint, phase)
@@ -351,12 +356,12 @@ class Mount:
 
     def _size_ring(self) -> None:
         rate = (self._program.bitrate or 0) / 8
-        # The rate is what the stream says of itself: a Vorbis header may claim gigabytes a second.
+        # The rate is the stream's own claim, and a Vorbis header may claim gigabytes a second.
         self.ring.grow(min(max(self.allowed_lag() + RING_MARGIN, int(rate * RING_S)), LARGEST_RING))
 
     def _make_room(self, more: int) -> None:
-        """Grows the ring rather than lose the only place where a listener can start (a long video cluster), or a part
-        of what comes in at once (a key frame).
+        """Grows the ring if `more` bytes would push out the only place where a listener can start (a long video
+        cluster), or do not fit at once (a key frame).
         """
         last, head = self.timeline.last_join(), self.ring.head
         kept = head - last if last is not None and last >= self.ring.oldest else 0

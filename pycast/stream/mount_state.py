@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class MountState(Enum):
-    """The life of a mount."""
+    """A stage in the life of a mount."""
 
     IDLE = "idle"
     LIVE = "live"
@@ -13,7 +13,7 @@ class MountState(Enum):
 
 
 class MountEvent(Enum):
-    """What happens to a mount."""
+    """A cause of a change of state."""
 
     SOURCE_STARTED = "source started"
     SOURCE_ENDED = "source ended"

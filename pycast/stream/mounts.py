@@ -1,8 +1,8 @@
-"""All mounts of the node, and who feeds them.
+"""All mounts of the node, and what feeds them.
 
 Owns the mounts' greenlets and timers: the fan-out loop of each, and the end of a grace. A mount is made for its first
-source, and has a description from then on. The rule: at most one feeds a mount, a source that is connected here or the
-mirror of a source on another node; which one is decided in `cluster/ownership.py`.
+source, and has a description from then on. The one invariant: at most one thing feeds a mount, either a source that is
+connected to this node or the mirror of a source on another one. Which one is decided in `cluster/ownership.py`.
 """
 
 import logging
@@ -24,15 +24,16 @@ from pycast.stream.source import Source, SourceDescription
 
 log = logging.getLogger(__name__)
 
-# How long a source that calls again waits for its former self; reading the rest takes less than a tenth of a second.
-ENDING_S = 2.0
+# How long a source that connects again waits for its former connection to end. Reading the rest of that takes less than
+# a tenth of a second.
+SOURCE_ENDING_S = 2.0
 
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
 
 
 class Mounts:
-    """Mounts by name."""
+    """The mounts of a node, by name."""
 
     def __init__(
         self,
@@ -61,25 +62,25 @@ class Mounts:
         return len(self._mounts)
 
     def get(self, name: str) -> Mount | None:
-        """The mount, live or waiting for its source."""
+        """Returns the mount of that name unless it is over."""
         return self._mounts.get(name)
 
     @property
     def ending(self) -> tuple[Mount, ...]:
-        """Mounts that are over, whose last listeners still get the end."""
+        """Mounts that are over, and whose last listeners still get the rest."""
         return tuple(self._ending)
 
     @property
     def sources(self) -> int:
-        """Sources that are connected here and on the air."""
+        """How many sources are connected to this node and on the air."""
         return len(self._sources)
 
     def attached(self, name: str) -> object | None:
-        """Returns who feeds the mount now: a source, or a mirror."""
+        """Returns what feeds the mount now: a source, or a mirror."""
         return self._sources.get(name) or self._mirrors.get(name)
 
     def source(self, name: str) -> Source | None:
-        """Returns the source that is connected here and feeds the mount now; not a mirror."""
+        """Returns the source that is connected to this node and feeds the mount now; not a mirror."""
         return self._sources.get(name)
 
     def is_mirror(self, name: str) -> bool:
@@ -87,31 +88,33 @@ class Mounts:
         return name in self._mirrors
 
     def wait_for_ending(self, name: str) -> None:
-        """Lets a source finish whose peer has closed: what it sent last is still to be read, and an encoder that calls
-        again at once must not be told that its mount is in use. May switch.
+        """Waits until the mount's source has left, if its peer has closed the connection. May switch.
+
+        What it sent last is still to be read, and an encoder that connects again at once must not get the answer that
+        its mount is in use.
         """
-        held = self.source(name)
-        if held is not None:
-            held.wait_until_out(ENDING_S)
+        present = self.source(name)
+        if present is not None:
+            present.wait_until_out(SOURCE_ENDING_S)
 
     def may_take_over(self, name: str, credentials: tuple[str, str] | None) -> bool:
-        """Whether a source with these credentials is the present one that calls again, as its connection is silent."""
-        held = self.source(name)
+        """Whether a source with these credentials may replace the present one: that has the same ones and is silent."""
+        present = self.source(name)
         return (
-            held is not None
+            present is not None
             and self._settings.now.for_mount(name).source_takeover
             and credentials is not None
-            and held.credentials == credentials
-            and held.is_silent
+            and present.credentials == credentials
+            and present.is_silent
         )
 
     def is_silent(self, name: str) -> bool:
-        """Whether the mount has no source here, or one of which nothing comes."""
-        held = self.source(name)
-        return held is None or held.is_silent
+        """Whether the mount has no source on this node, or a silent one."""
+        present = self.source(name)
+        return present is None or present.is_silent
 
     def attach_source(self, name: str, source: Source, stream: StandbyStream | None = None) -> Mount:
-        """Makes `source` the mount's source, whoever was it before. `stream` is what it has fed while it stood by."""
+        """Makes `source` feed the mount, in place of what fed it before. `stream` is what it has fed as a standby."""
         mount = self.get_or_create(name, source.description)
         mount.start(source.description, stream)
         self._sources[name] = source
@@ -127,12 +130,12 @@ class Mounts:
         return mount
 
     def rebind_mirror(self, name: str, mirror: object) -> None:
-        """Makes `mirror` feed the rest of the source that the mount has had so far."""
+        """Makes `mirror` feed the mount from the source that the mount has now."""
         self._mirrors[name] = mirror
         self._sources.pop(name, None)
 
     def detach(self, name: str) -> None:
-        """The mount has no source any more but will have another one at once: its listeners wait for that."""
+        """Removes what feeds the mount. Its listeners stay, as another source or mirror follows at once."""
         source, mirror = self._sources.pop(name, None), self._mirrors.pop(name, None)
         mount = self._mounts.get(name)
         if mount is None or (source is None and mirror is None):
@@ -143,8 +146,10 @@ class Mounts:
             self._events.source_ended.emit(SourceEnded(name, mount.settings))
 
     def get_or_create(self, name: str, description: SourceDescription) -> Mount:
-        """Returns the mount with its present settings; it stays until somebody closes it. If it is not there it is made
-        for the source of that description, which has to be attached before anything switches.
+        """Returns the mount with its present settings, and keeps it until `close`.
+
+        If there is no mount it is made for the source with that description, which has to be attached before anything
+        switches.
         """
         mount = self._mounts.get(name) or self._new(name, description)
         mount.apply(self._settings.now.for_mount(name))
@@ -152,15 +157,13 @@ class Mounts:
         return mount
 
     def keep(self, name: str) -> None:
-        """Cancels the mount's grace: it stays until somebody closes it."""
+        """Cancels the mount's grace: it stays until `close`."""
         grace = self._graces.pop(name, None)
         if grace is not None and grace is not gevent.getcurrent():
             grace.kill(block=False)
 
     def release(self, name: str, source: Source) -> None:
-        """`source` is gone: its listeners wait for as long as the mount's grace. Does nothing if another one has taken
-        the mount over.
-        """
+        """Ends `source`, and closes the mount when its grace is over. Does nothing if another one feeds it by now."""
         if self._sources.get(name) is not source:
             return
         del self._sources[name]
@@ -174,21 +177,21 @@ class Mounts:
             self._graces[name] = self._group.spawn_later(grace, f"grace of {name}", self.close, name)
 
     def apply_settings(self) -> None:
-        """Takes the settings in force for new and running mounts."""
+        """Applies the settings in force to all mounts."""
         config = self._settings.now
         self._pacer.flush_interval = config.limits.flush_interval
         for mount in self:
             mount.apply(config.for_mount(mount.name))
 
     def run_expiry(self) -> None:
-        """Lets listeners go whose time is over, for ever."""
+        """Drops the listeners whose time is over, in an endless loop. May switch."""
         while True:
             sleep_until_tick(EXPIRY_S)
             for mount in self:
                 mount.expire(self._clock())
 
     def stop(self) -> None:
-        """Ends all sources, and all listeners when they have heard the end. May switch."""
+        """Ends all sources and closes all mounts; waits until the listeners have the rest. May switch."""
         loops = list(self._loops.values())
         sources, self._sources = self._sources, {}
         for source in sources.values():
@@ -208,7 +211,7 @@ class Mounts:
         return mount
 
     def close(self, name: str, reason: Reason = Reason.SOURCE_GONE) -> None:
-        """The mount is over. Its listeners go when they have heard the end."""
+        """Ends the mount. Its listeners are dropped for `reason` once they have the rest of the audio."""
         self.keep(name)
         self.detach(name)
         mount = self._mounts.pop(name, None)
@@ -217,7 +220,7 @@ class Mounts:
         mount.close(reason)
         self._events.mount_closed.emit(MountClosed(name))
         self._ending[mount] = None
-        del self._loops[name]  # it ends by itself, and the name is free for a new mount meanwhile
+        del self._loops[name]  # the loop ends by itself; the name is free for a new mount
 
     def _run_fanout(self, mount: Mount) -> None:
         mount.fanout.run()

@@ -10,11 +10,11 @@ Costs are CPU time of this thread, so another process on the core does not slow 
 
 from collections.abc import Callable
 
-# A twentieth of the core for pushing while the interval is between its bounds. A larger share buys latency nobody hears
-# (players hold seconds) with CPU: at a fifth, 4,000 listeners cost twice what they cost at a twentieth.
+# A twentieth of the core for pushing while the interval is between its bounds. A larger share would cost CPU for a
+# latency that players, which hold seconds, do not need: at a fifth, 4,000 listeners cost twice what they cost here.
 SHARE = 0.05
 
-# Below this a player cannot tell: one MP3 frame at 44.1 kHz is 26 ms.
+# A shorter interval gains nothing: one MP3 frame at 44.1 kHz is 26 ms.
 SHORTEST_S = 0.02
 
 # A source is read this often at most: several small reads become one, and it adds this much latency at most.
@@ -26,7 +26,7 @@ SLICE_S = 0.002
 
 
 class Pacer:
-    """Costs of passes in, interval between passes out."""
+    """The interval between passes, from what the last pass of each mount cost."""
 
     def __init__(self, flush_interval: float, cpu_clock: Callable[[], float]) -> None:
         self.flush_interval = flush_interval
@@ -35,12 +35,12 @@ class Pacer:
         self._total = 0.0
 
     def record(self, key: object, cost_s: float) -> None:
-        """A pass of the mount `key` took `cost_s` of CPU time."""
+        """Sets what the last pass of the mount `key` cost, in seconds of CPU time."""
         self._total += cost_s - self._costs.get(key, 0.0)
         self._costs[key] = cost_s
 
     def forget(self, key: object) -> None:
-        """The mount `key` has no more listeners."""
+        """Removes the cost of the mount `key`, which has no more listeners."""
         self._total -= self._costs.pop(key, 0.0)
 
     @property
@@ -50,5 +50,5 @@ class Pacer:
 
     @property
     def read_wait(self) -> float:
-        """Seconds a source's reader lets bytes gather between two reads."""
+        """Seconds that a source's reader waits between two reads, while bytes gather."""
         return min(self.interval / 2, LONGEST_READ_WAIT_S)

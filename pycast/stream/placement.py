@@ -12,7 +12,7 @@ from pycast.config.units import Size
 from pycast.stream.ring import Ring
 from pycast.stream.timeline import Timeline
 
-# Seconds of a stream that tells neither time nor bitrate are counted at this many bit/s, the commonest of all bitrates.
+# Assumed bit/s of a stream that tells neither time nor bitrate: the commonest of all bitrates.
 FALLBACK_BITRATE = 128_000
 
 
@@ -26,8 +26,9 @@ class Placement:
 
 
 def place(ring: Ring, timeline: Timeline, burst: Size, metaint: int, bitrate: int | None, floor: int = 0) -> Placement:
-    """A place for a new listener, not before `floor`; `metaint` is 0 for one without ICY titles, `bitrate` is bit/s or
-    None.
+    """Returns where a new listener starts, not before `floor`.
+
+    `metaint` is 0 for a listener without ICY titles; `bitrate` is in bit/s, None if unknown.
     """
     floor = max(floor, ring.oldest)
     target = max(_target(ring, timeline, burst, bitrate), floor)

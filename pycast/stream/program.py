@@ -1,8 +1,8 @@
 """What one source brings to a mount: its description, its stream's format and properties, and its dump.
 
-A mount has one program at a time, and a new one with each source: whatever belongs to a source and not to the mount is
+A mount has one program at a time, and a new one with each source. What belongs to a source and not to the mount is
 here, so nothing of the source before is left. A mirror's program has no format: its units and marks were made by
-another node. The title is not here: what plays belongs to an offset, and so to the timeline.
+another node. The title is not here: it belongs to an offset, and so to the timeline.
 """
 
 import logging
@@ -24,7 +24,7 @@ class Program:
     def __init__(self, mount: str, description: SourceDescription, stream_name: str) -> None:
         self.description = description
         self.family = family_of(description.content_type)
-        """Which streams a listener of this one can go on with: "generic", "ogg" or "webm"."""
+        """Which streams a listener of this one can be moved to: "generic", "ogg" or "webm"."""
         self.listener_lines = b""
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
         self.bitrate: int | None = None
@@ -37,19 +37,21 @@ class Program:
 
     @property
     def listener_content_type(self) -> str:
-        """What listeners are told this is."""
+        """The content type in a listener's response head."""
         return content_type_for_listeners(self.description.content_type)
 
     def rename(self, stream_name: str) -> None:
-        """Tells new listeners the stream's name that is configured, if there is one, instead of the source's."""
+        """Makes the `icy-` lines anew, with the configured stream name, if there is one, in place of the source's."""
         self.listener_lines = source_block(self.description.headers, stream_name or None)
 
     def can_follow(self, other: "Program") -> bool:
-        """Whether a player that was told the other program's content type can go on with this one."""
+        """Whether a player that began with the other program can play this one after it."""
         return is_same_format(self.description.content_type, other.description.content_type)
 
     def begin(self, offset: int, stream: StandbyStream | None, dump_file: str) -> None:
-        """The source's bytes come through `feed` from now on. `stream` has read them so far, while it stood by."""
+        """Starts the format and the dump; `feed` may be called from now on. `stream` is what the source has fed as a
+        standby, if it was one.
+        """
         self._format = stream.resume_at(offset) if stream else new_format(self.description.content_type, offset)
         if dump_file:
             self._dump = Dump(dump_file, self._mount, self.description.started)
@@ -65,16 +67,16 @@ class Program:
         return found
 
     def note(self, info: Info) -> None:
-        """Takes properties of the stream."""
+        """Stores properties of the stream."""
         self.bitrate = info.bitrate or self.bitrate
         self.stats |= info.stats
 
     def all_stats(self) -> Mapping[str, str]:
-        """Returns what the source's `ice-audio-info` says, and over it what the stream itself says."""
+        """Returns the pairs of the source's `ice-audio-info`, and in their place what was read from the stream."""
         return {**self.description.info.audio_stats, **self.stats}
 
     def to_standby(self, offset: int, header: bytes, tags: Tags | None) -> StandbyStream:
-        """Returns the stream as it is at `offset`, to be kept in step by whoever feeds it from now on."""
+        """Returns the stream as it is at `offset`. The caller feeds it from now on, so that it stays in step."""
         assert self._format is not None
         self._warn()
         format, self._format = self._format, None
@@ -82,19 +84,18 @@ class Program:
         return StandbyStream(self.description.content_type, format, offset, header, info, tags)
 
     def end(self) -> None:
-        """The source is gone."""
+        """Ends the format and the dump."""
         self._warn()
         self._format = None
         self.close_dump()
 
     def close_dump(self) -> None:
-        """Ends the dump, if there is one."""
         if self._dump:
             self._dump.close()
             self._dump = None
 
     def _warn(self) -> None:
-        """Logs what the operator should know of the stream: when it begins, and at the end if that has changed."""
+        """Logs the format's warning, unless it is the one logged last."""
         warning = self._format.warning if self._format else ""
         if warning and warning != self._warned:
             log.warning("mount %s: %s", self._mount, warning)
@@ -102,5 +103,5 @@ class Program:
 
 
 def is_same_format(one: str, other: str) -> bool:
-    """Whether a player that was told one content type can go on with the other."""
+    """Whether a player that began with one content type can play the other after it."""
     return type(new_format(one)) is type(new_format(other))

@@ -1,8 +1,8 @@
-"""Moves connected listeners to other audio: another mount, or the same one after it went on somewhere else.
+"""Moves connected listeners to other audio: another mount, or the same one after its offsets jumped.
 
-A listener ends its present unit (frame, page, cluster), then goes on where the other audio is now. Its player must not
-notice more than a splice: an ICY player counts bytes to the next title block, so the listener's phase goes with it, and
-the first block on the other side says the title that holds there.
+A listener gets the rest of its present unit (frame, page, cluster), then continues where the other audio is now. Its
+player must not notice more than a splice. An ICY player counts bytes to the next title block, so the listener keeps its
+place between two blocks, and the first block on the other side carries the title in force there.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from pycast.stream.mount import Mount
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """A listener on its way. `since_block` is the audio it has got since its last title block; `metaint` is 0 without
-    titles.
+    """A listener between two mounts. `since_block` is how many bytes of audio it has got since its last title block;
+    `metaint` is 0 without titles.
     """
 
     listener: Listener
@@ -30,10 +30,10 @@ def relocate(
     which: Callable[[Listener], bool] = lambda listener: True,
     prepare: Callable[[list[Listener]], None] = lambda moving: None,
 ) -> list[Listener]:
-    """Moves those listeners of `mount` that `which` names to `target`, which may be the same mount. Returns them.
+    """Moves the listeners of `mount` that `which` selects to `target`, which may be the same mount. Returns them.
 
-    `prepare` is called with them in between, while they belong to no mount; it never switches. Waits for the fan-out's
-    pass to end before anything moves. May switch until then.
+    Calls `prepare` with them in between, while they belong to no mount; it never switches. First waits for the
+    fan-out's pass to end, and may switch until then.
     """
     mount.fanout.wait_until_resting()
     detached = detach(mount, which)
@@ -45,8 +45,8 @@ def relocate(
 
 
 def detach(mount: Mount, which: Callable[[Listener], bool] = lambda listener: True) -> list[Detached]:
-    """Takes listeners off, each with the rest of its present unit as prefix. Only while the fan-out rests
-    (`Fanout.wait_until_resting`). Those who are too far behind to finish it are dropped.
+    """Takes listeners out of the mount, each with the rest of its present unit as prefix. Only while the fan-out rests
+    (`Fanout.wait_until_resting`). Drops those that are too far behind to get that rest.
     """
     listeners = [listener for listener in mount.fanout if which(listener)]
     for listener in listeners:
@@ -59,7 +59,7 @@ def detach(mount: Mount, which: Callable[[Listener], bool] = lambda listener: Tr
 
 
 def attach(mount: Mount, moving: list[Detached]) -> None:
-    """Lets them go on with `mount`, at its head or at the last place where a decoder can begin."""
+    """Puts listeners into `mount`, at its head or at the last place where a decoder can begin."""
     head = mount.ring.head
     position, header = head, b""
     if mount.family != "generic":
@@ -76,11 +76,14 @@ def attach(mount: Mount, moving: list[Detached]) -> None:
 
 
 def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int], tuple[bytes, int]]) -> Detached:
-    """Most listeners are at the same position, and share what is left of the unit there."""
-    start, first_title_at = (
-        listener.position,
-        listener.first_title_at if listener.first_title_at > listener.position else -1,
-    )
+    """Gives a listener the rest of its present unit as prefix.
+
+    `rests` keeps the rests made so far: most listeners are at the same position, and share what is left of the unit.
+    """
+    # A first title block that has not gone out yet still carries the title in any case.
+    start = listener.position
+    first_title_at = listener.first_title_at if listener.first_title_at > start else -1
+    # The unit ends at the next join point, or at the head if there is none yet.
     key = (listener.view.key, start, first_title_at)
     if key not in rests:
         stop = mount.timeline.first_join(start)
@@ -88,5 +91,6 @@ def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int
         rests[key] = b"".join(listener.view.pieces(start, stop, first_title_at)), stop
     rest, stop = rests[key]
     listener.prefix += rest
+    # The listener's place between two title blocks, once that is sent.
     metaint, phase = listener.view.key
     return Detached(listener, metaint, (stop - phase) % metaint if metaint else 0)

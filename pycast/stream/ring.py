@@ -1,11 +1,11 @@
-"""The mount's buffer: one fixed memory mapping, addressed by absolute offset.
+"""The mount's buffer: one memory mapping, addressed by absolute offset.
 
 An offset counts bytes since the mount's first byte and never goes back. The ring holds `oldest <= offset < head`;
 appending moves `head` and, once the mapping is full, `oldest`. Audio is stored here once and nowhere else: readers hold
 a position and get slices of this memory. The ring knows nothing of listeners, formats or time.
 
-A slice is good until `capacity` more bytes are appended or the ring grows; whoever keeps one across a switch to another
-greenlet has to stay within that (the fan-out drops a listener long before it falls that far behind).
+A slice is valid until `capacity` more bytes are appended or the ring grows. Code that keeps one across a switch to
+another greenlet has to stay within that (the fan-out drops a listener long before it falls that far behind).
 
 Rejected: a list of chunks (a burst then is hundreds of buffers in a `sendmsg`, and a position needs a search).
 """
@@ -16,7 +16,7 @@ PAGE = mmap.PAGESIZE
 
 
 class Ring:
-    """`append` audio, get it back by absolute offset with `slices` or `read`."""
+    """The last bytes of a stream: `append` adds some, `slices` and `read` return them by absolute offset."""
 
     def __init__(self, capacity: int) -> None:
         self._map, self._view, self._capacity = _allocate(capacity)
@@ -29,7 +29,7 @@ class Ring:
         return self._capacity
 
     def append(self, data: bytes) -> None:
-        """Puts `data` at the head. More than `capacity` at once leaves only its end."""
+        """Puts `data` at the head. If it is longer than `capacity`, only its end is kept."""
         if len(data) > self._capacity:
             self.head += len(data) - self._capacity
             data = data[-self._capacity :]
@@ -44,11 +44,11 @@ class Ring:
         self.oldest = max(self.oldest, self.head - self._capacity)
 
     def restart(self, offset: int) -> None:
-        """Forgets what it holds and goes on at `offset`. Slices given out before are stale."""
+        """Discards all bytes and continues at `offset`. Slices returned before are stale."""
         self.head = self.oldest = offset
 
     def slices(self, start: int, stop: int) -> list[memoryview]:
-        """The bytes from `start` to `stop` as no, one or two views of the ring's own memory."""
+        """Returns the bytes from `start` to `stop` as zero, one or two views of the ring's own memory."""
         assert self.oldest <= start <= stop <= self.head, (self.oldest, start, stop, self.head)
         if start == stop:
             return []
@@ -60,11 +60,11 @@ class Ring:
         return [self._view[first:], self._view[:last]]
 
     def read(self, start: int, stop: int) -> bytes:
-        """A copy of the bytes from `start` to `stop`."""
+        """Returns a copy of the bytes from `start` to `stop`."""
         return b"".join(self.slices(start, stop))
 
     def grow(self, capacity: int) -> None:
-        """Makes room for at least `capacity` bytes; what the ring holds stays. Slices given out before are stale."""
+        """Makes room for at least `capacity` bytes and keeps what the ring holds. Slices returned before are stale."""
         if capacity <= self._capacity:
             return
         kept = self.read(self.oldest, self.head)

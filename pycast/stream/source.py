@@ -1,8 +1,8 @@
-"""What feeds a mount: what a source says of itself, what it is now, and what the mounts want of it.
+"""What feeds a mount: a source's description, its state, and what the mounts ask of it.
 
 A source is on the air, stands by, or is out. It does not decide that: `cluster/ownership.py` switches its `output`, and
-the source feeds that whatever it is now. So a source of a new kind (an encoder's connection, a relay, a built-in loop)
-only has to get audio from somewhere. The one invariant: a source that is out reaches no mount any more.
+the source feeds that in every state. So a source of a new kind (an encoder's connection, a relay, a built-in loop) only
+has to get audio from somewhere. The one invariant: what a source feeds while it is out reaches no mount.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SOURCE_SILENT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SourceDescription:
-    """What a source said of itself and where it came from."""
+    """What a source's request says about its stream, and where it came from."""
 
     info: SourceInfo
     content_type: str
@@ -27,48 +27,48 @@ class SourceDescription:
     """Seconds since the epoch."""
 
     def is_same_encoder(self, other: "SourceDescription") -> bool:
-        """Whether the other one is, as far as can be told, this source connected at another time: it comes from the
-        same address and says the same of itself.
+        """Whether the other one seems to be the same source, connected at another time: address, content type and
+        information about the stream are the same.
         """
         return (self.ip, self.content_type, self.info) == (other.ip, other.content_type, other.info)
 
 
 class SourceState(Enum):
-    """What a source is now."""
+    """Where the audio of a source goes."""
 
     ON_AIR = "on air"
     STANDBY = "standby"
     OUT = "out"
-    """It has no place yet, or not any more."""
+    """Not admitted yet, or removed."""
 
 
 class Sink(Protocol):
-    """Where audio and titles can go: a mount, or a stream that nobody hears yet."""
+    """A target for audio and titles: a mount, or the stream of a standby."""
 
     def feed(self, data: bytes) -> None:
         """Takes audio, in pieces of any size. Raises FormatError."""
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
-        """Says what plays from now on. Returns whether that was taken."""
+        """Sets what plays from now on. Returns whether that was possible."""
 
 
 class SourceOutput:
-    """Where a source's audio and titles go now. Never switches."""
+    """The present target of a source's audio and titles. Never switches."""
 
     def __init__(self) -> None:
         self.state = SourceState.OUT
         self._sink: Sink | None = None
 
     def put_on_air(self, mount: Sink) -> None:
-        """From now on the source feeds the mount."""
+        """Makes the source feed `mount`."""
         self.state, self._sink = SourceState.ON_AIR, mount
 
     def stand_by(self, stream: Sink) -> None:
-        """From now on the source feeds a stream that is kept in step."""
+        """Makes the source feed `stream`, which keeps in step until it goes on the air."""
         self.state, self._sink = SourceState.STANDBY, stream
 
     def take_out(self) -> None:
-        """From now on what the source feeds is thrown away."""
+        """Discards what the source feeds from now on."""
         self.state, self._sink = SourceState.OUT, None
 
     def feed(self, data: bytes) -> None:
@@ -77,31 +77,33 @@ class SourceOutput:
             self._sink.feed(data)
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
-        """Takes the source's title, which stays with it while it stands by. Returns whether that was possible."""
+        """Sets the source's title, which stays with it while it stands by. Returns whether that was possible."""
         return self._sink is not None and self._sink.set_title(artist, title, url)
 
 
 class Source(Protocol):
-    """A source that is connected here."""
+    """A source that is connected to this node."""
 
     @property
     def description(self) -> SourceDescription:
-        """What it says of itself."""
+        """What its request said."""
 
     @property
     def output(self) -> SourceOutput:
-        """What it feeds."""
+        """The output that it feeds."""
 
     @property
     def credentials(self) -> tuple[str, str] | None:
-        """While it is silent, a source that calls with the same ones takes its place; None: no other source can."""
+        """User and password. A source that connects with the same ones may take its place while it is silent; None: no
+        other source may.
+        """
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing comes from it now, and so it has probably lost its connection."""
+        """Whether nothing comes from it, so that it has probably lost its connection."""
 
     def wait_until_out(self, seconds: float) -> None:
-        """Waits until it has left, if it is about to leave by itself; else returns at once. May switch."""
+        """Waits up to `seconds` for it to leave, if its peer has closed; else returns at once. May switch."""
 
     def end(self, why: str) -> None:
-        """Ends it. What it had sent by now is still fed, and it is out when this returns. Never switches."""
+        """Ends it. What it has sent so far is still fed, and it is out when this returns. Never switches."""

@@ -1,8 +1,8 @@
 """What belongs to a moment of the audio: marks at absolute offsets, trimmed with the ring.
 
 Join points, titles, codec headers and splices are never variables of the mount: a listener that is ten seconds behind
-hears, and is told, what was true ten seconds ago. The timeline only answers questions about offsets; it knows no ring,
-no listener and no clock.
+gets the audio and the title of ten seconds ago. The timeline only answers questions about offsets; it knows no ring, no
+listener and no clock.
 """
 
 from array import array
@@ -10,13 +10,13 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from math import nan
 
-# Marks that fell off the ring are removed in lots, so that trimming costs nothing per mark.
+# Join points that fell off the ring are removed in batches, so that trimming costs next to nothing per mark.
 TRIM_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """What plays now. `block` is the ICY block that says so, in the mount's charset."""
+    """A song and its performer. `block` is the ICY block with them, in the mount's charset."""
 
     artist: str
     title: str
@@ -25,7 +25,7 @@ class Title:
 
     @property
     def text(self) -> str:
-        """The title as players show it."""
+        """What players show."""
         return f"{self.artist} - {self.title}" if self.artist else self.title
 
 
@@ -42,15 +42,16 @@ class Timeline:
         self._splices: list[int] = []
 
     def add_join(self, offset: int, time_s: float | None) -> None:
-        """A new listener may start at `offset`, which is `time_s` seconds into the stream (None: unknown)."""
+        """Marks `offset`, `time_s` seconds into the stream (None: unknown), as a place where a listener may start."""
         if self._join_offsets and self._join_offsets[-1] >= offset:
             return
         self._join_offsets.append(offset)
         self._join_times.append(nan if time_s is None else time_s)
 
     def add_title(self, offset: int, title: Title) -> None:
-        """From `offset` on, `title` plays. The tags of an Ogg chain may come after a title that an admin set meanwhile:
-        they hold from there.
+        """Marks `title` as what plays from `offset` on.
+
+        The tags of an Ogg chain may come after a title that an admin set at a later offset: they hold from there.
         """
         if self._title_offsets:
             offset = max(offset, self._title_offsets[-1])
@@ -61,7 +62,7 @@ class Timeline:
         self._titles.append(title)
 
     def add_header(self, offset: int, data: bytes) -> None:
-        """A listener that starts at `offset` or later needs `data` first."""
+        """Marks `data` as what a listener that starts at `offset` or later needs first."""
         if self._header_offsets and self._header_offsets[-1] == offset:
             self._headers[-1] = data
             return
@@ -69,43 +70,42 @@ class Timeline:
         self._headers.append(data)
 
     def add_splice(self, offset: int) -> None:
-        """The audio from `offset` on comes from another source than the audio before."""
+        """Marks `offset` as the first byte of another source."""
         self._splices.append(offset)
 
     def clear(self) -> None:
-        """Forgets everything."""
         self.__init__()  # type: ignore[misc]
 
     def joins(self, start: int, stop: int) -> list[tuple[int, float]]:
-        """Join points at `start` or later and before `stop`, each with its media time (NaN: unknown)."""
+        """Returns the join points at `start` or later and before `stop`, each with its media time (NaN: unknown)."""
         first, last = bisect_left(self._join_offsets, start), bisect_left(self._join_offsets, stop)
         return list(zip(self._join_offsets[first:last], self._join_times[first:last], strict=True))
 
     def first_join(self, offset: int) -> int | None:
-        """The first join point at or after `offset`."""
+        """Returns the first join point at or after `offset`, if there is one."""
         index = bisect_left(self._join_offsets, offset)
         return self._join_offsets[index] if index < len(self._join_offsets) else None
 
     def last_join(self) -> int | None:
-        """The latest join point."""
         return self._join_offsets[-1] if self._join_offsets else None
 
     def join_before_end(self, seconds: float) -> int | None:
-        """The first join point within the last `seconds` of media time; None where the format tells no time."""
+        """Returns the first join point within the last `seconds` of media time; None if the format has no time."""
         if not self._join_times:
             return None
         wanted = self._join_times[-1] - seconds
-        if wanted != wanted:  # NaN: the format tells no time
+        if wanted != wanted:  # NaN: the format has no time
             return None
-        # Backwards and only over the present source: a new source's media time begins anew.
+        # Media time begins anew with each source, so the search stays within the present one.
         floor = self._splices[-1] if self._splices else 0
+        # Step back from the last join point for as long as the one before is of this source and not too old.
         index = len(self._join_times) - 1
         while index > 0 and self._join_offsets[index - 1] >= floor and self._join_times[index - 1] >= wanted:
             index -= 1
         return self._join_offsets[index]
 
     def title_at(self, offset: int) -> tuple[int, Title] | None:
-        """The title in force just before `offset`, and the offset at which it began.
+        """Returns the title in force just before `offset`, and the offset at which it began.
 
         Before, not at: a title that is set at the head must not change a block that was already sent at the head.
         """
@@ -114,23 +114,22 @@ class Timeline:
 
     @property
     def title(self) -> Title | None:
-        """The latest title."""
         return self._titles[-1] if self._titles else None
 
     def header_at(self, offset: int) -> bytes:
-        """The codec header a listener that starts at `offset` needs first."""
+        """Returns the codec header that a listener that starts at `offset` needs first."""
         index = bisect_right(self._header_offsets, offset)
         return self._headers[index - 1] if index else b""
 
     def trim(self, oldest: int) -> None:
-        """Forgets what no position at or after `oldest` can ask for."""
+        """Removes the marks that no position at or after `oldest` needs."""
         gone = bisect_left(self._join_offsets, oldest)
         if gone >= TRIM_BATCH:
             del self._join_offsets[:gone]
             del self._join_times[:gone]
         _trim_pair(self._title_offsets, self._titles, oldest)
         _trim_pair(self._header_offsets, self._headers, oldest)
-        # One splice older than the ring is kept: it tells where the present source's media time began.
+        # One splice older than the ring stays: it is where the media time of the oldest audio began.
         while len(self._splices) > 1 and self._splices[1] < oldest:
             del self._splices[0]
 

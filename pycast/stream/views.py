@@ -6,8 +6,8 @@ phase share the same bytes, and there are few phases because ICY listeners start
 line (`stream/placement.py`).
 
 What differs per listener (response head, codec header) is its prefix and not a view's business. The one rule of the
-grid: the block at offset x belongs to the audio that ends at x. Whoever has got the audio up to x has the block too, or
-the rest of it in its prefix.
+grid: the block at offset x belongs to the audio that ends at x. A listener that has got the audio up to x has got the
+block too, or has the rest of it in its prefix.
 """
 
 from typing import Protocol
@@ -21,7 +21,7 @@ Piece = memoryview | bytes
 
 
 class View(Protocol):
-    """`key` is equal for views that give equal bytes for equal offsets."""
+    """A byte stream made of a mount's audio. Views with equal `key` give equal bytes for equal offsets."""
 
     key: tuple[int, int]
 
@@ -37,7 +37,7 @@ class RawView:
         self._ring = ring
 
     def pieces(self, start: int, stop: int, first_title_at: int = -1) -> list[Piece]:
-        """The audio from `start` to `stop`."""
+        """Returns the audio from `start` to `stop`."""
         return list(self._ring.slices(start, stop))
 
 
@@ -52,7 +52,7 @@ class IcyView:
         self.key = (metaint, phase)
 
     def pieces(self, start: int, stop: int, first_title_at: int = -1) -> list[Piece]:
-        """The audio after `start` up to `stop` and the blocks in it.
+        """Returns the audio after `start` up to `stop` and the blocks in it.
 
         A block carries the title only if the title changed since the block before it, else it is one zero byte; the
         block at `first_title_at` (a listener's first) carries the title in any case.

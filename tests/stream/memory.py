@@ -8,7 +8,7 @@ WHO = Identity("127.0.0.9", "player", "", "", "GET", "/x", "HTTP/1.1")
 
 
 class MemoryTransport:
-    """`room` is how many bytes it still takes; None: any number."""
+    """A non-blocking socket. `room` is how many bytes it still takes; None: any number."""
 
     def __init__(self, room: int | None = None) -> None:
         self.room = room

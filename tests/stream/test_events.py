@@ -32,18 +32,18 @@ def test_there_is_one_signal_for_each_event() -> None:
     assert signals == [Signal[event] for event in EVENTS]  # type: ignore[valid-type]
 
 
-def test_nodes_in_one_process_do_not_hear_each_other() -> None:
+def test_events_of_one_node_do_not_reach_another_in_the_same_process() -> None:
     one, other = StreamEvents(), StreamEvents()
-    heard: list[NewAudio] = []
-    one.new_audio.subscribe(heard.append)
+    received: list[NewAudio] = []
+    one.new_audio.subscribe(received.append)
     other.new_audio.emit(NewAudio("/x"))
     one.new_audio.emit(NewAudio("/y"))
-    assert heard == [NewAudio("/y")]
+    assert received == [NewAudio("/y")]
 
 
 def test_signals_of_different_events_are_apart() -> None:
     node = StreamEvents()
-    heard: list[MountClosed] = []
-    node.mount_closed.subscribe(heard.append)
+    received: list[MountClosed] = []
+    node.mount_closed.subscribe(received.append)
     node.new_audio.emit(NewAudio("/x"))
-    assert heard == []
+    assert received == []

@@ -51,7 +51,7 @@ def test_a_new_listener_gets_prefix_and_burst_at_once() -> None:
     assert transport.got == b"HEADudio"
 
 
-def test_listeners_who_keep_up_share_one_position() -> None:
+def test_listeners_that_keep_up_share_one_position() -> None:
     stage = Stage()
     transports = [MemoryTransport() for _ in range(200)]
     for transport in transports:
@@ -92,7 +92,7 @@ def test_a_broken_connection_leaves_once() -> None:
     assert len(stage.fanout) == 0
 
 
-def test_those_who_are_let_go_have_whole_frames_and_were_there_longest() -> None:
+def test_listeners_dropped_while_caught_up_have_whole_frames_and_joined_first() -> None:
     stage = Stage()
     slow, *transports = [MemoryTransport(room=6), *(MemoryTransport() for _ in range(4))]
     behind, *others = [stage.join(transport) for transport in (slow, *transports)]
@@ -107,7 +107,7 @@ def test_those_who_are_let_go_have_whole_frames_and_were_there_longest() -> None
     assert [listener.id for listener in stage.fanout] == [behind.id]
 
 
-def test_counts_are_exact_for_one_who_leaves() -> None:
+def test_the_counts_of_a_listener_that_leaves_are_exact() -> None:
     stage = Stage()
     transports = [MemoryTransport(), MemoryTransport(room=57), MemoryTransport()]
     listeners = [stage.join(transport) for transport in transports]

@@ -47,10 +47,10 @@ def listen(mount: Mount, metaint: int = 0) -> MemoryTransport:
     return transport
 
 
-def test_listeners_hear_the_source_that_returns() -> None:
+def test_listeners_get_the_audio_of_the_source_that_returns() -> None:
     mount, gone = new_mount()
     mount.start(description())
-    heard = listen(mount)
+    transport = listen(mount)
     mount.feed(b"first")
     mount.fanout._pass()
     mount.end()
@@ -58,36 +58,36 @@ def test_listeners_hear_the_source_that_returns() -> None:
     mount.start(description())
     mount.feed(b"second")
     mount.fanout._pass()
-    assert heard.got == b"firstsecond"
+    assert transport.got == b"firstsecond"
     assert mount.started_at == 5
     assert gone == []
 
 
-def test_the_end_of_the_grace_lets_listeners_go() -> None:
+def test_the_end_of_the_grace_drops_the_listeners() -> None:
     mount, gone = new_mount()
     mount.start(description())
-    heard = listen(mount)
+    transport = listen(mount)
     mount.feed(b"the end")
     mount.end()
     mount.close()
     mount.fanout.run()
     assert mount.state is MountState.ENDED
-    assert heard.got == b"the end"
-    assert heard.closed
+    assert transport.got == b"the end"
+    assert transport.closed
     assert gone == [Reason.SOURCE_GONE]
 
 
-def test_a_source_of_another_family_lets_the_old_listeners_go() -> None:
+def test_a_source_of_another_family_drops_the_old_listeners() -> None:
     mount, gone = new_mount()
     mount.start(description())
-    heard = listen(mount)
+    transport = listen(mount)
     mount.end()
     mount.start(description("application/ogg"))
-    assert heard.closed
+    assert transport.closed
     assert gone == [Reason.SOURCE_GONE]
 
 
-def test_a_full_mount_refuses_and_says_why() -> None:
+def test_a_full_mount_refuses_with_a_reason() -> None:
     mount, _ = new_mount(SETTINGS.replace(max_listeners=1))
     mount.start(description())
     mount.admit()
@@ -97,7 +97,7 @@ def test_a_full_mount_refuses_and_says_why() -> None:
     assert (caught.value.status, caught.value.public) == (403, "max listeners reached")
 
 
-def test_zero_listeners_means_nobody() -> None:
+def test_a_limit_of_zero_admits_no_listener() -> None:
     mount, _ = new_mount(SETTINGS.replace(max_listeners=0))
     mount.start(description())
     with pytest.raises(Refused):
@@ -108,24 +108,24 @@ def test_only_whole_frames_reach_listeners() -> None:
     mount, _ = new_mount()
     mount.start(description("audio/mpeg"))
     mount.feed(FRAME * 3)
-    heard = listen(mount)
-    already = len(heard.got)
+    transport = listen(mount)
+    already = len(transport.got)
     mount.feed(FRAME + FRAME[:100])
     mount.fanout._pass()
-    assert bytes(heard.got) == FRAME * (already // len(FRAME) + 1)
+    assert bytes(transport.got) == FRAME * (already // len(FRAME) + 1)
 
 
 def test_a_title_appears_at_the_listeners_own_position() -> None:
     mount, _ = new_mount(SETTINGS.replace(mp3_metadata_interval=100))
     mount.start(description())
     assert mount.set_title("Björk", "Jóga", "http://x/")
-    heard = listen(mount, metaint=100)
+    transport = listen(mount, metaint=100)
     mount.feed(b"a" * 150)
     assert mount.set_title("", "Next")
     mount.feed(b"b" * 150)
     mount.fanout._pass()
     audio, titles = b"", []
-    for event in IcyReader(100).feed(bytes(heard.got)):
+    for event in IcyReader(100).feed(bytes(transport.got)):
         if isinstance(event, IcyTitle):
             titles.append((len(audio), event.text, event.url))
         else:
@@ -137,11 +137,11 @@ def test_a_title_appears_at_the_listeners_own_position() -> None:
 def test_the_same_title_twice_is_one_title() -> None:
     mount, _, events = new_mount_with_events()
     mount.start(description())
-    told: list[str] = []
-    events.title_changed.subscribe(lambda event: told.append(event.title.text))
+    received: list[str] = []
+    events.title_changed.subscribe(lambda event: received.append(event.title.text))
     assert mount.set_title("", "one")
     assert mount.set_title("", "one")
-    assert told == ["one"]
+    assert received == ["one"]
 
 
 def test_a_title_too_long_for_a_block_leaves_the_old_one() -> None:
@@ -192,13 +192,13 @@ def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
 def test_a_dump_that_cannot_be_opened_costs_the_stream_nothing(tmp_path: Path) -> None:
     mount, _ = new_mount(SETTINGS.replace(dump_file=str(tmp_path / "none" / "x")))
     mount.start(description())
-    heard = listen(mount)
+    transport = listen(mount)
     mount.feed(b"audio")
     mount.fanout._pass()
-    assert heard.got == b"audio"
+    assert transport.got == b"audio"
 
 
-def test_a_reload_changes_the_name_that_new_listeners_are_told() -> None:
+def test_a_reload_changes_the_name_that_new_listeners_get() -> None:
     mount, _ = new_mount()
     mount.start(description(ice_name="Source's"))
     assert mount.source_lines == b"icy-name:Source's\r\n"
@@ -226,7 +226,7 @@ def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFix
     assert caplog.text.count("passed on as it is") == 1
 
 
-def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_let_go() -> None:
+def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_dropped() -> None:
     assert LISTENER_SILENCE_S < 20
     mount, gone = new_mount()
     mount.start(description())
@@ -251,9 +251,9 @@ def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
         mount.feed(b"audio")
     else:
         mount.start_mirror(description(), 0)
-    heard = listen(mount)
+    transport = listen(mount)
     mount.expire(LISTENER_SILENCE_S + 1)
-    assert not heard.closed
+    assert not transport.closed
 
 
 def test_a_mirror_takes_units_and_marks_as_they_are() -> None:
@@ -270,7 +270,7 @@ def test_a_mirror_takes_units_and_marks_as_they_are() -> None:
     assert mount.timeline.title is not None and mount.timeline.title.text == "A - T"
 
 
-def test_mirrors_are_told_of_audio_titles_and_the_sources_comings_and_goings() -> None:
+def test_audio_titles_and_starts_and_ends_of_sources_are_announced_to_mirrors() -> None:
     mount, _, events = new_mount_with_events()
     woken: list[str] = []
     events.new_audio.subscribe(lambda event: woken.append(mount.state.value))
@@ -293,7 +293,7 @@ def test_a_source_that_is_there_again_is_no_new_source() -> None:
     assert (mount.state, mount.sources, mount.started_at) == (MountState.LIVE, 1, 0)
 
 
-def test_a_mount_that_goes_on_elsewhere_has_forgotten_its_past() -> None:
+def test_a_mount_whose_offsets_jump_keeps_nothing_from_before() -> None:
     mount, _ = new_mount()
     mount.start(description("audio/mpeg"))
     mount.feed(FRAME * 5)
@@ -331,8 +331,8 @@ def test_lb_04_a_title_is_no_audio() -> None:
     now = 0.0
     mount = Mount("/x", SETTINGS, description(), Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now)
     mount.start_mirror(description(), 0)
-    heard = listen(mount)
+    transport = listen(mount)
     now = 15.0
     mount.take(b"", [Tags(0, "", "a title")])
     mount.expire(LISTENER_SILENCE_S)
-    assert heard.closed
+    assert transport.closed

@@ -35,24 +35,24 @@ def test_a_listener_can_start_at_a_key_frame_that_is_larger_than_the_ring() -> N
     mount._program._format = Video()
     for number in range(3):
         mount.feed(b"%d" % number * KEY_FRAME)
-        heard = listen(mount)
+        transport = listen(mount)
         for _ in range(100):
             mount.fanout._pass()
-        assert heard.got == b"%d" % number * KEY_FRAME
-        heard.broken = True
+        assert transport.got == b"%d" % number * KEY_FRAME
+        transport.broken = True
     assert Reason.SLOW not in gone
 
 
-def test_who_keeps_up_is_not_dropped_when_a_large_unit_comes() -> None:
+def test_a_listener_that_keeps_up_is_not_dropped_when_a_large_unit_comes() -> None:
     mount, gone = new_mount(SETTINGS.replace(queue_size=Size(bytes=10_000)))
     mount.start(description("video/webm"))
     mount._program._format = Video()
     mount.feed(b"first")
-    heard = listen(mount)
+    transport = listen(mount)
     mount.feed(b"x" * KEY_FRAME)
     for _ in range(100):
         mount.fanout._pass()
-    assert heard.got == b"first" + b"x" * KEY_FRAME
+    assert transport.got == b"first" + b"x" * KEY_FRAME
     assert not gone
 
 

@@ -1,4 +1,4 @@
-"""The life of a mount is a table: what is not in it cannot happen."""
+"""The life of a mount is a table: an event without an entry is an error."""
 
 import pytest
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from pycast.formats.marks import Tags
-from pycast.http.icy import IcyReader
-from pycast.http.icy import IcyTitle as Heard
+from pycast.http.icy import IcyReader, IcyTitle
 from pycast.stream.mount import Mount
 from pycast.stream.source import SourceDescription
 from tests.stream.memory import MemoryTransport
@@ -26,20 +25,20 @@ def with_title(first: SourceDescription = ONE) -> Mount:
     return mount
 
 
-def titles_heard(transport: MemoryTransport) -> list[tuple[int, str]]:
-    """With how much audio came before each."""
+def titles_received(transport: MemoryTransport) -> list[tuple[int, str]]:
+    """Returns each title with the number of audio bytes before it."""
     audio, titles = 0, []
     for event in IcyReader(METAINT).feed(bytes(transport.got)):
-        if isinstance(event, Heard):
+        if isinstance(event, IcyTitle):
             titles.append((audio, event.text))
         else:
             audio += len(event)
     return titles
 
 
-def test_a_source_that_has_said_no_title_has_none() -> None:
+def test_a_source_that_has_set_no_title_has_none() -> None:
     mount = with_title()
-    heard = listen(mount, METAINT)
+    transport = listen(mount, METAINT)
     mount.end()
     assert title_of(mount) == "Artist - first"  # until another one begins
     mount.start(OTHER)
@@ -48,13 +47,13 @@ def test_a_source_that_has_said_no_title_has_none() -> None:
     mount.set_title("", "second")
     mount.feed(b"c" * 150)
     mount.fanout._pass()
-    assert [title for _, title in titles_heard(heard)] == ["Artist - first", "", "second"]
+    assert [title for _, title in titles_received(transport)] == ["Artist - first", "", "second"]
 
 
-def test_that_a_title_is_over_is_told_once_and_only_if_there_was_one() -> None:
+def test_the_end_of_a_title_is_announced_once_and_only_if_there_was_one() -> None:
     mount, _, events = new_mount_with_events()
-    told: list[str] = []
-    events.title_changed.subscribe(lambda event: told.append(event.title.text))
+    received: list[str] = []
+    events.title_changed.subscribe(lambda event: received.append(event.title.text))
     mount.start(ONE)
     mount.end()
     mount.start(OTHER)
@@ -62,7 +61,7 @@ def test_that_a_title_is_over_is_told_once_and_only_if_there_was_one() -> None:
     for source in (ONE, OTHER, ONE):
         mount.end()
         mount.start(source)
-    assert told == ["title", ""]
+    assert received == ["title", ""]
 
 
 def test_an_encoder_that_connects_again_keeps_its_title() -> None:
@@ -86,7 +85,7 @@ def test_a_source_off_the_air_takes_its_title_along_and_brings_it_back() -> None
     assert mount.timeline.title is not None and mount.timeline.title.url == "http://x/"
 
 
-def test_a_second_source_of_the_same_encoder_has_not_the_title_of_the_first_that_stands_by() -> None:
+def test_a_second_source_of_the_same_encoder_does_not_get_the_title_of_the_first_that_stands_by() -> None:
     mount = with_title()
     mount.to_standby()
     mount.end()
@@ -94,7 +93,7 @@ def test_a_second_source_of_the_same_encoder_has_not_the_title_of_the_first_that
     assert title_of(mount) == ""
 
 
-def test_the_title_of_a_source_that_stood_by_is_what_it_said_last() -> None:
+def test_the_title_of_a_source_that_stood_by_is_the_last_it_set() -> None:
     mount = with_title()
     standby = mount.to_standby()
     mount.end()
@@ -115,7 +114,7 @@ def test_a_title_that_fits_in_no_block_does_not_leave_that_of_the_source_before(
     assert title_of(mount) == ""
 
 
-def test_mirrors_are_told_in_order_that_a_title_is_over() -> None:
+def test_the_end_of_a_title_reaches_mirrors_in_order() -> None:
     mount = with_title()
     mount.end()
     number = mount.journal.next
@@ -124,7 +123,7 @@ def test_mirrors_are_told_in_order_that_a_title_is_over() -> None:
     assert (type(started).__name__, over) == ("Started", Tags(150, "", ""))
 
 
-def test_a_mirror_shows_the_title_until_its_origin_says_that_it_is_over() -> None:
+def test_a_mirror_shows_the_title_until_its_origin_ends_it() -> None:
     mount, _ = new_mount()
     mount.start_mirror(ONE, 0)
     mount.take(b"audio", [Tags(0, "", "title")])

@@ -1,4 +1,4 @@
-"""Who may go on listening when the next source sends something else."""
+"""Which listeners may stay when the next source sends another content type."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sources of a node that is alone: who may feed a mount, who takes over, and what happens when a source is gone."""
+"""Sources of a node that is alone: which one may feed a mount, which may take over, and what happens after a source."""
 
 from collections.abc import Iterator
 
@@ -152,15 +152,15 @@ def test_without_grace_a_mount_ends_with_its_source(stage: Stage) -> None:
     assert stage.mounts.get("/x") is None
 
 
-def test_changes_are_told(stage: Stage) -> None:
-    told: list[object] = []
-    stage.events.source_started.subscribe(told.append)
-    stage.events.source_ended.subscribe(told.append)
+def test_starts_and_ends_of_sources_are_announced(stage: Stage) -> None:
+    received: list[object] = []
+    stage.events.source_started.subscribe(received.append)
+    stage.events.source_ended.subscribe(received.append)
     settings = stage.config.for_mount("/x")
     source = FakeSource()
     stage.enter("/x", source)
     stage.ownership.remove("/x", source)
-    assert told == [SourceStarted("/x", settings), SourceEnded("/x", settings)]
+    assert received == [SourceStarted("/x", settings), SourceEnded("/x", settings)]
 
 
 def test_a_reload_reaches_running_mounts(stage: Stage) -> None:
@@ -181,19 +181,19 @@ def test_stop_ends_sources_and_listeners(stage: Stage) -> None:
 
 
 def test_a_mirror_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None:
-    told: list[object] = []
-    stage.events.source_started.subscribe(told.append)
-    stage.events.source_ended.subscribe(told.append)
+    received: list[object] = []
+    stage.events.source_started.subscribe(received.append)
+    stage.events.source_ended.subscribe(received.append)
     mirror, source = object(), FakeSource()
     mount = stage.mounts.attach_mirror("/x", mirror, DESCRIPTION, 0)
     assert (stage.mounts.attached("/x"), stage.mounts.source("/x"), stage.mounts.sources) == (mirror, None, 0)
     assert stage.mounts.is_silent("/x")
     assert stage.mounts.attach_source("/x", source) is mount
     assert (stage.mounts.attached("/x"), stage.mounts.sources) == (source, 1)
-    assert told == [SourceStarted("/x", mount.settings)]
+    assert received == [SourceStarted("/x", mount.settings)]
 
 
-def test_a_mount_without_a_feeder_waits_with_its_listeners(stage: Stage) -> None:
+def test_a_mount_without_a_source_or_mirror_waits_with_its_listeners(stage: Stage) -> None:
     mount = stage.mounts.attach_source("/x", FakeSource())
     transport = MemoryTransport()
     mount.join(1, transport, WHO, b"", 0, 0.0)

@@ -80,7 +80,7 @@ def test_a_burst_smaller_than_metaint_stays_small() -> None:
     assert ring.head - start.position <= 1000
 
 
-def test_nobody_starts_before_the_floor() -> None:
+def test_no_listener_starts_before_the_floor() -> None:
     ring, timeline = stream(500)
     floor = 450 * FRAME
     assert place(ring, timeline, Size(bytes=65_536), 0, None, floor).position == floor

@@ -11,7 +11,7 @@ def program(content_type: str = "audio/mpeg") -> Program:
     return Program("/x", description(content_type, ice_audio_info="channels=2;bitrate=64"), "")
 
 
-def test_properties_of_the_stream_stand_over_those_that_the_source_said() -> None:
+def test_properties_read_from_the_stream_replace_those_that_the_source_sent() -> None:
     made = program()
     assert made.all_stats() == {"channels": "2", "bitrate": "64"}
     made.note(Info(0, 128_000, {"channels": "1"}))
@@ -48,7 +48,7 @@ def test_a_warning_is_not_followed_by_an_empty_one(caplog: pytest.LogCaptureFixt
     assert len(caplog.records) == 1
 
 
-def test_listeners_are_told_the_configured_name_before_the_sources() -> None:
+def test_listeners_get_the_configured_name_in_place_of_the_sources() -> None:
     made = Program("/x", description(ice_name="Source's"), "")
     assert made.listener_lines == b"icy-name:Source's\r\n"
     made.rename("Ours")

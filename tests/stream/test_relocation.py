@@ -1,4 +1,4 @@
-"""Listeners that are moved hear whole frames, keep their ICY phase, and get the title that holds where they are."""
+"""Listeners that are moved get whole frames, keep their ICY phase, and get the title in force where they are."""
 
 from itertools import pairwise
 from random import Random
@@ -28,7 +28,7 @@ HEAD = b"HTTP/1.0 200 OK\r\n\r\n"
 
 
 def frames(first: int, count: int) -> bytes:
-    """Numbered MP3 frames."""
+    """Returns `count` MP3 frames numbered from `first` on."""
     return b"".join(
         b"\xff\xfb\x90\xc4" + bytes(36) + b"%08d" % number + b"." * (SIZE - 48)
         for number in range(first, first + count)
@@ -36,7 +36,7 @@ def frames(first: int, count: int) -> bytes:
 
 
 def numbers(audio: bytes) -> list[int]:
-    """Of the frames, which must be whole."""
+    """Returns the numbers of the frames, which must be whole."""
     assert len(audio) % SIZE == 0, len(audio)
     found = [audio[at : at + SIZE] for at in range(0, len(audio), SIZE)]
     assert all(frame == frames(int(frame[40:48]), 1) for frame in found)
@@ -74,8 +74,8 @@ def catch_up(mount: Mount, *transports: MemoryTransport) -> None:
         mount.fanout._pass()
 
 
-def heard(transport: MemoryTransport, metaint: int) -> tuple[bytes, list[str]]:
-    """Audio and titles of a listener."""
+def received(transport: MemoryTransport, metaint: int) -> tuple[bytes, list[str]]:
+    """Returns the audio and the titles that a listener has got."""
     got = bytes(transport.got)
     assert got.startswith(HEAD)
     audio, titles = b"", list[str]()
@@ -90,7 +90,7 @@ def heard(transport: MemoryTransport, metaint: int) -> tuple[bytes, list[str]]:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_wherever_they_are_they_go_on_with_whole_frames_in_phase_and_the_new_title(seed: int) -> None:
+def test_from_any_position_listeners_continue_with_whole_frames_in_phase_and_the_new_title(seed: int) -> None:
     rng, stage = Random(seed), Stage()
     here, there = stage.mount(0), stage.mount(1000)
     here.set_title("", "here")
@@ -115,7 +115,7 @@ def test_wherever_they_are_they_go_on_with_whole_frames_in_phase_and_the_new_tit
     catch_up(there, *(transport for transport, _ in crowd))
     assert stage.gone == []
     for transport, metaint in crowd:
-        audio, titles = heard(transport, metaint)
+        audio, titles = received(transport, metaint)
         found = numbers(audio)
         jumps = [(one, other) for one, other in pairwise(found) if other != one + 1]
         assert len(jumps) <= 1 and all(one < 1000 <= other for one, other in jumps), jumps
@@ -124,7 +124,7 @@ def test_wherever_they_are_they_go_on_with_whole_frames_in_phase_and_the_new_tit
 
 
 @pytest.mark.parametrize("metaint", [0, METAINT])
-def test_those_who_are_caught_up_hear_the_next_frame_of_the_same_mount_after_it_jumped(metaint: int) -> None:
+def test_caught_up_listeners_get_the_next_frame_of_the_same_mount_after_it_jumped(metaint: int) -> None:
     stage = Stage()
     mount = stage.mount(0)
     mount.set_title("", "before")
@@ -137,13 +137,13 @@ def test_those_who_are_caught_up_hear_the_next_frame_of_the_same_mount_after_it_
     mount.set_title("", "after")
     mount.feed(frames(300, 5))
     catch_up(mount)
-    audio, titles = heard(transport, metaint)
+    audio, titles = received(transport, metaint)
     assert numbers(audio)[-8:] == [20, 21, 22, 300, 301, 302, 303, 304]
     assert titles[-2:] == (["before", "after"] if metaint else [])
     assert mount.fanout.position_of(next(iter(mount.fanout))) == 500_000 + 5 * SIZE
 
 
-def test_only_those_who_are_meant_are_taken() -> None:
+def test_only_the_selected_listeners_are_taken() -> None:
     stage = Stage()
     mount, other = stage.mount(0), stage.mount(100)
     stayed, went = stage.join(mount, 0), stage.join(mount, 0)
@@ -152,11 +152,11 @@ def test_only_those_who_are_meant_are_taken() -> None:
     other.feed(frames(120, 1))
     catch_up(mount)
     catch_up(other)
-    assert numbers(heard(stayed, 0)[0])[-2:] == [19, 20]
-    assert numbers(heard(went, 0)[0])[-2:] == [19, 120]
+    assert numbers(received(stayed, 0)[0])[-2:] == [19, 20]
+    assert numbers(received(went, 0)[0])[-2:] == [19, 120]
 
 
-def test_who_cannot_finish_the_frame_any_more_is_dropped() -> None:
+def test_a_listener_that_cannot_get_the_rest_of_its_frame_is_dropped() -> None:
     stage = Stage()
     mount = stage.mount(0)
     slow = stage.join(mount, 0, room=len(HEAD) + 10)
@@ -194,7 +194,7 @@ def test_a_listener_of_an_ogg_stream_gets_the_other_streams_header_first() -> No
     assert rest == page([b"b" * 50], serial=2)
 
 
-def test_relocate_moves_who_is_meant_and_prepares_while_they_are_nowhere() -> None:
+def test_relocate_moves_the_selected_listeners_and_prepares_while_they_are_in_no_mount() -> None:
     stage = Stage()
     here, there = stage.mount(0), stage.mount(100)
     stayed, went = stage.join(here, METAINT), stage.join(here, METAINT)
@@ -212,9 +212,9 @@ def test_relocate_moves_who_is_meant_and_prepares_while_they_are_nowhere() -> No
     there.feed(frames(120, 3))
     catch_up(here)
     catch_up(there)
-    assert numbers(heard(stayed, METAINT)[0])[-3:] == [20, 21, 22]
-    assert numbers(heard(went, METAINT)[0])[-4:] == [19, 120, 121, 122]
-    assert heard(went, METAINT)[1][-1] == "there"
+    assert numbers(received(stayed, METAINT)[0])[-3:] == [20, 21, 22]
+    assert numbers(received(went, METAINT)[0])[-4:] == [19, 120, 121, 122]
+    assert received(went, METAINT)[1][-1] == "there"
 
 
 def test_relocate_on_one_mount_lets_it_jump_with_its_listeners() -> None:
@@ -224,7 +224,7 @@ def test_relocate_on_one_mount_lets_it_jump_with_its_listeners() -> None:
     relocate(mount, mount, prepare=lambda moving: mount.restart_at(500_000))
     mount.feed(frames(300, 2))
     catch_up(mount)
-    assert numbers(heard(transport, 0)[0])[-3:] == [19, 300, 301]
+    assert numbers(received(transport, 0)[0])[-3:] == [19, 300, 301]
 
 
 def test_relocate_without_listeners_prepares_all_the_same() -> None:

@@ -9,7 +9,7 @@ from tests.stream.test_mount import description
 
 
 class Kept:
-    """Keeps what it is fed."""
+    """A sink that keeps what it is fed."""
 
     def __init__(self) -> None:
         self.got = b""
@@ -58,5 +58,5 @@ ONE = description(ice_name="One", user_agent="encoder/1")
         (description(ice_name="One", user_agent="encoder/2"), False),
     ],
 )
-def test_an_encoder_is_known_again_by_its_address_and_its_words(other: SourceDescription, is_same: bool) -> None:
+def test_an_encoder_is_recognised_by_its_address_and_description(other: SourceDescription, is_same: bool) -> None:
     assert ONE.is_same_encoder(other) is is_same

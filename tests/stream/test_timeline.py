@@ -116,7 +116,7 @@ def test_joins_of_a_range_come_with_their_times() -> None:
     assert time_s != time_s  # NaN: not known
 
 
-def test_a_cleared_timeline_knows_nothing() -> None:
+def test_a_cleared_timeline_has_no_marks() -> None:
     timeline = Timeline()
     timeline.add_join(10, 1.0)
     timeline.add_title(10, title("one"))

@@ -21,8 +21,8 @@ def filled(size: int) -> Ring:
     return ring
 
 
-def hear(metaint: int, data: bytes) -> tuple[bytes, list[tuple[int, str]]]:
-    """The audio, and each title that was told with the number of audio bytes before it."""
+def read_icy(metaint: int, data: bytes) -> tuple[bytes, list[tuple[int, str]]]:
+    """Returns the audio, and each title with the number of audio bytes before it."""
     audio, titles = b"", []
     for event in IcyReader(metaint).feed(data):
         if isinstance(event, IcyTitle):
@@ -41,7 +41,7 @@ def test_blocks_stand_on_the_grid_of_the_phase() -> None:
     ring, timeline = filled(1000), Timeline()
     timeline.add_title(0, title("song"))
     data = b"".join(IcyView(ring, timeline, 100, 30).pieces(30, 1000, first_title_at=130))
-    assert hear(100, data) == (ring.read(30, 1000), [(100, "song")])
+    assert read_icy(100, data) == (ring.read(30, 1000), [(100, "song")])
 
 
 def test_a_change_appears_once_and_at_the_next_block() -> None:
@@ -49,14 +49,14 @@ def test_a_change_appears_once_and_at_the_next_block() -> None:
     timeline.add_title(0, title("one"))
     timeline.add_title(500, title("two"))
     data = b"".join(IcyView(ring, timeline, 100, 0).pieces(0, 1000, first_title_at=100))
-    assert hear(100, data)[1] == [(100, "one"), (600, "two")]
+    assert read_icy(100, data)[1] == [(100, "one"), (600, "two")]
 
 
 def test_a_stream_without_titles_begins_with_the_empty_title() -> None:
     ring = filled(400)
     data = b"".join(IcyView(ring, Timeline(), 100, 0).pieces(0, 400, first_title_at=100))
     assert data[100:117] == b"\x01StreamTitle='';\x00"
-    assert hear(100, data)[0] == ring.read(0, 400)
+    assert read_icy(100, data)[0] == ring.read(0, 400)
 
 
 @given(
@@ -79,4 +79,4 @@ def test_any_cuts_give_the_same_stream(
         pieced += b"".join(view.pieces(at, stop, first_title_at=start + metaint))
         at = stop
     assert pieced == whole
-    assert hear(metaint, whole)[0] == ring.read(start, 3000)
+    assert read_icy(metaint, whole)[0] == ring.read(start, 3000)

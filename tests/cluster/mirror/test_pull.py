@@ -22,7 +22,7 @@ from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
 from tests.stream.test_mounts import FakeSource
-from tests.stream.test_relocation import METAINT, SIZE, frames, heard, numbers
+from tests.stream.test_relocation import METAINT, SIZE, frames, numbers, received
 
 NAME = "/x"
 
@@ -205,7 +205,7 @@ def wait_for_all(child: Child, transport: MemoryTransport, wait_until: WaitUntil
     """What a listener has heard, when it has heard all there is."""
     (listener,) = child.mount.fanout
     wait_until(lambda: child.mount.fanout.position_of(listener) == child.mount.ring.head, "the listener")
-    return heard(transport, metaint)[0]
+    return received(transport, metaint)[0]
 
 
 def cut(child: Child, parent: Origin, wait_until: WaitUntil) -> None:
@@ -245,7 +245,7 @@ def test_over_a_gap_listeners_jump_with_whole_frames_and_their_icy_phase(
     assert found[-1] == parent.sent - 1
     assert child.counters.gaps == 1
     assert child.counters.gap_bytes > 0
-    assert not metaint or heard(transport, metaint)[1][-1] == "after"
+    assert not metaint or received(transport, metaint)[1][-1] == "after"
 
 
 def test_a_mirror_that_has_other_bytes_than_its_parent_jumps(
