@@ -1,8 +1,8 @@
 """ADTS: AAC in frames that can be joined anywhere (ISO/IEC 14496-3 section 1.A.2, 13818-7 section 6.2).
 
-Reads frame headers only. With HE-AAC the header tells the sample rate and the channels of the core, half of what
-players put out: that is what the stats show, as nothing short of decoding would tell. The one invariant: see
-`frames.py`, which does the cutting.
+Reads frame headers only. With HE-AAC the header has the sample rate and the channels of the core, half of what players
+put out. The stats show those, as only decoding could find the others. The one invariant: see `frame_parser.py`, which
+does the cutting.
 """
 
 from functools import cache
@@ -30,12 +30,12 @@ class Adts:
         return self._frames.warning
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Return whole frames (and junk between them), with a join at each frame."""
+        """Returns whole frames (and junk between them), with a join at each frame."""
         return self._frames.feed(data)
 
 
 def decode_header(buf: bytes, pos: int) -> Frame | None:
-    """The frame whose header is at `pos`; None if that is no header. `buf` has 7 bytes there."""
+    """Returns the frame whose header is at `pos`; None if that is no header. `buf` has 7 bytes there."""
     flags = buf[pos + 1]
     # Twelve sync bits and the two layer bits, which are always 0; bit 0 is "no CRC".
     if buf[pos] != 0xFF or flags & 0xF6 != 0xF0:
@@ -51,7 +51,7 @@ def decode_header(buf: bytes, pos: int) -> Frame | None:
 
 @cache
 def _timed_kind(version: int, profile: int, channels_low: int) -> tuple[float, FrameKind] | None:
-    """Duration of one block and kind, from the fixed part of a header; at most 2 * 128 * 4 answers are kept."""
+    """Returns the duration of one block, and the kind, from the fixed part of a header. Keeps up to 2 * 128 * 4."""
     samplerate_index = profile >> 2 & 15
     if samplerate_index >= len(_SAMPLERATES):
         return None

@@ -1,8 +1,8 @@
-"""Media time and bit rate, measured from what a stream says about itself.
+"""Media time and bit rate, measured from the positions written in a stream.
 
-A position written in a stream (an Ogg granule, a WebM timecode) cannot be trusted to start at zero, to be continuous or
-to be sane: a relay joins in the middle, a chained stream starts again, a broken encoder jumps. So only differences are
-used, and only plausible ones. The one invariant: a clock never goes back. Wall time plays no part here.
+Such a position (an Ogg granule, a WebM timecode) cannot be trusted to start at zero, to be continuous or to be sane: a
+relay joins in the middle, a chained stream starts again, a broken encoder jumps. So only differences are used, and only
+plausible ones. The one invariant: a clock never goes back. Wall time is not used here.
 """
 
 MAX_STEP_S = 60.0
@@ -17,11 +17,11 @@ FIRST_MEASURE_S = 1.0
 """The first stretch is shorter: until it is over the rate is not known, or only what a header claims."""
 
 TOLERANCE = 0.05
-"""A measured rate that differs less than this from the one last reported is no news."""
+"""A measured rate that differs from the last reported one by no more than this part of it is not reported."""
 
 
 class MediaClock:
-    """Turns positions in seconds, on any scale, into media time that starts at `time_s` and never goes back."""
+    """A clock of media time that starts at `time_s`, never goes back, and is set by positions with any zero point."""
 
     __slots__ = ("_last_s", "time_s")
 
@@ -30,7 +30,7 @@ class MediaClock:
         self._last_s = position_s
 
     def advance(self, position_s: float) -> None:
-        """Move to `position_s` on the stream's own scale; a step back or a jump only re-bases the scale."""
+        """Moves to `position_s` on the stream's own scale. After a step back or a jump it only counts from there on."""
         step = position_s - self._last_s
         if 0.0 < step <= MAX_STEP_S:
             self.time_s += step
@@ -38,12 +38,12 @@ class MediaClock:
 
 
 class BitrateMeter:
-    """Bit rate over stretches of `MEASURE_S` of media, reported only when it has changed."""
+    """A meter of the bit rate over stretches of `MEASURE_S` of media, which reports only changes."""
 
     __slots__ = ("_bitrate", "_due_s", "_start_offset", "_start_s")
 
     def __init__(self, offset: int, time_s: float, bitrate: int | None) -> None:
-        """Start at `offset` and `time_s`; `bitrate` (bit/s) is what has been reported so far."""
+        """Starts at `offset` and `time_s`. `bitrate` (bit/s) is the rate reported before, if any."""
         self._bitrate = bitrate
         self._start_offset = offset
         self._start_s = time_s
@@ -51,17 +51,19 @@ class BitrateMeter:
 
     @property
     def due_s(self) -> float:
-        """Media time before which `measure` has nothing to say: callers in a hurry look here first."""
+        """Media time before which `measure` returns None: a hot loop compares with this instead of calling it."""
         return self._due_s
 
     def restart(self, offset: int, time_s: float) -> None:
-        """Forget the stretch under way, because bytes that are not media came in between."""
+        """Starts a new stretch, after bytes that are not media."""
         self._start_offset = offset
         self._start_s = time_s
         self._due_s = time_s + MEASURE_S
 
     def measure(self, offset: int, time_s: float) -> int | None:
-        """The rate in bit/s, rounded to a whole kbit/s, if a stretch is complete and its rate is news; else None."""
+        """Returns the rate in bit/s, rounded to a whole kbit/s, if a stretch is complete and the rate has changed; else
+        None.
+        """
         if time_s < self._due_s:
             return None
         exact = (offset - self._start_offset) * 8 / (time_s - self._start_s)

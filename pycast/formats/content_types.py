@@ -1,4 +1,4 @@
-"""Which format a content type means. Adding one is a row here.
+"""Which format belongs to a content type. A new format is a row here.
 
 Parameters after `;` and the case of letters do not matter, as in Icecast 2.5; a type without a row is opaque, because
 Icecast has always carried anything. A format's module is imported with the first stream that needs it, not at the start
@@ -12,12 +12,12 @@ from pycast.formats.marks import Format
 
 
 class Row(NamedTuple):
-    """Where a format is: a module of this package and the class in it."""
+    """The place of a format: a module of this package and the class in it."""
 
     module: str
     name: str
     family: str
-    """Which streams a listener can go on with after one of this format; the class says the same."""
+    """Which streams a listener of this format can be moved to; the same as the class's own `family`."""
 
 
 _MPEG = Row("mpeg", "MpegAudio", "generic")
@@ -52,18 +52,18 @@ _FORMATS = {
 
 
 def new_format(content_type: str, base: int = 0) -> Format:
-    """A parser for `content_type`, whose first byte out has the absolute offset `base`."""
+    """Returns a parser for `content_type`, whose first byte out has the absolute offset `base`."""
     row = _row(content_type)
     return cast(Format, getattr(import_module(f"pycast.formats.{row.module}"), row.name)(base))
 
 
 def family_of(content_type: str) -> str:
-    """Answer "generic", "ogg" or "webm"."""
+    """Returns "generic", "ogg" or "webm"."""
     return _row(content_type).family
 
 
 def content_type_for_listeners(content_type: str) -> str:
-    """What listeners are told: as the source said, but never the outdated application/x-ogg."""
+    """Returns the content type for listeners: the source's, but application/ogg for the outdated application/x-ogg."""
     return "application/ogg" if _bare(content_type) == "application/x-ogg" else content_type
 
 

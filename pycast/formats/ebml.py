@@ -1,7 +1,7 @@
 """EBML: the binary elements that WebM and Matroska are made of (RFC 8794).
 
-Pure functions over a buffer: heads of elements, and the children of one that is there in full. Knows no element names.
-The one invariant: nothing here reads past the buffer or loops without moving on; broken bytes raise FormatError.
+Pure functions over a buffer: heads of elements, and the children of a complete one. Knows no element names. The one
+invariant: nothing here reads past the buffer or loops without moving on; broken bytes raise FormatError.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Element(NamedTuple):
 
 
 def read_element(buf: bytes, pos: int) -> Element | None:
-    """The head of the element at `pos`, or None if it is not there in full. Raises FormatError."""
+    """Returns the head of the element at `pos`; None if it is not complete. Raises FormatError."""
     available = len(buf) - pos
     if available < 2:
         return None
@@ -46,7 +46,7 @@ def read_element(buf: bytes, pos: int) -> Element | None:
 
 
 def children(buf: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Ids and contents of the elements in `buf` from `start` to `end`. Raises FormatError."""
+    """Yields the ids and contents of the elements in `buf` from `start` to `end`. Raises FormatError."""
     pos = start
     while pos < end:
         element = read_element(buf, pos)
@@ -57,7 +57,7 @@ def children(buf: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 
 def read_vint(buf: bytes, pos: int) -> tuple[int, int]:
-    """A number of variable size and the position after it. Raises FormatError."""
+    """Returns a number of variable size and the position after it. Raises FormatError."""
     size = 9 - buf[pos].bit_length() if pos < len(buf) else 9
     if pos + size > len(buf) or size > 8:
         raise FormatError("a broken number in an EBML element")
@@ -65,18 +65,18 @@ def read_vint(buf: bytes, pos: int) -> tuple[int, int]:
 
 
 def unsigned(content: bytes) -> int:
-    """An unsigned integer element; more than 8 bytes are not allowed, and cut off."""
+    """Returns the value of an unsigned integer element; bytes after the eighth, which are not allowed, are ignored."""
     return int.from_bytes(content[:8])
 
 
 def floating(content: bytes) -> float:
-    """A float element of 4 or 8 bytes; 0.0 for any other size."""
+    """Returns the value of a float element of 4 or 8 bytes; 0.0 for any other size."""
     if len(content) == 4:
         return float(unpack(">f", content)[0])
     return float(unpack(">d", content)[0]) if len(content) == 8 else 0.0
 
 
 def with_unknown_size(head: bytes, size_pos: int) -> bytes:
-    """`head` of an element with its size, which begins at `size_pos`, replaced by "not known" of the same width."""
+    """Returns `head` with the element's size, which begins at `size_pos`, replaced by "not known" of the same width."""
     width = len(head) - size_pos
     return head[:size_pos] + bytes([0xFF >> (width - 1)]) + b"\xff" * (width - 1)

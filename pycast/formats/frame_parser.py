@@ -2,15 +2,16 @@
 
 The theory. A sync word also occurs inside audio and inside tags, so a first frame counts only if a second one of the
 same kind follows exactly where it ends. From then on the end of a frame is a frame boundary, and there one valid header
-is enough, even of another kind: sources play one file after another. Anything else is junk (ID3 tags above all): it
-passes through unchanged, because encoders are trusted with their own bytes, but no listener starts in it. A stream that
-shows no frame in its first 64 KiB is not what its content type says; it still plays for whoever knows better, so it
-goes on as an opaque one instead of being refused.
+is enough, even of another kind: sources play one file after another. Anything else is junk (mostly ID3 tags). It passes
+unchanged, because encoders are trusted with their own bytes, but no listener starts in it. A stream without a frame in
+its first 64 KiB is not what its content type says. Some players may still play it, so it continues as an opaque stream
+instead of being refused.
 
-The one invariant: out, joined, is what came in, less the frame that is not complete yet.
+The one invariant: what comes out, joined, is what came in, without the frame that is not complete yet.
 
-Rejected: requiring the same kind for ever (breaks playlists of mixed files); looking for frames in steps of one byte (a
-regular expression finds the next candidate at C speed); an object for each frame (a tuple from a table costs a fifth).
+Rejected: requiring the same kind for the whole stream (breaks playlists of mixed files); looking for frames in steps of
+one byte (a regular expression finds the next candidate at C speed); an object for each frame (a tuple from a table
+costs a fifth).
 """
 
 import re
@@ -21,40 +22,40 @@ from pycast.formats.clock import BitrateMeter
 from pycast.formats.marks import Info, Join, Mark
 
 MAX_JUNK = 64 * 1024
-"""Junk in a row after which the stream is taken for something else."""
+"""Bytes of junk in a row after which the stream is taken for another format."""
 
 MAX_ID3 = 16 * 1024 * 1024
-"""A larger ID3v2 tag is taken for junk: covers of a few MB are common, 256 MB (what the field could say) a mistake."""
+"""A larger ID3v2 tag is taken for junk: covers of a few MB are common, 256 MB (the field's limit) a mistake."""
 
 _ID3_HEAD = 10
 _ID3_FIRST = 0x49
 _TAIL = 3
-"""No candidate in the buffer: this many last bytes may still be the start of one (`ID3`, or the first half of a sync
-word)."""
+"""If there is no candidate in the buffer, this many bytes at its end may still be the start of one (`ID3`, or the first
+half of a sync word)."""
 
 _MAGIC = {b"OggS": "Ogg", b"\x1aE\xdf\xa3": "WebM or Matroska", b"fLaC": "FLAC"}
 
 
 @dataclass(frozen=True, slots=True)
 class FrameKind:
-    """What neighbouring frames of one recording share. Compared by identity: decoders hand out one object per kind."""
+    """What neighbouring frames of one recording share. Compared by identity: decoders return one object per kind."""
 
     codec: str
     samplerate: int
     channels: int
-    """0: not told by the header."""
+    """0: not in the header."""
 
 
 Frame = tuple[int, float, FrameKind, int]
-"""Length in bytes, duration in seconds, kind, nominal bit rate in bit/s (0: the header does not tell)."""
+"""Length in bytes, duration in seconds, kind, nominal bit rate in bit/s (0: not in the header)."""
 
 Decode = Callable[[bytes, int], Frame | None]
-"""Reads the header at a position of a buffer that holds at least the whole header there."""
+"""A function that reads the header at a position of a buffer; the whole header is there."""
 
 
 class FrameStream:
-    """Cuts a stream into frames. `sync` finds the first two bytes of a header, `decode` reads `header_size` bytes
-    there."""
+    """A cutter of streams into frames. `sync` matches the first two bytes of a header, `decode` reads the header, which
+    has `header_size` bytes."""
 
     def __init__(self, name: str, sync: bytes, header_size: int, decode: Decode, base: int) -> None:
         self.warning = ""
@@ -74,7 +75,7 @@ class FrameStream:
         self._marks: list[Mark] = []
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Return all complete frames and the junk between them, and the marks in them. Never raises."""
+        """Returns all complete frames and the junk between them, and the marks in them. Never raises."""
         buf = self._held + data if self._held else data
         marks = self._marks = []
         if data and self._is_lost:
@@ -86,13 +87,14 @@ class FrameStream:
 
     @property
     def _is_lost(self) -> bool:
-        """No frame for so long that any byte is as good as another to start at."""
+        """Whether there was no frame for so long that listeners may start at any byte."""
         return self._is_opaque or self._junk > MAX_JUNK
 
     def _parse(self, buf: bytes) -> int:
-        """Advance as far as `buf` allows; returns how many of its bytes are done with."""
+        """Advances as far as `buf` allows; returns how many of its bytes are done with."""
         pos = 0
         while True:
+            # Frames while there are any, junk up to the next one, until neither gets any further.
             before, was_synced = pos, self._is_synced
             pos = self._frames(buf, pos) if was_synced else self._search(buf, pos)
             if self._is_opaque:
@@ -101,7 +103,7 @@ class FrameStream:
                 return pos
 
     def _frames(self, buf: bytes, pos: int) -> int:
-        """The hot loop: whole frames from `pos` on, until the buffer ends or no frame follows."""
+        """Passes whole frames from `pos` on, until the buffer ends or no frame follows. This is the hot loop."""
         decode, mark, offset = self._decode, self._marks.append, self._offset
         time_s, due_s = self._time_s, self._meter.due_s
         size = len(buf)
@@ -124,7 +126,7 @@ class FrameStream:
         return pos
 
     def _report(self, offset: int, time_s: float, frame: Frame) -> None:
-        """Tell a new kind of frame, or a bit rate that has changed."""
+        """Adds an Info for a new kind of frame, or for a bit rate that has changed."""
         _, _, kind, nominal = frame
         bitrate: int | None
         if kind is self._kind:
@@ -137,7 +139,7 @@ class FrameStream:
         self._marks.append(_info(offset, kind, bitrate))
 
     def _search(self, buf: bytes, pos: int) -> int:
-        """Pass over junk up to the next frame; stops where more bytes are needed to judge."""
+        """Passes junk up to the next frame; stops where it takes more bytes to decide."""
         if self._skip:
             return self._skip_tag(buf, pos)
         match = self._candidate.search(buf, pos)
@@ -150,7 +152,7 @@ class FrameStream:
         return self._pass_junk(buf, pos, pos + 1) if verdict is False else self._skip_tag(buf, pos)
 
     def _judge_frame(self, buf: bytes, start: int) -> bool | None:
-        """Whether a frame starts here: True (now synced), False, or None if it takes more bytes to tell."""
+        """Whether a frame starts at `start`: True (now synced), False, or None if it takes more bytes to decide."""
         if start + self._header_size > len(buf):
             return None
         first = self._decode(buf, start)
@@ -172,7 +174,9 @@ class FrameStream:
         return True
 
     def _judge_tag(self, buf: bytes, start: int) -> bool | None:
-        """As `_judge_frame`, for an ID3v2 tag (id3v2.4.0-structure section 3.1: size is four bytes of seven bits)."""
+        """Whether an ID3v2 tag starts at `start`, as `_judge_frame` (id3v2.4.0-structure section 3.1: the size is four
+        bytes of seven bits).
+        """
         if start + _ID3_HEAD > len(buf):
             return None
         size = buf[start + 6 : start + 10]
@@ -191,7 +195,7 @@ class FrameStream:
         return pos + taken
 
     def _pass_junk(self, buf: bytes, pos: int, end: int) -> int:
-        """Count the bytes up to `end` as junk; too much of it, or another format's first bytes, ends the search."""
+        """Counts the bytes up to `end` as junk. Too much of it, or another format's first bytes, ends the search."""
         if self._kind is None:
             magic = None if self._junk else _MAGIC.get(buf[pos : pos + 4])
             if magic:

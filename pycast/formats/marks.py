@@ -1,9 +1,8 @@
 """What a format finds in the bytes: marks at absolute offsets.
 
-A format's `feed(data)` returns `(out, marks)`. `out` holds only whole units (frames, pages, blocks): a player cannot
-use half a frame, so holding one back costs no latency it could hear, and whoever stops or splices the stream between
-two calls does it at a unit's end. A mark's offset counts from the first byte of the mount, over `out`, not over what
-came in.
+A format's `feed(data)` returns `(out, marks)`. `out` holds only whole units (frames, pages, blocks). A player cannot
+use half a frame, so holding one back adds no latency; and a stream that is stopped or spliced between two calls ends
+with a unit. A mark's offset counts from the first byte of the mount, in `out`, not in what came in.
 """
 
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A new listener may start here. `time_s` is the media time of this point, None if the format does not tell."""
+    """A place where a new listener may start. `time_s` is its media time, None if the format has none."""
 
     offset: int
     time_s: float | None
@@ -21,8 +20,8 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """From `offset` on, a listener that starts needs `data` first (codec headers; empty: the bytes at `offset` bring
-    their own)."""
+    """The codec headers that a listener that starts at `offset` or later needs first. Empty: the bytes at `offset` have
+    their own."""
 
     offset: int
     data: bytes
@@ -30,8 +29,8 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The song that starts here, as the stream itself (Ogg comments) or its source says. Empty strings for what it does
-    not tell."""
+    """The song that starts at `offset`, from the stream itself (Ogg comments) or from its source. What is not known is
+    empty."""
 
     offset: int
     artist: str
@@ -52,13 +51,14 @@ Mark = Join | Header | Tags | Info
 
 
 class Format(Protocol):
-    """Bytes in; whole units and marks out. Raises FormatError, after which it must not be fed again."""
+    """A parser: bytes in, whole units and marks out. After a FormatError it must not be fed again."""
 
     family: str
     """"generic", "ogg" or "webm": a listener may only be moved between streams of one family."""
 
     @property
     def warning(self) -> str:
-        """Empty, or the one thing the operator should know: the stream runs, but not as its content type promises."""
+        """What the operator should know of a stream that is not as its content type promises; empty if nothing."""
 
-    def feed(self, data: bytes) -> tuple[bytes, list[Mark]]: ...
+    def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
+        """Returns whole units and the marks in them. Raises FormatError."""

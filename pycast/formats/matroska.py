@@ -1,7 +1,7 @@
 """The few Matroska elements that matter for a live stream: track list, time scale, blocks (RFC 9559 sections 5.1.2,
 5.1.4, 10).
 
-Pure functions over complete elements. Codec data, tags, cues and everything else are never looked into. The one
+Pure functions over complete elements. Codec data, tags, cues and everything else are not read. The one
 invariant: broken content raises FormatError and nothing else.
 """
 
@@ -41,7 +41,7 @@ _DEFAULT_SCALE_NS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """What the elements before the first cluster tell."""
+    """What is read from the elements before the first cluster."""
 
     tick_s: float = _DEFAULT_SCALE_NS / 1e9
     video_track: int | None = None
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 def with_info(properties: Properties, content: bytes) -> Properties:
-    """`properties` with the time scale in an Info element."""
+    """Returns `properties` with the time scale of an Info element."""
     for element_id, value in children(content, 0, len(content)):
         if element_id == _TIMESTAMP_SCALE and unsigned(value):
             return replace(properties, tick_s=unsigned(value) / 1e9)
@@ -66,7 +66,7 @@ def with_info(properties: Properties, content: bytes) -> Properties:
 
 
 def with_tracks(properties: Properties, content: bytes) -> Properties:
-    """`properties` with what a Tracks element tells; of several tracks of one type the first counts."""
+    """Returns `properties` with those of a Tracks element; of several tracks of one type the first counts."""
     for element_id, entry in children(content, 0, len(content)):
         if element_id != _TRACK_ENTRY:
             continue
@@ -79,7 +79,7 @@ def with_tracks(properties: Properties, content: bytes) -> Properties:
 
 
 def read_simple_block(content: bytes) -> Block:
-    """The head of a SimpleBlock."""
+    """Returns the head of a SimpleBlock. Raises FormatError."""
     track, pos = read_vint(content, 0)
     if pos + 3 > len(content):
         raise FormatError("a Matroska block without a head")
@@ -87,7 +87,10 @@ def read_simple_block(content: bytes) -> Block:
 
 
 def read_block_group(content: bytes) -> Block:
-    """The head of the block in a BlockGroup, which is a key frame unless the group refers to another block."""
+    """Returns the head of the block in a BlockGroup, which is a key frame unless the group refers to another block.
+
+    Raises FormatError.
+    """
     fields = dict(children(content, 0, len(content)))
     if _BLOCK not in fields:
         raise FormatError("a Matroska block group without a block")

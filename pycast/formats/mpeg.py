@@ -3,8 +3,8 @@
 
 Reads frame headers only; it decodes no audio and no Xing or LAME frame. Length and duration of a frame follow from 26
 bits of its header, so each header is worked out once per process and looked up from then on. Free format (bit rate
-index 0) does not tell its frame length: such a stream goes on as an opaque one. The one invariant: see `frames.py`,
-which does the cutting.
+index 0) has no frame length in its headers: such a stream continues as an opaque one. The one invariant: see
+`frame_parser.py`, which does the cutting.
 """
 
 from functools import cache
@@ -46,7 +46,7 @@ class MpegAudio:
         return self._frames.warning
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Return whole frames (and junk between them), with a join at each frame."""
+        """Returns whole frames (and junk between them), with a join at each frame."""
         return self._frames.feed(data)
 
 
@@ -55,14 +55,14 @@ _known: dict[int, Frame] = {}
 
 
 def decode_header(buf: bytes, pos: int) -> Frame | None:
-    """The frame whose header is at `pos`; None if that is no header, or free format. `buf` has 4 bytes there."""
+    """Returns the frame whose header is at `pos`; None for no header, or free format. `buf` has 4 bytes there."""
     key = _unpack(buf, pos)[0] >> 6
     return _known.get(key) or _learn(key)
 
 
 def _learn(key: int) -> Frame | None:
-    """Work out the upper 26 bits of a header: sync 11, version 2, layer 2, crc 1, rate 4, samplerate 2, padding 1,
-    private 1, mode 2."""
+    """Decodes and stores the upper 26 bits of a header: sync 11, version 2, layer 2, crc 1, rate 4, samplerate 2,
+    padding 1, private 1, mode 2."""
     version, layer = key >> 13 & 3, 4 - (key >> 11 & 3)
     rate_index, samplerate_index = key >> 6 & 15, key >> 4 & 3
     if key >> 15 != 0x7FF or version == 1 or layer == 4 or rate_index in (0, 15) or samplerate_index == 3:

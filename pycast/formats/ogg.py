@@ -2,8 +2,9 @@
 
 A chain begins with the first pages of all its logical streams; a listener that starts there needs nothing before it.
 Its headers may take a few more pages; from their end on a listener needs them first, and may start at data pages
-(`ogg_chain.py` says which). Pages pass through as they are: nothing is re-muxed, so any codec keeps its serial numbers,
-timing and quality. The one invariant: out holds only whole pages with correct checksums, in the order they came.
+(`ogg_chain.py` decides which). Pages pass through as they are: nothing is re-muxed, so any codec keeps its serial
+numbers, timing and quality. The one invariant: what comes out is whole pages with correct checksums, in the order they
+came.
 """
 
 from pycast.errors import FormatError
@@ -36,12 +37,12 @@ class Ogg:
 
     @property
     def warning(self) -> str:
-        """Says how much was skipped, if any."""
+        """How much was skipped, in words; empty if nothing."""
         return f"{self.skipped} bytes were no intact Ogg pages and are left out" if self.skipped else ""
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Return whole pages and the marks in them. `Info` and `Tags` are at the start of their chain, so before this
-        call's bytes.
+        """Returns whole pages and the marks in them. `Info` and `Tags` are at the start of their chain, so maybe before
+        this call's bytes.
 
         Raises FormatError.
         """
@@ -54,12 +55,15 @@ class Ogg:
         return b"".join(out), marks
 
     def _take(self, page: Page) -> bool:
-        """Mark what `page` means; False if it must not be passed on."""
+        """Adds the marks for `page`; returns False if it must not be passed on."""
+        # The first page of a logical stream may begin a new chain.
         if page.is_first:
             self._open(page)
+        # A page of a logical stream that never began.
         elif not self._chain.knows(page):
             self._drop(page)
             return False
+        # Headers until the chain has all of them, data after that.
         elif self._chain.is_complete:
             self._take_data(page)
         else:
@@ -68,8 +72,10 @@ class Ogg:
         return True
 
     def _open(self, page: Page) -> None:
-        """The first page of a logical stream, which may begin a chain."""
+        """Takes the first page of a logical stream, and begins a new chain if it does not belong to the present one."""
         chain = self._chain
+        # First pages that follow each other belong together. One after other pages, or with a serial number that is in
+        # use, begins a new chain.
         if not chain.codecs or chain.is_begun or chain.knows(page):
             self._chain = Chain(self._offset, chain.time_s)
             self._marks += (Header(self._offset, b""), Join(self._offset, chain.time_s))
@@ -77,14 +83,17 @@ class Ogg:
 
     def _take_header(self, page: Page) -> None:
         if not self._chain.take_header(page):
+            # This page has data already: the headers end before it.
             self._complete(self._offset)
             self._take_data(page)
         elif self._chain.is_complete:
+            # This page has the last header: the headers end after it.
             self._complete(self._offset + len(page.data))
 
     def _complete(self, end: int) -> None:
-        """All headers of the chain are in; they end at `end`."""
+        """Adds the marks for the headers of the chain, of which the last one ends at `end`."""
         chain = self._chain
+        # Properties and tags hold from the start of the chain on.
         codecs = chain.codecs
         bitrate = sum(codec.bitrate or 0 for codec in codecs) or None
         stats = {"subtype": "/".join(codec.name for codec in codecs if codec.name)}
@@ -96,6 +105,7 @@ class Ogg:
         if chain.tags != self._tags:
             self._tags = chain.tags
             self._marks.append(Tags(chain.offset, *chain.tags))
+        # From the end of the headers on, a listener needs them first.
         self._marks.append(Header(end, chain.headers))
 
     def _take_data(self, page: Page) -> None:
@@ -109,7 +119,7 @@ class Ogg:
                 self._marks.append(Info(self._offset, bitrate, self._stats))
 
     def _drop(self, page: Page) -> None:
-        """A page that nobody could decode: its logical stream has not begun."""
+        """Drops a page whose logical stream never began; no decoder could use it. Raises FormatError after too many."""
         self._strays += len(page.data)
         self._strays_in_row += len(page.data)
         if self._strays_in_row > MAX_GARBAGE:

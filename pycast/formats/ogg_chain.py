@@ -1,12 +1,12 @@
 """One chain link of an Ogg stream: the logical streams that begin together, their headers, and where a listener can
 start.
 
-Gets intact pages of one chain in order, and says of each what it means; it keeps no bytes but header pages. The one
-invariant: the headers are complete exactly once, and joins are only given after that.
+Takes the intact pages of one chain in order, and decides for each whether it is a header, data, or a join. Keeps no
+bytes but header pages. The one invariant: the headers become complete exactly once, and joins come only after that.
 
-Where a join is good. Audio: a page that does not begin in the middle of a packet. Video: a page whose first packet to
-start is a key frame; the audio pages that follow it are near enough in time. If a stream's pages never look like that
-(some muxers cut packets anywhere), a page on which any fitting packet starts will do: decoders drop what is before it.
+Good joins. Audio: a page that does not begin in the middle of a packet. Video: a page on which the first packet to
+start is a key frame; the audio pages that follow it are near enough in time. If a stream has no such pages (some muxers
+cut packets anywhere), a page on which any fitting packet starts is taken: decoders drop what is before that.
 """
 
 from pycast.errors import FormatError
@@ -16,20 +16,20 @@ from pycast.formats.ogg_page import NO_GRANULE, Page
 from pycast.formats.tags import artist_and_title
 
 MAX_HEADERS = 1024 * 1024
-"""Bytes before the headers are complete. Comments may hold a cover picture; more than this is no header."""
+"""Most bytes before the headers are complete. Comments may hold a cover picture; more than this is no header."""
 
 MAX_STREAMS = 11
 """Icecast's limit of logical streams, plus one: a concert has fewer."""
 
 AUDIO_PATIENCE = 32 * 1024
-"""Bytes without a good join after which a lesser one is taken: half a burst, so that a new listener never waits."""
+"""Bytes of audio without a good join after which a lesser one is taken: half a burst, so that no new listener waits."""
 
 VIDEO_PATIENCE = 1024 * 1024
-"""The same for video, where a lesser join shows a broken picture at first, and key frames are far apart anyway."""
+"""The same for video. A lesser join shows a broken picture at first, and key frames are far apart."""
 
 
 class _LogicalStream:
-    """One logical stream: its codec, how many headers it still owes, its clock."""
+    """One logical stream: its codec, whether its headers are complete, its tags, its clock."""
 
     def __init__(self, codec: Codec, time_s: float) -> None:
         self.codec = codec
@@ -41,10 +41,12 @@ class _LogicalStream:
         self._partial = b""
 
     def take_header(self, page: Page) -> bool:
-        """Read a page that should hold headers; False if it turns out to hold data. Raises FormatError if headers
-        are missing."""
+        """Reads a page that should hold headers; returns False if it holds data. Raises FormatError if headers are
+        missing."""
+        # A page of data is recognised by its first packet, even if that does not end on it.
         packets, self._partial = page.packets(self._partial)
         is_header = not self._begins_data(packets[0] if packets else self._partial)
+        # Count the headers, and read the tags from the comments among them.
         for packet in filter(None, packets if is_header else ()):
             self._count += 1
             comments = self.codec.comments(packet) if self.tags == ("", "") else None
@@ -52,6 +54,7 @@ class _LogicalStream:
                 self.tags = artist_and_title(comments)
             if self.codec.is_last_header(packet, self._count):
                 self.has_headers = True
+        # Data, or the end of the logical stream, ends the headers too.
         if page.is_last or not is_header:
             self.has_headers = True
         return is_header
@@ -60,12 +63,12 @@ class _LogicalStream:
         if not packet or not self.codec.is_data(packet):
             return False
         if self.codec.header_packets:
-            # Nobody could ever decode this: better to end it, as the encoder then begins again.
+            # No decoder could use this. The error ends the source, and the encoder then begins again.
             raise FormatError(f"headers of {self.codec.name} are missing in the Ogg stream")
         return True
 
     def pass_data(self, page: Page) -> None:
-        """Advance the clock to the end of `page`."""
+        """Advances the clock to the end of `page`."""
         if page.granule != NO_GRANULE and self.codec.rate:
             self.clock.advance(self.codec.position_s(page.granule))
         self.is_over = self.is_over or page.is_last
@@ -77,9 +80,9 @@ class Chain:
     def __init__(self, offset: int, time_s: float) -> None:
         self.offset = offset
         self.is_complete = False
-        """All headers seen."""
+        """Whether all headers have been seen."""
         self.is_begun = False
-        """A page after the first ones has been seen: another first page begins a new chain."""
+        """Whether a page after the first ones has been seen, so that another first page begins a new chain."""
         self._start_s = time_s
         self._streams: dict[int, _LogicalStream] = {}
         self._first_pages: list[bytes] = []
@@ -113,7 +116,7 @@ class Chain:
         return page.serial in self._streams
 
     def open_stream(self, page: Page) -> None:
-        """Take the first page of a logical stream. Raises FormatError."""
+        """Takes the first page of a logical stream. Raises FormatError."""
         if len(self._streams) >= MAX_STREAMS:
             raise FormatError("too many logical streams in the Ogg stream")
         packets, partial = page.packets(b"")
@@ -122,8 +125,8 @@ class Chain:
         self._count_header(page)
 
     def take_header(self, page: Page) -> bool:
-        """Take a page while headers are missing; False if it is the first data page and the headers were complete
-        before it.
+        """Takes a page while headers are missing. Returns False if it is the first data page, and the headers were
+        complete before it.
 
         Raises FormatError if the headers do not come to an end.
         """
@@ -132,20 +135,25 @@ class Chain:
         self._choose_primary()
         streams = self._streams.values()
         stream = self._streams[page.serial]
+        # A header page: the chain may be complete with it.
         if not stream.has_headers and stream.take_header(page):
             self._header_pages.append(page.data)
             self.is_complete = all(stream.has_headers for stream in streams)
             return True
+        # A data page of this logical stream. The chain is complete if the others have their headers too; headers of
+        # text and the like are not waited for. Otherwise the page passes without a mark.
         self.is_complete = all(stream.has_headers or stream.codec.role is Role.EXTRA for stream in streams)
         return not self.is_complete
 
     def take_data(self, page: Page) -> float | None:
-        """Pass a data page; returns its media time if a listener can start there, else None."""
+        """Takes a data page; returns its media time if a listener can start there, else None."""
+        # The time of a page is where the one before ended. Only pages of the primary stream can be joins.
         stream = self._streams[page.serial]
         time_s = stream.clock.time_s
         is_join = stream is self._primary and self._is_join(stream.codec, page)
         stream.pass_data(page)
         self._since_join = 0 if is_join else self._since_join + len(page.data)
+        # After its last page another logical stream decides where listeners start.
         if stream.is_over and stream is self._primary:
             self._choose_primary()
         return time_s if is_join else None
@@ -156,15 +164,17 @@ class Chain:
             raise FormatError("the headers of the Ogg stream do not end")
 
     def _choose_primary(self) -> None:
-        """The logical stream whose pages are looked at for joins: video, else audio, else any that still runs."""
+        """Chooses the logical stream whose pages can be joins: video, else audio, else any, of those that still run."""
         running = [stream for stream in self._streams.values() if not stream.is_over]
         self._primary = min(running, key=lambda stream: stream.codec.role.value, default=None)
 
     def _is_join(self, codec: Codec, page: Page) -> bool:
+        # Video: the first packet that starts here must be a key frame; after a long time without one, any of them.
         if codec.role is Role.VIDEO:
             starts = page.starts()
             candidates = starts[:1] if self._since_join < VIDEO_PATIENCE else starts
             return any(start < len(page.data) and codec.is_key_frame(page.data[start]) for start in candidates)
+        # Audio: the page must begin with a packet; after a while without such a page, one may start anywhere on it.
         if page.is_continued:
             return self._since_join >= AUDIO_PATIENCE and bool(page.starts())
         return bool(page.lacing)

@@ -1,4 +1,4 @@
-"""What the first packet of a logical Ogg stream tells about its codec.
+"""The codec of a logical Ogg stream, read from its first packet.
 
 One row per codec: how it is recognised and how its first packet is read. Reads identification headers and nothing of
 the audio. A codec without a row is carried all the same. The one invariant: a `Codec` is complete once made; nothing is
@@ -16,14 +16,14 @@ from pycast.errors import FormatError
 
 
 class Role(Enum):
-    """What a logical stream means for a listener that starts in the middle."""
+    """What a logical stream means for the places where listeners start."""
 
     VIDEO = auto()
-    """Can only be entered at key frames."""
+    """Listeners start at key frames only."""
     AUDIO = auto()
-    """Can be entered at any page."""
+    """Listeners may start at any page."""
     EXTRA = auto()
-    """Text, index, unknown: never decides where to start, and is never waited for."""
+    """Text, index, unknown: does not decide where listeners start, and its headers are not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Codec:
     """As in Icecast's `subtype`; empty if unknown."""
     role: Role
     header_packets: int = 1
-    """How many packets come before the first data packet; 0: until a packet says so (FLAC) or the stream ends
+    """How many packets come before the first data packet; 0: up to a packet marked as the last one (FLAC), or all
     (Skeleton)."""
     rate: float = 0.0
-    """Granules a second; 0: granules do not tell time."""
+    """Granules a second; 0: granules are no times."""
     granule_shift: int = 0
     """Theora: how many low bits of a granule count the frames since the key frame."""
     pre_skip: int = 0
@@ -48,14 +48,14 @@ class Codec:
     stats: Mapping[str, str] = field(default_factory=dict)
 
     def position_s(self, granule: int) -> float:
-        """Seconds since the logical stream began, at `granule`. Only if `rate` is not 0."""
+        """Returns the seconds from the start of the logical stream to `granule`. Only if `rate` is not 0."""
         if self.granule_shift:
             granule = (granule >> self.granule_shift) + (granule & ((1 << self.granule_shift) - 1))
         return (granule - self.pre_skip) / self.rate
 
     def is_data(self, packet: bytes) -> bool:
-        """Whether `packet`, or the beginning of one, holds audio or video and not a header; False where headers do
-        not tell."""
+        """Whether `packet`, or the beginning of one, holds audio or video and not a header; False if the codec has no
+        mark for that."""
         match self.name:
             case "FLAC":
                 return packet[0] == 0xFF
@@ -68,7 +68,7 @@ class Codec:
         return False
 
     def is_key_frame(self, first_byte: int) -> bool:
-        """Whether a packet that begins so decodes by itself (Theora spec 7.1: bit 7 header, bit 6 inter frame)."""
+        """Whether a packet with this first byte is a key frame (Theora spec 7.1: bit 7 header, bit 6 inter frame)."""
         return first_byte & 0xC0 == 0
 
     def is_last_header(self, packet: bytes, count: int) -> bool:
@@ -79,7 +79,7 @@ class Codec:
         return self.name == "FLAC" and count > 1 and packet[:1] >= b"\x80"
 
     def comments(self, packet: bytes) -> bytes | None:
-        """The Vorbis comment block in a header packet after the first, or None."""
+        """Returns the Vorbis comment block in a header packet after the first, if there is one."""
         if self.name == "FLAC":
             return packet[4:] if packet[:1] and packet[0] & 0x7F == 4 else None
         if self.name == "Speex":
@@ -90,7 +90,9 @@ class Codec:
 
 
 def identify(packet: bytes) -> Codec:
-    """The codec whose logical stream begins with `packet`. Raises FormatError if a known codec's packet is broken."""
+    """Returns the codec whose logical stream begins with `packet`. Raises FormatError if a known codec's packet is
+    broken.
+    """
     for signature, read in _READERS:
         if packet.startswith(signature):
             try:
@@ -181,7 +183,7 @@ def _audio(rate: int, channels: int) -> dict[str, str]:
 
 
 def _checked(rate: float) -> float:
-    """A rate that may be divided by."""
+    """Returns `rate` if it may be divided by. Raises FormatError."""
     if rate <= 0:
         raise FormatError("an Ogg stream with a rate of zero")
     return rate

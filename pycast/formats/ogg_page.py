@@ -1,12 +1,12 @@
 """Ogg pages: cutting bytes into pages that are whole and intact (RFC 3533 section 6).
 
 Knows nothing of codecs or chains. Bytes between pages and pages whose checksum is wrong are dropped and counted, as a
-decoder would drop them; too many in a row mean that this is no Ogg stream any more. The one invariant: a page that
-comes out has a correct checksum.
+decoder would drop them; too many in a row are an error. The one invariant: a page that comes out has a correct
+checksum.
 
 The checksum is a CRC-32 with zlib's polynomial, but with the bits of each byte the other way round and no inversion.
-Reversing the bits of the input (`bytes.translate`) and of the result lets zlib do the work at C speed: all that is done
-here costs some 10 us for a page of 8 kB.
+Reversing the bits of the input (`bytes.translate`) and of the result lets zlib do the work at C speed: a page of 8 kB
+costs some 10 us here.
 """
 
 from struct import Struct
@@ -16,7 +16,7 @@ from zlib import crc32
 from pycast.errors import FormatError
 
 MAX_GARBAGE = 64 * 1024
-"""More than one whole page (65,307 bytes) may go bad, but hardly more than that."""
+"""Most bytes dropped in a row: one whole page (65,307 bytes) may be broken, and a little more."""
 
 NO_GRANULE = -1
 """Granule position of a page on which no packet ends."""
@@ -40,21 +40,22 @@ class Page(NamedTuple):
 
     @property
     def is_first(self) -> bool:
-        """Begins a logical stream (BOS)."""
+        """Whether it begins a logical stream (BOS)."""
         return bool(self.flags & _FIRST)
 
     @property
     def is_last(self) -> bool:
-        """Ends a logical stream (EOS)."""
+        """Whether it ends a logical stream (EOS)."""
         return bool(self.flags & _LAST)
 
     @property
     def is_continued(self) -> bool:
-        """Begins with the rest of a packet from the page before."""
+        """Whether it begins with the rest of a packet from the page before."""
         return bool(self.flags & _CONTINUED)
 
     def packets(self, partial: bytes) -> tuple[list[bytes], bytes]:
-        """Packets that end here and the beginning of one that does not; `partial` is what the page before left over.
+        """Returns the packets that end here, and the beginning of one that does not. `partial` is the same of the page
+        before.
 
         The rest of a packet whose beginning was never seen is dropped, and so is a beginning that is not continued.
         """
@@ -72,7 +73,7 @@ class Page(NamedTuple):
         return packets, b"" if skipping else b"".join(parts)
 
     def starts(self) -> list[int]:
-        """Positions in `data` at which packets start."""
+        """Returns the positions in `data` at which packets start."""
         starts = []
         pos, is_start = self.body, not self.is_continued
         for size in self.lacing:
@@ -84,7 +85,7 @@ class Page(NamedTuple):
 
 
 class PageReader:
-    """Bytes in, pages out. Keeps at most one incomplete page (65,307 bytes)."""
+    """A parser: bytes in, pages out. Keeps at most one incomplete page (65,307 bytes)."""
 
     def __init__(self) -> None:
         self.skipped = 0
@@ -95,7 +96,7 @@ class PageReader:
         self._is_started = False
 
     def feed(self, data: bytes) -> list[Page]:
-        """Return the pages that are complete now. Raises FormatError if the stream is not or no longer Ogg."""
+        """Returns the pages that are complete now. Raises FormatError if the stream is not or no longer Ogg."""
         self._buf += data
         if len(self._buf) < self._need:
             return []
@@ -108,7 +109,9 @@ class PageReader:
         return pages
 
     def _next(self, buf: bytes, pos: int) -> tuple[Page | None, int]:
-        """Try for a page at `pos`; sets `_need` to what the next try takes, counted from the position returned."""
+        """Tries to read a page at `pos`. Returns it, if there is one, and where the next try begins; sets `_need` to
+        the number of bytes that the next try needs there.
+        """
         if not buf.startswith(_CAPTURE, pos):
             if not self._is_started:
                 raise FormatError("not an Ogg stream")
@@ -139,7 +142,7 @@ class PageReader:
         return None, pos
 
     def _drop(self, buf: bytes, pos: int) -> int:
-        """Pass over garbage up to the next possible page, or all but what may be the start of one."""
+        """Drops garbage up to the next possible page, or all but what may be the start of one; returns its end."""
         found = buf.find(_CAPTURE, pos + 1)
         end = found if found >= 0 else max(pos + 1, len(buf) - len(_CAPTURE) + 1)
         self._need = len(_CAPTURE)
@@ -151,7 +154,7 @@ class PageReader:
 
 
 def checksum(page: bytes) -> int:
-    """The CRC that belongs into bytes 22 to 25 of `page`, whatever they hold now."""
+    """Returns the CRC that belongs into bytes 22 to 25 of `page`, whatever they hold now."""
     reflected = memoryview(page.translate(_REVERSED))
     crc = crc32(b"\0\0\0\0", crc32(reflected[:22], 0xFFFFFFFF))
     crc = crc32(reflected[26:], crc) ^ 0xFFFFFFFF

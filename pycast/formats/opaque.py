@@ -1,15 +1,15 @@
 """Opaque streams: whatever pycast has no parser for passes through untouched.
 
-Nothing is looked at and nothing is held back, so every byte is as good a place to start as any other; the first byte of
-each piece that arrives is the one named. The one invariant: out is exactly what came in. Native FLAC, MP4, NSV and
-plain text live here.
+Nothing is looked at and nothing is held back, so listeners may start at any byte; the first one of each piece that
+arrives is marked. The one invariant: what comes out is exactly what came in. Native FLAC, MP4, NSV and plain text are
+such streams.
 """
 
 from pycast.formats.marks import Join, Mark
 
 
 class Opaque:
-    """Pass-through. Never raises; keeps nothing."""
+    """A format that passes all bytes through. Never raises; keeps nothing."""
 
     family = "generic"
 
@@ -18,7 +18,7 @@ class Opaque:
         self._offset = base
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Return `data` itself and, unless it is empty, a join at its first byte."""
+        """Returns `data` itself and, unless it is empty, a join at its first byte."""
         if not data:
             return b"", []
         join = Join(self._offset, None)

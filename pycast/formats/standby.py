@@ -1,8 +1,9 @@
-"""A stream that nobody hears yet: kept in step, so that it can go on the air at its next join point.
+"""The stream of a standby: parsed but not played, so that it can go on the air at its next join point.
 
-A source that stands by is read like any other, and its audio thrown away. What a decoder needs to begin in the middle
-(codec headers), and what holds (bitrate, title), is kept. `resume_at` gives the format with which the mount goes on:
-its first bytes are the codec headers, if the stream has any, and then the audio from the next join point.
+A source that stands by is read like any other, and its audio is discarded. What a decoder needs to begin in the middle
+(codec headers), and what holds at the moment (bitrate, title), is kept. `resume_at` returns the format with which the
+mount continues: its first bytes are the codec headers, if the stream has any, and then the audio from the next join
+point.
 
 The one invariant: what comes out of the continued format begins with a whole unit, and its marks count from `base`.
 """
@@ -14,7 +15,7 @@ from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
 
 
 class StandbyStream:
-    """The stream of a source that stands by. `feed` it; then `resume_at`, once."""
+    """The stream of a source that stands by. After `resume_at` it must not be used again."""
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class StandbyStream:
         `header`, `info` and `tags` are what holds there.
         """
         self.tags = tags
-        """What its source plays; None until it has said that."""
+        """What the source plays; None if that is not known."""
         self._inner = inner or new_format(content_type)
         self._size = size
         self._header = header
@@ -49,12 +50,12 @@ class StandbyStream:
                     self.tags = mark
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
-        """Keeps what the source plays from now on, until it is on the air. Returns True."""
+        """Keeps the title for when the source goes on the air. Returns True."""
         self.tags = Tags(self._size, artist, title, url)
         return True
 
     def resume_at(self, base: int) -> Format:
-        """The format of the mount that the stream goes on with, at the offset `base`."""
+        """Returns the format with which a mount continues this stream at the offset `base`."""
         known: list[Mark] = [replace(mark, offset=base) for mark in (self._info, self.tags) if mark is not None]
         return _Continued(self._inner, self._size, base, self._header, known)
 
@@ -78,8 +79,10 @@ class _Continued:
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         out, marks = self._inner.feed(data)
         begun, self._size = self._size, self._size + len(out)
+        # It has begun: only the offsets differ.
         if self._shift is not None:
             return out, [replace(mark, offset=mark.offset + self._shift) for mark in marks]
+        # Not yet: drop the audio up to the next join point, and keep what holds there.
         join = next((mark.offset for mark in marks if isinstance(mark, Join) and mark.offset >= begun), None)
         if join is None:
             self._keep(marks)
@@ -87,13 +90,14 @@ class _Continued:
         # A header at the join point is what is needed there, or says that the bytes there bring their own.
         before = [mark for mark in marks if mark.offset < join + isinstance(mark, Header)]
         self._keep(before)
+        # From here on it begins: the codec headers, then the audio from the join point.
         self._shift = self._base + len(self._header) - join
         later = [replace(mark, offset=mark.offset + self._shift) for mark in marks if mark not in before]
         header: list[Mark] = [Header(self._base + len(self._header), self._header)] if self._header else []
         return self._header + out[join - begun :], [*self._known, *header, *later]
 
     def _keep(self, marks: list[Mark]) -> None:
-        """What holds when the stream goes on the air."""
+        """Keeps what will hold when the stream goes on the air."""
         for mark in marks:
             if isinstance(mark, Header):
                 self._header = mark.data

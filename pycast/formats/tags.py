@@ -1,7 +1,7 @@
 """Artist and title from Vorbis comments, whichever codec carries them.
 
 Takes the comment block alone (codec framing already cut off) and lets mutagen read it. A block that cannot be read has
-no tags: a broken title is no reason to end a stream. The one invariant: what comes out is one line of bounded length,
+no tags: a broken title is no reason to end a stream. The one invariant: what comes out is one line of limited length,
 fit for a title block or a page. Pictures and everything else in the comments are ignored.
 """
 
@@ -11,8 +11,8 @@ line."""
 
 
 def artist_and_title(comments: bytes) -> tuple[str, str]:
-    """Artist and title in a Vorbis comment block (vorbis-spec section 5.2.1, without framing bit); "" for what it
-    does not tell."""
+    """Returns artist and title of a Vorbis comment block (vorbis-spec section 5.2.1, without framing bit); "" for one
+    that is not in it."""
     # Imported on the first Ogg stream, not at start: it costs more than the rest of the formats together.
     from mutagen import MutagenError
     from mutagen.flac import VCFLACDict
@@ -25,6 +25,6 @@ def artist_and_title(comments: bytes) -> tuple[str, str]:
 
 
 def _text(fields: list[tuple[str, str]], name: str) -> str:
-    """All values of one field on one line."""
+    """Returns all values of one field on one line."""
     joined = ", ".join(value.strip() for key, value in fields if key.lower() == name and value.strip())
     return " ".join("".join(c if c.isprintable() else " " for c in joined[:MAX_TEXT]).split())

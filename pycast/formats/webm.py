@@ -1,12 +1,13 @@
 """WebM and Matroska streams: whole elements in, whole elements and marks out, through any number of chained files.
 
-Segment and Cluster are entered: only their heads are units, so a cluster passes through block by block whether its size
-is known or not. A listener gets the bytes before the first cluster (EBML head, Segment, Tracks …) and starts at a
-cluster; with video only at one whose first video block is a key frame, so such a cluster is held back until that block
-has arrived. The one invariant: out, joined, is what came in, less the last incomplete element and an undecided cluster.
+Of a Segment or a Cluster only the head is a unit: so a cluster passes block by block, whether its size is known or not.
+A listener gets the bytes before the first cluster (EBML head, Segment, Tracks …) and starts at a cluster. With video it
+starts only at a cluster whose first video block is a key frame, so the beginning of each cluster is held back until
+that block has arrived. The one invariant: what comes out, joined, is what came in, without the last incomplete element
+and the cluster that is held back.
 
-The header for listeners differs from the stream in one respect: a Segment of known size (somebody streams a file)
-becomes one of unknown size there, because a listener does not get all of it.
+The header for listeners differs from the stream in one respect: a Segment of known size (a file is streamed) becomes
+one of unknown size there, because a listener does not get all of it.
 """
 
 from pycast.errors import FormatError
@@ -17,14 +18,14 @@ from pycast.formats.marks import Header, Info, Join, Mark
 from pycast.formats.matroska import Block, Properties
 
 MAX_HEADER = 1024 * 1024
-"""Bytes before the first cluster. Icecast allows 128 KiB; attachments may need more."""
+"""Most bytes before the first cluster. Icecast allows 128 KiB; attachments may need more."""
 
 MAX_UNIT = 4 * 1024 * 1024
-"""Bytes of one element. A key frame of 4K video has about 1 MB."""
+"""Most bytes of one element. A key frame of 4K video has about 1 MB."""
 
 MAX_HELD = 64 * 1024
-"""Bytes that a cluster waits for its first video block: 4 s of audio, where an encoder interleaves within a fraction of
-one. After that the video has stopped, and the audio must not stop with it."""
+"""Most bytes held back for a first video block. They are 4 s of audio, and encoders interleave within a fraction of a
+second: after that many the video has stopped, and the audio must not stop with it."""
 
 _MAGIC = matroska.EBML.to_bytes(4)
 
@@ -48,7 +49,7 @@ class WebM:
         self._meter = BitrateMeter(base, 0.0, None)
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Return whole elements and the marks in them. Raises FormatError."""
+        """Returns whole elements and the marks in them. Raises FormatError."""
         self._out, self._marks = [], []
         self._buf += data
         if len(self._buf) >= self._need:
@@ -57,7 +58,7 @@ class WebM:
         return b"".join(self._out), self._marks
 
     def _walk(self, buf: bytes) -> int:
-        """Take all units in `buf`; returns where the first incomplete one begins and sets `_need` to its size."""
+        """Takes all units in `buf`; returns where the first incomplete one begins and sets `_need` to its size."""
         if not self._is_started and not buf.startswith(_MAGIC):
             raise FormatError("not a WebM or Matroska stream")
         self._is_started = True
@@ -75,7 +76,7 @@ class WebM:
             pos += size
 
     def _unit_size(self, element: Element, pos: int) -> int:
-        """Bytes of the unit that begins with `element` at `pos`."""
+        """Returns the size of the unit that begins with `element` at `pos`. Raises FormatError."""
         head_size = element.content - pos
         if element.id in (matroska.SEGMENT, matroska.CLUSTER):
             return head_size
@@ -86,35 +87,42 @@ class WebM:
         return head_size + element.size
 
     def _take(self, element_id: int, unit: bytes, content: int) -> None:
-        """One unit: an element whose content begins at `content`, or the head of a Segment or Cluster."""
+        """Takes one unit: an element whose content begins at `content`, or the head of a Segment or Cluster."""
         chain = self._chain
+        # The head of another document: it brings its own header, and listeners may start at it.
         if element_id == matroska.EBML:
-            self._reconcile(is_join=False)
+            self._release_held(is_join=False)
             chain = self._chain = _Chain(self._offset, chain.end_s())
             self._marks += (Header(self._offset, b""), Join(self._offset, chain.time_s))
         if element_id == matroska.CLUSTER:
             self._begin_cluster(unit)
+        # All before the first cluster is the header for listeners.
         elif not chain.has_header:
             chain.add_header(element_id, unit, content)
             self._emit(unit)
+        # The beginning of a cluster: held back until it is decided.
         elif self._held:
             self._hold(element_id, unit, content)
+        # The rest of a cluster.
         else:
             chain.note_block(element_id, unit, content)
             self._emit(unit)
 
     def _begin_cluster(self, unit: bytes) -> None:
-        self._reconcile(is_join=False)
+        # The cluster before, if it is still undecided, is no join.
+        self._release_held(is_join=False)
+        # With the first cluster the header is complete.
         chain = self._chain
         if not chain.has_header:
             chain.has_header = True
             self._marks += (Info(chain.offset, None, chain.properties.stats), Header(self._offset, chain.header()))
             self._meter = BitrateMeter(self._offset, chain.time_s, None)
+        # The head is held back until the time and, with video, the first video block are there.
         self._held = [unit]
         self._held_size = len(unit)
 
     def _hold(self, element_id: int, unit: bytes, content: int) -> None:
-        """An element of a cluster of which it is not decided yet whether listeners may start there."""
+        """Holds back an element of a cluster until it is decided whether listeners may start at that cluster."""
         chain = self._chain
         self._held.append(unit)
         self._held_size += len(unit)
@@ -122,16 +130,19 @@ class WebM:
         video_track = chain.properties.video_track
         if element_id == matroska.TIMESTAMP:
             chain.advance(unsigned(unit[content:]))
+        # Without video, any cluster is a join, once its time is known or its first block shows that it has none.
         if video_track is None:
             if element_id == matroska.TIMESTAMP or block is not None:
-                self._reconcile(is_join=True)
+                self._release_held(is_join=True)
+        # With video, the first video block decides.
         elif block is not None and block.track == video_track:
-            self._reconcile(is_join=block.is_key)
+            self._release_held(is_join=block.is_key)
+        # The video has stopped.
         if self._held_size > MAX_HELD:
-            self._reconcile(is_join=False)
+            self._release_held(is_join=False)
 
-    def _reconcile(self, *, is_join: bool) -> None:
-        """Let go of the cluster that is held back, if there is one."""
+    def _release_held(self, *, is_join: bool) -> None:
+        """Puts out what is held back of a cluster, if anything, with a join at its start if `is_join`."""
         if not self._held:
             return
         if is_join:
@@ -156,7 +167,7 @@ class _Chain:
     def __init__(self, offset: int, time_s: float) -> None:
         self.offset = offset
         self.has_header = False
-        """All bytes before the first cluster are in."""
+        """Whether all bytes before the first cluster have come."""
         self.properties = Properties()
         self._header: list[bytes] = []
         self._header_size = 0
@@ -170,17 +181,17 @@ class _Chain:
         return self._clock.time_s
 
     def end_s(self) -> float:
-        """Media time that the last block has reached."""
+        """Returns the media time of the last block; the document ends there. Advances the clock to it."""
         if self._last_block is not None:
             self._clock.advance((self._cluster_ticks + self._last_block.ticks) * self.properties.tick_s)
         return self._clock.time_s
 
     def header(self) -> bytes:
-        """What a listener needs before its first cluster."""
+        """Returns what a listener needs before its first cluster."""
         return b"".join(self._header)
 
     def add_header(self, element_id: int, unit: bytes, content: int) -> None:
-        """Take an element before the first cluster. Raises FormatError."""
+        """Adds an element before the first cluster. Raises FormatError."""
         if element_id == matroska.INFO:
             self.properties = matroska.with_info(self.properties, unit[content:])
         elif element_id == matroska.TRACKS:
@@ -193,12 +204,14 @@ class _Chain:
             raise FormatError("no cluster in the first MiB of the Matroska stream")
 
     def advance(self, ticks: int) -> None:
-        """A cluster tells its time."""
+        """Sets the time of the present cluster."""
         self._cluster_ticks = ticks
         self._clock.advance(ticks * self.properties.tick_s)
 
     def note_block(self, element_id: int, unit: bytes, content: int) -> Block | None:
-        """Remember a block, for the time at which the chain ends. Raises FormatError."""
+        """Keeps the head of a block, for the time at which the document ends, and returns it; None for other elements.
+        Raises FormatError.
+        """
         if element_id == matroska.SIMPLE_BLOCK:
             self._last_block = matroska.read_simple_block(unit[content:])
         elif element_id == matroska.BLOCK_GROUP:

@@ -1,6 +1,6 @@
 """Builds Matroska elements for tests.
 
-Helpers only. Invariant: `element` and `head` write sizes eight bytes wide, as live encoders do, unless told otherwise.
+Helpers only. Invariant: `element` and `head` write sizes eight bytes wide, as live encoders do, unless another width is given.
 """
 
 import struct
@@ -9,7 +9,7 @@ UNKNOWN = -1
 
 
 def head(element_id: int, size: int, width: int = 8) -> bytes:
-    """The head of an element; `size` may be UNKNOWN."""
+    """Returns the head of an element; `size` may be UNKNOWN."""
     value = (1 << 7 * width) - 1 if size == UNKNOWN else size
     return element_id.to_bytes((element_id.bit_length() + 7) // 8, "big") + (value | 1 << 7 * width).to_bytes(
         width, "big"
@@ -44,7 +44,7 @@ def video_track(track: int = 2) -> bytes:
 
 
 def document(*tracks: bytes, segment_size: int = UNKNOWN, tick_ns: int = 1_000_000) -> bytes:
-    """All that comes before the first cluster."""
+    """Returns all that comes before the first cluster."""
     info = element(0x1549A966, number(0x2AD7B1, tick_ns))
     return (
         element(0x1A45DFA3, number(0x4286, 1))

@@ -1,6 +1,6 @@
 """Feeds formats in pieces and compares: the promise that every parser of this package makes is written here once.
 
-Helpers only. Invariant: `assert_same_in_pieces` fails whenever the place of a cut can be seen in what a format says.
+Helpers only. Invariant: `assert_same_in_pieces` fails whenever the place of a cut changes what a format returns.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -35,11 +35,11 @@ class Result:
         return [mark for mark in self.marks if isinstance(mark, Header)]
 
     def of(self, kind: type[Mark]) -> list[Mark]:
-        """The marks of one kind."""
+        """Returns the marks of one kind."""
         return [mark for mark in self.marks if isinstance(mark, kind)]
 
     def heard_from(self, join: Join) -> bytes:
-        """What a listener gets that starts at `join` of a stream with base 0."""
+        """Returns what a listener gets that starts at `join` of a stream with base 0."""
         header = b""
         for mark in self.headers:
             if mark.offset <= join.offset:
@@ -48,7 +48,7 @@ class Result:
 
 
 def run(stream: Format, pieces: Iterable[bytes]) -> Result:
-    """Feed `pieces` to `stream` until they end or it refuses them."""
+    """Feeds `pieces` to `stream` until they end or it refuses them."""
     result = Result()
     out = []
     taken = given = 0
@@ -68,18 +68,18 @@ def run(stream: Format, pieces: Iterable[bytes]) -> Result:
 
 
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
-    """`data` in pieces, cut at `places` (taken modulo its size)."""
+    """Returns `data` in pieces, cut at `places` (taken modulo its size)."""
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
     return [data[start:end] for start, end in pairwise(edges)]
 
 
 def every(data: bytes, size: int) -> list[bytes]:
-    """`data` in pieces of `size` bytes."""
+    """Returns `data` in pieces of `size` bytes."""
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def assert_same_in_pieces(make: Make, data: bytes, places: Sequence[int], most_held: int) -> Result:
-    """Whole, byte by byte and cut at `places`, `data` gives the same, and no more than `most_held` bytes are kept.
+    """Asserts that `data` gives the same whole, byte by byte and cut at `places`, with at most `most_held` bytes kept.
 
     But for joins of a stream that goes on as an opaque one: those are at the first byte of each piece.
     """

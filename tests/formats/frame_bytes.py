@@ -19,6 +19,6 @@ def adts(length: int = 100, samplerate_index: int = 4, channels: int = 2, blocks
 
 
 def id3(size: int, filler: bytes = b"\xff\xfb\x90\x00") -> bytes:
-    """An ID3v2 tag with `size` bytes of content that looks like frame headers."""
+    """Returns an ID3v2 tag with `size` bytes of content that looks like frame headers."""
     sized = bytes([size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127])
     return b"ID3\x04\x00\x00" + sized + (filler * (size // len(filler) + 1))[:size]

@@ -25,7 +25,7 @@ _TABLE = _crc_table()
 
 
 def crc(data: bytes) -> int:
-    """The checksum of RFC 3533, the slow way."""
+    """Returns the checksum of RFC 3533, computed byte by byte."""
     value = 0
     for byte in data:
         value = (value << 8) & 0xFFFFFFFF ^ _TABLE[value >> 24 ^ byte]
@@ -33,7 +33,7 @@ def crc(data: bytes) -> int:
 
 
 def lacing_of(packets: Sequence[bytes], is_last_complete: bool = True) -> bytes:
-    """Segment table of a page that holds `packets`."""
+    """Returns the segment table of a page that holds `packets`."""
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
     return lacing if is_last_complete else lacing[:-1]
 
@@ -41,7 +41,7 @@ def lacing_of(packets: Sequence[bytes], is_last_complete: bool = True) -> bytes:
 def page(
     packets: Sequence[bytes], serial: int = 1, granule: int = 0, flags: int = 0, *, is_last_complete: bool = True
 ) -> bytes:
-    """A page with `packets`; if the last one is not complete, its size must be a multiple of 255."""
+    """Returns a page with `packets`; if the last one is not complete, its size must be a multiple of 255."""
     body = b"".join(packets)
     assert is_last_complete or len(packets[-1]) % 255 == 0
     lacing = lacing_of(packets, is_last_complete)
@@ -51,7 +51,7 @@ def page(
 
 
 def comments(*fields: str) -> bytes:
-    """A Vorbis comment block without framing bit."""
+    """Returns a Vorbis comment block without framing bit."""
     encoded = [field.encode() for field in fields]
     block = struct.pack("<I", 4) + b"test" + struct.pack("<I", len(encoded))
     return block + b"".join(struct.pack("<I", len(field)) + field for field in encoded)
@@ -111,10 +111,10 @@ FISBONE = b"fisbone\0" + bytes(44)
 
 
 def vorbis_headers(serial: int = 1, *fields: str) -> list[bytes]:
-    """The header pages of a Vorbis stream."""
+    """Returns the header pages of a Vorbis stream."""
     return [page([vorbis_id()], serial, flags=FIRST), page([vorbis_comment(*fields), VORBIS_SETUP], serial)]
 
 
 def vorbis_audio(serial: int, granules: Sequence[int], flags: int = 0) -> list[bytes]:
-    """Audio pages that end at `granules`."""
+    """Returns audio pages that end at `granules`."""
     return [page([VORBIS_AUDIO] * 3, serial, granule, flags) for granule in granules]

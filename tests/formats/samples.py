@@ -36,13 +36,13 @@ _WITH_PICTURE = ("theora", "webm-video", "matroska")
 
 
 def content_type(name: str) -> str:
-    """The content type its encoder announces."""
+    """Returns the content type that the sample's encoder announces."""
     return ENCODINGS[name][0]
 
 
 @cache
 def sample(name: str, seconds: int = 6) -> bytes:
-    """`seconds` of a tone (and a test picture) encoded as `name`."""
+    """Returns `seconds` of a tone (and a test picture) encoded as `name`."""
     inputs = ["-f", "lavfi", "-i", _TONE.format(seconds=seconds)]
     if name in _WITH_PICTURE:
         inputs += ["-f", "lavfi", "-i", _PICTURE.format(seconds=seconds)]
@@ -51,7 +51,7 @@ def sample(name: str, seconds: int = 6) -> bytes:
 
 
 def decode_errors(data: bytes) -> str:
-    """What ffprobe has to say against `data` when it decodes all of it: nothing, if all is well."""
+    """Returns the errors that ffprobe prints when it decodes all of `data`; empty if there are none."""
     command = [require("ffprobe"), "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-"]
     result = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
     complaint = re.sub(r"0x[0-9a-f]+", "0x", result.stderr.decode(errors="replace"))

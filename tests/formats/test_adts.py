@@ -22,7 +22,7 @@ LONGEST = 8191
         (adts(300, 12, 4, blocks=4), 300, 4096 / 7350, 7350, 4),
     ],
 )
-def test_a_header_tells_length_duration_and_kind(
+def test_a_header_has_length_duration_and_kind(
     frame: bytes, length: int, seconds: float, samplerate: int, channels: int
 ) -> None:
     decoded = decode_header(frame, 0)
@@ -72,7 +72,7 @@ def test_a_real_stream_is_cut_into_its_frames() -> None:
     assert later, "the bit rate is measured"
 
 
-def test_another_format_goes_on_as_an_opaque_stream() -> None:
+def test_another_format_continues_as_an_opaque_stream() -> None:
     stream = Adts()
     data = sample("mp3")
     assert run(stream, [data]).out == data

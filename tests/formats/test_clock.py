@@ -1,4 +1,4 @@
-"""Media time never goes back, and a bit rate is only told when it is news."""
+"""Media time never goes back, and a bit rate is only reported when it has changed."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ def test_clock_adds_plausible_steps() -> None:
 
 
 @pytest.mark.parametrize("position_s", [-5.0, 0.0, MAX_STEP_S + 0.1, 1e18])
-def test_clock_stands_still_at_a_jump_and_goes_on_from_there(position_s: float) -> None:
+def test_clock_stands_still_at_a_jump_and_continues_from_there(position_s: float) -> None:
     clock = MediaClock(10.0)
     clock.advance(position_s)
     assert clock.time_s == 10.0
@@ -52,5 +52,5 @@ def test_meter_leaves_out_what_came_before_a_restart() -> None:
     assert meter.measure(1_000_000 + 80_000, 0.5 + MEASURE_S) is None
 
 
-def test_meter_never_tells_zero() -> None:
+def test_meter_never_reports_zero() -> None:
     assert BitrateMeter(0, 0.0, None).measure(1, 100.0) is None

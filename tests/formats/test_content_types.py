@@ -50,5 +50,5 @@ def test_a_new_format_counts_from_its_base() -> None:
         ("audio/mpeg", "audio/mpeg"),
     ],
 )
-def test_listeners_are_told_the_modern_name_of_ogg(source: str, listeners: str) -> None:
+def test_listeners_get_the_modern_name_of_ogg(source: str, listeners: str) -> None:
     assert content_type_for_listeners(source) == listeners

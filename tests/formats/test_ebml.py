@@ -28,7 +28,7 @@ def test_what_cannot_be_an_element_is_refused(data: bytes) -> None:
         read_element(data, 0)
 
 
-def test_children_are_told_in_order() -> None:
+def test_children_come_in_order() -> None:
     data = element(0xA3, b"one") + element(0xEC, b"") + element(0xA3, b"two", 1)
     assert list(children(b"x" + data, 1, 1 + len(data))) == [(0xA3, b"one"), (0xEC, b""), (0xA3, b"two")]
 

@@ -16,7 +16,7 @@ OTHER = mpeg(0xFFF38040, 208)
 
 
 def offsets(data: bytes, base: int = 0) -> list[int]:
-    """Where listeners can start in `data`."""
+    """Returns the offsets at which listeners can start in `data`."""
     return [join.offset for join in run(MpegAudio(base), [data]).joins]
 
 
@@ -83,7 +83,7 @@ def test_the_first_frame_of_an_encoder_does_not_decide_the_bit_rate() -> None:
     assert [info.bitrate for info in infos if isinstance(info, Info)] == [128_000]
 
 
-def test_a_bit_rate_that_changes_is_told_once() -> None:
+def test_a_bit_rate_that_changes_is_reported_once() -> None:
     high = mpeg(MPEG_HEAD & ~0xF000 | 0xE000, 1044)
     result = run(MpegAudio(), [FRAME * 400 + high * 800])
     rates = [info.bitrate for info in result.of(Info) if isinstance(info, Info)]
@@ -103,7 +103,7 @@ def test_another_format_is_recognised_by_its_first_bytes(start: bytes, word: str
     assert word in stream.warning
 
 
-def test_a_stream_without_frames_goes_on_as_an_opaque_one() -> None:
+def test_a_stream_without_frames_continues_as_an_opaque_one() -> None:
     stream = MpegAudio()
     pieces = every(b"\x07" * (MAX_JUNK + 5000), 1000)
     before = run(stream, pieces)

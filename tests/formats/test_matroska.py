@@ -21,7 +21,7 @@ CONTENT = 9
 """Where the content of an element with a one-byte id begins."""
 
 
-def test_tracks_tell_the_first_video_track_and_the_properties() -> None:
+def test_tracks_give_the_first_video_track_and_the_properties() -> None:
     tracks = audio_track(1, 48000.0, 2) + video_track(2) + video_track(3) + audio_track(4, 8000.0, 1)
     properties = with_tracks(Properties(), tracks)
     assert properties.video_track == 2
@@ -41,7 +41,7 @@ def test_the_time_scale_is_read(content: bytes, tick_s: float) -> None:
 
 
 @pytest.mark.parametrize("is_key", [True, False])
-def test_blocks_tell_track_time_and_key_frame(is_key: bool) -> None:
+def test_blocks_give_track_time_and_key_frame(is_key: bool) -> None:
     assert read_simple_block(simple_block(5, -3, is_key=is_key)[CONTENT:]) == Block(5, -3, is_key)
     assert read_block_group(block_group(5, 40, is_key=is_key)[CONTENT:]) == Block(5, 40, is_key)
 

@@ -31,7 +31,7 @@ LONGEST = 2881
         (0xFFFF1200, 36, 384 / 44100, "MPEG-1 layer I", 44100, 2, 32_000),
     ],
 )
-def test_a_header_tells_length_duration_and_kind(
+def test_a_header_has_length_duration_and_kind(
     head: int, length: int, seconds: float, codec: str, samplerate: int, channels: int, bitrate: int
 ) -> None:
     frame = decode_header(struct.pack(">I", head), 0)

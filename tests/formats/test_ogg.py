@@ -246,7 +246,7 @@ def test_what_cannot_be_played_is_refused(data: bytes) -> None:
     assert feed(data).is_refused
 
 
-def test_a_measured_bit_rate_is_told_when_it_differs() -> None:
+def test_a_measured_bit_rate_is_reported_when_it_differs() -> None:
     audio = [page([bytes(8000)], granule=second * 44100) for second in range(1, 9)]
     infos = feed(*vorbis_headers(), *audio).of(Info)
     assert [info.bitrate for info in infos if isinstance(info, Info)] == [128_000, 64_000]

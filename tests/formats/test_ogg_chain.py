@@ -19,7 +19,7 @@ def read(*data: bytes) -> list[Page]:
 
 
 def complete(*heads: bytes, start_s: float = 0.0) -> Chain:
-    """A chain that has got these header pages."""
+    """Returns a chain that has got these header pages."""
     chain = Chain(0, start_s)
     for one in read(*heads):
         if one.is_first:
@@ -34,7 +34,7 @@ def joins(chain: Chain, *data: bytes) -> list[float | None]:
     return [chain.take_data(one) for one in read(*data)]
 
 
-def test_headers_are_complete_with_the_last_page_that_a_codec_owes() -> None:
+def test_headers_are_complete_with_the_last_page_that_a_codec_needs() -> None:
     first, second = read(*vorbis_headers())
     chain = Chain(7, 0.0)
     chain.open_stream(first)
@@ -86,7 +86,7 @@ def test_each_audio_page_that_begins_a_packet_is_a_place_to_start() -> None:
     assert chain.time_s == 12.0
 
 
-def test_a_page_that_goes_on_with_a_packet_is_taken_only_after_half_a_burst() -> None:
+def test_a_page_that_continues_a_packet_is_a_join_only_after_half_a_burst() -> None:
     chain = complete(*vorbis_headers())
     pieces = [page([BIG[: 255 * 40], b"\x00next"], granule=100, flags=CONTINUED) for _ in range(10)]
     found = joins(chain, *pieces)

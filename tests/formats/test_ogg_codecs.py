@@ -88,7 +88,7 @@ def test_a_codec_is_read_from_its_first_packet(
         (pages.theora_id((25, 1), shift=6), 50 << 6 | 25, 3.0),
     ],
 )
-def test_granules_tell_time(packet: bytes, granule: int, position_s: float) -> None:
+def test_granules_become_times(packet: bytes, granule: int, position_s: float) -> None:
     assert identify(packet).position_s(granule) == pytest.approx(position_s)
 
 
@@ -136,7 +136,7 @@ def test_any_packet_gives_a_codec_or_is_refused(signature: bytes, rest: bytes) -
         (pages.theora_id(), pages.INTER_FRAME, pages.THEORA_HEADERS[0]),
     ],
 )
-def test_audio_and_headers_are_told_apart(first: bytes, audio: bytes, header: bytes) -> None:
+def test_audio_and_headers_are_distinguished(first: bytes, audio: bytes, header: bytes) -> None:
     codec = identify(first)
     assert codec.is_data(audio)
     assert not codec.is_data(header)

@@ -18,7 +18,7 @@ def test_checksum_is_that_of_the_specification(data: bytes) -> None:
     assert checksum(data) == crc(data[:22] + bytes(4) + data[26:])
 
 
-def test_a_page_tells_what_its_head_says() -> None:
+def test_a_page_has_the_fields_of_its_head() -> None:
     (got,) = PageReader().feed(PAGE)
     assert got.data == PAGE
     assert (got.serial, got.granule, got.is_first, got.is_last, got.is_continued) == (7, 1234, True, False, False)
@@ -135,7 +135,7 @@ def test_any_bytes_cut_anywhere_give_the_same_pages(pieces: list[bytes], places:
 
 @given(st.binary(max_size=200), CUTS)
 @settings(deadline=None, max_examples=100)
-def test_noise_is_refused_as_soon_as_it_can_be_told(data: bytes, places: list[int]) -> None:
+def test_noise_is_refused_as_soon_as_it_can_be_recognised(data: bytes, places: list[int]) -> None:
     reader = PageReader()
     refused = False
     for part in cut(data, places):

@@ -18,5 +18,5 @@ def test_every_piece_passes_at_once_with_a_join_at_its_first_byte(pieces: list[b
         offset += len(piece)
 
 
-def test_an_opaque_stream_has_nothing_to_warn_of() -> None:
+def test_an_opaque_stream_has_no_warning() -> None:
     assert (Opaque().warning, Opaque().family) == ("", "generic")

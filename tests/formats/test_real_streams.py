@@ -15,7 +15,7 @@ def fed(name: str, data: bytes) -> Result:
 
 
 def some_joins(result: Result) -> list[Join]:
-    """The first two, one in the middle and the last but one."""
+    """Returns the first two joins, one in the middle and the last but one."""
     joins = result.joins
     return [joins[0], joins[1], joins[len(joins) // 2], joins[-2]]
 
@@ -34,7 +34,7 @@ def test_a_stream_is_the_same_however_it_is_cut(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*OGG, *WEBM])
-def test_a_stream_decodes_from_its_joins_without_a_complaint(name: str) -> None:
+def test_a_stream_decodes_from_its_joins_without_an_error(name: str) -> None:
     result = fed(name, sample(name))
     for join in some_joins(result):
         assert decode_errors(result.heard_from(join)) == ""

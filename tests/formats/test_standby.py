@@ -1,4 +1,4 @@
-"""A stream that stood by goes on at a join point, as if a listener had started there."""
+"""A stream that stood by continues at a join point, as if a listener had started there."""
 
 from random import Random
 
@@ -16,7 +16,9 @@ PIECE = 700
 
 
 def continued(name: str, data: bytes, cut: int) -> tuple[Result, int]:
-    """What goes on the air of a source that stood by for its first `cut` bytes, and what it had put out by then."""
+    """Returns what goes on the air of a source that stood by for its first `cut` bytes, and what it had put out by
+    then.
+    """
     standby = StandbyStream(content_type(name))
     for piece in every(data[:cut], PIECE):
         standby.feed(piece)
@@ -29,7 +31,7 @@ def expected_join(whole: Result, size: int) -> Join:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_goes_on_with_what_a_listener_would_get_who_starts_there(name: str) -> None:
+def test_it_continues_with_what_a_listener_that_starts_there_would_get(name: str) -> None:
     data, rng = sample(name), Random(name)
     whole = run(new_format(content_type(name)), every(data, PIECE))
     last = whole.joins[-1].offset
@@ -65,7 +67,7 @@ def test_the_next_link_of_a_chain_begins_with_its_own_header(name: str) -> None:
         assert result.out == whole.heard_from(expected_join(whole, size)), cut
 
 
-def test_what_holds_is_said_where_it_goes_on() -> None:
+def test_properties_and_title_are_reported_where_it_continues() -> None:
     result, _ = continued("vorbis", sample("vorbis"), len(sample("vorbis")) // 2)
     assert result.of(Tags) == [Tags(BASE, "Artist", "Tïtle")]
     infos = [mark for mark in result.marks if isinstance(mark, Info)]
@@ -76,7 +78,7 @@ def test_what_holds_is_said_where_it_goes_on() -> None:
 
 
 @pytest.mark.parametrize("name", ["mp3", "vorbis", "webm"])
-def test_a_stream_that_was_on_the_air_goes_on_at_other_offsets(name: str) -> None:
+def test_a_stream_that_was_on_the_air_continues_at_other_offsets(name: str) -> None:
     data = sample(name)
     whole = run(new_format(content_type(name)), every(data, PIECE))
     stream = new_format(content_type(name))

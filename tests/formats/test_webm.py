@@ -48,13 +48,13 @@ def test_blocks_pass_one_by_one() -> None:
     assert stream.feed(SOUND[5:])[0] == SOUND
 
 
-def test_properties_are_told_at_the_start_of_the_chain() -> None:
+def test_properties_are_reported_at_the_start_of_the_chain() -> None:
     (info,) = feed(VIDEO, cluster(0, KEY)).of(Info)
     stats = {"audio_samplerate": "48000", "audio_channels": "2", "frame_size": "640 x 480"}
     assert info == Info(0, None, stats)
 
 
-def test_a_segment_of_known_size_has_none_for_listeners_who_join_it() -> None:
+def test_a_segment_of_known_size_has_none_for_listeners_that_join_it() -> None:
     result = feed(document(audio_track(), segment_size=5000), cluster(0, SOUND))
     assert result.out.startswith(document(audio_track(), segment_size=5000))
     assert result.headers[-1].data == document(audio_track(), segment_size=UNKNOWN)
@@ -122,7 +122,7 @@ def test_a_second_document_continues_time_and_brings_its_own_header(tail: bytes)
     assert (info.offset, info.stats["audio_samplerate"]) == (start, "44100")
 
 
-def test_an_undecided_cluster_is_let_go_when_another_document_begins() -> None:
+def test_an_undecided_cluster_is_released_when_another_document_begins() -> None:
     result = feed(VIDEO, cluster(0, SOUND), VIDEO, cluster(0, KEY))
     assert result.out == VIDEO + cluster(0, SOUND) + VIDEO + cluster(0, KEY)
 
