@@ -1,6 +1,6 @@
 """IP addresses as peers write them, and lists of networks.
 
-An IPv4 address that comes in IPv6's clothes (`::ffff:192.0.2.1`) is the IPv4 address everywhere. Zones (`%eth0`) mean
+An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address everywhere. Zones (`%eth0`) mean
 something on one machine only and are no part of an address here. Invariant: whatever text comes in, the result is an
 address in its one canonical form, or None.
 """
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
 
 
 def maybe_address(text: str) -> Address | None:
-    """The address that `text` is, without brackets, port or zone; None if it is none."""
+    """Returns the address that is written in `text`, which may have no brackets, port or zone; None if it is none."""
     if not _PLAIN.match(text):
         return None
     try:
@@ -27,13 +27,13 @@ def maybe_address(text: str) -> Address | None:
 
 
 def unmapped(address: Address) -> Address:
-    """`address`, or the IPv4 address that it stands for."""
+    """Returns `address`, or the IPv4 address that it stands for."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
 
 
 class Networks:
-    """A list of networks: `address in networks`, and false if it is empty."""
+    """A list of networks, which an address may be `in`; false if it is empty."""
 
     __slots__ = ("_networks",)
 

@@ -1,8 +1,8 @@
 """Bodies: what follows a head, without its framing.
 
-`new_body(request)` picks one of three shapes, siblings with one face. A source without framing sends until it closes:
-that is the body Icecast knows. libshout says `Content-Length: 0` on an endless SOURCE, so there a zero means no
-length. Chunks go through httptools (llhttp); their sizes are checked, extensions and trailers are skipped and never
+`new_body(request)` chooses one of three classes with the same interface. A source without framing sends until it
+closes: that is the body Icecast knows. libshout sends `Content-Length: 0` with an endless SOURCE, so there a zero means
+no length. Chunks go through httptools (llhttp); their sizes are checked, extensions and trailers are skipped and never
 kept, so memory is bounded whatever a peer sends.
 
 Invariant: the bytes that come out depend on the bytes that went in, not on how they were cut. What came before a
@@ -22,18 +22,18 @@ _DIGITS = re.compile(r"[0-9]{1,18}\Z")
 
 
 class Body(Protocol):
-    """Framed bytes in, the body's bytes out."""
+    """A parser: framed bytes in, the body's bytes out."""
 
     @property
     def done(self) -> bool:
         """Whether the framing says that the body has ended. What is fed after that is ignored."""
 
     def feed(self, data: bytes) -> bytes:
-        """The body's part of `data`. Raises BodyError."""
+        """Returns the body's part of `data`. Raises BodyError."""
 
 
 class RawBody:
-    """No framing: all that comes, until the peer closes."""
+    """A body without framing: all bytes until the peer closes."""
 
     __slots__ = ()
 
@@ -46,7 +46,7 @@ class RawBody:
 
 
 class LengthBody:
-    """Exactly `length` bytes."""
+    """A body of exactly `length` bytes."""
 
     __slots__ = ("_left",)
 
@@ -64,7 +64,7 @@ class LengthBody:
 
 
 class ChunkedBody:
-    """`Transfer-Encoding: chunked`."""
+    """A body with `Transfer-Encoding: chunked`."""
 
     __slots__ = ("_chunks", "_error", "_parser")
 
@@ -72,7 +72,7 @@ class ChunkedBody:
         self._chunks = _Chunks()
         self._parser = HttpRequestParser(self._chunks)
         self._error: BodyError | None = None
-        # "close": or llhttp would take what follows the last chunk for the next request.
+        # Without "close" llhttp would take what follows the last chunk for the next request.
         self._parser.feed_data(b"PUT / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
 
     @property
@@ -96,7 +96,7 @@ class ChunkedBody:
 
 
 class _Chunks:
-    """What httptools calls. It has no on_header, so trailers are not collected."""
+    """The callbacks of httptools. There is no on_header, so trailers are not collected."""
 
     __slots__ = ("_pieces", "is_complete")
 
@@ -117,8 +117,8 @@ class _Chunks:
 
 
 def new_body(request: Request, limit: int | None = None) -> Body:
-    """The body that follows `request`. Raises BodyError: with status 501 for an unknown Transfer-Encoding, 413 for a
-    length over `limit` bytes.
+    """Returns a parser for the body of `request`. Raises BodyError: with status 501 for an unknown Transfer-Encoding,
+    413 for a length over `limit` bytes.
     """
     encoding = request.headers.get("transfer-encoding").lower()
     if encoding == "chunked":

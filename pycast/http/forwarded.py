@@ -1,12 +1,12 @@
-"""What HTTP proxies say of a client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+"""The headers of HTTP proxies about a client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
 
-Each proxy adds the address it was called from at the right, and whatever stands there already it just passes on, so a
-client can write anything at the left. Hence the way to read it: from the right, over the proxies we trust, to the first
-address that is none of them. (The left-most address, which icecast-kh takes, is the client's own invention.) Where the
-chain cannot be followed (a name that hides, a broken field), the last address that is known holds.
+Each proxy adds the address of its own peer at the right, and passes on unchanged what is there already, so a client can
+write anything at the left. So the addresses are read from the right, over the trusted proxies, to the first one that is
+not trusted. (The left-most address, which icecast-kh takes, may be the client's invention.) Where the chain cannot be
+followed (a hidden name, a broken field), the last known address counts.
 
 If a request has both kinds, `X-Forwarded-For` counts: nearly all proxies write that one only, and pass on a `Forwarded`
-that a client made up. Callers ask these functions only if the peer itself is a trusted proxy.
+that a client made up. These functions are for requests whose peer is itself a trusted proxy.
 
 Invariant: an address that comes out is in its canonical form, whatever came in.
 """
@@ -30,12 +30,12 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 def is_proxied(headers: Headers) -> bool:
-    """Whether an HTTP proxy has left a trace in the request. Anybody can write one: no reason to trust anything."""
+    """Whether a header shows that an HTTP proxy passed the request on. Any client can send such a header."""
     return headers.has_any(_TRACES)
 
 
 def client_ip(headers: Headers, peer: str, trusted: Networks) -> str:
-    """The address of the client that `peer`, a trusted proxy, passes a request on for; `peer` if it does not tell."""
+    """Returns the address of the client of `peer`, a trusted proxy that passed on its request; `peer` if unknown."""
     ip = peer
     for hop in islice(_hops(headers), MAX_HOPS):
         address = maybe_address(_without_port(hop))
@@ -48,7 +48,7 @@ def client_ip(headers: Headers, peer: str, trusted: Networks) -> str:
 
 
 def client_scheme(headers: Headers) -> str:
-    """`http` or `https`, as the client spoke to the proxy that is nearest to us; empty if that does not tell."""
+    """Returns `http` or `https`, as the proxy nearest to us reports it; empty if it does not."""
     scheme = headers.get("x-forwarded-proto").rpartition(",")[2]
     if not scheme:
         scheme = _elements(headers.get("forwarded"))[-1].get("proto", "")
@@ -57,7 +57,7 @@ def client_scheme(headers: Headers) -> str:
 
 
 def _hops(headers: Headers) -> Iterator[str]:
-    """The addresses as written, the nearest proxy's word first. A proxy may add a field instead of a word."""
+    """Yields the addresses as written, the nearest proxy's first. A proxy may add a line or extend the last one."""
     lines = headers.all("x-forwarded-for")
     for line in reversed(lines):
         yield from filter(None, (hop.strip() for hop in reversed(line.split(","))))
@@ -67,8 +67,8 @@ def _hops(headers: Headers) -> Iterator[str]:
 
 
 def _elements(line: str) -> list[dict[str, str]]:
-    """A `Forwarded` field: for each proxy its pairs. A broken field tells nothing, and says so with an empty element:
-    a quote that a client left open must not swallow what a proxy added behind it.
+    """Returns the pairs in a `Forwarded` field, one dict for each proxy. A broken field gives one empty dict: a quote
+    that a client left open must not swallow what a proxy added behind it.
     """
     elements: list[dict[str, str]] = [{}]
     at, end = 0, ";"
@@ -85,7 +85,7 @@ def _elements(line: str) -> list[dict[str, str]]:
 
 
 def _without_port(hop: str) -> str:
-    """`192.0.2.1:80`, `[2001:db8::1]:80` and `[2001:db8::1]` without port and brackets; the rest as it is."""
+    """Returns `192.0.2.1:80`, `[2001:db8::1]:80` or `[2001:db8::1]` without port and brackets; other text as it is."""
     if hop.startswith("["):
         host, bracket, port = hop[1:].partition("]")
         return host if bracket and port[:1] in ("", ":") else ""

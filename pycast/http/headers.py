@@ -3,7 +3,7 @@
 Icecast keeps one value for a name, the last; so does `get`. `all` gives every value, for the fields that are lists.
 Invariant: names are lower case, values are not empty and hold no CR, LF or NUL (the reader of heads sees to that).
 
-`basic_credentials` is kinder than Icecast 2.4, which wants a capital B: it takes any case of "basic" (RFC 9110 11.1).
+`basic_credentials` takes any case of "basic" (RFC 9110 11.1); Icecast 2.4 wants a capital B.
 Trailing NULs are cut, because Icecast 2.5's relays encode the C string with its end. Whether the credentials are right
 is not decided here.
 """
@@ -28,28 +28,28 @@ class Headers:
 
     @classmethod
     def of_lower(cls, fields: Fields) -> "Headers":
-        """The same without lowering names that are known to be lower case: this runs once for each request."""
+        """Returns headers of `fields` whose names are lower case already. Fast: this runs once for each request."""
         headers = cls.__new__(cls)
         headers._fields = fields
         headers._last = dict(fields)
         return headers
 
     def get(self, name: str, default: str = "") -> str:
-        """The last value of `name`, in any case of letters, or `default`."""
+        """Returns the last value of `name`, in any case of letters, or `default`."""
         value = self._last.get(name)
         return value if value is not None else self._last.get(name.lower(), default)
 
     def all(self, name: str) -> list[str]:
-        """Every value of `name`, in order."""
+        """Returns all values of `name`, in order."""
         wanted = name.lower()
         return [value for field, value in self._fields if field == wanted]
 
     def has_any(self, names: frozenset[str]) -> bool:
-        """Whether one of `names`, all lower case, is there."""
+        """Whether there is a field with one of `names`, which are lower case."""
         return not names.isdisjoint(self._last)
 
     def adding(self, name: str, value: str) -> "Headers":
-        """A copy with one more field at the end."""
+        """Returns a copy with one more field at the end."""
         return Headers((*self._fields, (name, value)))
 
     def __contains__(self, name: object) -> bool:
@@ -72,7 +72,7 @@ class Headers:
 
 
 def basic_credentials(headers: Headers) -> tuple[str, str] | None:
-    """(user, password) of the Authorization header; None if there is none, it is not Basic, or not to be decoded."""
+    """Returns (user, password) of the Authorization header; None if it is missing, not Basic, or cannot be decoded."""
     scheme, _, encoded = headers.get("authorization").partition(" ")
     if scheme.lower() != "basic":
         return None

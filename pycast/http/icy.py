@@ -5,7 +5,7 @@ padded with NULs. There is no escaping: readers end the title at the first `';`.
 NUL, so L = P // 16 + 1 for P bytes of text (a text of 16 bytes takes L = 2), and some players rely on that end. L = 0
 means nothing new.
 
-Which block a listener gets, and where, is the view's work, not decided here.
+Which block a listener gets, and where, is decided in `stream/views.py`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pycast.http.charset import decode, encode
 
 EMPTY_BLOCK = b"\0"
-"""Nothing new since the last block."""
+"""The block that says that the title has not changed."""
 
 BLANK_TITLE_BLOCK = b"\x01StreamTitle='';\0"
 """What a stream without a title sends at its first boundary."""
@@ -22,10 +22,10 @@ _LONGEST_TEXT = 255 * 16 - 1
 
 
 def title_block(text: str, url: str = "", charset: str = "UTF-8") -> bytes | None:
-    """The block for a title; None if it does not fit (4,079 bytes with the syntax), when the old title stays."""
+    """Returns the block for a title; None if it is too long (4,079 bytes with the syntax)."""
     payload = f"StreamTitle='{text}';" + (f"StreamUrl='{url}';" if url else "")
     raw = encode(payload.replace("\0", ""), charset)
-    if b"\0" in raw:  # UTF-16 and its kin: a reader would take the first NUL for the end
+    if b"\0" in raw:  # UTF-16 and the like: a reader would take the first NUL for the end
         raw = encode(payload.replace("\0", ""))
     if len(raw) > _LONGEST_TEXT:
         return None
@@ -34,13 +34,13 @@ def title_block(text: str, url: str = "", charset: str = "UTF-8") -> bytes | Non
 
 
 def decode_title(raw: bytes, charset: str | None = None) -> str:
-    """A title as an encoder sent it: in the charset it names, else UTF-8, else Latin-1."""
+    """Returns the text of a title from an encoder: in the charset it names, else UTF-8, else Latin-1."""
     return decode(raw, charset).replace("\0", "")
 
 
 @dataclass(frozen=True, slots=True)
 class IcyTitle:
-    """A block that was not empty. `raw` is its text with the padding, as it stood in the stream."""
+    """A block that is not empty. `raw` is its text with the padding, as it is in the stream."""
 
     text: str
     url: str
@@ -48,7 +48,7 @@ class IcyTitle:
 
 
 class IcyReader:
-    """Takes a stream with blocks apart. Holds at most one block."""
+    """A parser of streams with title blocks. Holds at most one block."""
 
     __slots__ = ("_audio_left", "_block", "_block_left", "_metaint")
 
@@ -61,7 +61,7 @@ class IcyReader:
         self._block_left = 0
 
     def feed(self, data: bytes) -> list[bytes | IcyTitle]:
-        """Audio and titles in the order of the stream."""
+        """Returns audio and titles in the order of the stream."""
         found: list[bytes | IcyTitle] = []
         at = 0
         while at < len(data):
@@ -95,7 +95,7 @@ def _parse_block(raw: bytes) -> IcyTitle:
 
 
 def _value(text: bytes, key: bytes) -> bytes:
-    """What stands between `key` and the next `';`, or the end if a writer forgot it."""
+    """Returns what is between `key` and the next `';`, or up to the end if there is none."""
     start = text.find(key)
     if start < 0:
         return b""

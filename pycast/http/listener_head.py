@@ -2,8 +2,8 @@
 
 Exactly Icecast 2.4.4's, quirks included, because players match these bytes: the source's `ice-` and `icy-` headers in
 byte order of their names, `ice-X` renamed to `icy-X`, **no blank after the colon**, except in `ice-audio-info`;
-`icy-br` twice if the source sent a bitrate both ways. It stands after the configured headers of server and mount. The
-source's part is the same for all its listeners: make it once with `source_block`.
+`icy-br` twice if the source sent a bitrate both ways. The block comes after the configured headers of server and mount.
+The source's part is the same for all its listeners, so it is made once, with `source_block`.
 """
 
 import re
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pycast.http.headers import Headers
 from pycast.http.response import one_line
 
-# Like Icecast's C: the text behind the first "bitrate=" must begin with a number, or there is none.
+# As in Icecast: if the text after the first "bitrate=" does not begin with a number, there is no bitrate.
 _BITRATE = re.compile(r"bitrate=\s*\+?0*([0-9]+)")
 _BITRATE_KEY = "bitrate="
 _NUMBER = re.compile(r"\s*[+-]?0*[1-9]")
@@ -20,11 +20,11 @@ _NEVER = frozenset({"ice-password", "icy-metaint"})
 _RENAMED = {"ice-public": "icy-pub", "ice-bitrate": "icy-br"}
 
 LONG_LENGTH = 221183499
-"""What Icecast tells Flash and old Internet Explorer, which do not play a response without a length."""
+"""The length that Icecast sends to Flash and old Internet Explorer, which do not play a response without one."""
 
 
 def source_block(source_headers: Iterable[tuple[str, str]], stream_name: str | None = None) -> bytes:
-    """The source's lines. `stream_name` replaces the value of `ice-name`; a source without one stays nameless."""
+    """Returns the source's lines. `stream_name` replaces the value of `ice-name`, but is not added if there is none."""
     lines: list[str] = []
     for name, value in sorted(dict(source_headers).items()):
         if name in _NEVER or value == "(null)":
@@ -39,7 +39,7 @@ def source_block(source_headers: Iterable[tuple[str, str]], stream_name: str | N
 
 
 def listener_tail(metaint: int | None, needs_length: bool = False) -> bytes:
-    """The lines that depend on the listener. For generic formats only: Ogg and WebM listeners get none."""
+    """Returns the lines that depend on the listener. For generic formats only: Ogg and WebM listeners get none."""
     length = b"Content-Length: %d\r\n" % LONG_LENGTH if needs_length else b""
     return length + b"icy-metaint:%d\r\n" % metaint if metaint else length
 

@@ -8,7 +8,7 @@ PLAYLISTS = ("m3u", "pls", "xspf", "vclt")
 
 
 def playlist_target(path: str) -> tuple[str, str] | None:
-    """(mount, kind) if `path` asks for a mount's playlist, else None. Whether the mount exists is not asked."""
+    """Returns (mount, kind) if `path` is that of a mount's playlist, else None. The mount need not exist."""
     mount, dot, kind = path.rpartition(".")
     if not dot or kind not in PLAYLISTS or mount.endswith("/"):
         return None
@@ -16,7 +16,7 @@ def playlist_target(path: str) -> tuple[str, str] | None:
 
 
 def is_mount_name(path: str) -> bool:
-    """Whether a source may have this name: begins with "/", does not end with it, hides nothing of /admin."""
+    """Whether a source may use this name: it begins with "/", does not end with it, and is not below /admin."""
     if len(path) < 2 or path[0] != "/" or path[-1] == "/":
         return False
     return path not in ("/admin", "/admin.cgi") and not path.startswith("/admin/")

@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: what a balancer in TCP mode says of its client before the client's own bytes.
+"""The PROXY protocol, versions 1 and 2: the header with the client's address that a balancer in TCP mode sends first.
 
     PROXY TCP4 203.0.113.7 192.0.2.1 51234 8000␍␊        version 1: one line of at most 107 bytes
     ␍␊␍␊␀␍␊QUIT␊ 21 11 000C <addresses, ports> <TLVs>    version 2: 16 bytes, then as many as they say
@@ -8,8 +8,8 @@ that a balancer opens for itself (LOCAL, UNKNOWN, its health checks), or whose c
 balancer's.
 
 One reader reads exactly one header: AWS's network balancer passes on what its client sent, so a client can put a header
-of its own behind the balancer's. That one stays in `rest`, and is no HTTP request. Whether the peer may send a header
-at all is for the caller, and the time limit too.
+of its own behind the balancer's. That one stays in `rest`, and is no HTTP request. The caller decides whether the peer
+may send a header at all, and limits the time.
 
 Source: "The PROXY protocol" of haproxy.org, sections 2.1 and 2.2. Invariant: the result depends on the bytes, not on
 how they were cut; never more than `MAX_LENGTH` + 16 bytes + one `feed` is held.
@@ -42,26 +42,26 @@ _LAST_FAMILY, _LAST_TRANSPORT = 3, 2
 
 @dataclass(frozen=True, slots=True)
 class Proxied:
-    """A connection that is passed on. `ip` is the client's address."""
+    """A header for a client's connection. `ip` is the client's address."""
 
     ip: str
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The balancer's own connection, or one whose client has no IP address: the peer's address holds."""
+    """A header for the balancer's own connection, or for a client without an IP address: the peer's address counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoHeader:
-    """There is no header: every byte is the client's."""
+    """The absence of a header: every byte is the client's."""
 
 
 ProxyHeader = Proxied | Local | NoHeader
 
 
 class ProxyReader:
-    """Reads the header at the begin of a connection. Not to be fed again after it gave a Greeting or raised."""
+    """A parser of the header at the start of a connection. Must not be fed again after it returned one or raised."""
 
     __slots__ = ("_buffer", "_end")
 
@@ -70,7 +70,7 @@ class ProxyReader:
         self._end = 0
 
     def feed(self, data: bytes) -> ProxyHeader | None:
-        """What the connection begins with, once that is known, else None. Raises RequestError for a broken header."""
+        """Returns what the connection begins with, None if not known yet. Raises RequestError for a broken header."""
         self._buffer += data
         begin = bytes(self._buffer[: len(SIGNATURE)])
         if begin == SIGNATURE:
@@ -83,7 +83,7 @@ class ProxyReader:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the header; everything, if there is none or not enough of it."""
+        """The bytes after the header; all bytes if there is no header or it is not complete."""
         return bytes(self._buffer[self._end :])
 
     def _read_version_1(self) -> ProxyHeader | None:
@@ -125,7 +125,7 @@ def _proxied(line: bytes) -> Proxied:
     if match is None:
         raise _broken(f"{line!r}")
     version, *addresses, client_port, own_port = (part.decode("ascii") for part in match.groups())
-    # The family is that of the text: an IPv4 address in IPv6's clothes belongs to TCP6.
+    # The family is that of the text: an IPv4 address written as an IPv6 one belongs to TCP6.
     is_mixed = any((":" in text) != (version == "6") for text in addresses)
     client, own = (maybe_address(text) for text in addresses)
     if is_mixed or client is None or own is None or max(int(client_port), int(own_port)) > 65535:

@@ -1,8 +1,8 @@
 """Parameters: the query of a URL and the body of a form, which have one syntax.
 
-Values stay bytes, because the parameter `charset` decides what they mean (titles). Names are text. A name that comes
-twice keeps its last value, as in Icecast. A `%` that starts no valid escape stays a `%`: `song=100%` is a title that
-encoders really send, and Icecast 2.4 loses it.
+Values stay bytes, because the parameter `charset` may say how to decode them (titles). Names are text. A name that
+comes twice keeps its last value, as in Icecast. A `%` that starts no valid escape stays a `%`: `song=100%` is a title
+that encoders really send, and Icecast 2.4 loses it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ class Pairs(Mapping[str, bytes]):
         self._values = dict(values or {})
 
     def text(self, name: str, default: str = "") -> str:
-        """The value of `name` as text (UTF-8, else Latin-1), or `default` if it was not given."""
+        """Returns the value of `name` as text (UTF-8, else Latin-1), or `default` if it was not given."""
         value = self._values.get(name)
         return default if value is None else decode(value)
 
@@ -41,7 +41,7 @@ NO_PAIRS = Pairs()
 
 
 def parse_form(body: bytes) -> Pairs:
-    """The parameters in an `application/x-www-form-urlencoded` body or a query; its size is for the caller to limit."""
+    """Returns the parameters in an `application/x-www-form-urlencoded` body or a query. The caller limits its size."""
     if not body:
         return NO_PAIRS
     values = {}

@@ -2,10 +2,10 @@
 
 Clients of streaming servers are older than the RFCs, so the head is found and its lines are split here, by Icecast
 2.4's rules: a head ends at the first empty line, where a line ends with LF and any CRs before it; `ICE/1.0` is a
-protocol; STATS and PLAY are methods. The header fields then go through httptools (llhttp), behind a request line of
-ours, because llhttp refuses those old request lines. Where it refuses a field that Icecast just ignores (a line
-without a colon: a station's description with a line break in it), that line is left out and the rest parsed again.
-That cannot smuggle a request: a connection has one request, then it closes.
+protocol; STATS and PLAY are methods. The header fields then go through httptools (llhttp), behind a fixed request line,
+because llhttp refuses those old ones. Where it refuses a field that Icecast ignores (a line without a colon: a
+station's description with a line break in it), that line is left out and the rest parsed again. That cannot smuggle a
+request: a connection has one request, then it closes.
 
 Not here: what a method or path means, the body (body.py), the time limit for a slow head.
 
@@ -56,11 +56,11 @@ class Request:
     """As sent, "1.0"."""
     headers: Headers
     scheme: str = ""
-    """`http` or `https`, as the client uses it. The head does not have it: whoever knows the connection fills it in."""
+    """`http` or `https`, as the client uses it. It is not in the head; the code that knows the connection sets it."""
 
 
 class HeadReader:
-    """Reads one head. Not to be fed again after it gave a Request or raised."""
+    """A parser of one head. Must not be fed again after it returned a Request or raised."""
 
     __slots__ = ("_buffer", "_end", "_max_bytes", "_max_lines", "_searched", "_start", "_started")
 
@@ -74,7 +74,7 @@ class HeadReader:
         self._end = 0
 
     def feed(self, data: bytes) -> Request | None:
-        """The request once its head is complete, else None. Raises RequestError, HeadTooLarge or BadPath."""
+        """Returns the request once its head is complete, else None. Raises RequestError, HeadTooLarge or BadPath."""
         buffer = self._buffer
         buffer += data
         if not self._started and not self._find_start():
@@ -96,7 +96,10 @@ class HeadReader:
         return bytes(self._buffer[self._end :])
 
     def _find_start(self) -> bool:
-        """Skip empty lines before the request (RFC 9112 2.2). What begins with no letter (TLS, a scan) ends here."""
+        """Skips empty lines before the request (RFC 9112 2.2). Returns whether the request has begun.
+
+        Raises RequestError if it does not begin with a letter (TLS, a scan).
+        """
         stop = min(len(self._buffer), self._max_bytes)
         while self._start < stop and self._buffer[self._start] in _NEWLINES:
             self._start += 1
@@ -114,7 +117,7 @@ class HeadReader:
         return HeadTooLarge("request head too large", cause=f"request head over {self._max_bytes} bytes")
 
     def _parse(self, head: bytes) -> Request:
-        """`head` is every line of it, each with its line end, without the empty one."""
+        """Returns the request of `head`, which is all its lines with their line ends, without the empty one."""
         count = head.count(b"\n")
         if count > self._max_lines:
             raise HeadTooLarge("too many header lines", cause=f"request head of {count} lines")
@@ -127,7 +130,7 @@ class HeadReader:
 
 
 def _request_line(line: bytes) -> tuple[str, bytes, str, str]:
-    """Method, target, protocol, version. Split on blanks, whatever follows the third part ignored, as Icecast does."""
+    """Returns method, target, protocol, version. Splits at blanks, and ignores a fourth part as Icecast does."""
     parts = line.split(b" ")
     if len(parts) != 3:
         parts = [part for part in parts if part]
@@ -142,7 +145,7 @@ def _request_line(line: bytes) -> tuple[str, bytes, str, str]:
 
 
 class _Collector:
-    """What httptools calls: keeps the fields that have a value."""
+    """The callbacks of httptools: keep the fields that have a value."""
 
     __slots__ = ("fields",)
 
@@ -155,7 +158,7 @@ class _Collector:
 
 
 def _parse_fields(lines: bytes) -> Fields:
-    """The fields in `lines`, each of which ends with CRLF. Raises RequestError."""
+    """Returns the fields in `lines`, each of which ends with CRLF. Raises RequestError."""
     try:
         return _llhttp_fields(lines, is_lenient=False)
     except HttpParserError:

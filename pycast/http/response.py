@@ -1,10 +1,10 @@
 """Response heads and error pages, byte for byte as Icecast 2.4.4 writes them.
 
 The standard block has one order: Server, Connection, Date, Content-Type, WWW-Authenticate, the three that forbid
-caching. After it come the operator's configured headers, then the response's own, then Content-Length, which Icecast
-leaves out on errors and which is always given here: without it libshout trips over the body of an error. Answers say
-HTTP/1.0 and close; only 206 says 1.1, as Icecast has it. So the end of a body whose length is not known is the end of
-the connection, for a client of HTTP/1.1 too (RFC 9112 6.3).
+caching. After it come the operator's configured headers, then the response's own, then Content-Length. Icecast leaves
+that out on errors; here it is given, because libshout cannot read the body of an error without it. Answers are HTTP/1.0
+and close the connection; only 206 is HTTP/1.1, as in Icecast. So the end of a body whose length is not known is the end
+of the connection, for a client of HTTP/1.1 too (RFC 9112 6.3).
 
 The standard block is cached: in a storm of players all heads of one second are the same.
 
@@ -21,15 +21,15 @@ from typing import BinaryIO
 Pair = tuple[str, str]
 
 SOURCE_OK = b"HTTP/1.0 200 OK\r\n\r\n"
-"""What a SOURCE or PUT gets when its mount is its own. Old encoders compare these very bytes."""
+"""The answer to a SOURCE or PUT that is admitted. Old encoders compare exactly these bytes."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""What a PUT with `Expect: 100-continue` gets first. Icecast 2.4 adds a Content-Length, which RFC 9110 8.6 forbids."""
+"""Sent first to a PUT with `Expect: 100-continue`. Icecast 2.4 adds a Content-Length, which RFC 9110 8.6 forbids."""
 
 HTML = "text/html; charset=utf-8"
 PLAIN = "text/plain; charset=utf-8"
 
-# Icecast 2.4.4's own words for 401, 404 and 416, 2.5's for 501; the others are the standard's.
+# Icecast 2.4.4's texts for 401, 404 and 416, 2.5's for 501; the others are the standard's.
 REASONS = {
     100: "Continue",
     101: "Switching Protocols",
@@ -75,7 +75,7 @@ _LINE_ENDS = str.maketrans({"\r": " ", "\n": " ", "\0": " "})
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """`length` bytes of an open file, from `start` on. Whoever sends the answer closes the file."""
+    """`length` bytes of an open file, from `start` on. The code that sends the answer closes the file."""
 
     file: BinaryIO
     start: int
@@ -83,8 +83,8 @@ class FileRange:
 
 
 ResponseBody = bytes | FileRange | Iterator[bytes]
-"""A body that is there, one that lies in a file, or one that is made while it is sent: its pieces should be small, as
-each has the time that a client gets for one write. An iterator that has a `close` is closed when the answer ends."""
+"""Bytes, a part of a file, or an iterator that makes the body while it is sent. Its pieces should be small, as the time
+limit for a write holds for each. An iterator that has a `close` is closed when the answer ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,8 @@ def render_head(
     lines: bytes = b"",
     version: str = "1.0",
 ) -> bytes:
-    """Status line, standard block, `headers`, then `lines` as they are (the icy block, each with its CRLF), empty line.
+    """Returns a head: status line, standard block, `headers`, `lines` as they are (the icy block, each with its CRLF),
+    empty line.
 
     `now` is in seconds since the epoch, `server` the configured server id.
     """
@@ -135,14 +136,16 @@ def render(
 
 
 def body_length(body: ResponseBody) -> int | None:
-    """Returns the body's length, None if that shows only at its end."""
+    """Returns the body's length; None if it is not known before its end."""
     if isinstance(body, FileRange):
         return body.length
     return len(body) if isinstance(body, bytes) else None
 
 
 def error_response(status: int, message: str = "", headers: tuple[Pair, ...] = ()) -> Response:
-    """Icecast's page for an error: HTML for most, text for 401, 403, 416 and 500. No message: the status's words."""
+    """Returns Icecast's page for an error: HTML for most, text for 401, 403, 416 and 500. Without a message it has the
+    status's reason.
+    """
     if status == 401:
         return Response(status, _utf8(f"{message or 'You need to authenticate'}\r\n"), PLAIN, headers)
     message = message or REASONS.get(status, "Error")
@@ -159,12 +162,12 @@ def error_response(status: int, message: str = "", headers: tuple[Pair, ...] = (
 
 
 def options_response(allow: str, headers: tuple[Pair, ...] = ()) -> Response:
-    """204 with `Allow`, and with `Content-Length: 0` although RFC 9110 8.6 forbids it: libshout waits for a length."""
+    """Returns 204 with `Allow`, and with `Content-Length: 0` although RFC 9110 8.6 forbids it: libshout needs it."""
     return Response(204, headers=(("Allow", allow), *headers, ("Content-Length", "0")))
 
 
 def header_lines(headers: Iterable[Pair]) -> bytes:
-    """`Name: value` lines, each with its CRLF. Line ends inside a name or value become blanks."""
+    """Returns `Name: value` lines, each with its CRLF. Line ends inside a name or value become blanks."""
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
@@ -173,13 +176,13 @@ def header_lines(headers: Iterable[Pair]) -> bytes:
 
 
 def one_line(text: str) -> str:
-    """`text` with blanks for what would end a header line."""
+    """Returns `text` with blanks for what would end a header line."""
     return text.translate(_LINE_ENDS)
 
 
 @lru_cache(maxsize=4)
 def http_date(second: int) -> str:
-    """`second` since the epoch as in `Date: Sat, 22 Nov 2025 07:00:00 GMT`, whatever the locale."""
+    """Returns `second` since the epoch as in `Date: Sat, 22 Nov 2025 07:00:00 GMT`, whatever the locale."""
     at = _EPOCH + timedelta(seconds=second)
     clock = f"{at.hour:02}:{at.minute:02}:{at.second:02}"
     return f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04} {clock} GMT"
@@ -188,7 +191,7 @@ def http_date(second: int) -> str:
 # One entry for each pair of status and content type in use within a second.
 @lru_cache(maxsize=64)
 def _standard_block(status: int, server: str, second: int, content_type: str, version: str) -> bytes:
-    """Icecast 2.4.4's block: the same lines in the same order for every answer."""
+    """Returns Icecast 2.4.4's block: the same lines in the same order for every answer."""
     lines = [
         f"HTTP/{'1.1' if status == 206 else version} {status} {REASONS.get(status, 'Unknown')}",
         f"Server: {server}",

@@ -5,13 +5,13 @@
     C: icy-name:My station␍␊ content-type:audio/mpeg␍␊ ␍␊
     C: audio
 
-Some encoders do not wait for the answer, so the reader goes on by itself: the caller handles the events in order, and
-stops at the first it refuses. As in icecast-kh several mounts can share a port, the password being `/mount:password`,
-and an HTTP request on this port (metadata updates of some DSP plug-ins) is recognised. libshout first sends a
-connection that begins with `!POKE`, which nobody answers.
+Some encoders do not wait for the answer, so the reader does not wait for the caller either: the caller handles the
+events in order, and stops at the first that it refuses. As in icecast-kh several mounts can share a port, with
+`/mount:password` as password, and an HTTP request on this port (metadata updates of some DSP plug-ins) is recognised.
+libshout first makes a connection that begins with `!POKE` and expects no answer.
 
-The header block is parsed as if it followed `SOURCE /mount HTTP/1.0`. Wrong passwords are for the caller: Icecast
-closes without a word.
+The header block is parsed as if it followed `SOURCE /mount HTTP/1.0`. The caller checks passwords: after a wrong one
+Icecast closes the connection without an answer.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from pycast.http.mount_names import is_mount_name
 from pycast.http.request import MAX_HEAD, MAX_LINES, HeadReader, Request
 
 REPLY_OK = b"OK2\r\nicy-caps:11\r\n\r\n"
-"""The answer to a right password: exactly these 20 bytes, audio may follow at once."""
+"""The answer to a right password: exactly these 20 bytes. Audio may follow at once."""
 
 DEFAULT_CONTENT_TYPE = "audio/mpeg"
 
@@ -43,19 +43,19 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class SourceHead:
-    """The header block is complete: a SOURCE request for the mount, with a content type. The audio starts at `rest`."""
+    """A complete header block: a SOURCE request for the mount, with a content type. The audio starts at `rest`."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """This is an HTTP client: give `rest` (all bytes so far) to a HeadReader."""
+    """An HTTP client. `rest` (all bytes so far) is for a HeadReader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poke:
-    """libshout's throw-away connection: close it, and do not log a failure."""
+    """A test connection of libshout, to be closed without logging a failure."""
 
 
 Event = Password | SourceHead | Http | Poke
@@ -68,7 +68,7 @@ class _State(Enum):
 
 
 class ShoutcastReader:
-    """Reads one handshake for `mount`. Not to be fed again after SourceHead, Http or Poke, or after it raised."""
+    """A parser of one handshake for `mount`. Must not be fed again after SourceHead, Http, Poke or an error."""
 
     __slots__ = ("_buffer", "_error", "_head", "_max_bytes", "_max_lines", "_mount", "_state")
 
@@ -82,7 +82,7 @@ class ShoutcastReader:
         self._state = _State.PASSWORD
 
     def feed(self, data: bytes) -> list[Event]:
-        """What `data` completes, in order. Raises HandshakeError, or RequestError for a bad header block.
+        """Returns the events that `data` completes. Raises HandshakeError, or RequestError for a bad header block.
 
         An error behind a password in the same `data` is raised by the next call: the password comes out first, as it
         does when they come apart.
@@ -98,7 +98,7 @@ class ShoutcastReader:
 
     @property
     def rest(self) -> bytes:
-        """After SourceHead the first bytes of audio, after Http everything received."""
+        """After SourceHead the first bytes of audio, after Http all bytes received."""
         return self._head.rest if self._head is not None else bytes(self._buffer)
 
     def _read_password(self) -> list[Event]:

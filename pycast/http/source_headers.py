@@ -1,13 +1,13 @@
-"""What a source says about its stream in its request headers.
+"""The description of a stream in its source's request headers.
 
-Three families of names, `ice-`, `icy-` and `x-audiocast-`, from three generations of encoders, are folded into one
-value. The defaults that Icecast shows ("Unspecified name" …) and what a mount's configuration overrides are not
-applied here. The text "(null)", which butt prints for an unset field, counts as absent.
+There are three families of names, `ice-`, `icy-` and `x-audiocast-`, from three generations of encoders; the first name
+that has a value counts. The defaults that Icecast shows ("Unspecified name" …) and what a mount's configuration
+overrides are not applied here. The text "(null)", which butt prints for an unset field, counts as absent.
 
 `ice-audio-info: bitrate=128;channels=2;samplerate=44100` holds pairs that become stats of the mount. Keys stay as sent
 (`bitrate` and `ice-bitrate` are different stats), values are percent-decoded (`+` is no blank). Sizes are Icecast's: a
-key of more than 99 characters is left out, a value is cut at 199. Left out too, where Icecast would write XML that no
-parser reads: keys that cannot be an element's name.
+key of more than 99 characters is left out, a value is cut at 199. Keys that cannot be an element's name are left out
+too; Icecast writes XML with them that no parser reads.
 """
 
 import re
@@ -34,7 +34,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """A source's words about itself; empty for what it did not tell."""
+    """A source's description of its stream; what it did not send is empty."""
 
     name: str = ""
     description: str = ""
@@ -46,14 +46,14 @@ class SourceInfo:
     audio_info: str = ""
     """The raw `ice-audio-info`."""
     audio_stats: Mapping[str, str] = field(default_factory=dict)
-    """Its pairs, each a stat of the mount."""
+    """The pairs in it, each a stat of the mount."""
     user_agent: str = ""
     content_type: str | None = None
     """None if it sent none: then SOURCE means audio/mpeg and PUT is refused."""
 
 
 def source_info(headers: Headers) -> SourceInfo:
-    """The description in a source's request headers."""
+    """Returns the description in a source's request headers."""
     audio_info = _first(headers, "audio_info")
     return SourceInfo(
         name=_first(headers, "name"),
@@ -87,7 +87,7 @@ _LONGEST_VALUE = 199
 
 
 def parse_audio_info(raw: str) -> dict[str, str]:
-    """Key to value; a key that comes twice keeps its last value. Never raises: what cannot be read is left out."""
+    """Returns values by key, for a key that comes twice the last. Never raises: leaves out what cannot be read."""
     pairs = {}
     for item in raw.split(";"):
         key, _, value = item.partition("=")
@@ -98,7 +98,7 @@ def parse_audio_info(raw: str) -> dict[str, str]:
 
 
 def _value(raw: str) -> str:
-    """Decoded, or "" if it has a bad escape or a NUL."""
+    """Returns `raw` decoded; "" if it has a bad escape or a NUL."""
     if _BAD_ESCAPE.search(raw):
         return ""
     text = decode(unquote_to_bytes(raw))

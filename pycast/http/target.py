@@ -1,9 +1,9 @@
 """The target of a request line: `/path?query#fragment`, and which paths are refused.
 
-Icecast 2.4 closes the connection on a bad path; here it is a BadPath, so that the peer gets an answer. Refused, after
-percent-decoding: control characters (NUL among them: no name of a mount, a log line or a playlist may hold one), an
-empty part (`//`) and a part made only of dots, where `\\` counts as `/`. Icecast lets `/x/..` pass at the end; here
-it is refused too.
+Icecast 2.4 closes the connection on a bad path; here it is a BadPath, so that the peer gets an answer. After
+percent-decoding these are refused: control characters (no name of a mount, log line or playlist may hold NUL or a line
+end), an empty part (`//`) and a part made only of dots, where `\\` counts as `/`. Icecast lets `/x/..` pass at the end;
+here it is refused too.
 
 Invariant: a path begins with "/" (or is "*", for OPTIONS) and names the same thing however a file system or proxy
 reads it.
@@ -22,7 +22,7 @@ _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
 def parse_target(method: str, target: bytes) -> tuple[str, Pairs]:
-    """The decoded path and the parameters of a target. Raises BadPath."""
+    """Returns the decoded path and the parameters of a target. Raises BadPath."""
     if target[:1] != b"/":
         if target == b"*" and method == "OPTIONS":
             return "*", NO_PAIRS
@@ -32,7 +32,7 @@ def parse_target(method: str, target: bytes) -> tuple[str, Pairs]:
 
 
 def decode_path(raw: bytes) -> str:
-    """The path percent-decoded (`+` is no blank here), UTF-8 else Latin-1. Raises BadPath."""
+    """Returns the path percent-decoded (`+` is no blank here), UTF-8 else Latin-1. Raises BadPath."""
     if b"%" in raw:
         if _BAD_ESCAPE.search(raw):
             raise BadPath("bad escape in the path", cause=f"bad escape in path {raw[:200]!r}")
@@ -44,7 +44,9 @@ def decode_path(raw: bytes) -> str:
 
 
 def _without_authority(method: str, target: bytes) -> bytes:
-    """RFC 9112 3.2.2: a server takes `http://host/path` too, which clients send that believe they talk to a proxy."""
+    """Returns the target without `http://host`, which clients send to proxies and servers must accept (RFC 9112 3.2.2).
+    Raises BadPath.
+    """
     match = _ABSOLUTE.match(target)
     if match is None:
         what = "source mountpoint" if method in ("SOURCE", "PUT") else "path"

@@ -1,6 +1,7 @@
 """Builds Matroska elements for tests.
 
-Helpers only. Invariant: `element` and `head` write sizes eight bytes wide, as live encoders do, unless another width is given.
+Helpers only. Invariant: `element` and `head` write sizes eight bytes wide, as live encoders do, unless another width is
+given.
 """
 
 import struct

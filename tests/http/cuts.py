@@ -14,7 +14,7 @@ def byte_by_byte(data: bytes) -> list[bytes]:
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
-    """`data` in pieces, cut at `places` (any numbers, taken modulo its length)."""
+    """Returns `data` in pieces, cut at `places` (any numbers, taken modulo its length)."""
     edges = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
     return [data[start:stop] for start, stop in pairwise(edges)]
 

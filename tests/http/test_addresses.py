@@ -36,7 +36,7 @@ def test_networks_cover_what_lies_in_them() -> None:
     assert not any(networks.cover(peer) for peer in ("11.1.2.3", "::1", "", "10.1.2.3.4"))
 
 
-def test_no_networks_cover_nobody() -> None:
+def test_no_networks_cover_no_address() -> None:
     assert not Networks([])
     assert not Networks([]).cover("127.0.0.1")
 

@@ -16,7 +16,7 @@ def request(method: str, *fields: tuple[str, str]) -> Request:
 
 
 def outcome(body: Body, pieces: list[bytes]) -> tuple[bytes, bool, str]:
-    """All that came out, whether the body ended, the error."""
+    """Returns all that came out, whether the body ended, and the error."""
     out = b""
     try:
         for piece in [*pieces, b"", b""]:

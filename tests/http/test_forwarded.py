@@ -1,4 +1,4 @@
-"""Tests of pycast.http.forwarded: whose word counts, and how far."""
+"""Tests of pycast.http.forwarded: which address counts."""
 
 from ipaddress import ip_network
 
@@ -134,9 +134,7 @@ def test_any_fields_give_a_canonical_address_and_a_scheme(lines: list[str]) -> N
 
 @QUICK
 @given(st.text(max_size=80), st.booleans())
-def test_what_a_client_writes_cannot_hide_what_the_proxy_adds_as_a_word_of_x_forwarded_for(
-    text: str, is_own_field: bool
-) -> None:
+def test_what_a_client_writes_cannot_hide_what_the_proxy_adds_to_x_forwarded_for(text: str, is_own_field: bool) -> None:
     lines = [text, "203.0.113.7"] if is_own_field else [f"{text}, 203.0.113.7"]
     assert asked("X-Forwarded-For", *filter(None, lines)) == "203.0.113.7"
 

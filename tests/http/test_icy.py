@@ -51,7 +51,7 @@ def test_encoders_title_is_decoded() -> None:
 
 
 def read(metaint: int, pieces: list[bytes]) -> list[bytes | IcyTitle]:
-    """The reader's events with neighbouring audio joined."""
+    """Returns the reader's events with neighbouring audio joined."""
     reader = IcyReader(metaint)
     joined: list[bytes | IcyTitle] = []
     for event in (event for piece in pieces for event in reader.feed(piece)):
@@ -75,7 +75,7 @@ def test_reader_gives_audio_and_titles_in_order() -> None:
     ("raw", "text"),
     [(b"StreamTitle='a", "a"), (b"StreamTitle='a'", "a"), (b"x", ""), (b"StreamUrl='u';StreamTitle='a;b';", "a;b")],
 )
-def test_reader_forgives_sloppy_writers(raw: bytes, text: str) -> None:
+def test_reader_accepts_blocks_of_sloppy_writers(raw: bytes, text: str) -> None:
     padded = raw + bytes(-len(raw) % 16)
     (_, title) = read(1, [b"a" + bytes([len(padded) // 16]) + padded])
     assert isinstance(title, IcyTitle) and title.text == text

@@ -31,5 +31,5 @@ def test_a_path_may_be_a_mount(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "", "live", "/live/", "/admin", "/admin/x", "/admin.cgi"])
-def test_a_mount_hides_nothing_of_the_servers_own(path: str) -> None:
+def test_a_mount_cannot_hide_a_page_of_the_server(path: str) -> None:
     assert not is_mount_name(path)

@@ -80,25 +80,25 @@ Result = tuple[ProxyHeader | str | None, bytes]
 
 
 def read(pieces: Iterable[bytes]) -> Result:
-    """The greeting, or "error", or None if it is not complete; and the bytes that are not the header's."""
+    """Returns the header, or "error", or None if it is not complete; and the bytes that are not the header's."""
     reader = ProxyReader()
     pieces = iter(pieces)
     for piece in pieces:
         try:
-            greeting = reader.feed(piece)
+            parsed = reader.feed(piece)
         except RequestError:
             return "error", b""
-        if greeting is not None:
-            return greeting, reader.rest + b"".join(pieces)
+        if parsed is not None:
+            return parsed, reader.rest + b"".join(pieces)
     return None, reader.rest
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_header_names_the_client_and_the_rest_is_the_clients(name: str) -> None:
-    header, greeting = GOOD[name]
-    assert read([header + REQUEST]) == (greeting, REQUEST)
-    assert read(byte_by_byte(header + REQUEST)) == (greeting, REQUEST)
-    assert read([header]) == (greeting, b"")
+    header, parsed = GOOD[name]
+    assert read([header + REQUEST]) == (parsed, REQUEST)
+    assert read(byte_by_byte(header + REQUEST)) == (parsed, REQUEST)
+    assert read([header]) == (parsed, b"")
     assert read([header[:-1]])[0] is None
 
 
@@ -117,20 +117,20 @@ def test_what_is_no_header_is_left_to_the_client(name: str) -> None:
 @pytest.mark.parametrize("forged", [GOOD["v1 IPv4"][0], GOOD["v2 IPv4"][0]], ids=["v1", "v2"])
 @pytest.mark.parametrize("real", [b"PROXY TCP4 198.51.100.9 192.0.2.1 1 2\r\n", version_2(0x20, 0, b"")])
 def test_lb_05_second_forged_header_stays_in_the_rest_and_is_no_request(real: bytes, forged: bytes) -> None:
-    greeting, rest = read([real + forged + REQUEST])
-    assert greeting in (Proxied("198.51.100.9"), Local())
+    parsed, rest = read([real + forged + REQUEST])
+    assert parsed in (Proxied("198.51.100.9"), Local())
     assert rest == forged + REQUEST
     with pytest.raises(RequestError):
         HeadReader().feed(rest)
 
 
 @pytest.mark.parametrize("begin", [b"", b"P", b"PROXY", SIGNATURE[:1], SIGNATURE[:-1]])
-def test_begin_of_a_header_decides_nothing(begin: bytes) -> None:
+def test_the_start_of_a_header_decides_nothing(begin: bytes) -> None:
     assert read([begin]) == (None, begin)
 
 
 def headers() -> st.SearchStrategy[bytes]:
-    """Headers of both versions with anything in them, and broken a little."""
+    """Draws headers of both versions with any content, some of them a little broken."""
     words = st.sampled_from([b"PROXY", b"TCP4", b"TCP6", b"UNKNOWN", b"1.2.3.4", b"::1", b"80", b"65536", b"", b"\n"])
     version_1 = st.lists(words, max_size=8).map(lambda some: b"PROXY " + b" ".join(some) + b"\r\n")
     bytes_2 = st.tuples(
@@ -142,7 +142,7 @@ def headers() -> st.SearchStrategy[bytes]:
 @QUICK
 @given(st.binary(max_size=200) | st.tuples(headers(), st.binary(max_size=40)).map(b"".join), PLACES)
 @example(b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r" + b"\r\n", [33])
-def test_any_bytes_cut_anywhere_give_the_same_greeting_or_error(data: bytes, places: list[int]) -> None:
+def test_any_bytes_cut_anywhere_give_the_same_header_or_error(data: bytes, places: list[int]) -> None:
     whole = read([data])
     assert whole == read(byte_by_byte(data)) == read(cut(data, places))
     assert len(whole[1]) <= len(data)

@@ -1,4 +1,4 @@
-"""Heads of every client we know, and of those we would rather not."""
+"""Heads of every known client, and heads that are refused."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def read(data: bytes) -> Request:
 
 
 def outcome(pieces: list[bytes], max_bytes: int = MAX_HEAD, max_lines: int = 100) -> tuple[object, bytes]:
-    """What a reader makes of the pieces, and what it leaves of them."""
+    """Returns what a reader makes of the pieces, and the bytes it leaves."""
     reader = HeadReader(max_bytes, max_lines)
     for number, piece in enumerate(pieces):
         try:

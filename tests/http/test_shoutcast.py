@@ -10,7 +10,7 @@ from tests.http.cuts import PLACES, QUICK, byte_by_byte, cut
 
 
 def outcome(pieces: list[bytes], max_bytes: int = 1000) -> tuple[list[Event], str, bytes]:
-    """The events, the error, and what is left for whoever comes next."""
+    """Returns the events, the error, and the bytes that are left."""
     reader = ShoutcastReader("/sc", max_bytes, max_lines=20)
     events: list[Event] = []
     for number, piece in enumerate([*pieces, b""]):
@@ -91,7 +91,7 @@ def test_password_may_name_the_mount(line: bytes, mount: str, password: str) -> 
         b"get / http/1.1\n\n".replace(b"http", b"HTTP"),
     ],
 )
-def test_http_on_this_port_is_recognised_and_handed_on(data: bytes) -> None:
+def test_http_on_this_port_is_recognised_and_passed_on(data: bytes) -> None:
     assert outcome([data]) == ([Http()], "", data)
     assert outcome(byte_by_byte(data)) == ([Http()], "", data)
 

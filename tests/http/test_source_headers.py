@@ -1,4 +1,4 @@
-"""What a source says about itself."""
+"""The description of a stream in its source's headers."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from pycast.http.source_headers import SourceInfo, parse_audio_info, source_info
 from tests.http.cuts import QUICK
 
 
-def test_a_source_that_says_nothing() -> None:
+def test_a_source_without_a_description() -> None:
     assert source_info(Headers()) == SourceInfo()
 
 

@@ -16,7 +16,7 @@ def test_query_is_cut_from_the_path_before_it_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("method", ["SOURCE", "PUT"])
-def test_source_learns_that_its_mount_needs_a_slash(method: str) -> None:
+def test_a_source_gets_the_answer_that_its_mount_needs_a_slash(method: str) -> None:
     with pytest.raises(BadPath, match="live") as caught:
         parse_target(method, b"live.mp3")
     assert caught.value.public == "source mountpoint not starting with /"
