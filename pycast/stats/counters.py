@@ -1,5 +1,5 @@
-"""Totals since the start. Each counter stands here once: with its name and meaning for `/metrics`, in its snapshot, and
-in the sum over the nodes of a cluster. Whoever does what is counted adds to it.
+"""Totals since the start. Each counter is declared here once, with its name and meaning for `/metrics`; the snapshot
+and the sum over the nodes of a cluster follow from that. The code that does what is counted adds to it.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from pycast.stats.metric import metric
 
 @dataclass(slots=True)
 class Counters:
-    """What the node did, of all its mounts and connections."""
+    """The totals of a node, over all its mounts and connections."""
 
     connections: int = field(
         default=0, metadata=metric("pycast_connections_total", "TCP connections accepted.", is_summed=True)
@@ -53,29 +53,36 @@ class Counters:
 
 @dataclass(slots=True)
 class MirrorCounters:
-    """What this node's mirrors did."""
+    """The totals of a node's mirrors."""
 
     bytes: int = field(default=0, metadata=metric("pycast_mirror_bytes_total", "Bytes that came from other nodes."))
     connections: int = field(
-        default=0, metadata=metric("pycast_mirror_reconnects_total", "Lines to other nodes that were opened.")
+        default=0, metadata=metric("pycast_mirror_reconnects_total", "Connections that mirrors opened to other nodes.")
     )
     gaps: int = field(
         default=0, metadata=metric("pycast_mirror_gaps_total", "Times a mirror had to jump to other audio.")
     )
     gap_bytes: int = field(
-        default=0, metadata=metric("pycast_mirror_gap_bytes_total", "Audio that no other node had any more.")
+        default=0,
+        metadata=metric(
+            "pycast_mirror_gap_bytes_total",
+            "Bytes of audio that mirrors missed because no other node had them any more.",
+        ),
     )
     refused_epochs: int = field(
-        default=0, metadata=metric("pycast_mirror_refused_epochs_total", "Owners from before that were refused.")
+        default=0,
+        metadata=metric(
+            "pycast_mirror_refused_epochs_total", "Times a mirror refused an owner with an outdated epoch."
+        ),
     )
 
 
-_CLAIMS = "pycast_claims_total", "Claims of mounts, by what came of them."
+_CLAIMS = "pycast_claims_total", "Claims of mounts, by result."
 
 
 @dataclass(slots=True)
 class OwnershipCounters:
-    """What came of this node's claims."""
+    """The results of a node's claims."""
 
     won: int = field(default=0, metadata=metric(*_CLAIMS, labels={"result": "won"}))
     held: int = field(default=0, metadata=metric(*_CLAIMS, labels={"result": "held"}))

@@ -1,9 +1,9 @@
-"""Icecast's stats by Icecast's names: the one place that says which field of a snapshot is called what.
+"""Icecast's stats: which field of a snapshot has which of Icecast's names.
 
 XML, JSON and playlists are made from these pairs, so they can never disagree. Values are text, as in Icecast; pairs
-come in byte order of their names. A stat that has no value does not exist: it is left out, never an empty string.
-What the source itself claims (`MountSnapshot.stats`) never replaces what the server knows. A source that gives no name,
-description or genre has Icecast's words for that.
+come in byte order of their names. A stat without a value is left out; it is never an empty string. What the source
+itself claims (`MountSnapshot.stats`) never replaces what the server knows. A source without a name, description or
+genre gets Icecast's texts for that.
 
 Times are given in UTC with the zone written out, so that they read the same on every node.
 """
@@ -19,7 +19,7 @@ UNLIMITED = "unlimited"
 
 
 def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
-    """The node's own stats, by name. Names and meanings are Icecast 2.4.4's."""
+    """Returns the node's own stats, by name. Names and meanings are Icecast 2.4.4's."""
     counters = snapshot.counters
     stats = {
         "admin": snapshot.admin,
@@ -35,7 +35,7 @@ def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
         "server_start": rfc822_time(snapshot.server_start),
         "server_start_iso8601": iso8601_time(snapshot.server_start),
         "source_client_connections": str(counters.source_client_connections),
-        # No source is a relay, and nobody reads stats as a stream; Icecast's readers still expect the names.
+        # There are no relays and no streams of stats, but programs that read Icecast's stats expect these names.
         "source_relay_connections": "0",
         "source_total_connections": str(counters.source_client_connections),
         "sources": str(snapshot.sources),
@@ -46,39 +46,40 @@ def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
 
 
 def source_stats(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
-    """One mount's stats in byte order of their names, without those that have no value."""
+    """Returns one mount's stats in byte order of their names, without those that have no value."""
     stats = dict(mount.stats)
     stats.update((name, value) for name, value in _known(snapshot, mount).items() if value)
     return {name: value for name, value in sorted(stats.items()) if name and value}
 
 
 def find_mount(snapshot: "NodeSnapshot", name: str) -> "MountSnapshot | None":
-    """The mount of that name, or None."""
     return next((mount for mount in snapshot.mounts if mount.name == name), None)
 
 
 def select_mounts(snapshot: "NodeSnapshot", name: str | None) -> "tuple[MountSnapshot, ...]":
-    """All mounts, or with a name only that one: none if there is no such mount."""
+    """Returns all mounts, or only the one with that name; none if there is no such mount."""
     return snapshot.mounts if name is None else tuple(mount for mount in snapshot.mounts if mount.name == name)
 
 
 def visible_mounts(snapshot: "NodeSnapshot", name: str | None = None) -> "tuple[MountSnapshot, ...]":
-    """What anybody may see: the mounts that are not hidden, or with a name only that one."""
+    """Returns the mounts that are not hidden, or only the one with that name."""
     return tuple(mount for mount in select_mounts(snapshot, name) if not mount.hidden)
 
 
 def rfc822_time(at: float) -> str:
-    """`Sat, 22 Nov 2025 07:00:00 +0000`."""
+    """Returns a time as `Sat, 22 Nov 2025 07:00:00 +0000`."""
     return datetime.fromtimestamp(at, UTC).strftime("%a, %d %b %Y %H:%M:%S %z")
 
 
 def iso8601_time(at: float) -> str:
-    """`2025-11-22T07:00:00+0000`: no colon in the zone, as Icecast writes it."""
+    """Returns a time as `2025-11-22T07:00:00+0000`: without a colon in the zone, as Icecast writes it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def _title_has_artist(mount: "MountSnapshot") -> bool:
-    """Icecast gives an artist only where the title stands alone (Ogg); readers that join the two would say it twice."""
+    """Whether the title begins with the artist. Icecast then has no stat for the artist (it has one only for Ogg), and
+    readers that join the two would show it twice.
+    """
     return mount.title.startswith(f"{mount.artist} - ")
 
 

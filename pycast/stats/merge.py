@@ -1,6 +1,6 @@
-"""Several nodes' snapshots as one: what a cluster looks like to somebody who sees one server.
+"""Several nodes' snapshots as one: what a cluster looks like as one server.
 
-Counts are added up. What a mount is and who its source is comes from the node that has the source; the others add their
+Counts are added up. A mount's description and source come from the node that has the source; the others add their
 listeners. A peak is the sum of the nodes' peaks, which may have been at different times: it is never too low.
 """
 
@@ -14,7 +14,7 @@ from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, MountSnapshot
 
 
 def merge(own: NodeSnapshot, others: Sequence[NodeSnapshot]) -> NodeSnapshot:
-    """The cluster; everything that is about one node alone is `own`'s."""
+    """Returns the snapshot of the cluster. What concerns one node alone is `own`'s."""
     nodes = (own, *others)
     by_name: dict[str, list[MountSnapshot]] = {}
     for node in nodes:
@@ -33,7 +33,7 @@ def merge(own: NodeSnapshot, others: Sequence[NodeSnapshot]) -> NodeSnapshot:
 
 
 def _with_loads(cluster: ClusterSnapshot, nodes: Sequence[NodeSnapshot]) -> ClusterSnapshot:
-    """The cluster with its members' loads as they say now: what is told unasked is coarse."""
+    """Returns the cluster with its members' loads from their snapshots. What they announce by themselves is coarser."""
     by_name = {node.cluster.node: node for node in nodes if node.cluster}
     members = (_with_load(one, by_name[one.node]) if one.node in by_name else one for one in cluster.members)
     return replace(cluster, members=tuple(members))
@@ -50,11 +50,11 @@ def _with_load(member: MemberSnapshot, node: NodeSnapshot) -> MemberSnapshot:
 
 
 def _merge_mount(mounts: list[MountSnapshot]) -> MountSnapshot:
-    """One mount as several nodes have it."""
+    """Returns one mount as a single snapshot of those that several nodes have."""
     at_source = next((mount for mount in mounts if not mount.is_mirror), mounts[0])
     return replace(at_source, **_sums(mounts))
 
 
 def _sums(parts: Sequence[Any]) -> dict[str, Any]:
-    """The fields that are added up, of snapshots of one kind."""
+    """Returns the sums of the fields that are added up, over snapshots of one kind."""
     return {name: sum(getattr(part, name) for part in parts) for name in summed_fields(parts[0].__class__)}

@@ -1,4 +1,4 @@
-"""What `/metrics` says of a field, written at the field itself: its name for Prometheus and its meaning, once.
+"""Metrics, declared at the field that holds the number: its name for Prometheus and its meaning, once.
 
 A number that a snapshot holds becomes a metric by one entry: `field(metadata=metric("pycast_…", "…"))`. The page of
 metrics and the merging of several nodes' snapshots are made from these entries.
@@ -63,5 +63,5 @@ def summed_fields(kind: type) -> tuple[str, ...]:
 
 @cache
 def _fields_of(kind: type) -> tuple[tuple[str, MetricInfo | None], ...]:
-    """Returns the fields that are metrics; with None those that are nested."""
+    """Returns the names of the fields that are metrics with their MetricInfo, and of nested ones with None."""
     return tuple((one.name, one.metadata[_KEY]) for one in fields(kind) if _KEY in one.metadata)

@@ -1,9 +1,9 @@
 """The small files that start a player: M3U, PLS, XSPF and VCLT of one mount.
 
-XSPF and VCLT have the exact look of Icecast 2.4.4's (its style sheets `xspf.xsl` and `vclt.xsl`), M3U too; PLS, which
-Icecast does not have, is what Winamp's descendants expect. These formats know no escapes for a line end, so none from
-outside gets in: `stream_url` percent-encodes mount names, and control characters in titles become spaces. Hidden
-mounts give empty lists, as in Icecast.
+XSPF and VCLT have exactly the form of Icecast 2.4.4's (its style sheets `xspf.xsl` and `vclt.xsl`), M3U too. PLS, which
+Icecast does not have, is what Winamp and its successors expect. These formats have no escapes for line ends, so all
+that come from outside are removed: `stream_url` percent-encodes mount names, and control characters in titles become
+spaces. Hidden mounts give empty lists, as in Icecast.
 """
 
 import re
@@ -22,7 +22,7 @@ PLS_TYPE = "audio/x-scpls"
 XSPF_TYPE = "application/xspf+xml; charset=UTF-8"
 VCLT_TYPE = "audio/x-vclt; charset=UTF-8"
 
-# RFC 3986 section 3.3: what may stand bare in a path.
+# RFC 3986 section 3.3: characters that need no escape in a path.
 _PATH_SAFE = "/:@!$&'()*+,;=~"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ANNOTATED = (
@@ -43,17 +43,20 @@ _VCLT_NAMES = (
 
 
 def stream_url(base: str, mount: str) -> str:
-    """The URL of a mount: `base` is `http://host:port`, the mount's name is percent-encoded where it must be."""
+    """Returns the URL of a mount. `base` is `http://host:port`; the name is percent-encoded where it must be."""
     return base + quote(mount, safe=_PATH_SAFE, errors="replace")
 
 
 def m3u(url: str) -> bytes:
-    """One line: the URL and CRLF."""
+    """Returns an M3U of one line: the URL and CRLF."""
     return _line(url).encode("utf-8", "replace") + b"\r\n"
 
 
 def pls(urls_titles: Sequence[tuple[str, str]]) -> bytes:
-    """Version 2, one entry for each `(url, title)`; an empty title is left out. Length -1: it does not end."""
+    """Returns a PLS of version 2 with an entry for each `(url, title)`; an empty title is left out.
+
+    Length -1 means a stream without end.
+    """
     lines = ["[playlist]", f"NumberOfEntries={len(urls_titles)}"]
     for number, (url, title) in enumerate(urls_titles, 1):
         lines.append(f"File{number}={_line(url)}")
@@ -65,7 +68,7 @@ def pls(urls_titles: Sequence[tuple[str, str]]) -> bytes:
 
 
 def xspf(snapshot: "NodeSnapshot", mount: str) -> bytes:
-    """XSPF with one track that carries title and artist; without a track if there is no such mount."""
+    """Returns an XSPF with one track that has title and artist; without a track if there is no such mount."""
     tracks = [_track(snapshot, one) for one in visible_mounts(snapshot, mount)]
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
@@ -79,7 +82,7 @@ def xspf(snapshot: "NodeSnapshot", mount: str) -> bytes:
 
 
 def vclt(snapshot: "NodeSnapshot", mount: str) -> bytes:
-    """VCLT: `NAME=value` lines up to `==`; empty if there is no such mount."""
+    """Returns a VCLT: `NAME=value` lines up to `==`; empty if there is no such mount."""
     entries = [_vclt_entry(snapshot, one) for one in visible_mounts(snapshot, mount)]
     return "".join(line + "\n" for entry in entries for line in entry).encode("utf-8", "replace")
 

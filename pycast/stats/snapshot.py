@@ -1,4 +1,4 @@
-"""What the node looked like at one moment: frozen values that pages, JSON, XML and metrics are made from.
+"""The state of a node at one moment: frozen values that pages, JSON, XML and metrics are made from.
 
 Times are seconds since the epoch (UTC), counts are totals since the start unless a name says otherwise.
 """
@@ -12,7 +12,7 @@ from pycast.stats.metric import NESTED, metric
 
 @dataclass(frozen=True, slots=True)
 class ListenerSnapshot:
-    """One connected player. `lag` is how many bytes it is behind the live edge."""
+    """One connected listener. `lag` is how many bytes it is behind the mount's latest audio."""
 
     id: int
     ip: str
@@ -59,10 +59,11 @@ class MountSnapshot:
     server_url: str
     genre: str
     bitrate: str
-    """kbit/s as the source's headers or the operator say, else as read from the stream; may be any text or empty."""
+    """kbit/s from the source's headers or the configuration, else from the stream; may be any text or empty."""
     audio_info: str
     stats: Mapping[str, str] = field(default_factory=dict)
-    """Further stats under Icecast's names: keys of `ice-audio-info`, and what the format read (audio_samplerate …)."""
+    """Further stats under Icecast's names: keys of `ice-audio-info`, and what was read from the stream
+    (audio_samplerate …)."""
     stream_start: float = field(
         default=0.0,
         metadata=metric(
@@ -89,13 +90,13 @@ class MountSnapshot:
     is_mirror: bool = False
     """Whether its source is on another node."""
     fallback: str = ""
-    """The mount where its listeners go on while it has no source."""
+    """The mount to which its listeners are moved while it has no source."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberSnapshot:
-    """A node of the cluster as this one sees it. `status` is "up", "suspect" or "dead"; `state` is what it says itself,
-    "up" or "draining"; `weight` its headroom in per cent.
+    """A node of the cluster as this one sees it. `status` is "up", "suspect" or "dead"; `state` is what it announces
+    itself, "up" or "draining"; `weight` is its headroom in per cent.
     """
 
     node: str
@@ -125,10 +126,10 @@ class ClusterSnapshot:
     origins: int = field(metadata=metric("pycast_cluster_origins", "Mounts of the cluster that have an owner."))
     """Mounts that have an owner."""
     waiting: int = field(
-        metadata=metric("pycast_cluster_mounts_waiting", "Of these, the ones that wait for their source.")
+        metadata=metric("pycast_cluster_mounts_waiting", "Mounts with an owner that wait for their source.")
     )
-    """Of these, the ones that wait for their source."""
-    mirrors: int = field(metadata=metric("pycast_mirrors", "Mounts copied from other nodes now."))
+    """How many of these wait for their source."""
+    mirrors: int = field(metadata=metric("pycast_mirrors", "Mounts mirrored from other nodes now."))
     standbys: int = field(metadata=metric("pycast_standbys", "Sources that stand by here."))
     mirror_counters: MirrorCounters = field(default_factory=MirrorCounters, metadata=NESTED)
     ownership_counters: OwnershipCounters = field(default_factory=OwnershipCounters, metadata=NESTED)
@@ -162,10 +163,10 @@ class NodeSnapshot:
     )
     """Seconds between the beginnings of the last two passes of the fan-out; the largest of all mounts."""
     counters: Counters = field(default_factory=Counters, metadata=NESTED)
-    """A copy, with what the mounts of now have sent and read."""
+    """A copy, which includes what the present mounts have sent and read."""
     mounts: tuple[MountSnapshot, ...] = ()
     is_ready: bool = field(default=True, metadata=metric("pycast_ready", "1 while new listeners are welcome, else 0."))
-    """Whether new listeners are welcome; also of a full node."""
+    """Whether new listeners are welcome; True also for a full node."""
     is_draining: bool = field(
         default=False, metadata=metric("pycast_draining", "1 while the server empties itself, else 0.")
     )
@@ -179,7 +180,7 @@ class NodeSnapshot:
             "What is free of the scarcest of connections, descriptors, egress and time; 0 only if full.",
         ),
     )
-    """As balancers are told it."""
+    """As announced to balancers."""
     loop_lag_s: float = field(
         default=0.0, metadata=metric("pycast_loop_lag_seconds", "How late the event loop is, smoothed.")
     )

@@ -1,10 +1,9 @@
 """`/status-json.xsl`: what web players, bots and radio panels read from an Icecast.
 
-Icecast makes it from its XML by a style sheet, and the quirks of that are the format by now: `source` is missing
-without a mount, an object for one, a list for several; a value that looks like a number is one; `"dummy":null` stands
-where the last stat is a hidden one; the mount's name is only in `listenurl`. All kept. What is not kept is its
-invalid JSON (a title `-` comes out bare there), and that a song called 1979 is a number: text is always a string
-here. Hidden mounts are not in it.
+Icecast makes it from its XML by a style sheet, and clients depend on the quirks of that: `source` is missing without a
+mount, an object for one, a list for several; a value that looks like a number is one; `"dummy":null` is added where the
+last stat is a hidden one; the mount's name is only in `listenurl`. These are kept. Its invalid JSON is not (a title `-`
+has no quotes there), nor that a song called 1979 is a number: text is always a string here. Hidden mounts are left out.
 """
 
 import json
@@ -38,14 +37,14 @@ _TEXT = frozenset(
         "title",
     }
 )
-"""Stats that are text whatever they look like. For the others the look decides, as in Icecast."""
+"""Stats that are always strings. The others are numbers or booleans if they look like them, as in Icecast."""
 
 # Icecast takes a leading 0 (but not 0 itself) for text. At most 15 digits: what a reader's double holds exactly.
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}(\.[0-9]{1,15})?")
 
 
 def status_json(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
-    """The document; with `mount` that mount alone is in it (none if it does not exist or is hidden)."""
+    """Returns the document; with `mount` it has only that mount (none if it does not exist or is hidden)."""
     fields = [(name, _string(value)) for name, value in global_stats(snapshot) if not _is_hidden(name, _HIDDEN_GLOBAL)]
     sources = [_source(source_stats(snapshot, one)) for one in visible_mounts(snapshot, mount)]
     if not sources:
@@ -57,7 +56,7 @@ def status_json(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
 
 def _source(stats: dict[str, str]) -> str:
     fields = [(name, _value(name, value)) for name, value in stats.items() if not _is_hidden(name, _HIDDEN_SOURCE)]
-    # "dummy" is ours to say: a source may have a stat of that name, and a key must not stand twice.
+    # A source may have a stat of the name "dummy" too, and a key must not occur twice.
     fields = [field for field in fields if field[0] != "dummy"]
     if _is_hidden(next(reversed(stats)), _HIDDEN_SOURCE):
         fields.append(("dummy", "null"))

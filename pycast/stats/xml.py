@@ -1,9 +1,9 @@
 """Icecast's XML: stats, listmounts, listclients, iceresponse, and the plain list for relays.
 
-Clients of Icecast often match this XML as text, so it has the exact look of libxml2: a declaration without encoding,
-everything on one line, characters outside ASCII as upper-case hexadecimal references, quotes left alone in text.
-Whatever a snapshot holds, the result is well-formed: characters that XML 1.0 does not allow become U+FFFD, and a stat
-whose name is no XML name (the source chooses those of `ice-audio-info`) is left out.
+Clients of Icecast often match this XML as text, so it has exactly the form that libxml2 writes: a declaration without
+encoding, everything on one line, characters outside ASCII as upper-case hexadecimal references, quotes left alone in
+text. Whatever a snapshot holds, the result is well-formed: characters that XML 1.0 does not allow become U+FFFD, and a
+stat whose name is no XML name (the source chooses those of `ice-audio-info`) is left out.
 """
 
 import re
@@ -30,15 +30,15 @@ _IN_ATTRIBUTE = str.maketrans(
 
 
 def stats_document(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
-    """`/admin/stats`: the node and its mounts, hidden ones too; with `mount` the node and that mount alone."""
+    """Returns `/admin/stats`: the node and its mounts, hidden ones too; with `mount` the node and that mount alone."""
     sources = (_source(one, _elements(_nameable(snapshot, one))) for one in select_mounts(snapshot, mount))
     return _document("icestats", _elements(global_stats(snapshot)) + "".join(sources))
 
 
 def listmounts(snapshot: "NodeSnapshot", current: str | None = None) -> bytes:
-    """`/admin/listmounts` and `/admin/streamlist`.
+    """Returns `/admin/listmounts` and `/admin/streamlist`.
 
-    With `current` the choice that `moveclients` offers: every mount but that one.
+    With `current` it is the choice that `moveclients` offers: all mounts except that one.
     """
     head = "" if current is None else _element("current_source", current)
     others = (mount for mount in snapshot.mounts if mount.name != current)
@@ -46,19 +46,21 @@ def listmounts(snapshot: "NodeSnapshot", current: str | None = None) -> bytes:
 
 
 def listclients(mount: "MountSnapshot", listeners: "Sequence[ListenerSnapshot]") -> bytes:
-    """`/admin/listclients`. The count stands twice: Icecast 2.4 writes `Listeners`, AzuraCast reads `listeners`."""
+    """Returns `/admin/listclients`. The count is in it twice: Icecast 2.4 writes `Listeners`, AzuraCast reads
+    `listeners`.
+    """
     count = str(mount.listeners)
     head = _elements([("Listeners", count), ("listeners", count)])
     return _document("icestats", _source(mount, head + "".join(map(_listener, listeners))))
 
 
 def iceresponse(message: str, result: int) -> bytes:
-    """The answer of an admin command: its text, and 1 if it was carried out (mostly: clients look at the text)."""
+    """Returns the answer of an admin command: its text, and 1 for success or 0. Clients mostly read the text."""
     return _document("iceresponse", _elements([("message", message), ("return", str(result))]))
 
 
 def streamlist_text(snapshot: "NodeSnapshot") -> bytes:
-    """`/admin/streamlist.txt`: one mount a line, for servers that relay everything. Hidden mounts are left out.
+    """Returns `/admin/streamlist.txt`: one mount a line, for servers that relay everything. Hidden mounts are left out.
 
     A name with a line end in it is left out too: it would be read as two mounts.
     """
@@ -67,14 +69,14 @@ def streamlist_text(snapshot: "NodeSnapshot") -> bytes:
 
 
 def xml_text(text: str) -> str:
-    """Text as it stands between tags. May keep characters outside ASCII; see `ascii_references`."""
+    """Returns text as it is written between tags. Keeps characters outside ASCII; see `ascii_references`."""
     if not re.search(_NOT_PLAIN, text):
         return text
     return re.sub(_NOT_XML, "\ufffd", text).translate(_IN_TEXT)
 
 
 def ascii_references(xml: str) -> str:
-    """The same XML in ASCII, libxml2's way: `é` becomes `&#xE9;`."""
+    """Returns the same XML in ASCII, as libxml2 writes it: `é` becomes `&#xE9;`."""
     return xml if xml.isascii() else re.sub(_NOT_ASCII, lambda found: f"&#x{ord(found[0]):X};", xml)
 
 
@@ -89,8 +91,8 @@ def _listed(mount: "MountSnapshot") -> list[tuple[str, str]]:
     return fields
 
 
-def _listener(listener: "ListenerSnapshot") -> str:
-    """2.4.4's fields in its order, then `lag`, which icecast-kh's readers know."""
+def _listener(listener: ListenerSnapshot) -> str:
+    """Returns the element of a listener: 2.4.4's fields in its order, then `lag`, as in icecast-kh."""
     return (
         f"<listener><IP>{xml_text(listener.ip)}</IP><UserAgent>{xml_text(listener.user_agent or 'Unknown')}</UserAgent>"
         f"<Connected>{listener.connected_s}</Connected><ID>{listener.id}</ID><lag>{listener.lag}</lag></listener>"

@@ -1,4 +1,4 @@
-"""Snapshots for the tests of this folder: the node of the golden samples, and any node hypothesis can think of."""
+"""Snapshots for the tests of this folder: the node of the golden samples, and any node that hypothesis generates."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -85,12 +85,12 @@ CLUSTER = ClusterSnapshot(
 
 
 def mount(**changes: Any) -> MountSnapshot:
-    """The MP3 mount of the golden samples, with changes."""
+    """Returns the MP3 mount of the golden samples, with changes."""
     return replace(MP3, **changes)
 
 
 def node(*mounts: MountSnapshot, **changes: Any) -> NodeSnapshot:
-    """The node of the golden samples with these mounts; counters by their own names."""
+    """Returns the node of the golden samples with these mounts; counters by their own names."""
     counters = {one.name: changes.pop(one.name) for one in fields(Counters) if one.name in changes}
     return replace(
         NODE,

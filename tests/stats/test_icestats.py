@@ -15,7 +15,7 @@ from pycast.stats.snapshot import NodeSnapshot
 from tests.stats.snapshots import MP3, VORBIS, mount, node, nodes
 
 
-def test_times_are_utc_and_say_so() -> None:
+def test_times_are_utc_with_the_zone_written_out() -> None:
     assert rfc822_time(1763794800.9) == "Sat, 22 Nov 2025 07:00:00 +0000"
     assert iso8601_time(1763794800.9) == "2025-11-22T07:00:00+0000"
 
@@ -36,7 +36,7 @@ def test_stats_without_a_value_do_not_exist() -> None:
     ]  # fmt: skip
 
 
-def test_a_source_that_tells_nothing_gets_icecasts_words() -> None:
+def test_a_source_without_a_description_gets_icecasts_texts() -> None:
     stats = source_stats(node(), mount(server_name="", server_description="", genre=""))
     assert (stats["server_name"], stats["server_description"], stats["genre"]) == (
         "Unspecified name",
@@ -65,7 +65,7 @@ def test_artist_stands_alone_only_where_the_title_does() -> None:
     assert "artist" not in source_stats(node(), mount(artist="Ar", title="Ar - Ti"))
 
 
-def test_mounts_are_chosen_by_name_and_by_who_asks() -> None:
+def test_mounts_are_selected_by_name_and_by_visibility() -> None:
     hidden = mount(name="/secret", hidden=True)
     snapshot = node(MP3, hidden)
     assert find_mount(snapshot, "/secret") is hidden

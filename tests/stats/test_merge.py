@@ -14,8 +14,8 @@ def in_cluster(name: str, snapshot: NodeSnapshot) -> NodeSnapshot:
 
 
 def test_listeners_are_added_up_and_a_mount_is_what_it_is_where_its_source_is() -> None:
-    copy = mount(listeners=3, listener_peak=5, is_mirror=True, source_ip="10.0.0.1", title="late")
-    seen = merge(node(copy, listeners=3), [node(mount(listeners=2, listener_peak=4), listeners=2)])
+    mirror = mount(listeners=3, listener_peak=5, is_mirror=True, source_ip="10.0.0.1", title="late")
+    seen = merge(node(mirror, listeners=3), [node(mount(listeners=2, listener_peak=4), listeners=2)])
     (only,) = seen.mounts
     assert (only.listeners, only.listener_peak, only.source_ip, only.title) == (5, 9, "127.0.0.1", "1979")
     assert seen.listeners == 5
@@ -30,7 +30,7 @@ def test_it_runs_since_the_first_node_started() -> None:
     assert merge(node(), [node(server_start=START - 60)]).server_start == START - 60
 
 
-def test_loads_are_what_the_nodes_say_now_and_of_one_that_is_silent_what_it_said_last() -> None:
+def test_loads_are_those_of_the_snapshots_and_without_one_the_last_that_was_announced() -> None:
     loaded = node(listeners=7, clients=9, clients_limit=50, headroom_percent=82)
     seen = merge(in_cluster("a", node(listeners=1)), [in_cluster("b", loaded)])
     assert seen.cluster is not None

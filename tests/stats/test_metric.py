@@ -1,4 +1,4 @@
-"""A field's metric stands at the field: what is rendered and what is added up follows from there."""
+"""A metric is declared at its field: what is rendered and what is added up follows from that."""
 
 from dataclasses import dataclass, field
 
