@@ -1,15 +1,15 @@
-"""Every error pycast raises on purpose, in one tree.
+"""The tree of the errors that pycast raises on purpose. Packages derive their own from these.
 
 PycastError
-├── PeerError                 the peer erred: answered with its status, logged once
+├── PeerError                 the peer made an error: answered with its status, logged once
 │   ├── RequestError          a request head that cannot be understood
 │   │   ├── HeadTooLarge      more bytes or lines than a head may have
-│   │   └── BadPath           NUL, bad escape, `..`, an empty part
+│   │   └── BadPath           a control character, bad escape, `..`, an empty part
 │   ├── BodyError             broken chunk sizes, a body that ends too early
 │   ├── FormatError           audio that is not what its content type says
-│   ├── HandshakeError        a SHOUTcast source that does not speak its protocol
-│   └── Refused               understood, and not allowed (401, 403, 404, 503 …)
-├── ExternalError              a file, a program or another server failed us
+│   ├── HandshakeError        a SHOUTcast source that does not follow its protocol
+│   └── Refused               a request that is understood and refused (401, 403, 404, 503 …)
+├── ExternalError             a file, a program or another server failed
 └── ConfigError               the operator's configuration is wrong
 
 A PeerError carries the status the peer gets and a short public text; the cause stays in our log.
@@ -18,11 +18,11 @@ A bug is an AssertionError (or any other exception) and is never caught as one o
 
 
 class PycastError(Exception):
-    """Root of the tree."""
+    """The root of the tree."""
 
 
 class PeerError(PycastError):
-    """The peer erred. `status` is the HTTP status for it, `public` the text it may see."""
+    """An error of the peer. `status` is the HTTP status of the answer, `public` its text."""
 
     default_status = 400
 
@@ -37,29 +37,29 @@ class RequestError(PeerError):
 
 
 class HeadTooLarge(RequestError):
-    """The head has more bytes or more lines than allowed."""
+    """A request head with more bytes or more lines than allowed."""
 
     default_status = 431
 
 
 class BadPath(RequestError):
-    """The path has a NUL, a bad escape, an empty part or a part made of dots."""
+    """A path with a control character, a bad escape, an empty part or a part made of dots."""
 
 
 class BodyError(PeerError):
-    """The body's framing is broken."""
+    """A body with broken framing."""
 
 
 class FormatError(PeerError):
-    """The audio is not what its content type says."""
+    """Audio that is not what its content type says."""
 
 
 class HandshakeError(PeerError):
-    """A SHOUTcast source does not speak its protocol."""
+    """A SHOUTcast source that does not follow its protocol."""
 
 
 class Refused(PeerError):
-    """The request was understood and is not allowed."""
+    """A request that is understood and refused."""
 
     default_status = 403
 
@@ -76,11 +76,11 @@ class Refused(PeerError):
 
 
 class ExternalError(PycastError):
-    """A file, a program or another server failed us."""
+    """The failure of a file, a program or another server."""
 
 
 class ConfigError(PycastError):
-    """The configuration is wrong. `problems` has one line for each error found."""
+    """A wrong configuration. `problems` has one line for each error found."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))

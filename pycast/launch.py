@@ -1,8 +1,8 @@
-"""Processes of `pycast serve`: how each of them is started, waited for and ended.
+"""Starts, waits for and ends processes of `pycast serve`.
 
 The test kit, the parent of workers, `pycast cluster up` and the benchmarks all start servers through this file. It
-knows the command line, the environment, the ready line and the signals. It knows nothing of configurations, and asks a
-running server for nothing. It uses the standard library only: where gevent has patched the process, a wait lets other
+knows the command line, the environment, the ready line and the signals. It knows nothing of configurations, and sends
+no requests to a server. It uses the standard library only: where gevent has patched the process, a wait lets other
 greenlets run; elsewhere it blocks. Invariant: after `end` or `kill` the process is gone and its output is closed.
 """
 
@@ -32,9 +32,10 @@ def start(
     stderr: IO[bytes] | int | None = None,
     own_group: bool = False,
 ) -> Process:
-    """Starts `pycast serve` with `options`. Its ready line comes through its stdout.
+    """Starts `pycast serve` with `options`. It prints its ready line to its stdout.
 
-    Without an `environment` it gets the clean one. With `own_group`, Ctrl-C in a terminal does not reach it.
+    Without an `environment` it gets that of `clean_environment`. With `own_group`, Ctrl-C in a terminal does not reach
+    it.
     """
     return subprocess.Popen(
         [*program, "serve", "--ready-file", "-", *options],
@@ -47,7 +48,7 @@ def start(
 
 
 def clean_environment() -> dict[str, str]:
-    """Returns this process's environment without settings of pycast, and with this very pycast first.
+    """Returns this process's environment without settings of pycast, and with this copy of pycast first on the path.
 
     The settings may be meant for another server, and would override a configuration file.
     """
@@ -59,7 +60,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def ends_with_us() -> list[str]:
-    """Returns what stands before a command so that it gets SIGTERM when this process is gone, even if it was killed.
+    """Returns a prefix for a command that makes it get SIGTERM when this process is gone, even if it was killed.
 
     Empty on a machine without `setpriv`.
     """
@@ -68,7 +69,7 @@ def ends_with_us() -> list[str]:
 
 
 def wait_until_ready(process: Process, timeout_s: float | None = None) -> dict[str, Any] | None:
-    """Returns what the server says of itself once it accepts connections; None if it ended before.
+    """Returns the server's ready line, decoded, once it accepts connections; None if it ended before.
 
     Raises TimeoutError.
     """
@@ -100,14 +101,14 @@ def describe_end(status: int) -> str:
 
 
 def end(processes: Sequence[Process], patience_s: float) -> bool:
-    """Ends them as an operator would, all at once, and by force after `patience_s`.
+    """Ends processes with SIGTERM, all at once, and those that are left after `patience_s` with SIGKILL.
 
-    Returns whether all of them ended by themselves.
+    Returns whether all of them ended in time.
     """
     for process in processes:
         if process.poll() is None:
             process.terminate()
-            process.send_signal(signal.SIGCONT)  # a process that was stopped hears nothing before
+            process.send_signal(signal.SIGCONT)  # a stopped process gets SIGTERM only then
     deadline = time.monotonic() + patience_s
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
@@ -119,7 +120,7 @@ def end(processes: Sequence[Process], patience_s: float) -> bool:
 
 
 def kill(process: Process) -> None:
-    """Ends it at once, as a crash does (SIGKILL). May be called again."""
+    """Ends a process at once, as a crash does (SIGKILL). May be called again."""
     if process.poll() is None:
         process.kill()
     process.wait()
@@ -127,10 +128,10 @@ def kill(process: Process) -> None:
 
 
 def close_pipes(process: Process) -> None:
-    """Closes our ends of its standard input and output. May be called again."""
+    """Closes our ends of a process's standard input and output. May be called again."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # what was written for it and not taken
+            with suppress(OSError):  # data was written that the process did not read
                 pipe.close()
 
 
@@ -138,7 +139,7 @@ def _wait_for_end(process: Process, timeout_s: float | None) -> None:
     try:
         process.wait(timeout_s)
     except subprocess.TimeoutExpired as error:
-        raise TimeoutError("the server has closed its output and goes on") from error
+        raise TimeoutError("the server has closed its output, but has not ended") from error
 
 
 def _left(deadline: float | None) -> float | None:

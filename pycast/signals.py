@@ -1,9 +1,9 @@
-"""One way to be told: a `Signal` for each kind of event, with the event as a frozen value named for what happened.
+"""Notification of events: a `Signal` for each kind, with the event as a frozen value named for what happened.
 
-A part that has news owns signals and emits; a part that wants news has a method `on_…` that takes the event. Who hears
-whom is decided in `app/assembly.py` and `app/cluster_assembly.py` alone: no constructor subscribes anything. A
-subscriber never switches to another greenlet, because what it is told is true only until then; one that has more to do
-starts a greenlet of its own.
+A part of the program in which something happens owns signals and emits. A part that reacts has a method `on_…` that
+takes the event. Only `app/assembly.py` and `app/cluster_assembly.py` subscribe; no constructor does. A subscriber never
+switches to another greenlet, because the event may not be true any more after that. One that has more to do starts a
+greenlet of its own.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Event = TypeVar("Event")
 
 
 class Signal(Generic[Event]):
-    """Events of one kind, for whoever subscribes."""
+    """A source of events of one kind, with its subscribers."""
 
     __slots__ = ("_subscribers",)
 
@@ -21,10 +21,10 @@ class Signal(Generic[Event]):
         self._subscribers: tuple[Callable[[Event], object], ...] = ()
 
     def subscribe(self, subscriber: Callable[[Event], object]) -> None:
-        """Calls `subscriber` with each event from now on, after those that subscribed before it."""
+        """Adds `subscriber`, which is called with each event from now on, after those that subscribed before it."""
         self._subscribers = (*self._subscribers, subscriber)
 
     def emit(self, event: Event) -> None:
-        """Tells all subscribers, in the order in which they subscribed."""
+        """Calls all subscribers, in the order in which they subscribed. Never switches, as they do not."""
         for subscriber in self._subscribers:
             subscriber(event)

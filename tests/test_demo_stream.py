@@ -9,7 +9,7 @@ ROUND_S = len(TUNE) * 8 / BITRATE
 
 
 def sent(playback: Playback, now: float) -> bytes:
-    """All that is due at that time, in as many pieces as it takes."""
+    """Returns all that is due at that time, in as many pieces as it takes."""
     data = b""
     while piece := playback.due(now):
         data += piece

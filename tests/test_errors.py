@@ -1,4 +1,4 @@
-"""The tree of errors is the one that its docstring draws, and each peer error knows what the peer gets."""
+"""The tree of errors is the one that its docstring draws, and each peer error has the answer that the peer gets."""
 
 import re
 
@@ -11,7 +11,7 @@ LINE = re.compile(r"^((?:[│ ]   )*)(?:[├└]── )?([A-Z]\w+)(?:  |$)")
 
 
 def drawn() -> dict[str, str]:
-    """The parent of each class as the docstring draws it; the root has none."""
+    """Returns the parent of each class as the docstring draws it; the root has none."""
     found: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():

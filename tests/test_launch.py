@@ -1,4 +1,4 @@
-"""Tests of pycast.launch: servers that are ready, late or dead, with small programs in the place of a server."""
+"""Tests of pycast.launch: servers that are ready, late or dead; small programs take the place of a server."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def test_the_command_is_serve_with_the_options_and_a_ready_line_on_stdout() -> N
     assert words == ["serve", "--ready-file", "-", "--port", "0"]
 
 
-def test_a_real_server_says_where_it_listens_and_ends_when_it_is_told(tmp_path: Path) -> None:
+def test_a_real_server_announces_its_port_and_ends_on_sigterm(tmp_path: Path) -> None:
     settings = tmp_path / "pycast.toml"
     settings.write_text('[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n')
     process = launch.start("--config", str(settings), stderr=subprocess.DEVNULL)
@@ -62,9 +62,9 @@ time.sleep(60)"""
         assert launch.wait_until_ready(process, 10) == {"port": 8000}
 
 
-@pytest.mark.parametrize("said", ["", "{", '{"port": 1}'])
-def test_a_server_that_ends_before_it_is_ready_gives_none_at_once(said: str) -> None:
-    with running(f"print({said!r}, end=''); raise SystemExit(3)") as process:
+@pytest.mark.parametrize("printed", ["", "{", '{"port": 1}'])
+def test_a_server_that_ends_before_it_is_ready_gives_none_at_once(printed: str) -> None:
+    with running(f"print({printed!r}, end=''); raise SystemExit(3)") as process:
         began = time.monotonic()
         assert launch.wait_until_ready(process, 30) is None
         assert time.monotonic() - began < 10
@@ -72,7 +72,7 @@ def test_a_server_that_ends_before_it_is_ready_gives_none_at_once(said: str) -> 
 
 
 @pytest.mark.parametrize("script", [LONG, f"import os; os.close(1); {LONG}"], ids=["silent", "closed"])
-def test_a_server_that_says_nothing_is_waited_for_no_longer_than_asked(script: str) -> None:
+def test_a_server_without_a_ready_line_is_waited_for_no_longer_than_asked(script: str) -> None:
     with running(script) as process:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -81,7 +81,9 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_asked(script: s
         assert process.poll() is None
 
 
-def test_settings_of_the_caller_do_not_leak_in_and_this_very_pycast_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_caller_do_not_leak_in_and_this_copy_of_pycast_is_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PYCAST_LIMITS__CLIENTS", "1")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     script = "import os; print(os.environ.get('PYCAST_LIMITS__CLIENTS'), os.environ['PYTHONPATH'])"
@@ -97,11 +99,11 @@ def test_ctrl_c_in_the_terminal_reaches_only_those_without_a_group_of_their_own(
 @pytest.mark.parametrize(
     ("status", "words"), [(0, "status 0"), (1, "status 1"), (-9, "SIGKILL"), (-15, "SIGTERM"), (-99, "signal 99")]
 )
-def test_how_a_process_ended_is_told_in_words(status: int, words: str) -> None:
+def test_how_a_process_ended_is_described_in_words(status: int, words: str) -> None:
     assert launch.describe_end(status) == words
 
 
-def test_those_that_do_not_end_in_time_are_killed_and_it_is_told() -> None:
+def test_processes_that_do_not_end_in_time_are_killed_and_that_is_reported() -> None:
     with running(STUBBORN) as stubborn, running(READY) as other:
         for process in (stubborn, other):
             launch.wait_until_ready(process, 10)
@@ -119,7 +121,7 @@ def test_all_of_them_share_the_patience() -> None:
         assert time.monotonic() - began < 2.5
 
 
-def test_a_process_that_was_stopped_hears_that_it_shall_end() -> None:
+def test_a_stopped_process_gets_the_signal_to_end() -> None:
     with running(READY) as process:
         launch.wait_until_ready(process, 10)
         process.send_signal(signal.SIGSTOP)
@@ -140,7 +142,7 @@ def test_without_setpriv_a_command_runs_as_it_is(monkeypatch: pytest.MonkeyPatch
     assert launch.ends_with_us() == []
 
 
-def test_what_is_bound_to_a_process_ends_with_it_even_if_that_is_killed() -> None:
+def test_a_command_bound_to_a_process_ends_with_it_even_if_that_is_killed() -> None:
     assert launch.ends_with_us(), "setpriv is not installed: apt-get install util-linux"
     script = f"""import sys, time
 from pycast import launch

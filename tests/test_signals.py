@@ -1,47 +1,47 @@
-"""A signal tells its subscribers, all of them, in their order, and nobody else."""
+"""A signal calls its subscribers, all of them and no others, in their order."""
 
 import pytest
 
 from pycast.signals import Signal
 
 
-def test_subscribers_hear_in_the_order_in_which_they_subscribed() -> None:
+def test_subscribers_are_called_in_the_order_in_which_they_subscribed() -> None:
     signal: Signal[str] = Signal()
-    heard: list[str] = []
-    signal.subscribe(lambda event: heard.append(f"first {event}"))
-    signal.subscribe(lambda event: heard.append(f"second {event}"))
+    received: list[str] = []
+    signal.subscribe(lambda event: received.append(f"first {event}"))
+    signal.subscribe(lambda event: received.append(f"second {event}"))
     signal.emit("a")
     signal.emit("b")
-    assert heard == ["first a", "second a", "first b", "second b"]
+    assert received == ["first a", "second a", "first b", "second b"]
 
 
 def test_a_signal_without_subscribers_is_no_error() -> None:
     Signal[int]().emit(1)
 
 
-def test_who_subscribes_during_an_event_hears_the_next_one() -> None:
+def test_a_subscriber_added_during_an_event_gets_the_next_one() -> None:
     signal: Signal[int] = Signal()
-    heard: list[int] = []
+    received: list[int] = []
 
     def join(event: int) -> None:
         if event == 1:
-            signal.subscribe(heard.append)
+            signal.subscribe(received.append)
 
     signal.subscribe(join)
     signal.emit(1)
     signal.emit(2)
-    assert heard == [2]
+    assert received == [2]
 
 
 def test_two_signals_share_no_subscribers() -> None:
     one, other = Signal[int](), Signal[int]()
-    heard: list[int] = []
-    one.subscribe(heard.append)
+    received: list[int] = []
+    one.subscribe(received.append)
     other.emit(1)
-    assert heard == []
+    assert received == []
 
 
-def test_a_subscriber_that_fails_fails_whoever_emits() -> None:
+def test_an_error_of_a_subscriber_reaches_the_code_that_emits() -> None:
     signal: Signal[int] = Signal()
 
     def fail(event: int) -> None:

@@ -1,8 +1,8 @@
 """The tune that `pycast demo` plays: one seamless loop of MP3, made by scripts/make_demo_tune.py.
 
-Also says which of its bytes are due at what time. No clock, no I/O but reading the file. The invariant: the bytes are
-whole frames (MPEG-1 layer III, 128 kbit/s, 44.1 kHz, stereo) and nothing else, and may be sent again and again without
-a seam.
+Also computes which of its bytes are due at what time. No clock, no I/O except reading the file. The invariant: the
+bytes are whole frames (MPEG-1 layer III, 128 kbit/s, 44.1 kHz, stereo) and nothing else, and may be sent again and
+again without a seam.
 """
 
 from importlib.resources import files
@@ -17,17 +17,17 @@ LEAD_S, STEP_S = 5.0, 0.1
 
 
 def demo_mp3() -> bytes:
-    """The loop's bytes, about 430 kB and 26.7 s. Reads the file each time: keep what you got."""
+    """Returns the loop's bytes, about 430 kB and 26.7 s. Reads the file at each call."""
     return files(__name__).joinpath("tune.mp3").read_bytes()
 
 
 def offset_at(seconds: float) -> int:
-    """Returns how many bytes play in that time."""
+    """Returns how many bytes are played in that time."""
     return int(seconds * BITRATE / 8)
 
 
 class Playback:
-    """The tune without end, at the pace of a clock: which bytes are due now.
+    """An endless playback of the tune at the pace of a clock.
 
     Its byte 0 was due at `began`; `offset` is the next one to send.
     """
@@ -44,14 +44,14 @@ class Playback:
 
     @property
     def round(self) -> int:
-        """In which round through the tune the next byte is: 1, 2 …"""
+        """The round through the tune to which the next byte belongs: 1, 2 …"""
         return self.offset // len(self._tune) + 1
 
     def due(self, now: float) -> bytes:
-        """Returns what is due and not sent: at most the rest of this round, so it may be called again at once."""
+        """Returns the bytes that are due and not sent, up to the end of this round: call again for the rest."""
         at = self.offset % len(self._tune)
         return self._tune[at : at + max(0, offset_at(now - self._began) - self.offset)]
 
     def advance(self, size: int) -> None:
-        """Notes that the next `size` bytes are sent."""
+        """Records that the next `size` bytes have been sent."""
         self.offset += size
