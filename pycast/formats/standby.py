@@ -87,7 +87,7 @@ class _Continued:
         if join is None:
             self._keep(marks)
             return b"", []
-        # A header at the join point is what is needed there, or says that the bytes there bring their own.
+        # A header at the join point is the one needed there; it is empty if the bytes there have their own.
         before = [mark for mark in marks if mark.offset < join + isinstance(mark, Header)]
         self._keep(before)
         # From here on it begins: the codec headers, then the audio from the join point.

@@ -1,6 +1,6 @@
 """Titles inside the audio: ICY blocks, written and read.
 
-After every `metaint` bytes of audio stands one length byte L and 16 x L bytes: `StreamTitle='…';StreamUrl='…';`
+A block follows every `metaint` bytes of audio: one length byte L and 16 x L bytes, `StreamTitle='…';StreamUrl='…';`
 padded with NULs. There is no escaping: readers end the title at the first `';`. Icecast always leaves at least one
 NUL, so L = P // 16 + 1 for P bytes of text (a text of 16 bytes takes L = 2), and some players rely on that end. L = 0
 means nothing new.

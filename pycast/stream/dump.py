@@ -18,7 +18,7 @@ class Dump:
         name = time.strftime(pattern, time.localtime(now)).replace("{mount}", mount.removeprefix("/").replace("/", "_"))
         self._file: BinaryIO | None = None
         try:
-            # Unbuffered, and appended as Icecast does: a source that comes back goes on in the same file.
+            # Unbuffered, and appended as Icecast does: a source that comes back continues in the same file.
             self._file = Path(name).open("ab", buffering=0)  # noqa: SIM115  # open until the source ends
         except OSError as error:
             log.error("mount %s: cannot open the dump file: %s", mount, error)

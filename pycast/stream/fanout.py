@@ -241,7 +241,7 @@ class Fanout:
         """Pushes the audio up to the present head to all listeners; returns the CPU seconds it took. May switch."""
         spent = 0.0
         self._begin_slice()
-        # All of the pass ends at the head of now: what comes in while it rests is for the next pass.
+        # All of the pass ends at the present head: audio that comes in while it rests is for the next pass.
         stop = self._pushed = self._ring.head
         self._urgent.clear()
         # Those that are caught up, cohort by cohort.

@@ -1,8 +1,8 @@
 """A connected player: slots only. No greenlet, no queue, no buffer.
 
 It is fully described by its socket, its view, its position (the audio offset it has got everything before) and its
-prefix (bytes that must go out before the audio goes on: response head, codec header, the rest of a title block). While
-it keeps up with its cohort the cohort's position is its own, see `stream/fanout.py`.
+prefix (bytes that must go out before the audio continues: response head, codec header, the rest of a title block).
+While it keeps up with its cohort the cohort's position is its own, see `stream/fanout.py`.
 """
 
 from collections.abc import Callable, Sequence

@@ -97,7 +97,7 @@ class Mount:
 
     @property
     def family(self) -> str:
-        """Which streams a listener of this mount can go on with: "generic", "ogg" or "webm"."""
+        """Which streams a listener of this mount can be moved to: "generic", "ogg" or "webm"."""
         return self._program.family
 
     @property

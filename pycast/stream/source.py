@@ -17,7 +17,7 @@ SOURCE_SILENT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SourceDescription:
-    """What a source's request says about its stream, and where it came from."""
+    """A source's description of its stream, and where the source connected from and when."""
 
     info: SourceInfo
     content_type: str
@@ -86,7 +86,7 @@ class Source(Protocol):
 
     @property
     def description(self) -> SourceDescription:
-        """What its request said."""
+        """Its description, from its request."""
 
     @property
     def output(self) -> SourceOutput:

@@ -25,7 +25,7 @@ class Title:
 
     @property
     def text(self) -> str:
-        """What players show."""
+        """Artist and title in one, as players show them."""
         return f"{self.artist} - {self.title}" if self.artist else self.title
 
 

@@ -1,7 +1,7 @@
 """The byte streams that listeners get, made from ring and timeline.
 
-A view turns a range of audio offsets into buffers. `RawView` is the ring itself. `IcyView` is a virtual stream in which
-a title block stands after each `metaint` bytes of audio; its grid is fixed by `phase`, so all listeners with the same
+A view turns a range of audio offsets into buffers. `RawView` is the ring itself. `IcyView` is a virtual stream with a
+title block after each `metaint` bytes of audio; its grid is fixed by `phase`, so all listeners with the same
 phase share the same bytes, and there are few phases because ICY listeners start at the first join point after a grid
 line (`stream/placement.py`).
 
