@@ -91,7 +91,7 @@ def _listed(mount: "MountSnapshot") -> list[tuple[str, str]]:
     return fields
 
 
-def _listener(listener: ListenerSnapshot) -> str:
+def _listener(listener: "ListenerSnapshot") -> str:
     """Returns the element of a listener: 2.4.4's fields in its order, then `lag`, as in icecast-kh."""
     return (
         f"<listener><IP>{xml_text(listener.ip)}</IP><UserAgent>{xml_text(listener.user_agent or 'Unknown')}</UserAgent>"
