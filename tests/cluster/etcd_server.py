@@ -26,7 +26,7 @@ class Etcd:
     def __init__(
         self, directory: Path, members: int = 1, *, authority: Path | None = None, tls: Mapping[str, str] | None = None
     ) -> None:
-        """Clients reach it by TLS if it has a certificate, `tls`, that `authority` has signed."""
+        """`tls`: its certificate, signed by `authority`; clients connect by TLS then."""
         if shutil.which("etcd") is None:
             raise AssertionError("etcd is missing: apt-get install --no-install-recommends etcd-server")
         self._directory = directory
@@ -47,7 +47,7 @@ class Etcd:
         self._held.release()
 
     def start(self) -> None:
-        """Starts those members that do not run, and waits until they have a leader."""
+        """Starts the members that do not run, and waits until they have a leader."""
         for member in range(len(self.urls)):
             if member not in self._running:
                 self._running[member] = self._start(member)
@@ -57,14 +57,14 @@ class Etcd:
             time.sleep(0.02)
 
     def kill(self, *members: int) -> None:
-        """Ends members at once, or all."""
+        """Kills members, or all."""
         for member in members or tuple(self._running):
             process = self._running.pop(member)
             process.kill()
             process.wait()
 
     def pause(self, *members: int) -> None:
-        """Stops members, or all: their sockets stay open, and are silent."""
+        """Suspends members, or all: their sockets stay open and silent."""
         for member in members or tuple(self._running):
             process = self._running[member]
             process.send_signal(signal.SIGSTOP)
@@ -72,25 +72,25 @@ class Etcd:
                 time.sleep(0.001)
 
     def resume(self) -> None:
-        """Lets all go on."""
+        """Resumes all members."""
         for process in self._running.values():
             process.send_signal(signal.SIGCONT)
 
     def lose_everything(self) -> None:
-        """Kills all and starts them with nothing."""
+        """Kills all members and starts them without data."""
         self.kill()
         for member in range(len(self.urls)):
             shutil.rmtree(self._data(member))
         self.start()
 
     def save(self, copy: Path) -> None:
-        """A backup: all are stopped for it and started again."""
+        """Makes a backup. All members are stopped for it and started again."""
         self.kill()
         shutil.copytree(self._directory / "etcd", copy)
         self.start()
 
     def restore(self, copy: Path) -> None:
-        """All are as they were in the backup."""
+        """Restarts all members with the data of the backup."""
         self.kill()
         shutil.rmtree(self._directory / "etcd")
         shutil.copytree(copy, self._directory / "etcd")

@@ -1,9 +1,9 @@
-"""What every registry's driver promises, written against the protocol only.
+"""The promises of every registry's driver, written against the Protocol only.
 
 Each of `PROMISES` is a function that takes a `Fleet`: the driver's test makes one and calls it.
 
     @pytest.mark.parametrize("promise", PROMISES, ids=lambda one: one.__name__)
-    def test_the_driver_keeps_the_promise(promise): ...
+    def test_it_keeps_the_promises_of_every_registry(promise): ...
 """
 
 import time
@@ -20,27 +20,27 @@ from pycast.cluster.registry.registry import Claimed, DuplicateNode, Held, Regis
 from pycast.net.group import Group
 
 MOUNT = "/live.mp3"
-WAIT_S = 15.0  # as long as an owner may be gone before everybody knows
+WAIT_S = 15.0  # how long it may take until all nodes know that an owner is gone
 
 
 class Fleet(Protocol):
     """Registries that share a cluster, in this process."""
 
     def node(self, name: str) -> NodeRecord:
-        """The record that `make(name)` starts with."""
+        """Returns the record that `make(name)` starts with."""
 
     def make(self, name: str) -> Registry:
-        """A started one."""
+        """Starts a registry and returns it."""
 
     def start_twin(self, name: str) -> None:
         """Starts another process of that name at another address; `name` still runs. Raises what starting raises."""
 
     def vanish(self, registry: Registry) -> None:
-        """Its process is gone without a goodbye."""
+        """Ends the registry's process without a goodbye."""
 
 
 def wait_until(is_so: Callable[[], object], what: str, timeout: float = WAIT_S) -> None:
-    """Lets greenlets run until it is so."""
+    """Runs greenlets until `is_so`."""
     deadline = time.monotonic() + timeout
     while not is_so():
         assert time.monotonic() < deadline, f"waited {timeout:g} s for {what}"
@@ -48,13 +48,13 @@ def wait_until(is_so: Callable[[], object], what: str, timeout: float = WAIT_S) 
 
 
 def offer(fleet: Fleet, name: str, mount: str = MOUNT, base: int = 0) -> OriginRecord:
-    """What a node claims with."""
+    """Returns the record with which a node claims a mount."""
     node = fleet.node(name)
     return OriginRecord(mount, name, node.boot, NO_EPOCH, base, True, content_type="audio/mpeg")
 
 
 def claimed(fleet: Fleet, registry: Registry, name: str, mount: str = MOUNT, over: Epoch = NO_EPOCH) -> Epoch:
-    """The epoch of a claim that must be won."""
+    """Claims a mount, which has to succeed, and returns the epoch."""
     answer = registry.claim(offer(fleet, name, mount), over)
     assert isinstance(answer, Claimed), answer
     assert not answer.is_provisional
@@ -83,7 +83,7 @@ def nodes_see_each_other(fleet: Fleet) -> None:
     assert [node.node for node in a.state.up_nodes()] == ["a", "b", "c"]
 
 
-def a_changed_node_is_told_to_all(fleet: Fleet) -> None:
+def a_changed_node_is_announced_to_all(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     a.update(replace(fleet.node("a"), state=NodeState.DRAINING))
@@ -110,7 +110,7 @@ def a_mount_that_is_held_is_not_claimed_over_an_old_epoch(fleet: Fleet) -> None:
     knows(b, epoch)
 
 
-def a_mount_is_stolen_over_its_epoch_and_the_owner_hears_it(fleet: Fleet) -> None:
+def a_mount_is_claimed_over_its_epoch_and_the_owner_is_notified(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     first = claimed(fleet, a, "a")
@@ -124,7 +124,7 @@ def a_mount_is_stolen_over_its_epoch_and_the_owner_hears_it(fleet: Fleet) -> Non
     assert third > second
 
 
-def what_a_deposed_owner_says_changes_nothing(fleet: Fleet) -> None:
+def a_superseded_owner_changes_nothing(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     first = claimed(fleet, a, "a")
@@ -139,7 +139,7 @@ def what_a_deposed_owner_says_changes_nothing(fleet: Fleet) -> None:
     knows(b, second)
 
 
-def a_released_mount_is_gone_everywhere_and_epochs_go_on(fleet: Fleet) -> None:
+def a_released_mount_is_gone_on_all_nodes_and_epochs_still_rise(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     first = claimed(fleet, a, "a")
@@ -151,7 +151,7 @@ def a_released_mount_is_gone_everywhere_and_epochs_go_on(fleet: Fleet) -> None:
     assert claimed(fleet, b, "b", over=b.state.highest(MOUNT)) > first
 
 
-def a_mount_that_waits_is_told_and_keeps_its_epoch(fleet: Fleet) -> None:
+def a_mount_that_waits_is_announced_and_keeps_its_epoch(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     epoch = claimed(fleet, a, "a")
@@ -159,16 +159,16 @@ def a_mount_that_waits_is_told_and_keeps_its_epoch(fleet: Fleet) -> None:
     for is_live in (False, True, False):
         a.publish(replace(offer(fleet, "a"), epoch=epoch, is_live=is_live))
 
-        def is_told(is_live: bool = is_live) -> bool:
+        def is_known(is_live: bool = is_live) -> bool:
             origin = b.state.origin(MOUNT)
             return origin is not None and origin.is_live is is_live
 
-        wait_until(is_told, f"is_live {is_live}")
+        wait_until(is_known, f"is_live {is_live}")
         knows(b, epoch)
     assert claimed(fleet, b, "b", over=epoch) > epoch
 
 
-def changes_are_told_in_order(fleet: Fleet) -> None:
+def changes_are_reported_in_order(fleet: Fleet) -> None:
     a = fleet.make("a")
     nodes: list[NodeChanged] = []
     mounts: list[OriginChanged] = []
@@ -230,7 +230,7 @@ def a_node_that_stops_is_gone_with_its_mounts(fleet: Fleet) -> None:
     assert claimed(fleet, b, "b", over=knows_epoch) > knows_epoch
 
 
-def a_node_that_vanishes_is_gone_in_the_end(fleet: Fleet) -> None:
+def a_node_that_vanishes_is_removed_in_the_end(fleet: Fleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     epoch = claimed(fleet, a, "a")
@@ -248,24 +248,24 @@ def a_second_process_of_a_name_is_refused_f_18(fleet: Fleet) -> None:
     except DuplicateNode as error:
         assert "'a'" in str(error) or " a" in str(error)
     else:
-        raise AssertionError("it was let in")
+        raise AssertionError("it has joined")
     assert b.state.peers[0].record == fleet.node("a")
     claimed(fleet, a, "a")
 
 
 PROMISES: tuple[Callable[[Fleet], None], ...] = (
     nodes_see_each_other,
-    a_changed_node_is_told_to_all,
+    a_changed_node_is_announced_to_all,
     a_free_mount_is_claimed_and_all_know,
     a_mount_that_is_held_is_not_claimed_over_an_old_epoch,
-    a_mount_is_stolen_over_its_epoch_and_the_owner_hears_it,
-    what_a_deposed_owner_says_changes_nothing,
-    a_released_mount_is_gone_everywhere_and_epochs_go_on,
-    a_mount_that_waits_is_told_and_keeps_its_epoch,
-    changes_are_told_in_order,
+    a_mount_is_claimed_over_its_epoch_and_the_owner_is_notified,
+    a_superseded_owner_changes_nothing,
+    a_released_mount_is_gone_on_all_nodes_and_epochs_still_rise,
+    a_mount_that_waits_is_announced_and_keeps_its_epoch,
+    changes_are_reported_in_order,
     epochs_rise_with_each_claim_of_any_mount,
     of_two_claims_at_once_one_wins,
     a_node_that_stops_is_gone_with_its_mounts,
-    a_node_that_vanishes_is_gone_in_the_end,
+    a_node_that_vanishes_is_removed_in_the_end,
     a_second_process_of_a_name_is_refused_f_18,
 )

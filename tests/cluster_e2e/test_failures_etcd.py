@@ -92,7 +92,7 @@ def assert_healthy(servers: Iterable[Server]) -> None:
 
 
 def is_alarmed(server: Server) -> bool:
-    return "EROR etcd_session/_complain the registry went backward" in server.log()
+    return "EROR session/_complain the registry went backward" in server.log()
 
 
 def assert_flawless(crowd: Crowd) -> None:

@@ -1,14 +1,14 @@
 """etcd over its HTTP/JSON gateway (3.4 and newer): keys, transactions, leases, and a watch that can be resumed.
 
-Nothing here knows what the keys mean. A call goes to the member that answered last; if that one fails or is silent,
-to the next, all within the time the call has. So each call may be made twice: a put is always guarded by what it
-expects (`unchanged`, `absent`), and who makes it knows its own value again.
+Nothing here knows what the keys mean. A call goes to the member that answered last. If that one fails or does not
+answer it goes to the next, all within the time limit of the call. So a request may be carried out twice: each put is
+guarded by what it expects (`unchanged`, `absent`), and the caller recognizes its own value.
 
-A member that has lost its leader keeps a watch open and says nothing. So a watch asks for its stream to be ended in
-that case (`hasleader`), and one that was silent for `SILENCE_S` counts as broken and is opened anew on another member,
-from the revision after the last one seen: nothing is lost, and an idle cluster costs one request in that time. (etcd's
-own progress notes come every ten minutes only, and cannot be asked for over HTTP/1.1.) Leases are renewed through the
-member that has the watch, so one that hangs is found out sooner (`is_watch_doubtful`).
+A member that has lost its leader keeps a watch open and sends nothing. So a watch asks for its stream to be ended in
+that case (`hasleader`). A watch without a message for `WATCH_SILENCE_S` counts as broken and is opened again on another
+member, from the revision after the last one seen: no event is lost, and an idle cluster costs one request in that time.
+(etcd sends its own progress notes only every ten minutes, and they cannot be requested over HTTP/1.1.) Leases are
+renewed through the member that has the watch, so that one that hangs is found sooner (`is_watch_suspect`).
 
 All calls switch, and rely on sockets that gevent has patched.
 """
@@ -29,12 +29,12 @@ from pycast.cluster.etcd.etcd_records import Entry
 from pycast.cluster.registry.registry import CALL_S
 from pycast.errors import ExternalError
 
-# All of a call, every member that it tries included; what is left of CALL_S is for the caller's own work.
+# The time limit of a call, for all members that it tries; the rest of CALL_S is for the caller's own work.
 BUDGET_S = CALL_S - 0.1
 WATCH_SILENCE_S = 10.0
-# A watch is opened in this time, or tried on the next member.
+# To connect to a member for a watch. Its first message has twice this time.
 OPEN_S = 1.0
-# An answer, or one message of a watch: 100,000 mounts of 300 bytes, and that in base64.
+# The longest answer, or message of a watch, in bytes: 100,000 mounts of 300 bytes, in base64.
 LONGEST = 64 * 1024 * 1024
 
 JSON = {"Content-Type": "application/json"}
@@ -44,28 +44,28 @@ Json = dict[str, Any]
 
 
 class EtcdError(ExternalError):
-    """etcd refused a request."""
+    """The error of a request that etcd refused; the base of all errors of etcd."""
 
 
 class EtcdUnreachable(EtcdError):
-    """No member answered in time."""
+    """The error of a call that no member answered in time."""
 
 
 class LeaseGone(EtcdError):
-    """The lease has expired."""
+    """The error of a lease that has expired."""
 
 
 class WatchBroken(EtcdError):
-    """A watch has ended or is silent. It can be resumed on another member."""
+    """The error of a watch that has ended or is silent. It can be resumed on another member."""
 
 
 class Compacted(EtcdError):
-    """The revision to watch from is no longer kept."""
+    """The error of a watch from a revision that etcd no longer has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What was there at `revision`."""
+    """The keys under a prefix, as of `revision`."""
 
     revision: int
     entries: tuple[Entry, ...]
@@ -73,7 +73,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a transaction went. `entries` is what the failed one was told to get instead."""
+    """The result of a transaction. `entries` are the keys that its `failure` part has read."""
 
     revision: int
     is_done: bool
@@ -82,7 +82,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """A key was written, or deleted (entry is None)."""
+    """A write of a key, or its deletion (`entry` is None)."""
 
     key: str
     revision: int
@@ -91,7 +91,7 @@ class WatchEvent:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One message of a watch. The first has no events: the watch is open."""
+    """One message of a watch. The first one has no events: it confirms the watch."""
 
     revision: int
     events: tuple[WatchEvent, ...]
@@ -101,46 +101,43 @@ class Note:
 
 
 def absent(key: str) -> Json:
-    """Holds if nobody has the key."""
+    """Returns the condition that the key does not exist."""
     return {"key": _b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": "0"}
 
 
 def unchanged(key: str, revision: int) -> Json:
-    """Holds if the key's last write was that one; for 0: if nobody has it."""
+    """Returns the condition that the key was last written at `revision`; for 0, that it does not exist."""
     return {"key": _b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
 
 
 def put(key: str, value: bytes, lease: int = 0) -> Json:
-    """Writes."""
     return {"request_put": {"key": _b64(key), "value": b64encode(value).decode(), "lease": str(lease)}}
 
 
 def delete(key: str) -> Json:
-    """Deletes."""
     return {"request_delete_range": {"key": _b64(key)}}
 
 
 def get(key: str) -> Json:
-    """Reads."""
     return {"request_range": {"key": _b64(key)}}
 
 
 class EtcdClient:
-    """One etcd, of one member or more."""
+    """A client of one etcd with one or more members."""
 
     def __init__(self, endpoints: Sequence[str], clock: Callable[[], float], ca: str = "") -> None:
         self._pools = [_pool(url, ca) for url in endpoints]
         self._clock = clock
         self._first = 0
         self._watched = -1
-        self.is_watch_doubtful = False
-        """The member that has the watch has failed to answer a call since."""
+        self.is_watch_suspect = False
+        """Whether the member that has the watch has failed to answer a call since the watch began."""
 
     def __len__(self) -> int:
         return len(self._pools)
 
     def range(self, prefix: str, budget_s: float = BUDGET_S) -> Range:
-        """All keys that begin so, as of now for all members."""
+        """Returns all keys with this prefix: a linearizable read. Raises EtcdError."""
         last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         answer = self._call("/v3/kv/range", {"key": _b64(prefix), "range_end": _b64(last)}, budget_s)
         return Range(_revision(answer), tuple(_entry(kv) for kv in answer.get("kvs", ())))
@@ -152,7 +149,7 @@ class EtcdClient:
         failure: Sequence[Json] = (),
         budget_s: float = BUDGET_S,
     ) -> Outcome:
-        """Does `success` if all of `compare` holds, else `failure`."""
+        """Carries out `success` if all of `compare` holds, else `failure`. Raises EtcdError."""
         body = {"compare": list(compare), "success": list(success), "failure": list(failure)}
         answer = self._call("/v3/kv/txn", body, budget_s)
         found = [one.get("response_range", {}).get("kvs", ()) for one in answer.get("responses", ())]
@@ -160,31 +157,30 @@ class EtcdClient:
         return Outcome(_revision(answer), answer.get("succeeded") is True, entries)
 
     def grant(self, ttl_s: int, budget_s: float = BUDGET_S) -> int:
-        """A new lease."""
+        """Returns the number of a new lease. Raises EtcdError."""
         return int(self._call("/v3/lease/grant", {"TTL": str(ttl_s)}, budget_s)["ID"])
 
     def keep_alive(self, lease: int, budget_s: float = BUDGET_S) -> None:
-        """Renews a lease. Raises LeaseGone."""
+        """Renews a lease. Raises LeaseGone, EtcdError."""
         first = max(self._watched, 0)
         answer = self._call("/v3/lease/keepalive", {"ID": str(lease)}, budget_s, first)
         if int(answer.get("result", {}).get("TTL", 0)) <= 0:
             raise LeaseGone(f"lease {lease:x} has expired")
 
     def time_to_live(self, lease: int, budget_s: float = BUDGET_S) -> float:
-        """Seconds until the lease expires if nobody renews it; negative for one that is gone."""
+        """Returns the seconds until the lease expires, negative if it has. Raises EtcdError."""
         return float(self._call("/v3/lease/timetolive", {"ID": str(lease)}, budget_s).get("TTL", 0))
 
     def revoke(self, lease: int, budget_s: float = BUDGET_S) -> None:
-        """Ends a lease, and deletes the keys that have it."""
+        """Ends a lease, which deletes the keys that have it. Raises EtcdError."""
         self._call("/v3/lease/revoke", {"ID": str(lease)}, budget_s)
 
     def watch(self, prefix: str, revision: int) -> Iterator[Note]:
-        """What happens to keys that begin so, from `revision` on, as one member tells; the next time asks another.
-
-        Raises WatchBroken or Compacted; never ends otherwise.
+        """Yields what happens to keys with this prefix from `revision` on, as one member reports it. Each call asks the
+        next member. Raises WatchBroken or Compacted; never ends otherwise.
         """
         self._watched = (self._watched + 1) % len(self._pools)
-        self.is_watch_doubtful = False
+        self.is_watch_suspect = False
         pool = self._pools[self._watched]
         last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         wanted = {
@@ -194,7 +190,7 @@ class EtcdClient:
             "progress_notify": True,
         }
         try:
-            with gevent.Timeout(OPEN_S * 2, WatchBroken("not open in time")):
+            with gevent.Timeout(OPEN_S * 2, WatchBroken("it did not open in time")):
                 response = _post(pool, "/v3/watch", {"create_request": wanted}, OPEN_S, WATCH_SILENCE_S, WATCH_HEADERS)
             try:
                 messages = JsonStream(LONGEST)
@@ -208,7 +204,7 @@ class EtcdClient:
         raise WatchBroken(f"{pool.host}:{pool.port} ended the watch")
 
     def close(self) -> None:
-        """Closes what is kept open between calls."""
+        """Closes the connections that are kept between calls."""
         for pool in self._pools:
             pool.close()
 
@@ -236,11 +232,11 @@ class EtcdClient:
         if member == self._first:
             self._first = (member + 1) % len(self._pools)
         if member == self._watched:
-            self.is_watch_doubtful = True
+            self.is_watch_suspect = True
 
 
 class JsonStream:
-    """JSON objects, one on each line, from bytes that are cut anywhere. Raises ValueError."""
+    """A parser of JSON objects, one on each line, from bytes that are cut anywhere."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -248,7 +244,7 @@ class JsonStream:
         self._size = 0
 
     def feed(self, data: bytes) -> list[Json]:
-        """Those that are complete now."""
+        """Returns the objects that are complete now. Raises ValueError."""
         *lines, rest = data.split(b"\n")
         found = []
         for line in lines:
@@ -285,7 +281,9 @@ def _post(
 
 
 def _answer(pool: HTTPConnectionPool, path: str, body: Json, time_s: float) -> Json:
-    """One member's answer. Raises EtcdError for what another one would say as well, anything else for its failure."""
+    """Returns one member's answer. Raises EtcdError for an error that each member would report, HTTPError, OSError or
+    ValueError if the member failed.
+    """
     response = _post(pool, path, body, time_s, time_s, JSON)
     try:
         data = response.read(LONGEST + 1)

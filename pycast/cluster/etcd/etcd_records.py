@@ -1,13 +1,13 @@
-"""etcd's keys and values: which key has what, and the records in them. Pure.
+"""The keys and values in etcd: what each key holds, and how its record is written. Pure.
 
     /pycast/<cluster>/v1/meta                       {schema, generation}, without a lease
     /pycast/<cluster>/v1/nodes/<node>               a NodeRecord, with the node's lease
     /pycast/<cluster>/v1/mounts/<base64>/origin     an OriginRecord, with its node's lease
 
 An origin's epoch is (generation, revision of the write that claimed the mount). That revision is not known when the
-claim is written, so a claim has number 0 in its value, which means "this very write"; what its owner writes later has
-the number in it, because each write moves the key's revision. `claim` is drawn anew for each claim: by it a node knows
-a claim of its own whose answer was lost.
+claim is written, so the value of a claim has the number 0, which means "this very write". What the owner writes later
+has the number in it, because each write changes the key's revision. `claim` is a random token, new for each claim: by
+it a node recognizes a claim of its own whose answer was lost.
 """
 
 import json
@@ -24,29 +24,29 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key and what is in it."""
+    """A key and its value."""
 
     key: str
     value: bytes
     revision: int
-    """Of its last write."""
+    """The revision of its last write."""
     lease: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NodeEntry:
-    """A node as the registry has it."""
+    """A node's key in etcd."""
 
     record: NodeRecord
     revision: int
     lease: int
     is_leaving: bool = False
-    """It has said goodbye: nobody need ask whether it still answers."""
+    """Whether it has said goodbye: then it is not probed."""
 
 
 @dataclass(frozen=True, slots=True)
 class OriginEntry:
-    """An origin as the registry has it."""
+    """An origin's key in etcd."""
 
     record: OriginRecord
     revision: int
@@ -64,19 +64,19 @@ class Keys:
         self._mounts = f"{self.prefix}mounts/"
 
     def node(self, name: str) -> str:
-        """Where the node is."""
+        """Returns the node's key."""
         return self._nodes + name
 
     def origin(self, mount: str) -> str:
-        """Where the mount's origin is."""
+        """Returns the key of the mount's origin."""
         return f"{self._mounts}{urlsafe_b64encode(mount.encode()).decode().rstrip('=')}/origin"
 
     def maybe_node(self, key: str) -> str | None:
-        """The node whose key this is."""
+        """Returns the node whose key this is, or None."""
         return key.removeprefix(self._nodes) if key.startswith(self._nodes) else None
 
     def maybe_mount(self, key: str) -> str | None:
-        """The mount whose origin's key this is."""
+        """Returns the mount whose origin has this key, or None."""
         if not (key.startswith(self._mounts) and key.endswith("/origin")):
             return None
         text = key[len(self._mounts) : -len("/origin")]
@@ -84,16 +84,16 @@ class Keys:
             mount = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
         except ValueError:
             return None
-        return mount if self.origin(mount) == key else None  # base64 is read with any other letters between
+        # The decoder skips letters that are not base64: only the one right spelling of a mount is its key.
+        return mount if self.origin(mount) == key else None
 
 
 def encode_meta(generation: int) -> bytes:
-    """The value of `meta`."""
     return _encode({"schema": SCHEMA, "generation": generation})
 
 
 def decode_meta(entry: Entry) -> int:
-    """The generation. Raises ValueError."""
+    """Returns the generation. Raises ValueError."""
     generation = _decode(entry.value).get("generation")
     if isinstance(generation, bool) or not isinstance(generation, int) or generation < 1:
         raise ValueError(f"bad generation: {str(generation)[:60]!r}")
@@ -101,29 +101,28 @@ def decode_meta(entry: Entry) -> int:
 
 
 def encode_node(record: NodeRecord, is_leaving: bool = False) -> bytes:
-    """The value of a node."""
     return _encode(encode(record) | ({"leaving": True} if is_leaving else {}))
 
 
 def decode_node(entry: Entry) -> NodeEntry:
-    """Raises ValueError."""
+    """Reads a node's key. Raises ValueError."""
     data = _decode(entry.value)
     return NodeEntry(decode(NodeRecord, data), entry.revision, entry.lease, data.get("leaving") is True)
 
 
 def encode_claim(offer: OriginRecord, generation: int, claim: str) -> bytes:
-    """The value that claims a mount: its epoch's number is the revision of this write."""
+    """Returns the value that claims a mount: its epoch's number is the revision of the write."""
     epoch = Epoch(generation, 0, 0, offer.node)
     return encode_origin(replace(offer, epoch=epoch, is_provisional=False), claim)
 
 
 def encode_origin(record: OriginRecord, claim: str) -> bytes:
-    """The value of an origin whose epoch is known."""
+    """Returns the value of an origin whose epoch is known."""
     return _encode(encode(record) | {"claim": claim})
 
 
 def decode_origin(entry: Entry) -> OriginEntry:
-    """Raises ValueError."""
+    """Reads an origin's key. Raises ValueError."""
     data = _decode(entry.value)
     record = decode(OriginRecord, data)
     if record.epoch.number == 0:
@@ -132,7 +131,7 @@ def decode_origin(entry: Entry) -> OriginEntry:
 
 
 def has_moved(before: NodeRecord, after: NodeRecord) -> bool:
-    """Whether a node's record differs by more than the trembling of its load: 2 % of what it takes."""
+    """Whether a node's record differs by more than small changes of its load: 2 % of its slots, or of its weight."""
     if replace(before, used=0, listeners=0, weight=0) != replace(after, used=0, listeners=0, weight=0):
         return True
     step = max(after.slots, 1) * 0.02

@@ -1,4 +1,4 @@
-"""The registry in etcd: the face of it, see registry.py. What it does between `start` and `stop` is in
+"""The driver of the registry in etcd, with the methods of `registry.py`. Its work between `start` and `stop` is in
 `session.py`.
 """
 
@@ -27,7 +27,9 @@ STOP_S = 0.8
 
 
 class EtcdRegistry:
-    """One driver. `answers` asks a node directly whether it is alive: it may switch, and does not raise."""
+    """The registry of `cluster.registry = "etcd"`. `answers` asks a node directly whether it is alive: it may switch,
+    and does not raise.
+    """
 
     def __init__(
         self,
@@ -52,11 +54,13 @@ class EtcdRegistry:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether etcd answers, and what it says is taken."""
+        """Whether etcd answers and this node is registered there."""
         return self._running is not None and self._session.is_up
 
     def start(self, node: NodeRecord) -> None:
-        """Registers this node, within CALL_S and what asking another process of its name takes."""
+        """Registers this node, and goes on without etcd if it does not answer within CALL_S. Raises DuplicateNode. May
+        switch.
+        """
         assert self._running is None, "started twice"
         keys = Keys(self._settings.name)
         client = EtcdClient(self._settings.etcd, self._clock, self._settings.tls_ca)
@@ -70,7 +74,7 @@ class EtcdRegistry:
         except EtcdError as error:
             session.failed(error)
         except DuplicateNode:
-            self._probes.forget()
+            self._probes.cancel_all()
             client.close()
             raise
         self._state_file.start(lambda: cache.position)
@@ -78,7 +82,7 @@ class EtcdRegistry:
         self._running = session
 
     def stop(self) -> None:
-        """Takes this node and its origins out."""
+        """Removes this node and its origins from etcd. May switch, for STOP_S and a second."""
         if self._running is None:
             return
         self._running.stop(STOP_S)
@@ -86,12 +90,12 @@ class EtcdRegistry:
         self._running = None
 
     def update(self, node: NodeRecord) -> None:
-        """Never waits."""
+        """Takes this node's record, to be written. Never switches."""
         self.state.put_node(node)
         self._session.update(node)
 
     def claim(self, offer: OriginRecord, over: Epoch) -> Claimed | Held:
-        """Decided within CALL_S, provisionally if etcd is away."""
+        """Claims a mount, provisionally if etcd does not answer. May switch, for CALL_S at most."""
         session, mount = self._session, offer.mount
         highest = self.state.highest(mount)
         if highest > over:
@@ -108,15 +112,15 @@ class EtcdRegistry:
         return session.claims.claim_provisionally(offer, over)
 
     def publish(self, origin: OriginRecord) -> None:
-        """Never waits."""
+        """Plans to write a changed origin. Never switches."""
         self._session.claims.publish(origin)
 
     def release(self, mount: str, epoch: Epoch) -> None:
-        """Never waits."""
+        """Gives a mount up, and plans to delete its key. Never switches."""
         self._session.claims.release(mount, epoch)
 
     def on_origin_changed(self, change: OriginChanged) -> None:
-        """Gives up a mount of which a higher epoch was seen."""
+        """Gives up a mount of which a higher epoch was seen. Never switches."""
         if self._running is not None:
             self._running.claims.on_highest(change.mount)
 

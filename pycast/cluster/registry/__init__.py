@@ -1,1 +1,1 @@
-"""What nodes know of each other: records, epochs, the cluster's state, and the face that every registry has."""
+"""What nodes know of each other: records, epochs, the cluster's state, and the Protocol that every registry follows."""

@@ -1,10 +1,10 @@
 """What this node knows of the cluster: a pure object with queries, fed by a registry's driver.
 
-Two kinds of facts, each written by the node that it is about: nodes, and origins (who has a mount's source). The one
-invariant: for each mount the origin with the highest epoch ever seen holds, and one of a lower epoch is never taken,
-from whomever it comes.
+It holds two kinds of facts, each written by the node that it is about: nodes, and origins (which node has a mount's
+source). The one invariant: for each mount the origin with the highest epoch ever seen is valid, and one with a lower
+epoch is never accepted from any node.
 
-Whether a node answers is this node's own finding (`Status`), never somebody's word.
+Whether a node answers (`Status`) is what this node has found out itself, never what another node reports.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from pycast.signals import Signal
 
 
 class Status(Enum):
-    """How long ago a node was heard of."""
+    """How a node answers, as far as this node knows."""
 
     UP = "up"
     SUSPECT = "suspect"
@@ -26,20 +26,20 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A node and how it is."""
+    """A node's record and its status."""
 
     record: NodeRecord
     status: Status = Status.UP
 
     @property
     def is_up(self) -> bool:
-        """Whether it was heard of lately."""
+        """Whether the node answers."""
         return self.status is Status.UP
 
 
 @dataclass(frozen=True, slots=True)
 class NodeChanged:
-    """A node came (before is None), went (after is None) or changed."""
+    """A node was added (`before` is None), removed (`after` is None) or changed."""
 
     node: str
     before: Peer | None
@@ -48,7 +48,7 @@ class NodeChanged:
 
 @dataclass(frozen=True, slots=True)
 class OriginChanged:
-    """A mount's origin came, went or changed."""
+    """A mount's origin was added (`before` is None), removed (`after` is None) or changed."""
 
     mount: str
     before: OriginRecord | None
@@ -56,7 +56,7 @@ class OriginChanged:
 
 
 class ClusterState:
-    """Nodes and origins. Each change is told by a signal, after it."""
+    """The nodes and origins of the cluster. Each change emits a signal after it is made."""
 
     def __init__(self) -> None:
         self.node_changed: Signal[NodeChanged] = Signal()
@@ -69,23 +69,23 @@ class ClusterState:
     # -- nodes
 
     def put_node(self, record: NodeRecord, status: Status = Status.UP) -> None:
-        """A node as it says it is."""
+        """Adds a node, or replaces its record and status."""
         self._set_peer(record.node, Peer(record, status))
 
     def set_status(self, node: str, status: Status) -> None:
-        """How a node is. Does nothing for one that is not known."""
+        """Sets a node's status. Does nothing if the node is unknown."""
         peer = self._peers.get(node)
         if peer is not None:
             self._set_peer(node, replace(peer, status=status))
 
     def remove_node(self, node: str) -> None:
-        """The node is gone for good, and what it said of itself with it."""
+        """Removes a node and its origins."""
         for origin in list(self.origins_of(node)):
             self.remove_origin(origin.mount, origin.epoch)
         self._set_peer(node, None)
 
     def peer(self, node: str) -> Peer | None:
-        """The node of that name."""
+        """Returns the node of that name."""
         return self._peers.get(node)
 
     @property
@@ -94,18 +94,18 @@ class ClusterState:
         return tuple(self._peers[name] for name in sorted(self._peers))
 
     def up_nodes(self) -> tuple[NodeRecord, ...]:
-        """Those that were heard of lately, by name."""
+        """Returns the nodes that answer, by name."""
         return tuple(peer.record for peer in self.peers if peer.is_up)
 
     def is_up(self, node: str) -> bool:
-        """Whether the node is known and was heard of lately."""
+        """Whether the node is known and answers."""
         peer = self._peers.get(node)
         return peer is not None and peer.is_up
 
     # -- origins
 
     def put_origin(self, record: OriginRecord) -> bool:
-        """Whether it is taken: not if a higher epoch of the mount has been seen."""
+        """Stores an origin unless a higher epoch of the mount has been seen. Returns whether it was stored."""
         if record.epoch < self.highest(record.mount):
             return False
         self._highest[record.mount] = record.epoch
@@ -113,13 +113,13 @@ class ClusterState:
         return True
 
     def remove_origin(self, mount: str, epoch: Epoch) -> None:
-        """The owner of that epoch has given the mount up. Another one's is not touched. The epoch is remembered."""
+        """Removes the mount's origin if it has this epoch. The epoch still counts as seen."""
         held = self._origins.get(mount)
         if held is not None and held.epoch == epoch:
             self._set_origin(mount, None)
 
     def see(self, mount: str, epoch: Epoch) -> None:
-        """Somebody has, or had, this epoch: what is lower is over."""
+        """Records that this epoch of the mount exists, and removes an origin with a lower one."""
         if epoch > self.highest(mount):
             self._highest[mount] = epoch
             held = self._origins.get(mount)
@@ -127,7 +127,7 @@ class ClusterState:
                 self._set_origin(mount, None)
 
     def origin(self, mount: str) -> OriginRecord | None:
-        """Who has the mount's source; whether that node still answers is another question (`is_up`)."""
+        """Returns the mount's origin. Its node may no longer answer: `is_up` tells."""
         return self._origins.get(mount)
 
     @property
@@ -136,15 +136,15 @@ class ClusterState:
         return tuple(self._origins[mount] for mount in sorted(self._origins))
 
     def origins_of(self, node: str) -> Iterator[OriginRecord]:
-        """Those of one node."""
+        """Returns the origins of one node, by mount."""
         return (self._origins[mount] for mount in sorted(self._by_node.get(node, ())))
 
     def count_origins(self, node: str) -> int:
-        """How many one node has."""
+        """Returns how many origins one node has."""
         return len(self._by_node.get(node, ()))
 
     def highest(self, mount: str) -> Epoch:
-        """The highest epoch of the mount that was ever seen."""
+        """Returns the highest epoch of the mount that was ever seen."""
         return self._highest.get(mount, NO_EPOCH)
 
     def _set_peer(self, node: str, after: Peer | None) -> None:

@@ -1,4 +1,4 @@
-"""What nodes tell each other of themselves: frozen values. `codec.py` writes and checks their JSON.
+"""What nodes tell each other about themselves, as frozen values. `codec.py` writes and checks their JSON.
 
 Each record has one writer: the node that it is about.
 """
@@ -10,7 +10,7 @@ from pycast.cluster.registry.epoch import Epoch
 
 
 class NodeState(StrEnum):
-    """What a node says of itself. Whether it answers at all is what the others find out."""
+    """The state that a node announces. Whether it answers at all is for the others to find out (`cluster_state.py`)."""
 
     UP = "up"
     DRAINING = "draining"
@@ -18,28 +18,28 @@ class NodeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """One node. `boot` is drawn anew at each start: two processes with one name differ in it."""
+    """One node. `boot` is random and new at each start, so two processes with the same name differ in it."""
 
     node: str
     boot: str
     address: str
-    """`host:port` where its links are taken."""
+    """`host:port` at which it accepts links."""
     zone: str = ""
     version: str = ""
     state: NodeState = NodeState.UP
     slots: int = 0
-    """Connections it takes."""
+    """The most connections it accepts."""
     used: int = 0
     listeners: int = 0
     weight: int = 100
-    """Headroom in per cent, 0 to 100."""
+    """Headroom in per cent, 0 to 100: see `headroom.py`."""
     machine: str = ""
-    """Workers of one machine have the same."""
+    """The same for all workers of one parent; empty for a node that is no worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class OriginRecord:
-    """Who has a mount's source. `is_live` is False while the mount waits for its source to come back."""
+    """The node that has a mount's source. `is_live` is False while the mount waits for its source to come back."""
 
     mount: str
     node: str
@@ -49,8 +49,8 @@ class OriginRecord:
     """The offset of the epoch's first byte."""
     is_live: bool
     is_provisional: bool = False
-    """Claimed while the registry could not be asked, or by a node that sees less than half of the others."""
+    """Claimed while the registry could not be asked, or by a node that sees less than half of the nodes."""
     content_type: str = ""
     source_ip: str = ""
     started: float = 0.0
-    """Seconds since the epoch, by the clock of the source's node. Only shown, never compared."""
+    """Unix time, by the clock of the source's node. Only shown, never compared."""

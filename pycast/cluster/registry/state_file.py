@@ -1,8 +1,9 @@
-"""The last known state of the cluster, on disk: a node that starts while etcd, the name server, or the nodes that its
-configuration names are away begins with it.
+"""The last known state of the cluster, on disk. A node reads it at its start, in case etcd, the name server or the
+nodes in its configuration do not answer.
 
-It is written at most every two seconds, beside its place and then moved there: whoever reads it finds the old one or
-the new one whole. A file that cannot be read or written costs a line in the log, and nothing else.
+The file is written at most every two seconds (`INTERVAL_S`) and once more at the stop: to another file beside it, which
+is then renamed. So a reader finds either the old file or the new one, never a part. A file that cannot be read or
+written is logged and has no other effect.
 """
 
 import json
@@ -26,14 +27,14 @@ INTERVAL_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far the registry was. Zeros where it has nothing of the kind."""
+    """The registry's generation and revision. Both are 0 in a mesh, which has neither."""
 
     generation: int = 0
     revision: int = 0
 
 
 class StateFile:
-    """Follows a table into a file. With an empty path it does nothing."""
+    """The writer and reader of the file. With an empty path it does nothing."""
 
     def __init__(self, path: str, state: ClusterState, group: Group) -> None:
         self._path = Path(path) if path else None
@@ -45,12 +46,12 @@ class StateFile:
         self._is_broken = False
 
     def start(self, position: Callable[[], Position] = Position) -> None:
-        """Writes each change of the cluster's state from now on, with how far the registry is by then."""
+        """Begins to write each change of the cluster's state, with the registry's position at that time."""
         self._position = position
         self._is_running = self._path is not None
 
     def stop(self) -> None:
-        """Writes what is not written yet, and no more after that."""
+        """Writes a change that is not written yet, and ends."""
         if not self._is_running:
             return
         self._is_running = False
@@ -59,9 +60,8 @@ class StateFile:
             self._write(self._text())
 
     def load(self, me: str) -> Position:
-        """Puts what the file has of others than `me` into the table, nodes as suspect: they may be gone by now.
-
-        Gives how far the registry was.
+        """Puts the nodes and origins in the file, except those of `me`, into the cluster's state. The nodes are
+        suspect: they may be gone by now. Returns the registry's position when the file was written.
         """
         if self._path is None:
             return Position()
@@ -85,14 +85,14 @@ class StateFile:
         return position
 
     def on_changed(self, change: NodeChanged | OriginChanged) -> None:
-        """Plans to write the state, if it is not planned yet."""
+        """Schedules a write of the file, if none is scheduled yet."""
         if self._is_running and not self._is_planned:
             self._is_planned = True
             self._group.spawn_later(INTERVAL_S, "cluster state", self._save)
 
     def _save(self) -> None:
         if not self._is_planned:
-            return  # stopped, and written then
+            return  # `stop` has written it
         self._is_planned = False
         # In a thread: a disk may take its time.
         gevent.get_hub().threadpool.apply(self._write, (self._text(),))

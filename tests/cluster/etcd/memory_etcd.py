@@ -1,6 +1,6 @@
-"""An etcd in memory, with the face of `EtcdClient`: guarded writes, leases, and answers that get lost.
+"""An etcd in memory, with the methods of `EtcdClient`: guarded writes, leases, and answers that get lost.
 
-Helpers only; the real etcd is in tests/cluster/etcd_server.py. Invariant: each write has a revision of its own.
+The real etcd is in tests/cluster/etcd_server.py. Invariant: each write has a revision of its own.
 """
 
 from base64 import b64decode
@@ -18,7 +18,7 @@ def text(value: str) -> str:
 
 
 class MemoryEtcd:
-    """One member. `is_away`: nobody answers; `loses`: so many answers get lost after the work was done."""
+    """An etcd of one member. `is_away`: it does not answer. `loses`: how many answers get lost after the call."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -27,25 +27,25 @@ class MemoryEtcd:
         self.is_away = False
         self.loses = 0
         self.is_closed = False
-        self.is_watch_doubtful = False
+        self.is_watch_suspect = False
         self._granted = 100
 
     def __len__(self) -> int:
         return 1
 
     def put(self, key: str, value: bytes, lease: int = 0) -> Entry:
-        """As somebody else writes."""
+        """Writes as another client."""
         self.revision += 1
         self.entries[key] = Entry(key, value, self.revision, lease)
         return self.entries[key]
 
     def expire(self, lease: int) -> None:
-        """The lease was not renewed in time."""
+        """Ends a lease as if it had not been renewed."""
         self.leases.pop(lease, None)
         self.entries = {key: entry for key, entry in self.entries.items() if entry.lease != lease}
         self.revision += 1
 
-    # -- the client's face
+    # -- the client's methods
 
     def range(self, prefix: str, budget_s: float = 0) -> Range:
         self._ask()
@@ -95,9 +95,9 @@ class MemoryEtcd:
             raise EtcdUnreachable("the answer was lost")
 
     def _holds(self, guard: Json) -> bool:
-        there = self.entries.get(text(guard["key"]))
+        entry = self.entries.get(text(guard["key"]))
         wanted = int(guard["mod_revision"] if "mod_revision" in guard else guard["create_revision"])
-        return (there.revision if there else 0) == wanted
+        return (entry.revision if entry else 0) == wanted
 
     def _do(self, request: Json) -> list[Entry]:
         if put := request.get("request_put"):
@@ -106,6 +106,6 @@ class MemoryEtcd:
             self.revision += 1
             self.entries.pop(text(deleted["key"]), None)
         if asked := request.get("request_range"):
-            there = self.entries.get(text(asked["key"]))
-            return [there] if there else []
+            entry = self.entries.get(text(asked["key"]))
+            return [entry] if entry else []
         return []

@@ -1,4 +1,4 @@
-"""What etcd says, and how it comes into the table: nothing backward, nothing removed that only is missing."""
+"""What etcd holds gets into the cluster's state. Nothing older is accepted, and a missing key alone removes nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -34,7 +34,7 @@ def ends_its_greenlets() -> Iterator[None]:
 
 @dataclass
 class Registry:
-    """A view with its surroundings; `now` and `alive` are the test's."""
+    """A cache with its probes. The test sets the time, `now`, and which nodes answer, `alive`."""
 
     now: float = 0.0
     alive: set[str] = field(default_factory=set)
@@ -49,12 +49,12 @@ class Registry:
         self.cache.take(Range(revision, (meta, *entries)), self.cache.revision)
 
     def ask(self) -> None:
-        """One probe of everybody in doubt."""
+        """Runs one probe of each node that is probed."""
         for member in list(self.group._members):
             member.kill()
         for node, probe in list(self.probes._probes.items()):
             peer = self.state.peer(node)
-            if self.probes._conclude(node, probe, peer is not None and self.probes.asked(peer.record)):
+            if self.probes._conclude(node, probe, peer is not None and self.probes.is_alive(peer.record)):
                 del self.probes._probes[node]
 
 
@@ -76,7 +76,7 @@ def deleted(key: str, revision: int) -> WatchEvent:
 
 
 def full() -> Registry:
-    """a has four mounts, b none."""
+    """Returns a registry in which node a has four mounts, and b none."""
     registry = Registry(alive={"a", "b"})
     claims = [claim(mount, A, 10 + number) for number, mount in enumerate(MOUNTS)]
     registry.take(20, node(A, 5), node(B, 6), *claims)
@@ -87,7 +87,7 @@ def mounts(registry: Registry) -> tuple[str, ...]:
     return tuple(origin.mount for origin in registry.state.origins)
 
 
-def test_what_is_there_comes_into_the_table() -> None:
+def test_what_is_read_gets_into_the_clusters_state() -> None:
     registry = full()
     assert registry.state.up_nodes() == (A, B)
     assert mounts(registry) == MOUNTS
@@ -103,7 +103,7 @@ def test_a_registry_without_a_generation_is_new_or_has_lost_it() -> None:
         registry.cache.take(Range(9, ()), 5)
 
 
-def test_a_registry_that_goes_backward_is_not_taken_f_15() -> None:
+def test_a_registry_that_goes_backward_is_refused_f_15() -> None:
     registry = full()
     with pytest.raises(Restored, match="revision is 19, and was 20"):
         registry.take(19)
@@ -120,7 +120,7 @@ def test_an_answer_that_was_overtaken_by_the_watch_is_not_backward() -> None:
     assert registry.cache.revision == 30
 
 
-def test_most_mounts_gone_at_once_stay_until_their_node_was_asked_f_16() -> None:
+def test_most_mounts_missing_at_once_stay_until_their_node_was_asked_f_16() -> None:
     registry = full()
     registry.take(21, node(A, 5), node(B, 6))
     assert mounts(registry) == MOUNTS
@@ -129,7 +129,7 @@ def test_most_mounts_gone_at_once_stay_until_their_node_was_asked_f_16() -> None
     registry.cache.take_events([written(claim("/1", A, 22))])
     registry.now += PATIENCE_S
     registry.ask()
-    assert mounts(registry) == ("/1",), "the node is there, answers, and did not put the others back"
+    assert mounts(registry) == ("/1",), "the node is registered, answers, and did not write the others again"
 
 
 def test_one_mount_less_is_a_release() -> None:
@@ -168,7 +168,7 @@ def test_a_node_that_says_goodbye_is_gone_at_once() -> None:
     assert registry.state.is_up("b")
 
 
-def test_while_the_registry_is_away_nobody_goes_and_who_does_not_answer_is_suspect() -> None:
+def test_while_the_registry_does_not_answer_no_node_is_removed_and_a_silent_one_is_suspect() -> None:
     registry = full()
     registry.alive = {"b"}
     for name in "ab":
@@ -188,7 +188,7 @@ def test_an_old_event_does_not_undo_a_newer_one() -> None:
     assert origin is not None and origin.node == "b"
 
 
-def test_what_an_earlier_process_of_this_name_had_is_nobodys_and_its_epoch_is_known() -> None:
+def test_a_mount_of_an_earlier_process_of_this_node_has_no_owner_and_its_epoch_is_known() -> None:
     registry = full()
     earlier = replace(ME, boot="me0")
     assert registry.cache.take_events([written(claim("/old", earlier, 21))]) == ["/old"]
@@ -196,13 +196,13 @@ def test_what_an_earlier_process_of_this_name_had_is_nobodys_and_its_epoch_is_kn
     assert registry.state.highest("/old") == Epoch(1, 21, 0, "me")
 
 
-def test_what_is_not_understood_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_that_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     registry = full()
     registry.take(21, node(A, 5), Entry(KEYS.node("b"), b"?", 21), Entry(KEYS.node("c"), node(B, 5).value, 21))
     assert len(caplog.records) == 2
     assert registry.state.is_up("b"), "its key cannot be read, but it answers"
 
 
-def test_a_new_generation_makes_all_be_read_anew() -> None:
+def test_a_new_generation_means_that_all_is_read_again() -> None:
     with pytest.raises(MetaChanged):
         full().cache.take_events([written(Entry(KEYS.meta, records.encode_meta(2), 21))])

@@ -27,7 +27,7 @@ KEYS, X = Keys("radio"), "/x"
 
 
 @dataclass
-class Desk:
+class Claimant:
     """One node's claims, and what it knows."""
 
     etcd: MemoryEtcd
@@ -44,7 +44,7 @@ class Desk:
         self.read()
 
     def read(self) -> None:
-        """All anew, as joining does."""
+        """Reads everything again, as joining does."""
         self.cache.take(self.etcd.range(KEYS.prefix), self.cache.revision)
 
     def offer(self, base: int = 0) -> OriginRecord:
@@ -53,8 +53,8 @@ class Desk:
     def claim(self, over: Epoch = NO_EPOCH) -> Claimed | Held:
         return self.claims.claim(self.offer(), over, lambda: 0.0)
 
-    def there(self) -> OriginEntry:
-        """What etcd has of the mount."""
+    def stored(self) -> OriginEntry:
+        """Returns the mount's origin in etcd."""
         return records.decode_origin(self.etcd.entries[KEYS.origin(X)])
 
 
@@ -66,9 +66,9 @@ def etcd() -> MemoryEtcd:
 
 
 @pytest.fixture
-def desks(etcd: MemoryEtcd) -> Iterator[tuple[Desk, Desk]]:
+def claimants(etcd: MemoryEtcd) -> Iterator[tuple[Claimant, Claimant]]:
     group = Group()
-    yield Desk(etcd, "a", group), Desk(etcd, "b", group)
+    yield Claimant(etcd, "a", group), Claimant(etcd, "b", group)
     group.kill()
 
 
@@ -77,18 +77,18 @@ def won(answer: Claimed | Held) -> Epoch:
     return answer.epoch
 
 
-def test_the_epoch_of_a_claim_is_the_revision_of_its_write(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_the_epoch_of_a_claim_is_the_revision_of_its_write(claimants: tuple[Claimant, Claimant]) -> None:
+    a, _ = claimants
     epoch = won(a.claim())
     assert epoch == Epoch(1, a.etcd.revision, 0, "a")
     assert a.state.highest(X) == epoch
-    assert a.there().record == a.state.origin(X)
+    assert a.stored().record == a.state.origin(X)
 
 
 def test_of_two_that_claim_without_knowing_of_each_other_the_second_learns_of_the_first(
-    desks: tuple[Desk, Desk],
+    claimants: tuple[Claimant, Claimant],
 ) -> None:
-    a, b = desks
+    a, b = claimants
     first = won(a.claim())
     answer = b.claim()
     assert isinstance(answer, Held) and answer.epoch == first
@@ -96,33 +96,33 @@ def test_of_two_that_claim_without_knowing_of_each_other_the_second_learns_of_th
     assert won(b.claim(over=first)) > first
 
 
-def test_an_owner_that_was_overtaken_gives_up_what_it_had(desks: tuple[Desk, Desk]) -> None:
-    a, b = desks
+def test_an_owner_that_was_superseded_gives_its_mount_up(claimants: tuple[Claimant, Claimant]) -> None:
+    a, b = claimants
     first = won(a.claim())
     b.read()
     second = won(b.claim(over=first))
     a.claims.publish(replace(a.offer(), epoch=first, is_live=False))
     a.claims.reconcile_all()
-    assert a.there().record.epoch == a.state.highest(X) == second
+    assert a.stored().record.epoch == a.state.highest(X) == second
     a.claims.on_highest(X)
     a.claims.reconcile_all()
-    assert a.there().record.node == "b"
+    assert a.stored().record.node == "b"
 
 
-def test_what_has_changed_is_written_under_the_same_epoch(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_a_changed_origin_is_written_under_the_same_epoch(claimants: tuple[Claimant, Claimant]) -> None:
+    a, _ = claimants
     epoch = won(a.claim())
     a.claims.publish(replace(a.offer(), epoch=epoch, is_live=False))
     a.claims.reconcile_all()
-    assert (a.there().record.epoch, a.there().record.is_live) == (epoch, False)
+    assert (a.stored().record.epoch, a.stored().record.is_live) == (epoch, False)
     before = a.etcd.revision
     a.claims.plan_all()
     a.claims.reconcile_all()
     assert a.etcd.revision == before, "what is right is not written again"
 
 
-def test_a_mount_that_is_given_up_is_taken_out_and_only_by_its_epoch(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_a_released_mount_is_deleted_and_only_by_its_epoch(claimants: tuple[Claimant, Claimant]) -> None:
+    a, _ = claimants
     epoch = won(a.claim())
     a.claims.release(X, NO_EPOCH)
     a.claims.reconcile_all()
@@ -133,8 +133,8 @@ def test_a_mount_that_is_given_up_is_taken_out_and_only_by_its_epoch(desks: tupl
     assert (a.state.origin(X), a.state.highest(X)) == (None, epoch)
 
 
-def test_a_claim_whose_answer_was_lost_is_known_again(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_a_claim_whose_answer_was_lost_is_recognized(claimants: tuple[Claimant, Claimant]) -> None:
+    a, _ = claimants
     a.etcd.loses = 1
     with pytest.raises(EtcdUnreachable):
         a.claim()
@@ -143,12 +143,12 @@ def test_a_claim_whose_answer_was_lost_is_known_again(desks: tuple[Desk, Desk]) 
     a.claims.reconcile_all()
     origin = a.state.origin(X)
     assert origin is not None and not origin.is_provisional
-    assert origin == a.there().record
+    assert origin == a.stored().record
     assert origin.epoch > answer.epoch
 
 
-def test_a_claim_that_could_not_be_asked_yields_to_one_that_was_confirmed(desks: tuple[Desk, Desk]) -> None:
-    a, b = desks
+def test_a_provisional_claim_yields_to_one_that_was_confirmed(claimants: tuple[Claimant, Claimant]) -> None:
+    a, b = claimants
     a.claims.claim_provisionally(a.offer(), NO_EPOCH)
     confirmed = won(b.claim())
     a.claims.reconcile_all()
@@ -156,8 +156,8 @@ def test_a_claim_that_could_not_be_asked_yields_to_one_that_was_confirmed(desks:
     assert origin is not None and (origin.node, origin.epoch) == ("b", confirmed)
 
 
-def test_what_could_not_be_written_stays_planned(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_a_write_that_failed_stays_planned(claimants: tuple[Claimant, Claimant]) -> None:
+    a, _ = claimants
     epoch = won(a.claim())
     a.claims.publish(replace(a.offer(), epoch=epoch, is_live=False))
     a.etcd.is_away = True
@@ -165,32 +165,36 @@ def test_what_could_not_be_written_stays_planned(desks: tuple[Desk, Desk]) -> No
         a.claims.reconcile_all()
     a.etcd.is_away = False
     a.claims.reconcile_all()
-    assert not a.there().record.is_live
+    assert not a.stored().record.is_live
 
 
-def test_after_a_lost_lease_the_mount_is_claimed_anew_without_asking_its_owner(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_after_a_lost_lease_the_mount_is_claimed_anew_without_asking_its_owner(
+    claimants: tuple[Claimant, Claimant],
+) -> None:
+    a, _ = claimants
     first = won(a.claim())
     a.etcd.expire(a.claims.lease)
     a.claims.lease = a.etcd.grant(10)
     a.read()
     a.claims.plan_all()
     a.claims.reconcile_all()
-    assert a.there().lease == a.claims.lease
-    assert a.there().record.epoch == a.state.highest(X) > first
+    assert a.stored().lease == a.claims.lease
+    assert a.stored().record.epoch == a.state.highest(X) > first
 
 
-def test_a_new_lease_takes_over_what_is_still_there(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_a_new_lease_takes_over_keys_that_still_exist(claimants: tuple[Claimant, Claimant]) -> None:
+    a, _ = claimants
     epoch = won(a.claim())
     a.claims.lease = a.etcd.grant(10)
     a.claims.plan_all()
     a.claims.reconcile_all()
-    assert (a.there().lease, a.there().record.epoch) == (a.claims.lease, epoch)
+    assert (a.stored().lease, a.stored().record.epoch) == (a.claims.lease, epoch)
 
 
-def test_nothing_is_written_into_a_generation_that_this_node_has_not_read(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_nothing_is_written_into_a_generation_that_this_node_has_not_read_yet(
+    claimants: tuple[Claimant, Claimant],
+) -> None:
+    a, _ = claimants
     first = won(a.claim())
     a.etcd.put(KEYS.meta, records.encode_meta(2))
     with pytest.raises(MetaChanged):
@@ -200,8 +204,8 @@ def test_nothing_is_written_into_a_generation_that_this_node_has_not_read(desks:
     assert epoch.generation == 2 and epoch > first
 
 
-def test_an_answer_from_before_what_was_seen_is_not_taken(desks: tuple[Desk, Desk]) -> None:
-    a, _ = desks
+def test_an_answer_that_is_older_than_what_was_seen_is_refused(claimants: tuple[Claimant, Claimant]) -> None:
+    a, _ = claimants
     a.cache.revision = a.etcd.revision + 100
     with pytest.raises(Restored):
         a.claim()

@@ -77,7 +77,7 @@ def test_a_message_without_an_end_is_refused() -> None:
 
 
 @in_patched_process
-def test_a_transaction_does_what_holds_and_tells_what_it_found(tmp_path: Path) -> None:
+def test_a_transaction_is_done_if_its_guard_holds_and_else_returns_what_it_found(tmp_path: Path) -> None:
     with Etcd(tmp_path) as etcd, client_of(etcd) as client:
         made = client.txn([absent("/a")], [put("/a", b"1")], [get("/a")])
         assert made.is_done and made.entries == ()
@@ -106,7 +106,7 @@ def test_a_lease_ends_with_its_keys(tmp_path: Path) -> None:
 
 
 @in_patched_process
-def test_a_watch_tells_everything_from_its_revision_on(tmp_path: Path) -> None:
+def test_a_watch_reports_everything_from_its_revision_on(tmp_path: Path) -> None:
     with Etcd(tmp_path) as etcd, client_of(etcd) as client:
         first = client.txn([], [put("/w/a", b"1")]).revision
         client.txn([], [put("/elsewhere", b"1")])
@@ -125,7 +125,7 @@ def test_a_watch_tells_everything_from_its_revision_on(tmp_path: Path) -> None:
 
 
 @in_patched_process
-def test_a_watch_from_a_compacted_revision_says_so(tmp_path: Path) -> None:
+def test_a_watch_from_a_compacted_revision_raises_compacted(tmp_path: Path) -> None:
     with Etcd(tmp_path) as etcd, client_of(etcd) as client:
         last = max(client.txn([], [put("/w/a", b"1")]).revision for _ in range(5))
         client._call("/v3/kv/compaction", {"revision": str(last), "physical": True}, BUDGET_S)
@@ -162,7 +162,7 @@ def test_the_next_member_is_asked_when_one_fails_or_is_silent(tmp_path: Path) ->
 
 
 @in_patched_process
-def test_an_etcd_that_is_away_or_silent_costs_no_more_than_the_budget(tmp_path: Path) -> None:
+def test_an_etcd_that_is_gone_or_silent_costs_no_more_than_the_budget(tmp_path: Path) -> None:
     with Etcd(tmp_path) as etcd, client_of(etcd) as client:
         etcd.pause()
         begun = time.monotonic()

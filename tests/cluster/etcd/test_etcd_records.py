@@ -1,4 +1,4 @@
-"""etcd's keys and values: what is written is read back, and anything else is a ValueError."""
+"""The keys and values in etcd: what is written is read back, and anything else is a ValueError."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ OFFER = OriginRecord("/live.mp3", "a", "a1", NO_EPOCH, 4711, True, content_type=
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda text: f"/{text}"))
-def test_a_key_tells_its_mount(mount: str) -> None:
+def test_a_key_gives_its_mount(mount: str) -> None:
     assert KEYS.maybe_mount(KEYS.origin(mount)) == mount
     assert KEYS.maybe_node(KEYS.origin(mount)) is None
 
@@ -27,7 +27,7 @@ def test_other_keys_are_no_mount(key: str) -> None:
     assert KEYS.maybe_mount(key) is None
 
 
-def test_a_key_tells_its_node() -> None:
+def test_a_key_gives_its_node() -> None:
     assert KEYS.maybe_node(KEYS.node("10.0.0.1:8000")) == "10.0.0.1:8000"
 
 

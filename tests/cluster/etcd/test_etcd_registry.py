@@ -1,4 +1,4 @@
-"""The registry in etcd, against the real etcd: what every registry promises, and what only this one must survive."""
+"""The registry in etcd, against the real etcd: the promises of every registry, and the failures of etcd."""
 
 import signal
 import subprocess
@@ -35,7 +35,7 @@ NODE_KEYS = {KEYS.node("a"), KEYS.node("b")}
 
 @dataclass
 class EtcdFleet:
-    """Registries in this process, over one etcd. `alive` is who answers when asked directly."""
+    """Registries in this process, over one etcd. `alive` are the nodes that answer when they are asked directly."""
 
     etcd: Etcd
     state: Path | None = None
@@ -69,7 +69,7 @@ class EtcdFleet:
         self.alive.discard(self.names[registry])
 
     def revoke(self, registry: EtcdRegistry) -> None:
-        """As if it had not renewed in time."""
+        """Ends the registry's lease as if it had not been renewed."""
         client = EtcdClient(self.etcd.urls, time.monotonic)
         client.revoke(registry._session.claims.lease)
         client.close()
@@ -95,7 +95,7 @@ def fleet_of(directory: Path, members: int = 1, state: Path | None = None, lease
 
 @contextmanager
 def pair_of(directory: Path, **options: Any) -> Iterator[tuple[EtcdFleet, EtcdRegistry, EtcdRegistry]]:
-    """Two nodes that know each other."""
+    """Yields two nodes that know each other."""
     with fleet_of(directory, **options) as fleet:
         a, b = fleet.make("a"), fleet.make("b")
         acquainted(a, b)
@@ -116,15 +116,15 @@ def keep_promise(directory: Path, promise: str) -> None:
 
 
 @pytest.mark.parametrize("promise", [one.__name__ for one in conformance.PROMISES])
-def test_it_keeps_what_every_registry_promises(promise: str, tmp_path: Path) -> None:
+def test_it_keeps_the_promises_of_every_registry(promise: str, tmp_path: Path) -> None:
     keep_promise(tmp_path, promise)
 
 
-# -- the registry is away
+# -- etcd does not answer
 
 
 @in_patched_process
-def test_while_etcd_is_away_claims_are_provisional_and_confirmed_later_f_04(tmp_path: Path) -> None:
+def test_while_etcd_does_not_answer_claims_are_provisional_and_confirmed_later_f_04(tmp_path: Path) -> None:
     with pair_of(tmp_path) as (fleet, a, b):
         first = claimed(fleet, a, "a")
         knows(b, first)
@@ -151,7 +151,7 @@ def is_confirmed(registry: Registry, mount: str, over: Epoch) -> bool:
 
 
 @in_patched_process
-def test_what_changed_while_etcd_was_away_is_told_when_it_is_back_f_04(tmp_path: Path) -> None:
+def test_changes_while_etcd_did_not_answer_are_announced_when_it_is_back_f_04(tmp_path: Path) -> None:
     with pair_of(tmp_path, lease_s=10) as (fleet, a, b):
         first, other = claimed(fleet, a, "a"), claimed(fleet, a, "a", "/other.mp3")
         knows(b, other, "/other.mp3")
@@ -196,14 +196,14 @@ def test_without_a_quorum_nothing_changes_and_leases_live_on_f_05(tmp_path: Path
     with pair_of(tmp_path, members=2) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
-        heard: list[OriginChanged] = []
-        b.state.origin_changed.subscribe(heard.append)
+        changes: list[OriginChanged] = []
+        b.state.origin_changed.subscribe(changes.append)
         fleet.etcd.kill(1)
         wait_until(lambda: not a.is_reachable and not b.is_reachable, "the loss to be noticed")
         fleet.etcd.start()
         wait_until(lambda: a.is_reachable and b.is_reachable, "the registry to be back", 25)
         assert a.state.highest(MOUNT) == epoch
-        assert not heard
+        assert not changes
 
 
 @in_patched_process
@@ -258,14 +258,14 @@ def test_of_a_thousand_races_each_has_one_winner_f_08(tmp_path: Path) -> None:
 
 
 def claimed_in_the_end(fleet: EtcdFleet, registry: EtcdRegistry, mount: str) -> Epoch:
-    """The leader may have been the one that died: then the claim is confirmed after the election."""
+    """Claims a mount and returns its confirmed epoch. If the leader has died that is after the election."""
     registry.claim(offer(fleet, "a", mount), NO_EPOCH)
     wait_until(lambda: is_confirmed(registry, mount, NO_EPOCH), f"{mount} to be confirmed")
     return registry.state.highest(mount)
 
 
 @in_patched_process
-def test_a_node_starts_from_its_state_file_while_etcd_is_away(tmp_path: Path) -> None:
+def test_a_node_starts_from_its_state_file_while_etcd_does_not_answer(tmp_path: Path) -> None:
     (state := tmp_path / "state").mkdir()
     with pair_of(tmp_path, state=state) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
@@ -289,23 +289,23 @@ def test_a_node_whose_lease_was_lost_registers_and_claims_anew_f_06(tmp_path: Pa
     with pair_of(tmp_path) as (fleet, a, b):
         first = claimed(fleet, a, "a")
         knows(b, first)
-        heard: list[OriginChanged] = []
-        b.state.origin_changed.subscribe(heard.append)
+        changes: list[OriginChanged] = []
+        b.state.origin_changed.subscribe(changes.append)
         fleet.revoke(a)
         wait_until(lambda: is_confirmed(b, MOUNT, first), "the new claim")
         wait_until(lambda: is_confirmed(a, MOUNT, first), "the new claim")
         assert b.state.is_up("a")
-        # It answered all the time, so it was never gone.
-        assert all(one.after is not None for one in heard)
+        # It answered all the time, so it was never removed.
+        assert all(one.after is not None for one in changes)
 
 
 @in_patched_process
-def test_an_owner_that_slept_finds_another_and_steps_down_f_09(tmp_path: Path) -> None:
+def test_an_owner_whose_lease_expired_finds_another_owner_and_gives_up_f_09(tmp_path: Path) -> None:
     with pair_of(tmp_path) as (fleet, a, b):
         first = claimed(fleet, a, "a")
         knows(b, first)
         with client_of(fleet) as client:
-            # All of it at once, before a hears anything: its lease is gone, and b has the mount.
+            # Both before a receives any event: its lease is gone, and b has the mount.
             client.revoke(a._session.claims.lease)
             second = claimed(fleet, b, "b", over=first)
         knows(a, second)
@@ -327,7 +327,7 @@ test_etcd_registry.sleep_as_owner(*sys.argv[1:])
 def etcd_registry(
     settings: ClusterSection, group: Group, answers: Callable[[NodeRecord], bool], rng: Random, lease_s: int
 ) -> EtcdRegistry:
-    """A registry that is wired as a server wires it."""
+    """Returns a registry that is connected to its state and state file as in a server."""
     state = ClusterState()
     state_file = StateFile(settings.state_file, state, group)
     registry = EtcdRegistry(settings, state, state_file, group, answers, time.monotonic, rng, lease_s)
@@ -338,7 +338,7 @@ def etcd_registry(
 
 
 def sleep_as_owner(*urls: str) -> None:
-    """Claims the mount as `a`, and says when another has it."""
+    """Claims the mount as node a, and prints when another node has it."""
     settings = ClusterSection(name="radio", registry="etcd", etcd=urls)
     registry = etcd_registry(settings, Group(), lambda node: True, Random(1), 2)
     registry.start(NodeRecord("a", "a1", "a.example:8000"))
@@ -349,7 +349,7 @@ def sleep_as_owner(*urls: str) -> None:
 
 
 @in_patched_process
-def test_a_stopped_process_steps_down_within_a_second_of_going_on_f_09(tmp_path: Path) -> None:
+def test_a_suspended_process_gives_up_within_a_second_of_being_resumed_f_09(tmp_path: Path) -> None:
     with fleet_of(tmp_path) as fleet:
         b = fleet.make("b")
         command = [sys.executable, "-c", SLEEPER, *fleet.etcd.urls]
@@ -391,26 +391,26 @@ def test_an_etcd_from_an_old_backup_is_refused_until_its_generation_rises_f_15(t
 
 
 @in_patched_process
-def test_an_emptied_etcd_takes_no_mount_away_f_16(tmp_path: Path) -> None:
+def test_an_emptied_etcd_removes_no_mount_f_16(tmp_path: Path) -> None:
     with pair_of(tmp_path) as (fleet, a, b):
         mounts = [f"/{number}.mp3" for number in range(5)]
         for mount in mounts:
             knows(b, claimed(fleet, a, "a", mount), mount)
         before = {mount: b.state.highest(mount) for mount in mounts}
-        heard: list[OriginChanged] = []
-        b.state.origin_changed.subscribe(heard.append)
+        changes: list[OriginChanged] = []
+        b.state.origin_changed.subscribe(changes.append)
         with client_of(fleet) as client:
             keys = [entry.key for entry in client.range(KEYS.prefix).entries if entry.key != KEYS.meta]
             client.txn([], [delete(key) for key in keys])
         for mount in mounts:
             wait_until(partial(is_confirmed, b, mount, before[mount]), f"{mount} to be back")
-        assert all(one.after is not None for one in heard)
+        assert all(one.after is not None for one in changes)
         with client_of(fleet) as client:
             wait_until(lambda: {one.key for one in client.range(KEYS.prefix).entries} >= NODE_KEYS, "both nodes")
 
 
 @in_patched_process
-def test_a_lost_etcd_is_refused_and_the_table_stays_f_16(tmp_path: Path) -> None:
+def test_an_etcd_without_data_is_refused_and_the_state_stays_f_16(tmp_path: Path) -> None:
     with pair_of(tmp_path) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
@@ -423,7 +423,7 @@ def test_a_lost_etcd_is_refused_and_the_table_stays_f_16(tmp_path: Path) -> None
 
 
 @in_patched_process
-def test_a_node_cut_from_etcd_stays_as_long_as_it_answers_f_06(tmp_path: Path) -> None:
+def test_a_node_cut_off_from_etcd_stays_as_long_as_it_answers_f_06(tmp_path: Path) -> None:
     with pair_of(tmp_path) as (fleet, a, b):
         epoch = claimed(fleet, a, "a")
         knows(b, epoch)
@@ -450,14 +450,14 @@ def test_a_node_that_is_started_again_replaces_itself_f_18(tmp_path: Path) -> No
 
 
 @in_patched_process
-def test_a_node_that_moved_is_let_in_when_its_old_lease_is_stale_f_18(tmp_path: Path) -> None:
+def test_a_node_at_a_new_address_may_join_when_its_old_lease_is_stale_f_18(tmp_path: Path) -> None:
     with fleet_of(tmp_path, lease_s=4) as fleet:
         a = fleet.make("a")
         fleet.vanish(a)
         begun = time.monotonic()
         refused = 0
 
-        def is_in() -> bool:
+        def has_joined() -> bool:
             nonlocal refused
             try:
                 fleet.make("a", "2", "elsewhere.example:8000")
@@ -466,7 +466,7 @@ def test_a_node_that_moved_is_let_in_when_its_old_lease_is_stale_f_18(tmp_path: 
                 return False
             return True
 
-        wait_until(is_in, "the lease to be stale", 10)
+        wait_until(has_joined, "the lease to be stale", 10)
         assert refused and time.monotonic() - begun < 5
 
 
@@ -479,10 +479,10 @@ def test_claims_and_news_take_milliseconds(tmp_path: Path) -> None:
         claims, news = [], []
         arrived: dict[str, float] = {}
 
-        def hear(change: OriginChanged) -> None:
+        def record(change: OriginChanged) -> None:
             arrived[change.mount] = time.monotonic()
 
-        b.state.origin_changed.subscribe(hear)
+        b.state.origin_changed.subscribe(record)
         for number in range(100):
             mount = f"/{number}.mp3"
             begun = time.monotonic()

@@ -1,4 +1,7 @@
-"""Nodes in doubt are asked, again and again, until the doubt ends. (What follows from it: test_etcd_view.py.)"""
+"""Nodes without a key are asked again and again until it is clear whether they are alive.
+
+What follows for the cluster's state is in test_cache.py.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,35 +31,35 @@ def group() -> Iterator[Group]:
     one.kill()
 
 
-def doubts_of(group: Group, answers: Callable[[NodeRecord], bool]) -> tuple[ClusterState, LivenessProbes]:
+def probes_of(group: Group, answers: Callable[[NodeRecord], bool]) -> tuple[ClusterState, LivenessProbes]:
     state = ClusterState()
     state.put_node(A)
     return state, LivenessProbes(state, group, answers, time.monotonic)
 
 
-def test_a_node_without_a_key_goes_with_the_first_probe_that_fails(group: Group) -> None:
+def test_a_node_without_a_key_is_removed_with_the_first_probe_that_fails(group: Group) -> None:
     answers = iter([True, True, False])
-    state, probes = doubts_of(group, lambda node: next(answers))
-    probes.gone("a")
+    state, probes = probes_of(group, lambda node: next(answers))
+    probes.on_node_missing("a")
     group.join(5)
     assert state.peer("a") is None and next(answers, None) is None
 
 
-def test_one_that_does_not_answer_in_time_does_not_answer(group: Group) -> None:
-    state, probes = doubts_of(group, lambda node: gevent.event.Event().wait(10))
-    probes.gone("a")
+def test_a_node_that_does_not_answer_in_time_is_removed(group: Group) -> None:
+    state, probes = probes_of(group, lambda node: gevent.event.Event().wait(10))
+    probes.on_node_missing("a")
     group.join(5)
     assert state.peer("a") is None
 
 
 def test_a_node_is_asked_by_one_greenlet_until_its_key_is_back(group: Group) -> None:
-    state, probes = doubts_of(group, lambda node: True)
-    probes.gone("a")
-    probes.gone("a")
+    state, probes = probes_of(group, lambda node: True)
+    probes.on_node_missing("a")
+    probes.on_node_missing("a")
     probes.probe("a")
     assert len(group) == 1
     gevent.sleep(0)
-    assert probes.node_settled("a")
+    assert probes.on_node_present("a")
     group.join(5)
     assert len(group) == 0 and state.is_up("a")
 
@@ -69,19 +72,19 @@ def test_a_key_that_comes_back_during_a_probe_wins(group: Group) -> None:
         gevent.sleep(0.02)
         return False
 
-    state, probes = doubts_of(group, answer)
-    probes.gone("a")
+    state, probes = probes_of(group, answer)
+    probes.on_node_missing("a")
     assert asked.wait(5)
-    probes.node_settled("a")
+    probes.on_node_present("a")
     group.join(5)
     assert state.is_up("a")
 
 
-def test_while_the_registry_is_away_a_silent_node_is_suspect_and_may_come_back(
+def test_while_the_registry_does_not_answer_a_silent_node_is_suspect_and_may_come_back(
     group: Group, wait_until: Callable[..., None]
 ) -> None:
     alive = False
-    state, probes = doubts_of(group, lambda node: alive)
+    state, probes = probes_of(group, lambda node: alive)
     probes.probe("a")
     wait_until(lambda: state.peers[0].status is Status.SUSPECT, "the node to be suspect")
     alive = True

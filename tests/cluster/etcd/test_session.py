@@ -1,6 +1,6 @@
-"""Joining against an etcd in memory: whatever went wrong before, it ends with one node, one lease, and its mounts.
+"""Joins against an etcd in memory: whatever failed before, the node ends registered, with one lease and its mounts.
 
-The loops, and what a real etcd does, are in test_etcd_registry.py.
+The loops, and the real etcd, are in test_etcd_registry.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ class Place:
         )
 
     def node(self, name: str = "a") -> NodeEntry:
-        """What etcd has of a node."""
+        """Returns the node's key in etcd."""
         return records.decode_node(self.etcd.entries[KEYS.node(name)])
 
 
@@ -64,7 +64,7 @@ def test_the_first_node_of_a_cluster_makes_its_generation(place: Place) -> None:
     assert place.node().lease == session.claims.lease in place.etcd.leases
 
 
-def test_who_joins_finds_the_others_and_keeps_the_generation(place: Place) -> None:
+def test_a_node_that_joins_finds_the_others_and_keeps_the_generation(place: Place) -> None:
     place.session(NodeRecord("b", "b1", "b:8000")).join()
     place.etcd.put(KEYS.meta, records.encode_meta(7))
     session = place.session()
@@ -116,7 +116,7 @@ def test_a_name_that_another_living_process_has_is_refused(place: Place, how: st
 
 
 @pytest.mark.parametrize("how", ["same address", "stale lease", "said goodbye"])
-def test_an_earlier_life_of_the_node_is_replaced(place: Place, how: str) -> None:
+def test_an_earlier_process_of_the_node_is_replaced(place: Place, how: str) -> None:
     earlier = replace(ME, boot="a0", address=ME.address if how == "same address" else "old:8000")
     place.session(earlier).join()
     if how == "stale lease":
@@ -127,7 +127,7 @@ def test_an_earlier_life_of_the_node_is_replaced(place: Place, how: str) -> None
     assert place.node().record.boot == ME.boot
 
 
-def test_a_lost_registry_is_told_once_and_the_others_are_asked_themselves(
+def test_a_lost_registry_is_logged_once_and_the_others_are_asked_directly(
     place: Place, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     place.session(NodeRecord("b", "b1", "b:8000")).join()
@@ -146,31 +146,31 @@ def test_a_stop_says_goodbye_and_gives_the_lease_back(place: Place) -> None:
     session = place.session()
     session.join()
     lease = session.claims.lease
-    heard: list[bool] = []
-    place.etcd.put = recorded(place.etcd.put, heard)  # type: ignore[method-assign]
+    leaving: list[bool] = []
+    place.etcd.put = recorded(place.etcd.put, leaving)  # type: ignore[method-assign]
     session.stop(1.0)
-    assert heard == [True]
+    assert leaving == [True]
     assert lease not in place.etcd.leases
     assert KEYS.node("a") not in place.etcd.entries
     assert place.etcd.is_closed
 
 
-def recorded(put: Callable[..., Any], heard: list[bool]) -> Callable[..., Any]:
-    """As `put`; notes whether the node says that it leaves."""
+def recorded(put: Callable[..., Any], leaving: list[bool]) -> Callable[..., Any]:
+    """Returns `put`, which also records whether the node announces that it leaves."""
 
     def recording(key: str, value: bytes, lease: int = 0) -> Any:
         entry = put(key, value, lease)
-        heard.append(records.decode_node(entry).is_leaving)
+        leaving.append(records.decode_node(entry).is_leaving)
         return entry
 
     return recording
 
 
-def test_a_stop_while_etcd_is_away_ends_all_the_same(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stop_ends_although_etcd_does_not_answer(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     session = place.session()
     session.join()
     place.etcd.is_away = True
     with caplog.at_level("INFO"):
         session.stop(1.0)
-    assert "could not take itself out" in caplog.text
+    assert "could not be removed" in caplog.text
     assert place.etcd.is_closed and not session.is_up

@@ -69,7 +69,7 @@ def fleet() -> Iterator[MeshFleet]:
 
 
 @pytest.mark.parametrize("promise", conformance.PROMISES, ids=lambda one: one.__name__)
-def test_it_keeps_what_every_registry_promises(fleet: MeshFleet, promise: object) -> None:
+def test_it_keeps_the_promises_of_every_registry(fleet: MeshFleet, promise: object) -> None:
     assert callable(promise)
     promise(fleet)
 

@@ -1,4 +1,4 @@
-"""What a node knows: the highest epoch holds, changes are told once, a node's facts go with it."""
+"""What a node knows: the highest epoch holds, changes are changes once, a node's facts go with it."""
 
 from random import Random
 
@@ -21,28 +21,28 @@ def state() -> ClusterState:
 
 
 @pytest.fixture
-def told(state: ClusterState) -> list[NodeChanged | OriginChanged]:
-    told: list[NodeChanged | OriginChanged] = []
-    state.node_changed.subscribe(told.append)
-    state.origin_changed.subscribe(told.append)
-    return told
+def changes(state: ClusterState) -> list[NodeChanged | OriginChanged]:
+    changes: list[NodeChanged | OriginChanged] = []
+    state.node_changed.subscribe(changes.append)
+    state.origin_changed.subscribe(changes.append)
+    return changes
 
 
-def test_a_change_is_told_once_and_after_it_is_so(state: ClusterState) -> None:
-    told: list[tuple[NodeChanged | OriginChanged, tuple[Peer, ...]]] = []
-    state.node_changed.subscribe(lambda change: told.append((change, state.peers)))
+def test_a_change_is_reported_once_and_after_it_is_made(state: ClusterState) -> None:
+    changes: list[tuple[NodeChanged | OriginChanged, tuple[Peer, ...]]] = []
+    state.node_changed.subscribe(lambda change: changes.append((change, state.peers)))
     state.put_node(A)
     state.put_node(A)
-    assert told == [(NodeChanged("a", None, Peer(A)), (Peer(A),))]
+    assert changes == [(NodeChanged("a", None, Peer(A)), (Peer(A),))]
 
 
-def test_nodes_come_change_and_go(state: ClusterState, told: list[NodeChanged | OriginChanged]) -> None:
+def test_nodes_are_added_changed_and_removed(state: ClusterState, changes: list[NodeChanged | OriginChanged]) -> None:
     state.put_node(A)
     state.set_status("a", Status.SUSPECT)
     state.remove_node("a")
     state.set_status("a", Status.UP)
     up, suspect = Peer(A), Peer(A, Status.SUSPECT)
-    assert told == [NodeChanged("a", None, up), NodeChanged("a", up, suspect), NodeChanged("a", suspect, None)]
+    assert changes == [NodeChanged("a", None, up), NodeChanged("a", up, suspect), NodeChanged("a", suspect, None)]
 
 
 def test_peers_are_in_the_order_of_their_names(state: ClusterState) -> None:
@@ -54,11 +54,11 @@ def test_peers_are_in_the_order_of_their_names(state: ClusterState) -> None:
     assert (state.is_up("a"), state.is_up("b"), state.is_up("c")) == (False, True, False)
 
 
-def test_a_lower_epoch_is_not_taken(state: ClusterState, told: list[NodeChanged | OriginChanged]) -> None:
+def test_a_lower_epoch_is_refused(state: ClusterState, changes: list[NodeChanged | OriginChanged]) -> None:
     assert state.put_origin(origin("a", 2))
     assert not state.put_origin(origin("b", 1))
     assert state.put_origin(origin("b", 3))
-    assert told == [OriginChanged("/x", None, origin("a", 2)), OriginChanged("/x", origin("a", 2), origin("b", 3))]
+    assert changes == [OriginChanged("/x", None, origin("a", 2)), OriginChanged("/x", origin("a", 2), origin("b", 3))]
 
 
 def test_an_epoch_is_remembered_when_its_owner_has_given_up(state: ClusterState) -> None:
@@ -70,29 +70,29 @@ def test_an_epoch_is_remembered_when_its_owner_has_given_up(state: ClusterState)
     assert state.highest("/y") == NO_EPOCH
 
 
-def test_who_gives_up_an_old_epoch_takes_nothing_from_the_new_owner(state: ClusterState) -> None:
+def test_giving_up_an_old_epoch_takes_nothing_from_the_new_owner(state: ClusterState) -> None:
     state.put_origin(origin("a", 1))
     state.put_origin(origin("b", 2))
     state.remove_origin("/x", origin("a", 1).epoch)
     assert state.origin("/x") == origin("b", 2)
 
 
-def test_a_higher_epoch_that_was_only_heard_of_ends_the_present_owner(
-    state: ClusterState, told: list[NodeChanged | OriginChanged]
+def test_a_higher_epoch_that_was_only_seen_ends_the_present_owner(
+    state: ClusterState, changes: list[NodeChanged | OriginChanged]
 ) -> None:
     state.put_origin(origin("a", 1))
     state.see("/x", Epoch(0, 1, 0, "z"))
     assert state.origin("/x") == origin("a", 1)
     state.see("/x", Epoch(0, 2))
-    assert told[1:] == [OriginChanged("/x", origin("a", 1), None)]
+    assert changes[1:] == [OriginChanged("/x", origin("a", 1), None)]
 
 
-def test_a_nodes_mounts_go_with_it(state: ClusterState, told: list[NodeChanged | OriginChanged]) -> None:
+def test_a_nodes_mounts_are_removed_with_it(state: ClusterState, changes: list[NodeChanged | OriginChanged]) -> None:
     state.put_node(A)
     state.put_origin(origin("a", 1, "/1"))
     state.put_origin(origin("b", 2, "/2"))
     state.remove_node("a")
-    assert told[-2:] == [OriginChanged("/1", origin("a", 1, "/1"), None), NodeChanged("a", Peer(A), None)]
+    assert changes[-2:] == [OriginChanged("/1", origin("a", 1, "/1"), None), NodeChanged("a", Peer(A), None)]
     assert state.origins == (origin("b", 2, "/2"),)
     assert list(state.origins_of("b")) == [origin("b", 2, "/2")]
 

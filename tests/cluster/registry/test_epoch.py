@@ -27,7 +27,7 @@ def test_of_two_different_epochs_one_is_higher(one: Epoch, other: Epoch) -> None
 
 
 @given(EPOCHS)
-def test_no_owner_has_less_than_no_epoch(epoch: Epoch) -> None:
+def test_no_epoch_is_lower_than_no_epoch(epoch: Epoch) -> None:
     assert epoch >= NO_EPOCH
 
 

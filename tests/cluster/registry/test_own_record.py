@@ -11,7 +11,7 @@ def named(name: str) -> OwnRecord:
     return own
 
 
-def test_each_process_has_another_boot() -> None:
+def test_each_process_has_a_boot_of_its_own() -> None:
     assert len({OwnRecord().now.boot for _ in range(100)}) == 100
 
 
@@ -23,7 +23,7 @@ def test_the_number_follows_from_the_name_alone() -> None:
     assert named("a").number == named("a").number != named("b").number
 
 
-def test_a_listeners_number_with_it_is_exact_also_where_numbers_are_floating() -> None:
+def test_a_listeners_id_with_it_is_exact_as_a_floating_number() -> None:
     numbers = [named(f"10.0.{one // 250}.{one % 250}:8000").number for one in range(1000)]
     assert max(numbers) < 1 << 20  # with 32 bits for the listener this is below 2**53
     assert len(set(numbers)) > 990

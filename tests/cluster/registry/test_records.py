@@ -1,4 +1,4 @@
-"""What nodes say of themselves: read back as it was written, and checked field by field."""
+"""The records of nodes and origins are read back as they were written, and checked field by field."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def test_a_record_reads_back_as_it_was_written(record: NodeRecord | OriginRecord
     assert decode(type(record), json.loads(json.dumps(encode(record)))) == record
 
 
-def test_what_a_newer_node_says_besides_is_left_out() -> None:
+def test_a_field_of_a_newer_node_is_left_out() -> None:
     assert decode(NodeRecord, encode(NODE) | {"colour": "red"}) == NODE
 
 
@@ -55,14 +55,14 @@ def test_a_field_of_another_type_is_refused(record: NodeRecord | OriginRecord, c
 
 
 @pytest.mark.parametrize("name", ["node", "boot", "address"])
-def test_a_field_that_must_be_there_is_missed(name: str) -> None:
+def test_a_missing_field_is_an_error(name: str) -> None:
     value = encode(NODE)
     del value[name]
     with pytest.raises(ValueError, match=name):
         decode(NodeRecord, value)
 
 
-def test_whole_seconds_are_seconds() -> None:
+def test_whole_seconds_are_read_as_well() -> None:
     assert decode(OriginRecord, encode(ORIGIN) | {"started": 12}).started == 12
 
 

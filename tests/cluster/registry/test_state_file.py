@@ -18,7 +18,7 @@ OWN = OriginRecord("/own.mp3", "b", "b0", Epoch(2, 31, 0, "b"), 0, True)
 
 
 def file_of(path: Path, state: ClusterState, group: Group) -> StateFile:
-    """A file that hears of every change, as a server wires it."""
+    """Returns a file that is notified of every change, as in a server."""
     file = StateFile(str(path), state, group)
     state.node_changed.subscribe(file.on_changed)
     state.origin_changed.subscribe(file.on_changed)
@@ -38,7 +38,7 @@ def written(path: Path) -> Path:
     return path
 
 
-def test_a_node_begins_with_what_was_known_of_others(tmp_path: Path) -> None:
+def test_a_node_starts_with_what_was_known_of_others(tmp_path: Path) -> None:
     state = ClusterState()
     file = StateFile(str(written(tmp_path / "state.json")), state, Group())
     assert file.load("b") == Position(2, 40)
@@ -47,7 +47,9 @@ def test_a_node_begins_with_what_was_known_of_others(tmp_path: Path) -> None:
     assert state.highest("/own.mp3") == OWN.epoch
 
 
-def test_changes_are_gathered_and_written_beside_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_written_together_and_the_file_is_replaced_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pycast.cluster.registry.state_file.INTERVAL_S", 0.01)
     state, group, path = ClusterState(), Group(), tmp_path / "state.json"
     file = file_of(path, state, group)
@@ -62,19 +64,19 @@ def test_changes_are_gathered_and_written_beside_first(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"nodes": [{}]}', '{"nodes": [], "origins": [], "generation": "x"}'])
-def test_a_broken_file_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str) -> None:
+def test_a_broken_file_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str) -> None:
     (path := tmp_path / "state.json").write_text(text)
     state = ClusterState()
     assert StateFile(str(path), state, Group()).load("b") == Position()
     assert state.peers == () and "cannot read" in caplog.text
 
 
-def test_a_file_that_is_not_there_yet_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_file_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert StateFile(str(tmp_path / "state.json"), ClusterState(), Group()).load("b") == Position()
     assert not caplog.records
 
 
-def test_a_place_that_cannot_be_written_costs_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_cannot_be_written_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     written(tmp_path / "missing" / "state.json")
     assert len(caplog.records) == 1
