@@ -1,6 +1,6 @@
-"""A network of meshes in one place: no sockets, no clock, nothing but events in the order of their times.
+"""A simulated network of meshes: no sockets, no clock, only events in the order of their times.
 
-Helpers only. Each node runs the real `Mesh`, driven as `mesh_registry.py` drives it: a line from each node to each
+Each node runs the real `Mesh`, driven as `mesh_registry.py` drives it: a line from each node to each
 other one, whose messages arrive in order or not at all; questions and answers, which may overtake each other; beats,
 ticks, hellos. What is random comes from the seed. Invariant: a node that accepts a lower epoch after a higher one, or
 two owners with one epoch, raise at once.
@@ -46,7 +46,7 @@ class Owned:
 
 
 class Line:
-    """From one node to another: in order, or broken."""
+    """A connection from one node to another: its messages arrive in order, or it breaks."""
 
     def __init__(self) -> None:
         self.state = "down"
@@ -58,7 +58,7 @@ class Line:
 
 @dataclass(eq=False)
 class Claim:
-    """A claim that is under way, and what came of it."""
+    """A claim that is under way, and its result."""
 
     node: "Node"
     mount: str
@@ -70,7 +70,7 @@ class Claim:
 
 
 class Node:
-    """One process."""
+    """One process of a node."""
 
     def __init__(self, network: "Network", name: str, boot: int, skew: float) -> None:
         self.network = network
@@ -99,19 +99,19 @@ class Node:
                 assert after.epoch > last.epoch or (after.epoch == last.epoch and is_same), (self.name, last, after)
             self.accepted[change.mount] = after
         if gone is not None:
-            self.say(gone)
+            self.broadcast(gone)
         owned = self.owned.get(change.mount)
         if owned is not None and self.state.highest(change.mount) > owned.epoch:
             self.network.end(self.owned.pop(change.mount))
 
     def own(self, record: OriginRecord, over: Epoch) -> None:
-        """The mount is this node's from now on."""
+        """Makes the mount this node's."""
         held = self.owned.pop(record.mount, None)
         if held is not None:
             self.network.end(held)
         self.owned[record.mount] = self.network.begin(Owned(self.name, record.mount, record.epoch, over, 0.0))
         assert self.state.put_origin(record)
-        self.say(OriginNews(record))
+        self.broadcast(OriginNews(record))
 
     def release(self, mount: str) -> None:
         """Gives the mount up."""
@@ -119,17 +119,17 @@ class Node:
         self.network.end(owned)
         self.state.remove_origin(mount, owned.epoch)
 
-    def say(self, news: Notification) -> None:
-        """To all, on lines that are up. What is not said is in the next hello."""
+    def broadcast(self, news: Notification) -> None:
+        """Sends to all nodes, on the lines that are open. The next hello of the others includes it."""
         for other, line in self.lines.items():
-            if line.state == "greeting":
+            if line.state == "opening":
                 line.queued.append(news)
             elif line.state == "open":
                 self.network.send(self, other, news)
 
 
 class Network:
-    """Nodes by name, and what is between them. `loss` is how often a message breaks its line."""
+    """The nodes by name, and the lines between them. `loss` is the probability that a message breaks its line."""
 
     def __init__(self, size: int, rng: Random, *, delay: float = 0.02, loss: float = 0.0, skew: float = 0.0) -> None:
         self.now = 0.0
@@ -152,11 +152,11 @@ class Network:
     # -- time
 
     def at(self, delay: float, run: Callable[[], None]) -> None:
-        """Runs it after `delay`."""
+        """Schedules `run` after `delay`."""
         heapq.heappush(self._events, (self.now + delay, next(self._turns), run))
 
     def run(self, seconds: float) -> None:
-        """Lets so much time pass."""
+        """Runs the events of the next `seconds`."""
         end = self.now + seconds
         while self._events and self._events[0][0] <= end:
             self.now, _, event = heapq.heappop(self._events)
@@ -164,13 +164,13 @@ class Network:
         self.now = end
 
     def some_delay(self) -> float:
-        """Most messages are quick, some are not."""
+        """Returns a random delay: most are short, some are long."""
         return self.rng.random() ** 3 * self.delay * 4
 
-    # -- what the test does
+    # -- for the tests
 
     def start(self, name: str) -> Node:
-        """A new process of that name."""
+        """Starts a new process of that name."""
         node = Node(self, name, next(self._boots), self.rng.uniform(-self.skew, self.skew))
         self.nodes[name] = node
         self.at(self.rng.random() * TICK_S, lambda: self._tick(node))
@@ -179,7 +179,7 @@ class Network:
         return node
 
     def crash(self, name: str) -> None:
-        """Its process is gone; the others see their lines break."""
+        """Ends the node's process; the lines of the others break."""
         node = self.nodes[name]
         node.is_alive = False
         for owned in node.owned.values():
@@ -189,7 +189,7 @@ class Network:
                 self._lost(other, name)
 
     def partition(self, one: set[str], *, breaks: bool) -> None:
-        """Nothing passes between `one` and the rest. If it does not break the lines, what was said comes later."""
+        """Cuts `one` off from the rest. If lines do not break, their messages arrive after `heal`."""
         for name in one:
             for other in set(self.names) - one:
                 self.cut.add(frozenset((name, other)))
@@ -198,11 +198,11 @@ class Network:
                     self._lost(self.nodes[other], name)
 
     def heal(self) -> None:
-        """All passes again."""
+        """Ends all partitions."""
         self.cut.clear()
 
     def claim(self, name: str, mount: str, over: Epoch | None = None) -> Claim:
-        """A source has come to the node."""
+        """Claims a mount for the node."""
         node = self.nodes[name]
         claim = Claim(node, mount, node.state.highest(mount) if over is None else over)
         self.claims.append(claim)
@@ -210,24 +210,24 @@ class Network:
         return claim
 
     def alive(self) -> list[Node]:
-        """Nodes that run."""
+        """Returns the nodes that run."""
         return [node for node in self.nodes.values() if node.is_alive]
 
     def owners(self, mount: str) -> list[Node]:
-        """Those who think that the mount is theirs."""
+        """Returns the nodes that have the mount in their own view."""
         return [node for node in self.alive() if mount in node.owned]
 
     # -- ownerships
 
     def begin(self, owned: Owned) -> Owned:
-        """Into the history."""
+        """Adds an ownership to the history."""
         assert all(one.epoch != owned.epoch or one.mount != owned.mount for one in self.history), f"twice: {owned}"
         owned.begun = self.now
         self.history.append(owned)
         return owned
 
     def end(self, owned: Owned) -> None:
-        """It is over."""
+        """Ends an ownership."""
         owned.ended = self.now
 
     # -- claims, as the driver makes them
@@ -283,7 +283,7 @@ class Network:
     # -- lines, as the driver keeps them
 
     def send(self, node: Node, other: str, news: Notification) -> None:
-        """In the line's order; a message that is lost takes its line along."""
+        """Sends in the line's order; a message that is lost breaks its line."""
         line, receiver = node.lines[other], self.nodes[other]
         line.last = max(line.last + 1e-6, self.now + self.some_delay())
         if self.loss and self.rng.random() < self.loss:
@@ -294,33 +294,33 @@ class Network:
 
     def _arrive(self, node: Node, receiver: Node, line: Line, number: int, news: Notification) -> None:
         if frozenset((node.name, receiver.name)) in self.cut:
-            if number == line.number:  # it lies in the kernel of the sender
+            if number == line.number:  # it waits in the sender's kernel
                 self.at(0.1, lambda: self._arrive(node, receiver, line, number, news))
             return
-        # What a process has sent arrives, though it is gone by then.
+        # A message arrives although its sender is gone by then.
         is_there = receiver.is_alive and (number == line.number or not node.is_alive)
         if is_there and not self._take(receiver, news):
             self._lost(node, receiver.name)
 
     def _take(self, node: Node, news: Notification) -> bool:
-        """Whether the line goes on."""
+        """Takes a message. Returns whether the line stays open."""
         mesh = node.mesh
         match news:
             case Beat():
                 if not mesh.on_beat(news, node.now):
                     return False
                 if mesh.differs(news):
-                    self._ask_again(node, news.node)
+                    self._ask_for_hello(node, news.node)
             case OriginNews(origin):
                 if not mesh.on_origin(origin, node.now):
-                    self._ask_again(node, origin.node)
+                    self._ask_for_hello(node, origin.node)
             case OriginGone(mount, epoch):
                 mesh.on_gone(mount, epoch)
             case HelloAgain(other) if node.lines[other].state == "open":
-                self._greet(node, other)
+                self._send_hello(node, other)
         return True
 
-    def _ask_again(self, node: Node, other: str) -> None:
+    def _ask_for_hello(self, node: Node, other: str) -> None:
         if node.lines[other].state == "open":
             self.send(node, other, HelloAgain(node.name))
 
@@ -329,11 +329,11 @@ class Network:
         if node.is_alive and line.state == "down":
             line.number += 1
             line.last = self.now
-            self._greet(node, other)
+            self._send_hello(node, other)
 
-    def _greet(self, node: Node, other: str) -> None:
+    def _send_hello(self, node: Node, other: str) -> None:
         line, receiver = node.lines[other], self.nodes[other]
-        line.state, line.queued = "greeting", []
+        line.state, line.queued = "opening", []
         number, hello = line.number, node.mesh.hello()
 
         def arrive() -> None:

@@ -24,7 +24,7 @@ QUIET_S = 4.0
 
 
 def race(network: Network, rng: Random, over: Epoch) -> Epoch:
-    """Some nodes claim at once; returns the winner's epoch."""
+    """Has some nodes claim at once. Returns the winner's epoch."""
     claims = []
     for name in rng.sample(network.names, rng.randint(2, network.size)):
         network.at(rng.random() * 0.03, lambda name=name: claims.append(network.claim(name, MOUNT, over)))  # type: ignore[misc]
@@ -37,14 +37,14 @@ def race(network: Network, rng: Random, over: Epoch) -> Epoch:
 
 
 def disturb(network: Network, rng: Random) -> None:
-    """One thing happens, and some time passes."""
+    """Makes one random event happen, and some time pass."""
     name = rng.choice(network.names)
     what = rng.choices(
         ("claim", "late claim", "release", "crash", "restart", "cut", "heal"), (30, 15, 5, 15, 15, 12, 8)
     )[0]
     node = network.nodes[name]
     if what == "claim" and node.is_alive:
-        network.claim(name, MOUNT)  # over the highest that it knows: a steal if somebody has it
+        network.claim(name, MOUNT)  # over the highest that it knows: it takes the mount from an owner
     elif what == "late claim" and node.is_alive:
         network.claim(name, MOUNT, NO_EPOCH)
     elif what == "release" and MOUNT in node.owned:
@@ -62,8 +62,8 @@ def disturb(network: Network, rng: Random) -> None:
     network.run(rng.choice((0.0, 0.01, 0.05, 0.3, 1.0)))
 
 
-def settle(network: Network) -> None:
-    """No more faults, and time for all to be said."""
+def quiet_down(network: Network) -> None:
+    """Ends all faults, and runs until all messages have arrived."""
     network.heal()
     network.loss, network.delay = 0.0, 0.01
     network.run(QUIET_S)
@@ -95,7 +95,7 @@ def test_f_08_after_any_schedule_all_nodes_agree_on_one_owner(first: int) -> Non
         network.run(rng.random() * 2)
         for _ in range(rng.randint(4, 12)):
             disturb(network, rng)
-        settle(network)
+        quiet_down(network)
         owners = network.owners(MOUNT)
         assert len(owners) <= 1, (seed, owners)
         wanted = owners[0].owned[MOUNT].epoch if owners else None
@@ -107,7 +107,7 @@ def test_f_08_after_any_schedule_all_nodes_agree_on_one_owner(first: int) -> Non
                 assert origin is not None and origin.epoch == wanted == node.state.highest(MOUNT), (seed, node.name)
 
 
-def test_f_08_the_schedules_are_not_idle() -> None:
+def test_f_08_the_schedules_have_many_owners_and_overlaps() -> None:
     owners = overlaps = 0
     for seed in range(100):
         rng = Random(f"storm {seed}")
@@ -115,7 +115,7 @@ def test_f_08_the_schedules_are_not_idle() -> None:
         network.run(1.0)
         for _ in range(12):
             disturb(network, rng)
-        settle(network)
+        quiet_down(network)
         owners += len(network.history)
         ends = [(one.begun, one.ended if one.ended is not None else network.now) for one in network.history]
         overlaps += sum(begun < end for (_, end), (begun, _) in pairwise(ends))
@@ -123,7 +123,7 @@ def test_f_08_the_schedules_are_not_idle() -> None:
     assert overlaps > 20, "no partition ever had two owners"
 
 
-def test_f_07_at_heal_the_lower_epoch_steps_down_and_nobody_else_does() -> None:
+def test_f_07_when_the_network_heals_only_the_owner_with_the_lower_epoch_gives_up() -> None:
     for seed in range(50):
         rng = Random(seed)
         network = Network(3, rng)
@@ -136,6 +136,6 @@ def test_f_07_at_heal_the_lower_epoch_steps_down_and_nobody_else_does() -> None:
         network.claim("b", MOUNT)
         network.run(1.5)
         assert [node.name for node in network.owners(MOUNT)] == ["a", "b"]
-        settle(network)
+        quiet_down(network)
         assert [node.name for node in network.owners(MOUNT)] == ["b"], seed
         assert network.nodes["a"].state.origin(MOUNT) == network.nodes["b"].state.origin(MOUNT)

@@ -71,7 +71,7 @@ def test_a_node_that_speaks_no_tls_is_none_of_the_cluster(tmp_path: Path) -> Non
     with speaking_tls(authority, {"a": make_certificate(tmp_path, "a", authority)}) as nodes:
         (a,) = nodes
         with Server(cluster={"secret": "x", "node": "z", "peers": [f"127.0.0.1:{a.port}"]}) as plain:
-            until(lambda: f"no line to 127.0.0.1:{a.port}" in plain.log(), "the failure in the log")
+            until(lambda: f"not connected to 127.0.0.1:{a.port}" in plain.log(), "the failure in the log")
             assert metric(plain, "pycast_cluster_nodes", status="up") == 1
             assert get(plain.port, MOUNT).status == 404
 

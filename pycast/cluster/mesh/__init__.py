@@ -1,1 +1,1 @@
-"""The registry that needs nothing but the nodes themselves: its protocol, and the driver that carries it out."""
+"""The registry that needs only the nodes themselves: its protocol, and the driver that runs it."""

@@ -1,1 +1,1 @@
-"""Mounts that one node mirrors from another: both ends of the connection, its messages, and who mirrors from whom."""
+"""Mounts that one node mirrors from another: both ends of the connection, its messages, the choice of the parent."""

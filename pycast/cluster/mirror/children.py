@@ -1,4 +1,6 @@
-"""The nodes that mirror mounts from this one: how many there are for each mount, and how they hear of new audio."""
+"""The nodes that mirror mounts from this one: how many there are for each mount, and how they are notified of new
+audio.
+"""
 
 from gevent.event import Event
 
@@ -10,7 +12,7 @@ class Children:
 
     def __init__(self) -> None:
         self.bytes_sent = 0
-        """To all of them, since the start."""
+        """Bytes sent to all of them since the start."""
         self._by_mount: dict[str, list[Event]] = {}
 
     def count(self, mount: str) -> int:
@@ -18,11 +20,11 @@ class Children:
         return len(self._by_mount.get(mount, ()))
 
     def add(self, mount: str, news: Event) -> None:
-        """Sets `news` from now on whenever the mount has something new."""
+        """Adds a connection: `news` is set whenever the mount has something new."""
         self._by_mount.setdefault(mount, []).append(news)
 
     def remove(self, mount: str, news: Event) -> None:
-        """Forgets a connection."""
+        """Removes a connection."""
         waiting = self._by_mount[mount]
         waiting.remove(news)
         if not waiting:

@@ -1,9 +1,9 @@
-"""Which epoch the bytes of a mount belong to, and where a mirror that comes back goes on. Pure.
+"""The epoch to which each byte of a mount belongs, and so where a mirror that comes back may resume. Pure.
 
-Offsets are counted through all epochs of a mount: an epoch's first byte has the offset at which the one before ended.
-So "epoch E up to offset O" names a byte in the same way on every node, and two nodes that agree on that have the same
-bytes before it. A mirror that had more of an epoch than what was agreed to be its end has bytes that nobody else has:
-it cannot go on, it has to jump.
+Offsets run through all epochs of a mount: an epoch's first byte has the offset at which the epoch before it ended. So
+"epoch E up to offset O" means the same byte on every node, and two nodes that agree on it have the same bytes before
+it. A mirror that has bytes of an epoch after the offset at which that epoch ended has bytes that no other node has: it
+cannot resume and has to jump.
 """
 
 from dataclasses import dataclass
@@ -15,43 +15,44 @@ from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Epochs of a mount with the offset of their first byte, oldest first; both rise."""
+    """The epochs of a mount with the offset of their first byte, oldest first; both rise."""
 
     entries: tuple[tuple[Epoch, int], ...] = ()
 
     @property
     def newest(self) -> Epoch:
-        """The present one."""
+        """The present epoch; `NO_EPOCH` if there is none."""
         return self.entries[-1][0] if self.entries else NO_EPOCH
 
     def with_epoch(self, epoch: Epoch, base: int) -> Self:
-        """This one, and from `base` on a new epoch. What had begun at or after `base` has no bytes, and goes."""
+        """Returns this lineage with a new epoch from `base` on. Epochs that begin at or after `base` have no bytes, and
+        are left out.
+        """
         kept = tuple(entry for entry in self.entries if entry[1] < base and entry[0] < epoch)
         return type(self)((*kept, (epoch, base)))
 
     def end_of(self, epoch: Epoch) -> int | None:
-        """Where the bytes of an epoch end; None for the present one. Raises KeyError for one that is not in it."""
+        """Returns the offset at which an epoch ends; None for the present one. Raises KeyError for an unknown one."""
         for index, (one, _) in enumerate(self.entries):
             if one == epoch:
                 return self.entries[index + 1][1] if index + 1 < len(self.entries) else None
         raise KeyError(epoch)
 
     def agrees(self, epoch: Epoch, offset: int) -> bool:
-        """Whether a mirror that has all up to `offset`, the last of it in `epoch`, has the bytes that we have."""
+        """Whether a mirror that has everything before `offset`, up to `epoch`, has the same bytes as this node."""
         try:
             end = self.end_of(epoch)
         except KeyError:
-            # Of another past than ours: it agrees if it ends exactly where ours begins.
+            # An epoch that is not in this lineage: it agrees if the mirror ends exactly where the lineage begins.
             return bool(self.entries) and epoch < self.entries[0][0] and offset == self.entries[0][1]
         return end is None or offset <= end
 
     def to_json(self) -> list[list[object]]:
-        """Its JSON."""
         return [[str(epoch), base] for epoch, base in self.entries]
 
     @classmethod
     def from_json(cls, data: object) -> Self:
-        """Raises ValueError."""
+        """Reads what `to_json` wrote. Raises ValueError."""
         if not isinstance(data, list):
             raise ValueError("a lineage is a list")
         entries = tuple((Epoch.parse(str(epoch)), int(base)) for epoch, base in data)
@@ -68,15 +69,13 @@ class Lineages:
         self._by_mount: dict[str, Lineage] = {}
 
     def get(self, mount: str) -> Lineage:
-        """Empty for a mount that has none."""
+        """Returns the mount's lineage, empty if it has none."""
         return self._by_mount.get(mount, _NONE)
 
     def put(self, mount: str, lineage: Lineage) -> None:
-        """From now on."""
         self._by_mount[mount] = lineage
 
     def forget(self, mount: str) -> None:
-        """The mount is over."""
         self._by_mount.pop(mount, None)
 
 

@@ -1,17 +1,14 @@
-"""What is said on the line of a mirror: one node mirrors one mount from another. Pure: values to frames and back.
+"""The messages on the connection of a mirror, on which a child mirrors one mount from its parent. Pure: values to
+frames and back.
 
-    child   → PULL     mount, and up to which epoch and offset it has it already (offset -1: nothing yet)
-    parent  ← REFUSED  why not; or
-    parent  ← HEAD     where the bytes will begin, the mount's lineage, its source, what holds at that offset
-            ← AUDIO    offset, join points, bytes
-            ← EVENT    a source started, a title, a codec header, properties of the stream; each at its offset
-            ← LINEAGE  a new epoch
-            ← STATE    the source is there, or is being waited for
-            ← IDLE     nothing to say, and still there (every second)
-            ← GONE     the mount is over
+child  → PULL     mount, and the epoch and offset up to which the child has it (offset -1: nothing yet) parent ← REFUSED
+the reason; or parent ← HEAD     the offset of the first byte to come, the mount's lineage, its source, the marks valid
+there ← AUDIO    offset, join points, bytes ← EVENT    a source started, a title, a codec header, properties of the
+stream; each at its offset ← LINEAGE  a new epoch ← STATE    the mount has its source, or waits for it ← IDLE
+nothing new (every second) ← GONE     the mount is over
 
-Audio and marks are those of the parent's ring and timeline, so every mirror has the same bytes at the same offsets and
-the same places to start.
+Audio and marks are those of the parent's ring and timeline. So every mirror has the same bytes at the same offsets, and
+the same join points.
 """
 
 from base64 import b64decode, b64encode
@@ -34,31 +31,31 @@ from pycast.stream.source import SourceDescription
 _AUDIO = Struct(">QI")
 _JOIN = Struct(">Qd")
 
-# A piece of audio in one frame: what a core copies in microseconds, and thousands of join points at most.
+# The most audio in one frame, in bytes: it is copied in microseconds and has thousands of join points at most.
 MOST_AUDIO = 64 << 10
 
-# Headers of a source that are its secrets.
+# Headers of a source that hold its secrets.
 _PRIVATE = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What a child asks for."""
+    """A child's request."""
 
     mount: str
     epoch: Epoch
     offset: int
     depth: int
-    """How many mirrors are below the one that asks: a line of mirrors never becomes a circle."""
+    """The number of mirrors below the one that asks. It is bounded, so that mirrors never form a circle."""
 
     def frame(self) -> bytes:
-        """As it is sent."""
+        """Returns the frame to send."""
         value = {"mount": self.mount, "epoch": str(self.epoch), "offset": self.offset, "depth": self.depth}
         return pack_json(Kind.PULL, value)
 
     @classmethod
     def read(cls, payload: bytes) -> "Pull":
-        """Raises LinkError."""
+        """Reads what `frame` wrote. Raises LinkError."""
         with _checking():
             data = read_json(payload)
             return cls(str(data["mount"]), Epoch.parse(data["epoch"]), int(data["offset"]), int(data["depth"]))
@@ -66,21 +63,21 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class PullReply:
-    """What a child needs before the first byte."""
+    """The parent's answer: what a child needs before the first byte."""
 
     offset: int
     lineage: Lineage
     description: SourceDescription
     started_at: int
-    """The offset at which the source began; before `offset`, or equal."""
+    """The offset at which the source began, at or before `offset`."""
     is_live: bool
     marks: tuple[Event, ...]
-    """Codec header, title and properties that hold at `offset`."""
+    """The codec header, title and properties that are valid at `offset`."""
     head: int = 0
-    """Up to where the parent has it now: a child that is there can give its listeners their burst."""
+    """The end of what the parent has now: a child that has reached it can give its listeners their burst."""
 
     def frame(self) -> bytes:
-        """As it is sent."""
+        """Returns the frame to send."""
         value = {
             "offset": self.offset,
             "lineage": self.lineage.to_json(),
@@ -94,7 +91,7 @@ class PullReply:
 
     @classmethod
     def read(cls, payload: bytes) -> "PullReply":
-        """Raises LinkError."""
+        """Reads what `frame` wrote. Raises LinkError."""
         with _checking():
             data = read_json(payload)
             return cls(
@@ -109,13 +106,13 @@ class PullReply:
 
 
 def audio_frame(offset: int, joins: Sequence[tuple[int, float]], data: bytes) -> bytes:
-    """Bytes from `offset` on, and the join points in them."""
+    """Returns a frame with the bytes from `offset` on and their join points."""
     packed = b"".join(_JOIN.pack(at, time_s) for at, time_s in joins)
     return pack(Kind.AUDIO, _AUDIO.pack(offset, len(joins)) + packed + data)
 
 
 def read_audio(payload: bytes) -> tuple[int, list[Join], bytes]:
-    """Offset, join points, bytes. Raises LinkError."""
+    """Returns offset, join points and bytes. Raises LinkError."""
     with _checking():
         offset, count = _AUDIO.unpack_from(payload)
         end = _AUDIO.size + count * _JOIN.size
@@ -126,29 +123,26 @@ def read_audio(payload: bytes) -> tuple[int, list[Join], bytes]:
 
 
 def event_frame(event: Event) -> bytes:
-    """One event."""
     return pack_json(Kind.EVENT, event_to_json(event))
 
 
 def read_event(payload: bytes) -> Event:
-    """Raises LinkError."""
+    """Reads what `event_frame` wrote. Raises LinkError."""
     with _checking():
         return event_from_json(read_json(payload))
 
 
 def lineage_frame(lineage: Lineage) -> bytes:
-    """A lineage that has changed."""
     return pack_json(Kind.LINEAGE, {"lineage": lineage.to_json()})
 
 
 def read_lineage(payload: bytes) -> Lineage:
-    """Raises LinkError."""
+    """Reads what `lineage_frame` wrote. Raises LinkError."""
     with _checking():
         return Lineage.from_json(read_json(payload)["lineage"])
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
-    """Its JSON object."""
     match event:
         case Started(offset, description):
             return {"kind": "started", "offset": offset, "feed": _description_to_json(description)}
@@ -161,7 +155,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
 
 
 def event_from_json(data: dict[str, Any]) -> Event:
-    """Raises ValueError, KeyError, TypeError."""
+    """Reads what `event_to_json` wrote. Raises ValueError, KeyError, TypeError."""
     offset = int(data["offset"])
     match data["kind"]:
         case "started":
@@ -191,8 +185,8 @@ def _description_from_json(data: dict[str, Any]) -> SourceDescription:
 
 @contextmanager
 def _checking() -> Iterator[None]:
-    """What a payload lacks is the other node's mistake."""
+    """Raises LinkError for a payload that lacks a field or has a wrong one."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, error) as raised:
-        raise LinkError(f"a frame that makes no sense: {raised!r}") from raised
+        raise LinkError(f"a malformed frame: {raised!r}") from raised

@@ -1,9 +1,9 @@
-"""Which mounts this node mirrors, and from whom: each mirror's loop, from its first listener to its last.
+"""The mirrors of this node: which mounts it mirrors and from which parent, with a loop for each mirror.
 
-A mirror goes on for as long as somebody needs it: a listener, another node, a source that stands by, or the
-configuration (`mirror = "always"`). Its parent is the choice of `parents.py` while the origin is there. When it is not,
-the survivors level: each asks the others how far they are, and gets from the most advanced what it lacks; then it waits
-for the next origin, and its listeners with it.
+A mirror exists as long as it is needed: by a listener, another node, a source that stands by, or the configuration
+(`mirror = "always"`). While there is an origin its parent is the choice of `parents.py`. While there is none the
+survivors level: each asks the others how far they are and fetches what it lacks from the most advanced one. Then it
+waits for the next origin, with its listeners. The one invariant: a mount has at most one mirror here.
 """
 
 import logging
@@ -20,7 +20,7 @@ from pycast.cluster.link.rpc import RpcClient
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.parents import choose_parents
-from pycast.cluster.mirror.pull import Gap, Mirror, MountAbsent, Outrun
+from pycast.cluster.mirror.pull import Gap, Mirror, MountAbsent, StaleEpoch
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.own_record import OwnRecord
@@ -36,33 +36,36 @@ from pycast.stream.mounts import Mounts
 
 log = logging.getLogger(__name__)
 
-# A listener who asks for a mount that is not here yet waits at most this long for it.
+# How long a listener waits at most for a mount that this node does not have yet.
 OPEN_S = 3.0
 
-# A mirror that nobody needs stays for as long: players come back.
+# How long a mirror stays that is no longer needed: players come back.
 LINGER_S = 15.0
 
-# A parent that failed is not asked again before this; another one is tried meanwhile.
+# How long a parent that failed is not tried again: as long if it did not answer, less if it only lacked the mount or
+# if its connection was good before. Another parent is tried meanwhile.
 RETRY_S = 0.5
 ABSENT_RETRY_S = 0.05
 
-# Without a parent for this long the mount counts as one that waits for its source, and its fallback is taken.
+# After this long without audio the mount counts as one that waits for its source, and its fallback is used.
 WAITING_S = 1.5
 
-# How long survivors have to say how far they are, and to give what another one lacks.
+# How long survivors have to answer how far they are, and to send what another one lacks.
 TAIL_S = 0.4
 LEVEL_S = 0.5
 
-# How often it is asked whether a mirror is still needed, and whether it has the parent that it should have.
+# How often it is checked whether a mirror is still needed, and whether it has the best parent.
 REVIEW_S = 1.0
 PARENT_REVIEW_S = 5.0
 
-# Between two looks for a parent, if no news comes.
+# How often a parent is looked for, if nothing changes.
 PAUSE_S = 0.2
 
 
 @dataclass(slots=True, eq=False)
 class _MirroredMount:
+    """A mirror with its loop and what the loop has to remember."""
+
     mirror: Mirror
     depth: int
     news: Event = field(default_factory=Event)
@@ -71,13 +74,14 @@ class _MirroredMount:
     needed_at: float = 0.0
     reviewed_at: float = 0.0
     since: float = 0.0
-    """When the present line was begun."""
+    """When the present connection was begun."""
     failed: dict[str, float] = field(default_factory=dict)
+    """Parents that failed, and when; `RETRY_S` after that they may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParentLost:
-    """No audio comes for a mirror any more: its line to its parent has ended."""
+    """A mirror's connection to its parent has ended, so no audio arrives."""
 
     mount: str
 
@@ -115,12 +119,12 @@ class Mirrors:
         self._mirrored: dict[str, _MirroredMount] = {}
 
     def start(self) -> None:
-        """Looks after the mirrors from now on."""
+        """Starts the review of the mirrors."""
         self._group.spawn_forever("review of mirrors", self._review)
 
     @property
     def health(self) -> float:
-        """Which part of the mirrors has a line to a parent, of those whose source could be had, 0 to 1."""
+        """The part of the mirrors with an origin that have a parent, 0 to 1."""
         wanted = [mirrored for name, mirrored in self._mirrored.items() if self._has_origin(name)]
         return sum(1 for mirrored in wanted if mirrored.parent) / len(wanted) if wanted else 1.0
 
@@ -137,7 +141,9 @@ class Mirrors:
         return len(self._mirrored)
 
     def open(self, name: str, depth: int = 0) -> Mount | None:
-        """The mount, mirrored from another node if need be; None if no node has it. May switch."""
+        """Returns the mount, mirrored from another node if need be; None if no node has it. May switch, for `OPEN_S` at
+        most.
+        """
         mount = self._mounts.get(name)
         if mount is not None:
             return mount
@@ -149,7 +155,7 @@ class Mirrors:
         return mirrored.mirror.mount
 
     def ensure(self, name: str, depth: int = 0) -> _MirroredMount:
-        """Mirrors the mount from now on, if it does not already."""
+        """Starts to mirror the mount, unless it is mirrored already."""
         mirrored = self._mirrored.get(name)
         if mirrored is None:
             mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock)
@@ -159,18 +165,18 @@ class Mirrors:
         return mirrored
 
     def release(self, name: str) -> None:
-        """Ends the mirror and leaves the mount to whoever has it now. May switch."""
+        """Ends the mirror but not the mount. May switch."""
         mirrored = self._mirrored.pop(name, None)
         if mirrored is not None and mirrored.task is not None and mirrored.task is not gevent.getcurrent():
             mirrored.task.kill()
 
     def has_parent(self, name: str) -> bool:
-        """Whether audio can come: the mirror has a line to another node."""
+        """Whether the mount has a mirror that is connected to a parent."""
         mirrored = self._mirrored.get(name)
         return mirrored is not None and bool(mirrored.parent)
 
     def tail(self, question: AskTail) -> TailAnswer:
-        """How far this node is with a mount: an answer to another node."""
+        """Answers another node how far this one is with a mount."""
         name = question.mount
         mount, lineage = self._mounts.get(name), self._lineages.get(name)
         if mount is None or not lineage.entries:
@@ -178,19 +184,19 @@ class Mirrors:
         return TailAnswer(Tail(lineage.newest, mount.ring.head, mount.ring.oldest))
 
     def level(self, name: str, over: Epoch) -> int:
-        """Gets what other nodes have of the mount's last epoch, `over`, and this one does not. Returns the offset at
-        which a new owner goes on. Ends the mirror. May switch, for `TAIL_S` + `LEVEL_S` at most.
+        """Fetches what other nodes have of the mount's last epoch, `over`, and this one lacks. Returns the offset at
+        which a new owner begins. Ends the mirror. May switch, for about `TAIL_S` + `LEVEL_S` at most.
         """
-        # Our own mirror is replaced by one that may take bytes of the epoch that is over: they are what we want.
+        # The mirror is replaced by one that accepts bytes of the epoch that is over, because these are wanted.
         self.release(name)
         mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock, floor=over)
-        # The higher epoch has the right bytes, and of the same epoch the longer tail has all that the others have.
+        # The node with the highest epoch has the valid bytes; of those in the same epoch the longest has all of them.
         mine = (self._lineages.get(name).newest, mirror.head)
         tails = self._tails(name)
         best = max(tails, default=None)
         if best is None or best[:2] <= mine:
             return max(mine[1], 0)
-        # Whether or not we get it, the others have it: the next byte comes after the longest tail.
+        # Fetch the rest. Even if that fails other nodes have it, so the new epoch begins after the longest tail.
         if mirror.head >= 0:
             self._fetch(mirror, best[2], best[1])
         return max(best[1], mirror.head)
@@ -201,60 +207,61 @@ class Mirrors:
         name = mirrored.mirror.name
         try:
             while not mirrored.mirror.is_over and not self._has_given_up(mirrored):
-                self._go_on(mirrored)
+                self._follow_parent(mirrored)
         finally:
             mirrored.parent = ""
         if self._mirrored.get(name) is mirrored:
             del self._mirrored[name]
             self._close(name, Reason.SOURCE_GONE if mirrored.mirror.is_over else Reason.ABANDONED)
 
-    def _go_on(self, mirrored: _MirroredMount) -> None:
-        """One line to one parent, or a wait for news."""
+    def _follow_parent(self, mirrored: _MirroredMount) -> None:
+        """Mirrors from one parent until the connection ends, or waits for a change if there is none. May switch."""
         mirror = mirrored.mirror
-        # A parent, if there is one that has not just failed.
+        # Choose a parent that has not just failed.
         parent = self._choose(mirrored)
         if parent is None:
-            # None: get what the survivors have; if there is nothing, wait for news, but not long after a failure.
+            # Without one, fetch what other survivors have. If they have nothing more, wait for a change, or only a
+            # moment if a parent has just failed.
             if not self._level_with_survivors(mirrored):
                 is_soon = any(self._clock() - at < RETRY_S for at in mirrored.failed.values())
                 mirrored.news.wait(ABSENT_RETRY_S if is_soon else PAUSE_S)
             mirrored.news.clear()
-            # By now listeners should know that the source is gone: a fallback can take them.
+            # After some time without audio the mount waits for its source, so that a fallback can take its listeners.
             if self._clock() - mirror.last_data >= WAITING_S:
-                mirror.wait()
+                mirror.mark_waiting()
             return
-        # The line, until it breaks. A parent that lacks our next byte is left for a moment: another node may have it.
+        # With one, mirror until the connection breaks. If it lacks the next byte another node may have it.
         mirrored.parent = parent.node
         mirrored.since = mirrored.reviewed_at = self._clock()
         log.info("< mount %s: mirrored from node %s", mirror.name, parent.node)
         try:
             mirror.pull(self._connector, parent.address, mirrored.depth, may_jump=False)
         except Gap as gap:
-            self._cross(mirrored, parent, gap)
-        except (DialFailed, OSError, LinkError, Outrun) as error:
+            self._cross_gap(mirrored, parent, gap)
+        except (DialFailed, OSError, LinkError, StaleEpoch) as error:
             self._fail(mirrored, parent, error)
         finally:
             mirrored.parent = ""
 
-    def _cross(self, mirrored: _MirroredMount, parent: NodeRecord, gap: Gap) -> None:
-        """The parent has not the next byte. If another node has it the gap is closed, else it is jumped."""
+    def _cross_gap(self, mirrored: _MirroredMount, parent: NodeRecord, gap: Gap) -> None:
+        """Handles a parent that lacks the next byte: closes the gap from another node, or else jumps. May switch."""
         mirror = mirrored.mirror
-        # The parent begins later than we end. A node that has all from here to there closes the gap; of several, the
-        # one that is the least ahead.
+        # The parent begins after our end. Fetch from a node that has all between, of several from the least advanced.
+        # The next connection then continues without a gap.
         if gap.offset > mirror.head:
             tails = [tail for tail in self._tails(mirror.name) if tail[1] >= gap.offset and tail[3] <= mirror.head]
             if tails and self._fetch(mirror, min(tails)[2], gap.offset):
                 return
-        # Nobody has it, or the parent has other bytes than we have: jump.
+        # No node has it, or the parent has other bytes than this node: jump.
         mirrored.parent = parent.node
         try:
             mirror.pull(self._connector, parent.address, mirrored.depth)
-        except (DialFailed, OSError, LinkError, Outrun) as error:
+        except (DialFailed, OSError, LinkError, StaleEpoch) as error:
             self._fail(mirrored, parent, error)
 
     def _fail(self, mirrored: _MirroredMount, parent: NodeRecord, error: Exception) -> None:
-        # An owner is known a moment before its mount is there: nobody should wait for that longer than it takes.
-        # And a line that was good may only have been cut: if its node is gone, the next try tells.
+        # Try again soon if the owner does not have its mount yet, because the origin is announced a moment before that,
+        # and if the connection was good before, because the next try shows whether the node is gone.
         was_good = not isinstance(error, DialFailed) and self._clock() - mirrored.since >= RETRY_S
         patience = ABSENT_RETRY_S if isinstance(error, MountAbsent) or was_good else RETRY_S
         mirrored.failed[parent.node] = self._clock() - RETRY_S + patience
@@ -276,44 +283,51 @@ class Mirrors:
         return None
 
     def _level_with_survivors(self, mirrored: _MirroredMount) -> bool:
-        """Gets what others have and this node does not, while there is no origin. Whether there was something."""
+        """Fetches what other nodes have and this one lacks, while there is no parent. Returns whether all of it
+        arrived. May switch.
+        """
         mirror = mirrored.mirror
-        # Who has nothing of the mount begins where the next origin does.
+        # A node that has nothing of the mount begins where the next origin begins.
         if mirror.head < 0:
             return False
         mine = (self._lineages.get(mirror.name).newest, mirror.head)
         best = max(self._tails(mirror.name), default=None)
-        # Of a higher epoch and yet not further than we are: those are other bytes, which only its owner can offer.
+        # A node with a higher epoch that is not further than this one has other bytes. They come from their owner only.
         is_ahead = best is not None and best[:2] > mine and best[1] > mirror.head
-        # What it gets is of the same past: the next origin finds all survivors at the same byte.
+        # Fetch up to the longest tail: then all survivors continue at the same byte with the next origin.
         return best is not None and is_ahead and self._fetch(mirror, best[2], best[1])
 
     def _fetch(self, mirror: Mirror, address: str, until: int) -> bool:
-        """Whether everything before `until` could be had from the node at `address`."""
+        """Fetches everything before `until` from the node at `address`. Returns whether all arrived. May switch."""
         try:
             with gevent.Timeout(LEVEL_S, TimeoutError("too slow")):
                 mirror.pull(self._connector, address, 0, until=until, may_jump=False)
-        except (DialFailed, OSError, LinkError, Outrun, Gap) as error:
-            log.info("< mount %s: could not be levelled with the node at %s: %s", mirror.name, address, error)
+        except (DialFailed, OSError, LinkError, StaleEpoch, Gap) as error:
+            log.info(
+                "< mount %s: the missing bytes could not be fetched from the node at %s: %s",
+                mirror.name,
+                address,
+                error,
+            )
         return mirror.head >= until
 
     def _tails(self, name: str) -> list[tuple[Epoch, int, str, int]]:
-        """Of each node that has the mount: newest epoch, head, address, oldest offset."""
+        """Returns, for each node that has the mount: newest epoch, head, address, oldest offset. May switch."""
         me = self._own.now.node
         addresses = [peer.record.address for peer in self._state.peers if peer.record.node != me and peer.is_up]
         answers = self._peers.call_all(addresses, AskTail(name), TAIL_S)
         tails = ((address, answer.tail) for address, answer in answers.items())
         return [(tail.epoch, tail.head, address, tail.oldest) for address, tail in tails if tail is not None]
 
-    # -- who is needed
+    # -- which mirrors are needed, and from which parent
 
     def on_node_changed(self, change: NodeChanged) -> None:
-        """Looks for a better parent, or one at all."""
+        """Wakes the mirrors without a parent, to look for one."""
         for mirrored in self._mirrored.values():
             mirrored.news.set()
 
     def on_origin_changed(self, change: OriginChanged) -> None:
-        """Mirrors what is always mirrored, and leaves a parent that is none any more."""
+        """Starts a mirror that the configuration wants, and leaves a parent that is no longer the right one."""
         after, me = change.after, self._own.now
         if after is not None and after.node != me.node and self._is_always(change.mount):
             self.ensure(change.mount)
@@ -343,7 +357,7 @@ class Mirrors:
         if bool(mount and len(mount.fanout)) or self._children.count(name) or self._is_always(name):
             mirrored.needed_at = now
         if now - mirrored.needed_at >= LINGER_S:
-            log.info("< mount %s: nobody needs the mirror any more", name)
+            log.info("< mount %s: its mirror is no longer needed", name)
             self.release(name)
             self._close(name, Reason.ABANDONED)
         elif mirrored.parent and now - mirrored.reviewed_at >= PARENT_REVIEW_S:
@@ -357,7 +371,7 @@ class Mirrors:
             mirrored.mirror.hang_up()
 
     def _has_given_up(self, mirrored: _MirroredMount) -> bool:
-        """No origin, and nothing for longer than any listener would wait."""
+        """Whether there is no origin, and has been no audio for longer than listeners wait."""
         mount = self._mounts.get(mirrored.mirror.name)
         last = mirrored.needed_at if mount is None else max(mount.last_audio, mirrored.needed_at - LISTENER_SILENCE_S)
         gone = self._clock() - last

@@ -1,9 +1,9 @@
-"""Who pulls a mount from whom: pure choices, the same on every node that knows the same nodes.
+"""The choice of the node from which a node mirrors a mount. Pure, and the same on all nodes that know the same nodes.
 
-A mount crosses to another zone once. In each zone other than the origin's one node is the mount's leader: the first by
-rendezvous hash over the zone's nodes, so that another node takes over the mounts of one that is gone, and nothing else
-moves. The leader pulls from the origin, the others in its zone pull from the leader; the second by the same hash is the
-parent in reserve.
+A mount crosses into each other zone once. In a zone without the origin one node is the mount's leader: the first by
+rendezvous hash over the zone's nodes. So when a node is gone others take over its mounts, and no other mount moves. The
+leader pulls from the origin, the other nodes of its zone pull from the leader. The second by the same hash is the
+reserve.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,13 @@ from hashlib import blake2b
 
 from pycast.cluster.registry.records import NodeRecord, NodeState
 
-# A node whose loop is late, whose line is full, or that is full itself is no good parent: see `headroom.py`.
+# A node with less headroom than this is no good parent: see `headroom.py`.
 WEAK_PERCENT = 5
 
 
 def choose_parents(mount: str, me: NodeRecord, origin: NodeRecord, nodes: Iterable[NodeRecord]) -> list[str]:
-    """Names of the nodes to pull `mount` from, best first. `nodes` are those that are up, this one may be among them.
-
-    Empty only if this node is the origin.
+    """Returns the names of the nodes to pull `mount` from, best first; empty only if this node is the origin. `nodes`
+    are those that are up, with or without this one.
     """
     if me.node == origin.node:
         return []
@@ -28,14 +27,14 @@ def choose_parents(mount: str, me: NodeRecord, origin: NodeRecord, nodes: Iterab
     leader = own_zone[0]
     if leader.node == me.node:
         return [origin.node]
-    # The origin last: a line across zones for some seconds is better than silence. The reserve is asked only if it is
-    # not this node itself.
+    # The origin is the last choice: to cross zones for some seconds is better than silence. The reserve does not pull
+    # from itself.
     reserve = [node.node for node in own_zone[1:2] if node.node != me.node]
     return [leader.node, *reserve, origin.node]
 
 
 def ranked(mount: str, nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
-    """Nodes by rendezvous hash: highest weight first. Those that drain, or have no headroom left, come last."""
+    """Returns the nodes by rendezvous hash, highest weight first. Those that drain or have no headroom come last."""
     return sorted(nodes, key=lambda node: (_is_weak(node), -_weight(mount, node.node), node.node))
 
 

@@ -1,11 +1,12 @@
-"""The child's side of a mirror: one line to one parent, and the mount that is filled from it.
+"""The child's side of a mirror: a connection to one parent at a time, and the mount that is filled from it.
 
-A `Mirror` feeds a mount in the place of a source, with units and marks that another node has made. It keeps the mount's
-exact place: the offset up to which it has everything, and in which epoch. So whatever happens to the line, it goes on
-at the next byte, from the same node or another. Only a node that has other bytes, or no longer has the next one, makes
-it jump; then its listeners jump with it, at the end of a unit, and what they missed is counted.
+A `Mirror` feeds a mount in the place of a source, with the bytes and marks of another node. It knows up to which offset
+the mount has everything, and in which epoch. So when its connection breaks it resumes at the next byte, from the same
+node or another. It jumps only if the parent has other bytes or no longer has the next one. Then its listeners jump with
+it, at the end of a unit, and the missed bytes are counted.
 
-The fence: bytes of an epoch that is lower than the highest ever seen for the mount are not taken, from anyone.
+The one invariant, the fence: bytes of an epoch lower than the highest one seen for the mount are never accepted. Only a
+mirror with a `floor` accepts those of the epoch that has just ended.
 """
 
 import logging
@@ -33,23 +34,25 @@ from pycast.stream.relocation import relocate
 
 log = logging.getLogger(__name__)
 
-# A parent says something every second; after this long without it is taken for gone.
+# A parent sends a frame every second (`serve.IDLE_S`); after this long without one it counts as lost.
 STALL_S = 3.0
 
-# For the answer to a PULL. The parent may have to fetch the mount itself first.
+# How long a PULL may wait for its answer. The parent may have to mirror the mount itself first.
 OPEN_S = 2.0
 
 
 class MountAbsent(LinkError):
-    """The parent does not have the mount, or not yet."""
+    """The error of a parent that does not have the mount, or not yet."""
 
 
-class Outrun(Exception):
-    """The parent's bytes are of an epoch that is over."""
+class StaleEpoch(Exception):
+    """The error of a parent whose bytes are of an epoch that is over."""
 
 
 class Gap(Exception):
-    """The parent does not have the next byte; another node may have it. `offset`: where the parent would go on."""
+    """The error of a parent that does not have the next byte, which another node may have. `offset` is where the parent
+    would begin.
+    """
 
     def __init__(self, offset: int) -> None:
         super().__init__(f"from offset {offset} on")
@@ -57,7 +60,7 @@ class Gap(Exception):
 
 
 class Mirror:
-    """The mirror of one mount. `pull` runs one line; which and when is `mirrors.py`'s business."""
+    """The mirror of one mount. `pull` runs one connection; `mirrors.py` decides to which parent, and when."""
 
     def __init__(
         self,
@@ -69,11 +72,11 @@ class Mirror:
         clock: Callable[[], float],
         floor: Epoch | None = None,
     ) -> None:
-        """`floor`: the lowest epoch of which bytes are taken; None: the highest that was ever seen."""
+        """`floor` is the lowest epoch whose bytes are accepted; None: the highest that was ever seen."""
         self.name = name
         self.last_data = clock()
         self.is_over = False
-        """The mount has ended at its origin."""
+        """Whether the mount has ended at its origin."""
         self._mounts = mounts
         self._lineages = lineages
         self._state = state
@@ -81,18 +84,17 @@ class Mirror:
         self._clock = clock
         self._floor = floor
         self.begun = Event()
-        """Set once the mount is there, with all that its parent had when it began."""
-        self._parents_head = 0
+        """Set once the mount exists and has all that its parent had at the beginning."""
+        self._parent_head = 0
         self._link: Link | None = None
 
     @property
     def mount(self) -> Mount | None:
-        """The mount, if it is here."""
         return self._mounts.get(self.name)
 
     @property
     def head(self) -> int:
-        """Everything before this offset is here; -1 if nothing is."""
+        """The offset before which this node has everything; -1 if it has nothing."""
         mount = self.mount
         return -1 if mount is None else mount.ring.head
 
@@ -102,17 +104,18 @@ class Mirror:
         return self._mounts.attached(self.name) is self
 
     def hang_up(self) -> None:
-        """Ends the present line."""
+        """Closes the present connection."""
         if self._link is not None:
             self._link.close()
 
     def pull(
         self, connector: Connector, address: str, depth: int, *, until: int | None = None, may_jump: bool = True
     ) -> None:
-        """Mirrors from the node at `address` until the line breaks, or until everything before `until` is here.
+        """Mirrors from the node at `address` until the connection breaks, or until everything before `until` has
+        arrived.
 
-        Raises DialFailed, OSError, LinkError; Outrun; Gap if `may_jump` is not set and the next byte is not there. May
-        switch.
+        Raises DialFailed, OSError, LinkError, StaleEpoch; Gap if the parent lacks the next byte and `may_jump` is not
+        set. May switch.
         """
         link = self._link = connector.dial(address)
         try:
@@ -128,9 +131,9 @@ class Mirror:
                 frame = link.read(STALL_S)
                 self._count(link)
                 if frame is None:
-                    raise LinkError("it closed the line")
+                    raise LinkError("it closed the connection")
                 self._take(*frame)
-                # What was missed comes at once, and a read that finds it there does not wait: the listeners' turn.
+                # Reads of data that is there already do not switch: give the listeners a turn.
                 gevent.sleep(0)
         finally:
             self._count(link)
@@ -141,37 +144,43 @@ class Mirror:
         self._counters.bytes += link.bytes_read
         link.bytes_read = 0
 
-    def wait(self) -> None:
-        """No audio can come for now: the mount waits for its source."""
+    def mark_waiting(self) -> None:
+        """Puts the mount into the state in which it waits for its source."""
         mount = self.mount
         if mount is not None and self.is_attached and mount.state is MountState.LIVE:
             mount.end()
 
     def _begin(self, head: PullReply, *, may_jump: bool) -> None:
+        # The fence comes first: nothing is touched for an epoch that is over.
         self._check(head.lineage)
+        # Does the parent continue exactly where this mount ends?
         mount = self.mount
         is_same = mount is not None and mount.ring.head == head.offset
         if mount is not None and not is_same:
+            # No: jump there with the listeners, unless the caller wants to look for the missing bytes elsewhere first.
             if not may_jump:
                 raise Gap(head.offset)
             self._jump(mount, head)
         elif mount is None or not self.is_attached or mount.started_at != head.started_at:
+            # A new mount, one that another source or mirror has fed, or the same offset with another source.
             self._attach(head)
         self._lineages.put(self.name, head.lineage)
         mount = self.mount
         assert mount is not None
+        # At a new place, the marks that are valid there; a mount that continues has them.
         if not is_same:
             mount.take(b"", [mark for mark in head.marks if not isinstance(mark, Started)])
+        # With the state of the source, and all the parent has now, the mirror has begun: listeners are let in.
         self._set_live(mount, head.is_live)
-        self._parents_head = head.head
-        self._look_whether_begun(mount)
+        self._parent_head = head.head
+        self._check_begun(mount)
 
-    def _look_whether_begun(self, mount: Mount) -> None:
-        if mount.ring.head >= self._parents_head:
+    def _check_begun(self, mount: Mount) -> None:
+        if mount.ring.head >= self._parent_head:
             self.begun.set()
 
     def _attach(self, head: PullReply) -> None:
-        """The mount begins here, or goes on with another source than it had."""
+        """Creates the mount, or continues it, with this mirror as its source."""
         is_new = self._mounts.get(self.name) is None
         mount = self._mounts.get_or_create(self.name, head.description)
         if is_new:
@@ -216,18 +225,18 @@ class Mirror:
             case Kind.IDLE:
                 self._check(self._lineages.get(self.name))
             case _:
-                raise LinkError(f"{kind.name} where audio was due")
+                raise LinkError(f"an unexpected frame of kind {kind.name}")
 
     def _take_audio(self, mount: Mount, payload: bytes) -> None:
         self._check(self._lineages.get(self.name))
         offset, joins, data = read_audio(payload)
         if offset != mount.ring.head:
-            raise LinkError(f"audio at offset {offset} where {mount.ring.head} was due")
+            raise LinkError(f"audio at offset {offset}, expected {mount.ring.head}")
         mount.bytes_read += len(data)
         self.last_data = self._clock()
         mount.take(data, joins)
         if not self.begun.is_set():
-            self._look_whether_begun(mount)
+            self._check_begun(mount)
 
     def _take_event(self, mount: Mount, payload: bytes) -> None:
         event = read_event(payload)
@@ -236,7 +245,7 @@ class Mirror:
                 mount.take(b"", [event])
         elif event.offset != mount.started_at:
             if event.offset != mount.ring.head:
-                raise LinkError(f"a source that started at offset {event.offset}, and we are at {mount.ring.head}")
+                raise LinkError(f"a source that started at offset {event.offset}, expected {mount.ring.head}")
             self._mounts.attach_mirror(self.name, self, event.description, event.offset)
 
     def _set_live(self, mount: Mount, is_live: bool) -> None:
@@ -246,11 +255,11 @@ class Mirror:
             mount.end()
 
     def _check(self, lineage: Lineage) -> None:
-        """The fence."""
+        """Raises StaleEpoch for a lineage that is below the fence, and records its newest epoch as seen."""
         highest = self._state.highest(self.name)
         floor = highest if self._floor is None else self._floor
         if lineage.newest < floor:
             self._counters.refused_epochs += 1
-            raise Outrun(f"epoch {lineage.newest} is over, {floor} has been seen")
+            raise StaleEpoch(f"epoch {lineage.newest} is over, {floor} has been seen")
         if lineage.newest > highest:
             self._state.see(self.name, lineage.newest)

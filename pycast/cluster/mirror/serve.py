@@ -1,7 +1,8 @@
 """The parent's side of a mirror: reads a mount's ring, timeline and journal, and sends what is new to one child.
 
-A reader like any other: it holds an offset, costs the mount nothing but a call when there is news, and is let go when
-it falls off the ring. It never says more than its node knows; what a child may go on with is decided by `Lineage`.
+A child is a reader of the mount like a listener: it has an offset, the mount only notifies it of new audio, and it is
+dropped when it falls off the ring. The one invariant: a child resumes at its own offset only if `Lineage` says that it
+has the same bytes before it.
 """
 
 import logging
@@ -19,7 +20,7 @@ from pycast.cluster.mirror.messages import MOST_AUDIO, Pull, PullReply, audio_fr
 from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.formats.marks import Header, Info, Tags
 from pycast.stream.fanout import Reason
-from pycast.stream.journal import Event as Happening
+from pycast.stream.journal import Event as JournalEvent
 from pycast.stream.journal import Started
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
@@ -27,26 +28,26 @@ from pycast.stream.pacer import Pacer
 
 log = logging.getLogger(__name__)
 
-# What a child hears at least, so that it takes silence for the loss of its parent.
+# The parent sends at least one frame in this time. A child takes a longer silence (`pull.STALL_S`) for a lost parent.
 IDLE_S = 1.0
 
-# A mirror of a mirror of a mirror: zones have one leader, and in an upheaval one more.
+# The most mirrors between an origin and a node: a zone has one leader, and for a moment during a change two.
 MOST_DEPTH = 3
 
-# A new mirror gets as much of the past, so that its listeners get their burst, and its own children theirs.
+# How much of the past a new mirror gets, so that its listeners get their burst, and so do its own children.
 BACKLOG_S = 10.0
 BACKLOG_BYTES = 256 << 10
 
 
 class MountOpener(Protocol):
-    """Finds a mount for a child; `Mirrors` is one."""
+    """The part of `Mirrors` that finds a mount for a child."""
 
     def open(self, name: str, depth: int = 0) -> Mount | None:
         """Returns the mount, mirrored from another node if need be. May switch."""
 
 
 class MirrorServer:
-    """Serves this node's mounts to the nodes that mirror them."""
+    """The server of this node's mounts to the nodes that mirror them."""
 
     def __init__(self, lineages: Lineages, pacer: Pacer, mirrors: MountOpener, children: Children) -> None:
         self._lineages = lineages
@@ -55,8 +56,8 @@ class MirrorServer:
         self._children = children
 
     def serve(self, link: Link, pull: Pull, child: str) -> None:
-        """Feeds one child until the line ends. A mount that is not here is mirrored from elsewhere first. Raises
-        OSError. May switch.
+        """Sends a mount to one child until the connection ends. A mount that this node does not have is mirrored from
+        another node first. Raises OSError. May switch.
         """
         mount = self._mirrors.open(pull.mount, pull.depth + 1) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)
@@ -66,15 +67,15 @@ class MirrorServer:
         if pull.epoch > lineage.newest:
             link.write_json(Kind.REFUSED, {"why": "behind"})
             return
-        log.info("> mount %s: node %s mirrors it from here", mount.name, child)
+        log.info("> mount %s: node %s mirrors it", mount.name, child)
         try:
             _Child(link, mount, self._lineages, self._pacer, self._children).run(pull)
         finally:
-            log.info("> mount %s: node %s no longer mirrors it from here", mount.name, child)
+            log.info("> mount %s: node %s no longer mirrors it", mount.name, child)
 
 
 class _Child:
-    """One line to a child."""
+    """One connection to a child."""
 
     def __init__(self, link: Link, mount: Mount, lineages: Lineages, pacer: Pacer, children: Children) -> None:
         self._children = children
@@ -91,7 +92,7 @@ class _Child:
         self._is_live: bool | None = None
 
     def run(self, pull: Pull) -> None:
-        """Feeds the child until the line ends."""
+        """Sends everything new until the connection or the mount ends."""
         mount = self._mount
         self._children.add(mount.name, self._news)
         try:
@@ -107,9 +108,10 @@ class _Child:
                     continue
                 if not self._news.wait(IDLE_S):
                     self._link.write(pack_frame(Kind.IDLE, b""))
-                else:  # what comes within a moment goes in one write
+                else:  # audio that arrives within a moment goes into one write
                     gevent.sleep(self._pacer.read_wait)
-            # A node that stops, or no longer needs its mirror, is no reason for its children to end theirs.
+            # Only the end of the mount itself ends the children's mirrors, not that this node stops or no longer
+            # mirrors.
             if mount.end_reason is Reason.SOURCE_GONE:
                 self._link.write(pack_frame(Kind.GONE, b""))
         finally:
@@ -123,8 +125,8 @@ class _Child:
         self._is_live = mount.state is MountState.LIVE
         journal = mount.journal
         self._number = 0
-        started = journal.started_before(start)  # the source of the bytes from `start` on
-        marks: list[Happening] = [Header(start, mount.timeline.header_at(start))]
+        started = journal.started_before(start)  # the source of the bytes at `start`
+        marks: list[JournalEvent] = [Header(start, mount.timeline.header_at(start))]
         title = mount.timeline.title_at(start)
         if title is not None:
             marks.append(Tags(start, title[1].artist, title[1].title, title[1].url))
@@ -135,12 +137,12 @@ class _Child:
         return PullReply(start, lineage, source, started_at, self._is_live, tuple(marks), mount.ring.head)
 
     def _is_over(self) -> bool:
-        """The mount has ended, jumped to other offsets, or overtaken this child."""
+        """Whether the mount has ended or jumped to other offsets, or the child has fallen off the ring."""
         mount = self._mount
         return mount.state is MountState.ENDED or mount.restarts != self._restarts or self._position < mount.ring.oldest
 
     def _gather(self) -> list[bytes]:
-        """What is new, in the order of the stream; some of it if it is much."""
+        """Returns frames with what is new, in the order of the stream; only a part if it is much."""
         mount, frames = self._mount, []
         lineage = self._lineages.get(mount.name)
         if lineage != self._lineage:
@@ -171,14 +173,14 @@ class _Child:
 
 
 def _start(mount: Mount, lineage: Lineage, pull: Pull) -> int:
-    """Where a child goes on: at its own offset if we have the same bytes before it, else at a join point."""
+    """Returns where a child begins: at its own offset if both have the same bytes before it, else at a join point."""
     ring, timeline = mount.ring, mount.timeline
     if pull.offset >= 0 and pull.epoch != NO_EPOCH and lineage.agrees(pull.epoch, pull.offset):
         if pull.offset >= ring.oldest:
-            return pull.offset  # ahead of our own head, too: what it has we shall have
+            return pull.offset  # also if it is ahead of this node, which will get the same bytes
         first = timeline.first_join(ring.oldest)
         return ring.head if first is None else first
-    if pull.offset >= 0:  # it jumps, and its listeners with it: as near to now as can be
+    if pull.offset >= 0:  # it jumps with its listeners, to the newest join point
         last = timeline.last_join()
         return ring.head if last is None or last < ring.oldest else last
     backlog = max(int((mount.bitrate or 0) / 8 * BACKLOG_S), BACKLOG_BYTES)

@@ -1,4 +1,4 @@
-"""The mesh keeps what every registry promises, over real lines on loopback; and what only a mesh has: its lines."""
+"""The mesh over real connections on loopback: the promises of every registry, and its lines."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ from tests.cluster.registry_conformance import acquainted, claimed, knows, wait_
 
 
 class MeshFleet:
-    """Nodes of one mesh in this process. Each new one is told of all before."""
+    """Nodes of one mesh in this process. Each new one is configured with the addresses of all before."""
 
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
@@ -74,13 +74,13 @@ def test_it_keeps_the_promises_of_every_registry(fleet: MeshFleet, promise: obje
     promise(fleet)
 
 
-def test_a_node_that_is_told_of_one_finds_all(fleet: MeshFleet) -> None:
+def test_a_node_that_is_configured_with_one_finds_all(fleet: MeshFleet) -> None:
     first = fleet.make("a")
     rest = [fleet.make(name) for name in "bcd"]
     acquainted(first, *rest)
 
 
-def test_who_joins_knows_all_mounts_before_it_begins(fleet: MeshFleet) -> None:
+def test_a_node_that_joins_knows_all_mounts_when_it_has_started(fleet: MeshFleet) -> None:
     a = fleet.make("a")
     epoch = claimed(fleet, a, "a")
     b = fleet.make("b")
@@ -88,7 +88,7 @@ def test_who_joins_knows_all_mounts_before_it_begins(fleet: MeshFleet) -> None:
     assert origin is not None and origin.epoch == epoch
 
 
-def test_f_07_an_owner_that_was_not_known_is_not_robbed_by_the_next_try(fleet: MeshFleet) -> None:
+def test_f_07_an_unknown_owner_does_not_lose_its_mount_to_the_next_try(fleet: MeshFleet) -> None:
     a, b, c = (fleet.make(name) for name in "abc")
     acquainted(a, b, c)
     epoch = claimed(fleet, b, "b")
@@ -99,7 +99,7 @@ def test_f_07_an_owner_that_was_not_known_is_not_robbed_by_the_next_try(fleet: M
     assert isinstance(answer, Held) and answer.origin is not None and answer.origin.node == "b"
 
 
-def test_a_line_that_breaks_begins_anew_and_nothing_is_missed(fleet: MeshFleet) -> None:
+def test_a_line_that_breaks_is_opened_again_and_nothing_is_missed(fleet: MeshFleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     for host in fleet.hosts.values():
@@ -109,30 +109,30 @@ def test_a_line_that_breaks_begins_anew_and_nothing_is_missed(fleet: MeshFleet) 
     acquainted(a, b)
 
 
-def test_a_node_that_comes_back_is_called_at_once(fleet: MeshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would know for seconds only what was so when it began."""
+def test_a_node_that_comes_back_is_dialled_at_once(fleet: MeshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it would not receive any change for seconds after its start."""
     monkeypatch.setattr(mesh_registry, "FIRST_RETRY_S", 60.0)
     with Ports() as ports:
         port = ports.take()
         a = join(fleet, "a", peers=(f"127.0.0.1:{port}",))
-        wait_until(lambda: a._troubles, "a to find nobody there")
+        wait_until(lambda: a._troubles, "a to find no node at the port")
         fleet.hosts["b"] = Host(port=port)
         b = fleet.make("b")
         acquainted(a, b)
         knows(b, claimed(fleet, a, "a"))
 
 
-def test_a_node_that_is_called_dead_gets_a_new_line(fleet: MeshFleet) -> None:
+def test_a_node_that_is_dead_gets_a_new_line(fleet: MeshFleet) -> None:
     a, b = fleet.make("a"), fleet.make("b")
     acquainted(a, b)
     taken = len(fleet.hosts["b"].links)
-    a._mesh_of().tick(time.monotonic() + DEAD_S)
+    a._started_mesh().tick(time.monotonic() + DEAD_S)
     assert not a.state.is_up("b")
     wait_until(lambda: len(fleet.hosts["b"].links) > taken and not a._troubles, "a new line", 1.0)
     acquainted(a, b)
 
 
-def test_a_trouble_is_told_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_problem_is_logged_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "pycast.cluster.mesh.mesh_registry")
     fleet.make("a")
     fleet.make("b", secret="another")
@@ -142,14 +142,14 @@ def test_a_trouble_is_told_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixtu
     assert len(lines) == len({record.getMessage() for record in lines})
 
 
-def test_a_duplicate_is_refused_while_its_double_lives_f_18(fleet: MeshFleet) -> None:
+def test_a_duplicate_is_refused_while_the_first_process_lives_f_18(fleet: MeshFleet) -> None:
     fleet.make("a")
     with pytest.raises(DuplicateNode, match="'a'"):
         fleet.start_twin("a")
 
 
 def join(fleet: MeshFleet, name: str, **settings: object) -> MeshRegistry:
-    """A node that is told of the others in another way than by all their addresses."""
+    """Starts a node that finds the others in another way than by all their addresses."""
     host = fleet.hosts[name] = Host()
     host.configure(**settings)
     registry = host.mesh()
@@ -169,7 +169,7 @@ def test_the_addresses_of_a_name_are_nodes(fleet: MeshFleet) -> None:
     acquainted(first, join(fleet, "b", dns=f"localhost:{fleet.hosts['a'].address.rpartition(':')[2]}"))
 
 
-def test_a_node_finds_those_again_that_it_knew_though_nobody_names_them_now(fleet: MeshFleet, tmp_path: Path) -> None:
+def test_a_node_finds_the_nodes_in_its_state_file_again(fleet: MeshFleet, tmp_path: Path) -> None:
     a, c = fleet.make("a"), fleet.make("c")
     addresses = tuple(fleet.hosts[name].address for name in "ac")
     b = join(fleet, "b", peers=addresses, state_file=str(tmp_path / "b.json"))
@@ -181,12 +181,12 @@ def test_a_node_finds_those_again_that_it_knew_though_nobody_names_them_now(flee
     fleet.vanish(c)
     again = join(fleet, "b", state_file=str(tmp_path / "b.json"))
     knows(again, epoch)
-    wait_until(lambda: {one.node for one in again.state.up_nodes()} == {"a", "b"}, "the one that is there")
-    wait_until(lambda: not again.state.is_up("c"), "c to be gone")
+    wait_until(lambda: {one.node for one in again.state.up_nodes()} == {"a", "b"}, "the one that runs")
+    wait_until(lambda: not again.state.is_up("c"), "c to be down")
     acquainted(a, again)
 
 
-def test_an_owner_that_is_over_hears_it_though_the_winner_is_gone(fleet: MeshFleet) -> None:
+def test_a_superseded_owner_is_notified_although_the_winner_is_gone(fleet: MeshFleet) -> None:
     a, b, c = (fleet.make(name) for name in "abc")
     acquainted(a, b, c)
     first = claimed(fleet, a, "a")
@@ -194,7 +194,7 @@ def test_an_owner_that_is_over_hears_it_though_the_winner_is_gone(fleet: MeshFle
     higher = claimed(fleet, c, "c", over=first)
     knows(b, higher)
     fleet.vanish(c)
-    # A node that started anew, and was told by nobody.
+    # A process that was restarted and knows nothing of it.
     fleet.vanish(a)
     wait_until(lambda: len(b.state.up_nodes()) == 1, "both to go")
     a = fleet.make("a", boot="2")

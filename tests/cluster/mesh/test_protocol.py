@@ -1,4 +1,4 @@
-"""One node's part in a mesh: who is there, by its own clock, and what is said to a claim."""
+"""One node's part in a mesh: which nodes answer, by its own clock, and its verdict on claims."""
 
 from dataclasses import replace
 from random import Random
@@ -45,12 +45,12 @@ def status(state: ClusterState, name: str) -> Status | None:
 
 
 def claimed(one: Mesh, *others: Mesh, over: Epoch = NO_EPOCH) -> Claimed | Held:
-    """A claim that all the others hear at once."""
+    """Makes a claim that all the others judge at once, and returns its result."""
     proposal = one.propose(MOUNT, over)
     return one.decide(proposal, [other.judge(proposal) for other in others])
 
 
-# -- who is there
+# -- which nodes answer
 
 
 def test_a_silent_node_is_suspect_then_dead_then_forgotten() -> None:
@@ -118,7 +118,7 @@ def test_an_answer_names_the_nodes_that_are_not_dead() -> None:
     assert a.on_hello(hello(node("d")), 1.0).known == ("a:8000", "b:8000", "d:8000")
 
 
-def test_a_changed_record_is_taken_of_a_known_process_only() -> None:
+def test_a_changed_record_is_accepted_from_a_known_process_only() -> None:
     a, state = mesh("a")
     draining = replace(node("b"), state=NodeState.DRAINING)
     a.on_node(draining, 0.0)
@@ -148,7 +148,7 @@ def test_more_nodes_than_configured_count_as_well() -> None:
     assert not a.sees_half
 
 
-def test_a_node_that_is_remembered_and_never_heard_of_is_dead_in_the_end() -> None:
+def test_a_node_from_the_state_file_that_never_answers_is_dead_in_the_end() -> None:
     state = ClusterState()
     mesh = Mesh(node("a"), state, 2)
     state.put_node(node("b"), Status.SUSPECT)
@@ -183,7 +183,7 @@ def test_f_11_only_each_nodes_own_monotonic_clock_matters() -> None:
 # -- names and processes
 
 
-def test_f_18_a_second_process_with_a_living_ones_name_is_told_so_and_not_taken() -> None:
+def test_f_18_a_second_process_with_a_living_ones_name_is_refused() -> None:
     a, state = mesh("a")
     a.on_hello(hello(node("b")), 0.0)
     assert a.on_hello(hello(node("b", "2", "elsewhere:8000")), 1.0).is_duplicate
@@ -201,7 +201,7 @@ def test_f_18_a_name_is_free_once_its_process_is_gone() -> None:
     assert state.peers[1].record == other
 
 
-def test_a_process_that_started_anew_has_none_of_its_former_mounts() -> None:
+def test_a_restarted_process_has_none_of_its_former_mounts() -> None:
     a, state = mesh("a")
     a.on_hello(hello(node("b"), origin("b", 1)), 0.0)
     assert not a.on_hello(hello(node("b", "2")), 1.0).is_duplicate
@@ -209,7 +209,7 @@ def test_a_process_that_started_anew_has_none_of_its_former_mounts() -> None:
     assert state.highest(MOUNT) == origin("b", 1).epoch
 
 
-def test_what_a_former_process_said_and_what_comes_late_is_nothing() -> None:
+def test_messages_of_a_former_process_and_of_an_unknown_node_are_ignored() -> None:
     a, state = mesh("a")
     a.on_hello(hello(node("b", "2")), 0.0)
     assert a.on_origin(origin("b", 5, boot="1"), 1.0)
@@ -217,7 +217,7 @@ def test_what_a_former_process_said_and_what_comes_late_is_nothing() -> None:
     assert state.origin(MOUNT) is None
 
 
-def test_a_process_that_started_anew_never_has_an_epoch_of_its_former_self() -> None:
+def test_a_restarted_process_never_gets_an_epoch_of_the_former_one() -> None:
     former, _ = mesh("a", expected=1)
     later, _ = mesh("a", expected=1, boot="2")
     first, second = claimed(former), claimed(later)
@@ -225,10 +225,10 @@ def test_a_process_that_started_anew_never_has_an_epoch_of_its_former_self() -> 
     assert first.epoch != second.epoch
 
 
-# -- who has what
+# -- origins
 
 
-def test_a_hello_withdraws_the_mounts_that_it_does_not_name() -> None:
+def test_a_hello_withdraws_the_mounts_that_it_does_not_list() -> None:
     a, state = mesh("a")
     kept, gone = origin("b", 1, mount="/kept"), origin("b", 2, mount="/gone")
     a.on_hello(hello(node("b"), kept, gone), 0.0)
@@ -236,14 +236,14 @@ def test_a_hello_withdraws_the_mounts_that_it_does_not_name() -> None:
     assert state.origins == (kept,)
 
 
-def test_a_hello_says_all_mounts_of_its_node_and_no_others() -> None:
+def test_a_hello_lists_all_mounts_of_its_node_and_no_others() -> None:
     a, state = mesh("a")
     a.on_hello(hello(node("b"), origin("b", 1, mount="/b")), 0.0)
     state.put_origin(origin("a", 2, mount="/a"))
     assert a.hello() == hello(node("a"), origin("a", 2, mount="/a"))
 
 
-def test_a_lower_epoch_is_never_taken_from_anyone() -> None:
+def test_a_lower_epoch_is_never_accepted_from_any_node() -> None:
     a, state = mesh("a")
     high = origin("b", 7)
     a.on_hello(hello(node("b"), high), 0.0)
@@ -256,7 +256,7 @@ def test_a_lower_epoch_is_never_taken_from_anyone() -> None:
     assert state.origin(MOUNT) is None
 
 
-def test_the_answer_to_a_hello_says_what_is_over() -> None:
+def test_the_answer_to_a_hello_lists_the_epochs_that_are_over() -> None:
     a, _ = mesh("a")
     b, state = mesh("b")
     a.on_hello(hello(node("c"), origin("c", 7)), 0.0)
@@ -279,26 +279,26 @@ def test_a_beat_shows_that_a_mount_is_over_or_unknown() -> None:
     assert a.differs(beat(node("b"), 1))
 
 
-def test_the_others_are_told_when_a_mount_of_this_node_is_given_up_or_over() -> None:
+def test_a_mount_of_this_node_that_is_given_up_or_over_is_announced() -> None:
     a, state = mesh("a")
     a.on_hello(hello(node("b")), 0.0)
-    said: list[Any] = []
-    state.origin_changed.subscribe(lambda change: said.append(a.gone(change)))
+    sent: list[Any] = []
+    state.origin_changed.subscribe(lambda change: sent.append(a.gone(change)))
     mine = origin("a", 1)
     state.put_origin(mine)
     state.put_origin(replace(mine, is_live=False))
     state.put_origin(origin("a", 2))
-    assert said == [None] * 3
+    assert sent == [None] * 3
     a.on_origin(origin("b", 3), 1.0)
-    assert said[3:] == [OriginGone(MOUNT, origin("a", 2).epoch)]
+    assert sent[3:] == [OriginGone(MOUNT, origin("a", 2).epoch)]
     a.on_gone(MOUNT, origin("b", 3).epoch)
-    assert said[4:] == [None]
+    assert sent[4:] == [None]
 
 
 @pytest.mark.parametrize(
     "message", [{}, {"node": []}, {"node": {"node": "b"}, "origins": []}, encode(hello(node("b"))) | {"origins": [1]}]
 )
-def test_a_hello_that_makes_no_sense_is_none(message: dict[str, Any]) -> None:
+def test_a_malformed_hello_is_an_error(message: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         decode(Hello, message)
 
@@ -315,7 +315,7 @@ def test_f_08_of_two_claims_at_the_same_time_the_higher_name_wins() -> None:
     assert b.decide(from_b, [to_b]) == Claimed(from_b.epoch)
 
 
-def test_f_08_who_agrees_to_a_higher_claim_while_its_own_is_under_way_has_lost() -> None:
+def test_f_08_a_node_that_agrees_to_a_higher_claim_while_its_own_is_under_way_has_lost() -> None:
     a, _ = mesh("a", expected=2)
     b, _ = mesh("b", expected=2)
     from_a = a.propose(MOUNT, NO_EPOCH)
@@ -327,7 +327,7 @@ def test_f_08_who_agrees_to_a_higher_claim_while_its_own_is_under_way_has_lost()
     assert b.decide(from_b, [to_b]) == Claimed(from_b.epoch)
 
 
-def test_a_claim_follows_the_highest_owner_or_is_held_by_it() -> None:
+def test_a_claim_follows_the_highest_owner_or_fails() -> None:
     (a, _), (b, known) = mesh("a", 2), mesh("b", 2)
     a.on_hello(b.hello(), 0.0)
     b.on_hello(a.hello(), 0.0)
@@ -344,7 +344,7 @@ def test_a_claim_follows_the_highest_owner_or_is_held_by_it() -> None:
 
 
 @pytest.mark.parametrize("owner", ["sends", "waits", "is silent"])
-def test_f_07_who_has_only_heard_of_an_owner_is_told_of_it_before_it_may_steal(owner: str) -> None:
+def test_f_07_a_node_that_knows_only_the_epoch_learns_of_the_owner_before_it_may_claim(owner: str) -> None:
     (a, mine), (c, theirs) = mesh("a"), mesh("c")
     held = replace(origin("b", 2), is_live=owner != "waits")
     for one in (a, c):
@@ -356,18 +356,18 @@ def test_f_07_who_has_only_heard_of_an_owner_is_told_of_it_before_it_may_steal(o
     first = claimed(a, c, over=held.epoch)
     if owner == "sends":
         assert first == Held(held.epoch, held) and mine.origin(MOUNT) == held
-        first = claimed(a, c, over=held.epoch)  # as it does when it has asked the owner in vain
+        first = claimed(a, c, over=held.epoch)  # as after it has asked the owner, without an answer
     assert isinstance(first, Claimed)
 
 
-def test_of_an_owner_that_is_unknown_a_claim_learns_the_epoch_only() -> None:
+def test_a_claim_learns_only_the_epoch_of_an_owner_that_is_unknown() -> None:
     a, state = mesh("a")
     verdict = Verdict(objects=True, highest=origin("b", 4).epoch, origin=origin("b", 4))
     assert a.decide(a.propose(MOUNT, NO_EPOCH), [verdict]) == Held(origin("b", 4).epoch)
     assert state.origin(MOUNT) is None
 
 
-def test_a_claim_of_the_lesser_part_is_provisional_and_loses_against_the_greater() -> None:
+def test_a_claim_in_the_smaller_part_is_provisional_and_loses_against_the_larger() -> None:
     (a, _), (b, state) = mesh("a", 3), mesh("b", 3)
     b.on_hello(hello(node("c")), 0.0)
     lesser, greater = claimed(a), claimed(b)
@@ -377,7 +377,7 @@ def test_a_claim_of_the_lesser_part_is_provisional_and_loses_against_the_greater
     assert state.highest(MOUNT) == NO_EPOCH  # until the driver puts the record
 
 
-def test_a_lost_claim_is_made_again_above_what_beat_it() -> None:
+def test_a_lost_claim_is_made_again_above_the_one_that_won() -> None:
     a, _ = mesh("a")
     first = a.propose(MOUNT, NO_EPOCH)
     beaten = a.decide(first, [Verdict(objects=True, promised=Epoch(0, 9, 1, "z/z1"))])
@@ -385,11 +385,11 @@ def test_a_lost_claim_is_made_again_above_what_beat_it() -> None:
     assert a.propose(MOUNT, NO_EPOCH).epoch.number == 10
 
 
-def test_a_verdict_that_does_not_say_so_is_an_objection() -> None:
+def test_a_verdict_without_a_decision_is_an_objection() -> None:
     a, _ = mesh("a")
     assert isinstance(a.decide(a.propose(MOUNT, NO_EPOCH), [decode(Verdict, {})]), Held)
 
 
-def test_a_proposal_survives_its_journey() -> None:
+def test_a_proposal_is_read_as_it_was_written() -> None:
     proposal = mesh("a.example:8000")[0].propose(MOUNT, Epoch(1, 2, 1, "b.c/x"))
     assert decode(Proposal, encode(proposal)) == proposal

@@ -9,7 +9,7 @@ import pytest
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import DialFailed
 from pycast.cluster.mirror.lineage import Lineage
-from pycast.cluster.mirror.pull import Gap, Mirror, Outrun
+from pycast.cluster.mirror.pull import Gap, Mirror, StaleEpoch
 from pycast.cluster.registry.epoch import Epoch
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
@@ -76,7 +76,7 @@ class Child(Host):
         def run() -> None:
             try:
                 self.mirror.pull(self.connector, parent.address, 0, may_jump=may_jump)
-            except (OSError, LinkError, Outrun, Gap, DialFailed) as error:
+            except (OSError, LinkError, StaleEpoch, Gap, DialFailed) as error:
                 self.raised.append(error)
 
         self.group.spawn("pull", run)
@@ -311,7 +311,7 @@ def test_bytes_of_an_epoch_that_is_over_are_not_taken(parent: Origin, child: Chi
     parent.send(5)
     child.pull(parent)
     wait_until(lambda: child.raised, "the refusal")
-    assert isinstance(child.raised[0], Outrun)
+    assert isinstance(child.raised[0], StaleEpoch)
     assert child.mirror.mount is None
     assert child.counters.refused_epochs == 1
 
@@ -325,7 +325,7 @@ def test_f_09_not_one_byte_is_taken_after_a_higher_epoch_was_seen(
     child.state.see(NAME, epoch(2))
     parent.send(5)
     wait_until(lambda: child.raised, "the refusal")
-    assert isinstance(child.raised[0], Outrun)
+    assert isinstance(child.raised[0], StaleEpoch)
     assert child.mirror.head == 5 * SIZE
 
 
