@@ -1,1 +1,1 @@
-"""Several nodes that are one server: who owns a mount, and what that takes in the rooms below."""
+"""Several nodes that act as one server: the ownership of mounts, and below it registries, mirrors and links."""

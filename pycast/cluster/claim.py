@@ -1,12 +1,12 @@
-"""What this node has to do with a mount as the place of a source: one record, whose state is a table.
+"""This node's claim on a mount: one record for each mount, with its state and the sources that stand by.
 
-A mount is FREE as long as this node has no claim on it: nobody may have it, another node has it, or the node is alone
-and needs no claim. While the registry is asked it is CLAIMING, and then OWNED: with or without a source that is on the
-air, the next bytes are ours to give. One that made way for a newer source elsewhere is YIELDED: still ours, until that
-source's claim is seen or it turns out that it did not come.
+A mount is FREE while this node has no claim on it: no node has it, another one has it, or this node is alone and needs
+no claim. It is CLAIMING while the registry is asked, and OWNED after that, with or without a source on the air: the
+next bytes come from this node. It is YIELDED when it has made way for a newer source on another node: still owned,
+until the claim for that source is seen, or until a source here goes on the air again.
 
-Only the states and who waits are here; what follows from them is decided in `ownership.py`. The one invariant: a claim
-has an origin record exactly while the mount is ours.
+The states and the waiting line are here; `ownership.py` decides what follows from them. The one invariant: only a claim
+that is OWNED or YIELDED has an origin record.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a claim without a cluster never has one
 
 
 class ClaimState(Enum):
-    """Whose a mount is, as far as this node has to do with it."""
+    """The state of this node's claim on a mount."""
 
     FREE = "free"
     CLAIMING = "claiming"
@@ -33,7 +33,7 @@ class ClaimState(Enum):
 
 
 class ClaimEvent(Enum):
-    """What happens to a claim."""
+    """An event that changes a claim."""
 
     ASKED = "the registry is asked"
     WON = "won"
@@ -44,7 +44,7 @@ class ClaimEvent(Enum):
     MOUNT_CLOSED = "the mount is over"
 
 
-# State and what happens: the next state. What is not in the table is a mistake of the caller.
+# State and event: the next state. An event that is missing here is a bug of the caller.
 STEPS: dict[ClaimState, dict[ClaimEvent, ClaimState]] = {
     ClaimState.FREE: {ClaimEvent.ASKED: ClaimState.CLAIMING},
     ClaimState.CLAIMING: {ClaimEvent.WON: ClaimState.OWNED, ClaimEvent.LOST: ClaimState.FREE},
@@ -65,53 +65,53 @@ STEPS: dict[ClaimState, dict[ClaimEvent, ClaimState]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standby:
-    """A source that stands by, and the stream that it feeds meanwhile."""
+    """A source that stands by, and the stream that takes its audio meanwhile."""
 
     source: Source
     stream: StandbyStream
 
 
 class MountClaim:
-    """One mount's record."""
+    """The claim on one mount."""
 
     def __init__(self) -> None:
         self.state = ClaimState.FREE
         self.origin: OriginRecord | None = None
-        """What the registry has of this node for the mount, while it is ours."""
+        """This node's record in the registry, while the mount is ours."""
         self.hold_off_until = 0.0
-        """No standby tries to go on the air before, on ownership's clock."""
+        """No standby tries to go on the air before this time, on the clock of `Ownership`."""
         self.wake: Event | None = None
-        """Wakes the greenlet that waits for the standbys' turn, while there is one."""
+        """Wakes the greenlet that waits for the standbys' turn; None while there is none."""
         self._standbys: list[Standby] = []
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is in it that would be missed."""
+        """Whether the record holds nothing and may be dropped."""
         return self.state is ClaimState.FREE and not self._standbys and self.wake is None
 
     def move(self, event: ClaimEvent) -> None:
-        """Something has happened to the claim. Raises KeyError if it cannot happen now."""
+        """Changes the state by an event. Raises KeyError if the event is not possible in this state."""
         self.state = STEPS[self.state][event]
         if self.state not in (ClaimState.OWNED, ClaimState.YIELDED):
             self.origin = None
 
-    # -- who stands by
+    # -- the sources that stand by
 
     @property
     def standbys(self) -> tuple[Standby, ...]:
-        """In the order in which they came."""
+        """The sources that stand by, in the order in which they came."""
         return tuple(self._standbys)
 
     def first(self) -> Standby | None:
-        """Returns whose turn comes next."""
+        """Returns the standby whose turn comes next."""
         return self._standbys[0] if self._standbys else None
 
     def add(self, standby: Standby) -> None:
-        """Puts a source last in the line."""
+        """Adds a source at the end of the line."""
         self._standbys.append(standby)
 
     def remove(self, source: Source) -> bool:
-        """Takes a source out of the line. Returns whether it stood by."""
+        """Removes a source from the line. Returns whether it stood by."""
         for standby in self._standbys:
             if standby.source is source:
                 self._standbys.remove(standby)
@@ -120,7 +120,7 @@ class MountClaim:
 
 
 class MountClaims:
-    """The records of a node, by mount: those in which something is."""
+    """The claims of a node, by mount; empty ones are dropped."""
 
     def __init__(self) -> None:
         self._by_mount: dict[str, MountClaim] = {}
@@ -132,39 +132,39 @@ class MountClaims:
         return iter(list(self._by_mount.items()))
 
     def get(self, mount: str) -> MountClaim | None:
-        """Returns the mount's record, if there is anything in it."""
+        """Returns the mount's record, if there is one."""
         return self._by_mount.get(mount)
 
     def get_or_create(self, mount: str) -> MountClaim:
-        """Returns the mount's record, to put something into it before anything switches."""
+        """Returns the mount's record. The caller has to put something into it before it switches."""
         return self._by_mount.setdefault(mount, MountClaim())
 
     def origin(self, mount: str) -> "OriginRecord | None":
-        """Returns what the registry has of this node for the mount, if the mount is ours."""
+        """Returns this node's origin record for the mount, if the mount is ours."""
         claim = self._by_mount.get(mount)
         return claim.origin if claim is not None else None
 
     def wake(self, mount: str) -> None:
-        """Wakes who waits for the standbys' turn, if somebody does."""
+        """Wakes the greenlet that waits for the standbys' turn, if there is one."""
         claim = self._by_mount.get(mount)
         if claim is not None and claim.wake is not None:
             claim.wake.set()
 
     def drop_if_empty(self, mount: str) -> None:
-        """Forgets a record in which nothing is any more."""
+        """Drops the mount's record if it is empty."""
         claim = self._by_mount.get(mount)
         if claim is not None and claim.is_empty:
             del self._by_mount[mount]
 
     def remove(self, mount: str, source: Source) -> bool:
-        """Takes a source out of the mount's line. Returns whether it stood by."""
+        """Removes a source from the mount's line. Returns whether it stood by."""
         claim = self._by_mount.get(mount)
         stood_by = claim is not None and claim.remove(source)
         self.drop_if_empty(mount)
         return stood_by
 
     def pop_next(self, mount: str) -> Standby | None:
-        """Takes the first source out of the mount's line and returns it."""
+        """Removes the first source from the mount's line and returns it."""
         claim = self._by_mount.get(mount)
         standby = claim.first() if claim is not None else None
         if standby is not None:

@@ -1,20 +1,20 @@
-"""Frozen dataclasses as JSON objects, by the types of their fields. Pure.
+"""The conversion of frozen dataclasses to JSON objects and back, by the types of their fields. Pure.
 
-    encode   a value → what `json.dumps` takes
-    decode   what `json.loads` gave → the value, or ValueError
+    encode   a value → an object for `json.dumps`
+    decode   an object from `json.loads` → the value, or ValueError
 
 A field may be a str, an int, a finite float, a bool, an enum of texts, another such dataclass, `X | None`,
-`tuple[X, ...]`, a mapping of texts to texts, or a class that has `__str__` and `parse`, as `Epoch` has: that is a text.
-A field that is not known is left out, so that a newer node can be understood during an upgrade; one that is missing has
-its default, or is an error.
+`tuple[X, ...]`, a mapping of texts to texts, or a class with `__str__` and `parse`, such as `Epoch`, which becomes a
+text. An unknown field is ignored, so that messages of newer nodes can be read during an upgrade. A missing field gets
+its default; without one it is an error.
 
-What comes from another machine is bounded: each text in its length, each tuple and mapping in its count, each int to 64
-bits. The one invariant: `decode` gives a value whose fields are all of their types and within their bounds, or raises
+Data from other machines is bounded: each text in its length, each tuple and mapping in its count, each int to 64 bits.
+The one invariant: `decode` returns a value whose fields are all of their types and within their bounds, or raises
 ValueError and nothing else.
 
-The types of a class are read when it is first used, not at import. Own code, because it is small and the classes know
-nothing of it: pydantic and msgspec bound a text or a count only where the field says so, and a field that somebody
-forgets is open.
+The types of a class are read when it is first used, not at import. This is own code because it is small and needs
+nothing in the classes: pydantic and msgspec bound a text or a count only where the field says so, and a field without a
+bound would be open.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,13 +33,13 @@ Writer = Callable[[Any], Any]
 
 _BIGGEST_INT = (1 << 63) - 1
 
-# Of a value that is refused, so much is shown.
+# How many characters of a refused value are shown.
 _SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is taken at most. `Annotated[X, Bounds(…)]` sets them for X and everything in it."""
+    """The most that is accepted. `Annotated[X, Bounds(…)]` sets it for X and everything in it."""
 
     text: int = 4096
     """Characters."""
@@ -191,7 +191,7 @@ def _object_writer(kind: type) -> Writer:
 
 
 def _writer(hint: Any) -> Writer | None:
-    """None: it is JSON as it is."""
+    """Returns the writer of a type; None if its values are JSON already."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is str or hint in _NUMBERS:
         return None
@@ -212,7 +212,7 @@ def _writer(hint: Any) -> Writer | None:
 
 
 def _only(args: tuple[Any, ...]) -> Any:
-    """The one type of a union with None."""
+    """Returns the one type of a union with None."""
     (only,) = (one for one in args if one is not NoneType)
     return only
 

@@ -1,7 +1,6 @@
-"""This node's part in its cluster: it joins and leaves, says how loaded it is, and takes the links that come in.
+"""This node's membership in its cluster: joins and leaves, announces the load, and serves incoming links.
 
-What happens to sources is `ownership.py`'s business. What the parts are and who hears whom stands in
-`app/cluster_assembly.py`.
+The ownership of mounts is in `ownership.py`. The parts are made and connected in `app/cluster_assembly.py`.
 """
 
 import logging
@@ -30,20 +29,20 @@ from pycast.net.ticks import sleep_until_tick
 
 log = logging.getLogger(__name__)
 
-# What a caller has to say first, after its proof.
+# How long a caller may take after the handshake to send its first frame.
 FIRST_FRAME_S = 5.0
 
-# A direct look whether a node is there, where the registry says that it is not.
+# How long a node may take to answer a ping.
 PROBE_S = 0.5
 
-# The others are told this node's load this often, and only if it has moved by more than so many per cent.
+# How often this node announces its load, if it has changed by this many per cent.
 LOAD_S = 2.0
 LOAD_STEP = 2
 
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedLoad:
-    """What the others are told of this node's load."""
+    """The load that this node announces; the fields are those of `NodeRecord`."""
 
     slots: int
     used: int
@@ -52,7 +51,7 @@ class AnnouncedLoad:
 
 
 class ClusterMember:
-    """One node in its cluster. `start` it when the node listens."""
+    """This node as a member of its cluster. `start` it when the node listens."""
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class ClusterMember:
 
     @property
     def settings(self) -> ClusterSection:
-        """The cluster's settings in force."""
+        """The cluster's present settings."""
         return self._settings.now.cluster
 
     def start(self, port: int, machine: str = "") -> None:
@@ -115,11 +114,11 @@ class ClusterMember:
         )
 
     def set_draining(self, is_draining: bool) -> None:
-        """The others put nothing new on a node that drains."""
+        """Announces whether this node drains: then others send it no new listeners or sources."""
         self._update(replace(self._own.now, state=NodeState.DRAINING if is_draining else NodeState.UP))
 
     def stop(self) -> None:
-        """Leaves the cluster. Children lose their lines first, so that no mount of theirs ends. May switch."""
+        """Leaves the cluster. Incoming links are closed first, so that mounts on other nodes do not end. May switch."""
         if not self._own.now.node:
             return
         for link in list(self._links):
@@ -128,25 +127,27 @@ class ClusterMember:
         self.rpc.stop()
 
     def others(self) -> tuple[NodeRecord, ...]:
-        """The other nodes that are up."""
+        """Returns the other nodes that are up."""
         return tuple(node for node in self.registry.state.up_nodes() if node.node != self._own.now.node)
 
     def siblings(self) -> tuple[NodeRecord, ...]:
-        """The other workers of this one's parent."""
+        """Returns the other workers of this one's parent."""
         return tuple(node for node in self.others() if node.machine and node.machine == self._own.now.machine)
 
     def on_ping(self, question: Ping) -> Pong:
-        """Says which process this is."""
+        """Answers a ping with the boot of this process."""
         return Pong(self._own.now.boot)
 
     def is_asked_for_link(self, request: Request) -> bool:
-        """Whether a request is another node's."""
+        """Whether a request asks for a link, as only nodes do."""
         return asks_for_link(request)
 
     def serve(
         self, sock: socket.socket, request: Request, rest: bytes, caller: str, on_proof: Callable[[], None]
     ) -> None:
-        """Serves a link that another node asks for, until it ends. Raises OSError. May switch."""
+        """Serves a link that another node asks for, until it ends. `on_proof` is called after the handshake. Raises
+        OSError. May switch.
+        """
         try:
             link = self._connector.accept(sock, request, rest)
             on_proof()
@@ -155,7 +156,7 @@ class ClusterMember:
                 self._serve(link, caller)
             finally:
                 self._links.pop(link, None)
-        except LinkError as error:  # there is no HTTP any more on this line: nothing can be answered
+        except LinkError as error:  # the connection no longer speaks HTTP: there is no answer to send
             log.info("! %s: a link ends: %s", caller, error)
 
     def _serve(self, link: Link, caller: str) -> None:
@@ -184,13 +185,13 @@ class ClusterMember:
 
 
 def own_host(config: Config) -> str:
-    """The address at which others reach this host, where the configuration does not say."""
+    """Returns the address at which others reach this host, if the configuration has none."""
     bound = config.listen[0].bind_address
     if bound not in ("0.0.0.0", "::"):
         return bound
     for peer in (*config.cluster.peers, "192.0.2.1:9"):
         host, port = split_address(peer)
-        # Nothing is sent: the kernel only says which of its addresses it would use.
+        # Nothing is sent: the kernel only chooses the local address.
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect((host, port))
@@ -201,7 +202,7 @@ def own_host(config: Config) -> str:
 
 
 def answers(rpc_client: RpcClient, node: NodeRecord) -> bool:
-    """Whether the very process that `node` tells of answers. May switch, for `PROBE_S` at most."""
+    """Whether the process in this record answers, not another one at its address. May switch, for `PROBE_S` at most."""
     try:
         return rpc_client.call(node.address, Ping(), PROBE_S).boot == node.boot
     except NoAnswer:

@@ -1,4 +1,4 @@
-"""What the sources of a node need of its cluster: whose mount it is, and how the others are asked."""
+"""The questions to the nodes that own mounts, and announcements to them without the registry."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from pycast.stream.source import SourceDescription
 
 log = logging.getLogger(__name__)
 
-# The owner's answer to whether its source is alive: what an encoder waits for at most before its mount is taken.
+# How long the owner of a mount may take to answer. An encoder waits for that before its mount is claimed.
 ASK_S = 1.0
 
 AnswerT = TypeVar("AnswerT")
@@ -26,7 +26,7 @@ AnswerT = TypeVar("AnswerT")
 
 @dataclass(frozen=True, slots=True)
 class OwnerClient:
-    """Asks the nodes that own mounts."""
+    """The client of the nodes that own mounts."""
 
     own: OwnRecord
     registry: Registry
@@ -36,21 +36,21 @@ class OwnerClient:
     group: Group
 
     def announce(self, origin: OriginRecord) -> None:
-        """Tells all nodes that are known of a mount of which the registry could not be told. Does not wait."""
+        """Announces an origin to all known nodes, because the registry could not be told. Never switches."""
         for peer in self.registry.state.peers:
             if peer.record.node != self.own.now.node:
-                self.group.spawn(f"announce {origin.mount}", self._tell, peer.record.address, origin)
+                self.group.spawn(f"announce {origin.mount}", self._notify, peer.record.address, origin)
 
     def on_announcement(self, announcement: Announce) -> None:
-        """Takes another node's announcement, if that node is known."""
+        """Takes another node's announcement, if that process is known."""
         origin = announcement.origin
         peer = self.registry.state.peer(origin.node)
         if peer is not None and peer.record.boot == origin.boot:
             self.registry.state.put_origin(origin)
 
     def claim(self, name: str, description: SourceDescription, over: Epoch) -> OriginRecord | None:
-        """Claims a mount over the epoch that it follows. Returns what the registry has of this node from then on, but
-        for the offset, which `level` finds; None if somebody else was faster. May switch.
+        """Claims a mount over the epoch that it follows. Returns this node's record, whose offset is set later (see
+        `level`); None if another node was faster. May switch.
         """
         me = self.own.now
         offer = OriginRecord(
@@ -70,12 +70,12 @@ class OwnerClient:
         return replace(offer, epoch=answer.epoch, is_provisional=answer.is_provisional)
 
     def begin_epoch(self, origin: OriginRecord) -> None:
-        """The mount's bytes are of this node's epoch from its base on."""
+        """Adds the origin's epoch to the mount's lineage, from the origin's base on."""
         lineage = self.lineages.get(origin.mount)
         self.lineages.put(origin.mount, lineage.with_epoch(origin.epoch, origin.base))
 
     def is_alive_elsewhere(self, name: str) -> bool:
-        """Whether another node has the mount's source and says that it sends. May switch, for `ASK_S` at most."""
+        """Whether another node has the mount's source and answers that it sends. May switch, for `ASK_S` at most."""
         origin = self.registry.state.origin(name)
         if origin is None or origin.node == self.own.now.node or not origin.is_live:
             return False
@@ -88,25 +88,25 @@ class OwnerClient:
         if origin is not None and origin.node != self.own.now.node:
             self._ask(origin.node, Yield(name), name)
 
-    def _tell(self, address: str, origin: OriginRecord) -> None:
+    def _notify(self, address: str, origin: OriginRecord) -> None:
         try:
             self.peers.notify(address, Announce(origin))
         except NoAnswer as error:
-            log.info("mount %s: the node at %s could not be told of it: %s", origin.mount, address, error)
+            log.info("mount %s: could not be announced to the node at %s: %s", origin.mount, address, error)
 
     def _ask(self, node: str, question: Question[AnswerT], name: str) -> AnswerT | None:
-        """What another node answers; None if it does not."""
+        """Returns another node's answer; None if there is none. May switch."""
         state = self.registry.state
         peer = state.peer(node)
         if peer is None:
             return None
         try:
             return self.peers.call(peer.record.address, question, ASK_S)
-        except BadAnswer as error:  # but it is there
+        except BadAnswer as error:  # the node runs, so its status stays
             log.warning("mount %s: node %s, which has its source: %s", name, node, error)
             return None
         except NoAnswer as error:
             log.info("mount %s: node %s, which has its source, does not answer: %s", name, node, error)
-            if peer.is_up:  # so that the claim, and what follows, does not wait for it once more
+            if peer.is_up:  # so that the claim and the steps after it do not wait for it again
                 state.set_status(node, Status.SUSPECT)
             return None

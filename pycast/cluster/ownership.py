@@ -1,14 +1,14 @@
-"""Who has a mount's source: how a source gets on the air here, waits for its turn, and leaves.
+"""The ownership of mounts: how a source goes on the air at this node, waits for its turn, and leaves.
 
-On a node alone this is Icecast's rule with two additions: a source that calls again replaces its silent former self,
-and a second source can stand by. In a cluster the mount also has to be ours: the present owner is asked whether its
-source is alive, the registry is the referee, and the bytes go on where those of the owner before ended. A node that
-hears of a higher epoch for a mount of its own steps down: its source stands by, its listeners follow the new owner's
-bytes, and nobody is disconnected.
+On a single node this is Icecast's rule with two additions: a source that connects again replaces its own silent
+connection, and a second source can stand by. In a cluster the mount also has to be ours. The present owner is asked
+whether its source is alive, the registry decides between two claims, and the new bytes begin at the offset where those
+of the last owner ended. When a higher epoch is seen for a mount of this node it gives the mount up: its source stands
+by, its listeners follow the new owner's bytes, and none is disconnected.
 
-What this node has to do with a mount is its claim (`claim.py`). Decisions about one mount are made one at a time
-(`_turns`), because they switch; what happens meanwhile may change the claim, so none is kept over a switch unless there
-is something in it. The one invariant: a source is on the air here only while no higher epoch than ours is known.
+The state of a mount is its claim (`claim.py`). Decisions about one mount are made one at a time (`_turns`), because
+they switch. An empty claim may be dropped at any switch, so code keeps one across a switch only if it holds something.
+The one invariant: when a higher epoch is seen the source here is taken off the air.
 """
 
 import logging
@@ -39,18 +39,18 @@ if TYPE_CHECKING:  # of the cluster a node alone needs the claims only
 
 log = logging.getLogger(__name__)
 
-# MountClaims that lose against another claim are decided anew.
+# How often a claim is tried that loses against another one. Each try asks the new owner first.
 TRIES = 3
 
-# A source that made way for a newer one does not try to come back while that one claims the mount.
+# How long a source that made way for a newer one does not try to come back, so that the newer one can claim the mount.
 HOLD_OFF_S = 3.0
 
-# A source that stands by looks this often whether its turn has come, also without news.
+# How often a source that stands by checks whether its turn has come, if no event wakes it.
 LOOK_S = 1.0
 
 
 class Ownership:
-    """The sources of this node. Without `cluster` it is alone."""
+    """The sources of this node and its claims. Without `cluster` the node is alone."""
 
     def __init__(
         self,
@@ -70,25 +70,26 @@ class Ownership:
         self._turns = KeyedLock()
         self._claims = claims
 
-    # -- what others want to know
+    # -- questions
 
     def owns(self, name: str) -> bool:
-        """Whether the mount is this node's, in the cluster's eyes."""
+        """Whether this node has claimed the mount and not given it up."""
         return self._claims.origin(name) is not None
 
     @property
     def standbys(self) -> int:
-        """How many sources stand by here."""
+        """The number of sources that stand by."""
         return len(self._claims.standbys)
 
     def is_alive(self, name: str) -> bool:
-        """Whether a mount's source is on the air here and sends: an answer to another node."""
+        """Whether the mount's source is on the air here and sends, for another node that asks."""
         claim = self._claims.get(name)
-        is_coming = claim is not None and claim.state is ClaimState.CLAIMING  # it has the mount and is about to begin
+        # A source for which the mount is being claimed is about to begin.
+        is_coming = claim is not None and claim.state is ClaimState.CLAIMING
         return is_coming or (self.owns(name) and not self._mounts.is_silent(name))
 
     def yield_mount(self, name: str) -> None:
-        """Takes the mount's source off the air for a newer one elsewhere: an order of another node. May switch."""
+        """Takes the mount's source off the air for a newer one on the node that asks. May switch."""
         with self._turns.of(name):
             claim = self._claims.get(name)
             if claim is not None and self.owns(name):
@@ -100,9 +101,7 @@ class Ownership:
     # -- a source's life
 
     def check(self, name: str, credentials: tuple[str, str] | None) -> None:
-        """Raises Refused if a source with these credentials has no chance, as far as this node knows; in Icecast's
-        order.
-        """
+        """Raises Refused, in Icecast's order, if a source with these credentials has no chance on this node."""
         if self._mounts.source(name) is None:
             self._check_room()
         elif not self._mounts.may_take_over(name, credentials):
@@ -110,7 +109,7 @@ class Ownership:
             self._check_room()
 
     def admit(self, name: str, source: Source) -> None:
-        """A source has come: it is on the air, or stands by, when this returns. Raises Refused. May switch."""
+        """Puts a new source on the air, or has it stand by. Raises Refused. May switch."""
         with self._turns.of(name):
             self.check(name, source.credentials)
             if self._mounts.may_take_over(name, source.credentials):
@@ -119,13 +118,13 @@ class Ownership:
                 self._resolve(name, source)
 
     def remove(self, name: str, source: Source) -> None:
-        """A source has gone. May switch."""
+        """Removes a source that has ended; the next in line replaces it. May switch."""
         source.output.take_out()
         if self._claims.remove(name, source):
             log.info("mount %s: a source that stood by is gone", name)
             return
         if self._mounts.source(name) is not source:
-            return  # another one took its place
+            return  # another source has replaced it
         heir = self._claims.pop_next(name)
         if heir is not None:
             self._put_on_air(name, heir.source, heir.stream)
@@ -135,7 +134,7 @@ class Ownership:
         self._publish(name, is_live=False)
 
     def disconnect_all(self) -> None:
-        """The node drains: its sources have to connect elsewhere. Their mounts wait for them on all nodes."""
+        """Ends all sources, because the node drains. They connect to other nodes; their mounts wait for them."""
         for name, claim in self._claims:
             source = self._mounts.source(name)
             if source is not None and claim.origin is not None:
@@ -146,19 +145,17 @@ class Ownership:
     # -- decisions
 
     def _try_to_go_on_air(self, name: str, source: Source, stream: StandbyStream | None = None) -> bool:
-        """Puts `source` on the air unless another one is alive; `stream` is what it has fed while it stood by. Raises
-        Refused. May switch.
-        """
+        """Returns whether `source` is on the air: not if another one is alive. Raises Refused. May switch."""
         if self._mounts.source(name) is not None:
             return False
         if self._cluster is None or self.owns(name):
             self._put_on_air(name, source, stream)
             return True
         for _ in range(TRIES):
-            # The owner that the registry knows decides, as long as it answers.
+            # An owner that answers that its source is alive keeps the mount.
             if self._cluster.is_alive_elsewhere(name):
                 return False
-            # From here on this node says that its source is alive: another claim would come too late.
+            # From now on this node answers others that its source is alive (`is_alive`).
             claim = self._claims.get_or_create(name)
             claim.move(ClaimEvent.ASKED)
             try:
@@ -166,14 +163,14 @@ class Ownership:
                     self._put_on_air(name, source, stream)
                     return True
             finally:
-                # Somebody else was faster, or the source has left while it waited: the next try asks the winner.
+                # Another node was faster, or an error ended the try. The next try asks the new owner.
                 if claim.state is ClaimState.CLAIMING:
                     claim.move(ClaimEvent.LOST)
                     self._claims.drop_if_empty(name)
         return False
 
     def _resolve(self, name: str, source: Source) -> None:
-        """Another source is on the air: what this one gets is the mount's policy. Raises Refused. May switch."""
+        """Applies the mount's `on_conflict`: another source is on the air. Raises Refused. May switch."""
         self._refuse_if_rejecting(name)
         standby = Standby(source, StandbyStream(source.description.content_type))
         if self._settings.now.for_mount(name).on_conflict == "take_over":
@@ -181,7 +178,7 @@ class Ownership:
                 self._to_standby(name)
             elif self._cluster is not None:
                 self._cluster.ask_to_yield(name)
-            # It brings a stream, so it is not taken for the other one that connects again, and does not get its title.
+            # With a stream of its own it does not count as a reconnect of the other source, and does not get its title.
             if self._try_to_go_on_air(name, source, standby.stream):
                 return
         source.output.stand_by(standby.stream)
@@ -199,20 +196,20 @@ class Ownership:
         """Makes the mount ours, with everything in it that the other nodes have. May switch."""
         assert self._cluster is not None
         cluster, over = self._cluster, self._highest(name)
-        # The referee: the claim succeeds only if nobody has claimed over the same epoch before.
+        # The registry decides: only one claim over the same epoch succeeds.
         origin = cluster.claim(name, source.description, over)
         if origin is None:
             self.counters.held += 1
             return False
         self.counters.won += 1
         self.counters.provisional += origin.is_provisional
-        # What any node has of the last epoch comes before our first byte.
+        # Fetch what other nodes have of the last epoch; our first byte comes after it.
         base = cluster.mirrors.level(name, over)
-        # That took its time: the mount may be lost again.
+        # That may have switched for long: give up if another node has claimed the mount meanwhile.
         if self._highest(name) > origin.epoch:
             cluster.mirrors.ensure(name)
             return False
-        # Our bytes begin where the last ones ended, in our own ring as everywhere.
+        # Begin at that offset in our own ring too, and record the ownership.
         self._move_to(name, base, source)
         claim.move(ClaimEvent.WON)
         self._own(claim, replace(origin, base=base))
@@ -225,7 +222,7 @@ class Ownership:
         self._cluster.begin_epoch(origin)
 
     def _move_to(self, name: str, base: int, source: Source) -> None:
-        """The mount goes on at `base`; if it was elsewhere its listeners jump. May switch, but not with a new mount."""
+        """Continues the mount at `base`; if it was elsewhere its listeners jump. Switches only then."""
         mount = self._mounts.get_or_create(name, source.description)
         if mount.ring.head == base:
             return
@@ -236,7 +233,7 @@ class Ownership:
     # -- on the air, off the air
 
     def _put_on_air(self, name: str, source: Source, stream: StandbyStream | None = None) -> None:
-        """`source` is on the air from now on; `stream` is what it has fed while it stood by. Never switches."""
+        """Puts `source` on the air. `stream` has its audio if it stood by. Never switches."""
         source.output.put_on_air(self._mounts.attach_source(name, source, stream))
         claim = self._claims.get(name)
         if claim is not None and claim.origin is not None:
@@ -244,7 +241,7 @@ class Ownership:
         self._publish(name, is_live=True)
 
     def _take_off_air(self, name: str) -> Standby | None:
-        """Returns the source that was on the air and stands by from now on. Never switches."""
+        """Takes the source off the air and returns it as a standby. Never switches."""
         source, mount = self._mounts.source(name), self._mounts.get(name)
         if source is None or mount is None:
             return None
@@ -254,7 +251,7 @@ class Ownership:
         return Standby(source, stream)
 
     def _to_standby(self, name: str) -> None:
-        """The source that is on the air waits for its turn from now on. Never switches."""
+        """Takes the source off the air and puts it into the waiting line. Never switches."""
         standby = self._take_off_air(name)
         if standby is not None:
             self._wait_in_line(name, standby)
@@ -264,7 +261,7 @@ class Ownership:
         claim = self._claims.get_or_create(name)
         claim.add(standby)
         if self._cluster is None:
-            return  # its turn comes when the one on the air leaves
+            return  # its turn comes when the source on the air leaves (`remove`)
         if not self.owns(name):
             self._cluster.mirrors.ensure(name)
         if claim.wake is None:
@@ -272,44 +269,44 @@ class Ownership:
             self._group.spawn(f"standby for {name}", self._wait_for_turn, name, claim, claim.wake)
 
     def _wait_for_turn(self, name: str, claim: MountClaim, wake: Event) -> None:
-        """Puts the first in line on the air when the mount is free, as long as somebody waits."""
+        """Puts the first in line on the air when the mount is free, as long as sources wait. May switch."""
         try:
             while claim.first() is not None:
-                # News of the owner, the loss of the mirror's parent, or a look now and then.
+                # Wait for a change of the owner, the loss of the mirror's parent, or the next check.
                 wake.wait(LOOK_S)
                 wake.clear()
                 with self._turns.of(name):
-                    # Others had their turn before us: who is first now, and is there anything to decide?
+                    # Other decisions came first: look again at who is first in line, and whether it still has to wait.
                     standby = claim.first()
-                    if standby is None or self._keeps_off(name, claim):
+                    if standby is None or self._must_wait(name, claim):
                         continue
-                    # It stays in line while the mount is claimed for it, and feeds its stream.
+                    # Claim the mount for it. Meanwhile it stays in line and feeds its stream.
                     if not self._try_to_go_on_air(name, standby.source, standby.stream):
                         continue
                     log.info(
                         "mount %s: the source from %s, which stood by, goes on", name, standby.source.description.ip
                     )
-                    # It is on the air. If it has left meanwhile it is taken off again, and the next one goes on.
+                    # It is on the air and leaves the line. If it has ended meanwhile the next one replaces it.
                     if not claim.remove(standby.source):
                         self.remove(name, standby.source)
         finally:
             claim.wake = None
             self._claims.drop_if_empty(name)
 
-    def _keeps_off(self, name: str, claim: MountClaim) -> bool:
-        """Whether there is no reason to ask: audio of another node's source comes."""
+    def _must_wait(self, name: str, claim: MountClaim) -> bool:
+        """Whether the standbys have to wait: a newer source has time to claim, or another node's source sends audio."""
         assert self._cluster is not None
         now, mount = self._clock(), self._mounts.get(name)
         if now < claim.hold_off_until:
             return True
         origin = self._cluster.registry.state.origin(name)
-        is_heard = mount is not None and now - mount.last_audio < SOURCE_SILENT_S
-        return origin is not None and origin.is_live and is_heard and self._cluster.mirrors.has_parent(name)
+        is_receiving = mount is not None and now - mount.last_audio < SOURCE_SILENT_S
+        return origin is not None and origin.is_live and is_receiving and self._cluster.mirrors.has_parent(name)
 
-    # -- what the cluster says
+    # -- events of the cluster
 
     def on_origin_changed(self, change: "OriginChanged") -> None:
-        """Steps down from a mount that another node has claimed; wakes who stands by for it."""
+        """Gives up a mount that another node has claimed, and wakes the standbys of the mount. Never switches."""
         self._claims.wake(change.mount)
         owned, after = self._claims.origin(change.mount), change.after
         if owned is None or self._highest(change.mount) <= owned.epoch:
@@ -320,7 +317,7 @@ class Ownership:
             self._group.spawn(f"step down from {change.mount}", self._superseded, change.mount)
 
     def _renew(self, name: str, after: "OriginRecord") -> None:
-        """The registry has confirmed what was provisional: the same source, under a new epoch from here on."""
+        """Takes the new epoch of a provisional claim that was confirmed. It begins at the next byte. Never switches."""
         claim, mount = self._claims.get(name), self._mounts.get(name)
         assert claim is not None and claim.origin is not None
         base = claim.origin.base if mount is None else mount.ring.head
@@ -329,20 +326,20 @@ class Ownership:
 
     def _superseded(self, name: str) -> None:
         with self._turns.of(name):
-            # The decision before this one may have claimed the mount anew.
+            # The decision before this one may have claimed the mount again.
             claim, owned = self._claims.get(name), self._claims.origin(name)
             if claim is None or owned is None or self._highest(name) <= owned.epoch:
                 return
             claim.move(ClaimEvent.SUPERSEDED)
             self.counters.stepped_down += 1
             log.warning("mount %s: epoch %s is over, %s has been seen", name, owned.epoch, self._highest(name))
-            # Off the air first: what an ended source has sent last must not follow the bytes of our epoch.
+            # Take the source off the air first, so that its last bytes do not follow those of our epoch.
             standby = self._take_off_air(name)
             if standby is not None and self._settings.now.for_mount(name).on_conflict == "reject":
                 standby.source.end("another node has its mount")
             elif standby is not None:
                 self._wait_in_line(name, standby)
-            # The listeners wait for the new owner's bytes, however long those take to come.
+            # Keep the mount with its listeners, and mirror the new owner's bytes.
             if self._mounts.get(name) is not None:
                 assert self._cluster is not None
                 self._mounts.keep(name)
@@ -350,11 +347,11 @@ class Ownership:
             self._claims.drop_if_empty(name)
 
     def on_parent_lost(self, event: "ParentLost") -> None:
-        """Wakes who stands by for a mount whose audio no longer comes."""
+        """Wakes the standbys of a mount whose audio no longer arrives."""
         self._claims.wake(event.mount)
 
     def on_mount_closed(self, event: MountClosed) -> None:
-        """Gives the mount up: it is over."""
+        """Gives up a mount that has closed."""
         claim, owned = self._claims.get(event.mount), self._claims.origin(event.mount)
         if claim is None or owned is None or self._cluster is None:
             return
@@ -369,8 +366,10 @@ class Ownership:
             return
         origin = replace(claim.origin, is_live=is_live)
         if source is not None:
-            said = source.description
-            origin = replace(origin, content_type=said.content_type, source_ip=said.ip, started=said.started)
+            description = source.description
+            origin = replace(
+                origin, content_type=description.content_type, source_ip=description.ip, started=description.started
+            )
         claim.origin = origin
         self._cluster.registry.publish(origin)
         if origin.is_provisional:

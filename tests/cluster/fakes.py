@@ -21,7 +21,7 @@ OTHER = NodeRecord("b", "b1", "b:1")
 
 
 class FakeRegistry:
-    """A referee that decides at once, or when the test lets it."""
+    """A registry that decides at once, or when the test allows it."""
 
     def __init__(self) -> None:
         self.state = ClusterState()
@@ -52,12 +52,12 @@ class FakeRegistry:
 
 
 class FakeRpcClient:
-    """The other node's answers; None: it does not answer."""
+    """The answers of the other node; None: it does not answer."""
 
     def __init__(self) -> None:
         self.is_alive: bool | None = True
         self.asked: list[Question[Any]] = []
-        self.told: list[Notification] = []
+        self.notified: list[Notification] = []
         self.on_make_way: Callable[[], object] = lambda: None
 
     def call(self, address: str, question: IsAlive | Yield, timeout: float) -> Alive | Yielded:
@@ -71,11 +71,11 @@ class FakeRpcClient:
         return Yielded()
 
     def notify(self, address: str, notification: Notification) -> None:
-        self.told.append(notification)
+        self.notified.append(notification)
 
 
 class FakeMirrors:
-    """Mirrors that the test thinks of."""
+    """Mirrors whose results the test sets."""
 
     def __init__(self) -> None:
         self.parent_lost: Signal[ParentLost] = Signal()

@@ -34,7 +34,7 @@ SETTINGS = "[server]\n[limits]\nburst_size = 2000\nsource_grace = 5\n"
 
 
 class Host:
-    """One node. `serve` has what is done with a proved link; by default what a node does."""
+    """One node. `serve` is what it does with an authenticated link, by default what a node does."""
 
     def __init__(self, secret: str = "secret", name: str = "radio", toml: str = SETTINGS, port: int = 0) -> None:
         self._toml = toml
@@ -67,17 +67,17 @@ class Host:
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def open(self, name: str, depth: int = 0) -> Mount | None:
-        """The mount as it is here."""
+        """Returns the mount if this node has it."""
         return self.mounts.get(name)
 
     def configure(self, **cluster: object) -> None:
-        """Puts other settings of [cluster] in force."""
+        """Applies other settings of [cluster]."""
         self._cluster |= cluster
         section = "\n".join(f"{key} = {json.dumps(value)}" for key, value in self._cluster.items())
         self.settings.replace(loads(f"{self._toml}\n[cluster]\n{section}\n", {}, "test"))
 
     def mesh(self) -> MeshRegistry:
-        """A registry for this node, wired as a server wires it."""
+        """Returns a registry for this node, connected as in a server."""
         section, state = self.settings.now.cluster, ClusterState()
         state_file = StateFile(section.state_file, state, self.group)
         registry = MeshRegistry(section, state, self.peers, state_file, self.group, time.monotonic)
@@ -99,12 +99,12 @@ class Host:
             self.answers.serve(link, first)
 
     def hang_up(self) -> None:
-        """Ends every link that others have opened."""
+        """Closes every link that others have opened."""
         for link in self.links:
             link.close()
 
     def close_the_port(self) -> None:
-        """Nobody listens any more."""
+        """Stops to listen."""
         self._accepting.kill()
         self._socket.close()
 

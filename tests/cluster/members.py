@@ -18,7 +18,7 @@ from tests.cluster.hosts import Host
 
 
 class Member(Host):
-    """One node. It joins those that it is told of by `join`."""
+    """One node, configured with the addresses of `others`."""
 
     def __init__(self, name: str, *others: Host, **settings: Any) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Member(Host):
         return self
 
     def sees(self, other: "Member") -> NodeRecord | None:
-        """The other node's record, if it is up."""
+        """Returns the other node's record if it is up."""
         return next((node for node in self.member.others() if node.node == other.own.now.node), None)
 
     def stop(self) -> None:
@@ -66,7 +66,7 @@ class Member(Host):
         super().stop()
 
     def _connection(self, sock: socket.socket) -> None:
-        """As the server takes a link."""
+        """Accepts a link as the server does."""
         reader, request = HeadReader(), None
         try:
             while request is None:
@@ -88,7 +88,7 @@ class Fleet:
         self.members: list[Member] = []
 
     def join(self, name: str, machine: str = "", **settings: Any) -> Member:
-        """A node that joins all before it."""
+        """Makes a node that joins all before it."""
         member = Member(name, *self.members, **settings)
         self.members.append(member)
         return member.join(machine)

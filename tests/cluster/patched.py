@@ -34,7 +34,7 @@ getattr(test, "__wrapped__", test)(*[Path(one) if one.startswith("/") else one f
 
 
 def in_patched_process(test: Callable[P, None]) -> Callable[P, None]:
-    """The test's arguments must be paths and texts."""
+    """Returns a test that runs in such a process. Its arguments have to be paths and texts."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,4 @@
-"""A mount's claim: its states are a table, and a record is kept only while something is in it."""
+"""A mount's claim: its states are a table, and a record is kept only while it holds something."""
 
 import pytest
 from gevent.event import Event
@@ -21,7 +21,7 @@ WAYS: dict[ClaimState, tuple[ClaimEvent, ...]] = {
 
 
 def claim_in(state: ClaimState) -> MountClaim:
-    """A claim that has come into that state by the table's own steps."""
+    """Returns a claim that has got into that state by the steps of the table."""
     claim = MountClaim()
     for event in WAYS[state]:
         claim.move(event)
@@ -35,7 +35,7 @@ def standby() -> Standby:
 
 @pytest.mark.parametrize("state", ClaimState)
 @pytest.mark.parametrize("event", ClaimEvent)
-def test_the_table_leads_to_a_state_or_refuses(state: ClaimState, event: ClaimEvent) -> None:
+def test_an_event_leads_to_the_state_in_the_table_or_raises(state: ClaimState, event: ClaimEvent) -> None:
     claim = claim_in(state)
     assert claim.state is state
     if event not in STEPS[state]:
@@ -45,13 +45,13 @@ def test_the_table_leads_to_a_state_or_refuses(state: ClaimState, event: ClaimEv
         return
     claim.move(event)
     assert claim.state is STEPS[state][event]
-    # The origin record goes with the mount.
+    # Only an owned or yielded mount has an origin record.
     assert claim.state in OURS or claim.origin is None
     assert state not in OURS or claim.state not in OURS or claim.origin is ORIGIN
 
 
 def test_every_state_can_be_left_for_a_free_mount() -> None:
-    """Else a mount could be claimed for ever by a node that has no source for it."""
+    """Otherwise a node without a source could keep its claim for ever."""
     for state in ClaimState:
         seen, found = {state}, {state}
         while found:
@@ -60,7 +60,7 @@ def test_every_state_can_be_left_for_a_free_mount() -> None:
         assert ClaimState.FREE in seen
 
 
-def test_whose_turn_it_is_follows_from_who_came_first() -> None:
+def test_the_first_standby_that_came_has_the_first_turn() -> None:
     claims, line = MountClaims(), [standby(), standby(), standby()]
     for one in line:
         claims.get_or_create(NAME).add(one)
@@ -70,7 +70,7 @@ def test_whose_turn_it_is_follows_from_who_came_first() -> None:
     assert [claims.pop_next(NAME) for _ in range(3)] == [line[0], line[2], None]
 
 
-def test_a_record_is_kept_while_something_is_in_it() -> None:
+def test_a_record_is_kept_while_it_holds_something() -> None:
     claims = MountClaims()
     claim = claims.get_or_create(NAME)
     claim.wake = Event()
@@ -89,7 +89,7 @@ def test_a_record_is_kept_while_something_is_in_it() -> None:
     assert (claims.get(NAME), len(claims)) == (None, 0)
 
 
-def test_of_a_mount_that_is_not_ours_nothing_is_known() -> None:
+def test_a_mount_that_is_not_ours_has_no_claim() -> None:
     claims = MountClaims()
     claims.wake(NAME)
     assert (claims.origin(NAME), claims.pop_next(NAME), claims.has_standby(NAME)) == (None, None, False)

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON: what is read back, what is refused, and how much is taken."""
+"""Dataclasses as JSON: values are read as they were written, bad ones refused, and all is bounded."""
 
 import json
 from collections.abc import Mapping
@@ -90,18 +90,18 @@ def test_a_value_is_written_as_plain_json_and_read_back() -> None:
 
 
 @pytest.mark.parametrize("value", [Nothing(), Inner("alone")])
-def test_a_class_of_no_field_or_of_one_is_no_exception(value: Any) -> None:
+def test_a_class_with_no_field_or_one_works_as_well(value: Any) -> None:
     assert decode(type(value), encode(value)) == value
 
 
-def test_what_is_not_known_is_left_out_and_what_is_missing_has_its_default() -> None:
+def test_an_unknown_field_is_ignored_and_a_missing_one_has_its_default() -> None:
     few = {name: value for name, value in JSON.items() if name not in ("inners", "stats", "latest")}
     read = decode(Whole, few | {"size": 5})
     assert (read.inners, read.stats, read.latest) == ((), {}, None)
 
 
 @pytest.mark.parametrize("name", ["text", "epoch", "maybe", "names"])
-def test_a_field_without_a_default_must_be_there(name: str) -> None:
+def test_a_missing_field_without_a_default_is_an_error(name: str) -> None:
     with pytest.raises(ValueError, match=f"no {name}"):
         decode(Whole, {key: value for key, value in JSON.items() if key != name})
 
@@ -150,7 +150,7 @@ def test_a_field_of_another_type_is_refused_by_its_name(name: str, value: object
 
 
 @pytest.mark.parametrize("value", [None, True, 5, "x", [], [[]]])
-def test_what_is_no_object_is_refused(value: object) -> None:
+def test_a_value_that_is_no_object_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="an object"):
         decode(Whole, value)
 
@@ -177,7 +177,7 @@ def test_bounds_hold_for_a_field_and_everything_in_it(value: object) -> None:
         decode(Short, value)
 
 
-def test_what_is_at_its_bounds_is_taken() -> None:
+def test_a_value_at_its_bounds_is_accepted() -> None:
     value = Short("abc", ("ab", "cd"), Inner("abcd"), {"ab": "cd"})
     assert decode(Short, encode(value)) == value
     assert decode(Inner, {"name": "x" * Bounds().text}) == Inner("x" * Bounds().text)
@@ -198,7 +198,7 @@ def test_an_error_shows_little_of_what_it_refuses() -> None:
         assert len(str(caught.value)) < 200
 
 
-def test_a_type_that_has_no_json_is_a_mistake_of_the_class() -> None:
+def test_a_class_with_a_type_that_has_no_json_is_an_error() -> None:
     @dataclass(frozen=True, slots=True)
     class Raw:
         data: bytes

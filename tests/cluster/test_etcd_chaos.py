@@ -25,7 +25,7 @@ STEPS = 60
 
 
 class Owner:
-    """Uses one registry as a node does: claims, publishes, gives up, and believes the table."""
+    """A user of one registry that claims, publishes and releases as a node does, and trusts the cluster's state."""
 
     def __init__(self, fleet: EtcdFleet, name: str, rng: Random) -> None:
         self.registry: EtcdRegistry = fleet.make(name)
@@ -87,12 +87,12 @@ def harm(fleet: EtcdFleet, rng: Random, registries: list[EtcdRegistry]) -> None:
         gevent.sleep(rng.random() * 3)
         fleet.etcd.resume()
     elif kind == 2 and all(registry.is_reachable for registry in registries):
-        with suppress(LeaseGone):  # it was, a moment ago
+        with suppress(LeaseGone):  # the lease may have expired a moment ago
             fleet.revoke(rng.choice(registries))
 
 
 def agree(registries: list[EtcdRegistry]) -> bool:
-    """All know the same origins, confirmed, and all nodes."""
+    """Whether all know the same origins, all confirmed, and all nodes."""
     first, *others = (registry.state for registry in registries)
     return (
         all(state.origins == first.origins and state.peers == first.peers for state in others)

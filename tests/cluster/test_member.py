@@ -1,4 +1,4 @@
-"""A node's part in its cluster: it joins, says how it is, answers for its process, and leaves."""
+"""A node's membership in its cluster: it joins, announces its load and state, answers pings, and leaves."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,7 +43,7 @@ def test_siblings_are_the_other_workers_of_one_machine(fleet: Fleet, wait_until:
     assert c.member.siblings() == () == d.member.siblings()
 
 
-def test_the_others_are_told_of_a_load_that_has_moved(
+def test_a_changed_load_is_announced_to_the_others(
     fleet: Fleet, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(member, "LOAD_S", 0.05)
@@ -55,7 +55,7 @@ def test_the_others_are_told_of_a_load_that_has_moved(
     assert seen is not None and (seen.used, seen.listeners) == (50, 40)
 
 
-def test_the_others_are_told_that_a_node_drains_and_that_it_serves_again(fleet: Fleet, wait_until: WaitUntil) -> None:
+def test_it_is_announced_that_a_node_drains_and_that_it_serves_again(fleet: Fleet, wait_until: WaitUntil) -> None:
     a, b = fleet.join("a"), fleet.join("b")
     wait_until(lambda: b.sees(a), "a to be known")
     for is_draining, state in ((True, NodeState.DRAINING), (False, NodeState.UP)):
@@ -72,7 +72,7 @@ def test_f_18_a_name_that_a_living_node_has_is_an_error_of_the_configuration(
         fleet.join("a")
 
 
-def test_a_node_that_stops_is_gone_at_once_and_its_lines_with_it(fleet: Fleet, wait_until: WaitUntil) -> None:
+def test_a_node_that_stops_is_gone_at_once_with_its_lines(fleet: Fleet, wait_until: WaitUntil) -> None:
     a, b = fleet.join("a"), fleet.join("b")
     wait_until(lambda: a.sees(b) and b.sees(a), "each other")
     beats: list[Beat] = []
@@ -84,24 +84,24 @@ def test_a_node_that_stops_is_gone_at_once_and_its_lines_with_it(fleet: Fleet, w
     assert not a.member._links
 
 
-def test_a_node_without_a_name_has_nobody_to_take_leave_of() -> None:
+def test_a_node_that_has_not_joined_can_stop() -> None:
     alone = Member("a")
     alone.member.set_draining(True)
     alone.member.stop()
     alone.stop()
 
 
-def test_a_ping_is_answered_by_the_very_process_or_not_at_all(fleet: Fleet, wait_until: WaitUntil) -> None:
+def test_a_ping_is_answered_only_by_the_process_in_the_record(fleet: Fleet, wait_until: WaitUntil) -> None:
     a, b = fleet.join("a"), fleet.join("b")
     wait_until(lambda: a.sees(b), "b to be known")
     assert answers(a.peers, b.member.me)
     assert not answers(a.peers, replace(b.member.me, boot="former"))
     b.answers.on(Ping, lambda question: b.mirrors.tail(AskTail("/x")))  # no proper answer
     assert not answers(a.peers, b.member.me)
-    nobody = Host()
-    nobody.close_the_port()
-    assert not answers(a.peers, replace(b.member.me, address=nobody.address))
-    nobody.stop()
+    closed = Host()
+    closed.close_the_port()
+    assert not answers(a.peers, replace(b.member.me, address=closed.address))
+    closed.stop()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_ping_is_answered_by_the_very_process_or_not_at_all(fleet: Fleet, wait
     [("192.0.2.7", "[]", "192.0.2.7"), ("0.0.0.0", '["127.0.0.1:9"]', "127.0.0.1")],
     ids=["as it is bound", "as it reaches the others"],
 )
-def test_a_node_is_reached_where_it_listens(listen: str, peers: str, host: str) -> None:
+def test_a_node_announces_the_address_on_which_it_listens(listen: str, peers: str, host: str) -> None:
     config = loads(
         f'[[listen]]\nbind_address = "{listen}"\n[cluster]\nsecret = "long enough"\npeers = {peers}', {}, "t"
     )

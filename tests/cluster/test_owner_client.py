@@ -1,4 +1,4 @@
-"""What the sources of a node ask of the others: is the owner alive, make it yield, tell all of a mount."""
+"""Questions to owners of mounts: whether the source is alive, and to yield; and announcements to all."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ NAME = "/x"
 
 
 class Asker(Host):
-    """A node that knows of another one."""
+    """A node that knows another one."""
 
     def __init__(self, other: Host) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Asker(Host):
         self.registry.state.put_node(NodeRecord("b", "b1", other.address))
         self.owners = OwnerClient(own, cast(Any, self.registry), self.peers, cast(Any, None), Lineages(), self.group)
 
-    def hears(self, node: str = "b", *, is_live: bool = True) -> OriginRecord:
+    def learns(self, node: str = "b", *, is_live: bool = True) -> OriginRecord:
         record = OriginRecord(NAME, node, f"{node}1", Epoch(0, 1, 1, node), 0, is_live)
         self.registry.state.put_origin(record)
         return record
@@ -58,7 +58,7 @@ def asker(owner: Host) -> Iterator[Asker]:
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
-def test_the_owner_says_whether_its_source_is_alive(asker: Asker, owner: Host, is_alive: bool) -> None:
+def test_the_owner_answers_whether_its_source_is_alive(asker: Asker, owner: Host, is_alive: bool) -> None:
     asked: list[IsAlive] = []
 
     def answer(question: IsAlive) -> Alive:
@@ -66,44 +66,44 @@ def test_the_owner_says_whether_its_source_is_alive(asker: Asker, owner: Host, i
         return Alive(is_alive)
 
     owner.answers.on(IsAlive, answer)
-    asker.hears()
+    asker.learns()
     assert asker.owners.is_alive_elsewhere(NAME) is is_alive
     assert asked == [IsAlive(NAME)]
     assert asker.status is Status.UP
 
 
-def test_nobody_is_asked_of_a_mount_that_no_other_node_feeds(asker: Asker, owner: Host) -> None:
+def test_no_node_is_asked_about_a_mount_without_a_live_source_on_another_node(asker: Asker, owner: Host) -> None:
     assert not asker.owners.is_alive_elsewhere(NAME)
-    asker.hears("a")
+    asker.learns("a")
     assert not asker.owners.is_alive_elsewhere(NAME)
     asker.owners.ask_to_yield(NAME)
-    asker.registry.state.put_origin(replace(asker.hears(), is_live=False))
+    asker.registry.state.put_origin(replace(asker.learns(), is_live=False))
     assert not asker.owners.is_alive_elsewhere(NAME)
     assert owner.links == []
 
 
 def test_an_owner_that_no_node_knows_is_not_alive(asker: Asker) -> None:
-    asker.hears("c")
+    asker.learns("c")
     assert not asker.owners.is_alive_elsewhere(NAME)
 
 
 def test_an_owner_that_does_not_answer_is_suspect(asker: Asker, owner: Host) -> None:
-    """So that the claim, and what follows, does not wait for it once more."""
-    asker.hears()
+    """So that the claim and the steps after it do not wait for it again."""
+    asker.learns()
     owner.close_the_port()
     assert not asker.owners.is_alive_elsewhere(NAME)
     assert asker.status is Status.SUSPECT
 
 
-def test_an_owner_that_answers_nonsense_is_not_alive_but_it_is_there(asker: Asker, owner: Host) -> None:
-    asker.hears()
+def test_an_owner_with_a_malformed_answer_is_not_alive_but_stays_up(asker: Asker, owner: Host) -> None:
+    asker.learns()
     assert not asker.owners.is_alive_elsewhere(NAME)
     owner.answers.on(IsAlive, lambda question: Yielded())
     assert not asker.owners.is_alive_elsewhere(NAME)
     assert asker.status is Status.UP
 
 
-def test_the_owner_is_asked_to_yield_and_waited_for(asker: Asker, owner: Host) -> None:
+def test_the_owner_is_asked_to_yield_and_its_answer_awaited(asker: Asker, owner: Host) -> None:
     asked: list[Yield] = []
 
     def answer(question: Yield) -> Yielded:
@@ -112,7 +112,7 @@ def test_the_owner_is_asked_to_yield_and_waited_for(asker: Asker, owner: Host) -
         return Yielded()
 
     owner.answers.on(Yield, answer)
-    asker.hears()
+    asker.learns()
     asker.owners.ask_to_yield(NAME)
     assert asked == [Yield(NAME)]
 
@@ -120,23 +120,23 @@ def test_the_owner_is_asked_to_yield_and_waited_for(asker: Asker, owner: Host) -
 def test_an_announcement_reaches_all_others_that_are_known(
     asker: Asker, owner: Host, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[Announce] = []
-    owner.answers.on(Announce, told.append)
+    received: list[Announce] = []
+    owner.answers.on(Announce, received.append)
     gone = Host()
     gone.close_the_port()
     asker.registry.state.put_node(NodeRecord("c", "c1", gone.address))
     caplog.set_level("INFO")
-    record = asker.hears("a")
+    record = asker.learns("a")
     asker.owners.announce(record)
-    wait_until(lambda: told, "the announcement")
-    assert told == [Announce(record)]
-    wait_until(lambda: f"the node at {gone.address} could not be told" in caplog.text, "the line in the log")
+    wait_until(lambda: received, "the announcement")
+    assert received == [Announce(record)]
+    wait_until(lambda: f"could not be announced to the node at {gone.address}" in caplog.text, "the log line")
     assert len(asker.links) == 0
     gone.stop()
 
 
 @pytest.mark.parametrize(("boot", "is_taken"), [("b1", True), ("b0", False)], ids=["of this process", "of a former"])
-def test_an_announcement_is_taken_of_a_known_process_only(asker: Asker, boot: str, is_taken: bool) -> None:
+def test_an_announcement_is_accepted_from_a_known_process_only(asker: Asker, boot: str, is_taken: bool) -> None:
     record = OriginRecord(NAME, "b", boot, Epoch(0, 1, 1, "b"), 0, True)
     asker.owners.on_announcement(Announce(record))
     asker.owners.on_announcement(Announce(replace(record, mount="/y", node="stranger")))

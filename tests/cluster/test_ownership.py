@@ -1,4 +1,4 @@
-"""Sources of a node in a cluster: who is on the air, who stands by, and who follows a higher epoch."""
+"""Sources of a node in a cluster: which one is on the air or stands by, and what follows from a higher epoch."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,7 +38,7 @@ CLUSTER = '[cluster]\nsecret = "long enough a secret"\nadvertise = "127.0.0.1:1"
 
 
 class Stage:
-    """One node, and what it believes of the others."""
+    """One node with a fake of the others."""
 
     def __init__(self, toml: str = "") -> None:
         self.now = 100.0
@@ -69,13 +69,13 @@ class Stage:
         made.description = SourceDescription(DESCRIPTION.info, content_type, (), "127.0.0.1", 0.0)
         return made
 
-    def enter(self, **kind: str) -> FakeSource:
+    def admit(self, **kind: str) -> FakeSource:
         made = self.source(**kind)
         self.ownership.admit(NAME, made)
         return made
 
     def other_has(self, number: int, *, is_live: bool = True) -> OriginRecord:
-        """Another node has the mount."""
+        """Makes another node the owner of the mount."""
         record = OriginRecord(NAME, "b", "b1", Epoch(0, number, 1, "b"), 0, is_live)
         self.state.put_node(OTHER)
         self.state.put_origin(record)
@@ -105,7 +105,7 @@ def policy(name: str) -> pytest.MarkDecorator:
 
 
 def test_a_source_for_a_free_mount_claims_it_and_is_on_the_air(stage: Stage) -> None:
-    source = stage.enter()
+    source = stage.admit()
     assert stage.is_on_air(source)
     assert stage.ownership.owns(NAME)
     assert stage.lineages.get(NAME).entries == ((stage.highest, 0),)
@@ -116,7 +116,7 @@ def test_a_source_for_a_free_mount_claims_it_and_is_on_the_air(stage: Stage) -> 
 def test_a_mount_whose_owner_does_not_answer_is_claimed_above_it_where_its_bytes_ended(stage: Stage) -> None:
     before = stage.other_has(4)
     stage.peers.is_alive, stage.mirrors.base = None, 5000
-    source = stage.enter()
+    source = stage.admit()
     assert stage.is_on_air(source)
     assert stage.highest > before.epoch
     assert stage.lineages.get(NAME).entries == ((stage.highest, 5000),)
@@ -127,13 +127,13 @@ def test_a_mount_whose_owner_does_not_answer_is_claimed_above_it_where_its_bytes
 
 def test_a_mount_that_waits_for_its_source_is_not_asked_for(stage: Stage) -> None:
     stage.other_has(4, is_live=False)
-    assert stage.is_on_air(stage.enter())
+    assert stage.is_on_air(stage.admit())
     assert stage.peers.asked == []
 
 
-def test_f_08_who_loses_the_race_stands_by_behind_the_winner(stage: Stage) -> None:
+def test_f_08_a_source_that_loses_the_race_stands_by_behind_the_winner(stage: Stage) -> None:
     stage.registry.before_claim = lambda: stage.other_has(7)
-    source = stage.enter()
+    source = stage.admit()
     assert source.output.state is SourceState.STANDBY
     assert stage.ownership.standbys == 1
     assert stage.ownership.counters.held == 1
@@ -141,23 +141,23 @@ def test_f_08_who_loses_the_race_stands_by_behind_the_winner(stage: Stage) -> No
 
 
 @policy("reject")
-def test_f_08_who_loses_the_race_is_refused_if_the_mount_says_so(stage: Stage) -> None:
+def test_f_08_a_source_that_loses_the_race_is_refused_if_the_mount_is_configured_so(stage: Stage) -> None:
     stage.registry.before_claim = lambda: stage.other_has(7)
     with pytest.raises(Refused, match="alive"):
-        stage.enter()
+        stage.admit()
     assert stage.ownership.standbys == 0
 
 
 def test_the_same_mount_is_claimed_once_and_its_source_may_return(stage: Stage) -> None:
-    source = stage.enter()
+    source = stage.admit()
     stage.ownership.remove(NAME, source)
     assert stage.registry.published == [True, False]
-    assert stage.is_on_air(stage.enter())
+    assert stage.is_on_air(stage.admit())
     assert stage.registry.claims == 1
 
 
 def test_a_mount_that_is_over_is_released(stage: Stage) -> None:
-    stage.enter()
+    stage.admit()
     stage.mounts.close(NAME)
     assert stage.registry.released == [stage.highest]
     assert not stage.ownership.owns(NAME)
@@ -165,10 +165,10 @@ def test_a_mount_that_is_over_is_released(stage: Stage) -> None:
     assert len(stage.claims) == 0
 
 
-def test_who_has_claimed_and_is_about_to_begin_says_that_its_source_is_alive(stage: Stage) -> None:
+def test_a_node_that_claims_a_mount_answers_that_its_source_is_alive(stage: Stage) -> None:
     said: list[object] = []
     stage.registry.before_claim = lambda: said.append(stage.ownership.is_alive(NAME))
-    source = stage.enter()
+    source = stage.admit()
     said.append(stage.ownership.is_alive(NAME))
     source.is_silent = True
     said.append(stage.ownership.is_alive(NAME))
@@ -179,8 +179,8 @@ def test_who_has_claimed_and_is_about_to_begin_says_that_its_source_is_alive(sta
 # -- standing by
 
 
-def test_a_second_source_stands_by_and_goes_on_when_the_first_leaves(stage: Stage) -> None:
-    first, second = stage.enter(content_type="audio/mpeg"), stage.enter(content_type="audio/mpeg", user="other")
+def test_a_second_source_stands_by_and_goes_on_air_when_the_first_leaves(stage: Stage) -> None:
+    first, second = stage.admit(content_type="audio/mpeg"), stage.admit(content_type="audio/mpeg", user="other")
     mount = stage.mounts.get(NAME)
     assert mount is not None
     heard = MemoryTransport()
@@ -195,9 +195,11 @@ def test_a_second_source_stands_by_and_goes_on_when_the_first_leaves(stage: Stag
     assert stage.ownership.standbys == 0
 
 
-def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stage, wait_until: WaitUntil) -> None:
+def test_a_source_behind_another_node_goes_on_air_when_that_nodes_source_is_gone(
+    stage: Stage, wait_until: WaitUntil
+) -> None:
     stage.other_has(4)
-    source = stage.enter()
+    source = stage.admit()
     assert source.output.state is SourceState.STANDBY
     stage.peers.is_alive, stage.mirrors.base = False, 777
     stage.mirrors.parent_lost.emit(ParentLost(NAME))
@@ -206,9 +208,9 @@ def test_a_source_behind_another_node_goes_on_when_that_ones_is_gone(stage: Stag
     assert stage.lineages.get(NAME).entries[-1] == (stage.highest, 777)
 
 
-def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
+def test_while_audio_of_another_node_arrives_it_is_not_asked(stage: Stage) -> None:
     stage.other_has(4)
-    stage.enter()
+    stage.admit()
     stage.mounts.attach_mirror(NAME, object(), DESCRIPTION, 0)
     stage.mirrors.parent = True
     asked = len(stage.peers.asked)
@@ -224,7 +226,7 @@ def test_while_the_others_audio_comes_nobody_is_asked(stage: Stage) -> None:
 
 def test_a_mount_with_a_standby_is_kept(stage: Stage, wait_until: WaitUntil) -> None:
     stage.other_has(4)
-    source = stage.enter()
+    source = stage.admit()
     assert stage.claims.has_standby(NAME)
     stage.ownership.remove(NAME, source)
     assert not stage.claims.has_standby(NAME)
@@ -237,7 +239,7 @@ def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_a
     stage: Stage, wait_until: WaitUntil
 ) -> None:
     stage.other_has(4)
-    source, later = stage.enter(), stage.enter(user="later")
+    source, later = stage.admit(), stage.admit(user="later")
     claimed = Event()
     stage.peers.is_alive, stage.registry.before_claim = False, lambda: claimed.wait(5)
     stage.mirrors.parent_lost.emit(ParentLost(NAME))
@@ -249,10 +251,10 @@ def test_a_standby_that_leaves_while_the_mount_is_claimed_for_it_is_not_on_the_a
 
 
 @policy("reject")
-def test_a_source_for_a_mount_of_another_node_is_refused_if_the_mount_says_so(stage: Stage) -> None:
+def test_a_source_for_a_mount_of_another_node_is_refused_if_the_mount_is_configured_so(stage: Stage) -> None:
     stage.other_has(4)
     with pytest.raises(Refused):
-        stage.enter()
+        stage.admit()
 
 
 # -- taking over
@@ -260,7 +262,7 @@ def test_a_source_for_a_mount_of_another_node_is_refused_if_the_mount_says_so(st
 
 @policy("take_over")
 def test_the_newest_source_takes_over_and_the_former_stands_by(stage: Stage) -> None:
-    first, second = stage.enter(), stage.enter(user="other")
+    first, second = stage.admit(), stage.admit(user="other")
     assert stage.is_on_air(second)
     assert first.output.state is SourceState.STANDBY
     assert stage.registry.claims == 1
@@ -272,7 +274,7 @@ def test_the_newest_source_takes_over_and_the_former_stands_by(stage: Stage) -> 
 def test_the_newest_source_takes_over_from_another_node(stage: Stage) -> None:
     before = stage.other_has(4)
     stage.peers.on_make_way = lambda: stage.other_has(4, is_live=False)
-    assert stage.is_on_air(stage.enter())
+    assert stage.is_on_air(stage.admit())
     assert Yield(NAME) in stage.peers.asked
     assert stage.highest > before.epoch
 
@@ -285,9 +287,9 @@ def title(stage: Stage) -> str:
 
 @policy("take_over")
 def test_each_source_shows_its_own_title(stage: Stage) -> None:
-    first = stage.enter()
+    first = stage.admit()
     assert first.output.set_title("", "first's")
-    second = stage.enter(user="other")
+    second = stage.admit(user="other")
     assert title(stage) == ""
     assert second.output.set_title("", "second's")
     assert title(stage) == "second's"
@@ -297,23 +299,25 @@ def test_each_source_shows_its_own_title(stage: Stage) -> None:
     assert title(stage) == "first's next"
 
 
-def test_a_source_that_takes_the_place_of_its_silent_former_self_keeps_the_title(stage: Stage) -> None:
-    source = stage.enter()
+def test_a_source_that_replaces_its_own_silent_connection_keeps_the_title(stage: Stage) -> None:
+    source = stage.admit()
     source.output.set_title("", "title")
     source.is_silent = True
-    assert stage.is_on_air(stage.enter())
+    assert stage.is_on_air(stage.admit())
     assert title(stage) == "title"
 
 
-def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Stage, wait_until: WaitUntil) -> None:
-    source = stage.enter()
+def test_a_source_that_makes_way_stands_by_and_waits_while_the_other_claims(
+    stage: Stage, wait_until: WaitUntil
+) -> None:
+    source = stage.admit()
     stage.ownership.yield_mount(NAME)
     assert source.output.state is SourceState.STANDBY
     assert stage.registry.published[-1] is False
     stage.mirrors.parent_lost.emit(ParentLost(NAME))
     gevent.sleep(0.05)
     assert not stage.is_on_air(source)
-    stage.now += HOLD_OFF_S + 0.1  # the other one did not come
+    stage.now += HOLD_OFF_S + 0.1  # the other one did not claim
     stage.mirrors.parent_lost.emit(ParentLost(NAME))
     wait_until(lambda: stage.is_on_air(source), "its turn")
 
@@ -324,7 +328,7 @@ def test_who_makes_way_stands_by_and_keeps_off_while_the_other_claims(stage: Sta
 def test_f_07_on_a_higher_epoch_the_source_stands_by_and_its_listeners_stay(
     stage: Stage, wait_until: WaitUntil
 ) -> None:
-    source = stage.enter()
+    source = stage.admit()
     mount = stage.mounts.get(NAME)
     assert mount is not None
     heard = MemoryTransport()
@@ -338,17 +342,19 @@ def test_f_07_on_a_higher_epoch_the_source_stands_by_and_its_listeners_stay(
     assert stage.registry.released == []
 
 
-def test_f_09_an_epoch_that_was_only_heard_of_counts_as_well(stage: Stage, wait_until: WaitUntil) -> None:
-    source = stage.enter()
+def test_f_09_an_epoch_that_was_only_seen_counts_as_well(stage: Stage, wait_until: WaitUntil) -> None:
+    source = stage.admit()
     stage.state.see(NAME, Epoch(0, 9))
     wait_until(lambda: stage.ownership.counters.stepped_down == 1, "it to step down")
-    wait_until(lambda: stage.is_on_air(source), "it to claim anew")
+    wait_until(lambda: stage.is_on_air(source), "it to claim again")
     assert stage.highest > Epoch(0, 9)
 
 
 @policy("reject")
-def test_on_a_higher_epoch_the_source_goes_if_the_mount_has_no_standbys(stage: Stage, wait_until: WaitUntil) -> None:
-    source = stage.enter()
+def test_on_a_higher_epoch_the_source_is_ended_if_the_mount_rejects_standbys(
+    stage: Stage, wait_until: WaitUntil
+) -> None:
+    source = stage.admit()
     mount = stage.mounts.get(NAME)
     stage.other_has(9)
     wait_until(lambda: source.ended, "its end")
@@ -357,21 +363,21 @@ def test_on_a_higher_epoch_the_source_goes_if_the_mount_has_no_standbys(stage: S
     assert len(stage.claims) == 0
 
 
-def test_a_claim_that_was_lost_again_while_it_levelled_is_none(stage: Stage) -> None:
+def test_a_claim_that_was_lost_while_it_levelled_fails(stage: Stage) -> None:
     def level(name: str, over: Epoch) -> int:
         stage.other_has(9)
         return 0
 
     stage.mirrors.level = level  # type: ignore[method-assign]
-    source = stage.enter()
+    source = stage.admit()
     assert source.output.state is SourceState.STANDBY
     assert not stage.ownership.owns(NAME)
     assert stage.state.origin(NAME) == stage.other_has(9)
 
 
-def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(stage: Stage) -> None:
+def test_f_04_a_confirmed_claim_continues_under_its_new_epoch_without_a_splice(stage: Stage) -> None:
     stage.registry.is_provisional = True
-    source = stage.enter()
+    source = stage.admit()
     assert stage.ownership.counters.provisional == 1
     source.output.feed(b"before")
     source.output.set_title("", "title")
@@ -388,14 +394,14 @@ def test_f_04_a_confirmed_claim_goes_on_under_its_new_epoch_without_a_splice(sta
 # -- leaving
 
 
-def test_a_node_that_drains_sends_its_sources_and_standbys_away(stage: Stage) -> None:
-    first, second = stage.enter(), stage.enter(user="other")
+def test_a_node_that_drains_disconnects_its_sources_and_standbys(stage: Stage) -> None:
+    first, second = stage.admit(), stage.admit(user="other")
     stage.ownership.disconnect_all()
     assert first.ended and second.ended
 
 
 @pytest.mark.parametrize("stage", ["[limits]\nsources = 1"], indirect=True)
 def test_standbys_count_as_sources(stage: Stage) -> None:
-    stage.enter()
+    stage.admit()
     with pytest.raises(Refused, match="sources are connected"):
-        stage.enter(user="other")
+        stage.admit(user="other")

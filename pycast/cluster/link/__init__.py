@@ -1,1 +1,1 @@
-"""How two nodes reach each other: frames, the handshake, one connection, questions and answers over it."""
+"""Connections between nodes: frames, the handshake, the link, questions and answers over it."""

@@ -1,11 +1,11 @@
-"""How bytes between two nodes are cut: a length, a kind, a payload.
+"""The frames in which nodes send messages: a length, a kind, a payload.
 
     4 bytes  length of the payload, big endian
     1 byte   kind
-    n bytes  payload: JSON, or for audio what `mirror/messages.py` says
+    n bytes  payload: JSON, or for audio the format in `mirror/messages.py`
 
-Pure: bytes to frames and back. The one invariant: the result depends on the bytes, not on how they were cut, and never
-more than one frame of `MAX_PAYLOAD` is held.
+Pure: bytes to frames and back. The one invariant: the result depends on the bytes, not on how they were cut, and a
+reader buffers at most one incomplete frame of `MAX_PAYLOAD`.
 """
 
 import json
@@ -23,11 +23,11 @@ MAX_PAYLOAD = 16 << 20
 
 
 class LinkError(PeerError):
-    """The other side of a link does not keep to the protocol."""
+    """The error of a peer that breaks the protocol of a link."""
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """The kind of a frame."""
 
     NOTIFY = 1
     CALL = 2
@@ -48,14 +48,14 @@ Frame = tuple[Kind, bytes]
 
 
 class FrameReader:
-    """Bytes in, whole frames out. Not to be fed again after it raised."""
+    """A parser of bytes into whole frames. It must not be fed again after it has raised."""
 
     def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
         self._max_payload = max_payload
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete now. Raises LinkError."""
+        """Returns the frames that are complete now. Raises LinkError."""
         buffer = self._buffer
         buffer += data
         found: list[Frame] = []
@@ -78,17 +78,15 @@ class FrameReader:
 
 
 def pack(kind: Kind, payload: bytes) -> bytes:
-    """One frame."""
     return _HEAD.pack(len(payload), kind) + payload
 
 
 def pack_json(kind: Kind, value: Any) -> bytes:
-    """One frame with JSON in it."""
     return pack(kind, json.dumps(value, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def read_json(payload: bytes) -> dict[str, Any]:
-    """The object in a payload. Raises LinkError."""
+    """Returns the object in a payload. Raises LinkError."""
     try:
         value = json.loads(payload.decode("utf-8", "surrogatepass"), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
@@ -99,7 +97,7 @@ def read_json(payload: bytes) -> dict[str, Any]:
 
 
 def _finite(text: str) -> float:
-    """JSON knows no other numbers; and no whole number can be made of one that is not finite."""
+    """Returns the number. Raises ValueError for NaN and infinities, which are not JSON and break conversions to int."""
     value = float(text)
     if not isfinite(value):
         raise ValueError(f"the number {text[:20]}")

@@ -1,15 +1,14 @@
-"""How two nodes prove to each other that they know the cluster's secret, without telling it.
+"""The handshake, in which two nodes prove to each other that they know the cluster's secret without sending it.
 
-    caller  → GET /_cluster/v1, Upgrade: pycast-cluster/1, Pycast-Nonce: <nonce of the caller>
-    answer  ← 101, Pycast-Nonce: <nonce of the answerer>
-    caller  → HMAC-SHA256(secret, "caller" | cluster | both nonces)
-    answer  ← HMAC-SHA256(secret, "answerer" | cluster | both nonces)
+caller   → GET /_cluster/v1, Upgrade: pycast-cluster/1, Pycast-Nonce: <nonce of the caller> answerer ← 101,
+Pycast-Nonce: <nonce of the answerer> caller   → HMAC-SHA256(secret, "caller" | cluster | both nonces) answerer ←
+HMAC-SHA256(secret, "answerer" | cluster | both nonces)
 
-The caller proves itself first: a stranger gets a random number and then nothing. Nonces are fresh on both sides, so an
-old conversation cannot be played again. What follows is as safe as the line is: over lines that others can write to,
-`cluster.tls` is for that.
+The caller sends its proof first, so a stranger gets a nonce and nothing else. Both nonces are new for each handshake,
+so an old one cannot be replayed. The frames that follow are neither encrypted nor signed: on networks where others can
+read or change them, use `cluster.tls`.
 
-Pure: the nonces come from outside.
+Pure: the nonces are arguments.
 """
 
 import hmac
@@ -20,17 +19,17 @@ PROOF_SIZE = 32
 
 
 def caller_proof(secret: str, cluster: str, caller_nonce: str, answerer_nonce: str) -> bytes:
-    """What the caller sends."""
+    """Returns the proof that the caller sends."""
     return _proof(secret, "caller", cluster, caller_nonce, answerer_nonce)
 
 
 def answerer_proof(secret: str, cluster: str, caller_nonce: str, answerer_nonce: str) -> bytes:
-    """What the answerer sends back."""
+    """Returns the proof that the answerer sends back."""
     return _proof(secret, "answerer", cluster, caller_nonce, answerer_nonce)
 
 
 def is_same(given: bytes, wanted: bytes) -> bool:
-    """In constant time."""
+    """Whether two proofs are the same, compared in constant time."""
     return hmac.compare_digest(given, wanted)
 
 

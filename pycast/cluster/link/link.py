@@ -1,8 +1,8 @@
-"""A connection between two nodes: opened, proved, cut into frames.
+"""A connection between two nodes: opened, authenticated by the handshake, and cut into frames.
 
-It begins as an HTTP request on a node's ordinary port, so that it passes wherever the node's streams pass. Who cannot
-prove that it knows the secret is hung up on, and has learned a random number. A `Link` belongs to one greenlet that
-reads; several may write, each a whole frame at a time.
+It begins as an HTTP request on a node's ordinary port, so that it passes wherever the node's streams pass. A peer that
+fails the handshake is disconnected. It has seen only our nonce. A `Link` is read by one greenlet; several may write,
+each whole frames.
 """
 
 import logging
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 PATH = "/_cluster/v1"
 PROTOCOL = "pycast-cluster/1"
 
-# To connect and to prove oneself, each way within one region takes milliseconds.
+# To connect and for the handshake. Within one region each round trip takes milliseconds.
 DIAL_S = 1.0
 
-# A peer that takes nothing for this long is gone.
+# A peer that does not read for this long counts as lost.
 WRITE_S = 5.0
 
 READ_SIZE = 1 << 18
@@ -40,7 +40,7 @@ _MOST_HEAD = 8192
 
 
 class DialFailed(ExternalError):
-    """A node could not be reached. `is_refused`: nothing listens at its address."""
+    """The error of a node that could not be reached. `is_refused`: nothing listens at its address."""
 
     def __init__(self, text: str, *, is_refused: bool = False) -> None:
         super().__init__(text)
@@ -48,8 +48,8 @@ class DialFailed(ExternalError):
 
 
 class Link:
-    """One proved connection. Raises OSError when it is broken or a deadline has passed, LinkError for what should not
-    come.
+    """One authenticated connection. Its methods raise OSError when it is broken or a deadline has passed, LinkError for
+    data that breaks the protocol.
     """
 
     def __init__(self, sock: socket.socket, rest: bytes = b"") -> None:
@@ -60,11 +60,11 @@ class Link:
         self._writing = RLock()
         self._is_closed = False
         self.bytes_read = 0
-        """Since whoever counts them has set it to 0."""
+        """Bytes read since the user of the link has set this to 0."""
 
     def read(self, timeout: float | None) -> Frame | None:
-        """The next frame; None when the other side has closed. Without a `timeout` it waits until TCP finds the other
-        side dead. May switch.
+        """Returns the next frame; None when the other side has closed. Without a `timeout` it waits until TCP finds the
+        other side dead. May switch.
         """
         if not self._frames and self._rest:
             self._frames = self._reader.feed(self._rest)
@@ -76,7 +76,7 @@ class Link:
                 data = self._sock.recv(READ_SIZE)
             except OSError as error:
                 if self._is_closed:
-                    raise LinkError("it was ended here") from error
+                    raise LinkError("it was closed by this node") from error
                 raise
             if not data:
                 return None
@@ -89,9 +89,9 @@ class Link:
         with self._writing:
             self._sock.settimeout(WRITE_S)
             sent = self._sock.send(data)
-            if sent == len(data):  # as it nearly always is: without the timer that a deadline over several sends takes
+            if sent == len(data):  # nearly always: this saves the timer of a deadline over several sends
                 return
-            with gevent.Timeout(WRITE_S, TimeoutError("the other node takes nothing")):
+            with gevent.Timeout(WRITE_S, TimeoutError("the other node does not read")):
                 self._sock.sendall(data[sent:])
 
     def write_json(self, kind: Kind, value: object) -> None:
@@ -99,7 +99,7 @@ class Link:
         self.write(pack_json(kind, value))
 
     def close(self) -> None:
-        """Ends it; whoever reads or writes gets an error."""
+        """Closes the connection; a read or write that is under way gets an error."""
         self._is_closed = True
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
@@ -108,12 +108,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """How this node opens links, and takes them. The settings are read for each: a reload may change the secret."""
+    """The opener and acceptor of links. The settings are read for each link: a reload may change the secret."""
 
     settings: Live
 
     def dial(self, address: str) -> Link:
-        """A link to the node at `address` (host:port). Raises DialFailed. May switch."""
+        """Returns a link to the node at `address` (host:port). Raises DialFailed. May switch."""
         cluster = self.settings.now.cluster
         sock: socket.socket | None = None
         try:
@@ -122,7 +122,7 @@ class Connector:
                 set_connection_options(sock)
                 if cluster.tls:
                     sock = _tls(cluster, sock, split_address(address)[0])
-                return Link(sock, _introduce(cluster, sock, address))
+                return Link(sock, _request_link(cluster, sock, address))
         except (OSError, LinkError) as error:
             if sock is not None:
                 sock.close()
@@ -134,7 +134,9 @@ class Connector:
             raise
 
     def accept(self, sock: socket.socket, request: Request, rest: bytes) -> Link:
-        """The link that `request` asks for. Raises LinkError if the caller does not prove itself. May switch."""
+        """Returns the link that `request` asks for. Raises LinkError if the caller fails the handshake, OSError. May
+        switch.
+        """
         cluster = self.settings.now.cluster
         theirs, mine = request.headers.get("pycast-nonce"), secrets.token_hex(NONCE_SIZE)
         with gevent.Timeout(DIAL_S, TimeoutError("no proof in time")):
@@ -151,7 +153,7 @@ class Connector:
 
 
 def asks_for_link(request: Request) -> bool:
-    """Whether a request is another node's."""
+    """Whether a request asks for a link, as only nodes do."""
     return (
         request.path == PATH
         and request.method == "GET"
@@ -161,18 +163,18 @@ def asks_for_link(request: Request) -> bool:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[host]:port`. Raises ValueError."""
+    """Returns host and port of `host:port` or `[host]:port`. Raises ValueError."""
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def join_address(host: str, port: int) -> str:
-    """`host:port`, with brackets around an IPv6 address."""
+    """Returns `host:port`, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _introduce(cluster: ClusterSection, sock: socket.socket, address: str) -> bytes:
-    """Asks for a link and proves both sides. Returns what came after that."""
+def _request_link(cluster: ClusterSection, sock: socket.socket, address: str) -> bytes:
+    """Asks for a link, as the caller of the handshake. Returns the bytes that came after it."""
     mine = secrets.token_hex(NONCE_SIZE)
     sock.sendall(
         f"GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n"
@@ -208,7 +210,7 @@ def _exactly(sock: socket.socket, data: bytes, size: int) -> tuple[bytes, bytes]
     while len(data) < size:
         more = sock.recv(4096)
         if not more:
-            raise LinkError("it closed before it had proved itself")
+            raise LinkError("it closed during the handshake")
         data += more
     return data[:size], data[size:]
 

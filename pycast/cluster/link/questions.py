@@ -1,10 +1,10 @@
-"""What nodes ask and tell each other: all questions, notifications and answers of a cluster. Pure.
+"""The messages between nodes: all questions, notifications and answers of a cluster. Pure.
 
-Values only: `codec.py` checks and writes their fields, `rpc.py` carries them. A question has one answer and goes from
-the node that asks to one other; a notification has none. Whoever does not answer in time has not answered, and so has a
-node whose answer is not what it must be. What a mirror and its parent say to each other is in `mirror/messages.py`.
+Values only: `codec.py` checks and writes their fields, `rpc.py` carries them. A question goes from one node to another
+and has one answer; a notification has none. A late or malformed answer counts as no answer. The messages between a
+mirror and its parent are in `mirror/messages.py`.
 
-    who asks or tells                              who answers               if nobody does
+                  sent by                          answered by               without an answer
     Hello         a node, on each line that begins the node at its other end the line is tried again, until it answers
     Beat          a node, each second              -                         it is suspect after 3 s, dead after 5 s
     NodeNews      a node that has changed          -                         its next hello tells it
@@ -12,12 +12,12 @@ node whose answer is not what it must be. What a mirror and its parent say to ea
     OriginGone    a node that gives a mount up     -                         its next hello does not name the mount
     HelloAgain    a node that knows other mounts   -                         the next beat shows it once more
                   than the beat of one counts
-    Goodbye       a node that stops                -                         it is dead when its line is refused
+    Goodbye       a node that stops                -                         it is dead when its port refuses a line
     Proposal      a node that claims a mount       each node that is up      it has the mount, provisionally if it sees
                                                                              less than half of the nodes
     IsAlive       a node that gets a source        the mount's owner         the owner is suspect, the mount is claimed
     Yield         a node whose source takes over   the mount's owner         the mount is claimed all the same
-    Announce      a node whose registry is away    -                         the others learn of it from the registry
+    Announce      a node whose registry is away    -                         the registry announces it later
     AskTail       a node that levels a mirror      each node that is up      it goes on with what it has
     Ping          a node whose registry has lost   that node                 it is gone
                   another one
@@ -73,14 +73,14 @@ class EpochOver:
 
 @dataclass(frozen=True, slots=True)
 class HelloAnswer:
-    """Everything about the node that answers, whom it knows, and what is over of what the hello said."""
+    """Everything about the node that answers, the addresses it knows, and the epochs of the hello that are over."""
 
     node: NodeRecord
     origins: tuple[OriginRecord, ...]
     is_duplicate: bool
-    """Whether another living process has the name of the node that said hello."""
+    """Whether another living process has the name of the node that sent the hello."""
     known: tuple[str, ...] = ()
-    """Addresses."""
+    """Addresses of the nodes that it knows."""
     over: tuple[EpochOver, ...] = ()
 
 
@@ -94,7 +94,7 @@ class Hello(Question[HelloAnswer]):
 
 @dataclass(frozen=True, slots=True)
 class Beat(Notification):
-    """A node is still there, and has so many mounts."""
+    """A sign of life of a node, with the number of its mounts."""
 
     node: str
     boot: str
@@ -103,21 +103,21 @@ class Beat(Notification):
 
 @dataclass(frozen=True, slots=True)
 class NodeNews(Notification):
-    """A node's record as it is now."""
+    """A node's changed record."""
 
     node: NodeRecord
 
 
 @dataclass(frozen=True, slots=True)
 class OriginNews(Notification):
-    """Who has a mount's source now."""
+    """A new or changed origin of the node that sends it."""
 
     origin: OriginRecord
 
 
 @dataclass(frozen=True, slots=True)
 class OriginGone(Notification):
-    """An ownership that is given up."""
+    """An origin that its node has given up, or that is over."""
 
     mount: str
     epoch: Epoch
@@ -125,14 +125,14 @@ class OriginGone(Notification):
 
 @dataclass(frozen=True, slots=True)
 class HelloAgain(Notification):
-    """The node that tells this wants another hello."""
+    """A request for another hello, from `node`."""
 
     node: str
 
 
 @dataclass(frozen=True, slots=True)
 class Goodbye(Notification):
-    """A node stops because its operator wants it to."""
+    """The message of a node that is being stopped."""
 
     node: str
     boot: str
@@ -140,7 +140,7 @@ class Goodbye(Notification):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a node says to a proposal. If it objects it tells why: an owner, an epoch, or a promise of its own."""
+    """A node's answer to a proposal. With an objection it has the reason: an owner, its epoch, or a higher proposal."""
 
     objects: bool = True
     highest: Epoch | None = None
@@ -150,7 +150,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Proposal(Question[Verdict]):
-    """A claim on its way: `epoch` for `mount`, following the owner of `over`. Who knows that owner has asked it."""
+    """A claim of `mount` with `epoch`, which follows the owner of `over`. A node that knows the owner has asked it."""
 
     mount: str
     epoch: Epoch
@@ -170,26 +170,26 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class IsAlive(Question[Alive]):
-    """Does the mount's source still send?"""
+    """The question whether the mount's source still sends."""
 
     mount: str
 
 
 @dataclass(frozen=True, slots=True)
 class Yielded:
-    """The mount's source is off the air."""
+    """The answer that the mount's source is off the air."""
 
 
 @dataclass(frozen=True, slots=True)
 class Yield(Question[Yielded]):
-    """Take the mount's source off the air, for a newer one."""
+    """The request to take the mount's source off the air for a newer one."""
 
     mount: str
 
 
 @dataclass(frozen=True, slots=True)
 class Announce(Notification):
-    """A mount of which the registry could not be told."""
+    """An origin that could not be written to the registry."""
 
     origin: OriginRecord
 
@@ -199,7 +199,7 @@ class Announce(Notification):
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """How far a node is with a mount: its newest epoch, the end and the beginning of what it has."""
+    """How far a node is with a mount: its newest epoch, and the offsets of the end and the beginning of its bytes."""
 
     epoch: Epoch
     head: int
@@ -208,41 +208,41 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class TailAnswer:
-    """None: the node that answers does not have the mount."""
+    """How far the node that answers is; None if it does not have the mount."""
 
     tail: Tail | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AskTail(Question[TailAnswer]):
-    """How far are you with the mount?"""
+    """The question how far a node is with the mount."""
 
     mount: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Which process answers."""
+    """The process that answers."""
 
     boot: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ping(Question[Pong]):
-    """Are you there?"""
+    """The question whether a node answers."""
 
 
 # -- the drain of the workers of one parent
 
 
 class DrainOrder(StrEnum):
-    """What is to happen to a drain."""
+    """An order to a drain."""
 
     LOOK = "look"
-    """Nothing: only tell how far it is."""
+    """Only report how far it is."""
     BEGIN = "begin"
     NOW = "now"
-    """Begin, without the time that balancers have to learn of it."""
+    """Begin, without the wait in which balancers notice it."""
     CANCEL = "cancel"
 
 
@@ -277,19 +277,19 @@ class SnapshotAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AskSnapshot(Question[SnapshotAnswer]):
-    """What do you look like now?"""
+    """The question for a node's statistics."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenersAnswer:
-    """The listeners that the node which answers has."""
+    """The mount's listeners at the node that answers."""
 
     listeners: Annotated[tuple[ListenerSnapshot, ...], _SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
 class AskListeners(Question[ListenersAnswer]):
-    """Who listens to the mount?"""
+    """The question for the mount's listeners."""
 
     mount: str
 
@@ -303,7 +303,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class KillListener(Question[Done]):
-    """End a listener's connection."""
+    """The order to end a listener's connection."""
 
     mount: str
     id: int
@@ -311,14 +311,14 @@ class KillListener(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class KillSource(Question[Done]):
-    """End the mount's source."""
+    """The order to end the mount's source."""
 
     mount: str
 
 
 @dataclass(frozen=True, slots=True)
 class SetTitle(Question[Done]):
-    """Set what plays, if the mount's source is yours."""
+    """The order to set the title, for the node that has the mount's source."""
 
     mount: str
     artist: Annotated[str, _SHOWN]
@@ -335,7 +335,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class MoveListeners(Question[Moved]):
-    """Move your listeners of a mount to another mount, for good."""
+    """The order to move a node's listeners of a mount to another mount, for good."""
 
     mount: str
     to: str

@@ -1,7 +1,7 @@
 """Questions to other nodes and their answers, over one link to each. What can be asked is in `questions.py`.
 
-A link is opened by the node that wants to ask, and questions go one way on it: from the caller to the answerer. Each
-question has a number, so many may be under way, and a deadline. As JSON:
+The node that asks opens the link, and on it questions go only from this caller to the answerer. Each question has a
+number, so that many may be under way, and a deadline. As JSON:
 
     CALL    {"n": number, "what": name, "with": the question}
     NOTIFY  {"what": name, "with": the notification}
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 ASK_S = 1.0
 
-# Of what another node calls an error, so much is shown.
+# How many characters of another node's error text are shown.
 _SHOWN = 200
 
 AnswerT = TypeVar("AnswerT")
@@ -41,13 +41,13 @@ _Frame = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LinkLost:
-    """A link to another node has ended by itself."""
+    """A link to another node has ended, but not because this node closed it."""
 
     address: str
 
 
 class NoAnswer(ExternalError):
-    """A node did not answer. `is_refused`: nothing listens at its address."""
+    """The error of a node that did not answer. `is_refused`: nothing listens at its address."""
 
     def __init__(self, text: str, *, is_refused: bool = False) -> None:
         super().__init__(text)
@@ -55,11 +55,11 @@ class NoAnswer(ExternalError):
 
 
 class BadAnswer(NoAnswer):
-    """A node is there, but has answered with an error, or with something else than the question's answer."""
+    """The error of a node that has answered with an error or with a malformed answer."""
 
 
 class RpcClient:
-    """Asks the nodes at their addresses. Links are opened when first needed and kept."""
+    """The caller of other nodes, by address. Links are opened when they are first needed, and kept."""
 
     def __init__(self, connector: Connector, group: Group) -> None:
         self.link_lost: Signal[LinkLost] = Signal()
@@ -74,12 +74,12 @@ class RpcClient:
         try:
             return decode(answer_type(type(question)), answer)
         except ValueError as error:
-            raise BadAnswer(f"{address} gives no proper answer to {name}: {str(error)[:_SHOWN]}") from error
+            raise BadAnswer(f"{address} gives a malformed answer to {name}: {str(error)[:_SHOWN]}") from error
 
     def call_all(
         self, addresses: Sequence[str], question: Question[AnswerT], timeout: float = ASK_S
     ) -> dict[str, AnswerT]:
-        """Returns the answers of the nodes that answer in time, by address. May switch."""
+        """Asks several nodes at once. Returns the answers that came in time, by address. May switch."""
         found: dict[str, AnswerT] = {}
 
         def one(address: str) -> None:
@@ -95,7 +95,7 @@ class RpcClient:
         return dict(found)
 
     def notify(self, address: str, notification: Notification) -> None:
-        """Says something that needs no answer. Raises NoAnswer if it cannot be said. May switch."""
+        """Sends a message that has no answer. Raises NoAnswer if it cannot be sent. May switch."""
         self._caller(address).notify(WIRE_NAMES[type(notification)], encode(notification))
 
     def hang_up(self, address: str) -> None:
@@ -120,7 +120,7 @@ class RpcClient:
 
 
 class _Caller:
-    """Our end of a link on which we ask."""
+    """The caller's end of a link."""
 
     def __init__(self, connector: Connector, group: Group, address: str, on_lost: Callable[[str], None]) -> None:
         self._connector = connector
@@ -133,7 +133,7 @@ class _Caller:
         self.is_closed = False
 
     def call(self, what: str, message: _Frame, timeout: float) -> object:
-        """Returns what is to be the answer."""
+        """Returns the answer, not checked yet. Raises NoAnswer. May switch."""
         waiting: AsyncResult[Any] = AsyncResult()
         with gevent.Timeout(timeout, NoAnswer(f"{self._address} did not answer {what} within {timeout:g} s")):
             link = self._linked()
@@ -164,7 +164,7 @@ class _Caller:
             answer.set_exception(error)
 
     def _linked(self) -> Link:
-        """The open link; whoever comes first opens it, the others wait."""
+        """Returns the open link. The first caller opens it, others wait for that. Raises NoAnswer. May switch."""
         if self._link is not None:
             try:
                 return cast(Link, self._link.get())
@@ -200,7 +200,7 @@ class _Caller:
             while (frame := link.read(None)) is not None:
                 kind, payload = frame
                 if kind is not Kind.REPLY:
-                    raise LinkError(f"{kind.name} where an answer was due")
+                    raise LinkError(f"a frame of kind {kind.name}, expected an answer")
                 reply = read_json(payload)
                 number = reply.get("n")
                 waiting = self._waiting.get(number) if isinstance(number, int) else None
@@ -215,21 +215,21 @@ class _Caller:
 
 
 class RpcServer:
-    """What this node answers."""
+    """The answerer of this node, with a handler for each class of messages."""
 
     def __init__(self, group: Group) -> None:
         self._handlers: dict[str, _Handler] = {}
         self._group = group
 
     def on(self, kind: type[MessageT], handler: Callable[[MessageT], object]) -> None:
-        """Has `handler` take the questions or notifications of a class from now on. It gives the question's answer, and
-        nothing for a notification. It may switch.
+        """Registers `handler` for the questions or notifications of a class. It returns the question's answer, and None
+        for a notification. It may switch.
         """
         self._handlers[WIRE_NAMES[kind]] = _Handler(kind, handler)
 
     def serve(self, link: Link, first: tuple[Kind, bytes]) -> None:
-        """Answers the questions that come on a link until it ends. What is told is taken in its order; a question is
-        answered in a greenlet of its own. Raises OSError, LinkError. May switch.
+        """Answers the questions on a link until it ends. Notifications are handled in their order, each question in a
+        greenlet of its own. Raises OSError, LinkError. May switch.
         """
         frame: tuple[Kind, bytes] | None = first
         complaints: set[str] = set()
@@ -241,7 +241,7 @@ class RpcServer:
             elif kind is Kind.CALL:
                 self._group.spawn("answer to another node", self._answer, link, message, complaints)
             else:
-                raise LinkError(f"{kind.name} where a question was due")
+                raise LinkError(f"a frame of kind {kind.name}, expected a question")
             frame = link.read(None)
 
     def _answer(self, link: Link, message: _Frame, complaints: set[str]) -> None:
@@ -249,39 +249,39 @@ class RpcServer:
         try:
             link.write_json(Kind.REPLY, {"n": message.get("n"), **reply})
         except OSError as error:
-            log.debug("! an answer to %.80r could not be given: %s", message.get("what"), error)
+            log.debug("! an answer to %.80r could not be sent: %s", message.get("what"), error)
 
     def _handle(self, message: _Frame, complaints: set[str]) -> _Frame:
-        """Returns what is in the reply. Raises LinkError if the link is not to go on."""
+        """Returns the fields of the reply. Raises LinkError if the link has to end."""
         what = message.get("what")
         row = self._handlers.get(what) if isinstance(what, str) else None
         if row is None:
-            _complain(complaints, "", "another node asks what this one does not know: %.80r", what)
+            _complain(complaints, "", "another node asks an unknown question: %.80r", what)
             return {"error": "unknown question"}
         try:
             answer = row.handle(decode(row.kind, message.get("with")))
             return {"with": {} if answer is None else encode(answer)}
         except ValueError as error:
             text = str(error)[:_SHOWN]
-            _complain(complaints, str(what), "another node asks %s in a way that makes no sense: %s", what, text)
+            _complain(complaints, str(what), "another node sends a malformed %s: %s", what, text)
             return {"error": text}
         except LinkError:
             raise
-        except Exception:  # a mistake of this node: the other one need not wait for an answer, and the link goes on
+        except Exception:  # a bug of this node: the other one gets an error at once, and the link stays open
             log.exception("%s could not be answered", what)
             return {"error": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Handler:
-    """Who takes the messages of a class."""
+    """The handler of a class of messages."""
 
     kind: type[Any]
     handle: Callable[[Any], object]
 
 
 def _complain(complaints: set[str], about: str, text: str, *args: object) -> None:
-    """Logs it, once for each link and question: who speaks nonsense may do so a thousand times a second."""
+    """Logs a warning once for each link and question, because a faulty peer may repeat it a thousand times a second."""
     if about not in complaints:
         complaints.add(about)
         log.warning(text, *args)

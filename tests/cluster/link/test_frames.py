@@ -13,7 +13,7 @@ FRAMES = st.lists(st.tuples(st.sampled_from(Kind), st.binary(max_size=50)), max_
 
 
 def read(pieces: list[bytes], max_payload: int = 1000) -> list[Frame] | None:
-    """All frames; None if the bytes were refused."""
+    """Returns all frames; None if the bytes were refused."""
     reader, found = FrameReader(max_payload), []
     try:
         for piece in pieces:
@@ -34,7 +34,7 @@ def test_any_bytes_are_frames_or_a_link_error_wherever_they_are_cut(data: bytes,
     assert read([data], 50) == read(every(data, 1), 50) == read(cut(data, places), 50)
 
 
-def test_a_frame_that_is_too_long_is_refused_before_it_is_held() -> None:
+def test_a_frame_that_is_too_long_is_refused_before_it_is_buffered() -> None:
     reader = FrameReader(10)
     with pytest.raises(LinkError, match="11 bytes"):
         reader.feed(struct.pack(">IB", 11, Kind.NOTIFY))
@@ -45,7 +45,7 @@ def test_an_unknown_kind_is_refused() -> None:
         FrameReader().feed(struct.pack(">IB", 0, 99))
 
 
-def test_what_is_not_whole_is_kept_for_later() -> None:
+def test_an_incomplete_frame_is_kept_for_later() -> None:
     data = pack(Kind.CALL, b"0123456789")
     reader = FrameReader()
     assert reader.feed(data + data[:-1]) == [(Kind.CALL, b"0123456789")]
@@ -58,7 +58,7 @@ def test_json_reads_back_as_it_was_written(value: dict[str, object]) -> None:
     assert (kind, read_json(payload)) == (Kind.NOTIFY, value)
 
 
-def test_text_that_no_utf_8_has_passes() -> None:
+def test_text_that_is_not_valid_utf_8_is_kept() -> None:
     ((_, payload),) = FrameReader().feed(pack_json(Kind.NOTIFY, {"\udcff": "\ud800"}))
     assert read_json(payload) == {"\udcff": "\ud800"}
 
@@ -72,6 +72,6 @@ def test_any_payload_is_an_object_or_a_link_error(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"1", b"{", b"\xff", b'{"a":NaN}', b'{"a":1e999}', b"[" * 200_000])
-def test_what_is_no_object_of_finite_numbers_is_refused(payload: bytes) -> None:
+def test_a_payload_that_is_no_object_or_has_infinite_numbers_is_refused(payload: bytes) -> None:
     with pytest.raises(LinkError):
         read_json(payload)

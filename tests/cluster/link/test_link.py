@@ -1,4 +1,4 @@
-"""Links over real sockets: who knows the secret gets one, a stranger gets a random number and is hung up on."""
+"""Links over real sockets: a node with the secret gets one, a stranger gets a nonce and is disconnected."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,7 +34,7 @@ def caller() -> Iterator[Host]:
 
 
 class Stranger:
-    """Says what it likes to a node's port."""
+    """A client that sends any bytes to a node's port."""
 
     def __init__(self, address: str, nonce: str = NONCE) -> None:
         self.socket = socket.create_connection(split_address(address))
@@ -42,7 +42,7 @@ class Stranger:
         self.socket.sendall(f"GET {PATH} HTTP/1.1\r\nUpgrade: {PROTOCOL}\r\nPycast-Nonce: {nonce}\r\n\r\n".encode())
 
     def nonce(self) -> str:
-        """What it learns."""
+        """Returns the nonce of the node's answer."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += self.socket.recv(1)
@@ -50,7 +50,7 @@ class Stranger:
         return head.split(b"Pycast-Nonce: ")[1].split(b"\r\n")[0].decode()
 
     def rest(self) -> bytes:
-        """All that comes until it is hung up on."""
+        """Returns everything that arrives until it is disconnected."""
         found = b""
         while True:
             try:
@@ -63,7 +63,7 @@ class Stranger:
             found += data
 
 
-def test_who_knows_the_secret_gets_a_link_that_carries_frames_both_ways(host: Host, caller: Host) -> None:
+def test_a_node_with_the_secret_gets_a_link_that_carries_frames_both_ways(host: Host, caller: Host) -> None:
     def echo(link: Link, first: Frame) -> None:
         frame: Frame | None = first
         while frame is not None:
@@ -80,7 +80,7 @@ def test_who_knows_the_secret_gets_a_link_that_carries_frames_both_ways(host: Ho
 
 
 @pytest.mark.parametrize("changed", [{"secret": "other", "name": "radio"}, {"secret": "secret", "name": "tv"}])
-def test_another_secret_or_another_cluster_is_refused_and_the_operator_is_told_why(
+def test_another_secret_or_another_cluster_is_refused_and_the_log_says_why(
     host: Host, caller: Host, changed: dict[str, str], wait_until: WaitUntil
 ) -> None:
     caller.configure(**changed)
@@ -91,7 +91,7 @@ def test_another_secret_or_another_cluster_is_refused_and_the_operator_is_told_w
     assert host.links == []
 
 
-def test_a_new_secret_holds_from_the_next_link_on(host: Host, caller: Host) -> None:
+def test_a_new_secret_is_used_from_the_next_link_on(host: Host, caller: Host) -> None:
     host.configure(secret="new")
     with pytest.raises(DialFailed):
         caller.connector.dial(host.address)
@@ -100,7 +100,7 @@ def test_a_new_secret_holds_from_the_next_link_on(host: Host, caller: Host) -> N
 
 
 @pytest.mark.parametrize("said", [b"\0" * PROOF_SIZE, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"short", b""])
-def test_a_stranger_learns_a_random_number_and_is_hung_up_on_in_time(
+def test_a_stranger_gets_a_nonce_and_is_disconnected_in_time(
     host: Host, said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "DIAL_S", 0.2)
@@ -111,7 +111,7 @@ def test_a_stranger_learns_a_random_number_and_is_hung_up_on_in_time(
     assert host.links == []
 
 
-def test_a_conversation_cannot_be_played_again(host: Host) -> None:
+def test_a_handshake_cannot_be_replayed(host: Host) -> None:
     first = Stranger(host.address)
     proof = caller_proof("secret", "radio", NONCE, first.nonce())
     first.socket.sendall(proof)
@@ -123,14 +123,14 @@ def test_a_conversation_cannot_be_played_again(host: Host) -> None:
     assert second.rest() == b""
 
 
-def test_the_proof_of_the_other_side_is_not_ones_own(host: Host) -> None:
+def test_the_proof_of_the_other_side_is_no_proof_of_the_caller(host: Host) -> None:
     stranger = Stranger(host.address)
     stranger.socket.sendall(answerer_proof("secret", "radio", NONCE, stranger.nonce()))
     assert stranger.rest() == b""
 
 
 class Impostor:
-    """Answers a caller with whatever `prove` makes of the caller's nonce and proof."""
+    """A server that answers a caller without the secret; `reflects`: with the caller's own proof."""
 
     def __init__(self, host: Host, answer: str, *, reflects: bool = False) -> None:
         self.socket = socket.socket()
@@ -143,7 +143,7 @@ class Impostor:
 
     def _run(self) -> None:
         sock, _ = self.socket.accept()
-        with self.socket, sock, suppress(OSError):  # it is hung up on
+        with self.socket, sock, suppress(OSError):  # it is disconnected
             reader = HeadReader()
             while reader.feed(sock.recv(4096)) is None:
                 continue
@@ -152,7 +152,7 @@ class Impostor:
                 sock.sendall(data)
 
 
-def test_a_node_does_not_take_its_own_proof_for_the_others(caller: Host) -> None:
+def test_a_node_refuses_its_own_proof_from_the_other_side(caller: Host) -> None:
     impostor = Impostor(caller, f"HTTP/1.1 101 X\r\nPycast-Nonce: {NONCE}\r\n\r\n", reflects=True)
     with pytest.raises(DialFailed, match="secret"):
         caller.connector.dial(impostor.address)
@@ -168,21 +168,21 @@ def test_a_node_does_not_take_its_own_proof_for_the_others(caller: Host) -> None
         f"HTTP/1.1 101 X\r\nPycast-Nonce: {NONCE}\r\n\r\n",
     ],
 )
-def test_what_is_no_node_of_the_cluster_is_a_failed_dial(caller: Host, answer: str) -> None:
+def test_an_answer_that_is_not_of_the_cluster_is_a_failed_dial(caller: Host, answer: str) -> None:
     impostor = Impostor(caller, answer)
     with pytest.raises(DialFailed) as caught:
         caller.connector.dial(impostor.address)
     assert not caught.value.is_refused
 
 
-def test_a_port_where_nothing_listens_is_said_to_refuse(host: Host, caller: Host) -> None:
+def test_a_port_where_nothing_listens_refuses(host: Host, caller: Host) -> None:
     host.close_the_port()
     with pytest.raises(DialFailed) as caught:
         caller.connector.dial(host.address)
     assert caught.value.is_refused
 
 
-def test_a_node_that_takes_connections_and_says_nothing_costs_a_second_at_most(
+def test_a_node_that_accepts_connections_and_sends_nothing_costs_a_second_at_most(
     caller: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "DIAL_S", 0.1)
@@ -203,7 +203,7 @@ def test_a_link_that_the_other_side_closes_ends_and_one_that_is_silent_times_out
     host.hang_up()
     assert link.read(5) is None
     link.close()
-    with pytest.raises(LinkError, match="ended here"):
+    with pytest.raises(LinkError, match="closed by this node"):
         link.read(5)
 
 

@@ -1,4 +1,4 @@
-"""All that nodes ask and tell each other: each message survives its journey, and nonsense is a ValueError."""
+"""The messages between nodes: each is read as it was written, and a malformed one is a ValueError."""
 
 import ast
 import json
@@ -54,7 +54,7 @@ ANYTHING = st.recursive(
 
 @cache
 def values(hint: Hashable) -> st.SearchStrategy[Any]:
-    """Any value of a field's type."""
+    """Returns a strategy for any value of a field's type."""
     if hint in PLAIN:
         return PLAIN[hint]
     if is_dataclass(hint):
@@ -72,7 +72,7 @@ messages = pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__nam
 @messages
 @settings(max_examples=30)  # of each of the messages, of which there are more than thirty
 @given(data=st.data())
-def test_a_message_survives_its_journey(kind: type[Any], data: st.DataObject) -> None:
+def test_a_message_is_read_as_it_was_written(kind: type[Any], data: st.DataObject) -> None:
     message = data.draw(values(cast(Any, kind)))
     ((_, payload),) = FrameReader().feed(pack_json(Kind.CALL, encode(message)))
     assert decode(kind, read_json(payload)) == message
@@ -92,7 +92,7 @@ def test_any_json_is_the_message_or_a_value_error(kind: type[Any], data: st.Data
 
 
 @messages
-def test_a_message_is_a_frozen_value_with_a_word_on_it(kind: type[Any]) -> None:
+def test_a_message_is_a_frozen_value_with_a_docstring(kind: type[Any]) -> None:
     assert is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert not hasattr(kind, "__dict__") or "__slots__" in vars(kind)
     assert kind.__doc__ and not kind.__doc__.startswith(f"{kind.__name__}(")
@@ -106,11 +106,11 @@ def test_each_class_has_its_own_name_on_the_wire() -> None:
     assert len(ASKED) + len(TOLD) == len(WIRE_NAMES)
 
 
-def test_the_head_of_the_file_tells_of_each_question() -> None:
+def test_the_head_of_the_file_lists_each_message() -> None:
     head = ast.get_docstring(ast.parse(Path(questions.__file__).read_text(encoding="utf-8")))
     assert head is not None
-    told = {line.split()[0] for line in head.splitlines() if line.startswith("    ") and line.split()}
-    assert {kind.__name__ for kind in WIRE_NAMES} <= told
+    listed = {line.split()[0] for line in head.splitlines() if line.startswith("    ") and line.split()}
+    assert {kind.__name__ for kind in WIRE_NAMES} <= listed
 
 
 def test_a_question_knows_the_class_of_its_answer() -> None:
@@ -118,12 +118,12 @@ def test_a_question_knows_the_class_of_its_answer() -> None:
     assert answer_type(AskTail) is TailAnswer
 
 
-def test_a_verdict_that_says_nothing_is_an_objection() -> None:
+def test_a_verdict_without_fields_is_an_objection() -> None:
     assert decode(Verdict, {}).objects
 
 
-def test_statistics_may_have_longer_texts_than_what_nodes_say_of_themselves() -> None:
-    """Headers and comments in a stream are as long as their senders want; one must not hide a node."""
+def test_statistics_may_have_longer_texts_than_node_records() -> None:
+    """Headers and comments in a stream may have any length; a long one must not hide a node."""
     long = "x" * 100_000
     node = json.loads(json.dumps(encode(SnapshotAnswer(NODE))))
     node["snapshot"]["mounts"] = [{**encode(MP3), "title": long, "stats": {"comment": long}}]
@@ -138,7 +138,7 @@ def test_ten_thousand_listeners_fit_an_answer() -> None:
     assert decode(ListenersAnswer, read_json(payload)["with"]) == answer
 
 
-def test_a_missing_tail_and_a_tail_are_told_apart() -> None:
+def test_a_missing_tail_differs_from_a_tail() -> None:
     assert decode(TailAnswer, {}) == TailAnswer(None)
     tail = questions.Tail(Epoch(0, 1, 1, "a"), 5, 0)
     assert decode(TailAnswer, encode(TailAnswer(tail))).tail == tail

@@ -30,7 +30,7 @@ from tests.conftest import WaitUntil
 
 
 def move(order: MoveListeners) -> Moved:
-    """Gives a number back, so that answers can be told apart."""
+    """Returns a number that depends on the order, so that answers differ."""
     return Moved(int(order.to))
 
 
@@ -59,7 +59,7 @@ def test_a_question_gets_its_answer(pair: tuple[Host, Host]) -> None:
     assert len(b.links) == 1
 
 
-def test_an_answer_with_values_in_it_comes_whole(pair: tuple[Host, Host]) -> None:
+def test_an_answer_with_nested_values_arrives_whole(pair: tuple[Host, Host]) -> None:
     a, b = pair
     answer = TailAnswer(Tail(Epoch(0, 7, 1, "a.b/c"), 1 << 40, 0))
     b.answers.on(AskTail, lambda question: answer)
@@ -91,14 +91,14 @@ def test_many_questions_are_under_way_at_once_on_one_link(pair: tuple[Host, Host
     assert len(b.links) == 1
 
 
-def test_what_is_told_is_taken_in_its_order(pair: tuple[Host, Host], wait_until: WaitUntil) -> None:
+def test_notifications_are_handled_in_their_order(pair: tuple[Host, Host], wait_until: WaitUntil) -> None:
     a, b = pair
-    told: list[int] = []
-    b.answers.on(Beat, lambda beat: told.append(beat.origins))
+    received: list[int] = []
+    b.answers.on(Beat, lambda beat: received.append(beat.origins))
     for number in range(100):
         a.peers.notify(b.address, Beat("a", "a1", number))
-    wait_until(lambda: len(told) == 100, "all of it")
-    assert told == list(range(100))
+    wait_until(lambda: len(received) == 100, "all of it")
+    assert received == list(range(100))
 
 
 def test_no_answer_in_time_is_an_error_and_the_link_stays(pair: tuple[Host, Host]) -> None:
@@ -110,7 +110,7 @@ def test_no_answer_in_time_is_an_error_and_the_link_stays(pair: tuple[Host, Host
     assert len(b.links) == 1
 
 
-def test_all_are_asked_at_once_and_those_who_answer_count(pair: tuple[Host, Host]) -> None:
+def test_all_are_asked_at_once_and_those_that_answer_count(pair: tuple[Host, Host]) -> None:
     a, b = pair
     closed, deaf = Host(), Host()
     closed.close_the_port()
@@ -122,7 +122,7 @@ def test_all_are_asked_at_once_and_those_who_answer_count(pair: tuple[Host, Host
     deaf.stop()
 
 
-def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
+def test_a_lost_link_is_reported_once_fails_the_calls_and_is_opened_again(
     pair: tuple[Host, Host], wait_until: WaitUntil
 ) -> None:
     a, b = pair
@@ -147,7 +147,7 @@ def test_a_lost_link_is_told_once_fails_what_waits_and_is_opened_anew(
     assert a.peers.call(b.address, Ping()) == Pong("b1")
 
 
-def test_who_hangs_up_itself_is_told_of_no_loss(pair: tuple[Host, Host]) -> None:
+def test_a_link_that_is_closed_here_is_not_reported_as_lost(pair: tuple[Host, Host]) -> None:
     a, b = pair
     lost: list[str] = []
     a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
@@ -157,8 +157,8 @@ def test_who_hangs_up_itself_is_told_of_no_loss(pair: tuple[Host, Host]) -> None
     assert lost == []
 
 
-def test_a_link_that_is_hung_up_on_while_it_is_opened_is_none(pair: tuple[Host, Host]) -> None:
-    """And is closed, which the check for what a test leaves behind sees."""
+def test_a_link_that_is_closed_while_it_is_opened_fails_the_call(pair: tuple[Host, Host]) -> None:
+    """The check for what a test leaves behind sees that the link is closed as well."""
     a, b = pair
     failed: list[NoAnswer] = []
 
@@ -180,14 +180,14 @@ def test_a_link_that_is_hung_up_on_while_it_is_opened_is_none(pair: tuple[Host, 
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), TypeError("x")])
-def test_a_question_that_makes_no_sense_gets_an_error_and_no_harm_is_done(
+def test_a_malformed_question_gets_an_error_and_the_link_stays(
     pair: tuple[Host, Host], error: Exception, wait_until: WaitUntil
 ) -> None:
     a, b = pair
-    told: list[Beat] = []
+    received: list[Beat] = []
 
     def refuse(message: object) -> None:
-        told.extend([message] if isinstance(message, Beat) else [])
+        received.extend([message] if isinstance(message, Beat) else [])
         raise error
 
     b.answers.on(KillListener, refuse)
@@ -195,7 +195,7 @@ def test_a_question_that_makes_no_sense_gets_an_error_and_no_harm_is_done(
     with pytest.raises(BadAnswer, match=r"control\.kill"):
         a.peers.call(b.address, KillListener("/x", 1))
     a.peers.notify(b.address, Beat("a", "a1", 0))
-    wait_until(lambda: told, "the beat")
+    wait_until(lambda: received, "the beat")
     with pytest.raises(BadAnswer, match="unknown question"):
         a.peers.call(b.address, AskTail("/x"))
     assert a.peers.call(b.address, Ping()) == Pong("b1")
@@ -215,7 +215,7 @@ def test_a_question_that_makes_no_sense_gets_an_error_and_no_harm_is_done(
         {"n": 1, "what": "control.move", "with": {"mount": "/x", "to": "y" * 5000}},
     ],
 )
-def test_no_handler_sees_a_question_that_is_not_whole(
+def test_no_handler_gets_an_incomplete_question(
     pair: tuple[Host, Host], message: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = pair
@@ -259,7 +259,7 @@ def test_a_handler_can_end_the_link(pair: tuple[Host, Host], wait_until: WaitUnt
         {"with": encode(Pong("b1")), "error": ""},
     ],
 )
-def test_an_answer_that_is_not_one_is_no_answer(
+def test_a_malformed_answer_is_no_answer(
     pair: tuple[Host, Host], answer: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = pair
@@ -281,7 +281,7 @@ def test_an_answer_that_is_not_one_is_no_answer(
 
 
 @pytest.mark.parametrize("kind", [Kind.REPLY, Kind.AUDIO])
-def test_what_is_no_question_ends_the_link(pair: tuple[Host, Host], kind: Kind, wait_until: WaitUntil) -> None:
+def test_a_frame_that_is_no_question_ends_the_link(pair: tuple[Host, Host], kind: Kind, wait_until: WaitUntil) -> None:
     a, b = pair
     link = a.connector.dial(b.address)
     link.write_json(kind, {"n": 1})

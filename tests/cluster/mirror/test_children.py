@@ -1,4 +1,4 @@
-"""Nodes that mirror a mount from here hear of its audio, and of no other mount's."""
+"""Connections of a mount's mirrors are woken by its audio, and by no other mount's."""
 
 from gevent.event import Event
 
@@ -6,7 +6,7 @@ from pycast.cluster.mirror.children import Children
 from pycast.stream.events import NewAudio
 
 
-def test_new_audio_wakes_all_that_mirror_the_mount_and_nobody_else() -> None:
+def test_new_audio_wakes_all_mirrors_of_the_mount_and_no_others() -> None:
     children, first, second, other = Children(), Event(), Event(), Event()
     for mount, news in (("/x", first), ("/x", second), ("/y", other)):
         children.add(mount, news)
@@ -24,7 +24,7 @@ def test_they_are_counted_by_mount() -> None:
     assert children.count("/x") == 1
 
 
-def test_one_that_is_gone_is_not_woken_any_more() -> None:
+def test_a_removed_connection_is_not_woken() -> None:
     children, gone, stays = Children(), Event(), Event()
     children.add("/x", gone)
     children.add("/x", stays)
@@ -33,5 +33,5 @@ def test_one_that_is_gone_is_not_woken_any_more() -> None:
     assert (gone.is_set(), stays.is_set()) == (False, True)
 
 
-def test_audio_of_a_mount_that_nobody_mirrors_is_no_error() -> None:
+def test_audio_of_a_mount_without_mirrors_is_no_error() -> None:
     Children().on_new_audio(NewAudio("/x"))

@@ -1,4 +1,4 @@
-"""A lineage says whether two nodes have the same bytes: against a model that has the bytes."""
+"""A lineage tells whether two nodes have the same bytes; compared with a model that has the bytes."""
 
 from random import Random
 
@@ -32,7 +32,7 @@ def test_an_epoch_without_bytes_is_not_kept() -> None:
     [
         (1, 50, True),
         (1, 100, True),
-        (1, 101, False),  # it has more of the epoch than what was agreed to be its end
+        (1, 101, False),  # it has bytes after the end of the epoch
         (3, 250, True),
         (3, 251, False),
         (4, 250, True),
@@ -45,7 +45,7 @@ def test_a_mirror_agrees_up_to_where_its_epoch_ended(number: int, offset: int, a
     assert THREE.agrees(epoch(number), offset) is agrees
 
 
-def test_a_mirror_of_an_older_past_agrees_if_it_ends_where_ours_begins() -> None:
+def test_a_mirror_of_an_older_epoch_agrees_if_it_ends_where_ours_begins() -> None:
     lineage = Lineage().with_epoch(epoch(3), 100)
     assert lineage.agrees(epoch(1), 100)
     assert not lineage.agrees(epoch(1), 99)
@@ -56,7 +56,7 @@ def test_two_histories_agree_only_where_their_bytes_do() -> None:
     rng = Random(3)
     for _ in range(300):
         lineage, base = Lineage(), 0
-        spans: list[tuple[Epoch, int, int]] = []  # what the node has: of each epoch from where to where
+        spans: list[tuple[Epoch, int, int]] = []  # the bytes of the node: for each epoch from and to
         for number in range(1, rng.randint(2, 6)):
             lineage = lineage.with_epoch(epoch(number), base)
             end = base + rng.randint(1, 50)
@@ -74,7 +74,7 @@ def test_json_reads_back_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     "value", [None, [], {}, [["0.2.1.n", 0], ["0.1.1.n", 5]], [["0.1.1.n", 5], ["0.2.1.n", 0]], ["x"]]
 )
-def test_what_does_not_rise_is_refused(value: object) -> None:
+def test_a_lineage_that_does_not_rise_is_refused(value: object) -> None:
     with pytest.raises(ValueError):
         Lineage.from_json(value)
 

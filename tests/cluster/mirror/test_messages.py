@@ -1,4 +1,4 @@
-"""What is said on a mirror's line reads back as it was written; any payload gives a value or LinkError."""
+"""The messages of a mirror are read as they were written; any payload gives a value or LinkError."""
 
 import json
 from collections.abc import Callable
@@ -44,7 +44,7 @@ READERS: tuple[Callable[[bytes], object], ...] = (Pull.read, PullReply.read, rea
 
 
 def payload(frame: bytes, kind: Kind) -> bytes:
-    """What is in the one frame, of that kind."""
+    """Returns the payload of a single frame, which has to be of that kind."""
     ((found, data),) = FrameReader().feed(frame)
     assert found is kind
     return data
@@ -78,7 +78,7 @@ def test_audio_reads_back_as_it_was_written(offset: int, joins: list[tuple[int, 
     assert found == (offset, [Join(at, None if isnan(time_s) else time_s) for at, time_s in joins], data)
 
 
-def test_the_secrets_of_a_source_do_not_travel() -> None:
+def test_the_secrets_of_a_source_are_not_sent() -> None:
     headers = (
         *HEADERS,
         ("authorization", "Basic c2VjcmV0"),

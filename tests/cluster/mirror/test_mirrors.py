@@ -1,4 +1,4 @@
-"""Which mounts a node mirrors and from whom: from the first listener to the last, over the loss of every parent."""
+"""The mirrors of a node, from the first listener to the last: their parents, and the loss of every parent."""
 
 import logging
 import time
@@ -64,7 +64,7 @@ class Node(Host):
     def knows(self, name: str, host: Host) -> None:
         self.state.put_node(NodeRecord(name, f"{name}1", host.address))
 
-    def hears(self, number: int, owner: str = "o", *, is_live: bool = True) -> OriginRecord:
+    def learns(self, number: int, owner: str = "o", *, is_live: bool = True) -> OriginRecord:
         record = OriginRecord(NAME, owner, f"{owner}1", epoch(number), 0, is_live)
         self.state.put_origin(record)
         return record
@@ -96,7 +96,7 @@ def other(origin: Origin) -> Iterator[Node]:
 
 def begin_to_mirror(*nodes: Node) -> None:
     for one in nodes:
-        one.hears(1)
+        one.learns(1)
     for one in nodes:
         assert one.mirrors.open(NAME) is not None
 
@@ -108,7 +108,7 @@ def level_with(node: Node, origin: Origin, wait_until: WaitUntil) -> None:
 def test_a_mount_is_mirrored_when_it_is_first_asked_for(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
     origin.send(10)
     assert node.mirrors.open(NAME) is None
-    node.hears(1)
+    node.learns(1)
     assert len(node.mirrors) == 0
     mount = node.mirrors.open(NAME)
     assert mount is node.mounts.get(NAME) is not None
@@ -118,20 +118,20 @@ def test_a_mount_is_mirrored_when_it_is_first_asked_for(origin: Origin, node: No
     assert node.mirrors.health == 1.0
 
 
-def test_a_node_that_mirrors_always_begins_when_it_hears_of_a_mount(origin: Origin, wait_until: WaitUntil) -> None:
+def test_a_node_that_mirrors_always_begins_when_it_learns_of_a_mount(origin: Origin, wait_until: WaitUntil) -> None:
     node = Node("a", mirror="always")
     node.knows("o", origin)
     origin.send(10)
-    node.hears(1)
+    node.learns(1)
     level_with(node, origin, wait_until)
     node.stop()
 
 
-def test_an_owner_whose_mount_is_not_there_yet_is_asked_again_at_once(
+def test_an_owner_whose_mount_does_not_exist_yet_is_asked_again_at_once(
     origin: Origin, node: Node, wait_until: WaitUntil
 ) -> None:
     origin.mounts.close(NAME)
-    node.hears(1)
+    node.learns(1)
     begun = time.monotonic()
     node.group.spawn("later", origin.begin)
     assert node.mirrors.open(NAME) is not None
@@ -140,10 +140,10 @@ def test_an_owner_whose_mount_is_not_there_yet_is_asked_again_at_once(
     level_with(node, origin, wait_until)
 
 
-def test_f_03_after_a_broken_line_the_mirror_goes_on_at_the_next_byte(
+def test_f_03_after_a_broken_link_the_mirror_resumes_at_the_next_byte(
     origin: Origin, node: Node, wait_until: WaitUntil
 ) -> None:
-    node.hears(1)
+    node.learns(1)
     mount = node.mirrors.open(NAME)
     assert mount is not None
     heard = MemoryTransport()
@@ -153,7 +153,7 @@ def test_f_03_after_a_broken_line_the_mirror_goes_on_at_the_next_byte(
         level_with(node, origin, wait_until)
         origin.hang_up()
         origin.send(5)
-        wait_until(lambda turn=turn: node.mirrors.counters.connections > turn, "the next line")
+        wait_until(lambda turn=turn: node.mirrors.counters.connections > turn, "the next link")
         level_with(node, origin, wait_until)
     (listener,) = mount.fanout
     wait_until(lambda: mount.fanout.position_of(listener) == mount.ring.head, "the listener")
@@ -170,7 +170,7 @@ def test_f_01_when_the_origin_is_gone_the_survivors_level(
     origin.send(10)
     level_with(node, origin, wait_until)
     level_with(other, origin, wait_until)
-    node.mirrors.release(NAME)  # it hears no more, and the other one does
+    node.mirrors.release(NAME)  # it receives nothing more, and the other one does
     origin.send(7)
     level_with(other, origin, wait_until)
     origin.close_the_port()
@@ -186,7 +186,7 @@ def test_f_01_when_the_origin_is_gone_the_survivors_level(
     assert len(node.mirrors) == len(other.mirrors) == 0
 
 
-def test_f_07_who_has_more_of_what_is_over_than_others_have_waits_for_the_new_owner(
+def test_f_07_a_node_with_more_bytes_of_an_epoch_that_is_over_waits_for_the_new_owner(
     origin: Origin, node: Node, other: Node, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pycast.cluster.mirror.mirrors")
@@ -201,14 +201,14 @@ def test_f_07_who_has_more_of_what_is_over_than_others_have_waits_for_the_new_ow
     node.state.see(NAME, epoch(2))
     origin.hang_up()
     gevent.sleep(0.3)
-    assert "levelled" not in caplog.text
+    assert "could not be fetched" not in caplog.text
     assert node.head == 10 * SIZE
 
 
-def test_a_node_that_has_nothing_begins_where_the_others_are(
+def test_a_node_without_the_mount_begins_where_the_others_are(
     origin: Origin, node: Node, other: Node, wait_until: WaitUntil
 ) -> None:
-    other.hears(1)
+    other.learns(1)
     assert other.mirrors.open(NAME) is not None
     origin.send(10)
     level_with(other, origin, wait_until)
@@ -220,7 +220,7 @@ def test_a_node_that_has_nothing_begins_where_the_others_are(
 
 
 def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
-    node.hears(1)
+    node.learns(1)
     assert node.mirrors.open(NAME) is not None
     origin.send(10)
     level_with(node, origin, wait_until)
@@ -231,9 +231,9 @@ def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node
     heir.sent = 10
     heir.send(5)
     node.knows("h", heir)
-    node.hears(2, "h")
+    node.learns(2, "h")
     level_with(node, heir, wait_until)
-    wait_until(lambda: origin.children.count(NAME) == 0, "the old line to end")
+    wait_until(lambda: origin.children.count(NAME) == 0, "the old link to end")
     mirror = node.mounts.get(NAME)
     assert mirror is not None
     assert (mirror.sources, node.mirrors.counters.gaps) == (2, 0)
@@ -242,7 +242,7 @@ def test_a_new_owner_is_followed_and_the_old_one_left(origin: Origin, node: Node
 
 
 def test_a_mirror_ends_with_its_mount(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
-    node.hears(1)
+    node.learns(1)
     mount = node.mirrors.open(NAME)
     assert mount is not None
     origin.mounts.close(NAME)
@@ -250,12 +250,12 @@ def test_a_mirror_ends_with_its_mount(origin: Origin, node: Node, wait_until: Wa
     assert (mount.end_reason, len(node.mirrors), node.lineages.get(NAME)) == (Reason.SOURCE_GONE, 0, Lineage())
 
 
-def test_a_mirror_that_nobody_needs_ends_after_a_while(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
-    node.hears(1)
+def test_a_mirror_that_is_not_needed_ends_after_a_while(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+    node.learns(1)
     mount = node.mirrors.open(NAME)
     assert mount is not None
     mount.join(1, MemoryTransport(), WHO, b"", 0, 0.0)
-    wait_until(lambda: node.mirrors.has_parent(NAME), "the line")
+    wait_until(lambda: node.mirrors.has_parent(NAME), "the link")
     node.now += LINGER_S - 1  # with a listener it stays
     origin.send(3)
     level_with(node, origin, wait_until)
@@ -272,7 +272,7 @@ def test_a_mirror_that_nobody_needs_ends_after_a_while(origin: Origin, node: Nod
 def test_without_an_origin_a_mirror_waits_and_is_given_up_in_the_end(
     origin: Origin, node: Node, wait_until: WaitUntil
 ) -> None:
-    record = node.hears(1)
+    record = node.learns(1)
     mount = node.mirrors.open(NAME)
     assert mount is not None
     origin.send(3)
@@ -288,9 +288,9 @@ def test_without_an_origin_a_mirror_waits_and_is_given_up_in_the_end(
     assert mount.end_reason is Reason.ABANDONED
 
 
-def test_how_far_a_node_is_with_a_mount_it_tells_others(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+def test_a_node_answers_how_far_it_is_with_a_mount(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
     assert node.mirrors.tail(AskTail(NAME)) == TailAnswer()
-    node.hears(1)
+    node.learns(1)
     node.mirrors.open(NAME)
     origin.send(3)
     level_with(node, origin, wait_until)

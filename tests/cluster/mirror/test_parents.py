@@ -1,4 +1,4 @@
-"""Whom a mount is pulled from: one line into each zone, and never a circle."""
+"""The choice of the parent: one link into each zone, and never a circle."""
 
 from collections import Counter
 from dataclasses import replace
@@ -38,7 +38,7 @@ def test_a_mount_crosses_into_another_zone_once(origin: str) -> None:
         assert set(pulls.values()) == {origin, leaders[0]}
 
 
-def test_the_origin_is_everybodys_last_resort() -> None:
+def test_the_origin_is_the_last_choice_of_every_node() -> None:
     for mount in MOUNTS:
         for name in "def":
             found = choose_parents(mount, TWO_ZONES[name], TWO_ZONES["a"], TWO_ZONES.values())
@@ -54,7 +54,7 @@ def test_leaders_are_spread_and_only_those_of_a_lost_node_move() -> None:
     left = {name: node for name, node in TWO_ZONES.items() if name != "d"}
     for mount, leader in before.items():
         after = first(mount, "e", "a", left)
-        now = "e" if after == "a" else after  # whom the others in the zone pull from
+        now = "e" if after == "a" else after  # the node from which the others in the zone pull
         assert leader in ("d", now)
 
 

@@ -1,4 +1,4 @@
-"""A mount mirrored over a real line: the same bytes at the same offsets, whatever happens to the line."""
+"""A mount mirrored over a real link: the same bytes at the same offsets, whatever happens to the link."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -48,7 +48,7 @@ class Origin(Host):
         return self.mounts.attach_source(NAME, self.source)
 
     def send(self, count: int) -> None:
-        """Numbered frames."""
+        """Sends numbered frames."""
         mount = self.mounts.get(NAME)
         assert mount is not None
         mount.feed(frames(self.sent, count))
@@ -56,7 +56,7 @@ class Origin(Host):
 
 
 class Child(Host):
-    """A node that mirrors it."""
+    """A node that mirrors the mount."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Child(Host):
         return mount
 
     def pull(self, parent: Host, *, may_jump: bool = True) -> None:
-        """Mirrors until the line ends, in a greenlet."""
+        """Mirrors until the link ends, in a greenlet."""
 
         def run() -> None:
             try:
@@ -102,13 +102,13 @@ def child() -> Iterator[Child]:
     made.stop()
 
 
-def levels(child: Child, parent: Host) -> bool:
+def is_level(child: Child, parent: Host) -> bool:
     theirs = parent.mounts.get(NAME)
     return theirs is not None and child.mirror.head == theirs.ring.head
 
 
 def assert_same(child: Child, parent: Host) -> None:
-    """Everything that the child has, the parent has in the same place."""
+    """Checks that the parent has everything of the child at the same offsets."""
     mine, theirs = child.mount, parent.mounts.get(NAME)
     assert theirs is not None
     assert mine.ring.head == theirs.ring.head
@@ -133,20 +133,20 @@ def test_a_mirror_has_the_same_bytes_marks_and_source_at_the_same_offsets(
     mount.set_title("Artist", "One", "http://x/")
     parent.send(10)
     child.pull(parent)
-    wait_until(lambda: levels(child, parent), "the past")
+    wait_until(lambda: is_level(child, parent), "the past")
     assert_same(child, parent)
     mount.set_title("", "Two")
     for _ in range(20):
         parent.send(7)
         gevent.sleep(0.002)
-    wait_until(lambda: levels(child, parent), "the rest")
+    wait_until(lambda: is_level(child, parent), "the rest")
     wait_until(lambda: child.mount.timeline.title == mount.timeline.title, "the title")
     assert_same(child, parent)
     assert child.mount.state is MountState.LIVE
     assert child.counters.connections == 1
 
 
-def test_headers_and_properties_come_at_their_offsets(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_headers_and_properties_arrive_at_their_offsets(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     parent.mounts.close(NAME)
     mount = parent.begin("application/ogg")
     child.pull(parent)
@@ -159,40 +159,40 @@ def test_headers_and_properties_come_at_their_offsets(parent: Origin, child: Chi
         ]
         mount.take(b"page %d" % number, [*marks, Tags(at + 3, "A", f"T{number}")])
         gevent.sleep(0.001 * (number % 3))
-    wait_until(lambda: levels(child, parent), "the pages")
+    wait_until(lambda: is_level(child, parent), "the pages")
     assert_same(child, parent)
     for at in range(mount.ring.head):
         assert child.mount.timeline.header_at(at) == mount.timeline.header_at(at)
 
 
 @pytest.mark.parametrize("size", [1, 1000, 200_000])
-def test_f_03_after_a_broken_line_it_goes_on_at_the_next_byte_of_another_node(
+def test_f_03_after_a_broken_link_it_resumes_at_the_next_byte_from_another_node(
     parent: Origin, child: Child, size: int, wait_until: WaitUntil
 ) -> None:
     other = Child()  # another mirror, which has the same bytes
     other.pull(parent)
     child.pull(parent)
     parent.send(10)
-    wait_until(lambda: levels(child, parent) and levels(other, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent) and is_level(other, parent), "the first frames")
     listener = child.listen()
     for _ in range(5):
         parent.hang_up()  # in the middle of whatever is under way
-        wait_until(lambda: child.raised and other.raised, "the broken lines")
+        wait_until(lambda: child.raised and other.raised, "the broken links")
         child.raised.clear()
         other.raised.clear()
         parent.send(1 + size // SIZE)
         other.pull(parent)
-        wait_until(lambda: levels(other, parent), "the other mirror")
+        wait_until(lambda: is_level(other, parent), "the other mirror")
         child.pull(other)
         parent.send(3)
-        wait_until(lambda: levels(child, parent), "all of it")
+        wait_until(lambda: is_level(child, parent), "all of it")
         other.hang_up()
-        wait_until(lambda: child.raised, "the end of that line")
+        wait_until(lambda: child.raised, "the end of that link")
         child.raised.clear()
         child.pull(parent)
-        wait_until(lambda: child.mirror._link is not None and levels(child, parent), "the line to the origin")
+        wait_until(lambda: child.mirror._link is not None and is_level(child, parent), "the link to the origin")
         parent.send(2)
-        wait_until(lambda: levels(child, parent), "what is new")
+        wait_until(lambda: is_level(child, parent), "what is new")
     assert_same(child, parent)
     assert (child.counters.gaps, child.mount.sources, child.mount.restarts) == (0, 1, 1)
     child.mount.fanout.wake()
@@ -202,16 +202,16 @@ def test_f_03_after_a_broken_line_it_goes_on_at_the_next_byte_of_another_node(
 
 
 def wait_for_all(child: Child, transport: MemoryTransport, wait_until: WaitUntil, metaint: int = 0) -> bytes:
-    """What a listener has heard, when it has heard all there is."""
+    """Waits until the listener has everything, and returns what it received."""
     (listener,) = child.mount.fanout
     wait_until(lambda: child.mount.fanout.position_of(listener) == child.mount.ring.head, "the listener")
     return received(transport, metaint)[0]
 
 
 def cut(child: Child, parent: Origin, wait_until: WaitUntil) -> None:
-    """The line breaks, and the child notices."""
+    """Breaks the link, and waits until the child has noticed."""
     parent.hang_up()
-    wait_until(lambda: child.raised, "the broken line")
+    wait_until(lambda: child.raised, "the broken link")
     child.raised.clear()
 
 
@@ -221,13 +221,13 @@ def test_over_a_gap_listeners_jump_with_whole_frames_and_their_icy_phase(
 ) -> None:
     child.pull(parent)
     parent.send(20)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     transport = child.listen(metaint)
     before = child.mirror.head
     cut(child, parent, wait_until)
     mount = parent.mounts.get(NAME)
     assert mount is not None
-    while mount.ring.oldest <= before:  # until the next byte is no longer there
+    while mount.ring.oldest <= before:  # until the ring no longer has the next byte
         parent.send(50)
     mount.set_title("", "after")
     child.pull(parent, may_jump=False)
@@ -236,9 +236,9 @@ def test_over_a_gap_listeners_jump_with_whole_frames_and_their_icy_phase(
     assert isinstance(gap, Gap) and gap.offset > before
     assert child.counters.gaps == 0
     child.pull(parent)
-    wait_until(lambda: levels(child, parent), "the jump")
+    wait_until(lambda: is_level(child, parent), "the jump")
     parent.send(10)
-    wait_until(lambda: levels(child, parent), "the rest")
+    wait_until(lambda: is_level(child, parent), "the rest")
     found = numbers(wait_for_all(child, transport, wait_until, metaint))
     jumps = [(one, other) for one, other in pairwise(found) if other != one + 1]
     assert len(jumps) == 1
@@ -253,7 +253,7 @@ def test_a_mirror_that_has_other_bytes_than_its_parent_jumps(
 ) -> None:
     child.pull(parent)
     parent.send(20)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     cut(child, parent, wait_until)
     heir = Origin(Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(2), 15 * SIZE))  # it had 15 of the 20 frames
     heir.begin()
@@ -262,31 +262,31 @@ def test_a_mirror_that_has_other_bytes_than_its_parent_jumps(
     heir.sent = 1000
     heir.send(30)
     child.pull(heir)
-    wait_until(lambda: levels(child, heir), "the heir's bytes")
+    wait_until(lambda: is_level(child, heir), "the heir's bytes")
     assert child.counters.gaps == 1
     assert_same(child, heir)
     heir.stop()
 
 
-def test_the_next_epoch_goes_on_without_a_gap_and_is_a_new_source(
+def test_the_next_epoch_continues_without_a_gap_and_is_a_new_source(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
     child.pull(parent)
     parent.send(20)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     parent.mounts.detach(NAME)
     wait_until(lambda: child.mount.state is MountState.WAITING, "the wait")
     parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(2), 20 * SIZE))
     parent.begin()
     parent.send(5)
-    wait_until(lambda: levels(child, parent), "the next source")
+    wait_until(lambda: is_level(child, parent), "the next source")
     assert_same(child, parent)
     assert (child.mount.state, child.mount.sources, child.counters.gaps) == (MountState.LIVE, 2, 0)
     assert child.lineages.get(NAME) == parent.lineages.get(NAME)
     assert child.state.highest(NAME) == epoch(2)
 
 
-def test_a_title_is_over_on_the_mirror_when_it_is_over_at_the_origin(
+def test_a_title_ends_on_the_mirror_when_it_ends_at_the_origin(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
     mount = parent.mounts.get(NAME)
@@ -294,7 +294,7 @@ def test_a_title_is_over_on_the_mirror_when_it_is_over_at_the_origin(
     parent.send(5)
     mount.set_title("", "first's")
     child.pull(parent)
-    wait_until(lambda: levels(child, parent) and child.mount.timeline.title is not None, "the title")
+    wait_until(lambda: is_level(child, parent) and child.mount.timeline.title is not None, "the title")
     standby = mount.to_standby()
     parent.mounts.detach(NAME)
     parent.mounts.attach_source(NAME, FakeSource())
@@ -306,7 +306,7 @@ def test_a_title_is_over_on_the_mirror_when_it_is_over_at_the_origin(
     assert child.mount.timeline.title is not None and child.mount.timeline.title.text == "first's"
 
 
-def test_bytes_of_an_epoch_that_is_over_are_not_taken(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_bytes_of_an_epoch_that_is_over_are_refused(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     child.state.see(NAME, epoch(2))
     parent.send(5)
     child.pull(parent)
@@ -316,12 +316,12 @@ def test_bytes_of_an_epoch_that_is_over_are_not_taken(parent: Origin, child: Chi
     assert child.counters.refused_epochs == 1
 
 
-def test_f_09_not_one_byte_is_taken_after_a_higher_epoch_was_seen(
+def test_f_09_no_byte_is_accepted_after_a_higher_epoch_was_seen(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
     child.pull(parent)
     parent.send(5)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     child.state.see(NAME, epoch(2))
     parent.send(5)
     wait_until(lambda: child.raised, "the refusal")
@@ -332,7 +332,7 @@ def test_f_09_not_one_byte_is_taken_after_a_higher_epoch_was_seen(
 def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     child.pull(parent)
     parent.send(5)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     cut(child, parent, wait_until)
     child.lineages.put(NAME, child.lineages.get(NAME).with_epoch(epoch(9), 5 * SIZE))
     with pytest.raises(LinkError, match="behind"):
@@ -348,7 +348,7 @@ def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: C
 def test_the_end_of_the_mount_is_the_end_of_the_mirror(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     child.pull(parent)
     parent.send(5)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     parent.mounts.close(NAME)
     wait_until(lambda: child.mirror.is_over, "the end")
     assert child.raised == []
@@ -359,9 +359,9 @@ def test_the_end_of_the_parent_is_not_the_end_of_the_mirror(
 ) -> None:
     child.pull(parent)
     parent.send(5)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     parent.mounts.stop()
-    wait_until(lambda: child.raised, "the end of the line")
+    wait_until(lambda: child.raised, "the end of the link")
     assert not child.mirror.is_over
     assert child.mount.state is not MountState.ENDED
 
@@ -371,14 +371,14 @@ def test_a_source_that_is_connected_here_ends_the_mirroring(
 ) -> None:
     child.pull(parent)
     parent.send(5)
-    wait_until(lambda: levels(child, parent), "the first frames")
+    wait_until(lambda: is_level(child, parent), "the first frames")
     child.mounts.attach_source(NAME, FakeSource())
     parent.send(5)
-    wait_until(lambda: child.raised, "the end of the line")
+    wait_until(lambda: child.raised, "the end of the link")
     assert child.mirror.head == 5 * SIZE
 
 
-def test_a_mirror_can_be_had_up_to_an_offset_only(parent: Origin, child: Child) -> None:
+def test_a_mirror_may_end_at_a_given_offset(parent: Origin, child: Child) -> None:
     parent.send(50)
     child.mirror.pull(child.connector, parent.address, 0, until=50 * SIZE)
     assert child.mirror.head == 50 * SIZE

@@ -1,4 +1,4 @@
-"""The parent's side: where a child is let in, and that it costs the mount nothing."""
+"""The parent's side of a mirror: where a child begins, and when it is refused or dropped."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def head_of(link: Link) -> PullReply:
 
 
 def next_of(kind: Kind, link: Link, timeout: float = 5.0) -> bytes:
-    """The payload of the next frame of that kind."""
+    """Returns the payload of the next frame of that kind."""
     while (frame := link.read(timeout)) is not None:
         if frame[0] is kind:
             return frame[1]
@@ -55,11 +55,11 @@ def test_a_new_child_begins_at_a_join_point_of_the_past(parent: Origin, child: C
 
 
 @pytest.mark.parametrize("offset", [0, 1, 50 * SIZE + 7, 100 * SIZE, 120 * SIZE])
-def test_a_child_that_has_a_part_goes_on_at_its_very_byte(parent: Origin, child: Child, offset: int) -> None:
+def test_a_child_that_has_a_part_resumes_at_the_next_byte(parent: Origin, child: Child, offset: int) -> None:
     parent.send(100)
     link = asked(child, parent, epoch(1), offset)
     assert head_of(link).offset == offset
-    parent.send(40)  # what a child ahead of its parent had, the parent gets, too
+    parent.send(40)  # the parent gets what a child ahead of it has
     while offset < 140 * SIZE:
         frame = link.read(5)
         assert frame is not None
@@ -71,14 +71,14 @@ def test_a_child_that_has_a_part_goes_on_at_its_very_byte(parent: Origin, child:
 
 
 @pytest.mark.parametrize(("known", "depth", "why"), [(NO_EPOCH, MOST_DEPTH, "absent"), (Epoch(0, 9), 0, "behind")])
-def test_who_is_too_deep_or_knows_more_is_refused(
+def test_a_child_that_is_too_deep_or_has_a_newer_epoch_is_refused(
     parent: Origin, child: Child, known: Epoch, depth: int, why: str
 ) -> None:
     parent.send(5)
     assert refused(asked(child, parent, known, 5, depth)) == why
 
 
-def test_a_silent_line_says_that_it_is_there(parent: Origin, child: Child) -> None:
+def test_without_audio_the_parent_sends_idle_frames(parent: Origin, child: Child) -> None:
     parent.send(5)
     link = asked(child, parent)
     head_of(link)
@@ -87,7 +87,7 @@ def test_a_silent_line_says_that_it_is_there(parent: Origin, child: Child) -> No
     link.close()
 
 
-def test_children_are_counted_while_they_are_there(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_children_are_counted_while_they_are_connected(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     parent.send(5)
     mount = parent.mounts.get(NAME)
     assert mount is not None
@@ -100,7 +100,7 @@ def test_children_are_counted_while_they_are_there(parent: Origin, child: Child,
     assert parent.children.bytes_sent > 15 * SIZE
 
 
-def test_a_mount_that_jumps_lets_its_children_go(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+def test_a_mount_that_jumps_disconnects_its_children(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
     parent.send(5)
     link = asked(child, parent)
     head_of(link)
