@@ -1,9 +1,9 @@
-"""Nodes with etcd in simulated time: `etcd_view.View`, `etcd_records` and `etcd_doubts` as they are, a registry that is
-a dictionary with revisions.
+"""Nodes with etcd in simulated time: the real `cache.py`, `etcd_records.py` and `probes.py`, over a dictionary with
+revisions in place of etcd.
 
-Each write goes to every node's watch, each in its order; leases are renewed as `etcd_session.py` does it, and end with
-the keys that they hold. What is counted is what a node gets and sends, as JSON of etcd's gateway, without the headers
-of HTTP. As in `sim_mesh.py` some of very many nodes are observers, and the others only write.
+Each write goes to the watches of all nodes, in its order. Leases are renewed as in `session.py`, and end with their
+keys. The messages that a node receives and sends are counted as JSON of etcd's gateway, without the headers of HTTP. As
+in `sim_mesh.py`, only some of very many nodes are observers, and the others only write.
 """
 
 import base64
@@ -27,15 +27,15 @@ from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.net.group import Group
 
-# A write is on the disks of most members of three zones before it is answered.
-COMMIT_S, TOLD_S = (0.003, 0.01), (0.001, 0.005)
+# A write is answered when it is on the disks of most members in three zones; then the watches are notified.
+COMMIT_S, NOTIFY_S = (0.003, 0.01), (0.001, 0.005)
 EXPIRY_S = (0.2, 0.5)  # after the end of a lease, until its keys go (measured with etcd 3.4)
 
 _KEYS = Keys("radio")
 
 
 class Watcher:
-    """One node's view."""
+    """One node with its cache."""
 
     def __init__(self, network: "EtcdNetwork", record: NodeRecord) -> None:
         self.record = record
@@ -50,7 +50,7 @@ class Watcher:
 
 
 class EtcdNetwork(Timeline):
-    """Nodes that are not started yet."""
+    """The nodes, not started yet."""
 
     def __init__(self, count: int, seed: int) -> None:
         super().__init__(random.Random(seed))
@@ -67,16 +67,16 @@ class EtcdNetwork(Timeline):
         self.watchers: dict[str, Watcher] = {}
 
     def answers(self, node: NodeRecord) -> bool:
-        """Whether a node that is in doubt says that it is alive."""
+        """Whether a node that is probed answers."""
         return node.node in self.alive
 
     def start_all(self, within_s: float) -> None:
-        """All register, each at a moment of its own."""
+        """Registers all nodes, each at a random time."""
         for name in self.nodes:
             self.at(self.rng.uniform(0, within_s), self._start, name)
 
     def claim(self, mount: str, name: str) -> None:
-        """An encoder has come to the node: a transaction, and the word to everybody."""
+        """Claims a mount for a node: a transaction, then events for all watches."""
         node = self.nodes[name]
         offer = OriginRecord(mount, name, node.boot, NO_EPOCH, 0, True, False, "audio/mpeg")
         self._broadcast(name, {"compare": [_KEYS.origin(mount)], "success": [encode(offer)]})
@@ -84,7 +84,7 @@ class EtcdNetwork(Timeline):
         self.at(self.rng.uniform(*COMMIT_S), self._claimed, mount, name, value)
 
     def die(self, names: list[str]) -> None:
-        """These are gone; their leases run out."""
+        """Ends these nodes; their leases expire."""
         for name in names:
             self.alive.discard(name)
             if name in self.watchers:
@@ -95,7 +95,7 @@ class EtcdNetwork(Timeline):
 
     @property
     def has_converged(self) -> bool:
-        """Whether the tables of all observers say what is so."""
+        """Whether the state of all observers is right."""
         for watcher in self.watchers.values():
             if not watcher.is_there:
                 continue
@@ -130,17 +130,17 @@ class EtcdNetwork(Timeline):
     def _claimed(self, mount: str, name: str, value: bytes) -> None:
         entry = self._write(_KEYS.origin(mount), value)
         self.truth[mount] = name
-        if name in self.watchers:  # its own records a node does not take from the watch
+        if name in self.watchers:  # a node ignores its own records in the watch
             self.watchers[name].state.put_origin(records.decode_origin(entry).record)
 
     def _write(self, key: str, value: bytes) -> Entry:
         self.revision += 1
         entry = self._data[key] = Entry(key, value, self.revision, 1)
-        self._tell((WatchEvent(key, self.revision, entry),))
+        self._notify_watchers((WatchEvent(key, self.revision, entry),))
         return entry
 
     def _expire(self, name: str) -> None:
-        """All keys of a lease go in one revision."""
+        """Deletes all keys of a lease in one revision."""
         self.revision += 1
         held = [_KEYS.node(name)]
         for key, entry in self._data.items():
@@ -148,14 +148,14 @@ class EtcdNetwork(Timeline):
                 held.append(key)
         for key in held:
             del self._data[key]
-        self._tell(tuple(WatchEvent(key, self.revision, None) for key in held))
+        self._notify_watchers(tuple(WatchEvent(key, self.revision, None) for key in held))
 
-    def _tell(self, events: tuple[WatchEvent, ...]) -> None:
+    def _notify_watchers(self, events: tuple[WatchEvent, ...]) -> None:
         self.writes += 1
         message = {"result": {"header": {"revision": str(self.revision)}, "events": [_event(one) for one in events]}}
         for watcher in self.watchers.values():
             if watcher.is_there:
-                watcher.last = max(watcher.last + 1e-6, self.now + self.rng.uniform(*TOLD_S))
+                watcher.last = max(watcher.last + 1e-6, self.now + self.rng.uniform(*NOTIFY_S))
                 self.at(watcher.last - self.now, self._arrive, watcher, events, message)
 
     def _arrive(self, watcher: Watcher, events: tuple[WatchEvent, ...], message: dict[str, object]) -> None:
@@ -163,7 +163,7 @@ class EtcdNetwork(Timeline):
             self._on_change(watcher, message)
             self._timed(watcher, lambda: watcher.cache.take_events(events))
             for _ in range(3 if any(event.entry is None for event in events) else 0):
-                gevent.sleep(0)  # who is in doubt is asked
+                gevent.sleep(0)  # runs the probes
 
     # -- books
 

@@ -1,12 +1,12 @@
-"""Listeners in simulated time, as counts: a balancer deals them out, nodes refuse whom they have no room for.
+"""Listeners in simulated time, as counts: a balancer distributes them, and full nodes refuse them.
 
-The balancer is HAProxy's leastconn: the next listener goes to the node that has the fewest for its weight. Weights are
-the nodes' own (`headroom.Weight`), heard every two seconds as by an agent-check; a dead node is out after three failed
-checks, and who is sent there meanwhile finds another one at once (`option redispatch`). A node that drains follows
-`drain_plan.DrainPlan`. A node takes a third of its slots in a second (5,000 of 15,000: `bench_storm`), the rest waits;
-one that is full refuses, and the listener comes again after the five seconds that `Retry-After` says.
+The balancer is HAProxy's leastconn: the next listener goes to the node with the fewest for its weight. The weights are
+the nodes' own (`headroom.Weight`), read every two seconds as by an agent-check. A dead node is out after three failed
+checks; listeners that are sent there meanwhile get another node at once (`option redispatch`). A node that drains
+follows `drain_plan.DrainPlan`. A node accepts a third of its slots in a second (5,000 of 15,000: `bench_storm`), and
+the rest waits. A full node refuses, and the listener returns after the five seconds of `Retry-After`.
 
-Not in here: egress and the loop's lag, which a node's weight knows too.
+Egress and the loop's lag, which a real weight includes, are not simulated.
 """
 
 import math
@@ -20,18 +20,18 @@ from pycast.balance.headroom import Load, Weight
 from pycast.config.schema import DrainSection
 
 SPARE = 1.5
-"""Slots for each listener that is there on an ordinary day: plan with two thirds."""
+"""Slots for each listener of an ordinary day: the nodes are two thirds full."""
 
 ACCEPTED_IN_A_SECOND = 1 / 3
 AGENT_S = 2.0
 RETRY_AFTER_S = 5.0
 RESTART_S = 5.0
 COMEBACK_S = 1.0
-"""Mean of how long a player that was cut off needs to come back."""
+"""The mean time that a disconnected player takes to come back."""
 
 
 class Node:
-    """One of them."""
+    """One node, with the number of its listeners."""
 
     def __init__(self, zone: int, slots: int) -> None:
         self.zone = zone
@@ -40,30 +40,30 @@ class Node:
         self.waiting = 0
         self.is_there = True
         self.weight = 100
-        """As the balancer has heard it; 0 for one that drains."""
+        """The weight that the balancer knows; 0 for a node that drains."""
         self.plan = DrainPlan()
         self._weight = Weight()
 
-    def tell(self) -> None:
-        """The balancer hears its weight."""
+    def announce_weight(self) -> None:
+        """Tells the balancer the node's weight."""
         own = self._weight.update(Load(self.count, self.slots))
         self.weight = 0 if not self.is_there or self.plan.is_draining else own
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a scenario. `worst` is the highest load of a node, as a share of its slots."""
+    """The result of a scenario. `worst` is the highest load of a node, as a share of its slots."""
 
     worst: float
     refused: int
-    """How often a listener was refused; one may be so many times."""
+    """How often listeners were refused; one may be refused many times."""
     back_s: float
-    """Until 99.9 % of those who had to move were on a node again; inf if they never were."""
+    """Seconds until 99.9 % of those that had to move were on a node again; inf if they never were."""
     moved: int
 
 
 class Site:
-    """All nodes, and those who are between two of them."""
+    """All nodes, and the listeners that are between two of them."""
 
     def __init__(self, count: int, listeners: int, seed: int) -> None:
         slots = math.ceil(listeners * SPARE / count)
@@ -78,15 +78,15 @@ class Site:
         share, rest = divmod(listeners, count)
         for index, node in enumerate(self.nodes):
             node.count = share + (index < rest)
-            node.tell()
+            node.announce_weight()
 
     @property
     def missing(self) -> int:
-        """Listeners that are on no node."""
+        """The number of listeners that are on no node."""
         return self._listeners - sum(node.count for node in self.nodes)
 
     def lose(self, lost: Sequence[Node]) -> Outcome:
-        """These nodes die; looks until their listeners are back."""
+        """Ends these nodes, and runs until their listeners are back."""
         moved, gone = sum(node.count for node in lost), 0.0
         for node in lost:
             node.is_there, node.count = False, 0
@@ -104,19 +104,19 @@ class Site:
         return self._outcome(moved, back)
 
     def roll(self, batch: int) -> Outcome:
-        """All nodes drain and start again, `batch` at a time."""
+        """Drains and restarts all nodes, `batch` at a time."""
         begun, moved = self.now, 0
         for first in range(0, len(self.nodes), batch):
             moved += self._drain(self.nodes[first : first + batch])
         return self._outcome(moved, self.now - begun)
 
     def step(self, seconds: float) -> None:
-        """One turn: who is due comes, who waits is let in."""
+        """Runs one step: listeners that are due arrive, and waiting ones are accepted."""
         self.now += seconds
         if self.now >= self._next_agent:
             self._next_agent = self.now + AGENT_S
             for node in self.nodes:
-                node.tell()
+                node.announce_weight()
         coming = 0
         while self._returns and self._returns[0][0] <= self.now:
             coming += self._returns.popleft()[1]
@@ -151,9 +151,9 @@ class Site:
         return moved
 
     def _deal(self, coming: int) -> None:
-        """Leastconn: all nodes are filled up to the same level, each by its weight."""
+        """Distributes listeners by leastconn: all nodes are filled to the same level for their weight."""
         open_ = [node for node in self.nodes if node.is_there and node.weight > 0]
-        if not open_:  # all are full: HAProxy's backups, which refuse in words
+        if not open_:  # all are full: HAProxy's backups answer with a refusal
             open_ = [node for node in self.nodes if node.is_there and not node.plan.is_draining]
         by_load = sorted(open_, key=lambda node: (node.count + node.waiting) / max(node.weight, 1))
         held = weights = 0

@@ -1,13 +1,13 @@
-"""A mesh of nodes in simulated time: `pycast.cluster.mesh.protocol.Mesh` as it is, on lines that are events.
+"""A mesh of nodes in simulated time: the real `pycast.cluster.mesh.protocol.Mesh`, on simulated lines.
 
-Each line does what `mesh_registry.py` does: hello and its answer, then beats at the node's own full second and news in
-their order, a dial after a break, questions for a claim. Latency, breaks and silence come from here, and what is random
-from the seed.
+Each line does what `mesh_registry.py` does: a hello and its answer, then beats and changes in their order, a dial after
+a break, questions for a claim. Latency, breaks and silence are simulated; random values come from the seed.
 
-Observers and speakers. An observer is a whole node: it hears everybody, and all that is measured is measured on
-observers. Up to a hundred nodes all are; of a thousand a dozen, in equal parts from the zones. The others speak (hello,
-beats, answers, verdicts on claims) with a real `Mesh` of their own, but do not hear each other: a thousand nodes are a
-million lines, and what a node goes through is the same on each. Only observers get sources.
+There are observers and speakers. An observer is a complete node that receives the messages of all, and everything is
+measured on observers. Up to a hundred nodes all are observers; of a thousand a dozen, in equal parts from the zones.
+The speakers send (hellos, beats, answers, verdicts on claims) with a real `Mesh` of their own, but do not receive each
+other's messages: a thousand nodes have a million lines, and each observer does the same work anyway. Only observers get
+sources.
 """
 
 import heapq
@@ -48,7 +48,7 @@ DIAL_S = 1.0
 
 
 def make_records(count: int) -> list[NodeRecord]:
-    """So many nodes, in turn in each zone."""
+    """Returns the records of `count` nodes, in turn in each zone."""
     return [
         NodeRecord(f"node{i:04}", f"boot{i}", f"10.{i % 3}.{i // 3 // 250}.{i // 3 % 250 + 1}:8000", ZONES[i % 3])
         for i in range(count)
@@ -56,7 +56,7 @@ def make_records(count: int) -> list[NodeRecord]:
 
 
 class Timeline:
-    """Events in the order of their moments."""
+    """Events in the order of their times."""
 
     def __init__(self, rng: random.Random) -> None:
         self.now = 0.0
@@ -65,11 +65,11 @@ class Timeline:
         self._turns = itertools.count()
 
     def at(self, delay: float, do: Callable[..., None], *args: object) -> None:
-        """`do(*args)` after so many seconds."""
+        """Schedules `do(*args)` after `delay` seconds."""
         heapq.heappush(self._events, (self.now + delay, next(self._turns), do, args))
 
     def run(self, seconds: float) -> None:
-        """Lets so much time pass."""
+        """Runs the events of the next `seconds`."""
         end, events = self.now + seconds, self._events
         while events and events[0][0] <= end:
             self.now, _, do, args = heapq.heappop(events)
@@ -77,13 +77,13 @@ class Timeline:
         self.now = end
 
     def latency(self, one: NodeRecord, other: NodeRecord) -> float:
-        """From one node to another, this time."""
+        """Returns a random delay from one node to another."""
         return self.rng.uniform(*(NEAR_S if one.zone == other.zone else FAR_S))
 
 
 @dataclass(slots=True)
 class Line:
-    """From one node to another."""
+    """A connection from one node to another."""
 
     is_open: bool = False
     life: int = 0
@@ -91,7 +91,7 @@ class Line:
 
 
 class Node:
-    """One process. `is_there` is False once it is gone; `is_mute` while nothing passes from or to it."""
+    """One process of a node. `is_there` is False once it has ended; `is_mute` while nothing passes from or to it."""
 
     def __init__(self, record: NodeRecord, size: int, is_observer: bool) -> None:
         self.record = record
@@ -105,7 +105,7 @@ class Node:
 
 
 class MeshNetwork(Timeline):
-    """Nodes that are not started yet; `start_all`, then `claim`, `crash`, `mute` …"""
+    """The nodes, not started yet: call `start_all`, then `claim`, `crash`, `mute` …"""
 
     def __init__(self, count: int, seed: int) -> None:
         super().__init__(random.Random(seed))
@@ -115,19 +115,19 @@ class MeshNetwork(Timeline):
         }
         self.observers = [node for node in self.nodes.values() if node.is_observer]
         self.truth: dict[str, tuple[str, Epoch]] = {}
-        """Mounts, and whose they are."""
+        """The owner of each mount."""
         self._cut: set[str] = set()
-        self._doubtful: tuple[Node, str] | None = None
+        self._last_disagreement: tuple[Node, str] | None = None
 
-    # -- what a scenario does
+    # -- for the scenarios
 
     def start_all(self, within_s: float) -> None:
-        """All start, each at a moment of its own."""
+        """Starts all nodes, each at a random time."""
         for node in self.nodes.values():
             self.at(self.rng.uniform(0, within_s), self._start, node)
 
     def crash(self, names: Sequence[str]) -> None:
-        """Their processes end: lines break, and nothing listens there any more."""
+        """Ends the processes of these nodes: lines break, and their ports refuse."""
         for name in names:
             self._gone(self.nodes[name])
         for node in self.observers:
@@ -135,28 +135,28 @@ class MeshNetwork(Timeline):
                 self._break(node, self.nodes[name])
 
     def mute(self, names: Sequence[str]) -> None:
-        """Their machines lose power or network: nothing comes from there, not even the end of a line."""
+        """Cuts off the machines of these nodes: nothing arrives from them, not even the end of a connection."""
         for name in names:
             self._gone(self.nodes[name])
             self.nodes[name].is_mute = True
 
     def break_lines(self, share: float) -> None:
-        """So many of the observers' own lines break at once."""
+        """Breaks a share of the observers' own lines at once."""
         for node in self.observers:
             for name in node.lines:
                 if self.rng.random() < share:
                     self._break(node, self.nodes[name])
 
     def cut(self, names: Sequence[str]) -> None:
-        """These nodes and the others cannot reach each other; their lines hang."""
+        """Cuts these nodes off from the others; lines between them hang."""
         self._cut = set(names)
 
     def heal(self) -> None:
-        """All can reach each other."""
+        """Ends the partition."""
         self._cut = set()
 
     def claim(self, mount: str, node: Node, tries: int = PROPOSALS) -> None:
-        """An encoder has come to the node."""
+        """Claims a mount for a node, as when an encoder connects."""
         over = node.state.highest(mount)
         proposal = self._timed(node, node.mesh.propose, mount, over)
         asked = [peer.record.node for peer in node.state.peers if peer.is_up and peer.record.node != node.record.node]
@@ -174,7 +174,7 @@ class MeshNetwork(Timeline):
             elif tries > 1:
                 self.at(self.rng.uniform(0.01, 0.05), self.claim, mount, node, tries - 1)
 
-        def hear(verdict: Verdict) -> None:
+        def collect(verdict: Verdict) -> None:
             verdicts.append(verdict)
             state["open"] -= 1
             if not state["open"]:
@@ -184,7 +184,7 @@ class MeshNetwork(Timeline):
             if self._passes(node, other):
                 verdict = self._timed(other, other.mesh.judge, proposal)
                 self._count(other, verdict)
-                self.at(self.latency(node.record, other.record), hear, verdict)
+                self.at(self.latency(node.record, other.record), collect, verdict)
 
         for name in asked:
             self._count(node, proposal)
@@ -193,13 +193,13 @@ class MeshNetwork(Timeline):
 
     @property
     def has_converged(self) -> bool:
-        """Whether the tables of all observers say what is so: who is there, and who has which mount."""
-        if self._doubtful is not None and not self._agrees(*self._doubtful):
+        """Whether the state of all observers is right: which nodes are up, and which has which mount."""
+        if self._last_disagreement is not None and not self._agrees(*self._last_disagreement):
             return False
         for node in self.observers:
             for name in self.nodes if node.is_there else ():
                 if not self._agrees(node, name):
-                    self._doubtful = (node, name)
+                    self._last_disagreement = (node, name)
                     return False
             if node.is_there and not self._has_origins(node):
                 return False
@@ -226,7 +226,7 @@ class MeshNetwork(Timeline):
         if not node.is_there or line.is_open or line.life != life:
             return
         if not self._passes(node, other):
-            # Refused at once where the machine answers, else nothing comes until the time is over.
+            # Refused at once if the machine answers; otherwise the dial fails at its time limit.
             is_refused = not other.is_mute and not self._is_cut(node, other)
             if is_refused:
                 self._timed(node, node.mesh.refused, other.record.address)
@@ -235,18 +235,18 @@ class MeshNetwork(Timeline):
         hello = node.mesh.hello()
         self._count(node, hello)
         line.is_open = True
-        self.at(self.latency(node.record, other.record), self._greet, node, other, line.life, hello)
+        self.at(self.latency(node.record, other.record), self._receive_hello, node, other, line.life, hello)
 
-    def _greet(self, node: Node, other: Node, life: int, hello: Hello) -> None:
+    def _receive_hello(self, node: Node, other: Node, life: int, hello: Hello) -> None:
         line = node.lines[other.record.node]
         if line.life != life or not self._passes(node, other):
             self._break(node, other)
             return
         answer = self._timed(other, other.mesh.on_hello, hello, self.now)
         self._count(other, answer)
-        self.at(self.latency(node.record, other.record), self._reach, node, other, life, answer)
+        self.at(self.latency(node.record, other.record), self._receive_answer, node, other, life, answer)
 
-    def _reach(self, node: Node, other: Node, life: int, answer: HelloAnswer) -> None:
+    def _receive_answer(self, node: Node, other: Node, life: int, answer: HelloAnswer) -> None:
         line = node.lines[other.record.node]
         if line.life == life and node.is_there:
             line.wait_s = FIRST_RETRY_S
@@ -347,7 +347,7 @@ class MeshNetwork(Timeline):
 
 
 def _size(message: object) -> int:
-    """What it takes on a line, as `rpc.py` sends it."""
+    """Returns the size of a message as `rpc.py` sends it, in bytes."""
     value: dict[str, object] = {"with": encode(message)}
     if isinstance(message, Question | Notification):
         value["what"] = WIRE_NAMES[type(message)]

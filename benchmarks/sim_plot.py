@@ -1,4 +1,4 @@
-"""The plot of `simulate_cluster`, as SVG: what a node says while nothing happens, and how soon all agree.
+"""The plot of `simulate_cluster`, as SVG: how much a node sends while nothing happens, and how soon all agree.
 
 Pure: figures in, text out. Both panels have logarithmic axes.
 """
@@ -13,7 +13,9 @@ _TEXT = 'font-family="sans-serif" font-size="12"'
 
 
 def draw(points: Sequence[tuple[str, int, float, float]], times: Sequence[tuple[str, int, str, float]]) -> str:
-    """`points`: registry, nodes, messages per node and second, CPU. `times`: registry, nodes, scenario, seconds."""
+    """Returns the SVG. `points` are registry, nodes, messages per node and second, CPU; `times` are registry, nodes,
+    scenario, seconds.
+    """
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}">',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',

@@ -1,13 +1,14 @@
-"""What does a cluster of 10, 100 and 1,000 nodes say, how soon does it agree, and whom does it carry?
+"""How much do the nodes of clusters of 10, 100 and 1,000 send, how soon do they agree, and how many listeners fit?
 
     python -m benchmarks.simulate_cluster [--nodes 10 100 1000] [--seed N] [--listeners N] [--out FOLDER]
 
-A seeded simulation of events. What decides is the real code: `mesh.Mesh` and `table.Table` (`sim_mesh.py`),
-`etcd_view.View` (`sim_etcd.py`), `tree.parents`, `headroom.Weight` and `drain_plan.DrainPlan` (`sim_load.py`); network,
-etcd and balancer are simulated. Three zones, ten million listeners. Each scenario begins when the one before is over;
-it has converged when the tables of all (observed) nodes say what is so, and its traffic is that of the first five
-seconds. `CPU` is what this machine took for a node's share of the real code, for each simulated second: without
-sockets, greenlets and JSON of what comes in, so a real node needs more.
+A seeded simulation of events. The decisions are made by the real code: `protocol.Mesh` and `ClusterState`
+(`sim_mesh.py`), `cache.Cache` (`sim_etcd.py`), `choose_parents`, `headroom.Weight` and `drain_plan.DrainPlan`
+(`sim_load.py`). Network, etcd and balancer are simulated. There are three zones and ten million listeners. Each
+scenario begins when the one before is over. It has converged when the state of all (observed) nodes is right, and its
+traffic is that of the first five seconds. `CPU` is the time that this machine took for one node's share of the real
+code, for each simulated second. Sockets, greenlets and parsing of received JSON are not included, so a real node needs
+more.
 
 Prints tables and bars, writes `simulation.json` and `simulation.svg`.
 """
@@ -39,13 +40,14 @@ LIMIT_S = 40.0
 STEP_S = 0.02
 MOUNTS_EACH, MOST_MOUNTS = 2, 200
 TREE_MOUNTS = {1_000: 10}
-"""Mounts whose mirrors are looked at: with a thousand nodes each costs a third of a million hashes."""
+"""How many mounts' mirrors are checked: with a thousand nodes each costs a third of a million hashes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """One scenario of a registry. Messages and bytes are for each node and second: with the mesh what it says, with
-    etcd what it says and hears."""
+    """One scenario of a registry. Messages and bytes are for each node and second: what a node sends, with etcd also
+    what it receives.
+    """
 
     registry: str
     nodes: int
@@ -58,19 +60,19 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Mirrors of some mounts that have listeners on every node."""
+    """The mirrors of some mounts that have listeners on every node."""
 
     nodes: int
     scenario: str
     mounts: int
     crossings: tuple[int, ...]
-    """For each mount: lines from one zone to another."""
+    """For each mount, the number of links from one zone to another."""
     zones: int
     most_children: int
 
 
 def main() -> int:
-    """Runs all; the exit status is 0 if all bars are passed."""
+    """Runs all scenarios. Returns the exit status, 0 if all bars are passed."""
     options = _arguments()
     talks: list[Talk] = []
     trees: list[Tree] = []
@@ -188,7 +190,7 @@ def _span_over(gone: float) -> bool:
 
 
 def _until(network: MeshNetwork | EtcdNetwork, is_so: Callable[[], bool], is_over: Callable[[], bool]) -> float:
-    """When the nodes agreed for good, as far as the span goes; they have a grace of one second to begin at all."""
+    """Runs a scenario. Returns when the nodes agreed for good, within its span; inf if they never did."""
     begun, agreed = network.now, math.inf
     while not is_over() or (agreed == math.inf and network.now - begun < LIMIT_S):
         network.run(STEP_S)
@@ -233,7 +235,7 @@ def _bars(talks: list[Talk], trees: list[Tree], loads: dict[tuple[int, str], Out
     extra = [crossing - (tree.zones - 1) for tree in trees for crossing in tree.crossings]
     planned = [one for (_, name), one in loads.items() if name != "a zone is lost"]
     return [
-        Bar("a new mount is known everywhere", max(news), 1.0, "s"),
+        Bar("a new mount is known to all nodes", max(news), 1.0, "s"),
         Bar("lines across zones for a mount, beyond one for each other zone", max(map(abs, extra)), 0),
         Bar("worst load of a node", max(one.worst for one in loads.values()), 1.0, "of its slots"),
         Bar("listeners refused when a node dies or all restart", sum(one.refused for one in planned), 0),

@@ -1,6 +1,6 @@
-"""What the other nodes ask about the sources of this one, and are answered. The other end is `owner_client.py`.
+"""Answers the questions of other nodes about this node's sources. `owner_client.py` is the other end.
 
-What the answers are is decided in `ownership.py`, which knows nothing of questions: a node alone gets none.
+The answers are decided in `ownership.py`, which knows nothing of questions: a single node gets none.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from pycast.cluster.ownership import Ownership
 
 @dataclass(frozen=True, slots=True)
 class OwnerServer:
-    """Answers for this node's sources."""
+    """The handlers of questions about this node's sources."""
 
     ownership: Ownership
 
     def on_is_alive(self, question: IsAlive) -> Alive:
-        """Tells whether a mount's source is on the air here and sends."""
+        """Answers whether the mount's source is on the air here and sends."""
         return Alive(self.ownership.is_alive(question.mount))
 
     def on_yield(self, question: Yield) -> Yielded:

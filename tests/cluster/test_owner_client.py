@@ -153,11 +153,11 @@ def test_a_claim_is_of_this_node_and_has_the_epoch_that_the_registry_gave_it(ask
 
 
 def test_a_claim_over_an_epoch_that_is_not_the_highest_gives_nothing(asker: Asker) -> None:
-    asker.hears()
+    asker.learns()
     assert asker.owners.claim(NAME, DESCRIPTION, NO_EPOCH) is None
 
 
 def test_an_epoch_of_this_node_begins_at_its_base(asker: Asker) -> None:
-    record = replace(asker.hears(), base=7)
+    record = replace(asker.learns(), base=7)
     asker.owners.begin_epoch(record)
     assert asker.owners.lineages.get(NAME).entries == ((record.epoch, 7),)

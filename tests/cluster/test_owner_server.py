@@ -1,4 +1,4 @@
-"""What other nodes ask about this one's sources, and what they are answered."""
+"""Questions of other nodes about this node's sources get the answers of its ownership."""
 
 from types import SimpleNamespace
 from typing import Any, cast
