@@ -104,7 +104,7 @@ class Host:
             link.close()
 
     def close_the_port(self) -> None:
-        """Stops to listen."""
+        """Stops listening: the port refuses."""
         self._accepting.kill()
         self._socket.close()
 

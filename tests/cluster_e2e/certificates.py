@@ -14,7 +14,7 @@ def openssl(*arguments: str) -> None:
 
 
 def make_authority(folder: Path, name: str) -> Path:
-    """Its certificate; the key lies beside it."""
+    """Makes an authority and returns its certificate; the key is beside it."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     what = ("-days", "2", "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign")
     openssl("req", "-x509", *KEY, *what, "-keyout", str(key), "-out", str(certificate))
@@ -22,7 +22,7 @@ def make_authority(folder: Path, name: str) -> Path:
 
 
 def make_certificate(folder: Path, name: str, authority: Path) -> dict[str, str]:
-    """A node's certificate that `authority` has signed, as the section [tls] takes it."""
+    """Makes a node's certificate, signed by `authority`, and returns the keys of [tls]."""
     certificate, key, request, names = (folder / f"{name}.{end}" for end in ("crt", "key", "csr", "ext"))
     names.write_text("subjectAltName=IP:127.0.0.1\n")
     openssl("req", "-new", *KEY, "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request))

@@ -1,15 +1,15 @@
 """A TCP proxy that fails on purpose, in front of one address: for what happens between a node and its peers.
 
 `Chaos` is the test's handle; the proxy itself is a process of its own (`python -m tests.cluster_e2e.chaos`). What it
-does is set for each direction, "up" (from whoever connects) and "down" (to them), and may be changed at any time:
+does is set for each direction, "up" (from the client) and "down" (to it), and may be changed at any time:
 
 pass        bytes go through
 delay       bytes go through later, in order
-stall       nothing is read, so the sender's window fills up; goes on without a loss when it passes again
-black_hole  what comes is thrown away, its end too, and new connections reach nobody: a host that lost its power
+stall       nothing is read, so the sender's window fills up; without a loss when it passes again
+black_hole  bytes and the end of connections are dropped, and new ones do not reach the target: a host without power
 
-A connection that lost a byte, or its beginning, in a black hole stays in it: TCP never goes on behind a hole. And
-whoever connects is accepted before the target is asked, so a target that refuses looks like one that resets at once.
+A connection that lost a byte, or its beginning, in a black hole stays in it: TCP never continues after a missing byte.
+A client is accepted before the target is dialled, so a target that refuses looks like one that resets at once.
 Invariant: no byte is changed, repeated or moved; what comes out is what came in, up to where the proxy was told to
 stop.
 """
@@ -35,7 +35,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Chaos:
-    """`with Chaos() as chaos:` listens on `chaos.port`; `aim` it before anybody connects."""
+    """`with Chaos() as chaos:` listens on `chaos.port`; call `aim` before a client connects."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, listen: str = "127.0.0.1") -> None:
         self._remote = Remote("tests.cluster_e2e.chaos", listen, host, str(port))
@@ -61,51 +61,51 @@ class Chaos:
         return self.address
 
     def passing(self, direction: Direction = "both") -> None:
-        """Bytes go through."""
+        """Lets bytes through."""
         self._set("pass", direction)
 
     def delay(self, ms: float, jitter_ms: float = 0.0, direction: Direction = "both") -> None:
-        """Bytes go through after `ms` and up to `jitter_ms` more."""
+        """Lets bytes through after `ms` and up to `jitter_ms` more."""
         self._set("delay", direction, ms=ms, jitter_ms=jitter_ms)
 
     def stall(self, direction: Direction = "both") -> None:
-        """Nothing is read any more, and nothing is lost."""
+        """Stops reading; nothing is lost."""
         self._set("stall", direction)
 
     def black_hole(self, direction: Direction = "both") -> None:
-        """All that comes is thrown away; nobody is told."""
+        """Drops everything, without a sign to either side."""
         self._set("black_hole", direction)
 
     def cut(self) -> None:
-        """Resets all connections, both sides of them."""
+        """Resets both sides of all connections."""
         self._remote.ask("cut")
 
     def half_close(self, direction: Direction) -> None:
-        """Ends this direction of every connection with a FIN, as if its sender had said all; the other one goes on."""
+        """Ends this direction of every connection with a FIN; the other one stays open."""
         self._remote.ask("half_close", direction=direction)
 
     def refuse(self) -> None:
-        """New connections are refused; those that are there go on."""
+        """Refuses new connections; the present ones stay."""
         self._remote.ask("refuse")
 
     def accept(self) -> None:
-        """New connections are taken again, on the same port."""
+        """Accepts new connections again, on the same port."""
         self._remote.ask("accept")
 
     def connections(self) -> int:
-        """How many connections there are now."""
+        """Returns how many connections there are now."""
         return int(self._remote.ask("counts")["connections"])
 
     def accepted(self) -> int:
-        """How many connections there have been."""
+        """Returns how many connections there have been."""
         return int(self._remote.ask("counts")["accepted"])
 
     def passed(self, direction: Literal["up", "down"]) -> int:
-        """How many bytes have come out of it in this direction."""
+        """Returns how many bytes it has sent in this direction."""
         return int(self._remote.ask("counts")[direction])
 
     def busy_s(self) -> float:
-        """How much of the processor's time the proxy has used."""
+        """Returns the processor time that the proxy has used."""
         return float(self._remote.ask("counts")["busy_s"])
 
     def _set(self, mode: str, direction: Direction, **values: float) -> None:
@@ -114,7 +114,7 @@ class Chaos:
 
 @dataclass(slots=True)
 class _Mode:
-    """What is done with one direction of all connections."""
+    """The mode of one direction of all connections."""
 
     name: str = "pass"
     delay_s: float = 0.0
@@ -122,7 +122,7 @@ class _Mode:
     bytes_out: int = 0
 
     def due(self, now: float, last: float) -> float:
-        """When a chunk of `now` goes out; never before the `last` one."""
+        """Returns when a chunk that arrives `now` is sent; never before the `last` one."""
         return max(last, now + self.delay_s + random.uniform(0, self.jitter_s))
 
 
@@ -144,7 +144,7 @@ class _Pipe:
         return not self.has_ended and self.mode.name != "stall" and self.queued < MOST_QUEUED
 
     def take(self, now: float) -> None:
-        """Reads what has come. Raises OSError when the sender's side is broken."""
+        """Reads what has arrived. Raises OSError when the sender's side is broken."""
         data = self.into.recv(CHUNK)
         self.has_ended = not data
         if self.mode.name == "black_hole":
@@ -158,13 +158,13 @@ class _Pipe:
         self.queued += len(data)
 
     def next_due(self) -> float | None:
-        """When the front of the queue may go out, or None."""
+        """Returns when the first chunk may be sent, or None."""
         if self.mode.name in ("pass", "delay") and self.queue and not self.is_lost:
             return self.queue[0][0]
         return None
 
     def give(self, now: float) -> None:
-        """Sends what is due, as far as the receiver takes it. Raises OSError when its side is broken."""
+        """Sends what is due, as far as the receiver accepts it. Raises OSError when its side is broken."""
         self.is_full = False
         while not self.is_full and (due := self.next_due()) is not None and due <= now:
             _, data = self.queue.popleft()
@@ -186,12 +186,12 @@ class _Pipe:
 
     @property
     def is_through(self) -> bool:
-        """Everything up to the FIN has gone out, or is lost."""
+        """Whether everything up to the FIN was sent, or is lost."""
         return self.has_ended and (self.is_lost or not self.queue)
 
 
 class _Connection:
-    """Whoever connected, the target, and both directions between them."""
+    """The client, the target, and both directions between them."""
 
     def __init__(self, client: socket.socket, target: tuple[str, int], up: _Mode, down: _Mode) -> None:
         self.client = client
@@ -209,14 +209,14 @@ class _Connection:
             self.up.is_lost = self.down.is_lost = True
 
     def connect(self) -> None:
-        """Connects to the target, unless the way there is closed."""
+        """Connects to the target, unless that direction is a black hole."""
         if self.is_connected or self.up.is_lost or self.up.mode.name not in ("pass", "delay"):
             return
         self.is_connected = True
         self.server.connect_ex(self._target)
 
     def wanted(self) -> dict[socket.socket, int]:
-        """What to wait for on each socket."""
+        """Returns the events to wait for on each socket."""
         events = {pipe.out: selectors.EVENT_WRITE for pipe in self.pipes if pipe.is_full}
         for pipe in self.pipes:
             if pipe.wants_bytes() and (pipe.into is self.client or self.is_connected):
@@ -322,7 +322,7 @@ class _Proxy:
             self._commands.answer(**(answer or {}))
 
     def _wait_s(self) -> float | None:
-        # What waits for a full socket or for the connection to the target is told by the selector.
+        # The selector reports when a full socket or the connection to the target is ready.
         waiting = (pipe for one in self._connections if one.is_connected for pipe in one.pipes if not pipe.is_full)
         dues = [due for pipe in waiting if (due := pipe.next_due()) is not None]
         return max(0.0, min(dues) - time.monotonic()) if dues else None
@@ -343,7 +343,7 @@ class _Proxy:
         except BlockingIOError:
             pass
         except OSError:
-            # A reset; in a black hole nobody hears of it.
+            # A reset; a black hole does not pass it on.
             pipe.has_ended = True
             pipe.is_lost = pipe.is_lost or pipe.mode.name == "black_hole"
             if not pipe.is_lost:
@@ -386,7 +386,7 @@ class _Proxy:
 
 
 def main() -> None:
-    """The process: `listen-host target-host target-port`."""
+    """Runs the process: `listen-host target-host target-port`."""
     listen, host, port = sys.argv[1:]
     _Proxy(Commands(), listen, (host, int(port))).run()
 

@@ -1,8 +1,8 @@
-"""Listeners who write down what they hear: one to two thousand of them in a process of their own.
+"""Listeners that record what they receive: one to two thousand of them in a process of their own.
 
 `Crowd` is the test's handle; the listeners live in `python -m tests.cluster_e2e.crowd`, in one epoll loop. They come
-back like players do, after a wait and at the next address, or not at all. Invariant: what a listener reports was
-judged byte by byte (`hearing`), with the moments at which the bytes came out of its socket.
+back like players do, after a wait and at the next address, or not at all. Invariant: each report comes from a check of
+every byte (`hearing`), with the times at which the bytes were read from the socket.
 """
 
 import heapq
@@ -44,7 +44,7 @@ class Crowd:
         self.stop()
 
     def stop(self) -> None:
-        """All hang up."""
+        """Disconnects all listeners."""
         self._remote.stop()
 
     def add(
@@ -57,7 +57,7 @@ class Crowd:
         reconnect_s: float | None = None,
         silence_s: float | None = None,
     ) -> list[int]:
-        """Listeners, spread over `addresses`; their ids.
+        """Adds listeners, spread over `addresses`. Returns their ids.
 
         One that has lost its connection waits `reconnect_s` and takes the next address; None: it stays away. One that
         hears nothing for `silence_s` hangs up by itself, as a player whose buffer is empty.
@@ -67,28 +67,28 @@ class Crowd:
         return ids
 
     def report(self, which: int) -> Report:
-        """What one listener heard so far."""
+        """Returns what one listener has received so far."""
         return self.reports([which])[0]
 
     def reports(self, ids: Sequence[int] | None = None) -> list[Report]:
-        """What these listeners heard so far, or all."""
+        """Returns what these listeners, or all, have received so far."""
         values = self._remote.ask("reports", ids=ids)["reports"]
         return [Report.from_json(value) for value in values]
 
     def playing(self, within_s: float = 1.0) -> int:
-        """How many are connected and had audio within this time."""
+        """Returns how many are connected and received audio within this time."""
         return int(self._remote.ask("playing", within_s=within_s)["count"])
 
     def wait_playing(self, count: int, timeout: float = 15.0) -> None:
-        """Returns once so many are connected and have audio."""
+        """Waits until so many are connected and have audio."""
         until(lambda: self.playing() == count, f"{count} listeners to play", timeout)
 
     def wait_heard(self, ids: Sequence[int], programme: int, seq: int = 0, timeout: float = 15.0) -> None:
-        """Returns once each of `ids` hears this programme, at frame `seq` or a later one."""
+        """Waits until each of `ids` receives this programme, at frame `seq` or a later one."""
         until(lambda: self._have_heard(ids, programme, seq), f"listeners to hear {programme} from {seq} on", timeout)
 
     def hang_up(self, ids: Sequence[int]) -> None:
-        """These leave for good."""
+        """Disconnects these listeners for good."""
         self._remote.ask("hang_up", ids=ids)
 
     def _have_heard(self, ids: Sequence[int], programme: int, seq: int) -> bool:
@@ -97,7 +97,7 @@ class Crowd:
 
 
 class _Listener:
-    """One of them: its addresses, its socket if it has one, its ear."""
+    """One listener: its addresses, its socket if it has one, its `Hearing`."""
 
     def __init__(self, addresses: Sequence[Address], turn: int, asked: dict[str, Any]) -> None:
         self.ear = Hearing()
@@ -126,7 +126,7 @@ class _Listener:
         return self.sock
 
     def ask(self) -> bool:
-        """Sends the request once connected; true if it has. Raises OSError."""
+        """Sends the request once connected. Returns whether it was sent. Raises OSError."""
         if self._has_asked or self.sock is None:
             return False
         if error := self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -136,7 +136,7 @@ class _Listener:
         return True
 
     def read(self, now: float) -> str:
-        """Takes what has come; why the connection has ended, or "". Raises OSError."""
+        """Reads what has arrived. Returns why the connection has ended, or "". Raises OSError."""
         assert self.sock is not None
         data = self.sock.recv(CHUNK)
         if not data:
@@ -270,7 +270,7 @@ class _Hall:
 
 
 def main() -> None:
-    """The process."""
+    """Runs the process."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     _Hall(Commands()).run()

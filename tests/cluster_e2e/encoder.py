@@ -1,8 +1,8 @@
-"""An encoder of a live programme: numbered frames in real time, and back again when the server is gone.
+"""An encoder of a live programme: sends numbered frames in real time, and reconnects when the server is gone.
 
-The programme goes on while nobody takes it: a frame's number is its moment, so what a listener misses is the time that
-the programme was away. `Encoder.sent` tells which of the missing frames were handed to a server, which is what a
-cluster may have to answer for. Runs in a thread. Invariant: between two frames of one session none is left out.
+The programme continues while no server takes it: a frame's number is its time, so the frames that a listener misses
+show how long the programme was away. `Encoder.sent` tells which of them were handed to a server: only these may be lost
+by the cluster. Runs in a thread. Invariant: between two frames of one session none is left out.
 """
 
 import base64
@@ -89,7 +89,7 @@ class Encoder:
         self.stop()
 
     def start(self) -> None:
-        """Begins to connect, without waiting for an answer."""
+        """Starts to connect, without waiting for an answer."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -99,25 +99,25 @@ class Encoder:
 
     @property
     def is_on_air(self) -> bool:
-        """A server has accepted it, and it has lost no connection since."""
+        """Whether a server has accepted it, and the connection still lasts."""
         return bool(self.sessions) and self.sessions[-1].status == 200 and not self.sessions[-1].ended
 
     def wait_on_air(self, timeout: float = 10.0) -> Session:
-        """Returns once it is on air, with the session."""
+        """Waits until it is on air. Returns the session."""
         until(lambda: self.is_on_air, f"the encoder to be on air; it went through {self.sessions}", timeout)
         return self.sessions[-1]
 
     def wait_sent(self, seconds: float, timeout: float = 30.0) -> None:
-        """Returns once it has sent so much more of its programme."""
+        """Waits until it has sent so much more of its programme."""
         goal = self.count_sent() + int(seconds / FRAME_S)
         until(lambda: self.count_sent() >= goal, f"the encoder to send {seconds:g} s; {self.sessions}", timeout)
 
     def count_sent(self) -> int:
-        """How many frames it has handed to servers in all."""
+        """Returns how many frames it has handed to servers in all."""
         return sum(session.after_last - session.first for session in self.sessions)
 
     def sent(self, first: int, count: int) -> int:
-        """How many of the frames from `first` on were handed to a server."""
+        """Returns how many of the `count` frames from `first` on were handed to a server."""
         return sum(
             max(0, min(first + count, session.after_last) - max(first, session.first)) for session in self.sessions
         )
@@ -174,7 +174,7 @@ class Encoder:
             raise _Refused(answer.partition(b"\r\n")[0].decode("latin-1"))
 
     def _now_on(self) -> int:
-        """The number of the frame whose moment is next."""
+        """Returns the number of the next frame."""
         return int((time.monotonic() - self._began) / FRAME_S) + 1
 
     def _moment(self, seq: int) -> float:
@@ -182,7 +182,7 @@ class Encoder:
 
 
 class _Refused(Exception):
-    """The server did not take it."""
+    """The error of a server that refuses the encoder."""
 
 
 def _head(mount: str, method: Method, password: str) -> bytes:
@@ -197,7 +197,7 @@ def _head(mount: str, method: Method, password: str) -> bytes:
 
 
 def _check_open(sock: socket.socket) -> None:
-    """Raises ConnectionError if the server has closed: an encoder that asks only when it writes learns it later."""
+    """Raises ConnectionError if the server has closed: an encoder that only writes notices it later."""
     if select.select([sock], [], [], 0)[0] and not sock.recv(4096):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise ConnectionAbortedError("closed by the server")

@@ -1,8 +1,8 @@
-"""What one listener heard, judged frame by frame: every gap, repeat, change of programme and damaged byte.
+"""The check of what one listener receives, frame by frame: every gap, repeat, change of programme and damaged byte.
 
 The audio is that of `benchmarks.frames`: each frame carries its number, its programme (the encoder that sent it) and a
 CRC. Nothing here touches a socket or a clock; moments are `time.monotonic()` seconds, which all processes of a machine
-share. Invariant: a byte that was heard belongs to a whole, undamaged frame, or it is counted as damage.
+share. Invariant: each received byte belongs to a whole, undamaged frame, or it is counted as damage.
 """
 
 import re
@@ -27,7 +27,7 @@ SILENCE_S = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """Frames that were not heard (a gap) or were heard before (a repeat), beginning with frame `seq`."""
+    """Frames that were missed (a gap) or received before (a repeat), beginning with frame `seq`."""
 
     programme: int
     seq: int
@@ -38,7 +38,7 @@ class Jump:
 
     @classmethod
     def of(cls, programme: int, first: int, after_last: int, at: float) -> Self:
-        """The frames from `first` up to and not including `after_last`."""
+        """Returns the jump of the frames from `first` up to and not including `after_last`."""
         count = after_last - first
         size = offset_of(after_last) - offset_of(first)
         return cls(programme, first, count, size, round(count * FRAME_S * 1000, 1), at)
@@ -46,7 +46,7 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One programme followed the other: frame `last` of `before`, then frame `seq` of `after`."""
+    """A change of programme: frame `last` of `before`, then frame `seq` of `after`."""
 
     before: int
     last: int
@@ -57,7 +57,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No audio came for `ms`, until the moment `at`."""
+    """A time of `ms` without audio, until the moment `at`."""
 
     ms: float
     at: float
@@ -65,7 +65,7 @@ class Silence:
 
 @dataclass(slots=True)
 class Connection:
-    """One connection of the listener. `ended` is 0 while it lasts, `first_audio` while none has come."""
+    """One connection of the listener. `ended` is 0 while it lasts, `first_audio` until the first arrives."""
 
     address: str
     began: float
@@ -77,7 +77,7 @@ class Connection:
 
 @dataclass(slots=True)
 class Report:
-    """What a listener heard so far.
+    """What a listener has received so far.
 
     `gaps` and `repeats` are those within a connection; what a new connection missed, or heard again in its burst, is in
     `missed` and `heard_again`. `damage` is bytes that belong to no whole frame, `bad_blocks` ICY blocks that are none.
@@ -101,22 +101,22 @@ class Report:
 
     @property
     def disconnects(self) -> int:
-        """How many of its connections have ended."""
+        """The number of its connections that have ended."""
         return sum(connection.ended > 0 for connection in self.connections)
 
     @property
     def is_flawless(self) -> bool:
-        """One connection, every frame once and in order, of one programme."""
+        """Whether it has one connection and every frame once and in order, of one programme."""
         wrong = (self.gaps, self.repeats, self.missed, self.heard_again, self.switches, self.damage, self.bad_blocks)
         return self.frames > 0 and not any(wrong) and not self.disconnects
 
     def to_json(self) -> dict[str, Any]:
-        """For `from_json` in another process."""
+        """Returns the JSON object for `from_json` in another process."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """What `to_json` gave."""
+        """Reads what `to_json` wrote."""
         kinds = {"gaps": Jump, "repeats": Jump, "missed": Jump, "heard_again": Jump, "switches": Switch}
         kinds |= {"silences": Silence, "connections": Connection}
         lists = {name: [kind(**value) for value in values[name]] for name, kind in kinds.items()}
@@ -124,7 +124,9 @@ class Report:
 
 
 class Hearing:
-    """One listener's ear: `connected`, then `feed` what comes, `disconnected`, and so on; `report` says what it was."""
+    """The check of one listener: `connected`, then `feed` its bytes, `disconnected`, and so on; `report` has the
+    result.
+    """
 
     def __init__(self) -> None:
         self._report = Report()
@@ -135,27 +137,27 @@ class Hearing:
 
     @property
     def last_audio(self) -> float:
-        """When the last audio came; 0 if none has."""
+        """The time of the last audio; 0 if there was none."""
         return self._last_audio
 
     @property
     def position(self) -> tuple[int, int]:
-        """Programme and number of the last frame; (-1, -1) if none has come."""
+        """Programme and number of the last frame; (-1, -1) if there was none."""
         return self._report.last_programme, self._report.last_seq
 
     def connected(self, address: str, now: float) -> None:
-        """A new connection has begun."""
+        """Notes that a connection has begun."""
         self._report.connections.append(Connection(address, now))
         self._is_new_connection = True
         self._splitter = None
 
     def accepted(self, status: int, metaint: int = 0) -> None:
-        """The head of the answer has come; audio follows if `status` is 200."""
+        """Notes the head of the answer; audio follows if `status` is 200."""
         self._report.connections[-1].status = status
         self._splitter = IcySplitter(metaint) if metaint else None
 
     def disconnected(self, reason: str, now: float) -> None:
-        """The connection has ended. Half a frame at its end is nobody's fault: the sender died."""
+        """Notes the end of the connection. Half a frame at its end is no damage: the sender died."""
         connection = self._report.connections[-1]
         connection.ended, connection.reason = now, reason
         self._buffer.clear()
@@ -170,7 +172,7 @@ class Hearing:
         self._take_frames(now)
 
     def report(self, now: float) -> Report:
-        """What was heard so far; a silence that still lasts is in it."""
+        """Returns what was received so far, with a silence that still lasts."""
         report = Report.from_json(self._report.to_json())
         if self._last_audio:
             report.longest_silence_ms = max(report.longest_silence_ms, _ms(now - self._last_audio))
@@ -211,7 +213,7 @@ class Hearing:
         del buffer[:at]
 
     def _skip(self, at: int) -> int:
-        """How many bytes from `at` on belong to no frame; books them."""
+        """Counts the bytes from `at` on that belong to no frame as damage. Returns how many."""
         sync = self._buffer.find(_SYNC, at + 1)
         size = (len(self._buffer) - 1 if sync < 0 else sync) - at
         self._report.damage += size
@@ -233,9 +235,9 @@ class Hearing:
         report.last_seq, report.last_programme = seq, programme
 
 
-@lru_cache(maxsize=8192)  # a crowd of listeners hears the same frames
+@lru_cache(maxsize=8192)  # all listeners of a crowd receive the same frames
 def parse(data: bytes) -> tuple[int, int] | None:
-    """Number and programme of a frame, or None if `data` is not exactly one undamaged frame."""
+    """Returns number and programme of a frame, or None if `data` is not exactly one undamaged frame."""
     match = _FRAME.fullmatch(data)
     if match is None:
         return None

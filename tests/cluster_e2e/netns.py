@@ -1,9 +1,9 @@
 """A network of a test's own: hosts in network namespaces, whose links are taken down and up again.
 
-What no process can fake happens here: a host that vanishes without a FIN, a partition in which the kernel sends again
-what was lost. All hosts hang on one bridge, which is in a namespace too: nothing of this is seen by the machine's own
-network, and no packet gets out. A thread enters a namespace, and the sockets and processes that it makes there are of
-that host. Needs root (or CAP_SYS_ADMIN and CAP_NET_ADMIN). Invariant: `close` removes all that was made, and so does
+This is for failures that no process can fake: a host that vanishes without a FIN, a partition in which the kernel
+retransmits. All hosts are connected to one bridge, which is in a namespace too: the machine's own network does not see
+any of this, and no packet gets out. A thread enters a namespace, and the sockets and processes that it makes there are
+of that host. Needs root (or CAP_SYS_ADMIN and CAP_NET_ADMIN). Invariant: `close` removes all that was made, and so does
 the end of the process; if that was a SIGKILL, the next network does.
 """
 
@@ -29,11 +29,11 @@ _numbers = itertools.count()
 
 
 class NoNamespaces(RuntimeError):
-    """The kernel, or what this process may do, does not allow network namespaces."""
+    """The error of a kernel, or missing privileges, that do not allow network namespaces."""
 
 
 class Host:
-    """One machine of the network, with one address. Whatever runs on it is reached from the others by the bridge."""
+    """One machine of the network, with one address. Other hosts reach it through the bridge."""
 
     def __init__(self, namespace: str, address: str, *, hub: str, port: str) -> None:
         self.namespace = namespace
@@ -43,7 +43,7 @@ class Host:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """The calling thread is on this host: sockets and processes that it makes belong to it for ever."""
+        """Puts the calling thread on this host: sockets and processes that it makes belong to the host for ever."""
         with open("/proc/thread-self/ns/net") as requested_mount, open(f"/run/netns/{self.namespace}") as there:
             _enter(there.fileno())
             try:
@@ -52,11 +52,11 @@ class Host:
                 _enter(requested_mount.fileno())
 
     def link_down(self) -> None:
-        """Pulls the cable, at the other end: nobody is told, packets are lost both ways."""
+        """Takes the link down at the far end: the host does not notice, packets are lost in both directions."""
         self._set_port("down")
 
     def link_up(self) -> None:
-        """Plugs the cable in again; packets pass when this returns."""
+        """Takes the link up again; packets pass when this returns."""
         self._set_port("up")
 
     def _set_port(self, state: str) -> None:
@@ -102,11 +102,11 @@ class Network:
         self._clean_up()
 
     def addresses(self, names: Sequence[str]) -> list[str]:
-        """The addresses of these hosts, as `Cluster(hosts=…)` takes them."""
+        """Returns the addresses of these hosts for `Cluster(hosts=…)`."""
         return [self[name].address for name in names]
 
     def server(self, name: str, settings: Mapping[str, Any]) -> Server:
-        """A server on the host `name`, not started yet; `Cluster(build=net.server)` makes its nodes so."""
+        """Returns a server on the host `name`, not started yet, for `Cluster(build=net.server)`."""
         return HostServer(self[name], **settings)
 
     def _make(self, names: Sequence[str], made: list[str]) -> None:
@@ -170,7 +170,7 @@ def _ip(*arguments: str) -> None:
 
 
 def _forgotten() -> list[str]:
-    """Namespaces of test processes that are no more."""
+    """Returns the namespaces of test processes that have ended."""
     found = (re.fullmatch(r"pycast-(\d+)-.*", path.name) for path in Path("/run/netns").glob("pycast-*"))
     return [match[0] for match in found if match and not Path(f"/proc/{match[1]}").exists()]
 

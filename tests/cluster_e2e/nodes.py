@@ -1,6 +1,6 @@
-"""What the failure tests ask of a cluster's nodes, and the promises that many of them make.
+"""Questions of the failure tests to nodes, and checks that many of them share.
 
-Nodes are asked as an operator asks: by their metrics. Where bytes go is seen at the proxies between the nodes.
+Nodes are asked as by an operator, through their metrics. The proxies between the nodes show where bytes go.
 """
 
 import contextlib
@@ -17,27 +17,27 @@ from tests.cluster_e2e.hearing import Report
 
 MOUNT = "/live.mp3"
 
-# What the dead node had read from its encoder, and had not passed on: milliseconds, and what was in its sockets.
+# Audio that the dead node had read but not passed on: milliseconds, and the contents of its sockets.
 LAST_WORDS = 12
 
 STEAL_S = 1.5
 """From an encoder's authentication to its first byte on every node."""
 SUSPECT_S = 3.0
-"""After which a silent node is no longer waited for."""
+"""After this long a silent node is no longer waited for."""
 RESUME_S = 0.5
-"""A mirror's way to another parent."""
+"""How long a mirror takes to resume from another parent."""
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 def at(*servers: Server) -> list[Address]:
-    """Their addresses, as encoders and listeners take them."""
+    """Returns the nodes' addresses for encoders and listeners."""
     return [(server.host, server.port) for server in servers]
 
 
 def metric(server: Server, name: str, **labels: str) -> float:
-    """The sum of the samples of `name` that have these labels. Fails if there is no such metric."""
+    """Returns the sum of the samples of `name` with these labels. Fails if there is no such metric."""
     _, body = server.get("/metrics", admin=True)
     text = body.decode()
     assert f"# TYPE {name} " in text, f"no metric {name}"
@@ -47,7 +47,7 @@ def metric(server: Server, name: str, **labels: str) -> float:
 
 @contextlib.contextmanager
 def behind_proxies(size: int, **settings: Any) -> Iterator[tuple[Cluster, dict[str, Chaos]]]:
-    """A cluster whose nodes reach each other through proxies that can be told to fail: one in front of each node."""
+    """Yields a cluster with a proxy in front of each node, through which the others reach it."""
     proxies: dict[str, Chaos] = {}
     with ExitStack() as stack:
 
@@ -60,7 +60,7 @@ def behind_proxies(size: int, **settings: Any) -> Iterator[tuple[Cluster, dict[s
 
 
 def busiest(proxies: Mapping[str, Chaos], encoder: Encoder, names: Iterable[str]) -> str:
-    """Which of these nodes passes the audio on to another one. Fails if none does."""
+    """Returns the node among these that passes the audio on to another one. Fails if there is none."""
     before = {name: proxies[name].passed("down") for name in names}
     encoder.wait_sent(1.0)
     passed = {name: proxies[name].passed("down") - before[name] for name in before}
@@ -70,14 +70,14 @@ def busiest(proxies: Mapping[str, Chaos], encoder: Encoder, names: Iterable[str]
 
 
 def assert_sockets_kept(reports: Iterable[Report]) -> None:
-    """Each listener has its first connection still, and heard whole frames, none of them twice."""
+    """Checks that each listener still has its first connection, and received whole frames, none of them twice."""
     for report in reports:
         assert not report.disconnects and len(report.connections) == 1, report.connections
         assert not report.damage and not report.bad_blocks and not report.repeats, report
 
 
 def assert_same_ending(reports: Iterable[Report]) -> None:
-    """All heard the same last frame before the one gap or switch, and the same first one after it."""
+    """Checks that all received the same last frame before the one gap or switch, and the same first one after it."""
     endings = {
         tuple((jump.seq, jump.frames) for jump in report.gaps)
         + tuple((switch.before, switch.last, switch.after, switch.seq) for switch in report.switches)

@@ -1,7 +1,7 @@
-"""A part of a test in a process of its own, so that neither disturbs the other's timing: asked in lines of JSON.
+"""A part of a test in a process of its own, so that neither disturbs the other's timing. It takes lines of JSON.
 
 The part is a module that is run with `-m`; it answers each line on its standard input with one on its standard output,
-and ends when its input does. Its first line tells that it is ready. Invariant: every answer has a deadline, and the
+and ends when its input does. Its first line means that it is ready. Invariant: every answer has a deadline, and the
 process is gone after `stop`.
 """
 
@@ -20,7 +20,7 @@ STOP_S = 5.0
 
 
 class RemoteError(RuntimeError):
-    """The process ended, answered too late, or said that it could not do it."""
+    """The error of a process that ended, answered too late, or reported an error."""
 
 
 class Remote:
@@ -40,7 +40,7 @@ class Remote:
             raise
 
     def ask(self, do: str, **arguments: object) -> dict[str, Any]:
-        """The answer to one command. Raises RemoteError."""
+        """Sends one command and returns its answer. Raises RemoteError."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
@@ -53,7 +53,7 @@ class Remote:
         return answer
 
     def stop(self) -> None:
-        """Ends it. May be called twice."""
+        """Ends the process. May be called twice."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.close()
@@ -87,17 +87,17 @@ class Commands:
         self.is_over = False
 
     def fileno(self) -> int:
-        """Readable when there is something to `read`."""
+        """Returns the descriptor to wait on before `read`."""
         return sys.stdin.fileno()
 
     def read(self) -> list[dict[str, Any]]:
-        """The commands that have come; sets `is_over` when no more will."""
+        """Returns the commands that have arrived; sets `is_over` at the end of the input."""
         data = os.read(self.fileno(), 1 << 20)
         self.is_over = not data
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
     def answer(self, **values: object) -> None:
-        """Answers one command, or tells at the start that the process is ready."""
+        """Answers one command, or reports at the start that the process is ready."""
         sys.stdout.write(json.dumps(values) + "\n")
         sys.stdout.flush()

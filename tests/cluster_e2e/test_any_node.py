@@ -28,7 +28,7 @@ def admin(node: Server, path: str) -> ElementTree.Element:
 
 
 def listeners_of(node: Server, query: str = "") -> list[str]:
-    """Ids of the listeners of MOUNT, as a node tells them."""
+    """Returns the ids of the listeners of MOUNT that a node reports."""
     return [found.findtext("ID", "") for found in admin(node, f"listclients?mount={MOUNT}{query}").iter("listener")]
 
 
@@ -58,7 +58,7 @@ def has_read(node: Server, size: int) -> bool:
 
 @pytest.fixture
 def source_wire(pycast_cluster: Cluster) -> Iterator[Wire]:
-    """A source on node a, with 300 frames sent and read by it, which all nodes know of."""
+    """Yields a source on node a that all nodes know of, with 300 frames sent and read."""
     sent = frames(0, 300)
     with source(pycast_cluster[0].port, MOUNT, "sourcepass") as wire:
         wire.send(sent)
@@ -253,7 +253,7 @@ def test_every_node_shows_each_sources_own_title(pycast_cluster: Cluster, node: 
         assert first.is_on_air
 
 
-def test_a_stranger_on_the_port_learns_nothing_and_changes_nothing(pycast_cluster: Cluster) -> None:
+def test_a_stranger_on_the_port_gets_nothing_and_changes_nothing(pycast_cluster: Cluster) -> None:
     a = pycast_cluster[0]
     head = "GET /_cluster/v1 HTTP/1.1\r\nHost: x\r\nUpgrade: pycast-cluster/1\r\nConnection: Upgrade\r\n"
     assert get(a.port, "/_cluster/v1").status == 404
@@ -263,7 +263,7 @@ def test_a_stranger_on_the_port_learns_nothing_and_changes_nothing(pycast_cluste
         assert not re.search(r"radio|node|\ba\b|secret", str(answer.headers).lower().replace("pycast-nonce", ""))
         wire.send(b"x" * 32 + b"\0\0\0\2\1{}")
         assert wire.read_all() == b""
-    with Wire(a.port) as wire:  # and one that says nothing is not waited for
+    with Wire(a.port) as wire:  # and one that sends nothing is disconnected
         wire.send(f"{head}Pycast-Nonce: {'0' * 32}\r\n\r\n").read_head()
         assert wire.read_all(5.0) == b""
     until(lambda: metric(a, "pycast_cluster_nodes", status="up") == 3, "all nodes to be up still")

@@ -1,4 +1,4 @@
-"""The proxy that fails on purpose: it fails as it was told, and in no other way."""
+"""The proxy that fails on purpose: it fails as it was commanded, and in no other way."""
 
 import os
 import socket
@@ -147,7 +147,7 @@ def test_connection_made_in_a_stall_reaches_the_target_when_it_is_over(chaos: Ch
             assert read(server, 5) == b"hello"
 
 
-def test_black_hole_takes_all_and_tells_nobody(pair: Pair, chaos: Chaos) -> None:
+def test_black_hole_drops_all_without_a_sign(pair: Pair, chaos: Chaos) -> None:
     client, server = pair()
     chaos.black_hole()
     for _ in range(100):
@@ -158,7 +158,7 @@ def test_black_hole_takes_all_and_tells_nobody(pair: Pair, chaos: Chaos) -> None
     assert is_silent(server), "the end got through"
 
 
-def test_connection_that_lost_bytes_does_not_go_on_behind_the_hole(pair: Pair, chaos: Chaos) -> None:
+def test_connection_that_lost_bytes_does_not_continue_after_them(pair: Pair, chaos: Chaos) -> None:
     hurt, unhurt = pair(), pair()
     chaos.black_hole("up")
     hurt[0].sendall(b"lost")
@@ -215,8 +215,8 @@ def test_refuse_closes_the_port_until_accept(pair: Pair, chaos: Chaos) -> None:
     pair()
 
 
-def test_target_that_is_not_there_looks_like_a_reset(chaos: Chaos, target: socket.socket) -> None:
-    """The reset may come so soon that it is `connect` that tells of it."""
+def test_target_that_refuses_looks_like_a_reset(chaos: Chaos, target: socket.socket) -> None:
+    """The reset may arrive so soon that `connect` raises it."""
     target.close()
     with (
         pytest.raises(ConnectionResetError),
@@ -244,6 +244,6 @@ def test_proxy_that_is_idle_uses_no_processor(pair: Pair, chaos: Chaos) -> None:
     assert chaos.busy_s() - before < 0.05
 
 
-def test_command_that_cannot_be_is_an_error(chaos: Chaos) -> None:
+def test_command_that_is_not_possible_is_an_error(chaos: Chaos) -> None:
     with pytest.raises(RemoteError, match="direction"):
         chaos._remote.ask("half_close", direction="sideways")

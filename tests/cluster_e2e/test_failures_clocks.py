@@ -32,7 +32,7 @@ def set_clock(tmp_path: Path) -> SetClock:
 
 @pytest.fixture
 def cluster(tmp_path: Path, set_clock: SetClock) -> Iterator[Cluster]:
-    """Three nodes on whose clocks libfaketime lies: b is an hour fast. No clock but the wall's is touched."""
+    """Yields three nodes with wall clocks changed by libfaketime: b is an hour fast. Other clocks stay right."""
     (library,) = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 
     def with_a_clock(name: str, settings: Mapping[str, Any]) -> Server:
@@ -51,7 +51,7 @@ def cluster(tmp_path: Path, set_clock: SetClock) -> Iterator[Cluster]:
 
 
 def is_off(node: Server) -> float:
-    """By how many seconds a node's clock is wrong, as its answers' Date says."""
+    """Returns by how many seconds a node's clock is wrong, according to the Date of its answers."""
     return parsedate_to_datetime(get(node.port, "/livez").header("date")).timestamp() - time.time()
 
 

@@ -1,7 +1,7 @@
-"""Failure cases of a registry in etcd: it is away, cut off, older than it was, empty; and what runs, runs on.
+"""Failure cases of a registry in etcd: it does not answer, is cut off, older than it was, or empty. Streams continue.
 
-Each test carries the number of its case. The etcd is the real one; what an accident does to it is done over its HTTP
-gateway, as with etcdctl. A lease is 10 s long, and renewed every 3.
+Each test carries the number of its case. The etcd is real; accidents are made through its HTTP gateway, as with
+etcdctl. A lease is 10 s long, and renewed every 3.
 """
 
 import base64
@@ -30,7 +30,7 @@ PREFIX = "/pycast/radio/v1/"
 ACCEPT_S = 1.5
 """How long a source waits at most for a registry that does not answer."""
 NOTICED_S = 8.0
-"""A node renews its lease every 3 s, and waits for an answer."""
+"""How long a node takes to notice: it renews its lease every 3 s, and waits for an answer."""
 LEASE_GONE_S = 15.0
 
 
@@ -51,7 +51,7 @@ def nodes_of(etcd: Etcd, size: int = 3, **settings: Any) -> Cluster:
 
 
 def call(etcd: Etcd, what: str, **values: str) -> dict[str, Any]:
-    """One call of etcd's gateway, whose keys and values are base64."""
+    """Calls etcd's gateway, whose keys and values are base64, and returns its answer."""
     body = {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
     request = urllib.request.Request(f"{etcd.urls[0]}/v3/kv/{what}", json.dumps(body).encode(), method="POST")
     with urllib.request.urlopen(request, timeout=5) as answer:
@@ -68,7 +68,7 @@ def has_keys(etcd: Etcd, which: str, count: int) -> bool:
 
 
 def end_of(prefix: str) -> str:
-    """The key after all that begin with `prefix`."""
+    """Returns the key after all that begin with `prefix`."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
@@ -101,7 +101,7 @@ def assert_flawless(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize("etcd", [3], indirect=True)
-def test_f04_registry_is_down_and_nobody_notices(etcd: Etcd, crowd: Crowd) -> None:
+def test_f04_registry_is_down_and_no_client_notices(etcd: Etcd, crowd: Crowd) -> None:
     with nodes_of(etcd) as cluster, Encoder(at(cluster["a"]), MOUNT, retry_s=None) as encoder, ExitStack() as later:
         a, b, c = cluster
         cluster.wait_for_mount(MOUNT)
@@ -110,7 +110,7 @@ def test_f04_registry_is_down_and_nobody_notices(etcd: Etcd, crowd: Crowd) -> No
         etcd.kill()
         wait_registry(cluster, up=False)
         assert_healthy(cluster)
-        crowd.add(at(c), MOUNT, 2)  # c has copied nothing before
+        crowd.add(at(c), MOUNT, 2)  # c has mirrored nothing before
         new = later.enter_context(Encoder(at(b), OTHER, retry_s=None))
         assert new.sessions[0].accepted - new.sessions[0].began < ACCEPT_S
         cluster.wait_for_mount(OTHER, timeout=2.0)
@@ -146,7 +146,7 @@ def test_f05_quorum_is_lost_and_back_and_nothing_changes(etcd: Etcd, crowd: Crow
 
 
 @pytest.mark.parametrize("etcd", [1], indirect=True)
-def test_f06_node_is_cut_from_the_registry_only_and_nobody_steals_its_source(etcd: Etcd, crowd: Crowd) -> None:
+def test_f06_node_is_cut_off_from_the_registry_only_and_keeps_its_source(etcd: Etcd, crowd: Crowd) -> None:
     with Chaos() as way:
         cut_off = f"http://{way.aim(etcd.urls[0].removeprefix('http://'))}"
 
@@ -170,7 +170,7 @@ def test_f06_node_is_cut_from_the_registry_only_and_nobody_steals_its_source(etc
             refused.start()
             until(lambda: refused.sessions and refused.sessions[0].ended, "an answer")
             assert refused.sessions[0].status == 403
-            second.wait_sent(3.0)  # longer than it takes to ask a node in doubt again
+            second.wait_sent(3.0)  # longer than the time between two probes
             assert metric(b, "pycast_standbys") == 1 and first.is_on_air and other.is_on_air
             assert_healthy(cluster)
             way.passing()
@@ -205,7 +205,7 @@ def test_f15_old_backup_is_refused_until_its_generation_is_raised(etcd: Etcd, cr
 
 
 @pytest.mark.parametrize("gone", ["", "mounts/", "nodes/"])
-def test_f16_empty_registry_is_not_believed_while_the_nodes_answer(etcd: Etcd, crowd: Crowd, gone: str) -> None:
+def test_f16_empty_registry_removes_nothing_while_the_nodes_answer(etcd: Etcd, crowd: Crowd, gone: str) -> None:
     with nodes_of(etcd) as cluster, ExitStack() as sources:
         mounts = [f"/{number}.mp3" for number in range(3)] + [MOUNT]
         encoders = [
@@ -221,7 +221,7 @@ def test_f16_empty_registry_is_not_believed_while_the_nodes_answer(etcd: Etcd, c
             wait_registry(cluster, up=False)
             encoders[0].wait_sent(1.0)  # the nodes have asked each other by then
             assert_healthy(cluster)
-            crowd.add(at(cluster["c"]), MOUNT, 2)  # c has copied nothing before
+            crowd.add(at(cluster["c"]), MOUNT, 2)  # c has mirrored nothing before
             crowd.wait_playing(10)
             put_generation(etcd, 1)
         for keys, count in (("nodes/", 3), ("mounts/", len(mounts))):

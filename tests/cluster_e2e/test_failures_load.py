@@ -1,6 +1,6 @@
-"""Failure cases of too much: a node that is too slow, and a thousand listeners who come back at once.
+"""Failure cases of overload: a node that is too slow, and a thousand listeners that come back at once.
 
-Each test carries the number of its case. What is on the air and who listens in peace must not feel either.
+Each test carries the number of its case. Sources on the air and other listeners must not notice either.
 """
 
 import threading
@@ -21,7 +21,7 @@ from tests.e2e.wire import get
 
 STOPPED_S, RUNNING_S = 0.6, 0.06
 REPARENT_S = 20.0
-"""The lag is smoothed over 2 s, told every 2 s, and parents are reviewed every 5 s."""
+"""The lag is smoothed over 2 s, announced every 2 s, and parents are reviewed every 5 s."""
 
 STORM = 1000
 IN_PEACE = 50
@@ -38,7 +38,7 @@ def crowd() -> Iterator[Crowd]:
 
 @contextmanager
 def slow(server: Server) -> Iterator[None]:
-    """The server gets a tenth of its time, in small pieces, as on a machine that has far too much to do."""
+    """Gives the server a tenth of its time, in small pieces, as on an overloaded machine."""
     over = threading.Event()
 
     def pulse() -> None:
@@ -57,7 +57,7 @@ def slow(server: Server) -> Iterator[None]:
         thread.join()
 
 
-def test_f10_slow_node_is_no_parent_any_more_and_is_not_called_dead(crowd: Crowd) -> None:
+def test_f10_slow_node_is_no_longer_a_parent_and_does_not_count_as_dead(crowd: Crowd) -> None:
     with (
         behind_proxies(3, zones=["x", "y", "y"]) as (cluster, proxies),
         Encoder(at(cluster["a"]), MOUNT, retry_s=None) as encoder,
@@ -85,7 +85,7 @@ def test_f10_slow_node_is_no_parent_any_more_and_is_not_called_dead(crowd: Crowd
 
 
 def build(name: str, settings: Mapping[str, Any]) -> Server:
-    """Node a has room for all, the others together for fewer than it had."""
+    """Returns a server: node a has room for all, the others together for fewer."""
     room = STORM + ROOM if name == "a" else ROOM
     return Server(**{**settings, "limits": {"clients": room}})
 
@@ -95,7 +95,7 @@ def is_full(server: Server) -> bool:
     return (reply.status, reply.header("retry-after")) == (503, "5")
 
 
-def test_f17_storm_of_returning_listeners_is_taken_as_far_as_there_is_room(crowd: Crowd) -> None:
+def test_f17_storm_of_returning_listeners_is_accepted_as_far_as_there_is_room(crowd: Crowd) -> None:
     with (
         Cluster(3, build=build) as cluster,
         Encoder(at(cluster["b"]), MOUNT, retry_s=None) as encoder,

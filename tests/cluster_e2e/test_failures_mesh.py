@@ -1,8 +1,8 @@
-"""Failure cases of a mesh, with nodes as processes and as hosts: who hears what, and for how long nothing.
+"""Failure cases of a mesh, with nodes as processes and as hosts: what listeners receive, and how long they wait.
 
 Each test carries the number of its case. Encoders and listeners take the next address after a loss, as they do behind
-one name or balancer. The figures are those that the cases promise; a mesh suspects a node
-after 3 s and calls it dead after 5.
+one name or balancer. The figures are those that the cases promise; in a mesh a silent
+node is suspect after 3 s and dead after 5.
 """
 
 import time
@@ -79,7 +79,7 @@ def test_f01_standby_encoder_goes_on_when_the_origin_crashes(pycast_cluster: Clu
         assert report.longest_silence_ms < STEAL_S * 1000
 
 
-def test_f02_origin_host_vanishes_without_a_word() -> None:
+def test_f02_origin_host_vanishes_without_closing_its_connections() -> None:
     with (
         Network("a", "b", "c", "clients") as net,
         Cluster(3, hosts=net.addresses("abc"), build=net.server) as cluster,
@@ -205,7 +205,7 @@ def test_f12_zone_is_lost_and_the_others_take_its_listeners(pycast_cluster: Clus
         pycast_cluster.wait_for_mount(MOUNT)
         moved: list[int] = []
         kept = [which for name in alive for which in crowd.add(at(pycast_cluster[name]), MOUNT, 10)]
-        for name in dead:  # each begins at this node, and goes on to the next that lives
+        for name in dead:  # each begins at this node, and then takes the next one that lives
             ways = at(pycast_cluster[name], *(pycast_cluster[one] for one in alive))
             moved += [crowd.add(ways, MOUNT, reconnect_s=0.2)[0] for _ in range(10)]
         crowd.wait_playing(len(kept) + len(moved))

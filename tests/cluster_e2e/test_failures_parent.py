@@ -1,4 +1,4 @@
-"""F-03: the node that a mirror copies from fails, in every way a node can fail; its children lose nothing."""
+"""F-03: the parent of a mirror fails, in every way a node can fail; its children lose nothing."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""What an operator does on purpose: a node is drained, all are restarted one by one, a name is given twice.
+"""Planned actions of an operator: a node is drained, all are restarted one by one, a name is used twice.
 
-Each test carries the number of its case. Nobody but the drained node's own clients may notice.
+Each test carries the number of its case. Only the drained node's own clients may notice.
 """
 
 import os
@@ -35,7 +35,7 @@ def crowd() -> Iterator[Crowd]:
 
 
 def add_at(crowd: Crowd, first: Server, others: list[Server], count: int) -> list[int]:
-    """Players that begin at the node `first`, and go on to another one when that sends them away."""
+    """Adds players that begin at the node `first`, and take another one when that disconnects them."""
     return [
         crowd.add(at(first, *others[turn:], *others[:turn]), MOUNT, reconnect_s=0.2)[0]
         for turn in (number % len(others) for number in range(count))
@@ -43,14 +43,14 @@ def add_at(crowd: Crowd, first: Server, others: list[Server], count: int) -> lis
 
 
 def drain(server: Server) -> "subprocess.CompletedProcess[str]":
-    """`pycast drain`, as an operator calls it. Returns when it does."""
+    """Runs `pycast drain` until it ends."""
     login = ("--user", server.admin_user, "--password", server.admin_password)
     command = (sys.executable, "-m", "pycast", "drain", server.url, *login)
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
 def maybe_status(server: Server) -> int | None:
-    """The exit status of a server that has ended."""
+    """Returns the exit status of a server, or None if it still runs."""
     ended = os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return ended.si_status if ended is not None and ended.si_code == os.CLD_EXITED else None
 
@@ -136,7 +136,7 @@ def test_f14_all_nodes_are_restarted_one_by_one(pycast_cluster: Cluster, crowd: 
 
 
 @pytest.mark.parametrize(("lead", "rate"), [(60.0, 1.0), (0.1, 0.01)])
-def test_f13_deadline_of_a_drain_holds_whoever_is_still_there(crowd: Crowd, lead: float, rate: float) -> None:
+def test_f13_deadline_of_a_drain_holds_although_listeners_remain(crowd: Crowd, lead: float, rate: float) -> None:
     way = {"lead": lead, "rate": rate, "deadline": DEADLINE_S}
     with (
         Cluster(2, server={"drain": True}, drain=way) as cluster,

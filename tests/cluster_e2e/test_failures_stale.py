@@ -1,4 +1,4 @@
-"""F-09: an owner that stood still for longer than all patience wakes up, and finds another one in its place."""
+"""F-09: an owner is suspended for longer than any time limit, resumes, and finds another owner in its place."""
 
 import pytest
 
@@ -16,11 +16,11 @@ from tests.cluster_e2e.nodes import (
 from tests.e2e.deadline import until
 
 PAUSE_S = 30.0
-"""Longer than every lease and every patience in the cluster."""
+"""Longer than every lease and time limit in the cluster."""
 
 
 @pytest.mark.timeout(150)
-def test_f09_owner_that_wakes_up_after_30_s_steps_down_within_one(pycast_cluster: Cluster, crowd: Crowd) -> None:
+def test_f09_owner_that_resumes_after_30_s_gives_up_within_one(pycast_cluster: Cluster, crowd: Crowd) -> None:
     a, b, c = pycast_cluster
     with Encoder(at(a), MOUNT, programme=1, retry_s=None) as first:
         pycast_cluster.wait_for_mount(MOUNT)

@@ -27,7 +27,7 @@ def net() -> Iterator[Network]:
 
 
 def connected(one: Host, other: Host) -> tuple[socket.socket, socket.socket]:
-    """A connection from `one` to `other`: both ends."""
+    """Returns both ends of a connection from `one` to `other`."""
     with other.inside():
         listening = socket.create_server((other.address, 0))
     with listening:
@@ -68,11 +68,11 @@ def test_host_whose_link_is_down_still_reaches_itself(net: Network) -> None:
         assert far.recv(4) == b"here"
 
 
-def test_only_the_calling_thread_goes_there_and_it_comes_back(net: Network) -> None:
+def test_only_the_calling_thread_is_on_the_host_and_it_comes_back(net: Network) -> None:
     here = "/proc/thread-self/ns/net"
     requested_mount = os.readlink(here)
     with ThreadPoolExecutor(1) as other:
-        other.submit(os.getpid).result()  # its thread was made at home
+        other.submit(os.getpid).result()  # its thread was made outside
         with net["a"].inside():
             assert os.readlink(here) != requested_mount
             assert other.submit(os.readlink, here).result() == requested_mount
@@ -94,7 +94,7 @@ def test_nothing_is_left_after_the_block() -> None:
     network.close()
 
 
-def test_what_a_killed_process_left_behind_is_removed_by_the_next_network() -> None:
+def test_namespaces_of_a_killed_process_are_removed_by_the_next_network() -> None:
     script = (
         "import os; from tests.cluster_e2e.netns import Network; net = Network('a'); os.write(1, net._stem.encode())"
     )
@@ -106,7 +106,7 @@ def test_what_a_killed_process_left_behind_is_removed_by_the_next_network() -> N
         assert not list(Path("/run/netns").glob(f"{stem}*"))
 
 
-def test_kernel_that_refuses_is_told_with_what_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_error_of_a_kernel_that_refuses_names_what_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = tmp_path / "ip"
     program.write_text("#!/bin/sh\necho 'mount --make-shared /run/netns failed: Operation not permitted' >&2\nexit 1\n")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Encoder and listeners of the failure tests, against one plain server: they tell the truth about what it does."""
+"""The encoder and the listeners of the failure tests, against a single server: their reports are right."""
 
 import time
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_frames_that_the_server_received_are_those_that_were_sent(pycast_server:
     pycast_server.wait_until(lambda: len(pycast_server.received(MOUNT)) >= count * 417, 5, "all frames")
 
 
-def test_listener_and_encoder_come_back_after_a_crash_and_tell_what_it_cost(crowd: Crowd) -> None:
+def test_listener_and_encoder_come_back_after_a_crash_and_report_the_loss(crowd: Crowd) -> None:
     with Server(flush_interval=0.02) as server, Encoder(at(server), MOUNT, retry_s=0.1) as encoder:
         (which,) = crowd.add(at(server), MOUNT, reconnect_s=0.1)
         crowd.wait_playing(1)
@@ -67,7 +67,7 @@ def test_listener_and_encoder_come_back_after_a_crash_and_tell_what_it_cost(crow
     assert not report.gaps and not report.repeats and not report.damage
     (missed,) = report.missed
     assert missed.seq + missed.frames == back.first
-    # Of what it missed, the server had only what was on its way to the listener.
+    # Of the frames it missed, the server had only those on their way to the listener.
     assert encoder.sent(missed.seq, missed.frames) <= 10
     assert missed.ms == pytest.approx((back.accepted - crashed) * 1000, abs=400)
     assert report.longest_silence_ms == pytest.approx(missed.ms, abs=400)
@@ -88,7 +88,7 @@ def test_listeners_and_encoder_take_the_next_address(crowd: Crowd) -> None:
     ]
 
 
-def test_listener_that_does_not_come_back_says_why_it_ended(pycast_server: Server, crowd: Crowd) -> None:
+def test_listener_that_does_not_come_back_reports_why_it_ended(pycast_server: Server, crowd: Crowd) -> None:
     with Encoder(at(pycast_server), MOUNT):
         stays, leaves, none = (crowd.add(at(pycast_server), mount)[0] for mount in (MOUNT, MOUNT, "/none.mp3"))
         crowd.wait_playing(2)
@@ -112,7 +112,7 @@ def test_next_source_is_one_switch_and_icy_blocks_stay_in_phase(pycast_server: S
         assert not (report.damage or report.bad_blocks or report.gaps or report.repeats or report.disconnects)
 
 
-def test_server_that_stands_still_is_heard_as_silence(crowd: Crowd) -> None:
+def test_suspended_server_is_reported_as_silence(crowd: Crowd) -> None:
     with Server() as server, Encoder(at(server), MOUNT) as encoder:
         patient, hasty = (crowd.add(at(server), MOUNT, silence_s=silence_s)[0] for silence_s in (None, 0.5))
         crowd.wait_playing(2)
@@ -129,7 +129,7 @@ def test_server_that_stands_still_is_heard_as_silence(crowd: Crowd) -> None:
     assert report.silences[0].ms >= 1000
 
 
-def test_refused_encoder_says_so_and_tries_again(pycast_server: Server) -> None:
+def test_refused_encoder_reports_it_and_tries_again(pycast_server: Server) -> None:
     encoder = Encoder(at(pycast_server), MOUNT, password="wrong", retry_s=0.05)
     encoder.start()
     until(lambda: len(encoder.sessions) >= 3, "two more tries")
@@ -158,7 +158,7 @@ def test_encoder_and_listeners_may_be_on_hosts_of_a_network() -> None:
 
 
 @pytest.mark.pycast(clients=2100)
-def test_two_thousand_listeners_are_all_judged(pycast_server: Server, crowd: Crowd) -> None:
+def test_two_thousand_listeners_are_all_checked(pycast_server: Server, crowd: Crowd) -> None:
     with Encoder(at(pycast_server), MOUNT) as encoder:
         encoder.wait_sent(0.5)
         ids = crowd.add(at(pycast_server), MOUNT, 2000)

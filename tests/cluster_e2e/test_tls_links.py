@@ -1,4 +1,4 @@
-"""Nodes that speak TLS with each other, and with etcd: certificates of one authority, for 127.0.0.1."""
+"""Nodes that use TLS between each other and with etcd: certificates of one authority, for 127.0.0.1."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ from tests.e2e.wire import FRAME_BYTES, ask, assert_run_of, frames, get, listen,
 
 
 @contextmanager
-def speaking_tls(authority: Path, certificates: Mapping[str, dict[str, str]]) -> Iterator[Cluster]:
-    """A node for each certificate; their only port speaks TLS."""
+def tls_cluster(authority: Path, certificates: Mapping[str, dict[str, str]]) -> Iterator[Cluster]:
+    """Yields a cluster with a node for each certificate, whose only port uses TLS."""
 
     def build(name: str, settings: Mapping[str, Any]) -> Server:
         listen = [{**settings["listen"][0], "tls": True}]
@@ -30,7 +30,7 @@ def speaking_tls(authority: Path, certificates: Mapping[str, dict[str, str]]) ->
 
 def test_a_source_on_one_node_is_heard_on_the_other_by_tls(tmp_path: Path) -> None:
     authority = make_authority(tmp_path, "authority")
-    with speaking_tls(authority, {name: make_certificate(tmp_path, name, authority) for name in "ab"}) as nodes:
+    with tls_cluster(authority, {name: make_certificate(tmp_path, name, authority) for name in "ab"}) as nodes:
         a, b = nodes
         until(lambda: metric(a, "pycast_cluster_nodes", status="up") == 2, "two nodes")
         with source(a.port, MOUNT, a.source_password, tls=True) as feed:
@@ -53,7 +53,7 @@ def test_a_node_whose_certificate_the_authority_has_not_signed_is_refused_and_th
         "a": make_certificate(tmp_path, "a", authority),
         "b": make_certificate(tmp_path, "b", signer),
     }
-    with speaking_tls(authority, certificates) as nodes:
+    with tls_cluster(authority, certificates) as nodes:
         a, b = nodes
         with source(b.port, MOUNT, b.source_password, tls=True) as feed:
             feed.send(frames(0, 100))
@@ -66,9 +66,9 @@ def test_a_node_whose_certificate_the_authority_has_not_signed_is_refused_and_th
             assert metric(a, "pycast_mirror_bytes_total") == 0, "a stranger's audio is taken"
 
 
-def test_a_node_that_speaks_no_tls_is_none_of_the_cluster(tmp_path: Path) -> None:
+def test_a_node_without_tls_does_not_join_the_cluster(tmp_path: Path) -> None:
     authority = make_authority(tmp_path, "authority")
-    with speaking_tls(authority, {"a": make_certificate(tmp_path, "a", authority)}) as nodes:
+    with tls_cluster(authority, {"a": make_certificate(tmp_path, "a", authority)}) as nodes:
         (a,) = nodes
         with Server(cluster={"secret": "x", "node": "z", "peers": [f"127.0.0.1:{a.port}"]}) as plain:
             until(lambda: f"not connected to 127.0.0.1:{a.port}" in plain.log(), "the failure in the log")
@@ -76,7 +76,7 @@ def test_a_node_that_speaks_no_tls_is_none_of_the_cluster(tmp_path: Path) -> Non
             assert get(plain.port, MOUNT).status == 404
 
 
-def test_etcd_is_spoken_to_by_tls(tmp_path: Path) -> None:
+def test_etcd_is_reached_by_tls(tmp_path: Path) -> None:
     authority = make_authority(tmp_path, "authority")
     with (
         Etcd(tmp_path, authority=authority, tls=make_certificate(tmp_path, "etcd", authority)) as etcd,

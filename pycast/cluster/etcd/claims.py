@@ -25,7 +25,7 @@ from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.cluster.registry.registry import Claimed, Held
 
 # How often a guarded write that failed is tried again, with what it has found in the key. Then a claim fails, and a
-# reconciliation is planned anew.
+# reconciliation is planned again.
 TRIES = 5
 
 
@@ -90,7 +90,7 @@ class Claims:
         self.is_due.set()
 
     def plan_all(self) -> None:
-        """Plans to reconcile all mounts of this node: those that it has, and those that etcd says it has."""
+        """Plans to reconcile all mounts of this node: those that it has, and those that it has in etcd."""
         stored = [mount for mount, origin in self._cache.origins.items() if origin.record.node == self._me.node]
         for mount in (*self._mine, *stored):
             self.plan(mount)

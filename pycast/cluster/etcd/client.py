@@ -305,7 +305,7 @@ def _answer(pool: HTTPConnectionPool, path: str, body: Json, time_s: float) -> J
 
 
 def _note(message: Json) -> Note:
-    """Raises WatchBroken or Compacted."""
+    """Reads a message of a watch. Raises WatchBroken or Compacted."""
     result = message.get("result", {})
     if result.get("canceled") or "error" in message:
         reason = str(result.get("cancel_reason") or message.get("error") or "cancelled")

@@ -41,7 +41,7 @@ class NodeEntry:
     revision: int
     lease: int
     is_leaving: bool = False
-    """Whether it has said goodbye: then it is not probed."""
+    """Whether it is leaving: then it is not probed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,9 @@ class Keys:
         self._mounts = f"{self.prefix}mounts/"
 
     def node(self, name: str) -> str:
-        """Returns the node's key."""
         return self._nodes + name
 
     def origin(self, mount: str) -> str:
-        """Returns the key of the mount's origin."""
         return f"{self._mounts}{urlsafe_b64encode(mount.encode()).decode().rstrip('=')}/origin"
 
     def maybe_node(self, key: str) -> str | None:

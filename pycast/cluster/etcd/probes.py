@@ -20,7 +20,7 @@ from pycast.net.group import Group
 
 PROBE_EVERY_S = 2.0
 PROBE_S = 1.0
-# A registered node that answers has this long to put back what somebody else took out of the registry: a few probes.
+# How long a registered node that answers has to write keys again that were deleted: a few probes.
 PATIENCE_S = 4.0
 
 

@@ -83,7 +83,6 @@ class Session:
         self._complaint: type[Exception] | None = None
 
     def start(self) -> None:
-        """Starts the loops."""
         loops = {"follow": self._follow, "renew": self._renew, "reconcile": self._reconcile, "report": self._report}
         self._tasks = [self._group.spawn_forever(f"etcd {name}", run) for name, run in loops.items()]
 

@@ -7,8 +7,8 @@ mirror and its parent are in `mirror/messages.py`.
                   sent by                          answered by               without an answer
     Hello         a node, on each line that begins the node at its other end the line is tried again, until it answers
     Beat          a node, each second              -                         it is suspect after 3 s, dead after 5 s
-    NodeNews      a node that has changed          -                         its next hello tells it
-    OriginNews    a node that has a mount's source -                         its next hello tells it
+    NodeNews      a node that has changed          -                         its next hello has it
+    OriginNews    a node that has a mount's source -                         its next hello has it
     OriginGone    a node that gives a mount up     -                         its next hello does not name the mount
     HelloAgain    a node that knows other mounts   -                         the next beat shows it once more
                   than the beat of one counts
@@ -103,7 +103,7 @@ class Beat(Notification):
 
 @dataclass(frozen=True, slots=True)
 class NodeNews(Notification):
-    """A node's changed record."""
+    """The changed record of the node that sends it."""
 
     node: NodeRecord
 
@@ -222,7 +222,7 @@ class AskTail(Question[TailAnswer]):
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The process that answers."""
+    """The answer to a ping, with the process that answers."""
 
     boot: str
 

@@ -351,7 +351,7 @@ class MeshRegistry:
             self._ask_for_hello(beat.node)
 
     def on_node(self, news: NodeNews) -> None:
-        """Takes another node's record."""
+        """Takes the changed record of another node."""
         self._started_mesh().on_node(news.node, self._clock())
 
     def on_origin(self, news: OriginNews) -> None:

@@ -80,7 +80,6 @@ class Mesh:
         return Beat(self.me.node, self.me.boot, self._state.count_origins(self.me.node))
 
     def change(self, me: NodeRecord) -> None:
-        """Sets this node's record."""
         self.me = me
         self._state.put_node(me)
 
@@ -255,7 +254,7 @@ class Mesh:
         is_lost = highest >= proposal.epoch or self._promised[proposal.mount] > proposal.epoch
         if is_lost or any(verdict.objects for verdict in verdicts):
             return Held(highest, self._state.origin(proposal.mount))
-        # The rank of the epoch says whether half of the nodes were seen when it was proposed.
+        # The rank of the epoch is 1 if half of the nodes were seen when it was proposed.
         return Claimed(proposal.epoch, is_provisional=not proposal.epoch.rank)
 
     # -- the rest

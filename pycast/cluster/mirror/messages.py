@@ -40,7 +40,7 @@ _PRIVATE = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """A child's request."""
+    """A child's request for a mount."""
 
     mount: str
     epoch: Epoch
