@@ -1,1 +1,1 @@
-"""Acceptor sockets, one connection, sources, listeners."""
+"""Listening sockets, connections, sources and listeners."""

@@ -1,7 +1,10 @@
-"""A listening port: accepts, admits, gives each connection a greenlet, closes what nobody took.
+"""A listening port: accepts connections, counts them, serves each in a greenlet of its own.
 
-Accept errors back off and double; running out of descriptors does not kill the server: a spare one is given up to
-accept the next client, tell it 503, and close.
+It does not know what a connection is for: `handler.py` and `shoutcast_source.py` read that. After a failed accept it
+waits, twice as long each time. When the process is out of descriptors, it closes a spare one, accepts the next client
+with it, answers 503 and closes.
+
+Invariant: a connection is closed here when its greenlet ends, unless it was given away.
 """
 
 import errno
@@ -23,7 +26,7 @@ from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
 from pycast.server.connection import Connection, time_limit
 from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
-from pycast.server.reserve import say_busy
+from pycast.server.reserve import send_busy
 
 if TYPE_CHECKING:  # loaded with the configuration of a port that needs them
     from pycast.net.tls import Certificate
@@ -33,30 +36,30 @@ log = logging.getLogger(__name__)
 
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 
-# Connections taken from the backlog before the others get a turn: in a storm, accepted players must get their burst
-# meanwhile.
+# Connections taken from the backlog before other greenlets run: in a storm, the players that are already accepted must
+# get their burst meanwhile.
 ACCEPTS_AT_ONCE = RESERVE // 2
 
-# With a limit on accepted connections, how long the next turn waits.
+# The pause between two turns of the accept loop if `limits.accept_rate` is set.
 RATE_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to listen. `mount` is the SHOUTcast source's mount on a port for such sources, else empty."""
+    """An address to listen on. `mount` is the mount of SHOUTcast sources on a port for them, else empty."""
 
     address: str
     port: int
     mount: str = ""
     certificate: "Certificate | None" = None
     proxies: "Proxies | None" = None
-    """None if clients connect directly: then nothing is done for proxies."""
+    """None if clients connect directly."""
     is_shared: bool = False
-    """Whether other workers listen there too."""
+    """Whether other workers listen on the same port."""
 
 
 class Acceptor:
-    """One listening socket and the connections that came in on it. `port` is the port as bound."""
+    """One listening socket and the connections accepted from it. `port` is the port as bound."""
 
     def __init__(self, context: ServerContext, endpoint: Endpoint) -> None:
         self._context = context
@@ -78,15 +81,15 @@ class Acceptor:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens, as configured."""
+        """The address as configured; its port may be 0."""
         return self._endpoint
 
     def start(self) -> None:
-        """Accepts from now on."""
+        """Starts the accept loop."""
         self._accepting = self._context.group.spawn_forever(f"accept on {self.port}", self._run)
 
     def close(self) -> None:
-        """Takes no more connections. Can be called twice. Never switches."""
+        """Closes the listening socket; open connections stay. Can be called twice. Never switches."""
         self._is_closed = True
         if self._accepting is not None:
             self._accepting.kill(block=False)
@@ -94,26 +97,29 @@ class Acceptor:
         self._drop_spare()
 
     def stop(self) -> None:
-        """Ends the connections that are not listeners."""
+        """Ends the connections that were not given away. May switch."""
         self._connections.kill()
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
         while not self._is_closed:
             try:
+                # Accept a limited number of clients, then let their greenlets run.
                 socket.wait_read(self._sock.fileno())
-                self._accept(self._take)
+                self._accept(self._serve_client)
                 back_off = FIRST_BACK_OFF_S
                 gevent.sleep(RATE_PAUSE_S if self._context.settings.now.limits.accept_rate else 0)
             except OSError as error:
+                # The client left before it was accepted (ECONNABORTED and the like, accept(2)): go on at once.
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    continue  # the client left before it was accepted (ECONNABORTED and the like, accept(2))
+                    continue
+                # Out of descriptors or memory: answer waiting clients with 503, then back off.
                 log.error("cannot accept on port %d: %s", self.port, error.strerror)
-                self._turn_away()
+                self._refuse_clients()
                 gevent.sleep(back_off)
                 back_off = min(2 * back_off, LONGEST_BACK_OFF_S)
 
-    def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
+    def _serve_client(self, sock: socket.socket, address: tuple[str, int]) -> None:
         context = self._context
         context.counters.connections += 1
         slot = context.admission.enter()
@@ -125,6 +131,7 @@ class Acceptor:
     def _serve(self, connection: Connection, slot: Slot) -> None:
         endpoint, first = self._endpoint, b""
         try:
+            # The PROXY header comes before everything else, then the TLS handshake, then the protocol of the port.
             if endpoint.proxies is not None:
                 from pycast.server.proxies import read_proxy_header
 
@@ -132,28 +139,31 @@ class Acceptor:
                     connection, endpoint.proxies, self._context.settings.now.limits.header_timeout
                 )
             if endpoint.certificate is not None:
-                self._shake_hands(connection, endpoint.certificate)
+                self._handshake_tls(connection, endpoint.certificate)
             self._serve_protocol(self._context, connection, slot, first)
         except (OSError, RequestError) as error:
-            level = logging.DEBUG if connection.is_check else logging.INFO
+            level = logging.DEBUG if connection.is_health_check else logging.INFO
             log.log(level, "! %s: connection failed: %s", connection.ip, error)
         finally:
             if slot is Slot.RESERVED:
                 self._context.reserve.release(connection)
+            # A connection that was given away is closed, and counted out, by its new owner.
             if not connection.given_away:
                 connection.close()
                 self._context.admission.leave()
 
-    def _shake_hands(self, connection: Connection, certificate: "Certificate") -> None:
+    def _handshake_tls(self, connection: Connection, certificate: "Certificate") -> None:
         connection.sock.settimeout(None)
-        # First the socket, then the handshake: the connection may be closed in the middle of it.
+        # The connection gets the TLS socket before the handshake, so that closing it in the middle closes this socket.
         sock = certificate.context().wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
         connection.sock = sock
         with time_limit(self._context.settings.now.limits.header_timeout):
             sock.do_handshake()
 
-    def _accept(self, take: Callable[[socket.socket, tuple[str, int]], None]) -> None:
-        """Gives `take` the connections that wait, up to a turn's number and the rate's. Never switches."""
+    def _accept(self, on_client: Callable[[socket.socket, tuple[str, int]], None]) -> None:
+        """Accepts waiting clients, at most `ACCEPTS_AT_ONCE` and what the rate allows, and passes each to `on_client`.
+        Never switches.
+        """
         allowed = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, ACCEPTS_AT_ONCE)
         for number in range(allowed):
             try:
@@ -161,19 +171,19 @@ class Acceptor:
             except BlockingIOError:
                 self._rate.give_back(allowed - number)
                 return
-            take(*accepted)
+            on_client(*accepted)
 
-    def _turn_away(self) -> None:
-        """With the descriptor kept for this: tells those who wait that there is no room.
-
-        (A FileIO, because gevent's `os.close` closes a turn later.)
-        """
+    def _refuse_clients(self) -> None:
+        """Answers waiting clients with 503, one after the other, using the descriptor that was kept for this."""
+        # The spare descriptor is free at once: it is a FileIO, because gevent's `os.close` closes a turn later.
         self._drop_spare()
         try:
+            # Each client takes the descriptor and gives it back, because `send_busy` closes the socket.
             self._accept(self._refuse)
+            # Keep a descriptor for the next time.
             self._spare = FileIO(os.devnull)
         except OSError as error:
-            log.debug("! nobody could be turned away: %s", error)
+            log.debug("! waiting clients could not be refused: %s", error)
 
     def _drop_spare(self) -> None:
         if self._spare is not None:
@@ -182,14 +192,15 @@ class Acceptor:
 
     def _refuse(self, sock: socket.socket, address: tuple[str, int]) -> None:
         self._context.counters.refused_connections += 1
-        say_busy(sock)
+        send_busy(sock)
 
 
 class AcceptRate:
-    """`limits.accept_rate`: how many connections are accepted in a second. A bucket with a tenth of a second's credit.
+    """A token bucket for `limits.accept_rate`, the number of connections accepted in a second. It holds at most a tenth
+    of a second's tokens.
 
-    The others wait in the kernel. Without a limit a reconnect storm is served as fast as the machine can; where each
-    connection costs more, as with TLS, a limit keeps present listeners from waiting behind handshakes.
+    Other connections wait in the kernel's backlog. Without a limit a reconnect storm is served as fast as the machine
+    can. Where each connection costs more, as with TLS, a limit keeps present listeners from waiting behind handshakes.
     """
 
     def __init__(self) -> None:
@@ -197,7 +208,9 @@ class AcceptRate:
         self._last = 0.0
 
     def take(self, now: float, rate: int, most: int) -> int:
-        """How many may be accepted now, at most `most`; `rate` is per second, 0 for no limit."""
+        """Returns how many connections may be accepted at `now` (monotonic), at most `most`. `rate` is per second, 0
+        for no limit.
+        """
         if not rate:
             return most
         self._credit = min(self._credit + (now - self._last) * rate, max(rate / 10, 1.0))
@@ -207,12 +220,12 @@ class AcceptRate:
         return allowed
 
     def give_back(self, count: int) -> None:
-        """So many of those did not come."""
+        """Puts `count` tokens of the last `take` back, for connections that did not arrive."""
         self._credit += count
 
 
 def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, bytes], None]:
-    """Returns what serves the port's connections. What SHOUTcast's sources need is loaded only for a port of theirs."""
+    """Returns the function that serves the port's connections. The SHOUTcast modules are loaded only for a port of theirs."""
     if not endpoint.mount:
         return serve_http
     from pycast.server.shoutcast_source import serve_shoutcast
@@ -221,9 +234,9 @@ def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, 
 
 
 def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) -> list[Acceptor]:
-    """Listens on `first`, and with `second` on the port after it, where encoders that know one port look for the other.
+    """Listens on `first` and, with `second`, on the port after it: encoders that know one port expect the other there.
 
-    If `first` takes any port, one is chosen whose neighbour is free as well. Raises ConfigError.
+    If the port of `first` is 0, takes a free port whose next one is free as well. Raises ConfigError.
     """
     tries = 1 if first.port else PAIR_TRIES
     while True:

@@ -1,7 +1,7 @@
 """One connection: a socket with a deadline, bytes counted, closed once.
 
-It knows no protocol. Whoever serves it reads and writes through it, or takes the socket away for good (`give_away`),
-after which the connection counts as handed over and is not closed here.
+It knows no protocol. Its handler reads and writes through it, or takes the socket for good (`give_away`); the socket is
+not closed here then.
 """
 
 import time
@@ -15,10 +15,11 @@ from pycast.http.addresses import Networks
 
 READ_SIZE = 65_536
 
-# After an answer the peer gets this long to take it and close: closing at once would let a reset overtake the answer.
+# The time that the peer has after an answer to read it and close. Closing at once could send a reset, which would
+# discard what the peer has not read yet.
 LINGER_S = 2.0
 
-# What a peer may still send into a connection that is being closed.
+# The most that is read and discarded of a connection that is being closed.
 LINGER_BYTES = 1 << 20
 
 
@@ -30,16 +31,16 @@ class Connection:
         self.ip = ip
         self.tls = tls
         self.proxies: Networks | None = None
-        """Set if whoever is at `ip` is a proxy whose word for its clients' addresses is taken."""
-        self.is_check = False
-        """A balancer's own connection: that it goes without a word is not worth a line in the log."""
+        """The trusted proxies, if `ip` is one of them; its X-Forwarded-For is believed then."""
+        self.is_health_check = False
+        """Whether this is a balancer's health check, which closes without a request: that is not logged."""
         self.accepted = time.time()
         self.bytes_sent = 0
         self.given_away = False
 
     def read(self, deadline: float) -> bytes:
-        """What has come, or the next bytes; none when the peer has finished. Raises TimeoutError at `deadline`
-        (monotonic). May switch.
+        """Returns received bytes, and waits for them if there are none yet; returns no bytes at the end of the stream.
+        Raises TimeoutError at `deadline` (monotonic). May switch.
         """
         if self.tls:
             return self._read_records(deadline)
@@ -47,12 +48,12 @@ class Connection:
         return self.sock.recv(READ_SIZE)
 
     def peek(self, deadline: float) -> bytes:
-        """As `read`, but leaves the bytes where they are. May switch."""
+        """Returns what `read` would, and leaves the bytes in the socket. May switch."""
         self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         return self.sock.recv(READ_SIZE, socket.MSG_PEEK)
 
     def take(self, size: int) -> bytes:
-        """Reads `size` of the bytes that `peek` has shown."""
+        """Reads `size` bytes, no more than `peek` has returned."""
         return self.sock.recv(size, socket.MSG_WAITALL)
 
     def write(self, data: bytes, timeout: float) -> None:
@@ -63,12 +64,14 @@ class Connection:
         self.bytes_sent += len(data)
 
     def give_away(self) -> socket.socket | SSLSocket:
-        """The socket, which somebody else closes from now on."""
+        """Returns the socket. The caller has to close it; `close` no longer does."""
         self.given_away = True
         return self.sock
 
     def linger(self) -> None:
-        """Lets the peer take what was sent: says end, then reads what it still sends until it closes. May switch."""
+        """Ends the sending side, then reads and discards until the peer closes, so that it can read what was sent. May
+        switch.
+        """
         try:
             self.sock.shutdown(socket.SHUT_WR)
             deadline, left = time.monotonic() + LINGER_S, LINGER_BYTES
@@ -83,21 +86,25 @@ class Connection:
             self.sock.close()
 
     def _read_records(self, deadline: float) -> bytes:
-        """As `read`. One `recv` gives one record at most, and records are as small as the peer's writes: a source that
-        is read ten times a second would fall behind its own encoder.
+        """Returns what `read` does, over TLS: all records that have arrived.
+
+        One `recv` returns one record at most, and a record may be as small as one write of the peer. A source of which
+        ten records are read in a second would fall behind its encoder.
         """
         with time_limit(deadline - time.monotonic()):
             self.sock.settimeout(None)
             data = self.sock.recv(READ_SIZE)
         self.sock.settimeout(0.0)
-        with suppress(OSError):  # there is no more now, or it has failed: then the next read fails, too
+        with suppress(OSError):  # no more records now, or an error, which the next read raises again
             while 0 < len(data) < READ_SIZE and (more := self.sock.recv(READ_SIZE - len(data))):
                 data += more
         return data
 
 
 def time_limit(seconds: float) -> gevent.Timeout:
-    """Raises TimeoutError in what takes longer. A socket's own timeout begins anew with each part of a TLS record, so a
-    peer that sends byte by byte would never meet it.
+    """Returns a context manager that raises TimeoutError if its block takes longer than `seconds`.
+
+    A socket's own timeout starts again with each part of a TLS record, so a peer that sends byte by byte would never
+    reach it.
     """
     return gevent.Timeout(max(seconds, 0.001), TimeoutError("timed out"))

@@ -1,6 +1,6 @@
-"""What serving a connection takes: a record of the node's parts, made once by `app/assembly.py`.
+"""The parts of the node that serving a connection needs: a record, made once by `app/assembly.py`.
 
-No methods and no references back: a part that a connection does not need is not in here.
+It has no methods, and no part in it refers back to it. A part that no connection needs is not in here.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class ServerContext:
 
     settings: Live
     group: Group
-    """For greenlets that outlive a connection."""
+    """Owns greenlets that outlive their connection."""
     counters: Counters
     pacer: Pacer
     mounts: Mounts
@@ -42,7 +42,7 @@ class ServerContext:
     fallbacks: Fallbacks
     ownership: Ownership
     cluster: "ClusterMember | None"
-    """None for a node alone."""
+    """None for a node that is in no cluster."""
     hangups: Hangups[tuple[Mount, Listener]]
     admission: Admission
     reserve: Reserve
@@ -50,4 +50,4 @@ class ServerContext:
     log_access: Callable[[AccessEntry], None]
     next_listener_id: Callable[[], int]
     site: Site
-    """What the web's handlers need."""
+    """The parts that the handlers of `web` need."""

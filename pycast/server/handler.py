@@ -1,8 +1,8 @@
-"""What a request on an HTTP connection means: a source, a listener, another node, or something of the web.
+"""Dispatches a request on an HTTP connection: to a source, a listener, a link between nodes, or a route of `web`.
 
-SOURCE and PUT feed a mount, GET and HEAD of a mount listen to it, all else goes to the table of `web`. A PeerError,
-wherever it is raised, becomes its answer here, and one line in the log; an unexpected exception becomes a 500 and costs
-nobody else anything.
+SOURCE and PUT feed a mount, GET and HEAD of a mount's path listen to it, and all else goes to the table of `web`. A
+PeerError, wherever it is raised, is answered here and logged in one line. An unexpected exception is answered with 500
+and logged with its traceback; other connections are not affected.
 """
 
 import logging
@@ -23,12 +23,12 @@ from pycast.web.routes import answer, is_answered_when_full, takes_form
 
 log = logging.getLogger(__name__)
 
-# A form posted to /admin/: Icecast 2.5's limit.
+# Bytes of a posted form: Icecast 2.5's limit.
 MAX_BODY = 4096
 
 
 def serve_http(context: ServerContext, connection: Connection, slot: Slot, first: bytes = b"") -> None:
-    """Serves one request on `connection`, of which `first` has been read already. May switch."""
+    """Serves one request on `connection`; `first` are its bytes that were read already. May switch."""
     exchange = HttpExchange(context, connection)
     status = 0
     try:
@@ -49,7 +49,7 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         log.info("! %s: no complete request head within %g s", connection.ip, timeout)
         response = error_response(408, "Your request took too long")
     except Exception:
-        log.exception("! %s: %s met a bug", connection.ip, exchange)
+        log.exception("! %s: %s failed: a bug in the server", connection.ip, exchange)
         has_begun = connection.bytes_sent or connection.given_away
         status, response = 500, None if has_begun else error_response(500)
     if response is not None:
@@ -62,6 +62,7 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
 def _serve(
     context: ServerContext, connection: Connection, slot: Slot, exchange: HttpExchange, request: Request
 ) -> Response | None:
+    # On the reserve, only health checks, drain commands and links between nodes are served.
     link_taker = context.cluster if context.cluster and context.cluster.is_asked_for_link(request) else None
     if not (link_taker or is_answered_when_full(request)):
         check_room(context.counters, slot)

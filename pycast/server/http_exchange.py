@@ -1,12 +1,11 @@
 """One HTTP exchange on a connection: reads the head and the body of a request, sends the answer, logs the access.
 
-It does not know what a request means: see `handler.py`. A body that is bytes goes out with its head in one write. Any
-other body goes out piece by piece and is never whole in memory; each piece has the time that a client gets for one
-write. A piece of a file is read in the hub's own thread, which takes some ten microseconds from the page cache. A disk
-that stalls would stop the whole node: once files are served that may lie on such a disk, the read has to move to the
-hub's thread pool.
+It does not know what a request means: see `handler.py`. A body of bytes is sent with its head in one write. Any other
+body is sent piece by piece and is never whole in memory; each piece has `limits.client_timeout` to go out. A piece of a
+file is read in the hub's own thread, which takes some ten microseconds from the page cache. A disk that stalls would
+stop the whole node: before files are served from such a disk, the read has to move to the hub's thread pool.
 
-Invariant: the body of an answer is closed whatever becomes of the answer.
+Invariant: the body of an answer is closed, whether or not it was sent.
 """
 
 import logging
@@ -26,8 +25,8 @@ from pycast.server.context import ServerContext
 
 log = logging.getLogger(__name__)
 
-# What is read of a file at once. A listener's burst has the same size, so a piece of a download delays the fan-out no
-# more than a new player does.
+# Bytes of a file that are read at once. A listener's burst has the same size, so a piece of a download delays the
+# fan-out no more than a new player does.
 PIECE_SIZE = 65_536
 
 
@@ -44,12 +43,12 @@ class HttpExchange:
 
     @property
     def rest(self) -> bytes:
-        """The bytes that came after the head."""
+        """The bytes that were received after the head."""
         return self._reader.rest
 
     def read_head(self, first: bytes = b"") -> Request | None:
-        """Reads the head, of which `first` has come already. Returns None if the peer closed without sending one.
-        Raises RequestError, TimeoutError. May switch.
+        """Reads the head; `first` are its bytes that were read already. Returns None if the peer closed without sending
+        anything. Raises RequestError, TimeoutError. May switch.
         """
         deadline = time.monotonic() + self._context.settings.now.limits.header_timeout
         data = first or self._connection.read(deadline)
@@ -64,8 +63,8 @@ class HttpExchange:
         return None
 
     def read_body(self, request: Request, limit: int) -> bytes:
-        """Reads the body, and first asks for it if the client waits for that. Raises BodyError if it is longer than
-        `limit`, broken or late. May switch.
+        """Reads the body, and sends 100 Continue first if the client waits for it. Raises BodyError if the body is
+        longer than `limit`, malformed or late. May switch.
         """
         timeout = self._context.settings.now.limits.client_timeout
         if expects_continue(request.headers) and not self.rest:
@@ -82,20 +81,21 @@ class HttpExchange:
                 data = self._connection.read(deadline)
             except TimeoutError as error:
                 raise BodyError(
-                    "Your request took too long", status=408, cause="its body did not come in time"
+                    "Your request took too long", status=408, cause="its body did not arrive in time"
                 ) from error
             if not data:
                 raise BodyError("the request ends in the middle of its body")
 
     def send(self, response: Response) -> None:
-        """Sends the answer, and waits a moment for the client to take it. A client that leaves, or a body that fails,
-        cuts the answer short. May switch.
+        """Sends the answer and waits up to `LINGER_S` for the client to read it. If the client leaves or the body
+        fails, the answer is cut short and the reason logged. May switch.
         """
         try:
             try:
                 self._write(response)
             finally:
                 _close(response.body)
+            # Only after a whole answer: a client notices one that was cut short by the end of its connection.
             self._connection.linger()
         except ExternalError as error:
             log.warning("! %s: %s was cut short: %s", self._connection.ip, self, error)
@@ -105,9 +105,9 @@ class HttpExchange:
             log.debug("! %s: left before it was answered: %s", self._connection.ip, error)
 
     def log_access(self, status: int) -> None:
-        """Counts what was sent and writes a line of the access log, if there was a request."""
+        """Counts the bytes sent and writes a line of the access log, if there was a request."""
         request, connection = self.request, self._connection
-        if request is None:  # there is nothing to write into the line, and the error log has one
+        if request is None:  # no fields for the line; the error log has the reason
             return
         self._context.counters.bytes_sent += connection.bytes_sent
         now = time.time()
@@ -128,13 +128,14 @@ class HttpExchange:
         )
 
     def __str__(self) -> str:
-        """Returns what the log calls the request."""
+        """Returns the method and the target, for the log."""
         return f"{self.request.method} {self.request.target}"[:200] if self.request else "request"
 
     def _write(self, response: Response) -> None:
         config = self._context.settings.now
         timeout = config.limits.client_timeout
         is_head = self.request is not None and self.request.method == "HEAD"
+        # The head, and a body of bytes with it: one write.
         data = render(
             response,
             server=config.server.server_id,
@@ -145,20 +146,23 @@ class HttpExchange:
         self._connection.write(data, timeout)
         if is_head or isinstance(response.body, bytes):
             return
+        # Any other body piece by piece. `_pieces` may raise after the head is out: `send` then cuts the answer short.
         for piece in _pieces(response.body):
+            # Each piece has its own deadline, so a slow client may take as long as it likes if it keeps reading.
             try:
                 self._connection.write(piece, timeout)
             except TimeoutError:
                 raise ExternalError(f"the client took nothing for {timeout:g} s") from None
-            gevent.sleep(0)  # a client that takes all at once leaves the others their turn
+            # A client on a fast line never makes `write` wait: other greenlets run between two pieces.
+            gevent.sleep(0)
 
 
 class BodyBug(Exception):
-    """A body's iterator has raised its `__cause__`."""
+    """An unexpected exception, its `__cause__`, from a body's iterator."""
 
 
 def _pieces(body: FileRange | Iterator[bytes]) -> Iterator[bytes]:
-    """Yields the body, no piece empty. Raises ExternalError, BodyBug."""
+    """Yields the pieces of a body that are not empty. Raises ExternalError, BodyBug."""
     try:
         for piece in _read(body) if isinstance(body, FileRange) else body:
             if piece:
@@ -170,6 +174,7 @@ def _pieces(body: FileRange | Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _read(part: FileRange) -> Iterator[bytes]:
+    # `pread` leaves the file's own position alone, so several answers can share one open file.
     offset, end = part.start, part.start + part.length
     while offset < end:
         try:

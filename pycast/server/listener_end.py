@@ -1,4 +1,4 @@
-"""What happens when a listener leaves, by itself or because we end it: its slot, the counters, the logs."""
+"""What happens when a listener leaves or is dropped: its slot is freed, counters and logs are written."""
 
 import logging
 import time
@@ -20,13 +20,12 @@ log = logging.getLogger(__name__)
 
 Watched = tuple[Mount, Listener]
 
-# Why we end one listener: each has a line in the error log. Those who leave by themselves, or with their source, are in
-# the access log.
+# Reasons to drop a single listener. They are logged at INFO, all others at DEBUG; the access log has a line for each.
 SINGLED_OUT = frozenset({Reason.SLOW, Reason.EXPIRED, Reason.KILLED, Reason.BUG})
 
 
 class HangupHandler:
-    """Drops listeners whose connection has ended."""
+    """The handler of listeners' hang-ups."""
 
     def __init__(self, settings: Live, mounts: Mounts, group: Group) -> None:
         self._settings = settings
@@ -34,23 +33,25 @@ class HangupHandler:
         self._group = group
 
     def on_hangup(self, watched: Watched, failed: bool) -> None:
-        """Drops a listener that hung up; one that is only half-closed after its grace. Never switches."""
+        """Drops a listener whose connection failed or closed; one that is half-closed after
+        `limits.half_close_grace`. Never switches.
+        """
         mount, listener = watched
         grace = 0.0 if failed else self._settings.now.limits.half_close_grace
-        if grace:  # one that has really gone resets the connection at the next write
+        if grace:  # a peer that has closed completely resets the connection at the next write, which ends it earlier
             self._group.spawn_later(grace, "half-closed", self._drop, listener)
         else:
             mount.fanout.drop(listener, Reason.RESET if failed else Reason.CLOSED)
 
     def _drop(self, listener: Listener) -> None:
-        """It may have moved to another mount meanwhile."""
+        # It may have moved to another mount meanwhile.
         for mount in self._mounts:
             if mount.fanout.get(listener.id) is listener:
                 mount.fanout.drop(listener, Reason.CLOSED)
 
 
 class ListenerEnd:
-    """Closes the books on listeners that leave."""
+    """The bookkeeping for listeners that have left."""
 
     def __init__(self, hangups: Hangups[Watched], admission: Admission, counters: Counters, logs: LogSet) -> None:
         self._hangups = hangups
@@ -59,25 +60,25 @@ class ListenerEnd:
         self._logs = logs
 
     def on_listener_left(self, event: ListenerLeft) -> None:
-        """Frees the listener's slot, counts and logs it. Its connection is still open, and closed next."""
-        listener, reason, who = event.listener, event.reason, event.listener.identity
+        """Frees the listener's slot, counts and logs it. Its connection is still open; the fan-out closes it next."""
+        listener, reason, identity = event.listener, event.reason, event.listener.identity
         self._hangups.forget(listener.transport.fileno())
         self._admission.leave()
         self._counters.slow_listeners += reason is Reason.SLOW
         level = logging.INFO if reason in SINGLED_OUT else logging.DEBUG
-        log.log(level, "> mount %s: listener %d (%s) %s", event.mount, listener.id, who.ip, reason.value)
+        log.log(level, "> mount %s: listener %d (%s) %s", event.mount, listener.id, identity.ip, reason.value)
         self._logs.log_access(
             AccessEntry(
-                ip=who.ip,
-                user=who.user,
+                ip=identity.ip,
+                user=identity.user,
                 ended=time.time(),
-                method=who.method,
-                path=who.path,
-                protocol=who.protocol,
+                method=identity.method,
+                path=identity.path,
+                protocol=identity.protocol,
                 status=200,
                 bytes_sent=listener.sent,
-                referer=who.referer,
-                agent=who.user_agent,
+                referer=identity.referer,
+                agent=identity.user_agent,
                 duration_s=time.monotonic() - listener.joined,
             )
         )

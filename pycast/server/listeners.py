@@ -1,4 +1,7 @@
-"""A listener: from its request to the fan-out. The greenlet that accepted it ends here."""
+"""Serves a listener: answers its request and hands its socket to the mount's fan-out.
+
+Invariant: after the hand-over no greenlet belongs to the listener.
+"""
 
 import time
 from functools import lru_cache
@@ -18,21 +21,23 @@ from pycast.server.reserve import RETRY_AFTER
 from pycast.stream.listener import Identity, Transport
 from pycast.stream.mount import Mount
 
-# What a player in a browser may read; without it `icy-metaint` stays hidden from scripts (icecast-metadata-js).
+# Headers that a script in a browser may read; without this it cannot see `icy-metaint` (icecast-metadata-js).
 EXPOSED = (
     "Access-Control-Expose-Headers",
     "Icy-MetaInt, Icy-Br, Icy-Description, Icy-Genre, Icy-Name, Icy-Pub, Icy-Url",
 )
 
-# nginx gathers what a slow player does not take, up to a gigabyte on disk, unless the answer says not to: then we see
-# nothing of how slow it is. Only where a proxy is seen: direct players get Icecast's head to the byte, and some of them
-# are known to match it.
+# nginx buffers what a slow player does not read, up to a gigabyte on disk, and hides how slow the player is; this
+# header turns that off. It is sent only through a proxy: direct players get Icecast's head to the byte, because some of
+# them are known to match it.
 UNBUFFERED = ("X-Accel-Buffering", "no")
 
 
 def serve_listener(context: ServerContext, connection: Connection, request: Request, mount: Mount) -> None:
-    """Answers a GET or HEAD of a mount; a GET is handed to the mount's fan-out. Raises Refused."""
-    mount = _with_room(context, mount) if request.method == "GET" else mount
+    """Answers a GET or HEAD of a mount, and hands the socket of a GET to the mount's fan-out. Raises Refused. May
+    switch.
+    """
+    mount = _mount_with_room(context, mount) if request.method == "GET" else mount
     metaint = mount.metaint() if wants_titles(request.headers) else 0
     proxied = connection.proxies is not None or is_proxied(request.headers)
     head = response_head(context, request, mount, metaint, (UNBUFFERED,) if proxied else ())
@@ -46,12 +51,14 @@ def serve_listener(context: ServerContext, connection: Connection, request: Requ
     id, now = context.next_listener_id(), time.monotonic()
     listener = mount.join(id, transport, _identity(connection, request), head, metaint, now)
     listener.requested_mount = request.path if request.path != mount.name else ""
-    if mount.fanout.get(id) is listener:  # it may have hung up at once
+    if mount.fanout.get(id) is listener:  # it may have been dropped by its first write
         context.hangups.watch(transport.fileno(), (mount, listener))
 
 
-def _with_room(context: ServerContext, mount: Mount) -> Mount:
-    """The mount, or its fallback if it is full and that is wanted. Raises Refused."""
+def _mount_with_room(context: ServerContext, mount: Mount) -> Mount:
+    """Returns the mount, or its fallback if the mount is full and `fallback_when_full` is set. Raises Refused. May
+    switch.
+    """
     try:
         mount.admit()
     except Refused:
@@ -66,7 +73,7 @@ def _with_room(context: ServerContext, mount: Mount) -> Mount:
 def response_head(
     context: ServerContext, request: Request, mount: Mount, metaint: int, more: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
-    """The head of a stream, in Icecast's order (the `icy-` lines last, `icy-metaint` the very last)."""
+    """Returns the response head of a stream, in Icecast's order: the `icy-` lines last, `icy-metaint` the very last."""
     headers = [*mount.settings.http_headers.items(), *more]
     if request.headers.get("origin"):
         headers.append(EXPOSED)
@@ -100,7 +107,8 @@ def _identity(connection: Connection, request: Request) -> Identity:
 
 @lru_cache(maxsize=512)
 def _shared(text: str) -> str:
-    """An equal text that is there already: ten thousand players share a handful of agents and paths. Not `sys.intern`,
-    which in CPython 3.12 keeps for ever what strangers send.
+    """Returns one object for equal texts: ten thousand players share a handful of agents and paths.
+
+    Not `sys.intern`: CPython 3.12 never frees an interned text, and these come from clients.
     """
     return text

@@ -1,8 +1,8 @@
-"""The connections on the reserve: those that came when all client slots were taken.
+"""The connections on the reserve: those that were accepted when all client slots were taken.
 
-They are read only to find the health checks among them; `check_room` refuses all others. Whoever sits there without
-asking must not keep a health check out, so when the reserve is full its oldest connection gives way: it gets a 503
-without having been read.
+They are read only to find health checks, drain commands and links between nodes among them; `check_room` refuses all
+others. A connection that sends no request must not keep a health check out. So when the reserve is full, its oldest
+connection is answered 503 without being read, and closed.
 """
 
 import logging
@@ -17,38 +17,38 @@ from pycast.stats.counters import Counters
 
 log = logging.getLogger(__name__)
 
-# How long a refused client should wait; less than a listener's patience, more than a storm lasts.
+# How long a refused client should wait: less than a listener's patience, longer than a storm.
 RETRY_AFTER = ("Retry-After", "5")
 
-# Written without reading the request.
+# The answer to a client whose request is not read.
 BUSY = b"HTTP/1.0 503 Service Unavailable\r\nConnection: Close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 
 
 class Reserve:
-    """Connections in the order they came."""
+    """The connections on the reserve, oldest first."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._held: dict[Connection, None] = {}
 
     def hold(self, connection: Connection) -> None:
-        """Takes a new one in, and turns the oldest away if there is no room."""
+        """Adds a connection, and refuses the oldest if there is no room. Never switches."""
         if len(self._held) >= RESERVE:
             oldest = next(iter(self._held))
             del self._held[oldest]
             self._counters.refused_connections += 1
-            log.info("! %s: turned away unheard, the server is full", oldest.ip)
+            log.info("! %s: refused before its request was read, the server is full", oldest.ip)
             # Its greenlet finds the socket closed and ends.
-            oldest.sock.close() if oldest.tls else say_busy(oldest.sock)
+            oldest.sock.close() if oldest.tls else send_busy(oldest.sock)
         self._held[connection] = None
 
     def release(self, connection: Connection) -> None:
-        """It has been served."""
+        """Removes a connection that is served or over; one that is not held is ignored."""
         self._held.pop(connection, None)
 
 
 def check_room(counters: Counters, slot: Slot) -> None:
-    """Raises Refused for a connection on the reserve: the node is full."""
+    """Raises Refused, and counts it, for a connection on the reserve: the node is full."""
     if slot is not Slot.CLIENT:
         counters.refused_connections += 1
         raise Refused(
@@ -56,13 +56,13 @@ def check_room(counters: Counters, slot: Slot) -> None:
         )
 
 
-def say_busy(sock: socket.socket) -> None:
-    """Answers 503 and closes, without waiting for anything."""
+def send_busy(sock: socket.socket) -> None:
+    """Sends 503 and closes the socket. Never switches."""
     # gevent closes a socket of its own a turn later, when its descriptor is needed for the next client.
     bare = detach(sock)
     try:
         bare.send(BUSY)
-        # What the client sent has to be read, or closing would send a reset that overtakes the answer.
+        # Closing with unread bytes sends a reset, which could reach the client before the answer.
         bare.recv(65_536)
     except OSError:
         return

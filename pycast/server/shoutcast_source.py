@@ -1,8 +1,8 @@
 """A SHOUTcast v1 source on the port after the listening one: password line, `OK2`, icy headers, audio.
 
-Refusals after the password are HTTP, as Icecast's are; a wrong password closes the connection without a word, because
-that is what encoders of that age take for "wrong password". HTTP on this port is served as HTTP (some DSP plug-ins send
-their titles here).
+Refusals after the password are HTTP, as Icecast's are. A wrong password closes the connection without an answer,
+because encoders of that age take this for "wrong password". HTTP on this port is served as HTTP: some DSP plug-ins send
+their titles here.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def serve_shoutcast(context: ServerContext, connection: Connection, slot: Slot, mount: str, first: bytes = b"") -> None:
-    """Serves one connection on a SHOUTcast source port, of which `first` has been read already. May switch."""
+    """Serves one connection on a SHOUTcast source port; `first` are its bytes that were read already. May switch."""
     try:
         _serve(context, connection, slot, mount, first)
     except HandshakeError as error:
@@ -68,4 +68,4 @@ def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: st
                     )
                     source.run(RawBody(), reader.rest, b"", b"")
                     return
-        reader.feed(b"")  # raises what is wrong behind the password, now and not with the next data
+        reader.feed(b"")  # raises an error behind the password now, not only when more data arrives

@@ -1,8 +1,8 @@
-"""What a source must pass before it may ask for its mount, over HTTP or SHOUTcast.
+"""The checks that a source passes before it may ask for its mount, over HTTP or SHOUTcast.
 
-First its credentials, then the mount's name, then whether this node takes sources now, as in Icecast. A former
-connection of the same source that is just ending is waited for: its mount is free a moment later. Who gets the mount is
-decided in `cluster/ownership.py`.
+First its credentials, then the mount's name, as in Icecast, then whether this node takes sources now. If a former
+source of the mount is just ending, the new one waits until the mount is free. Which source gets the mount is decided in
+`cluster/ownership.py`.
 """
 
 from pycast.auth.credentials import Credentials, is_source
@@ -24,8 +24,8 @@ def check_credentials(context: ServerContext, request: Request) -> Credentials:
 
 
 def check_password(context: ServerContext, slot: Slot, mount: str, password: str) -> Credentials:
-    """Returns the credentials that the password of a SHOUTcast source stands for. Raises HandshakeError if it is wrong,
-    Refused if the node is full. (A request over HTTP is told so before it is known to be a source's.)
+    """Returns the credentials of a SHOUTcast source, which sends a password alone. Raises HandshakeError if it is
+    wrong, Refused if the node is full. (A source over HTTP is refused by `handler.py` then.)
     """
     credentials = (context.settings.now.for_mount(mount).username, password)
     if not is_source(context.settings.now, mount, credentials):
@@ -35,7 +35,7 @@ def check_password(context: ServerContext, slot: Slot, mount: str, password: str
 
 
 def pass_gate(context: ServerContext, mount: str) -> None:
-    """Returns when a source with the right credentials may ask for its mount. Raises Refused. May switch."""
+    """Waits until a source with the right credentials may ask for its mount. Raises Refused. May switch."""
     if not may_be_mount(mount):
         raise Refused("This name cannot be a mount", cause=f"source for {mount}")
     _check_drain(context)
@@ -43,6 +43,6 @@ def pass_gate(context: ServerContext, mount: str) -> None:
 
 
 def _check_drain(context: ServerContext) -> None:
-    """Raises Refused if this node drains and another one could take the source: it would be sent away again."""
+    """Raises Refused if this node drains and there is another one, to which the drain would move the source again."""
     if context.drain.is_draining and context.cluster and context.cluster.others():
         raise Refused("This server is about to stop", status=503, cause="the node drains", headers=(RETRY_AFTER,))

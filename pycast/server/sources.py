@@ -1,8 +1,8 @@
-"""A source: from its request to its last byte.
+"""A connected source, from its request to its last byte.
 
-Checks come in Icecast's order (credentials, mount, limit, content type), replies are Icecast 2.4.4's, then one loop
-reads, takes the framing off and feeds the mount. The loop lets bytes gather between two reads: the fan-out pushes in
-batches anyway.
+The checks are in Icecast's order (credentials, mount, limit, content type), and the replies are Icecast 2.4.4's. Then
+one loop reads, removes the framing and feeds the mount. The loop waits between two reads, so that each read returns
+more: the fan-out sends in batches anyway.
 """
 
 import logging
@@ -29,23 +29,24 @@ from pycast.stream.source import SOURCE_SILENT_S, SourceDescription, SourceOutpu
 
 log = logging.getLogger(__name__)
 
-# What a framed body gets after its last byte.
+# The answer after the last byte of a framed body.
 OK_AT_END = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n"
 
-# A source sends at once; a proxy that takes its body for none never does.
+# A source sends audio at once. A proxy that takes a request without Content-Length for one without a body never sends
+# any: after this long the log explains it.
 PROXIED_FIRST_BYTES_S = 5.0
 
-# After a read that found more than it could take: a video of several Mbit/s must not wait for a busy node's next read,
-# and a file that is sent as fast as the line takes it must not have the whole core.
+# The pause after a read that filled its buffer. Short, because a video of several Mbit/s must not fall behind on a busy
+# node; not zero, because a file that is sent as fast as the network allows must not take the whole core.
 FULL_READ_PAUSE_S = 0.01
 
 
 class Stopped(gevent.GreenletExit):
-    """Raised in a source's greenlet to end it. Its text says why."""
+    """The exception that ends a source's greenlet. Its text is the reason."""
 
 
 class ConnectedSource:
-    """One connected source: reads its connection and feeds its output, whatever `cluster/ownership.py` makes of it."""
+    """A source on a connection: reads it and feeds `output`, on the air or standing by."""
 
     def __init__(
         self,
@@ -59,48 +60,51 @@ class ConnectedSource:
         self.description = description
         self.output = SourceOutput()
         self.last_data = time.monotonic()
-        """When it last sent audio."""
+        """When it last sent audio, monotonic."""
         self.bytes_read = 0
         self._context = context
         self._connection = connection
         self._mount = mount
         self._body: Body = RawBody()
-        self._left = Event()
+        self._has_left = Event()
         self._greenlet = cast(Task, gevent.getcurrent())
 
     @property
     def is_silent(self) -> bool:
-        """Whether its peer has closed, or has sent nothing for a while."""
+        """Whether its peer has closed, or has sent no audio for `SOURCE_SILENT_S`."""
         return has_closed(self._connection.sock) or time.monotonic() - self.last_data >= SOURCE_SILENT_S
 
     def wait_until_out(self, seconds: float) -> None:
-        """Waits until it has left, if its peer has closed: what it sent before is still read. May switch."""
+        """Waits up to `seconds` until it has left, if its peer has closed: what it sent before is still read. May
+        switch.
+        """
         if has_closed(self._connection.sock):
-            self._left.wait(seconds)
+            self._has_left.wait(seconds)
 
     def end(self, why: str) -> None:
-        """Ends it. What has come already is still heard: between two reads it may be a tenth of a second. Never
+        """Ends it. Audio that has arrived but was not read yet, up to a tenth of a second, is still fed. Never
         switches.
         """
-        self._take_last_words()
+        self._read_last_bytes()
         self.output.take_out()
         self._greenlet.kill(Stopped(why), block=False)
 
-    def run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool = False) -> None:
-        """Feeds the mount until the source ends. Sends `begin` once it has its place, `end` after the last byte. If
-        `doubt_proxy`, a source of which nothing comes is explained in the log. Raises Refused.
+    def run(self, body: Body, first: bytes, begin: bytes, end: bytes, *, is_proxied: bool = False) -> None:
+        """Feeds the mount until the source ends; `first` are bytes of the body that were read already. Sends `begin`
+        when the source is admitted, `end` after the last byte. If `is_proxied`, the log explains why no audio arrives.
+        Raises Refused. May switch.
         """
         self._body = body
         try:
             self._context.ownership.admit(self._mount, self)
-            self._run(first, begin, end, doubt_proxy=doubt_proxy)
-        except Stopped as stopped:  # while it waited for its place
+            self._run(first, begin, end, is_proxied=is_proxied)
+        except Stopped as stopped:  # while it waited to be admitted
             log.info("< mount %s: source from %s: %s", self._mount, self.description.ip, stopped)
         finally:
             self._context.ownership.remove(self._mount, self)
-            self._left.set()
+            self._has_left.set()
 
-    def _run(self, first: bytes, begin: bytes, end: bytes, *, doubt_proxy: bool) -> None:
+    def _run(self, first: bytes, begin: bytes, end: bytes, *, is_proxied: bool) -> None:
         description, timeout = self.description, self._context.settings.now.limits.client_timeout
         self._context.counters.source_client_connections += 1
         log.info(
@@ -110,11 +114,11 @@ class ConnectedSource:
             description.content_type,
             description.info.user_agent or "no agent",
         )
-        why = "ended by an error of ours"
+        why = "ended by an internal error"
         try:
             if begin:
                 self._connection.write(begin, timeout)
-            if doubt_proxy and not first:
+            if is_proxied and not first:
                 first = self._read_through_proxy()
             why = self._read(first)
             if end:
@@ -122,25 +126,25 @@ class ConnectedSource:
         except PeerError as error:
             why = f"sent what cannot be streamed: {error}"
         except TimeoutError:
-            why = f"sent nothing for {self._patience:g} s"
+            why = f"sent nothing for {self._timeout:g} s"
         except OSError as error:
             why = f"connection failed: {error}"
         except Stopped as stopped:
             why = str(stopped)
         finally:
             ip, count = description.ip, self.bytes_read
-            log.info("< mount %s: source from %s is gone after %d bytes: %s", self._mount, ip, count, why)
+            log.info("< mount %s: source from %s ended after %d bytes: %s", self._mount, ip, count, why)
 
     @property
-    def _patience(self) -> float:
-        """Seconds of silence after which it is dropped."""
+    def _timeout(self) -> float:
+        """Seconds without audio after which the source is dropped."""
         return self._context.settings.now.for_mount(self._mount).source_timeout
 
     def _read_through_proxy(self) -> bytes:
-        """The first bytes, or a warning in the log and none."""
+        """Returns the first bytes; logs a warning and returns none if they do not arrive in time."""
         data = b""
         with suppress(TimeoutError):
-            data = self._connection.read(self.last_data + min(PROXIED_FIRST_BYTES_S, self._patience))
+            data = self._connection.read(self.last_data + min(PROXIED_FIRST_BYTES_S, self._timeout))
         if not data:
             log.warning(
                 "mount %s: the source from %s came through an HTTP proxy and sent no byte: such a proxy does not pass "
@@ -159,10 +163,10 @@ class ConnectedSource:
                 return "its body is complete"
             if data:
                 gevent.sleep(self._pause(len(data)))
-            data = self._connection.read(self.last_data + self._patience)
+            data = self._connection.read(self.last_data + self._timeout)
             if not data:
                 return "it closed the connection"
-            if self.output.state is SourceState.OUT:  # and the news is still on its way
+            if self.output.state is SourceState.OUT:  # taken out during `read`; `Stopped` may not be raised yet
                 return "it is no longer the mount's source"
 
     def _feed(self, data: bytes) -> None:
@@ -171,39 +175,42 @@ class ConnectedSource:
         if audio:  # chunk framing alone does not keep a source alive
             self.last_data = time.monotonic()
             self.output.feed(audio)
-            self._body.feed(b"")  # raises what is wrong behind the audio, now and not with the next data
+            self._body.feed(b"")  # raises an error behind the audio now, not only when more data arrives
 
-    def _take_last_words(self) -> None:
+    def _read_last_bytes(self) -> None:
         with suppress(OSError, PeerError):
             self._connection.sock.settimeout(0.0)
             while not self._body.done and (data := self._connection.sock.recv(READ_SIZE)):
                 self._feed(data)
 
     def _pause(self, size: int) -> float:
-        """Seconds until the next read, after one of `size` bytes."""
+        """Returns the seconds to wait after a read of `size` bytes."""
         wait = self._context.pacer.read_wait
         return wait if size < READ_SIZE else min(wait, FULL_READ_PAUSE_S)
 
 
 def serve_source(context: ServerContext, connection: Connection, request: Request, first: bytes) -> None:
-    """Serves a SOURCE or PUT request. Raises Refused and other PeerErrors before the stream begins."""
+    """Serves a SOURCE or PUT request until the source ends; `first` are bytes of its body that were read already.
+    Raises Refused and other PeerErrors before the stream begins. May switch.
+    """
     credentials = check_credentials(context, request)
     pass_gate(context, request.path)
     context.ownership.check(request.path, credentials)
     description = describe_source(connection, request)
     body = new_body(request)
     expects = expects_continue(request.headers)
-    # A framed body whose sender waits for 100 gets its 200 when it is complete (RFC 9110, 10.1.1); everybody else gets
-    # it at once, as 2.4.4 does: old liquidsoap and all unframed sources wait for it.
-    late = expects and not isinstance(body, RawBody)
-    begin = (CONTINUE if expects else b"") + (b"" if late else SOURCE_OK)
+    # If the sender of a framed body waits for 100 Continue, it gets 200 when the body is complete (RFC 9110, 10.1.1).
+    # All other sources get 200 at once, as from 2.4.4: old liquidsoap and all sources without framing wait for it.
+    is_ok_at_end = expects and not isinstance(body, RawBody)
+    begin = (CONTINUE if expects else b"") + (b"" if is_ok_at_end else SOURCE_OK)
     source = ConnectedSource(context, connection, request.path, credentials, description)
-    doubt_proxy = isinstance(body, RawBody) and is_proxied(request.headers)
-    source.run(body, first, begin, OK_AT_END if late else b"", doubt_proxy=doubt_proxy)
+    # Only a body without framing can be lost in a proxy.
+    may_be_lost = isinstance(body, RawBody) and is_proxied(request.headers)
+    source.run(body, first, begin, OK_AT_END if is_ok_at_end else b"", is_proxied=may_be_lost)
 
 
 def describe_source(connection: Connection, request: Request) -> SourceDescription:
-    """What the mount is told about a source. Raises Refused for a PUT without a content type."""
+    """Returns the description of a source, from its request. Raises Refused for a PUT without a content type."""
     info = source_info(request.headers)
     content_type = info.content_type
     if not content_type:

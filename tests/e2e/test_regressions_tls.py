@@ -62,6 +62,6 @@ def test_who_never_shakes_hands_cannot_use_up_the_descriptors(tmp_path: Path) ->
     tls = {"certificate": str(tmp_path / "tls.crt"), "private_key": str(tmp_path / "tls.key")}
     with Server(listen=[{"tls": True}], tls=tls, clients=1, header_timeout=30) as server, ExitStack() as stack:
         silent = [stack.enter_context(Wire(server.port)) for _ in range(RESERVE + 20)]
-        server.wait_until(lambda: "turned away" in server.log(), 5, "the reserve to be full")
+        server.wait_until(lambda: "refused before its request was read" in server.log(), 5, "the reserve to be full")
         assert silent[1].read_all(5) == b""
         assert ask(server.port, "GET /livez HTTP/1.0\r\n\r\n", tls=True).status == 200

@@ -50,7 +50,7 @@ def test_the_header_is_taken_and_what_follows_stays(pair: Pair, proxies: Proxies
     assert read_proxy_header(connection, proxies, TIMEOUT_S) == b""
     assert connection.ip == "203.0.113.7"
     assert connection.proxies is None, "who is named by the header is no proxy"
-    assert not connection.is_check
+    assert not connection.is_health_check
     assert waiting(connection) == GET
 
 
@@ -117,7 +117,7 @@ def test_who_must_send_a_header_and_does_not_is_refused(pair: Pair, proxies: Pro
 def test_who_must_send_a_header_and_is_silent_is_refused_in_time(pair: Pair) -> None:
     with pytest.raises(RequestError, match="did not begin with a PROXY header"):
         read_proxy_header(pair[0], REQUIRED, 0.05)
-    assert not pair[0].is_check
+    assert not pair[0].is_health_check
 
 
 def test_bytes_before_tls_that_are_no_header_are_refused(pair: Pair) -> None:
@@ -135,7 +135,7 @@ def test_a_balancers_own_check_is_marked_as_one(pair: Pair, data: bytes) -> None
     peer.sendall(data)
     peer.shutdown(socket.SHUT_WR)
     read_proxy_header(connection, TRUSTED, TIMEOUT_S)
-    assert connection.is_check
+    assert connection.is_health_check
     assert connection.ip == "127.0.0.1"
 
 

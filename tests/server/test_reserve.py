@@ -6,7 +6,7 @@ from gevent import socket
 from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import Refused
 from pycast.server.connection import Connection
-from pycast.server.reserve import BUSY, RETRY_AFTER, Reserve, check_room, say_busy
+from pycast.server.reserve import BUSY, RETRY_AFTER, Reserve, check_room, send_busy
 from pycast.stats.counters import Counters
 from tests.server.contexts import connect, connect_tcp, read_all
 
@@ -68,6 +68,6 @@ def test_under_tls_the_oldest_is_closed_without_a_word() -> None:
 def test_the_answer_is_not_overtaken_by_a_reset(request_bytes: bytes) -> None:
     connection, peer = connect_tcp()
     peer.sendall(request_bytes)
-    say_busy(connection.sock)
+    send_busy(connection.sock)
     assert read_all(peer) == BUSY
     peer.close()
