@@ -1,9 +1,9 @@
 """`/admin/…` and `/admin.cgi`: Icecast 2.4.4's commands, answers and order of checks.
 
-An unknown command is refused before credentials are looked at; with `mount=` the admin's or that mount's source's
-credentials are taken, without it the admin's alone (`streamlist.txt`: the relay's). Whether the mount is there is
-looked at after the credentials. The reasons for what differs from 2.4.4 stand at the place. A new command is one row
-of `FOR_NODE` or `FOR_MOUNT`.
+An unknown command is refused before credentials are checked. With `mount=`, the credentials of the admin and of that
+mount's source are accepted; without it only the admin's (for `streamlist.txt` also a relay's). Whether the mount exists
+is checked after the credentials. A comment in the code gives the reason where this differs from 2.4.4. A new command is
+one row of `FOR_NODE` or `FOR_MOUNT`.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def find_command(call: Call) -> Route:
 
 
 def check_cgi(call: Call) -> None:
-    """Raises Refused for what `/admin.cgi` cannot do, whoever asks for it."""
+    """Raises Refused for what `/admin.cgi` cannot do, before credentials are checked."""
     if call.text("mode") != "updinfo":
         raise Refused("No such action", status=400)
     if "pass" not in call.parameters:
@@ -43,7 +43,7 @@ def check_cgi(call: Call) -> None:
 
 
 def admin_cgi(call: Call) -> Response:
-    """`/admin.cgi?mode=updinfo&pass=…&song=…`: how SHOUTcast's encoders set the title. Raises Refused."""
+    """Answers `/admin.cgi?mode=updinfo&pass=…&song=…`, with which SHOUTcast encoders set the title. Raises Refused."""
     mount, _ = shoutcast_login(call)
     _check_mount(call, mount)
     reply = TITLE_SET if _set_title(call, mount) else TITLE_REFUSED
@@ -73,7 +73,7 @@ def _mount_stats(call: Call, mount: str) -> Response:
 def _listclients(call: Call, mount: str) -> Response:
     listeners = call.control.listeners(mount)
     shown = find_mount(call.control.snapshot(), mount)
-    if shown is None:  # its source is on another node, which does not answer now
+    if shown is None:  # its source is on another node, which does not answer
         raise _no_source(mount)
     return Response(200, listclients(replace(shown, listeners=len(listeners)), listeners), XML)
 
@@ -114,8 +114,8 @@ def _no_mount_command(call: Call, mount: str) -> Response:
 
 
 def _set_title(call: Call, mount: str) -> bool:
-    """Sets what plays. `song` replaces artist and title (2.4.4 leaves an old artist in place, which mislabels the
-    song).
+    """Sets the title. `song` replaces artist and title (2.4.4 keeps an old artist, which mislabels the song). Returns
+    whether the stream takes titles. Raises Refused.
     """
     charset = call.text("charset") or call.config.for_mount(mount).charset or None
     artist, title, song, url = (
@@ -129,7 +129,7 @@ def _set_title(call: Call, mount: str) -> bool:
 
 
 def _check_mount(call: Call, name: str) -> None:
-    """Raises Refused if there is no such mount."""
+    """Raises Refused if no node has the mount."""
     if not call.control.knows(name):
         raise _no_source(name)
 
@@ -149,7 +149,7 @@ def _ice(message: str, result: int) -> Response:
 
 
 def _on_mount(run: Callable[[Call, str], Response]) -> Handler:
-    """Returns the handler of a command that is about the mount in `mount=`, which must be there."""
+    """Returns the handler of a command about the mount in `mount=`; it raises Refused if there is no such mount."""
 
     def handler(call: Call) -> Response:
         name = call.text("mount")
@@ -163,18 +163,18 @@ def _by_command(*routes: Route) -> dict[str, Route]:
     return {route.path.removeprefix("/admin/"): route for route in routes}
 
 
-# Without `mount=`.
+# Commands without `mount=`.
 FOR_NODE = _by_command(
     Route("/admin/stats", _stats, Access.ADMIN, FORM),
     Route("/admin/stats.xml", _stats, Access.ADMIN, FORM),
     Route("/admin/listmounts", _listmounts, Access.ADMIN, FORM),
     Route("/admin/streamlist", _listmounts, Access.ADMIN, FORM),
-    # Icecast takes the relay's credentials only; refusing the admin what every relay may see helps nobody.
+    # Icecast accepts the relay's credentials only. The admin may see what any relay sees.
     Route("/admin/streamlist.txt", _streamlist_text, Access.RELAY, FORM),
 )
 NOT_FOR_NODE = Route("/admin/", _no_node_command, Access.ADMIN, FORM)
 
-# With `mount=`.
+# Commands with `mount=`.
 FOR_MOUNT = _by_command(
     Route("/admin/stats", _on_mount(_mount_stats), Access.SOURCE, FORM),
     Route("/admin/stats.xml", _on_mount(_mount_stats), Access.SOURCE, FORM),

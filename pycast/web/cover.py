@@ -1,9 +1,9 @@
-"""A mount's picture: rings of a radio wave in the mount's own colours, made from its name.
+"""A mount's picture: rings of a radio wave in colours of its own, made from its name.
 
-Streams have no cover art of their own, and the page must not load anything. The same name always gives the same
-rings; the colours start from the name too, but move on when a neighbour on the page has them already. Pure values
-in, pure values out: the template draws them. Invariant: `Palette.ink` is readable on the light page and carries
-white text, `Palette.glow` the same for the dark page (the test measures it).
+Streams have no cover art, and the page must not load anything. The same name always gives the same rings. The colours
+are chosen by the name too, but the next ones are taken if another mount on the page has them. This file is pure: the
+template draws the values. Invariant: `Palette.ink` has enough contrast with the light page and with white, and
+`Palette.glow` with the dark page (the test measures it).
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,9 @@ from hashlib import blake2b
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours of one picture, as `#rrggbb`: `deep`, `mid` and `glow` are painted, `ink` is the accent by daylight."""
+    """Colours of one picture, as `#rrggbb`. `deep`, `mid` and `glow` are painted; `ink` is the accent colour of the
+    light page, `glow` that of the dark one.
+    """
 
     deep: str
     mid: str
@@ -23,7 +25,7 @@ class Palette:
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """One circle around the picture's focus; lengths in a picture of 200 by 200."""
+    """One circle around the picture's focus; lengths are in units of a picture of 200 by 200."""
 
     radius: float
     width: float
@@ -32,7 +34,7 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What the template draws: a focus, a sun in it and rings around it."""
+    """A picture as the template draws it: a focus at `x`, `y`, a disc of radius `sun` there, and rings around it."""
 
     palette: Palette
     x: int
@@ -60,7 +62,7 @@ _FOCI = (40, 60, 78, 100, 122, 140, 160)
 
 
 def covers(names: Iterable[str]) -> dict[str, Cover]:
-    """The pictures of all mounts of a page: no colours twice while there are enough palettes."""
+    """Returns the pictures of all mounts of a page, by name. No palette is used twice before all are used."""
     taken: set[int] = set()
     result = {}
     for name in names:

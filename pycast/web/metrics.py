@@ -1,11 +1,10 @@
-"""`/metrics`: the snapshot as Prometheus reads it.
+"""`/metrics`: the snapshot in Prometheus' text format.
 
-A fresh private registry for each scrape, filled from one snapshot: nothing is counted here, so nothing can drift from
-the other stats pages, and no global registry is touched. Names and meanings stand at the fields of the snapshots
-(`stats/metric.py`). Totals of the node and of the mounts have separate names: a
-mount that is gone takes its counters along, the node's go on. Only short, stable values are labels; titles and
-players' names would make endless series. The process's CPU, memory and descriptors come from `/proc` by the library's
-own collector.
+Each scrape fills a new private registry from one snapshot. Nothing is counted here, so the metrics agree with the other
+statistics, and no global registry is used. Names and meanings are given at the fields of the snapshots
+(`stats/metric.py`). Totals of the node and of the mounts have separate names: the counters of a mount end with it,
+those of the node go on. Only short, stable values are labels; titles and players' names would make endless series. The
+process's CPU, memory and descriptors come from `/proc` by the library's own collector.
 
 `prometheus_client` is imported at the first scrape, not at the start of the server, which must be quick.
 """
@@ -27,7 +26,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def render_metrics(snapshot: "NodeSnapshot") -> tuple[bytes, str]:
-    """The text exposition format and its content type. Hidden mounts are in it too: it is the operator's view."""
+    """Returns the metrics and their content type. All mounts of the snapshot are included, hidden ones too."""
     from prometheus_client import CollectorRegistry, ProcessCollector
     from prometheus_client.exposition import generate_latest
     from prometheus_client.registry import Collector
@@ -57,7 +56,7 @@ def _families(snapshot: "NodeSnapshot") -> Iterator["Metric"]:
 
 
 def _families_of(parts: list[tuple[list[str], object]], labels: list[str]) -> Iterator["Metric"]:
-    """One family for each metric of the parts, which are snapshots of one kind with the values of their labels."""
+    """Yields one family for each metric of `parts`, which are snapshots of one kind, each with its labels' values."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
@@ -81,7 +80,7 @@ def _nodes_by_status(cluster: "ClusterSnapshot") -> "Metric":
 
 
 def _info(name: str, meaning: str, rows: list[dict[str, str]]) -> "Metric":
-    """A constant 1 with labels: what Prometheus users join other series with."""
+    """Returns an info metric: a constant 1 for each row of labels, which Prometheus users join with other series."""
     from prometheus_client.core import GaugeMetricFamily
 
     names = list(rows[0]) if rows else []
@@ -92,5 +91,5 @@ def _info(name: str, meaning: str, rows: list[dict[str, str]]) -> "Metric":
 
 
 def _label(text: str) -> str:
-    """Label values are sent as UTF-8, which has no lone surrogates."""
+    # Label values are sent as UTF-8, which has no lone surrogates.
     return _SURROGATE.sub("\ufffd", text)

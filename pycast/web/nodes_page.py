@@ -1,6 +1,7 @@
-"""The page of `/admin/nodes`: every node of the cluster, how it is, what it carries.
+"""The page of `/admin/nodes`: every node of the cluster, its state, its load and its sources.
 
-From a snapshot to HTML, as `pages.py`. It works without JavaScript: the browser loads it again every few seconds.
+It is rendered from a snapshot, as in `pages.py`, and works without JavaScript: the browser loads it again every
+`REFRESH_S` seconds.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ REFRESH_S = 5
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """One node as the template shows it; every text is clean, not escaped."""
+    """One node as the template shows it. Its texts have gone through `clean`, and are not escaped."""
 
     name: str
-    is_here: bool
+    is_this_node: bool
     address: str
     zone: str
     version: str
@@ -28,18 +29,18 @@ class _Node:
     slots: int
     headroom: int
     sources: tuple[tuple[str, str], ...]
-    """Names of mounts, and where they are, relative to the page."""
+    """Names of mounts, and their links, relative to the page."""
 
 
 def render_nodes(cluster: ClusterSnapshot, server_id: str) -> bytes:
-    """The page, UTF-8 `text/html`."""
+    """Returns the page, UTF-8 `text/html`."""
     return render(
         "nodes.html",
         refresh_s=REFRESH_S,
         brand=clean(cluster.name),
         server_id=clean(server_id),
         cluster=cluster,
-        here=clean(cluster.node),
+        this_node=clean(cluster.node),
         tally=nodes_in_words(cluster),
         nodes=[_node(member, cluster.node) for member in cluster.members],
         listening=sum(member.listeners for member in cluster.members if member.status != "dead"),
@@ -49,7 +50,7 @@ def render_nodes(cluster: ClusterSnapshot, server_id: str) -> bytes:
 def _node(member: MemberSnapshot, local: str) -> _Node:
     return _Node(
         name=clean(member.node),
-        is_here=member.node == local,
+        is_this_node=member.node == local,
         address=clean(member.address),
         zone=clean(member.zone),
         version=clean(member.version),

@@ -1,12 +1,12 @@
-"""Handlers for those who run the server: health, metrics, the drain, the cluster.
+"""Handlers for operators: health, metrics, the drain, the cluster.
 
-`/livez` and `/readyz` look at this process only and ask nobody else. A full server is ready all the same: it refuses
-with 503 and `Retry-After` whom it cannot take. If it called itself not ready, a balancer would take it for broken, and
-one server after the other: with all of them full nobody would be left to answer at all. How much a server can still
-take is said by its weight (`balance/haproxy_agent.py`) and in the metrics.
+`/livez` and `/readyz` look at this process only. A full server is still ready: it refuses further clients with 503 and
+`Retry-After`. If it reported that it is not ready, a balancer would take it for broken; with all servers full, none
+would be left to answer. How much a server can still take is reported by its weight (`balance/haproxy_agent.py`) and in
+the metrics.
 
-Which machines a cluster has, and where, is for the admin only; the public page says how many. Loads are what the nodes
-say when they are asked; of one that does not answer, what it said last.
+The names and addresses of a cluster's nodes are for the admin only; the public page shows how many there are. Each node
+is asked for its load when a page needs it; of a node that does not answer, the page shows its last report.
 """
 
 import json
@@ -26,13 +26,13 @@ JSON = "application/json"
 
 
 def livez(call: Call) -> Response:
-    """`/livez`: 200 while the loop turns; this answer is the proof."""
+    """Answers `/livez` with 200: whatever can answer is alive."""
     return Response(200, b"alive\n", PLAIN)
 
 
 def readyz(call: Call) -> Response:
-    """`/readyz`: 200 while new listeners are welcome, else 503; with `?mount=/x` also 503 while that mount has no
-    source.
+    """Answers `/readyz` with 200 while the server takes new listeners, else 503; with `?mount=/x` also 503 while that
+    mount has no source.
     """
     name = call.request.query.text("mount")
     if not call.site.readiness.is_ready:
@@ -43,22 +43,22 @@ def readyz(call: Call) -> Response:
 
 
 def metrics(call: Call) -> Response:
-    """`/metrics` for the admin: with hidden mounts."""
+    """Answers `/metrics` for the admin: with hidden mounts."""
     return _metrics(call.site.local.snapshot())
 
 
 def public_metrics(call: Call) -> Response:
-    """`/metrics` for everybody else."""
+    """Answers `/metrics` for all others: without hidden mounts."""
     snapshot = call.site.local.snapshot()
     return _metrics(replace(snapshot, mounts=visible_mounts(snapshot)))
 
 
 def drain(call: Call) -> Response:
-    """`/admin/drain`: POST begins to empty the server (`?now=1`: without the lead, `?cancel=1`: serves again), GET only
-    looks; both answer with where it is, as JSON.
+    """Answers `/admin/drain` with the drain's progress as JSON. A POST starts a drain first (`?now=1`: without its
+    lead) or cancels it (`?cancel=1`). May switch.
 
-    Icecast's commands act on a GET; this one would take a server out of service because a browser fetched a link ahead
-    of time.
+    Icecast's commands act on a GET. This one does not: a browser that prefetches a link must not take a server out of
+    service.
     """
     worker_drain = call.site.drain
     if call.request.method == "POST":
@@ -71,7 +71,7 @@ def drain(call: Call) -> Response:
 
 
 def cluster_json(call: Call) -> Response:
-    """`/admin/cluster`. Raises Refused."""
+    """Answers `/admin/cluster` with the cluster as JSON. Raises Refused without one. May switch."""
     cluster = _cluster(call)
     return _json(
         {
@@ -88,7 +88,7 @@ def cluster_json(call: Call) -> Response:
 
 
 def nodes_page(call: Call) -> Response:
-    """`/admin/nodes`. Raises Refused."""
+    """Answers `/admin/nodes` with a page. Raises Refused without a cluster. May switch."""
     from pycast.web.nodes_page import render_nodes  # not before it is needed, as in public.py
 
     return Response(200, render_nodes(_cluster(call), call.config.server.server_id), HTML)
@@ -120,7 +120,7 @@ def _member(member: "MemberSnapshot") -> dict[str, object]:
 
 
 def _cluster(call: Call) -> "ClusterSnapshot":
-    """Returns the cluster as this node sees it. May switch."""
+    """Returns the cluster as this node sees it. Raises Refused if there is none. May switch."""
     cluster = call.site.cluster_wide.snapshot().cluster
     if cluster is None:
         raise Refused("This server is not in a cluster", status=404)

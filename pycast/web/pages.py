@@ -1,12 +1,12 @@
-"""The pages people see: the public page of `/` and `/status.xsl`, and the small `/server_version.xsl`.
+"""The HTML pages: the public page of `/` and `/status.xsl`, and the small one of `/server_version.xsl`.
 
-From a snapshot to one self-contained HTML file: style, script and pictures are inline, nothing is loaded from
-anywhere. The page is complete without JavaScript; with it `templates/player.js` plays the mounts and keeps titles
-and numbers fresh from `status-json.xsl`, and fetches this page again when mounts come or go, so the markup of a
-mount exists only here. Links are relative, so the page also works below a path of a reverse proxy.
+Each page is made from a snapshot and is one self-contained file: style, script and pictures are inline, and nothing is
+loaded. The page is complete without JavaScript. With it, `templates/player.js` plays the mounts, updates titles and
+numbers from `status-json.xsl`, and fetches this page again when mounts come or go, so a mount's markup is made only
+here. Links are relative, so the page also works below a path of a reverse proxy.
 
-Invariant: text that comes from outside (names, titles, addresses) reaches the page only through Jinja's escaping,
-and never as a script, a style or the scheme of a link; the page's own Content-Security-Policy says the same again.
+Invariant: text from outside (names, titles, addresses) reaches the page only through Jinja's escaping, and never as a
+script, a style or the scheme of a link. The page's Content-Security-Policy enforces it a second time.
 """
 
 import base64
@@ -24,13 +24,13 @@ from urllib.parse import quote
 from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
 from pycast.web.cover import Cover, covers
 
-if TYPE_CHECKING:  # Jinja2 costs some 50 ms to import: only the first page pays for it, not the start of the server
+if TYPE_CHECKING:  # importing Jinja2 takes some 50 ms: that is left to the first page
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _LONGEST_TEXT = 500
-"""Characters of a name or title that are shown: ICY itself ends at 4,080 bytes, and no layout needs more."""
+"""Characters of a name or title that are shown. ICY allows 4,080 bytes, more than any layout needs."""
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
 
@@ -58,7 +58,7 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class _Station:
-    """One mount as the template shows it; every text is clean, not escaped."""
+    """One mount as the template shows it. Its texts have gone through `clean`, and are not escaped."""
 
     mount: str
     link: str
@@ -71,25 +71,27 @@ class _Station:
     description: str
     genre: str
     home: str
-    """The station's own site, or empty: http and https only."""
+    """The address of the station's website, http or https only; or empty."""
     badges: tuple[str, ...]
     """Format and bitrate."""
     details: tuple[str, ...]
-    """Sample rate and channels: for a page with room for them."""
+    """Sample rate and channels, for a page with room for them."""
     content_type: str
     is_video: bool
     listeners: int
     peak: int
     since: str
-    """ISO 8601, or empty while nothing is known."""
+    """When the stream began, ISO 8601; empty if that is unknown."""
     uptime: str
     cover: Cover
     revision: str
-    """Changes when the script must take this mount's markup from a fresh page: for all but title and numbers."""
+    """A digest of all but title and numbers. When it changes, the script takes the mount's markup from a new page."""
 
 
 def render_status(snapshot: NodeSnapshot, *, base_url: str) -> bytes:
-    """The public page, UTF-8 `text/html`. `base_url` is how this visitor reached us, `http://host:port`."""
+    """Returns the public page, UTF-8 `text/html`. `base_url` is the server as the visitor reached it,
+    `http://host:port`.
+    """
     base_url = base_url.rstrip("/")
     shown = [mount for mount in snapshot.mounts if not mount.hidden]
     pictures = covers(mount.name for mount in shown)
@@ -109,7 +111,7 @@ def render_status(snapshot: NodeSnapshot, *, base_url: str) -> bytes:
 
 
 def render_server_info(snapshot: NodeSnapshot) -> bytes:
-    """The page of `/server_version.xsl`, UTF-8 `text/html`: what runs here, where, since when, and who cares for it."""
+    """Returns the page of `/server_version.xsl`, UTF-8 `text/html`."""
     rows = (
         ("Server", snapshot.server_id),
         ("Host", snapshot.host),
@@ -159,7 +161,9 @@ def _station(mount: MountSnapshot, cover: Cover, now: float, base_url: str) -> _
 
 
 def _artist_and_title(artist: str, title: str) -> tuple[str, str]:
-    """Artist and title apart: everything but Ogg has them in one text, "artist - title". player.js does the same."""
+    """Returns artist and title. Streams other than Ogg have one text for both, "artist - title", which is split here
+    and in player.js by the same rule.
+    """
     if artist:
         return artist, title
     before, dash, after = title.partition(" - ")
@@ -188,10 +192,10 @@ def _is_count(text: str) -> bool:
 
 
 def _howto(base_url: str) -> dict[str, str]:
-    """How to feed a server that has no stream yet. The password is always a placeholder: anyone may see this page."""
+    """Returns how to send a stream to a server that has none. The password is a placeholder: the page is public."""
     scheme, _, netloc = base_url.partition("://")
     host, port = _host_and_port(netloc)
-    # the visitor's Host header may stand in here: it must not mean anything to the shell that this is pasted into
+    # It may hold the visitor's Host header: quoted, it has no meaning to the shell that this is pasted into.
     target = shlex.quote(f"icecast://source:PASSWORD@{netloc}/live.mp3")
     tls = "-tls 1 " if scheme == "https" else ""
     command = f"ffmpeg -re -i music.mp3 -vn -c:a libmp3lame -b:a 128k -content_type audio/mpeg {tls}-f mp3 {target}"
@@ -199,19 +203,19 @@ def _howto(base_url: str) -> dict[str, str]:
 
 
 def _host_and_port(netloc: str) -> tuple[str, str]:
-    """`[::1]:8000` -> `::1`, `8000`; no port gives an empty one. Takes any text: urlsplit would raise on some."""
+    """Splits `[::1]:8000` into `::1` and `8000`; a missing port is empty. Takes any text: urlsplit raises on some."""
     parts = re.fullmatch(r"\[?(.*?)\]?(?::(\d{1,5}))?", netloc, re.DOTALL)
     return (parts[1], parts[2] or "") if parts else (netloc, "")
 
 
 def _web_address(url: str) -> str:
-    """The address if it may stand in a link: `javascript:` and its like come from sources, too."""
+    """Returns the address if it is http or https, else "": a source may send `javascript:` and the like."""
     url = clean(url)
     return url if re.match(r"https?://[^/\s]", url, re.IGNORECASE) else ""
 
 
 def nodes_in_words(cluster: ClusterSnapshot) -> str:
-    """How many nodes there are, and how many of them are up."""
+    """Returns how many nodes there are, and how many of them are up."""
     count = len(cluster.members)
     up = sum(member.status == "up" for member in cluster.members)
     if up < count:
@@ -220,13 +224,13 @@ def nodes_in_words(cluster: ClusterSnapshot) -> str:
 
 
 def clean(value: str) -> str:
-    """Text from outside as one line of bearable length; not escaped."""
+    """Returns a text from outside as one line of limited length, not escaped."""
     value = _CONTROLS.sub(" ", value).strip()
     return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
 
 
 def _duration(seconds: float) -> str:
-    """Days, hours, minutes: the two largest that count. player.js does the same."""
+    """Returns a duration in its two largest units of days, hours and minutes. player.js does the same."""
     minutes = max(0, int(seconds)) // 60
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
@@ -243,9 +247,9 @@ def _revision(*parts: str) -> str:
 
 
 def render(template: str, **values: object) -> bytes:
-    """A page from its template, UTF-8 `text/html`."""
+    """Returns a page from its template, UTF-8 `text/html`."""
     text = _environment().get_template(template).render(**values)
-    return text.encode("utf-8", "replace")  # a lone surrogate in a title must not cost the page
+    return text.encode("utf-8", "replace")  # a title may have a lone surrogate
 
 
 @cache
@@ -271,7 +275,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """The Content-Security-Policy: our own script by its hash, our own server, and nothing else."""
+    """Returns the Content-Security-Policy: it allows our own script, by its hash, and our own server."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (

@@ -1,4 +1,4 @@
-"""Handlers for everybody: pages, status, playlists."""
+"""Handlers without access control: pages, status, playlists."""
 
 import re
 from dataclasses import replace
@@ -14,13 +14,13 @@ from pycast.web.route import Call, Route
 
 JSON = "application/json; charset=UTF-8"
 
-# What a Host header may be to stand in a page or a playlist: a name, an IPv4 or bracketed IPv6 address, and a port.
+# The Host headers that may be copied into a page or a playlist: a name, an IPv4 or bracketed IPv6 address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 
 
 def status_page(call: Call) -> Response:
-    """`/` and `/status.xsl[?mount=/x]`."""
-    from pycast.web.pages import render_status  # not before the first page: the start of the server is not to wait
+    """Answers `/` and `/status.xsl[?mount=/x]`. May switch."""
+    from pycast.web.pages import render_status  # loaded for the first page, so that the server starts faster
 
     snapshot = call.control.snapshot()
     mounts = visible_mounts(snapshot, _mount(call))
@@ -28,25 +28,25 @@ def status_page(call: Call) -> Response:
 
 
 def server_version(call: Call) -> Response:
-    """`/server_version.xsl`."""
+    """Answers `/server_version.xsl`."""
     from pycast.web.pages import render_server_info
 
     return Response(200, render_server_info(call.site.local.snapshot()), HTML)
 
 
 def status_json_page(call: Call) -> Response:
-    """`/status-json.xsl[?mount=/x]`."""
+    """Answers `/status-json.xsl[?mount=/x]`. May switch."""
     return Response(200, status_json(call.control.snapshot(), _mount(call)), JSON)
 
 
 def find_page(call: Call) -> Route:
-    """Returns what answers a path that is in no table: a playlist, or that nothing is there."""
+    """Returns the row for a path that is in no table: that of a playlist, or the one that answers 404."""
     return NOT_FOUND if playlist_target(call.request.path) is None else PLAYLIST
 
 
 def playlist(call: Call) -> Response:
-    """The playlist of a mount; whether it is there is not asked, as in Icecast: a player may be started before the
-    source.
+    """Answers with the playlist of a mount. The mount need not exist, as in Icecast: a player may be started before the
+    source. May switch.
     """
     target = playlist_target(call.request.path)
     assert target is not None
@@ -69,7 +69,7 @@ def playlist(call: Call) -> Response:
 
 
 def not_found(call: Call) -> Response:
-    """Raises Refused."""
+    """Raises Refused with 404."""
     raise Refused("The file you requested could not be found", status=404, cause="no such mount")
 
 
@@ -78,8 +78,8 @@ NOT_FOUND = Route("", not_found)
 
 
 def base_url(call: Call) -> str:
-    """`http://host:port` as this client reached us, so that what we hand out works behind a balancer or a port mapping
-    too.
+    """Returns `http://host:port` as this client reached the server, so that links work behind a balancer or a port
+    mapping too.
     """
     host, own = call.request.headers.get("host"), call.site.address.url
     scheme = call.request.scheme or urlsplit(own).scheme

@@ -1,4 +1,7 @@
-"""A row of the route table, what its handler gets, and the one place where the right to use it is checked."""
+"""A row of the route table, the call that its handler gets, and the access check.
+
+Invariant: a handler of a row runs only after `Route.answer` has checked its `access`. A handler does not check it.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,11 +19,11 @@ from pycast.web.site import Site
 
 READ = frozenset({"GET", "HEAD"})
 FORM = READ | {"POST"}
-"""Parameters may come in a body as well as in the query."""
+"""Methods of a route whose parameters may be in the body as well as in the query."""
 
 
 class Access(Enum):
-    """Who may use a route."""
+    """The credentials that a route requires."""
 
     ALL = "everybody"
     ADMIN = "the admin"
@@ -31,7 +34,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as its handler sees it. `parameters` are those of the query and of the form."""
+    """A request as its handler gets it. `parameters` are those of the query and of the form."""
 
     site: Site
     request: Request
@@ -44,7 +47,7 @@ class Call:
 
     @property
     def control(self) -> Control:
-        """What the request is about: the cluster, or with `scope=node` this node alone."""
+        """The control of the whole cluster, or with `scope=node` of this node alone."""
         return self.site.local if self.text("scope") == "node" else self.site.cluster_wide
 
     def text(self, name: str) -> str:
@@ -57,18 +60,20 @@ Handler = Callable[[Call], Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: what answers a path, and for whom. In a group `find` chooses the row, and `path` is for people."""
+    """A row of the table: a path, its handler, and who may use it. In a group, `find` chooses the row, and `path` is
+    only documentation.
+    """
 
     path: str
     handler: Handler
     access: Access = Access.ALL
     methods: frozenset[str] = READ
     for_others: Handler | None = None
-    """Answers those who have no access; None refuses them."""
+    """The handler for requests without access; None refuses them."""
     before_access: Callable[[Call], None] | None = None
-    """Raises Refused for what is refused before credentials are looked at."""
+    """Raises Refused for what is refused whatever the credentials are."""
     is_answered_when_full: bool = False
-    """Whether a full server answers it from its reserve, as it must for those who direct its traffic."""
+    """Whether a full server answers it from its reserve: balancers and operators need it then as well."""
 
     @property
     def is_public(self) -> bool:
@@ -76,11 +81,13 @@ class Route:
         return self.access is Access.ALL or self.for_others is not None
 
     def answer(self, call: Call) -> Response:
-        """Checks the access and answers. Raises Refused."""
+        """Checks the access and runs the handler. Raises Refused. May switch."""
+        # Icecast refuses some malformed requests before it looks at credentials.
         if self.before_access is not None:
             self.before_access(call)
         if has_access(self.access, call):
             return self.handler(call)
+        # Without access: the public variant if there is one, else 401, with the path and the mount in the log.
         if self.for_others is not None:
             return self.for_others(call)
         mount = f" for {call.text('mount')}" if "mount" in call.parameters else ""
@@ -90,7 +97,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RouteGroup:
-    """Paths with a common prefix and a table or rule of their own. `find` returns the row or raises Refused."""
+    """The paths with a common prefix, which have a table or rule of their own. `find` returns the row or raises
+    Refused.
+    """
 
     prefix: str
     find: Callable[[Call], Route]
@@ -98,13 +107,15 @@ class RouteGroup:
 
 
 def has_access(access: Access, call: Call) -> bool:
-    """Whether the request's credentials are good for `access`."""
+    """Whether the request's credentials allow `access`."""
     if access is Access.ALL:
         return True
     config = call.config
+    # SHOUTcast has its password in the query and no user: the mount's configuration gives the user.
     if access is Access.SHOUTCAST_SOURCE:
         mount, password = shoutcast_login(call)
         return is_source(config, mount, (config.for_mount(mount).username, password))
+    # All others use HTTP's basic authentication, and the admin may use each of them.
     given = basic_credentials(call.request.headers)
     return (
         is_admin(config, given)
@@ -114,10 +125,11 @@ def has_access(access: Access, call: Call) -> bool:
 
 
 def shoutcast_login(call: Call) -> tuple[str, str]:
-    """Returns the mount and the password that a SHOUTcast encoder means by `pass=`."""
-    # DSP plug-ins that share a port by "/mount:password" say the same here.
+    """Returns the mount and the password of a SHOUTcast encoder's request."""
+    # DSP plug-ins that choose a mount by "/mount:password" on a source port send the same in `pass=`.
     mount, colon, password = call.text("pass").partition(":")
     if colon and mount.startswith("/"):
         return mount, password
+    # Otherwise `mount=` names it, or it is the first mount of a SHOUTcast port.
     first = next((one.shoutcast_mount for one in call.config.listen if one.shoutcast_mount), "")
     return call.text("mount") or first, call.text("pass")

@@ -1,7 +1,7 @@
-"""Every URL that is not a mount, in one table, and the answers to methods that are about no URL.
+"""The table of all URLs that are not mounts, and the answer to OPTIONS, which does not depend on the URL.
 
-A new page is one row here, a new command of Icecast's kind one row in `admin.py`. Exact paths come first, then the
-groups in their order.
+A new page is one row here, a new command of Icecast's admin interface one row in `admin.py`. Exact paths are looked up
+first, then the groups in their order.
 """
 
 from pycast.errors import Refused
@@ -34,10 +34,10 @@ GROUPS = (
 
 _BY_PATH = {route.path: route for route in ROUTES}
 
-# For all paths the same: a mount may have any name, and libshout uses PUT if it is listed, and SOURCE otherwise.
+# The same for all paths, because a mount may have any name. libshout uses PUT if it is listed, else SOURCE.
 ALLOW = "GET, HEAD, OPTIONS, PUT, SOURCE"
 
-# A player in a page asks for titles with `Icy-MetaData`, which the browser lets through only after this.
+# A player in a page requests titles with `Icy-MetaData`; a browser sends that header only after this answer.
 PREFLIGHT = (
     ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
     ("Access-Control-Allow-Headers", "Accept, Authorization, Icy-MetaData, Origin, Range"),
@@ -46,20 +46,20 @@ PREFLIGHT = (
 
 
 def may_be_mount(path: str) -> bool:
-    """Whether a source may have this name: not that of a page, which the mount would hide."""
+    """Whether a source may use this path: not that of a page, which the mount would hide."""
     return is_mount_name(path) and path not in _BY_PATH
 
 
 def is_answered_when_full(request: Request) -> bool:
-    """Whether a full server answers this: what its balancer asks, also in the form that balancers use by default
-    (`OPTIONS /`).
+    """Whether a full server answers this: health checks, also in the form that balancers use by default (`OPTIONS /`),
+    and drain commands.
     """
     route = _BY_PATH.get(request.path)
     return (route is not None and route.is_answered_when_full) or request.method == "OPTIONS"
 
 
 def takes_form(request: Request) -> bool:
-    """Whether the request's body is to be read before it is answered."""
+    """Whether the request's body has to be read before it is answered."""
     return request.method == "POST" and "POST" in _row(request.path).methods
 
 

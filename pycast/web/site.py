@@ -1,4 +1,4 @@
-"""What the web's handlers need of the node: a record, made once by `app/assembly.py`."""
+"""The parts of the node that the handlers of `web` need: a record, made once by `app/assembly.py`."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # with questions to other nodes, which one alone does not loa
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The node as the web sees it."""
+    """The parts of the node that web handlers use."""
 
     settings: Live
     counters: Counters
@@ -29,4 +29,4 @@ class Site:
     local: Control
     """This node alone."""
     cluster_wide: Control
-    """All nodes as one server; the same as `local` for a node alone."""
+    """All nodes as one server; the same as `local` without a cluster."""

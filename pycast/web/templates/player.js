@@ -1,18 +1,18 @@
 /* Plays the mounts of the page and keeps it fresh. Without this file the page still works.
  *
- * Three parts: the player (one <audio>, always opened anew, never resumed from an old buffer), the watcher (polls
- * status-json.xsl, and fetches the page again when mounts came or went), and the hands (buttons, volume, keys).
+ * Three parts: the player (one <audio>, always opened anew, never resumed from an old buffer), the polling (reads
+ * status-json.xsl, and fetches the page again when mounts came or went), and the controls (buttons, volume, keys).
  * Text from outside is only ever set as textContent. */
 (() => {
   "use strict";
 
-  const POLL_MS = 5000;             // how often titles are asked for, with few listeners in the room
+  const POLL_MS = 5000;             // how often titles are polled, with few listeners
   const POLL_MAX_MS = 60000;        // the longest wait after failures
-  const LISTENERS_PER_EXTRA_S = 400; // a full house is asked less often: each visitor's poll costs the server more than his audio
-  const POLL_HIDDEN_MS = 20000;     // playing behind another tab: the lock screen still wants titles
-  const REFRESH_EVERY = 6;          // polls between two looks at the whole page
-  const STALL_MS = 12000;           // no audio for so long: connect again; longer than the server waits for a lost source
-  const HEALTHY_MS = 10000;         // played so long: the next failure starts over with a short wait
+  const LISTENERS_PER_EXTRA_S = 400; // with many listeners each polls less often: a poll costs the server more than the audio
+  const POLL_HIDDEN_MS = 20000;     // playing in a hidden tab: the lock screen still shows titles
+  const REFRESH_EVERY = 6;          // polls between two fetches of the whole page
+  const STALL_MS = 12000;           // after this long without audio, connect again; longer than the server waits for a lost source
+  const HEALTHY_MS = 10000;         // after this long of audio, the next failure starts with a short wait again
   const RETRY_MS = 1000;
   const RETRY_MAX_MS = 30000;
   const FETCH_MS = 10000;
@@ -68,7 +68,7 @@
     position = soundSince = 0;
     movedAt = performance.now();
     const url = new URL(href(card));
-    url.searchParams.set("_", Date.now().toString(36));  // or the browser may answer from what it kept of the last time
+    url.searchParams.set("_", Date.now().toString(36));  // else the browser may answer from its cache
     audio.src = url.href;
     const mount = wanted;
     audio.play().catch((error) => {
@@ -92,7 +92,7 @@
 
   const canPlay = (card) => !card || audio.canPlayType(card.dataset.type.toLowerCase().replace("aacp", "aac")) !== "";
 
-  function watch() {  // once a second: does the sound move?
+  function watch() {  // once a second: does the position advance?
     if (wanted === null || retryTimer) return;
     const now = performance.now();
     if (audio.currentTime > position) {
@@ -127,7 +127,7 @@
     show();
   }
 
-  /* ---- what is seen ---- */
+  /* ---- the display ---- */
 
   const nameOf = (card) => (card ? $(".name", card).textContent : "");
   const titleOf = (card) => (card ? $("[data-title]", card).textContent : "");
@@ -208,7 +208,7 @@
     picture.src = `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(art))}`;
   }
 
-  /* ---- the watcher ---- */
+  /* ---- the polling ---- */
 
   let pollTimer = 0, polls = 0, pollFailures = 0, polling = false, signature = null, crowd = 0;
 
@@ -231,7 +231,7 @@
       if (pollFailures > 1) setText(notice, "The server does not answer. Trying again…");
     }
     polling = false;
-    if (document.hidden && wanted === null) return;  // nobody looks, nobody listens: visibilitychange wakes us
+    if (document.hidden && wanted === null) return;  // neither visible nor playing: visibilitychange polls again
     const rest = (document.hidden ? POLL_HIDDEN_MS : POLL_MS) + 1000 * crowd / LISTENERS_PER_EXTRA_S;
     pollTimer = setTimeout(poll, Math.min(POLL_MAX_MS, rest * 2 ** pollFailures) * (0.9 + Math.random() / 5));
   }
@@ -241,7 +241,7 @@
     const now = [...sources].map(([mount, source]) => [mount, source.stream_start_iso8601, source.server_name]).sort().join("\n");
     const cards = stations();
     const same = signature === null ? cards.length === sources.size && cards.every((card) => sources.has(card.dataset.mount)) : now === signature;
-    polls += 1;  // that a mount waits for its source is not in the JSON: only the page tells
+    polls += 1;  // the JSON does not say that a mount waits for its source; the page does
     if (!same || polls % REFRESH_EVERY === 0 || $(".waiting", list)) await refresh();
     signature = now;
     for (const [mount, source] of sources) if (station(mount)) fill(station(mount), source);
@@ -249,7 +249,7 @@
     show();
   }
 
-  function mountOf(source) {  // Icecast names the mount nowhere but in the address; percent-encoded or not
+  function mountOf(source) {  // the mount is only in the listen URL, percent-encoded or not
     const path = String(source.listenurl).replace(/^[a-z]+:\/\/[^/]*/i, "");
     if (station(path)) return path;
     try { return decodeURIComponent(path); } catch { return path; }
@@ -281,7 +281,7 @@
     setText(numbers[1], String(crowd));
   }
 
-  async function refresh() {  // mounts came, went or changed: the server draws, we keep what is the same
+  async function refresh() {  // mounts came, went or changed: take the new markup, keep cards that are the same
     const page = new DOMParser().parseFromString(await fetchText(location.href), "text/html");
     const fresh = $("#stations", page);
     if (!fresh) return;
@@ -325,14 +325,14 @@
     }
   }
 
-  /* ---- the hands ---- */
+  /* ---- the controls ---- */
 
   let volume = 80, muted = false;
-  try { volume = Math.min(100, Math.max(0, Number(localStorage.getItem("volume") ?? 80))) || 0; } catch { /* storage is closed to us */ }
+  try { volume = Math.min(100, Math.max(0, Number(localStorage.getItem("volume") ?? 80))) || 0; } catch { /* no access to storage */ }
 
   function setVolume(next) {
     volume = next;
-    audio.volume = (volume / 100) ** 2;  // ears hear ratios
+    audio.volume = (volume / 100) ** 2;  // loudness is perceived logarithmically
     audio.muted = muted;
     for (const input of $$("[data-volume]")) input.value = String(volume);
     for (const button of $$("[data-act=mute]")) {
@@ -346,7 +346,7 @@
     const text = button.dataset.copy;
     try {
       await navigator.clipboard.writeText(text);
-    } catch {  // no clipboard without TLS: the old way
+    } catch {  // there is no clipboard API without TLS
       const area = document.createElement("textarea");
       area.value = text;
       area.className = "unseen";
