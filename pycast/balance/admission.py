@@ -1,9 +1,9 @@
-"""How many connections the node takes, and what it keeps back.
+"""How many connections the node accepts: `limits.clients`, the process's limit of open files, and the reserve.
 
-`clients` counts every open connection: listeners, sources, requests. Behind that limit, and behind the process's limit
-of open files, lies a reserve: a connection from the reserve is read, and answered if it is a health check; all others
-get 503 with `Retry-After`. So a full node still tells its balancer that it is alive, and never runs out of descriptors
-in `accept`.
+Every open connection counts as a client: listeners, sources, requests. Beyond the limit, connections are accepted on a
+reserve of `RESERVE` connections: one of those is answered if it is a health check, a drain command or a link between
+nodes, and gets 503 with `Retry-After` otherwise. So a full node still tells its balancer that it is alive, and does not
+run out of descriptors in `accept`.
 """
 
 import logging
@@ -11,18 +11,18 @@ from enum import Enum
 
 log = logging.getLogger(__name__)
 
-# Connections beyond the limit that are held at the same time. A balancer checks with a handful; the rest is for those
-# that get a 503.
+# Connections beyond the limit that are held at the same time. Health checks need a handful; the rest is for clients
+# that are answered 503.
 RESERVE = 64
 
-# Descriptors that clients never get: the connections of the reserve, listening sockets, logs, epoll, dumps, programs
-# that are started, certificate reads, links to other nodes; then those of each mirror (the old connection and the new
-# one while it changes over), and a part of the whole as slack.
+# Descriptors that clients never get. OWN_FILES: the connections of the reserve, listening sockets, logs, epoll, dumps,
+# programs that are started, certificate files, links to other nodes. FILES_OF_A_MIRROR: the old and the new connection
+# while a mirror changes its parent. SLACK: a share of all descriptors.
 OWN_FILES, FILES_OF_A_MIRROR, SLACK = 200, 2, 0.05
 
 
 class Slot(Enum):
-    """What a new connection may have."""
+    """What a new connection is accepted for."""
 
     CLIENT = "full service"
     RESERVED = "health checks only"
@@ -33,7 +33,7 @@ class Admission:
 
     def __init__(self, clients: int, open_files: int) -> None:
         self.open_files = open_files
-        """As many the process may open."""
+        """The process's limit of open files."""
         self.open = 0
         self.limit = 0
         self._clients = clients
@@ -53,17 +53,17 @@ class Admission:
             )
 
     def set_mirrors(self, count: int) -> None:
-        """So many mounts are pulled from other nodes."""
+        """Sets how many mounts are pulled from other nodes, which lowers the limit."""
         self._mirrors = count
         self._set_limit()
 
     def enter(self) -> Slot:
-        """Counts a new connection; each `enter` is followed by one `leave`."""
+        """Counts a new connection and returns its slot. `leave` has to be called once for each."""
         self.open += 1
         return Slot.CLIENT if self.open <= self.limit else Slot.RESERVED
 
     def leave(self) -> None:
-        """A connection is closed."""
+        """Counts a closed connection."""
         self.open -= 1
 
     def _set_limit(self) -> None:

@@ -1,7 +1,7 @@
-"""Carries a drain out: steps the plan, moves what is to be moved, lets listeners go. `drain_plan.py` decides.
+"""Carries out a drain: steps the plan, has sources moved, drops listeners. `drain_plan.py` decides what happens when.
 
-Listeners go who are caught up, the longest there first: all that went out to them is whole frames. Those who are behind
-get some time to catch up, because theirs would end in the middle of one; but the deadline holds for them, too.
+Listeners that are caught up are dropped first, in the order in which they joined: they have received whole frames only.
+A listener that is behind has part of a frame, so it gets time to catch up, but not beyond the deadline.
 """
 
 import logging
@@ -21,25 +21,25 @@ from pycast.stream.mounts import Mounts
 
 log = logging.getLogger(__name__)
 
-# Ten small steps a second look like a line to the nodes that take the listeners.
+# With ten small steps a second, the nodes that take the listeners see a steady rate.
 TICK_S = 0.1
 
-# Who is behind for this long while nobody else is left to go is not about to catch up.
-PATIENCE_S = 5.0
+# A listener that stays behind this long will not catch up; the drain no longer waits for it.
+BEHIND_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class DrainChanged:
-    """The node's drain is in another state."""
+    """A change of the state of the node's drain."""
 
     state: DrainState
 
 
 class Drain:
-    """Empties the node."""
+    """The drain of one node."""
 
     def __init__(self, settings: Live, mounts: Mounts, move_sources: Callable[[], None], group: Group) -> None:
-        """`move_sources` is called when the lead is over: it sends sources to other nodes, and may switch."""
+        """`move_sources` is called when the lead is over. It moves sources to other nodes, and may switch."""
         self.changed: Signal[DrainChanged] = Signal()
         self._mounts = mounts
         self._group = group
@@ -49,67 +49,67 @@ class Drain:
         self._runner: Task | None = None
         self._mover: Task | None = None
         self._over = Event()
-        self._stuck_at: float | None = None
+        self._behind_since: float | None = None
 
     @property
     def state(self) -> DrainState:
-        """Where it is."""
         return self._plan.state
 
     @property
     def is_draining(self) -> bool:
-        """Whether the node is on its way out, or at the end of it."""
+        """Whether a drain is under way or done."""
         return self._plan.is_draining
 
     @property
     def is_done(self) -> bool:
-        """Whether all listeners are gone; nobody new is taken then."""
+        """Whether all listeners are gone. New ones are refused then."""
         return self._plan.state is DrainState.DONE
 
     @property
     def is_ready(self) -> bool:
-        """What a readiness check says."""
+        """Whether a readiness check succeeds."""
         return self._plan.is_ready
 
     def begin(self, *, now: bool = False) -> None:
-        """Starts a drain, without the lead if `now`. One that is under way goes on, without the rest of its lead."""
+        """Starts a drain, unless one is under way. If `now`, (the rest of) its lead is skipped. Never switches."""
         if not self.is_draining:
             self._plan.begin(self._settings.now.drain, time.monotonic())
             self._over.clear()
-            self._mover = self._stuck_at = None
+            self._mover = self._behind_since = None
             self._announce()
-            # One that was cancelled a moment ago has not noticed yet, and goes on.
+            # The greenlet of a drain that was cancelled less than a tick ago still runs: it carries this one out.
             if self._runner is None or self._runner.ready():
                 self._runner = self._group.spawn("drain", self._run)
         if now:
             self._plan.hurry(time.monotonic())
 
     def cancel(self) -> None:
-        """The node serves again."""
+        """Cancels the drain: the node serves again. Never switches."""
         if self.is_draining:
             self._plan.cancel()
             self._announce()
             self._over.set()
 
     def wait(self) -> bool:
-        """Waits until the drain is over; whether it was carried out, and not cancelled. May switch."""
+        """Waits until the drain is over. Returns False if it was cancelled. May switch."""
         self._over.wait()
         return self.is_done
 
     def progress(self) -> Progress:
-        """For people."""
         return self._plan.progress(time.monotonic(), self._listeners())
 
     def _run(self) -> None:
         while self.is_draining and not self.is_done:
+            # Step the plan: it says how many listeners to drop now.
             before, now = self.state, time.monotonic()
             count = self._plan.step(now, self._listeners(), self._mover is not None and self._mover.ready())
             if self.state is not before:
                 self._announce()
+            # Move the sources once, as soon as the lead is over.
             if self.state is not DrainState.LEAD and self._mover is None:
                 self._mover = self._group.spawn("drain: move", self._move)
             if count:
-                self._let_go(count, now)
+                self._drop_listeners(count, now)
             if not self.is_done:
                 gevent.sleep(TICK_S)
         self._over.set()
@@ -117,24 +117,40 @@ class Drain:
     def _move(self) -> None:
         try:
             self._move_sources()
-        except Exception:  # the listeners are to go all the same
-            log.exception("! drain: the sources stay here")
+        except Exception:  # listeners are dropped all the same
+            log.exception("! drain: sources could not be moved")
 
-    def _let_go(self, count: int, now: float) -> None:
-        """Spreads `count` over the mounts by their size."""
+    def _drop_listeners(self, count: int, now: float) -> None:
+        """Drops up to `count` listeners, and gives the plan back those that could not be dropped yet."""
+        # First those that are caught up, from each mount by its share of the listeners that are left.
+        left = self._drop_caught_up(count)
+        # Note since when there are too few of them.
+        self._behind_since = None if not left else self._behind_since or now
+        # At the deadline, or when they had their time to catch up, drop listeners that are behind as well.
+        if left and (self.is_done or (self._behind_since is not None and now - self._behind_since >= BEHIND_S)):
+            left = self._drop_any(left)
+        self._plan.give_back(left)
+
+    def _drop_caught_up(self, count: int) -> int:
+        """Drops up to `count` listeners that are caught up. Returns how many are left of `count`."""
         left, listeners = count, self._listeners()
         for mount in self._mounts:
-            here = len(mount.fanout)
-            share = -(-left * here // listeners) if listeners else 0
+            # This mount's share, rounded up, of what is still to drop in this and the following mounts.
+            in_mount = len(mount.fanout)
+            share = -(-left * in_mount // listeners) if listeners else 0
+            # A mount that drops fewer than its share leaves more to the following ones.
             left -= mount.fanout.drop_caught_up(min(share, left), Reason.DRAINED)
-            listeners -= here
-        self._stuck_at = None if not left else self._stuck_at or now
-        if left and (self.is_done or (self._stuck_at is not None and now - self._stuck_at >= PATIENCE_S)):
-            for mount in self._mounts:
-                for listener in list(mount.fanout)[:left]:
-                    mount.fanout.drop(listener, Reason.DRAINED)
-                    left -= 1
-        self._plan.give_back(left)
+            listeners -= in_mount
+        return left
+
+    def _drop_any(self, count: int) -> int:
+        """Drops up to `count` listeners wherever they are. Returns how many are left of `count`."""
+        left = count
+        for mount in self._mounts:
+            for listener in list(mount.fanout)[:left]:
+                mount.fanout.drop(listener, Reason.DRAINED)
+                left -= 1
+        return left
 
     def _listeners(self) -> int:
         return sum(len(mount.fanout) for mount in (*self._mounts, *self._mounts.ending))

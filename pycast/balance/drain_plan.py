@@ -1,13 +1,14 @@
-"""How a node empties itself, as a table and a little arithmetic: pure. Told the time and what is there, it says what to
-do; it does nothing itself.
+"""The plan of a drain, by which a node is emptied: a table of states and the rate at which listeners are dropped.
 
-In LEAD the balancer learns that this node wants no more listeners (how is the operator's choice: see `is_ready`), and
-nobody is touched: until the balancer has acted, who is sent away might be sent back here. In MOVING sources and mirrors
-find another node, so that listeners who leave find their mount there. In LEAVING listeners go in a straight line: in
-each second `rate` of those who were there at its beginning, as many as the other nodes can take. DONE is reached when
-all are gone, or at the deadline, which holds from every state.
+This file is pure. It gets the time and the number of listeners, and returns how many to drop; `drain.py` drops them.
 
-Rejected: to let everybody go at once (a storm on the other nodes), and to wait until they leave by themselves (a
+In LEAD the balancer learns that this node takes no more listeners (how is the operator's choice: see `is_ready`). No
+listener is dropped: until the balancer has reacted, it might send a dropped listener back here. In MOVING, sources and
+mirrors are moved to other nodes, so that listeners find their mount there. In LEAVING, listeners are dropped at a
+constant rate: in each second the share `rate` of those that were connected when LEAVING began. DONE is reached when all
+listeners are gone, or at the deadline, from every other state of a drain.
+
+Rejected: to drop all listeners at once (a storm on the other nodes), and to wait until they leave by themselves (a
 radio's listeners stay for a day).
 """
 
@@ -16,12 +17,13 @@ from enum import Enum
 
 from pycast.config.schema import DrainSection
 
-# A node that stood still, or whose clock looks like it, does not make up for it with a bang.
+# The longest time between two steps for which listeners are dropped: a node that was stopped for a minute does not drop
+# a minute's listeners at once.
 LONGEST_STEP_S = 1.0
 
 
 class DrainState(Enum):
-    """Where a drain is."""
+    """The states of a drain, in their order."""
 
     SERVING = "serving"
     LEAD = "lead"
@@ -31,7 +33,7 @@ class DrainState(Enum):
 
 
 class DrainEvent(Enum):
-    """What happens to a drain."""
+    """The events that change the state of a drain."""
 
     BEGIN = "begin"
     LEAD_OVER = "lead over"
@@ -41,7 +43,7 @@ class DrainEvent(Enum):
     CANCEL = "cancel"
 
 
-# State and what happens: the next state. What is not in the table is a mistake of the caller.
+# For each state and event, the next state. An event that is missing here is a bug of the caller.
 STEPS: dict[DrainState, dict[DrainEvent, DrainState]] = {
     DrainState.SERVING: {DrainEvent.BEGIN: DrainState.LEAD},
     DrainState.LEAD: {
@@ -65,21 +67,21 @@ STEPS: dict[DrainState, dict[DrainEvent, DrainState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A drain as it is now."""
+    """The progress of a drain."""
 
     state: DrainState
     listeners: int
-    """Still here."""
+    """How many are connected."""
     of: int
-    """Were here when the first one was let go; before that, are here."""
+    """How many were connected when LEAVING began; before that, how many are."""
     next_s: float
-    """Until the first listener is let go; 0 if that has been."""
+    """Seconds until the lead is over; 0 after that."""
     deadline_s: float
-    """Until the deadline; 0 if the node serves."""
+    """Seconds until the deadline; 0 if there is no drain or it is done."""
 
 
 class DrainPlan:
-    """One node's drain. `step` it several times a second while `is_draining`."""
+    """The drain of one node. While `is_draining`, `step` has to be called several times a second."""
 
     def __init__(self) -> None:
         self.state = DrainState.SERVING
@@ -92,36 +94,36 @@ class DrainPlan:
 
     @property
     def is_draining(self) -> bool:
-        """Whether the node is on its way out, or at the end of it."""
+        """Whether a drain is under way or done."""
         return self.state is not DrainState.SERVING
 
     @property
     def is_ready(self) -> bool:
-        """What a readiness check says: with `hold`, a balancer that resets the connections of a target that turns
-        unhealthy must not see one.
+        """Whether a readiness check succeeds. With `drain.readiness = "hold"` it does so during a drain as well, for
+        balancers that reset the connections of a target that becomes unhealthy.
         """
         return not self.is_draining or self._settings.readiness == "hold"
 
     def begin(self, settings: DrainSection, now: float) -> None:
-        """Starts a drain. One that is under way goes on as it is."""
+        """Starts a drain, unless one is under way."""
         if self.is_draining:
             return
         self._settings, self._begun, self._lead_s = settings, now, settings.lead
         self._move(DrainEvent.BEGIN)
 
     def hurry(self, now: float) -> None:
-        """Does not wait for the balancer any longer."""
+        """Ends the lead."""
         if self.state is DrainState.LEAD:
             self._lead_s = min(self._lead_s, now - self._begun)
 
     def cancel(self) -> None:
-        """The node serves again. Who has been let go is gone."""
+        """Cancels the drain. Listeners that were dropped do not come back by this."""
         if self.is_draining:
             self._move(DrainEvent.CANCEL)
 
     def step(self, now: float, listeners: int, has_moved: bool) -> int:
-        """How many of the `listeners` to let go now. `has_moved` says whether sources and mirrors are where they
-        should be; it matters in MOVING alone. At the deadline: all.
+        """Changes the state as the time asks for, and returns how many of the `listeners` to drop now; at the deadline,
+        all. `has_moved` says whether sources and mirrors have been moved; it matters in MOVING only.
         """
         if self.state in (DrainState.SERVING, DrainState.DONE):
             return 0
@@ -136,13 +138,13 @@ class DrainPlan:
         return self._leave(now, listeners) if self.state is DrainState.LEAVING else 0
 
     def give_back(self, count: int) -> None:
-        """As many of those that `step` named could not be let go yet. They do not add up: no more than a second's worth
-        goes at once.
+        """Puts back `count` of the last `step`, for listeners that could not be dropped yet. At most a second's worth
+        is kept, so that they are not all dropped at once later.
         """
         self._credit = min(self._credit + count, self._per_second)
 
     def progress(self, now: float, listeners: int) -> Progress:
-        """For people."""
+        """Returns the progress at `now`, with `listeners` connected."""
         is_over = self.state in (DrainState.SERVING, DrainState.DONE)
         return Progress(
             state=self.state,
@@ -154,7 +156,7 @@ class DrainPlan:
 
     @property
     def _per_second(self) -> float:
-        # One listener a second is no storm, and ten of them need not take a minute.
+        # At least one listener a second: a few listeners need not take a minute.
         return max(self._of * self._settings.rate, 1.0)
 
     def _leave(self, now: float, listeners: int) -> int:

@@ -1,16 +1,16 @@
 """HAProxy's agent-check: a port on which each connection gets one line that says how much this node can take.
 
-HAProxy asks every few seconds, and ignores it when nobody answers: the last word counts until the next. It needs no
-reserve and no slot: a connection here lives for the time of one write.
+HAProxy connects every few seconds. If nothing answers, it keeps the last line it got. A connection here takes no slot
+and needs no reserve, because it is open for one write only.
 
-The line has words separated by blanks. What HAProxy was once told stays until it is told the opposite: after `drain`
-only `ready` brings a server back, after `down` only `up`; so a node that takes listeners says both each time. A text
-belongs behind ` #`, with a blank before it: glued to a word it makes an unknown one, and HAProxy leaves the server as
-it was. HAProxy 2.6 ignores `weight:`: weights are per cent of the configured one.
+The line has words separated by blanks. HAProxy keeps a state until it gets the opposite word: after `drain` only
+`ready` brings a server back, after `down` only `up`. So a node that takes listeners sends both each time. A comment
+follows ` #`, with a blank before it: without the blank HAProxy reads an unknown word and leaves the server's state as
+it was. HAProxy 2.6 ignores `weight:`, so the weight is sent as a percentage of the configured one.
 
-A full node says 0 %, not `down` and not `drain`: it is well, and comes back by itself. Its `maxconn` is more than what
-it serves by as many connections as it turns away at once: HAProxy lets those beyond `maxconn` wait in silence, and a
-player is better off with a 503.
+A full node sends 0 %, neither `down` nor `drain`: it works, and takes listeners again as soon as some leave. Its
+`maxconn` is the number of connections that it serves plus the number that it can refuse at once: HAProxy makes
+connections beyond `maxconn` wait without an answer, and a player is better off with a 503.
 """
 
 import logging
@@ -26,15 +26,15 @@ from pycast.net.sockets import bind, detach
 
 log = logging.getLogger(__name__)
 
-# After an accept that failed: out of descriptors, for example.
+# The pause after an accept that failed, for example for lack of descriptors.
 PAUSE_S = 0.5
 
-# A balancer has a handful of processes that ask.
+# Connections answered before other greenlets run. A balancer has a handful of processes that connect.
 ACCEPTS_AT_ONCE = 32
 
 
 class HaproxyAgent:
-    """Listens on `address` and `port`, says what `reply` returns. Raises ConfigError if the port is taken."""
+    """The agent-check's port: each connection gets what `reply` returns. Raises ConfigError if the port is taken."""
 
     def __init__(self, address: str, port: int, reply: Callable[[], bytes]) -> None:
         self._reply = reply
@@ -49,11 +49,10 @@ class HaproxyAgent:
         self.port: int = self._sock.getsockname()[1]
 
     def start(self) -> None:
-        """Answers from now on."""
         self._group.spawn_forever("agent-check", self._run)
 
     def stop(self) -> None:
-        """Answers no more."""
+        """Closes the port. May switch."""
         self._group.kill()
         self._sock.close()
 
@@ -71,20 +70,20 @@ class HaproxyAgent:
             gevent.sleep(0)
 
     def _answer(self, sock: socket.socket) -> None:
-        """Never waits: a new connection takes a line at once."""
+        """Sends the line and closes. Never switches: a new connection has room for one line."""
         bare = detach(sock)
         try:
             bare.send(self._reply())
-            # What the other side has said (`agent-send`) has to be read, or closing would reset the connection.
+            # HAProxy may have sent something (`agent-send`). Closing with unread bytes would reset the connection.
             bare.recv(4096)
-        except OSError:  # it has not said anything, or is gone
+        except OSError:  # it has sent nothing, or is gone
             pass
         finally:
             bare.close()
 
 
 class Standing(Enum):
-    """What a node wants of the balancer."""
+    """The state that a node announces to the balancer."""
 
     SERVES = "serves"
     DRAINS = "drains"
@@ -92,7 +91,7 @@ class Standing(Enum):
 
 
 def agent_reply(standing: Standing, percent: int, connections: int) -> bytes:
-    """The answer. `percent` is the weight, `connections` how many the node takes or turns away at the same time."""
+    """Returns the line. `percent` is the weight, `connections` how many the node serves and can refuse at once."""
     match standing:
         case Standing.SERVES:
             return b"%d%% maxconn:%d up ready\n" % (min(max(percent, 0), 100), max(connections, 1))

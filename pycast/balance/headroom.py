@@ -1,30 +1,30 @@
-"""How much a node can still take: pure arithmetic from what was measured to one figure.
+"""How much load a node can still take: pure arithmetic from what was measured to one figure.
 
-The headroom is the smallest of the shares that are free: of connections, descriptors, egress, and of the loop's
-patience. The least of them decides, because a node that has one of these used up is of no use to the next listener,
-whatever it has left of the others. A mean or a product would hide that.
+The headroom is the smallest free share of: connections, descriptors, egress, the event loop's lag, and the mirrors that
+work. The smallest decides, because a node that has used up one of these cannot serve the next listener, whatever is
+left of the others. A mean or a product would hide that.
 
-The `Weight` is the same for others to hear: whole per cent, which move only when the headroom has moved by a few
-points, so that a balancer and the other nodes are not told news every second. It is 0 if, and only if, the node is
+The `Weight` is the headroom as balancers and other nodes get it: in whole per cent, and changed only when the headroom
+has changed by a few points, so that they do not get a new value every second. It is 0 if, and only if, the node is
 full.
 """
 
 from collections import deque
 from dataclasses import dataclass
 
-# A loop this late is at its end: ten thousand listeners notice more than a quarter of a second in every turn.
+# The loop's lag at which nothing is free: ten thousand listeners notice more than a quarter of a second in each turn.
 WORST_LAG_S = 0.25
 
-# Points by which the headroom has to move before others hear of it.
+# Points by which the headroom has to change before the weight does.
 HYSTERESIS = 5
 
-# Listeners are served every half second and sources send when they like: over less time than this the figure jumps.
+# The egress is averaged over this time: listeners are served in batches half a second apart, so over less it jumps.
 EGRESS_SPAN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a node uses, and what it has of it. A limit of 0 is one that nobody knows, and does not count."""
+    """The resources that a node uses, and their limits. A limit of 0 is unknown and ignored."""
 
     clients: int
     clients_limit: int
@@ -34,7 +34,7 @@ class Load:
     egress_limit: int = 0
     loop_lag_s: float = 0.0
     relay_health: float = 1.0
-    """Which part of its mirrors is well: 1.0 for all of them, or if there are none."""
+    """The share of its mirrors that work, 0 to 1; 1.0 if there are none."""
 
     @property
     def is_full(self) -> bool:
@@ -43,7 +43,7 @@ class Load:
 
 
 def headroom(load: Load) -> float:
-    """Which part of the node is free: 0 to 1."""
+    """Returns the free share of the node, 0 to 1."""
     return min(
         _free(load.clients, load.clients_limit),
         _free(load.open_files, load.open_files_limit),
@@ -58,28 +58,28 @@ def _free(used: float, limit: float) -> float:
 
 
 class Weight:
-    """The headroom as others hear it. `update` with each new measurement."""
+    """The headroom in per cent, with hysteresis. `update` has to be called with each new measurement."""
 
     def __init__(self) -> None:
         self.percent = 100
 
     def update(self, load: Load) -> int:
-        """The weight now, in per cent."""
+        """Returns the new weight, in per cent."""
         percent = 0 if load.is_full else max(round(100 * headroom(load)), 1)
-        # What is full, no longer full, or empty again must be heard however small the step is.
+        # Becoming full, no longer full, or empty changes the weight however small the step is.
         if abs(percent - self.percent) >= HYSTERESIS or 0 in (percent, self.percent) or percent == 100:
             self.percent = percent
         return self.percent
 
 
 class Egress:
-    """Bits per second over the last seconds, from totals that only grow."""
+    """The egress over the last `EGRESS_SPAN_S`, from totals that only grow."""
 
     def __init__(self) -> None:
         self._totals: deque[tuple[float, int]] = deque()
 
     def measure(self, now: float, bytes_sent: int) -> float:
-        """Bits per second, `bytes_sent` being all that was ever sent. `now` is on a clock that is never set."""
+        """Returns bits per second. `bytes_sent` is the total since the start, `now` is monotonic."""
         self._totals.append((now, bytes_sent))
         while len(self._totals) > 2 and now - self._totals[1][0] >= EGRESS_SPAN_S:
             self._totals.popleft()

@@ -1,7 +1,7 @@
-"""What the node measures of itself: how late its loop is, what it sends, what it has open; and from these its weight.
+"""Measures the node's load: its loop's lag, its egress, its open files; and computes its weight from these.
 
-Measured once a second, whether anybody asks or not. Connections alone are counted at the moment of asking: a balancer
-must hear at once that the node is full.
+Egress and open files are measured once a second. Connections are counted whenever the load is read, because a balancer
+must learn at once that the node is full.
 """
 
 import os
@@ -17,7 +17,7 @@ MEASURE_S = 1.0
 
 
 class LoadMonitor:
-    """`run` and `lag.run` are greenlets of their own."""
+    """The load of this node. `run` and `lag.run` each need a greenlet of their own."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class LoadMonitor:
         bytes_sent: Callable[[], int],
         relay_health: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        """`bytes_sent` is all that ever went out; `relay_health` which part of the node's mirrors is well, 0 to 1."""
+        """`bytes_sent` returns all bytes sent so far, `relay_health` the share of mirrors that work, 0 to 1."""
         self.lag = LoopLag()
         self.egress_bps = 0.0
         self.open_files = 0
@@ -39,11 +39,10 @@ class LoadMonitor:
 
     @property
     def percent(self) -> int:
-        """The headroom as balancers and other nodes are told it."""
+        """The weight that balancers and other nodes get, 0 to 100."""
         return self._weight.update(self.load())
 
     def load(self) -> Load:
-        """The figures now."""
         return Load(
             clients=self._admission.open,
             clients_limit=self._admission.limit,
@@ -56,13 +55,13 @@ class LoadMonitor:
         )
 
     def run(self) -> None:
-        """Measures for ever."""
+        """Measures once a second, for ever. May switch."""
         while True:
             self.measure(time.monotonic())
             sleep_until_tick(MEASURE_S)
 
     def measure(self, now: float) -> None:
-        """Measures once."""
+        """Measures egress and open files, and updates the weight. `now` is monotonic."""
         self.egress_bps = self._egress.measure(now, self._bytes_sent())
         self.open_files = count_open_files()
         self._weight.update(self.load())
@@ -70,5 +69,5 @@ class LoadMonitor:
 
 def count_open_files() -> int:
     """Returns how many descriptors this process has open."""
-    # Cheap since Linux 6.2, where the folder's size is their number; before that the folder is read.
+    # Since Linux 6.2 the directory's size is their number; before that it is 0, and the directory has to be read.
     return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))

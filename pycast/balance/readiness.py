@@ -1,6 +1,6 @@
-"""Whether new listeners are welcome, and what the node wants of its balancer.
+"""Whether the node is ready for new listeners, and the state that it announces to its balancer.
 
-A full node says that it is ready: see `web/operations.py`.
+A full node is ready: see `web/operations.py`.
 """
 
 from pycast.balance.drain import Drain
@@ -8,7 +8,7 @@ from pycast.balance.haproxy_agent import Standing
 
 
 class Readiness:
-    """The node's readiness: it follows from its drain and its stop."""
+    """The node's readiness, which follows from its drain and its stop."""
 
     def __init__(self, drain: Drain) -> None:
         self._drain = drain
@@ -17,12 +17,12 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """What a readiness check says."""
+        """Whether a readiness check succeeds."""
         return not self.is_stopping and self._drain.is_ready
 
     @property
     def standing(self) -> Standing:
-        """What HAProxy's agent-check is told."""
+        """The state that HAProxy's agent-check gets."""
         if self.is_stopping:
             return Standing.STOPS
         return Standing.DRAINS if self._drain.is_draining else Standing.SERVES

@@ -1,4 +1,7 @@
-"""The drain as an admin sees it: of the whole server, which is this process and the other workers of its parent."""
+"""The drain of the whole server as an admin sees it: of this process and of the other workers of its parent.
+
+Without workers it is this process's drain alone. A worker that does not answer within `ASK_S` is left out.
+"""
 
 import logging
 from dataclasses import replace
@@ -14,24 +17,24 @@ ASK_S = 1.0
 
 
 class WorkerDrain:
-    """Begins, cancels and shows the drain of all workers."""
+    """The drain of all workers of this server."""
 
     def __init__(self, drain: Drain, cluster: ClusterMember) -> None:
         self._drain = drain
         self._cluster = cluster
 
     def begin(self, *, now: bool = False) -> None:
-        """May switch."""
+        """Starts the drain of all workers, without the lead if `now`. May switch."""
         self._drain.begin(now=now)
         self._ask(DrainOrder.NOW if now else DrainOrder.BEGIN)
 
     def cancel(self) -> None:
-        """May switch."""
+        """Cancels the drain of all workers. May switch."""
         self._drain.cancel()
         self._ask(DrainOrder.CANCEL)
 
     def progress(self) -> Progress:
-        """Of all together: the one that is furthest behind says where it is. May switch."""
+        """Returns the progress of all workers: the sum of their listeners, and the least advanced state. May switch."""
         own = self._drain.progress()
         for other in self._ask(DrainOrder.LOOK):
             states = list(DrainState)
@@ -46,7 +49,7 @@ class WorkerDrain:
         return own
 
     def on_command(self, command: DrainCommand) -> DrainReport:
-        """Does to this worker's drain what an admin ordered at another one, and tells how far it is."""
+        """Carries out an admin's order that another worker received. Returns the progress of this worker's drain."""
         match command.order:
             case DrainOrder.BEGIN:
                 self._drain.begin()
@@ -58,14 +61,14 @@ class WorkerDrain:
         return DrainReport(own.state.value, own.listeners, own.of, own.next_s, own.deadline_s)
 
     def _ask(self, order: DrainOrder) -> list[Progress]:
-        """What the other workers say of their drains."""
+        """Sends `order` to the other workers. Returns the progress that they report. May switch."""
         siblings = [node.address for node in self._cluster.siblings()]
         reports = self._cluster.rpc.call_all(siblings, DrainCommand(order), ASK_S).values()
         return [progress for report in reports if (progress := _maybe_progress(report)) is not None]
 
 
 def _maybe_progress(report: DrainReport) -> Progress | None:
-    """None: its state is of a newer worker, and not known here."""
+    """Returns None if the state is unknown here: it may be one of a newer version."""
     try:
         state = DrainState(report.state)
     except ValueError:

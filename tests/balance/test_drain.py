@@ -91,7 +91,7 @@ def test_lb_17_what_never_comes_to_an_end_does_not_outlive_the_deadline(
 def test_one_who_is_behind_goes_when_nobody_else_is_left_to_go(
     node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pycast.balance.drain.PATIENCE_S", 0.5)
+    monkeypatch.setattr("pycast.balance.drain.BEHIND_S", 0.5)
     with connect(node, SOURCE) as source, connect(node, b"GET /x HTTP/1.0\r\n\r\n"):
         source.sendall(bytes(6 << 20))  # more than its connection holds, and it does not read
         wait_until(lambda: node.parts.context.site.local.snapshot().counters.bytes_read == 6 << 20, "the audio")
