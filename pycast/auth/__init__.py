@@ -1,1 +1,1 @@
-"""Who may do what."""
+"""Checks of credentials."""

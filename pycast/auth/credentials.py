@@ -1,6 +1,6 @@
-"""Who may do what: source, relay and admin credentials against the configuration.
+"""Checks the credentials of sources, relays and the admin against the configuration.
 
-Comparisons take the same time wherever the difference is, so that a password cannot be found letter by letter.
+A comparison takes the same time wherever the texts differ, so that a password cannot be found letter by letter.
 """
 
 from hmac import compare_digest
@@ -30,7 +30,7 @@ def is_source(config: Config, mount: str, given: Credentials | None) -> bool:
 
 
 def _match(given: Credentials | None, wanted: Credentials) -> bool:
-    # Without a password nobody gets in, as in Icecast.
+    # If no password is configured, no credentials match, as in Icecast.
     if given is None or not wanted[1]:
         return False
     user = compare_digest(given[0].encode(), wanted[0].encode())

@@ -1,1 +1,1 @@
-"""What an admin asks or orders, of this node or of the whole cluster; fallbacks; the statistics' snapshot."""
+"""An admin's questions and orders, for this node or the whole cluster; fallbacks; the statistics' snapshot."""

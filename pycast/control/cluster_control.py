@@ -1,7 +1,7 @@
-"""What an admin asks or orders, carried out on all nodes of the cluster: `node_control.py` on each of them.
+"""An admin's questions and orders, carried out on all nodes of the cluster: by `node_control.py` on each of them.
 
-A node that does not answer within `ASK_S` is left out, with a line in the log. Statistics are asked for by every page
-that polls, so an answer holds for `FRESH_S`.
+A node that does not answer within `ASK_S` is left out, with a line in the log. Every page that polls reads the
+statistics, so one snapshot is used for `FRESH_S`.
 """
 
 import logging
@@ -34,14 +34,14 @@ log = logging.getLogger(__name__)
 
 ASK_S = 1.0
 
-# Pages poll every few seconds: not each of a hundred viewers has to reach all nodes.
+# Pages poll every few seconds. A hundred viewers must not cause a hundred calls to all nodes.
 FRESH_S = 1.0
 
 AnswerT = TypeVar("AnswerT")
 
 
 class ClusterControl:
-    """The cluster as one server."""
+    """The control of all nodes as one server."""
 
     def __init__(self, local: NodeControl, cluster: ClusterMember) -> None:
         self._local = local
@@ -52,24 +52,24 @@ class ClusterControl:
     # -- questions
 
     def snapshot(self) -> NodeSnapshot:
-        """All nodes as one server. May switch."""
+        """Returns the statistics of all nodes as one server. May switch."""
         now = time.monotonic()
         if self._snapshot is None or now - self._asked_at >= FRESH_S:
             self._asked_at, self._snapshot = now, AsyncResult()
             try:
                 self._snapshot.set(merge(self._local.snapshot(), self._snapshots()))
             except BaseException:
-                # Who waits for it makes do with what is here.
+                # Other greenlets that wait for this snapshot get this node's.
                 self._snapshot.set(self._local.snapshot())
                 raise
         return cast(NodeSnapshot, self._snapshot.get())
 
     def knows(self, mount: str) -> bool:
-        """Whether a node has the mount."""
+        """Whether any node has the mount."""
         return self._local.knows(mount) or self._cluster.registry.state.origin(mount) is not None
 
     def listeners(self, mount: str) -> list[ListenerSnapshot]:
-        """The mount's listeners on all nodes. May switch."""
+        """Returns the mount's listeners on all nodes. May switch."""
         found = self._local.listeners(mount)
         for answer in self._ask_all(AskListeners(mount)):
             found += answer.listeners
@@ -78,32 +78,32 @@ class ClusterControl:
     # -- orders
 
     def kill(self, mount: str, id: int) -> bool:
-        """Ends a listener, wherever it is. Whether it was there. May switch."""
+        """Ends a listener's connection on the node that has it. Returns whether one had it. May switch."""
         return self._local.kill(mount, id) or self._any(KillListener(mount, id))
 
     def kill_source(self, mount: str) -> bool:
-        """Ends a mount's source, wherever it is. Whether there was one. May switch."""
+        """Ends a mount's source on the node that has it. Returns whether one had it. May switch."""
         return self._local.kill_source(mount) or self._any(KillSource(mount))
 
     def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
-        """Sets what plays, on the node that has the source. Whether the stream takes titles. May switch."""
+        """Sets the title on the node that has the source. Returns whether the stream takes titles. May switch."""
         if self._local.has_source(mount):
             return self._local.set_title(mount, artist, title, url)
         return self._any(SetTitle(mount, artist, title, url))
 
     def move(self, mount: str, to: str) -> int:
-        """Moves a mount's listeners to another mount, on all nodes. How many. Raises Refused. May switch."""
+        """Moves a mount's listeners on all nodes to another mount. Returns how many. Raises Refused. May switch."""
         moved = self._local.move(mount, to)
         return moved + sum(answer.listeners for answer in self._ask_all(MoveListeners(mount, to)))
 
-    # -- what this node answers
+    # -- answers to other nodes
 
     def answer_snapshot(self, question: AskSnapshot) -> SnapshotAnswer:
-        """Tells another node how this one is."""
+        """Answers with this node's statistics."""
         return SnapshotAnswer(self._local.snapshot())
 
     def answer_listeners(self, question: AskListeners) -> ListenersAnswer:
-        """Tells another node who listens here."""
+        """Answers with a mount's listeners on this node."""
         return ListenersAnswer(tuple(self._local.listeners(question.mount)))
 
     def answer_kill(self, order: KillListener) -> Done:
@@ -115,7 +115,7 @@ class ClusterControl:
         return Done(self._local.kill_source(order.mount))
 
     def answer_title(self, order: SetTitle) -> Done:
-        """Sets what plays, if the source is here."""
+        """Sets the title if this node has the source."""
         has_source = self._local.has_source(order.mount)
         return Done(has_source and self._local.set_title(order.mount, order.artist, order.title, order.url))
 
@@ -127,7 +127,7 @@ class ClusterControl:
             log.warning("listeners are not moved: %s", error)
             return Moved(0)
 
-    # -- the others
+    # -- questions to other nodes
 
     def _snapshots(self) -> list[NodeSnapshot]:
         return [answer.snapshot for answer in self._ask_all(AskSnapshot())]

@@ -1,4 +1,4 @@
-"""The one face of what an admin can ask or order: of this node (`NodeControl`) or of all (`ClusterControl`)."""
+"""The interface of an admin's questions and orders, for this node (`NodeControl`) or all nodes (`ClusterControl`)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 class Control(Protocol):
-    """Questions and orders. All of them may switch; a node alone answers at once."""
+    """Questions and orders. All methods may switch."""
 
     def snapshot(self) -> "NodeSnapshot":
-        """Returns the statistics as they are now."""
+        """Returns the current statistics."""
 
     def knows(self, mount: str) -> bool:
         """Whether there is such a mount."""
@@ -26,7 +26,7 @@ class Control(Protocol):
         """Ends a mount's source. Returns whether there was one."""
 
     def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
-        """Sets what plays. Returns whether the stream takes titles."""
+        """Sets the title. Returns whether the stream takes titles."""
 
     def move(self, mount: str, to: str) -> int:
         """Moves a mount's listeners to another mount for good. Returns how many. Raises Refused."""

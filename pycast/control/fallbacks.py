@@ -1,8 +1,8 @@
-"""Where listeners go while their mount has no source, and how they come back.
+"""Moves listeners to a fallback while their mount has no source, and back when it has one again.
 
-When a mount begins to wait for its source, its listeners go on with the first mount of its chain of fallbacks that has
-one; when it has a source again they come back. It makes no difference on which node of a cluster a source is: each node
-looks after its own listeners.
+When a mount starts to wait for its source, its listeners are moved to the first mount in its chain of fallbacks that
+has a source. When the mount has a source again, they are moved back. Each node of a cluster moves its own listeners,
+whichever node has the source.
 """
 
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Fallbacks:
-    """Moves listeners when mounts lose or get a source."""
+    """The moves of listeners when mounts lose or get a source."""
 
     def __init__(self, settings: Live, mounts: Mounts, finder: MountFinder, moves: ListenerMoves, group: Group) -> None:
         self._settings = settings
@@ -31,33 +31,33 @@ class Fallbacks:
         self._group = group
 
     def next_of(self, mount: Mount) -> Mount | None:
-        """Returns where the mount's listeners can go on. May switch."""
+        """Returns the fallback that has a source and whose format suits the mount's listeners. May switch."""
         other = self._finder.live(mount.settings.fallback_mount)
         return other if other is not None and other is not mount and other.family == mount.family else None
 
     def on_mount_state_changed(self, event: MountStateChanged) -> None:
-        """Sends listeners away, or brings them back. Never switches."""
+        """Starts to move listeners to the fallback, or back. Never switches."""
         settings = self._settings.now.for_mount(event.mount)
         if event.state is MountState.WAITING and settings.fallback_mount:
-            self._group.spawn(f"fallback of {event.mount}", self._send_away, event.mount)
+            self._group.spawn(f"fallback of {event.mount}", self._move_to_fallback, event.mount)
         elif event.state is MountState.LIVE:
-            self._group.spawn(f"back to {event.mount}", self._bring_back, event.mount)
+            self._group.spawn(f"back to {event.mount}", self._move_back, event.mount)
 
     def on_origin_changed(self, event: "OriginChanged") -> None:
-        """A source on another node is news for listeners who wait for it here on a fallback. Never switches."""
+        """Starts to move listeners back from a fallback when another node gets the mount's source. Never switches."""
         if event.after is None or not event.after.is_live:
             return
         if self._settings.now.for_mount(event.mount).fallback_override:
-            self._group.spawn(f"back to {event.mount}", self._bring_back, event.mount)
+            self._group.spawn(f"back to {event.mount}", self._move_back, event.mount)
 
-    def _send_away(self, name: str) -> None:
+    def _move_to_fallback(self, name: str) -> None:
         mount = self._mounts.get(name)
         other = self.next_of(mount) if mount is not None else None
         if mount is not None and other is not None and mount.state is not MountState.LIVE:
             self._moves.to_fallback(mount, other)
 
-    def _bring_back(self, name: str) -> None:
-        """Moves those who asked for the mount, from wherever they are."""
+    def _move_back(self, name: str) -> None:
+        """Moves listeners that asked for the mount back, from whatever mount they are on. May switch."""
         if not self._settings.now.for_mount(name).fallback_override:
             return
         for mount in self._mounts:

@@ -1,7 +1,7 @@
-"""Listeners that go on with another mount: for good, to a fallback, and back again.
+"""Moves of listeners between mounts: for good, to a fallback, and back again.
 
-A listener remembers the mount that it asked for while it is on a fallback, so only those come back who came from there
-(Icecast brings everybody back who is on the fallback, also those who had asked for it).
+A listener on a fallback keeps the name of the mount that it asked for, so only those that came from there are moved
+back. (Icecast moves all listeners of the fallback back, also those that had asked for the fallback itself.)
 """
 
 import logging
@@ -16,24 +16,24 @@ log = logging.getLogger(__name__)
 
 
 class ListenerMoves:
-    """Moves listeners between mounts of this node; each ends its frame first. All methods may switch."""
+    """Moves between mounts of this node. A listener ends its frame first. All methods may switch."""
 
     def __init__(self, hangups: Hangups[tuple[Mount, Listener]]) -> None:
         self._hangups = hangups
 
     def for_good(self, mount: Mount, target: Mount) -> int:
-        """Moves all listeners of `mount`. Returns how many."""
+        """Moves all listeners of `mount` to `target`, which they stay on. Returns how many."""
         return self._move(mount, target, lambda listener: True, lambda listener: "")
 
     def to_fallback(self, mount: Mount, fallback: Mount) -> int:
-        """Moves all listeners of `mount`, who remember it. Returns how many."""
-        # Who comes from a fallback already still wants to be where it asked to be.
+        """Moves all listeners of `mount` to `fallback`, from where `back` can return them. Returns how many."""
+        # A listener that is on a fallback already keeps the mount that it asked for first.
         return self._move(
             mount, fallback, lambda listener: True, lambda listener: listener.requested_mount or mount.name
         )
 
     def back(self, mount: Mount, target: Mount) -> int:
-        """Moves those listeners of `mount` who asked for `target`. Returns how many."""
+        """Moves those listeners of `mount` that asked for `target`. Returns how many."""
         return self._move(mount, target, lambda listener: listener.requested_mount == target.name, lambda listener: "")
 
     def _move(
@@ -46,5 +46,5 @@ class ListenerMoves:
 
         moved = relocate(mount, target, which, note)
         if moved:
-            log.info("mount %s: %d listeners go on with %s", mount.name, len(moved), target.name)
+            log.info("mount %s: moved %d listeners to %s", mount.name, len(moved), target.name)
         return len(moved)

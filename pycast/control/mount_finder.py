@@ -1,7 +1,7 @@
-"""Which mount a path means: the one way to find it, for listeners, fallbacks and orders of an admin.
+"""Finds the mount for a path: for listeners, fallbacks and an admin's orders.
 
-A mount is looked for on this node first, then on the other nodes of the cluster (it is mirrored from there from then
-on), then along its chain of fallbacks. It makes no difference to the caller on which node a source is.
+A mount is looked for on this node first, then on the other nodes of the cluster (this node mirrors it from then on),
+then in its chain of fallbacks. The caller need not know which node has a source.
 """
 
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ from pycast.stream.mounts import Mounts
 if TYPE_CHECKING:
     from pycast.cluster.mirror.mirrors import Mirrors
 
-# Icecast's limit: a chain of fallbacks that leads into a circle ends somewhere.
+# Icecast's limit, which also ends a chain of fallbacks that is a circle.
 LONGEST_CHAIN = 10
 
 
 class MountFinder:
-    """Finds mounts by their path. Without `mirrors` the node is alone."""
+    """The search for mounts by path. `mirrors` is None for a node that is in no cluster."""
 
     def __init__(self, settings: Live, mounts: Mounts, mirrors: "Mirrors | None") -> None:
         self._settings = settings
@@ -27,8 +27,8 @@ class MountFinder:
         self._mirrors = mirrors
 
     def find(self, path: str) -> Mount | None:
-        """Returns the mount of that name, or its fallback while it has no source. A mount that waits for its source is
-        found too, if no fallback has one. May switch.
+        """Returns the mount of that name, or its fallback while it has no source. If no fallback has a source either,
+        returns the mount that waits for its source, None if there is none. May switch.
         """
         mount = self.on_any_node(path)
         if mount is None or mount.state is not MountState.LIVE:
@@ -36,7 +36,7 @@ class MountFinder:
         return mount
 
     def live(self, name: str) -> Mount | None:
-        """Returns the first mount with a source, of `name` and its chain of fallbacks. May switch."""
+        """Returns the first mount that has a source, of `name` and its chain of fallbacks. May switch."""
         for _ in range(LONGEST_CHAIN):
             if not name:
                 return None
@@ -47,16 +47,16 @@ class MountFinder:
         return None
 
     def on_this_node(self, name: str) -> Mount | None:
-        """Returns the mount if this node has it, also as a mirror."""
+        """Returns the mount if this node has it, as a mirror too."""
         return self._mounts.get(name)
 
     def on_any_node(self, name: str) -> Mount | None:
-        """Returns the mount of that name itself, mirrored from another node if need be. May switch."""
+        """Returns the mount of that name; if this node lacks it, mirrors it from another one. May switch."""
         found = self._mounts.get(name)
         return self._mirrors.open(name) if found is None and self._mirrors is not None else found
 
     def has_source(self, name: str) -> bool:
-        """Whether a source feeds the mount, on this node or on another one."""
+        """Whether the mount has a source, on this node or another one."""
         mount = self._mounts.get(name)
         return (mount is not None and mount.state is MountState.LIVE) or (
             self._mirrors is not None and self._mirrors.has_source(name)

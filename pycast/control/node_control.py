@@ -1,4 +1,4 @@
-"""What an admin asks or orders, on this node alone: one of the two faces of `Control`."""
+"""An admin's questions and orders, for this node alone: an implementation of `Control`."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NodeControl:
-    """This node alone."""
+    """The control of this node alone."""
 
     def __init__(self, mounts: Mounts, finder: MountFinder, moves: ListenerMoves, snapshots: NodeSnapshots) -> None:
         self._mounts = mounts
@@ -23,19 +23,19 @@ class NodeControl:
         self._snapshots = snapshots
 
     def snapshot(self) -> "NodeSnapshot":
-        """Returns the node's statistics as they are now."""
+        """Returns the node's current statistics."""
         return self._snapshots.take()
 
     def knows(self, mount: str) -> bool:
-        """Whether the mount is here."""
+        """Whether this node has the mount, as a mirror too."""
         return self._finder.on_this_node(mount) is not None
 
     def has_source(self, mount: str) -> bool:
-        """Whether the mount's source is here, or waited for here."""
+        """Whether the mount's source is on this node, or this node waits for it."""
         return self.knows(mount) and not self._mounts.is_mirror(mount)
 
     def listeners(self, mount: str) -> "list[ListenerSnapshot]":
-        """Returns the mount's listeners."""
+        """Returns the mount's listeners on this node."""
         found = self._finder.on_this_node(mount)
         return snapshot_listeners(found) if found else []
 
@@ -57,7 +57,7 @@ class NodeControl:
         return True
 
     def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
-        """Sets what plays. Returns whether the stream takes titles."""
+        """Sets the title. Returns whether the stream takes titles."""
         found = self._finder.on_this_node(mount)
         return found is not None and found.family != "webm" and found.set_title(artist, title, url)
 

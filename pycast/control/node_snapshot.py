@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class NodeSnapshots:
-    """Takes the node's snapshot, of what its parts are now."""
+    """The source of the node's snapshots."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class NodeSnapshots:
         self._started = time.time()
 
     def take(self) -> "NodeSnapshot":
-        """Returns the node as it is now."""
+        """Returns the node's current state."""
         from pycast.stats.snapshot import NodeSnapshot
 
         server, counters = self._settings.now.server, self._counters
@@ -91,7 +91,7 @@ class NodeSnapshots:
 
 
 def snapshot_cluster(cluster: "ClusterMember", ownership: Ownership) -> "ClusterSnapshot":
-    """The cluster as this node sees it."""
+    """Returns the cluster as this node sees it."""
     from pycast.stats.snapshot import ClusterSnapshot
 
     state, mirrors = cluster.registry.state, cluster.mirrors
@@ -131,13 +131,13 @@ def _member(peer: "Peer", origins: list[str]) -> "MemberSnapshot":
 
 
 def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
-    """Returns all that was ever sent to anybody."""
+    """Returns the bytes sent to all clients since the start."""
     counted: tuple[Mount, ...] = (*mounts, *mounts.ending)
     return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
 def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
-    """One mount as it is now."""
+    """Returns the current state of a mount."""
     from pycast.stats.snapshot import MountSnapshot
 
     source, settings, title = mount.description, mount.settings, mount.timeline.title
@@ -179,7 +179,7 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
 
 
 def snapshot_listeners(mount: Mount) -> "list[ListenerSnapshot]":
-    """The mount's listeners as they are now."""
+    """Returns the current state of a mount's listeners."""
     from pycast.stats.snapshot import ListenerSnapshot
 
     now = time.monotonic()

@@ -1,10 +1,10 @@
-"""Under which address listeners reach this node, as playlists and statistics say it."""
+"""The address at which listeners reach this node, for playlists and statistics."""
 
 from pycast.config.live import Live
 
 
 class OwnAddress:
-    """The node's address. `port` is the first listening port as bound: assembly sets it when the node listens."""
+    """The node's address. `port` is that of the configuration until the node listens, then the first port as bound."""
 
     def __init__(self, settings: Live) -> None:
         self._settings = settings
@@ -12,7 +12,7 @@ class OwnAddress:
 
     @property
     def url(self) -> str:
-        """What stream addresses begin with: `http://hostname:port`."""
+        """The beginning of stream addresses, `http://hostname:port`."""
         config = self._settings.now
         scheme = "https" if config.listen[0].tls else "http"
         return f"{scheme}://{config.server.hostname}:{self.port}"
