@@ -1,9 +1,9 @@
-"""The access log: one line when a client ends, in Icecast 2.4.4's format, so that its readers work unchanged.
+"""The access log: one line for each client that has ended, in Icecast 2.4.4's format, so that its tools work unchanged.
 
 `IP - USER [22/Nov/2025:07:00:05 +0000] "GET /live.mp3 HTTP/1.1" 200 1234567 "REFERER" "AGENT" SECONDS`
 
-Whatever a client sends, it cannot end a field or a line: quotes, control characters, back-slashes, back-ticks and all
-bytes outside ASCII become dots, as in Icecast.
+Invariant: nothing that a client sends can end a field or a line. Quotes, control characters, back-slashes, back-ticks
+and all bytes outside ASCII become dots, as in Icecast.
 """
 
 import time
@@ -14,21 +14,21 @@ from functools import lru_cache
 
 from pycast.logs.files import LogFile
 
-# Icecast's line buffer is 1,024 bytes with the NUL; its newline comes on top.
+# Bytes without the newline: Icecast's line buffer has 1,024 bytes, one of them for the NUL.
 MAX_LINE = 1023
 
 
 def log_time(at: float, utc_offset_s: int) -> str:
-    """The moment `at` (seconds since the epoch) in a zone that is `utc_offset_s` seconds ahead of UTC."""
+    """Returns `at` (seconds since the epoch) as `22/Nov/2025:07:00:05 +0000`, in a zone `utc_offset_s` ahead of UTC."""
     return _log_second(int(at), utc_offset_s)
 
 
 def local_utc_offset(at: float) -> int:
-    """How many seconds the local zone is ahead of UTC at that moment."""
+    """Returns how many seconds the local zone is ahead of UTC at `at`."""
     return time.localtime(at).tm_gmtoff
 
 
-# When thousands of listeners leave at once, their lines share one second.
+# When thousands of listeners leave at once, most of their lines have the same second.
 @lru_cache(maxsize=4)
 def _log_second(at: int, utc_offset_s: int) -> str:
     zone = timezone(timedelta(seconds=utc_offset_s))
@@ -37,39 +37,38 @@ def _log_second(at: int, utc_offset_s: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AccessEntry:
-    """One ended client. Empty texts stand for "none"; `ended` is seconds since the epoch."""
+    """One client that has ended. An empty text means "none"; `ended` is seconds since the epoch."""
 
     ip: str
     user: str
     ended: float
     method: str
     path: str
-    """As it was asked, still percent-encoded, without the query."""
+    """As requested, still percent-encoded, without the query."""
     protocol: str
     """`HTTP/1.1`"""
     status: int
     bytes_sent: int
-    """What was written to the socket, the response head included."""
+    """All bytes written to the socket, the response head included."""
     referer: str
     agent: str
     duration_s: float
 
 
 class AccessLog:
-    """Writes entries to a log file. Never raises because of the file; never switches."""
+    """The access log in its file. Never raises because of the file. Never switches."""
 
     def __init__(self, file: LogFile, utc_offset: Callable[[float], int] = local_utc_offset) -> None:
         self._file = file
         self._utc_offset = utc_offset
 
     def write(self, entry: AccessEntry) -> None:
-        """Logs one ended client."""
         if self._file.is_on:
             self._file.write(format_access(entry, self._utc_offset(entry.ended)))
 
 
 def format_access(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
-    """The whole line, its LF included; cut at `MAX_LINE` bytes before the LF."""
+    """Returns the whole line with its LF; before the LF it is cut at `MAX_LINE` bytes."""
     line = b'%b - %b [%b] "%b %b %b" %d %d "%b" "%b" %d' % (
         _word(entry.ip),
         _word(entry.user),

@@ -1,12 +1,12 @@
-"""Where log lines go: a file, standard error, or nowhere. Writing never raises and never blocks the server.
+"""Writes log lines to a file, to standard error, or nowhere. Writing never raises and never waits for a reader.
 
-Lines are gathered for a moment (`FLUSH_DELAY_S`), so that five thousand listeners that leave at once cost one write.
-A file that cannot be written (full disk) loses lines: they are counted, and reported once. A pipe or terminal whose
-reader is slow is never waited for: what it does not take is kept, up to `MAX_HELD` bytes, and tried again. The
-invariant: what reaches the file is whole lines, in order.
+Lines are collected for `FLUSH_DELAY_S`, so that five thousand listeners that leave at once cost one write. If a file
+cannot be written (full disk), lines are lost: they are counted, and this is reported once. If the reader of a pipe or
+terminal is slow, lines are kept, up to `MAX_HELD` bytes, and written later. Invariant: whole lines reach the file, in
+order; only an error in the middle of a write can break one off, and the next write ends it first.
 
-Rejected: a writer greenlet (a line would be lost when it dies, and stopping it costs a switch at the worst time) and
-non-blocking mode for standard error (the mode belongs to the terminal and would hit the operator's shell too).
+Rejected: a writer greenlet (its lines would be lost when it dies, and stopping it would switch while the server ends)
+and non-blocking mode for standard error (the mode belongs to the terminal, and would affect the operator's shell too).
 """
 
 import os
@@ -23,19 +23,19 @@ from pycast.errors import ExternalError
 STDERR = "-"
 OFF = ""
 STDERR_FD = 2
-# Unseen by a person who follows the log, long against the time in which a crowd leaves.
+# Too short to be noticed by a person who follows the log; long enough for a crowd of listeners to leave.
 FLUSH_DELAY_S = 0.02
 FLUSH_SIZE = 65536
-# Some 10,000 lines: a container's log reader that pauses for seconds loses nothing.
+# Some 10,000 lines: nothing is lost if a container's log reader pauses for seconds.
 MAX_HELD = 1 << 20
 
 After = Callable[[float, Callable[[], None]], None]
 
 
 class LogFile:
-    """One log. `after(delay_s, callback)` runs a callback soon; without it each line is written at once.
+    """One log file. `after(delay_s, callback)` runs a callback later; without it each line is written at once.
 
-    Not for use from several native threads. Raises ExternalError in the constructor if the file cannot be opened.
+    It must not be used from several native threads. The constructor raises ExternalError if the file cannot be opened.
     """
 
     def __init__(self, path: str, after: After | None = None, report: Callable[[str], None] | None = None) -> None:
@@ -52,20 +52,20 @@ class LogFile:
 
     @property
     def is_on(self) -> bool:
-        """Whether lines go anywhere."""
+        """Whether lines are written at all."""
         return self._fd is not None
 
     @property
     def lost(self) -> int:
-        """Lines that could not be written."""
+        """How many lines could not be written."""
         return self._lost
 
     def write(self, line: bytes) -> None:
-        """Takes one whole line with its LF. Never raises, never blocks, never switches."""
+        """Writes one whole line, which has its LF. Never raises, never blocks, never switches."""
         if self._fd is None:
             return
         if self._size + len(line) > MAX_HELD:
-            self._lose(1, "its reader is too slow")
+            self._count_lost(1, "its reader is too slow")
             return
         self._lines.append(line)
         self._size += len(line)
@@ -75,7 +75,7 @@ class LogFile:
             self._schedule()
 
     def flush(self) -> None:
-        """Writes what is held, as far as it can be written without waiting."""
+        """Writes the collected lines, as far as that is possible without waiting."""
         if self._fd is None or not self._lines:
             return
         if _is_regular(self._fd):
@@ -86,7 +86,9 @@ class LogFile:
             self._schedule()
 
     def reopen(self) -> None:
-        """Opens the file anew by its name (it may have been moved away); if that fails the old one stays in use."""
+        """Opens the file by its path again, which may name a new file by now. If that fails, reports it and keeps the
+        old one.
+        """
         if self._fd is None or self._path == STDERR:
             return
         self.flush()
@@ -99,7 +101,7 @@ class LogFile:
         self._fd, self._is_torn, self._is_reported = fresh, False, False
 
     def close(self) -> None:
-        """Writes what is held and lets go of the file; from then on lines go nowhere. May be called twice."""
+        """Writes the collected lines and closes the file. Later lines are dropped. May be called twice."""
         self.flush()
         fd, self._fd = self._fd, None
         if fd is not None and self._path != STDERR:
@@ -120,7 +122,7 @@ class LogFile:
         self._put(fd, data)
 
     def _flush_ready(self, fd: int) -> None:
-        """In pieces that a pipe which says it is ready takes without blocking (POSIX: PIPE_BUF)."""
+        """Writes pieces of at most PIPE_BUF bytes: a pipe that is ready takes one without blocking (POSIX)."""
         while self._lines and _is_ready(fd):
             piece = self._next_piece()
             self._size -= len(piece)
@@ -136,7 +138,7 @@ class LogFile:
         return piece
 
     def _put(self, fd: int, data: bytes) -> None:
-        """Writes all of it, or counts the lines whose end did not get out. A line broken off before is ended first."""
+        """Writes `data`, or counts the lines whose end was not written. Ends a line that was broken off before."""
         end_of_torn = b"\n" if self._is_torn else b""
         whole = end_of_torn + data
         written = 0
@@ -145,11 +147,11 @@ class LogFile:
                 written += os.write(fd, whole[written:])
         except OSError as error:
             self._is_torn = whole[written - 1] != 0x0A if written else self._is_torn
-            self._lose(data.count(b"\n", max(0, written - len(end_of_torn))), error.strerror or str(error))
+            self._count_lost(data.count(b"\n", max(0, written - len(end_of_torn))), error.strerror or str(error))
         else:
             self._is_torn = False
 
-    def _lose(self, lines: int, why: str) -> None:
+    def _count_lost(self, lines: int, why: str) -> None:
         self._lost += lines
         if not self._is_reported:
             self._is_reported = True
@@ -161,7 +163,9 @@ class LogFile:
 
 
 def hub_after(delay_s: float, callback: Callable[[], None]) -> None:
-    """The running server's `after`: a timer of gevent's hub that keeps nothing alive. The callback must not switch."""
+    """Runs `callback` after `delay_s`, by a timer of gevent's hub that does not keep the hub running. The callback must
+    not switch.
+    """
     timer = get_hub().loop.timer(delay_s, ref=False)
 
     def fire() -> None:
@@ -191,7 +195,7 @@ def _is_regular(fd: int) -> bool:
 
 
 def _is_ready(fd: int) -> bool:
-    # gevent's own poll would switch, and a log line must never cost a switch.
+    # gevent's own poll would switch, and writing a log line must not switch.
     poll = get_original("select", "poll")()
     poll.register(fd, select.POLLOUT)
     return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""The access log and the playlist log of a node: opened together, opened anew or replaced by a reload, closed."""
+"""The access log and the playlist log of a node: opens, reloads and closes them together."""
 
 import time
 
@@ -10,7 +10,9 @@ from pycast.logs.playlist import PlaylistEntry, PlaylistLog
 
 
 class LogSet:
-    """The logs of what clients did. Raises ExternalError if one cannot be opened. No method switches."""
+    """The access log and the playlist log. The constructor raises ExternalError if one cannot be opened. No method
+    switches.
+    """
 
     def __init__(self, settings: LoggingSection) -> None:
         self._settings = settings
@@ -32,10 +34,12 @@ class LogSet:
         self._playlist.write(PlaylistEntry(time.time(), mount, listeners, title))
 
     def reload(self, settings: LoggingSection) -> None:
-        """Opens the files anew, or others in their place. Raises ExternalError if one cannot be; all stay then."""
-        access = _opened_anew(self._access_file, self._settings.access_log, settings.access_log)
+        """Reopens the files, or opens others if their paths have changed. Raises ExternalError if one of those cannot
+        be opened; the old ones stay in use then.
+        """
+        access = _reopened(self._access_file, self._settings.access_log, settings.access_log)
         try:
-            playlist = _opened_anew(self._playlist_file, self._settings.playlist_log, settings.playlist_log)
+            playlist = _reopened(self._playlist_file, self._settings.playlist_log, settings.playlist_log)
         except ExternalError:
             _close_replaced(access, self._access_file)
             raise
@@ -46,12 +50,12 @@ class LogSet:
         self._playlist_file, self._playlist = playlist, PlaylistLog(playlist)
 
     def close(self) -> None:
-        """Writes out what the logs still hold."""
+        """Writes the collected lines and closes the files."""
         self._access_file.close()
         self._playlist_file.close()
 
 
-def _opened_anew(file: LogFile, old_path: str, path: str) -> LogFile:
+def _reopened(file: LogFile, old_path: str, path: str) -> LogFile:
     if path != old_path:
         return LogFile(path, hub_after)
     file.reopen()

@@ -2,8 +2,8 @@
 
 `22/Nov/2025:07:01:00 +0000|/live.mp3|LISTENERS|Artist - Title`
 
-Titles stay readable (UTF-8, may hold `|`: they are the last field), but no control character gets through, so one
-title is one line; Icecast lets line ends pass.
+Titles are written as UTF-8 and may have a `|`, because they are the last field. Control characters become blanks, so
+one title is one line; Icecast writes line ends as they are.
 """
 
 import re
@@ -27,20 +27,19 @@ class PlaylistEntry:
 
 
 class PlaylistLog:
-    """Writes entries to a log file. Never raises because of the file; never switches."""
+    """The playlist log in its file. Never raises because of the file. Never switches."""
 
     def __init__(self, file: LogFile, utc_offset: Callable[[float], int] = local_utc_offset) -> None:
         self._file = file
         self._utc_offset = utc_offset
 
     def write(self, entry: PlaylistEntry) -> None:
-        """Logs one new title."""
         if self._file.is_on:
             self._file.write(format_playlist(entry, self._utc_offset(entry.at)))
 
 
 def format_playlist(entry: PlaylistEntry, utc_offset_s: int = 0) -> bytes:
-    """The whole line, its LF included; cut at `MAX_LINE` bytes before the LF, never inside a character."""
+    """Returns the whole line with its LF; before the LF it is cut at `MAX_LINE` bytes, never inside a character."""
     mount = _plain(entry.mount).replace("|", "%7C")
     line = f"{log_time(entry.at, utc_offset_s)}|{mount}|{entry.listeners}|{_plain(entry.title)}"
     cut = line.encode("utf-8", "replace")[:MAX_LINE]

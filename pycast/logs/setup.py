@@ -1,8 +1,8 @@
 """The error log: Python's logging, written in Icecast's format.
 
-`[2025-11-22 07:00:00] INFO module/function text` (two spaces, local time, levels EROR WARN INFO DBUG). One handler on
-the root logger, so that libraries' warnings are seen too. Text that came from a peer cannot forge a line: control
-characters in messages are written as escapes; only a traceback has several lines.
+`[2025-11-22  07:00:00] INFO module/function text`: two spaces, local time, levels EROR WARN INFO DBUG. The handler is
+on the root logger, so that libraries' warnings are logged too. Text from a peer cannot forge a line, because control
+characters in messages are written as escapes. Only a traceback has several lines.
 """
 
 import logging
@@ -24,14 +24,14 @@ _TRACE_ESCAPES = {code: text for code, text in _ESCAPES.items() if code != 10}
 
 
 class IcecastFormatter(logging.Formatter):
-    """A record as Icecast would write it, its text after `tag`."""
+    """The formatter of Icecast's error log. Each text begins with `tag`."""
 
     def __init__(self, tag: str = "") -> None:
         super().__init__()
         self._tag = tag
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and the traceback's lines if the record has one; no LF at the end."""
+        """Returns one line, with the lines of the traceback if the record has one, and no LF at the end."""
         when = time.strftime("%Y-%m-%d  %H:%M:%S", time.localtime(record.created))
         mark = next((mark for level, mark in _MARKS if record.levelno >= level), "DBUG")
         text = record.getMessage().translate(_ESCAPES)
@@ -42,7 +42,7 @@ class IcecastFormatter(logging.Formatter):
 
 
 class LogFileHandler(logging.Handler):
-    """Hands records to a LogFile. From WARNING up they are written at once: a crash must not take them along."""
+    """The handler that writes records to a LogFile. From WARNING up it writes at once, so that a crash loses none."""
 
     def __init__(self, file: LogFile, tag: str = "") -> None:
         super().__init__()
@@ -50,26 +50,26 @@ class LogFileHandler(logging.Handler):
         self.setFormatter(IcecastFormatter(tag))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Never raises because of the file; never switches."""
+        """Writes the record. Never raises because of the file. Never switches."""
         self.file.write(self.format(record).encode("utf-8", "backslashreplace") + b"\n")
         if record.levelno >= logging.WARNING:
             self.file.flush()
 
     def flush(self) -> None:
-        """Writes what the file still holds."""
+        """Writes the file's collected lines."""
         self.file.flush()
 
     def close(self) -> None:
-        """Closes the file too."""
+        """Closes the handler and its file."""
         self.file.close()
         super().close()
 
 
 def setup_logging(level: str, error_log: str, after: After | None = None, tag: str = "") -> LogFile:
-    """Sends the log of the whole process to `error_log` ("-", "" or a path); returns it for `reopen()` and `close()`.
+    """Writes the log of the whole process to `error_log` ("-", "" or a path). Returns it, for `reopen` and `close`.
 
-    Each line's text begins with `tag`. May be called again: the new file and level replace the old. Raises ConfigError
-    for a level it does not know, ExternalError if the file cannot be opened; the old log stays then.
+    Each text begins with `tag`. If called again, the new file and level replace the old ones. Raises ConfigError for an
+    unknown level, ExternalError if the file cannot be opened; the old log stays in use then.
     """
     number = LEVELS.get(level.lower())
     if number is None:

@@ -1,1 +1,1 @@
-"""Sockets, TLS, greenlets."""
+"""Socket options, hang-ups, TLS, greenlets with an owner, ticks."""

@@ -1,6 +1,6 @@
-"""Greenlets with an owner and a name: the only place that spawns.
+"""Greenlets with an owner and a name. Nothing else in pycast spawns greenlets.
 
-One that fails is logged, once and with its traceback (gevent would print it to stderr), and costs the others nothing.
+A greenlet that fails is logged once, with its traceback (gevent would print it to stderr). Others are not affected.
 """
 
 import logging
@@ -12,11 +12,11 @@ from gevent import Greenlet
 
 log = logging.getLogger(__name__)
 
-# A string: at run time gevent's class takes no parameters.
+# A string, because gevent's class takes no type parameters at run time.
 Task: TypeAlias = "Greenlet[..., Any]"
 """A greenlet that a group owns."""
 
-# Between a failure of a loop and its next beginning, so that one that fails at once neither fills the log nor the core.
+# The pause before a failed loop is started again, so that one that fails at once fills neither the log nor the core.
 PAUSE_S = 1.0
 
 
@@ -31,25 +31,25 @@ class Group:
 
     def spawn(self, name: str, run: Callable[..., object], *args: Any) -> Task:
         """Starts `run(*args)` as a greenlet called `name`."""
-        return self._own(Greenlet(_guarded, name, run, *args), name, None)
+        return self._own(Greenlet(_logged, name, run, *args), name, None)
 
     def spawn_later(self, seconds: float, name: str, run: Callable[..., object], *args: Any) -> Task:
         """Starts `run(*args)` after `seconds`, unless the greenlet is killed before."""
-        return self._own(Greenlet(_guarded, name, run, *args), name, seconds)
+        return self._own(Greenlet(_logged, name, run, *args), name, seconds)
 
     def spawn_forever(self, name: str, run: Callable[[], object]) -> Task:
-        """Starts `run()`, a loop that the node cannot do without: if it fails it begins anew."""
-        return self._own(Greenlet(_kept, name, run), name, None)
+        """Starts `run()`, a loop that the node cannot work without: if it fails, it is started again."""
+        return self._own(Greenlet(_restarted, name, run), name, None)
 
     def kill(self, timeout: float = 2.0) -> None:
-        """Ends every member and waits for it at most `timeout` seconds."""
+        """Ends all members but the caller, and waits for them at most `timeout` seconds. May switch."""
         members = [member for member in self._members if member is not gevent.getcurrent()]
         gevent.killall(members, timeout=timeout)
-        # Links are called a turn of the loop later; who asks now must not find the dead.
+        # The links that remove members are called a turn of the loop later; `len` has to be right at once.
         self._members.difference_update(member for member in members if member.dead)
 
     def join(self, timeout: float) -> None:
-        """Waits until every member has ended, at most `timeout` seconds."""
+        """Waits until all members have ended, at most `timeout` seconds. May switch."""
         gevent.joinall(list(self._members), timeout=timeout)
 
     def _own(self, member: Task, name: str, seconds: float | None) -> Task:
@@ -63,8 +63,8 @@ class Group:
         return member
 
 
-def _guarded(name: str, run: Callable[..., object], *args: Any) -> bool:
-    """Whether `run(*args)` came to its end."""
+def _logged(name: str, run: Callable[..., object], *args: Any) -> bool:
+    """Runs `run(*args)` and logs its failure. Returns whether it did not fail."""
     try:
         run(*args)
     except Exception:
@@ -73,6 +73,6 @@ def _guarded(name: str, run: Callable[..., object], *args: Any) -> bool:
     return True
 
 
-def _kept(name: str, run: Callable[[], object]) -> None:
-    while not _guarded(name, run):
+def _restarted(name: str, run: Callable[[], object]) -> None:
+    while not _logged(name, run):
         gevent.sleep(PAUSE_S)

@@ -1,4 +1,4 @@
-"""One at a time, by name: for decisions that switch in the middle and must not meet another about the same thing."""
+"""A lock for each name: for code that switches in the middle and must not run twice at a time for the same name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,29 +8,31 @@ from gevent.lock import RLock
 
 
 @dataclass(slots=True)
-class _Turn:
+class _Entry:
     lock: RLock = field(default_factory=RLock)
     users: int = 0
 
 
 class KeyedLock:
-    """`with turns.of(name):` waits until nobody else is inside with that name. The same greenlet may enter again."""
+    """A set of locks by name. `with locks.of(name):` waits until no other greenlet holds the lock of that name. The
+    greenlet that holds it may enter again. A lock exists only while it is used.
+    """
 
     def __init__(self) -> None:
-        self._turns: dict[str, _Turn] = {}
+        self._entries: dict[str, _Entry] = {}
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._entries)
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """May switch."""
-        turn = self._turns.setdefault(name, _Turn())
-        turn.users += 1
+        """Holds the lock of `name` in a `with` block. May switch."""
+        entry = self._entries.setdefault(name, _Entry())
+        entry.users += 1
         try:
-            with turn.lock:
+            with entry.lock:
                 yield
         finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[name]
+            entry.users -= 1
+            if not entry.users:
+                del self._entries[name]

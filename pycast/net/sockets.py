@@ -1,4 +1,6 @@
-"""Socket options, and why each is set. Nothing here reads or writes a stream."""
+"""TCP sockets: their options and the reason for each, listening, detaching from gevent. Nothing here reads or writes a
+stream.
+"""
 
 import _socket
 import resource
@@ -7,29 +9,29 @@ from collections.abc import Callable
 
 from gevent import socket as gsocket
 
-# A listener that acknowledges nothing for this long is gone: set-top boxes lose power, phones lose the network, and no
-# FIN comes.
+# A peer that acknowledges nothing for this long is gone: set-top boxes lose power and phones lose the network, and no
+# FIN arrives.
 USER_TIMEOUT_MS = 20_000
 
-# Below the 350 s after which AWS's network balancer forgets a silent flow; 60 + 4 * 15 s to notice a dead peer.
+# Below the 350 s after which AWS's network balancer drops an idle flow. A dead peer is detected after 60 + 4 * 15 s.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 60, 15, 4
 
-# A player that reads slowly leaves its backlog in our ring, where it costs nothing, not in kernel memory. Room for a
-# default burst.
+# Limits the unsent bytes in the kernel: what a slow player does not read stays in the ring, where it costs nothing.
+# There is room for a burst of the default size.
 NOTSENT_LOWAT = 128 << 10
 
-# A reconnect storm arrives faster than any accept loop: 5,000 players within a second.
+# A reconnect storm arrives faster than any accept loop takes it: 5,000 players within a second.
 BACKLOG = 4096
 
-# For SHOUTcast: free ports in pairs are not rare.
+# How often two free ports next to each other are tried for (SHOUTcast). Such pairs are not rare.
 PAIR_TRIES = 20
 
-# linux/tcp_states.h; all others mean that one side has closed.
+# From linux/tcp_states.h. In all other states of a connection one side has closed.
 TCP_ESTABLISHED = 1
 
 
 def bind(address: str, port: int) -> gsocket.socket:
-    """A listening TCP socket, port 0 for any free one. Raises OSError.
+    """Returns a listening TCP socket. Port 0 means any free one. Raises OSError.
 
     Connections inherit the options (Linux copies them in accept), which saves a storm of players seven calls each.
     """
@@ -38,8 +40,8 @@ def bind(address: str, port: int) -> gsocket.socket:
 
 
 def bind_shared(address: str, port: int) -> gsocket.socket:
-    """As `bind`, on a port that other processes have bound in the same way: the kernel deals connections out to all
-    who listen.
+    """Returns a listening socket on a port that other processes bind in the same way; the kernel distributes
+    connections among them. Raises OSError.
     """
     sock = _tcp_socket(address)
 
@@ -51,9 +53,9 @@ def bind_shared(address: str, port: int) -> gsocket.socket:
 
 
 def reserve(address: str, port: int) -> gsocket.socket:
-    """A socket that holds a port for those who `bind_shared` it, and takes no connections itself. Raises OSError.
+    """Returns a socket that reserves a port for processes that `bind_shared` it, and does not listen. Raises OSError.
 
-    The port is shared only after it was bound: so a port that another server shares already is taken, and not joined.
+    The port is made shareable only after it was bound. So this fails on a port that another server shares.
     """
     sock = _tcp_socket(address)
 
@@ -72,7 +74,7 @@ def _set_up(sock: gsocket.socket, bind_it: Callable[[], None]) -> gsocket.socket
     try:
         sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEADDR, 1)
         if sock.family == gsocket.AF_INET6:
-            # "::" takes IPv4 too, as Icecast does.
+            # "::" accepts IPv4 too, as in Icecast.
             sock.setsockopt(gsocket.IPPROTO_IPV6, gsocket.IPV6_V6ONLY, 0)
         bind_it()
     except BaseException:
@@ -92,15 +94,15 @@ def set_connection_options(sock: gsocket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
-    # What we write is complete: batches, replies. Nagle would only hold back their ends.
+    # Every write is complete: a batch or a reply. Nagle's algorithm would only delay its last segment.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
 
 
 def detach(sock: gsocket.socket) -> _socket.socket:
-    """Takes the connection out of gevent's hands: a bare non-blocking socket, a tenth of the memory, and `send` never
-    waits.
+    """Returns the connection as a bare non-blocking socket, and closes gevent's object. The bare one takes a tenth of
+    the memory, and its `send` never waits.
     """
     bare = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
     bare.setblocking(False)
@@ -108,7 +110,7 @@ def detach(sock: gsocket.socket) -> _socket.socket:
 
 
 def has_closed(sock: gsocket.socket) -> bool:
-    """Whether the peer has closed the connection, also while there is still something to read."""
+    """Whether the peer has closed the connection, also while there are still bytes to read."""
     try:
         # The first byte of tcp_info is the state.
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_ESTABLISHED
@@ -117,12 +119,12 @@ def has_closed(sock: gsocket.socket) -> bool:
 
 
 def peer_ip(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
-    """The peer's address as text; an IPv4 one that arrived over IPv6 is written as IPv4."""
+    """Returns the peer's address as text; an IPv4 address mapped into IPv6 is returned as IPv4."""
     return address[0].removeprefix("::ffff:")
 
 
 def raise_file_limit() -> int:
-    """Raises the soft limit of open files to the hard one; returns it."""
+    """Raises the soft limit of open files to the hard one. Returns it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,28 +1,28 @@
-"""Ticks of the monotonic clock that all periodic loops share, and how late the event loop is.
+"""Ticks of the monotonic clock, shared by all periodic loops, and the lag of the event loop.
 
-Loops of a node that look at something now and then do so at the same moments: an idle node wakes once for all of them.
-`LoopLag` measures when a tick should have come and when it did. Every greenlet of the node waits as long as that one,
-so it stands for all. The figure is smoothed: one long turn (a collection of garbage, a page of statistics) is no reason
-to send listeners elsewhere; a loop that is late in each turn is.
+Periodic loops of a node wake at the same moments, so an idle node wakes once for all of them. `LoopLag` measures how
+much later than its tick it wakes; all greenlets of the node are delayed as much. The figure is smoothed: one long turn
+(garbage collection, a page of statistics) is no reason to send listeners elsewhere, but a loop that is late in every
+turn is.
 """
 
 import time
 
 import gevent
 
-# Often enough to meet the turns in which ten thousand listeners are served, seldom enough to cost nothing: what wakes
-# an idle node most often is most of what it costs. Each fourth beat is one with the loops that wake once a second.
+# Often enough to fall into the turns in which ten thousand listeners are served. Not more often, because an idle node's
+# cost is mostly its wake-ups. Each fourth tick is shared with the loops that wake once a second.
 BEAT_S = 0.25
 
-# A change is seen by two thirds after this long; one turn of a quarter of a second counts for less than 50 ms.
+# The time after which two thirds of a change are in the figure. One turn of a quarter of a second adds less than 50 ms.
 SMOOTHING_S = 2.05
 
-# A process that was stopped for a minute is well again some seconds after, not a minute.
+# The longest lag that one tick counts for: a process that was stopped for a minute recovers within seconds.
 WORST_S = 1.0
 
 
 def sleep_until_tick(period_s: float) -> float:
-    """Waits until the next multiple of `period_s` on the monotonic clock. Returns by how many seconds it came late. May
+    """Waits until the next multiple of `period_s` on the monotonic clock. Returns how many seconds late it woke. May
     switch.
     """
     now = time.monotonic()
@@ -32,18 +32,18 @@ def sleep_until_tick(period_s: float) -> float:
 
 
 class LoopLag:
-    """`run` it in a greenlet; `seconds` is how late the loop is."""
+    """The smoothed lag of the event loop, in `seconds`. `run` needs a greenlet of its own."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def run(self) -> None:
-        """Measures for ever."""
+        """Measures for ever. May switch."""
         while True:
             self.note(sleep_until_tick(BEAT_S))
 
     def note(self, late_s: float) -> None:
-        """One beat came `late_s` after its time."""
+        """Adds a measurement: one tick that was `late_s` late."""
         late_s = min(max(late_s, 0.0), WORST_S)
         share = (BEAT_S + late_s) / (SMOOTHING_S + BEAT_S + late_s)
         self.seconds += (late_s - self.seconds) * share

@@ -1,4 +1,4 @@
-"""The certificate, read again when its files change, and TLS listeners."""
+"""The server's certificate, which is reloaded when its files change, and the transport of TLS listeners."""
 
 import logging
 import ssl
@@ -11,12 +11,14 @@ from pycast.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-# How often the files' times are looked at, at most.
+# The shortest time between two checks of the files.
 CHECK_S = 1.0
 
 
 class Certificate:
-    """The server's TLS context. A changed certificate that cannot be used is logged once and the old one stays."""
+    """The certificate and the TLS context made from it. If a changed certificate cannot be used, this is logged once
+    and the old one stays in use. Raises ConfigError if the first one cannot be used.
+    """
 
     def __init__(self, certificate: str, private_key: str, clock: Callable[[], float]) -> None:
         self._paths = [Path(certificate)] + ([Path(private_key)] if private_key else [])
@@ -29,7 +31,7 @@ class Certificate:
             raise ConfigError([f"tls.certificate = {certificate!r}: cannot be used: {error}"]) from error
 
     def context(self) -> gssl.SSLContext:
-        """The context for a new connection."""
+        """Returns the context for a new connection. Checks the files first, at most every `CHECK_S`."""
         now = self._clock()
         if now - self._checked >= CHECK_S:
             self._checked = now
@@ -37,17 +39,22 @@ class Certificate:
         return self._context
 
     def _maybe_reload(self) -> None:
+        # Compare the files' times and sizes with those of the last attempt.
         stamp = self._times()
         if stamp == self._stamp:
             return
+        # Note them before loading: files that cannot be used are tried, and logged, only once.
         self._stamp = stamp
+        # Replace the context as a whole. Open connections keep the old one, and so do new ones if loading fails, for
+        # example because only one of the two files has been replaced yet.
         try:
             self._context = self._load()
-            log.info("read the changed certificate %s", self._paths[0])
+            log.info("reloaded the changed certificate %s", self._paths[0])
         except (OSError, ssl.SSLError) as error:
-            log.error("the changed certificate %s cannot be used, the old one stays: %s", self._paths[0], error)
+            log.error("the changed certificate %s cannot be used, the old one stays in use: %s", self._paths[0], error)
 
     def _times(self) -> list[tuple[int, int] | None]:
+        """Returns time and size of each file, None for one that cannot be read."""
         found: list[tuple[int, int] | None] = []
         for path in self._paths:
             try:
@@ -63,7 +70,7 @@ class Certificate:
         return context
 
 
-# A TLS record holds no more (RFC 8446, 5.1).
+# The most bytes in a TLS record (RFC 8446, 5.1).
 RECORD = 16_384
 
 
@@ -80,17 +87,18 @@ class TlsTransport:
         self._refused = 0
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Writes what TLS takes now, record by record.
+        """Sends what TLS accepts now, record by record. Returns how many bytes. Raises BlockingIOError if it accepts
+        none.
 
-        OpenSSL wants a refused write again, with the same bytes first and no fewer of them, else the connection is lost
-        (`SSL_write`: "bad length"). A position that did not move gives the same bytes, but not as many: so no write is
-        larger than a record, and one that is smaller than what was refused waits.
+        OpenSSL requires that a refused write is repeated with the same bytes first and no fewer of them, else the
+        connection fails (`SSL_write`: "bad length"). A listener whose position did not move sends the same bytes again,
+        but maybe fewer. So no write is larger than a record, and a write smaller than the refused one waits.
         """
         view, sent = memoryview(data), 0
         while self._refused <= len(view) - sent > 0:
             record = view[sent : sent + RECORD]
             taken = self._sock.send(record)
-            if not taken:  # how gevent says that it would have to wait
+            if not taken:  # gevent's sign that it would have to wait
                 self._refused = len(record)
                 break
             self._refused = 0
@@ -100,13 +108,12 @@ class TlsTransport:
         return sent
 
     def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
-        """As `send`; TLS copies into records anyway."""
+        """Sends the joined buffers, as `send` does. The copy is no loss: TLS copies into records anyway."""
         return self.send(b"".join(buffers))
 
     def fileno(self) -> int:
-        """The connection's descriptor."""
         return self._sock.fileno()
 
     def close(self) -> None:
-        """Closes without waiting for the peer's close_notify."""
+        """Closes the socket, without waiting for the peer's close_notify."""
         self._sock.close()
