@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Tests of pycast.auth.credentials."""
 
 import pytest
 

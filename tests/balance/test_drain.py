@@ -1,4 +1,4 @@
-"""A drain carried out on a node in this process: what moves first, what a failure costs, whom it takes."""
+"""A drain carried out on a node in this process: its order, failures in it, and which listeners it drops."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ def wait_for(event: Event) -> None:
     event.wait()
 
 
-def test_lb_17_listeners_go_after_everything_else_has_moved(
+def test_lb_17_listeners_are_dropped_after_everything_else_has_moved(
     node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drain, moved, may_go = node.parts.context.drain, [], Event()
@@ -64,7 +64,7 @@ def test_lb_17_listeners_go_after_everything_else_has_moved(
     assert heard == [DrainState.LEAD, DrainState.MOVING, DrainState.LEAVING, DrainState.DONE]
 
 
-def test_what_cannot_be_moved_is_logged_and_holds_nobody_up(
+def test_a_failed_move_is_logged_and_does_not_stop_the_drain(
     node: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_moved_is_logged_and_holds_nobody_up(
 
 
 @pytest.mark.parametrize("node", [1.0], indirect=True)
-def test_lb_17_what_never_comes_to_an_end_does_not_outlive_the_deadline(
+def test_lb_17_a_move_that_never_ends_does_not_outlive_the_deadline(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node.parts.context.drain, "_move_sources", lambda: wait_for(Event()))
@@ -88,7 +88,7 @@ def test_lb_17_what_never_comes_to_an_end_does_not_outlive_the_deadline(
         assert listener.recv(1000) == b""
 
 
-def test_one_who_is_behind_goes_when_nobody_else_is_left_to_go(
+def test_a_listener_that_stays_behind_is_dropped_when_no_other_is_left(
     node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pycast.balance.drain.BEHIND_S", 0.5)

@@ -1,4 +1,4 @@
-"""A drain, with a clock that stands still until it is told: the table, the presets of three balancers, the line."""
+"""The plan of a drain, with a clock that the test moves: the table, the presets of three balancers, the rate."""
 
 from itertools import count
 
@@ -18,7 +18,7 @@ TICK_S = 0.1
 
 
 def run(settings: DrainSection, listeners: int, moved_after: float = 0.0) -> list[tuple[float, DrainState, int]]:
-    """A drain to its end: (seconds since its beginning, state, listeners left) after each step."""
+    """Runs a drain to its end. Returns (seconds since its start, state, listeners left) after each step."""
     plan, seen = DrainPlan(), []
     plan.begin(settings, 1000.0)
     for tick in count():
@@ -52,7 +52,7 @@ def test_from_every_state_a_drain_can_be_cancelled_and_from_every_state_but_the_
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_lb_16_nobody_is_touched_before_the_balancer_has_noticed(name: str) -> None:
+def test_lb_16_no_listener_is_dropped_before_the_lead_is_over(name: str) -> None:
     seen = run(PRESETS[name], 5000)
     assert {left for now, _, left in seen if now < PRESETS[name].lead} == {5000}
     assert {state for now, state, _ in seen if now < PRESETS[name].lead} == {DrainState.LEAD}
@@ -71,7 +71,7 @@ def test_lb_16_readiness_fails_or_holds_as_the_balancer_needs_it(name: str) -> N
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_lb_17_listeners_leave_in_a_straight_line(name: str) -> None:
+def test_lb_17_listeners_are_dropped_at_a_constant_rate(name: str) -> None:
     settings = PRESETS[name]
     for now, state, left in run(settings, 5000):
         if state is DrainState.LEAVING:
@@ -108,7 +108,7 @@ def test_lb_17_the_deadline_holds(settings: DrainSection, moved_after: float) ->
     assert now == pytest.approx(20.0, abs=TICK_S)
 
 
-def test_lb_17_a_node_that_stood_still_does_not_make_up_for_it_with_a_bang() -> None:
+def test_lb_17_a_node_that_stood_still_does_not_drop_the_missed_listeners_at_once() -> None:
     plan = DrainPlan()
     plan.begin(DrainSection(lead=0.0), 0.0)
     plan.step(0.0, 5000, True)
@@ -122,7 +122,7 @@ def test_few_listeners_do_not_take_a_minute() -> None:
     assert run(DrainSection(lead=0.0), 5)[-1][0] <= 6.0
 
 
-def test_those_who_come_meanwhile_leave_at_the_same_rate() -> None:
+def test_listeners_that_join_meanwhile_are_dropped_at_the_same_rate() -> None:
     plan, listeners, now = DrainPlan(), 100, 0.0
     plan.begin(DrainSection(lead=0.0, rate=0.1), now)
     plan.step(now, listeners, True)
@@ -135,7 +135,7 @@ def test_those_who_come_meanwhile_leave_at_the_same_rate() -> None:
     assert listeners == pytest.approx(1050, abs=2)
 
 
-def test_a_second_beginning_changes_nothing_and_hurry_ends_the_lead() -> None:
+def test_a_second_begin_changes_nothing_and_hurry_ends_the_lead() -> None:
     plan = DrainPlan()
     plan.begin(DrainSection(lead=30.0), 0.0)
     plan.begin(DrainSection(lead=300.0), 10.0)

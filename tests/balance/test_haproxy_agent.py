@@ -7,7 +7,7 @@ from pycast.balance.haproxy_agent import Standing, agent_reply
 WORDS = {"up", "ready", "drain", "down"}
 
 
-def test_lb_14_a_node_that_serves_says_its_weight_its_room_and_takes_back_all_it_ever_said() -> None:
+def test_lb_14_a_node_that_serves_sends_its_weight_its_room_and_undoes_earlier_states() -> None:
     assert agent_reply(Standing.SERVES, 73, 10_064) == b"73% maxconn:10064 up ready\n"
 
 

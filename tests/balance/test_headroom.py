@@ -1,4 +1,4 @@
-"""The weight: the scarcest thing decides, small changes are nobody's news, and 0 is for the full."""
+"""The weight: the scarcest resource decides, small changes are not announced, and 0 means full."""
 
 import random
 from dataclasses import replace
@@ -39,7 +39,7 @@ loads = st.builds(
         ({"egress_bps": 9e8, "egress_limit": 0}, 1.0),
     ],
 )
-def test_lb_15_headroom_is_that_of_the_scarcest_thing(changes: dict[str, float], free: float) -> None:
+def test_lb_15_headroom_is_that_of_the_scarcest_resource(changes: dict[str, float], free: float) -> None:
     assert headroom(replace(IDLE, **changes)) == pytest.approx(free)  # type: ignore[arg-type]
 
 
@@ -51,7 +51,7 @@ def test_lb_15_weight_is_0_if_and_only_if_the_node_is_full(some: list[Load]) -> 
         assert 0 <= weight.percent <= 100
 
 
-def test_lb_15_weight_moves_by_five_points_or_not_at_all() -> None:
+def test_lb_15_weight_changes_by_five_points_or_not_at_all() -> None:
     rng, weight, heard = random.Random(15), Weight(), [100]
     for clients in range(999):  # it fills up, and every measurement is off by a little
         load = replace(IDLE, clients=clients, loop_lag_s=rng.uniform(0, 0.004))
@@ -62,7 +62,7 @@ def test_lb_15_weight_moves_by_five_points_or_not_at_all() -> None:
     assert len(heard) <= 21
 
 
-def test_lb_15_full_and_no_longer_full_are_heard_at_once() -> None:
+def test_lb_15_full_and_no_longer_full_change_the_weight_at_once() -> None:
     weight = Weight()
     assert [weight.update(replace(IDLE, clients=clients)) for clients in (1000, 999, 1000, 0)] == [0, 1, 0, 100]
 

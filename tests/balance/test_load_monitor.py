@@ -11,7 +11,7 @@ PLENTY = 100_000
 
 
 class Totals:
-    """What was sent so far."""
+    """The bytes sent so far."""
 
     sent = 0
 
@@ -25,7 +25,7 @@ def test_an_idle_node_has_all_its_weight() -> None:
     assert monitor()[0].percent == 100
 
 
-def test_a_balancer_hears_at_once_that_the_node_is_full_and_that_it_is_not() -> None:
+def test_the_weight_shows_at_once_that_the_node_is_full_and_that_it_is_not() -> None:
     watched, admission, _ = monitor(clients=2)
     admission.enter()
     admission.enter()
@@ -34,7 +34,7 @@ def test_a_balancer_hears_at_once_that_the_node_is_full_and_that_it_is_not() -> 
     assert watched.percent == 50
 
 
-def test_egress_is_what_went_out_between_two_looks() -> None:
+def test_egress_is_what_was_sent_between_two_measurements() -> None:
     watched, _, totals = monitor('[balancer]\negress = "1M"\n')
     watched.measure(10.0)
     totals.sent = 100_000
@@ -43,7 +43,7 @@ def test_egress_is_what_went_out_between_two_looks() -> None:
     assert watched.load().egress_bps == 800_000
 
 
-def test_egress_near_its_limit_takes_the_weight_away() -> None:
+def test_egress_near_its_limit_lowers_the_weight() -> None:
     watched, _, totals = monitor("[balancer]\negress = 1000000\n")
     limit = watched.load().egress_limit
     watched.measure(10.0)
@@ -59,11 +59,11 @@ def test_a_node_that_starts_has_sent_nothing_in_no_time() -> None:
     assert watched.egress_bps == 0.0
 
 
-def test_mirrors_that_are_not_well_take_the_weight_away() -> None:
+def test_mirrors_that_do_not_work_lower_the_weight() -> None:
     assert monitor(relay_health=0.25)[0].percent == 25
 
 
-def test_a_reload_of_the_egress_limit_holds_at_the_next_look() -> None:
+def test_a_reload_of_the_egress_limit_holds_from_the_next_measurement() -> None:
     settings = Live(loads("", {}, "test"))
     watched = LoadMonitor(settings, Admission(100, PLENTY), lambda: 0)
     assert watched.load().egress_limit == 0

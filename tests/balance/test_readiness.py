@@ -1,4 +1,4 @@
-"""Whether the node wants new listeners follows from its drain and its stop, and from nothing else."""
+"""Readiness follows from the node's drain and its stop, and from nothing else."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ def readiness(*, is_ready: bool, is_draining: bool, is_stopping: bool) -> Readin
         (False, True, True, (False, Standing.STOPS)),
     ],
 )
-def test_a_stop_says_more_than_a_drain_and_a_drain_more_than_nothing(
+def test_a_stop_overrides_a_drain_and_a_drain_overrides_serving(
     is_ready: bool, is_draining: bool, is_stopping: bool, expected: tuple[bool, Standing]
 ) -> None:
     made = readiness(is_ready=is_ready, is_draining=is_draining, is_stopping=is_stopping)

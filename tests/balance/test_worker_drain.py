@@ -14,7 +14,7 @@ from tests.conftest import WaitUntil
 
 
 class Worker(Member):
-    """A worker with a drain of its own, as the server wires it."""
+    """A worker with a drain of its own, wired as in the server."""
 
     def __init__(self, name: str, machine: str, *others: Member) -> None:
         super().__init__(name, *others)
@@ -26,7 +26,7 @@ class Worker(Member):
 
 @pytest.fixture
 def workers(wait_until: WaitUntil) -> Iterator[tuple[Worker, Worker, Worker]]:
-    """Two of one machine, and a node of another one."""
+    """Returns two workers of one machine, and a node of another one."""
     a = Worker("a", "m")
     b = Worker("b", "m", a)
     c = Worker("c", "other", a, b)
@@ -56,13 +56,13 @@ def test_a_drain_without_its_lead_is_without_it_on_all(
     wait_until(lambda: a.drain.is_done and b.drain.is_done, "both")
 
 
-def test_a_look_changes_nothing(workers: tuple[Worker, Worker, Worker]) -> None:
+def test_reading_the_progress_changes_nothing(workers: tuple[Worker, Worker, Worker]) -> None:
     a, _, _ = workers
     assert a.workers.progress() == Progress(DrainState.SERVING, 0, 0, 0.0, 0.0)
     assert states(workers) == [DrainState.SERVING] * 3
 
 
-def test_the_one_that_is_furthest_behind_says_where_all_are(workers: tuple[Worker, Worker, Worker]) -> None:
+def test_the_least_advanced_worker_gives_the_state_of_all(workers: tuple[Worker, Worker, Worker]) -> None:
     a, b, _ = workers
     a.drain.begin()
     assert a.workers.progress().state is DrainState.SERVING

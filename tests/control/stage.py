@@ -27,7 +27,7 @@ from tests.stream.memory import WHO, MemoryTransport
 
 
 class StageSource:
-    """A source that does nothing by itself."""
+    """A source that does nothing on its own."""
 
     credentials = ("source", "hackme")
     is_silent = False
@@ -45,8 +45,8 @@ class StageSource:
         self.ended = why
 
 
-class MirrorsInMind:
-    """Mounts of other nodes: by name, as they would be here once they are mirrored."""
+class FakeMirrors:
+    """Mirrors of other nodes' mounts, by name."""
 
     def __init__(self) -> None:
         self.live: dict[str, Mount | None] = {}
@@ -78,16 +78,16 @@ class Stage:
         self._count = 0
 
     def begin(self, name: str, content_type: str = "text/plain") -> Mount:
-        """A source for the mount."""
+        """Connects a source to the mount."""
         self.sources[name] = StageSource(content_type)
         return self.mounts.attach_source(name, self.sources[name])
 
     def end(self, name: str) -> None:
-        """The mount's source is gone, and its listeners wait."""
+        """Ends the mount's source; its listeners wait."""
         self.mounts.release(name, self.sources.pop(name))
 
     def listen(self, mount: Mount) -> Listener:
-        """A listener of the mount, whose socket takes everything."""
+        """Adds a listener to the mount, whose socket takes everything."""
         self._count += 1
         return mount.join(self._count, MemoryTransport(), WHO, b"", 0, time.monotonic())
 

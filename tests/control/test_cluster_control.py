@@ -1,4 +1,4 @@
-"""What an admin asks or orders, carried out on all nodes: whoever does not answer is left out."""
+"""An admin's questions and orders reach all nodes, and a node that does not answer is left out."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ NAME = "/x"
 
 
 class FakeNodeControl:
-    """A node with `listeners` of the one mount; `has` says whether its source is here."""
+    """A node with `listeners` of the one mount; `has` says whether it has the source."""
 
     def __init__(self, *ids: int) -> None:
         self.has = False
@@ -73,7 +73,7 @@ class FakeNodeControl:
 
 
 class Site(Member):
-    """A node that an admin can ask, as the server wires it."""
+    """A node with its control, wired as in the server."""
 
     def __init__(self, name: str, ids: tuple[int, ...], *others: Member) -> None:
         super().__init__(name, *others)
@@ -103,7 +103,7 @@ def test_statistics_are_of_all_nodes(sites: tuple[Site, Site]) -> None:
     assert a.control.snapshot().listeners == 3 == b.control.snapshot().listeners
 
 
-def test_statistics_hold_for_a_moment_and_those_who_come_meanwhile_wait_for_them(
+def test_statistics_are_kept_for_a_moment_and_concurrent_callers_wait_for_them(
     sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = sites

@@ -1,4 +1,4 @@
-"""Listeners hear the fallback while their mount has no source, and their mount again when it has one."""
+"""Listeners are on the fallback while their mount has no source, and on their mount again when it has one."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from pycast.config.load import loads
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from tests.conftest import WaitUntil
-from tests.control.stage import MirrorsInMind, Stage, stage
+from tests.control.stage import FakeMirrors, Stage, stage
 
 MOUNT = '[[mount]]\nmount_name = "/a"\nfallback_mount = "/f"\nfallback_override = true\n'
 
@@ -49,7 +49,7 @@ def test_without_override_they_stay_where_they_are(node: Stage, wait_until: Wait
 
 
 def names(node: Stage) -> list[str]:
-    """The greenlets that still run."""
+    """Returns the names of the greenlets that still run."""
     return [task.name for task in node.group._members]
 
 
@@ -69,7 +69,7 @@ def test_a_fallback_of_another_family_is_none(node: Stage, content_type: str) ->
     assert node.fallbacks.next_of(a) is None
 
 
-def test_a_fallback_without_a_source_is_none_and_nobody_is_let_go(node: Stage, wait_until: WaitUntil) -> None:
+def test_a_fallback_without_a_source_is_none_and_no_listener_is_dropped(node: Stage, wait_until: WaitUntil) -> None:
     a = node.begin("/a")
     listener = node.listen(a)
     node.end("/a")
@@ -79,7 +79,7 @@ def test_a_fallback_without_a_source_is_none_and_nobody_is_let_go(node: Stage, w
 
 @pytest.mark.parametrize("is_live", [True, False])
 def test_a_source_on_another_node_brings_listeners_back_once_it_is_live(is_live: bool, wait_until: WaitUntil) -> None:
-    mirrors = MirrorsInMind()
+    mirrors = FakeMirrors()
     with stage(MOUNT, mirrors) as node:
         fallback = node.begin("/f")
         listener = node.listen(fallback)
@@ -92,6 +92,6 @@ def test_a_source_on_another_node_brings_listeners_back_once_it_is_live(is_live:
         assert is_at(a if is_live else fallback, listener)
 
 
-def test_an_origin_that_goes_moves_nobody(node: Stage) -> None:
+def test_an_origin_that_ends_moves_no_listener(node: Stage) -> None:
     node.fallbacks.on_origin_changed(OriginChanged("/a", None, None))
     assert names(node) == []

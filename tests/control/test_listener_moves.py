@@ -1,4 +1,4 @@
-"""Listeners go on with another mount and are brought back, and only those who are meant."""
+"""Listeners are moved to another mount and back, and no others are."""
 
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
@@ -9,7 +9,7 @@ def where(node: Stage, listener: Listener) -> list[str]:
     return [mount.name for mount in node.mounts if mount.fanout.get(listener.id) is listener]
 
 
-def test_for_good_is_for_good() -> None:
+def test_a_move_for_good_is_not_reversed() -> None:
     with stage() as node:
         a, b = node.begin("/a"), node.begin("/b")
         listeners = [node.listen(a), node.listen(a)]
@@ -18,7 +18,7 @@ def test_for_good_is_for_good() -> None:
         assert node.moves.back(b, a) == 0
 
 
-def test_who_came_from_a_mount_is_brought_back_and_who_asked_for_the_fallback_stays() -> None:
+def test_listeners_from_a_mount_are_moved_back_and_those_that_asked_for_the_fallback_stay() -> None:
     with stage() as node:
         a, fallback = node.begin("/a"), node.begin("/fallback")
         guest, resident = node.listen(a), node.listen(fallback)
@@ -29,7 +29,7 @@ def test_who_came_from_a_mount_is_brought_back_and_who_asked_for_the_fallback_st
         assert guest.requested_mount == ""
 
 
-def test_along_a_chain_of_fallbacks_the_first_wish_is_remembered() -> None:
+def test_along_a_chain_of_fallbacks_the_mount_asked_for_first_is_kept() -> None:
     with stage() as node:
         a, b, c = (node.begin(name) for name in ("/a", "/b", "/c"))
         listener = node.listen(a)
@@ -50,6 +50,6 @@ def test_a_hangup_after_a_move_is_one_of_the_new_mount() -> None:
         assert watched == {listener.transport.fileno(): (b, listener)}
 
 
-def test_nobody_to_move_is_no_move() -> None:
+def test_without_listeners_nothing_is_moved() -> None:
     with stage() as node:
         assert node.moves.for_good(node.begin("/a"), node.begin("/b")) == 0

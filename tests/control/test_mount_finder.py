@@ -1,9 +1,9 @@
-"""A path means one mount, wherever its source is: here, on another node, or along its chain of fallbacks."""
+"""A path leads to one mount, wherever its source is: on this node, on another one, or along its chain of fallbacks."""
 
 from itertools import pairwise
 
 from pycast.control.mount_finder import LONGEST_CHAIN
-from tests.control.stage import MirrorsInMind, stage
+from tests.control.stage import FakeMirrors, stage
 
 CHAIN = "".join(
     f'[[mount]]\nmount_name = "/{name}"\nfallback_mount = "/{fallback}"\n' for name, fallback in ("ab", "bc", "cd")
@@ -52,7 +52,7 @@ def test_a_chain_is_followed_as_far_as_icecast_does() -> None:
 
 
 def test_a_mount_of_another_node_is_found_as_its_mirror() -> None:
-    mirrors = MirrorsInMind()
+    mirrors = FakeMirrors()
     with stage(CHAIN, mirrors) as node:
         mirrors.live["/b"] = mirror = node.begin("/copy")
         assert node.finder.find("/b") is mirror
@@ -61,8 +61,8 @@ def test_a_mount_of_another_node_is_found_as_its_mirror() -> None:
         assert node.finder.on_this_node("/b") is None
 
 
-def test_what_is_here_is_not_mirrored_from_elsewhere() -> None:
-    mirrors = MirrorsInMind()
+def test_a_mount_of_this_node_is_not_mirrored() -> None:
+    mirrors = FakeMirrors()
     with stage("", mirrors) as node:
         mount = node.begin("/a")
         mirrors.live["/a"] = None

@@ -1,4 +1,4 @@
-"""What an admin asks or orders of one node happens there, and what cannot be done is said."""
+"""An admin's orders are carried out on this node, and what cannot be done is reported."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ def control(node: Stage) -> NodeControl:
     return NodeControl(node.mounts, node.finder, node.moves, snapshots)
 
 
-def test_a_snapshot_is_taken_when_it_is_asked_for() -> None:
+def test_each_snapshot_is_taken_anew() -> None:
     with stage() as node:
         assert control(node).snapshot() == "now"  # type: ignore[comparison-overlap]
 
@@ -51,7 +51,7 @@ def test_a_title_is_taken_by_what_can_carry_one() -> None:
         assert not orders.set_title("/none", "", "Song", "")
 
 
-def test_a_mirror_is_known_and_its_source_is_elsewhere() -> None:
+def test_a_mirror_is_known_and_has_no_source_on_this_node() -> None:
     with stage() as node:
         node.begin("/here")
         node.mounts.attach_mirror("/copy", object(), node.sources["/here"].description, 0)
@@ -70,7 +70,7 @@ def test_listeners_are_moved_and_counted() -> None:
 
 
 @pytest.mark.parametrize("to", ["/none", "/a", "/ogg", "/waits"])
-def test_a_destination_that_cannot_take_them_is_refused_and_nobody_moves(to: str) -> None:
+def test_a_destination_that_cannot_take_the_listeners_is_refused_and_none_is_moved(to: str) -> None:
     with stage() as node:
         a = node.begin("/a")
         node.begin("/ogg", "application/ogg")
@@ -83,7 +83,7 @@ def test_a_destination_that_cannot_take_them_is_refused_and_nobody_moves(to: str
         assert len(a.fanout) == 1
 
 
-def test_without_listeners_no_destination_is_wrong() -> None:
+def test_without_listeners_any_destination_is_accepted() -> None:
     with stage() as node:
         node.begin("/a")
         assert control(node).move("/a", "/none") == 0

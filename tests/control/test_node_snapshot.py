@@ -1,4 +1,4 @@
-"""The books add up at every moment, also while a mount comes to its end."""
+"""The totals are right at every moment, also while a mount ends."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def node() -> Iterator[Node]:
     made.stop()
 
 
-def test_totals_never_go_back(node: Node, wait_until: WaitUntil) -> None:
+def test_totals_never_decrease(node: Node, wait_until: WaitUntil) -> None:
     address = ("127.0.0.1", node.parts.context.site.address.port)
     with socket.create_connection(address, 5) as source, socket.create_connection(address, 5) as stalled:
         source.sendall(SOURCE)

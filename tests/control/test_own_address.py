@@ -1,4 +1,4 @@
-"""The address that playlists and statistics tell is the one at which listeners reach the node."""
+"""Playlists and statistics have the address at which listeners reach the node."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_it_is_the_hosts_name_with_the_first_port(toml: str, url: str) -> None:
     assert OwnAddress(Live(loads(toml, {}, "test"))).url == url
 
 
-def test_a_free_port_is_told_as_it_was_bound() -> None:
+def test_a_free_port_is_given_as_it_was_bound() -> None:
     address = OwnAddress(Live(loads("[[listen]]\nport = 0\n", {}, "test")))
     address.port = 40_000
     assert address.url == "http://localhost:40000"

@@ -1,4 +1,4 @@
-"""The access log: Icecast's line, and no way out of a field."""
+"""The access log: Icecast's line, and no text ends its field."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Where log lines go: whole lines in order, and never a reason to stop serving."""
+"""Log files get whole lines in order, and no trouble with them stops the server."""
 
 import os
 import resource
@@ -15,7 +15,7 @@ from pycast.logs.files import FLUSH_SIZE, MAX_HELD, LogFile, hub_after
 
 
 class Later:
-    """Takes callbacks; the test runs them."""
+    """A timer that collects callbacks for the test to run."""
 
     def __init__(self) -> None:
         self.callbacks: list[Callable[[], None]] = []
@@ -31,7 +31,7 @@ class Later:
 
 @contextmanager
 def first_title_at(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond `size` bytes: a disk that is full at a known byte."""
+    """Limits files of this process to `size` bytes, like a disk that is full at a known byte."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A named pipe and the end it is read from: what a slow log reader looks like."""
+    """A named pipe and its reading end, for a slow log reader."""
     name = tmp_path / "pipe"
     os.mkfifo(name)
     reader = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
@@ -83,7 +83,7 @@ def test_file_is_appended_to(path: Path) -> None:
     assert path.read_bytes() == b"old\nnew\n"
 
 
-def test_lines_of_a_crowd_are_one_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_many_listeners_are_one_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     later, writes, write = Later(), 0, os.write
 
     def counted(fd: int, data: bytes) -> int:
@@ -102,7 +102,7 @@ def test_lines_of_a_crowd_are_one_write(path: Path, monkeypatch: pytest.MonkeyPa
     log.close()
 
 
-def test_what_is_held_is_bounded_for_a_file(path: Path) -> None:
+def test_collected_lines_are_bounded_for_a_file(path: Path) -> None:
     log = LogFile(str(path), Later())
     log.write(b"x" * FLUSH_SIZE + b"\n")
     assert path.stat().st_size == FLUSH_SIZE + 1
@@ -119,7 +119,7 @@ def test_later_lines_are_scheduled_again(path: Path) -> None:
     log.close()
 
 
-def test_close_writes_what_is_held_and_may_be_called_twice(path: Path) -> None:
+def test_close_writes_collected_lines_and_may_be_called_twice(path: Path) -> None:
     later = Later()
     log = LogFile(str(path), later)
     log.write(b"last\n")
@@ -152,7 +152,7 @@ def test_reopen_that_fails_keeps_the_old_file(path: Path) -> None:
     assert len(reports) == 1 and str(path) in reports[0]
 
 
-def test_a_file_that_cannot_be_opened_is_said_at_the_start(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ExternalError, match=r"no/such/log: No such file"):
         LogFile(str(tmp_path / "no/such/log"))
 
@@ -220,7 +220,7 @@ def test_a_line_longer_than_a_pipe_takes_at_once_arrives_whole(pipe: tuple[str, 
     log.close()
 
 
-def test_a_reader_that_is_gone_is_survived(tmp_path: Path) -> None:
+def test_a_pipe_whose_reader_is_gone_raises_nothing(tmp_path: Path) -> None:
     name = tmp_path / "pipe"
     os.mkfifo(name)
     reader = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
@@ -242,7 +242,7 @@ def test_dash_is_standard_error_which_is_never_closed(capfd: pytest.CaptureFixtu
     assert capfd.readouterr().err == "one\ntwo\n"
 
 
-def test_trouble_is_reported_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lost_lines_are_reported_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     log = LogFile("/dev/full")
     log.write(b"one\n")
     log.close()

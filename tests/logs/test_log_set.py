@@ -1,4 +1,4 @@
-"""A reload opens all logs of a node anew, or leaves all of them as they were."""
+"""A reload reopens all logs of a node, or leaves all of them as they were."""
 
 import os
 from pathlib import Path

@@ -88,7 +88,7 @@ def test_warnings_do_not_wait_for_the_timer(path: Path) -> None:
     assert [line.split()[-1] for line in path.read_text().splitlines()] == ["first", "second"]
 
 
-def test_shutdown_of_logging_writes_what_is_held(path: Path) -> None:
+def test_shutdown_of_logging_writes_collected_lines(path: Path) -> None:
     setup_logging("info", str(path), after=lambda delay_s, callback: None)
     log.info("last")
     for handler in logging.getLogger().handlers:

@@ -9,8 +9,8 @@ from gevent import ssl as gssl
 from pycast.net.tls import Certificate
 
 
-def shake_hands(certificate: Certificate) -> tuple[gssl.SSLSocket, gssl.SSLSocket]:
-    """The server's end and the client's, both open."""
+def connect_tls(certificate: Certificate) -> tuple[gssl.SSLSocket, gssl.SSLSocket]:
+    """Returns the server's end and the client's, both open."""
     ours, theirs = socket.socketpair()
     context = gssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

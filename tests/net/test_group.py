@@ -46,7 +46,7 @@ def test_a_failure_is_logged_once_with_its_name_and_its_traceback(
     assert len(group) == 0
 
 
-def test_a_loop_that_fails_begins_anew_and_one_that_ends_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_fails_is_started_again_and_one_that_returns_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pycast.net.group.PAUSE_S", 0.001)
     runs: list[int] = []
 

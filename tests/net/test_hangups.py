@@ -1,4 +1,4 @@
-"""Hang-ups are noticed also when nothing is sent, and whatever way the peer leaves."""
+"""Hang-ups are detected also when nothing is sent, and however the peer leaves."""
 
 import socket as stdlib_socket
 import struct
@@ -52,7 +52,7 @@ def stage() -> Iterator[Stage]:
     made.close()
 
 
-def test_a_close_is_noticed(stage: Stage) -> None:
+def test_a_close_is_detected(stage: Stage) -> None:
     client, _ = stage.connect("a")
     client.close()
     stage.wait()
@@ -66,7 +66,7 @@ def test_a_half_close_counts_as_gone(stage: Stage) -> None:
     assert stage.gone == [("a", False)]
 
 
-def test_a_reset_is_noticed_as_a_failure(stage: Stage) -> None:
+def test_a_reset_is_reported_as_a_failure(stage: Stage) -> None:
     client, _ = stage.connect("a")
     client.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
@@ -74,7 +74,7 @@ def test_a_reset_is_noticed_as_a_failure(stage: Stage) -> None:
     assert stage.gone == [("a", True)]
 
 
-def test_one_that_was_gone_before_it_was_watched_is_noticed(stage: Stage) -> None:
+def test_a_peer_that_closed_before_it_was_watched_is_detected(stage: Stage) -> None:
     client = socket.create_connection(stage.server.getsockname())
     accepted, _ = stage.server.accept()
     client.close()

@@ -1,4 +1,4 @@
-"""Tests of pycast.net.turns."""
+"""Tests of pycast.net.keyed_lock."""
 
 import gevent
 from gevent.event import Event
@@ -7,7 +7,7 @@ from pycast.net.group import Group
 from pycast.net.keyed_lock import KeyedLock
 
 
-def test_one_name_is_entered_by_one_at_a_time_and_nothing_is_left() -> None:
+def test_a_name_is_held_by_one_greenlet_at_a_time_and_nothing_is_left() -> None:
     turns, group, go, seen = KeyedLock(), Group(), Event(), list[str]()
 
     def work(mark: str, name: str) -> None:
@@ -26,7 +26,7 @@ def test_one_name_is_entered_by_one_at_a_time_and_nothing_is_left() -> None:
     assert len(turns) == 0
 
 
-def test_who_is_inside_may_enter_again() -> None:
+def test_the_greenlet_that_holds_a_lock_may_enter_again() -> None:
     turns = KeyedLock()
     with turns.of("/a"), turns.of("/a"):
         assert len(turns) == 1

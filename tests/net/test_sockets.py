@@ -63,7 +63,7 @@ def test_ipv6_any_takes_ipv4_too() -> None:
     server.close()
 
 
-def test_a_reserved_port_is_dealt_out_to_all_who_share_it() -> None:
+def test_connections_to_a_reserved_port_are_distributed_to_all_that_share_it() -> None:
     held = sockets.reserve("127.0.0.1", 0)
     port = held.getsockname()[1]
     sharers = [sockets.bind_shared("127.0.0.1", port) for _ in range(2)]

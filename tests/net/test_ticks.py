@@ -1,4 +1,4 @@
-"""Tests of pycast.net.rhythm."""
+"""Tests of pycast.net.ticks."""
 
 import time
 
@@ -21,7 +21,7 @@ def test_one_long_turn_hardly_counts() -> None:
     assert lag.seconds < 0.05
 
 
-def test_lasting_lateness_is_seen_within_seconds_and_forgotten_as_fast() -> None:
+def test_lasting_lag_is_seen_within_seconds_and_forgotten_as_fast() -> None:
     lag = LoopLag()
     for _ in range(20):
         lag.note(0.25)
@@ -31,7 +31,7 @@ def test_lasting_lateness_is_seen_within_seconds_and_forgotten_as_fast() -> None
     assert lag.seconds < 0.01
 
 
-def test_a_process_that_was_stopped_is_well_again_soon() -> None:
+def test_a_process_that_was_stopped_recovers_within_seconds() -> None:
     lag = LoopLag()
     lag.note(3600.0)
     assert lag.seconds <= WORST_S

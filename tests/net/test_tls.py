@@ -1,4 +1,4 @@
-"""A TLS listener's transport: whatever the peer takes and whenever, it gets every byte once, in order."""
+"""A TLS listener's transport: however slowly the peer reads, it gets every byte once, in order."""
 
 import ssl
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from gevent import ssl as gssl
 
 from pycast.net.tls import Certificate, TlsTransport
 from tests.e2e.test_tls import make_certificate
-from tests.net.handshake import shake_hands
+from tests.net.handshake import connect_tls
 
 DATA = bytes(range(256)) * 4096  # 1 MiB in which no two neighbouring records are alike
 
@@ -25,8 +25,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture
 def pair(certificate: Certificate) -> Iterator[tuple[TlsTransport, gssl.SSLSocket]]:
-    """The server's transport and the player's end."""
-    ours, player = shake_hands(certificate)
+    """Returns the server's transport and the player's end."""
+    ours, player = connect_tls(certificate)
     transport = TlsTransport(ours)
     yield transport, player
     transport.close()
@@ -34,7 +34,7 @@ def pair(certificate: Certificate) -> Iterator[tuple[TlsTransport, gssl.SSLSocke
 
 
 def drain(player: gssl.SSLSocket) -> bytes:
-    """All that has arrived."""
+    """Returns all that has arrived."""
     player.setblocking(False)
     got = b""
     with suppress(ssl.SSLWantReadError):
@@ -47,7 +47,7 @@ def drain(player: gssl.SSLSocket) -> bytes:
 def test_a_write_that_was_refused_may_be_tried_again_with_less(
     sizes: tuple[int, ...], pair: tuple[TlsTransport, gssl.SSLSocket]
 ) -> None:
-    """The fan-out offers half a second of audio to all, and less at a time to whoever did not take it."""
+    """The fan-out offers half a second of audio to all, and less at a time to a listener that did not take it."""
     transport, player = pair
     sent, offers, heard = 0, cycle(sizes), b""
     with gevent.Timeout(10):

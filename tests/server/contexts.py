@@ -24,18 +24,18 @@ LIMITS = "[limits]\nheader_timeout = 0.3\nclient_timeout = 0.3\n"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A context, and what a test looks at besides."""
+    """A context, and the other parts that a test looks at."""
 
     context: ServerContext
     accesses: list[AccessEntry]
     logs: LogSet
 
     def spawn(self, run: Any, *args: Any) -> Task:
-        """Runs what may switch in a greenlet that ends with the bench."""
+        """Runs `run` in a greenlet that ends with the bench."""
         return self.context.group.spawn("under test", run, *args)
 
     def close(self) -> None:
-        """Ends everything."""
+        """Ends all greenlets and closes the logs."""
         self.context.mounts.stop()
         self.context.group.kill()
         self.context.hangups.close()
@@ -43,8 +43,8 @@ class Bench:
 
 
 def make_bench(toml: str = "", *, fallbacks: Any = None, others: int | None = None, limits: str = LIMITS) -> Bench:
-    """A bench for a node with this configuration. With `others` it is in a cluster with so many other nodes, of which
-    nothing but their number is there.
+    """Returns a bench for a node with this configuration. With `others` its cluster says that
+    it has that many other nodes.
     """
     parts = assemble(loads(limits + toml, {}, "test"), 10_000)
     accesses: list[AccessEntry] = []
@@ -60,14 +60,14 @@ def make_bench(toml: str = "", *, fallbacks: Any = None, others: int | None = No
 
 
 def connect() -> tuple[Connection, socket.socket]:
-    """The server's connection, and its peer's end."""
+    """Returns the server's connection, and its peer's end."""
     ours, peer = socket.socketpair()
     peer.settimeout(5)
     return Connection(ours, "127.0.0.1", False), peer
 
 
 def connect_tcp() -> tuple[Connection, socket.socket]:
-    """As `connect`, for what asks the kernel about TCP."""
+    """Connects as `connect` does, over TCP."""
     listening = bind("127.0.0.1", 0)
     peer = socket.create_connection(listening.getsockname(), 5)
     ours, _ = listening.accept()
@@ -94,7 +94,7 @@ class FakeSource:
 
 
 def read_all(peer: socket.socket) -> bytes:
-    """What comes until the end."""
+    """Returns all bytes until the end of the stream."""
     data = b""
     with gevent.Timeout(10):
         while piece := peer.recv(65_536):

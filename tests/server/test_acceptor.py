@@ -1,4 +1,4 @@
-"""Tests of pycast.server.acceptor: LB-20, and that it accepts from its start to its close."""
+"""Tests of pycast.server.acceptor: the rate of LB-20, and that it accepts from its start to its close."""
 
 from collections.abc import Iterator
 
@@ -38,25 +38,25 @@ def ask(acceptor: Acceptor, data: bytes) -> bytes:
         return read_all(sock)
 
 
-def test_lb_20_without_a_limit_all_are_taken() -> None:
+def test_lb_20_without_a_limit_all_connections_are_accepted() -> None:
     assert AcceptRate().take(0.0, 0, 32) == 32
 
 
 @pytest.mark.parametrize("rate", [5, 100, 1000])
-def test_lb_20_a_storm_is_taken_at_the_rate(rate: int) -> None:
+def test_lb_20_a_storm_is_accepted_at_the_rate(rate: int) -> None:
     accepting = AcceptRate()
     taken = sum(accepting.take(tick / 100, rate, 32) for tick in range(1, 501))
     assert taken == pytest.approx(5 * rate, rel=0.05, abs=2)
 
 
-def test_lb_20_what_did_not_come_may_come_later() -> None:
+def test_lb_20_tokens_that_were_not_used_can_be_put_back() -> None:
     accepting = AcceptRate()
     assert accepting.take(10.0, 100, 32) == 10
     accepting.give_back(9)
     assert accepting.take(10.0, 100, 32) == 9
 
 
-def test_a_connection_is_served_counted_and_forgotten(bench: Bench, acceptor: Acceptor, wait_until: WaitUntil) -> None:
+def test_a_connection_is_served_counted_and_removed(bench: Bench, acceptor: Acceptor, wait_until: WaitUntil) -> None:
     assert ask(acceptor, LIVEZ).endswith(b"alive\n")
     assert bench.context.counters.connections == 1
     wait_until(lambda: bench.context.admission.open == 0, "the end of the connection")
@@ -87,7 +87,7 @@ def test_close_leaves_open_connections_and_stop_ends_them(
     assert bench.context.admission.open == 0
 
 
-def test_a_full_node_hears_health_checks_and_turns_the_oldest_of_the_reserve_away(wait_until: WaitUntil) -> None:
+def test_a_full_node_answers_health_checks_and_refuses_the_oldest_of_the_reserve(wait_until: WaitUntil) -> None:
     bench = make_bench(limits="[limits]\nclients = 1\n")
     acceptor = Acceptor(bench.context, ANY_PORT)
     acceptor.start()
@@ -104,7 +104,7 @@ def test_a_full_node_hears_health_checks_and_turns_the_oldest_of_the_reserve_awa
     bench.close()
 
 
-def test_a_port_that_is_taken_is_an_error_of_the_configuration(bench: Bench, acceptor: Acceptor) -> None:
+def test_a_port_that_is_in_use_is_a_configuration_error(bench: Bench, acceptor: Acceptor) -> None:
     with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1 port {acceptor.port}"):
         Acceptor(bench.context, Endpoint("127.0.0.1", acceptor.port))
 

@@ -1,4 +1,4 @@
-"""A connection's deadlines hold however its peer spreads its bytes, and a read takes all that is there."""
+"""A connection's deadlines hold however slowly its peer sends, and a read returns all that has arrived."""
 
 import socket as plain
 import time
@@ -11,7 +11,7 @@ from gevent import socket
 from pycast.net.tls import Certificate
 from pycast.server.connection import LINGER_BYTES, READ_SIZE, Connection
 from tests.e2e.test_tls import make_certificate
-from tests.net.handshake import shake_hands
+from tests.net.handshake import connect_tls
 
 Pair = tuple[Connection, socket.socket]
 
@@ -25,24 +25,24 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(params=["plain", "tls"])
 def pair(request: pytest.FixtureRequest, certificate: Certificate) -> Iterator[Pair]:
-    """The server's connection, and its peer's end."""
+    """Returns the server's connection, and its peer's end."""
     is_tls = request.param == "tls"
-    ours, peer = shake_hands(certificate) if is_tls else socket.socketpair()
+    ours, peer = connect_tls(certificate) if is_tls else socket.socketpair()
     connection = Connection(ours, "127.0.0.1", is_tls)
     yield connection, peer
     connection.close()
     peer.close()
 
 
-def test_a_read_takes_all_that_has_come(pair: Pair) -> None:
-    """Over TLS, too, where a record is as small as a write of the encoder: a source is read a few times a second."""
+def test_a_read_returns_all_that_has_arrived(pair: Pair) -> None:
+    """Also over TLS, where a record is as small as a write of the encoder and a source is read a few times a second."""
     connection, peer = pair
     for _ in range(40):
         peer.sendall(b"x" * 417)
     assert connection.read(time.monotonic() + 5) == b"x" * 40 * 417
 
 
-def test_a_read_takes_no_more_than_its_size(pair: Pair) -> None:
+def test_a_read_returns_no_more_than_its_size(pair: Pair) -> None:
     connection, peer = pair
     sending = gevent.spawn(peer.sendall, b"x" * (READ_SIZE + 1))  # noqa: TID251  # a test's own greenlet
     got = b""
@@ -69,8 +69,8 @@ def test_a_read_ends_at_its_deadline(pair: Pair) -> None:
 
 
 def test_half_a_tls_record_does_not_prolong_a_read(certificate: Certificate) -> None:
-    """Byte by byte a record lasts as long as its sender likes."""
-    ours, peer = shake_hands(certificate)
+    """Sent byte by byte, a record takes as long as its sender likes."""
+    ours, peer = connect_tls(certificate)
     connection = Connection(ours, "127.0.0.1", True)
     raw = plain.socket(fileno=peer.detach())
     raw.sendall(b"\x17\x03\x03\x40\x00")  # application data, 16 KiB to come
@@ -90,14 +90,14 @@ def test_half_a_tls_record_does_not_prolong_a_read(certificate: Certificate) -> 
         connection.close()
 
 
-def test_a_write_that_nobody_takes_ends_in_time(pair: Pair) -> None:
+def test_a_write_that_the_peer_does_not_read_ends_in_time(pair: Pair) -> None:
     connection, _ = pair
     with gevent.Timeout(5), pytest.raises(TimeoutError):
         connection.write(bytes(16 << 20), 0.1)
 
 
-def test_what_is_still_coming_does_not_cut_the_answer_off() -> None:
-    """However small the pieces are in which it comes."""
+def test_bytes_that_still_arrive_do_not_cut_the_answer_off() -> None:
+    """However small the pieces are."""
     ours, peer = socket.socketpair()
     connection = Connection(ours, "127.0.0.1", False)
     connection.write(b"answer", 1)
@@ -108,7 +108,7 @@ def test_what_is_still_coming_does_not_cut_the_answer_off() -> None:
     assert not lingering.ready()
     sending = gevent.spawn(peer.sendall, bytes(LINGER_BYTES))  # noqa: TID251  # a test's own greenlet
     with gevent.Timeout(5):
-        lingering.join()  # but not for ever
+        lingering.join()  # the wait has an end
     connection.close()
     sending.kill()
     peer.close()

@@ -1,4 +1,4 @@
-"""What one request can do to the node: nothing, even if it meets a bug of ours."""
+"""A request does no harm to the node, even if it runs into a bug of the server."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def connect(node: Node, data: bytes) -> socket.socket:
 
 
 def ask(node: Node, data: bytes) -> bytes:
-    """All of the answer."""
+    """Returns the whole answer."""
     with connect(node, data) as sock:
         answer = b""
         while piece := sock.recv(65_536):
@@ -64,7 +64,7 @@ def test_a_bug_in_the_middle_of_a_stream_puts_no_500_into_it(
     assert node.parts.context.mounts.attached("/x") is None
 
 
-def test_a_bug_in_a_fan_out_costs_its_own_listeners_their_connection_and_no_more(
+def test_a_bug_in_a_fan_out_drops_its_own_listeners_only(
     node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil
 ) -> None:
     source = connect(node, SOURCE)
@@ -82,12 +82,12 @@ def test_a_bug_in_a_fan_out_costs_its_own_listeners_their_connection_and_no_more
     wait_until(lambda: node.parts.context.admission.open == 0, "the end of all connections")
 
 
-def test_a_body_that_does_not_come_is_answered_with_408(node: Node) -> None:
+def test_a_body_that_does_not_arrive_is_answered_with_408(node: Node) -> None:
     answer = ask(node, b"POST /admin/metadata HTTP/1.0\r\nContent-Length: 10\r\n\r\nmode=")
     assert answer.startswith(b"HTTP/1.0 408 Request Timeout\r\n")
 
 
-def test_a_form_is_asked_for_if_its_sender_waits_for_that(node: Node) -> None:
+def test_100_continue_is_sent_for_a_form_if_its_sender_waits_for_it(node: Node) -> None:
     with connect(node, b"POST /admin/stats HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n") as sock:
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"x")

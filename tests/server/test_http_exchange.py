@@ -1,4 +1,4 @@
-"""Tests of pycast.server.http_exchange: reading a request, and sending bodies that are not in memory."""
+"""Tests of pycast.server.http_exchange: it reads requests, and sends bodies that are not in memory."""
 
 import socket as plain
 import time
@@ -44,7 +44,7 @@ Pair = tuple[Connection, socket.socket]
 
 
 def begin(bench: Bench, pair: Pair, head: bytes = GET) -> tuple[HttpExchange, Request]:
-    """An exchange whose head has been read."""
+    """Returns an exchange whose head has been read."""
     exchange = HttpExchange(bench.context, pair[0])
     request = exchange.read_head(head)
     assert request is not None
@@ -52,7 +52,7 @@ def begin(bench: Bench, pair: Pair, head: bytes = GET) -> tuple[HttpExchange, Re
 
 
 def start(bench: Bench, pair: Pair, body: ResponseBody, head: bytes = GET) -> Callable[[], bool]:
-    """Sends an answer with this body in a greenlet and closes; whether that is over."""
+    """Sends an answer with this body in a greenlet, and closes. Returns a predicate that is true once that is done."""
     exchange, _ = begin(bench, pair, head)
 
     def send() -> None:
@@ -63,7 +63,7 @@ def start(bench: Bench, pair: Pair, body: ResponseBody, head: bytes = GET) -> Ca
 
 
 class Pieces:
-    """An iterator that notes its end."""
+    """An iterator that notes whether it was closed."""
 
     def __init__(self, *pieces: bytes | Exception, endless: bool = False) -> None:
         self.closed = 0
@@ -91,7 +91,7 @@ class Pieces:
 # -- the request
 
 
-def test_a_head_is_read_however_it_comes(bench: Bench, pair: Pair) -> None:
+def test_a_head_is_read_however_its_bytes_arrive(bench: Bench, pair: Pair) -> None:
     connection, peer = pair
     exchange = HttpExchange(bench.context, connection)
     peer.sendall(GET[10:] + b"rest")
@@ -100,7 +100,7 @@ def test_a_head_is_read_however_it_comes(bench: Bench, pair: Pair) -> None:
     assert (request.path, exchange.rest) == ("/x", b"rest")
 
 
-def test_a_peer_that_closes_without_a_word_has_no_request(bench: Bench, pair: Pair) -> None:
+def test_a_peer_that_closes_without_sending_anything_has_no_request(bench: Bench, pair: Pair) -> None:
     connection, peer = pair
     peer.close()
     exchange = HttpExchange(bench.context, connection)
@@ -142,7 +142,7 @@ def test_a_body_is_read_to_its_end(bench: Bench, pair: Pair) -> None:
     assert exchange.read_body(request, 10) == b"0123456789"
 
 
-def test_a_body_that_does_not_come_is_a_408(bench: Bench, pair: Pair) -> None:
+def test_a_body_that_does_not_arrive_is_a_408(bench: Bench, pair: Pair) -> None:
     exchange, request = begin(bench, pair, POST % b"" + b"half")
     with pytest.raises(BodyError) as caught:
         exchange.read_body(request, 100)
@@ -156,7 +156,7 @@ def test_a_body_that_is_too_long_is_a_413(bench: Bench, pair: Pair) -> None:
     assert caught.value.status == 413
 
 
-def test_a_body_is_asked_for_once_if_its_sender_waits(bench: Bench, pair: Pair) -> None:
+def test_100_continue_is_sent_once_if_the_sender_of_a_body_waits_for_it(bench: Bench, pair: Pair) -> None:
     exchange, request = begin(bench, pair, POST % b"Expect: 100-continue\r\n")
     reading = bench.spawn(exchange.read_body, request, 10)
     assert pair[1].recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -221,10 +221,10 @@ def test_a_range_of_a_large_file_is_sent_without_being_in_memory(bench: Bench, p
     assert file.closed
 
 
-def test_others_get_their_turn_after_each_piece(
+def test_other_greenlets_run_after_each_piece(
     bench: Bench, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if the client takes all that it gets, so that no write has to wait."""
+    """Also if the client reads so fast that no write has to wait."""
     turns, at_write = [0], []
 
     def count() -> None:
@@ -257,7 +257,7 @@ def test_a_file_that_has_become_shorter_ends_the_connection_and_is_logged_once(
     assert file.closed
 
 
-def test_a_file_that_cannot_be_read_is_not_taken_for_a_client_that_left(
+def test_a_file_that_cannot_be_read_is_not_logged_as_a_client_that_left(
     bench: Bench, pair: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = (tmp_path / "x").open("wb")
@@ -266,7 +266,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_a_client_that_left(
     assert "cannot read its file: Bad file descriptor" in caplog.text
 
 
-def test_a_reader_that_stops_meets_the_deadline_of_a_piece(
+def test_a_client_that_stops_reading_is_ended_at_the_deadline_of_a_piece(
     bench: Bench, pair: Pair, tmp_path: Path, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     file, before = sparse(tmp_path), time.monotonic()
@@ -280,7 +280,7 @@ def test_a_reader_that_stops_meets_the_deadline_of_a_piece(
 
 
 def test_a_slow_reader_that_goes_on_gets_all(bench: Bench, pair: Pair) -> None:
-    """Each piece has the time anew: all together take several times as long."""
+    """Each piece has its own deadline: all together take several times as long."""
     pair[0].sock.setsockopt(plain.SOL_SOCKET, plain.SO_SNDBUF, 1)
     pieces, before = Pieces(*[b"x" * 3000] * 20), time.monotonic()
     start(bench, pair, pieces)
@@ -332,7 +332,7 @@ def test_an_iterator_is_closed_when_its_client_leaves(
     assert caplog.records == [], "that a client leaves is no news"
 
 
-def test_a_generator_is_closed_where_it_stands(bench: Bench, pair: Pair, wait_until: WaitUntil) -> None:
+def test_a_generator_is_closed_in_the_middle(bench: Bench, pair: Pair, wait_until: WaitUntil) -> None:
     ended: list[str] = []
 
     def lines() -> Iterator[bytes]:
@@ -386,7 +386,7 @@ def test_head_does_not_start_an_iterator(bench: Bench, pair: Pair) -> None:
     assert pieces.closed == 1
 
 
-def test_a_client_that_has_left_before_the_answer_costs_nothing_but_closes_the_body(
+def test_if_the_client_left_before_the_answer_the_body_is_closed_all_the_same(
     bench: Bench, pair: Pair, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair[1].close()

@@ -1,4 +1,4 @@
-"""Tests of pycast.server.listener_end: what is left of a listener that leaves: a free slot, counts and a line."""
+"""Tests of pycast.server.listener_end: a listener that leaves frees its slot, is counted, and has a line in the log."""
 
 import logging
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture
 def peer(bench: Bench) -> Iterator[socket.socket]:
-    """The player's end of a listener that has had head and burst."""
+    """The player's end of a listener that has received head and burst."""
     connection, theirs = connect()
     mount = bench.context.mounts.attach_source("/x", FakeSource("text/plain"))
     mount.feed(b"audio")
@@ -55,7 +55,7 @@ def handler(bench: Bench) -> HangupHandler:
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_its_slot_is_free_and_it_has_one_line_in_the_access_log(
+def test_a_listener_that_leaves_frees_its_slot_and_has_one_line_in_the_access_log(
     bench: Bench, peer: socket.socket, reason: Reason, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -71,13 +71,13 @@ def test_its_slot_is_free_and_it_has_one_line_in_the_access_log(
     assert f'"GET /x HTTP/1.0" 200 {sent} ' in line and '"player"' in line
 
 
-def test_one_whose_connection_failed_goes_at_once(bench: Bench, peer: socket.socket) -> None:
+def test_a_listener_whose_connection_failed_is_dropped_at_once(bench: Bench, peer: socket.socket) -> None:
     mount, listener = only(bench)
     handler(bench).on_hangup((mount, listener), True)
     assert len(mount.fanout) == 0
 
 
-def test_one_that_is_half_closed_has_its_grace_wherever_it_is_then(
+def test_a_half_closed_listener_is_dropped_after_its_grace_also_if_it_was_moved(
     bench: Bench, peer: socket.socket, wait_until: WaitUntil
 ) -> None:
     mount, listener = only(bench)
@@ -91,7 +91,7 @@ def test_one_that_is_half_closed_has_its_grace_wherever_it_is_then(
 
 
 @pytest.mark.parametrize("bench", ["[limits]\nhalf_close_grace = 0\n"], indirect=True)
-def test_without_a_grace_a_half_closed_one_goes_at_once(bench: Bench, peer: socket.socket) -> None:
+def test_without_a_grace_a_half_closed_listener_is_dropped_at_once(bench: Bench, peer: socket.socket) -> None:
     mount, listener = only(bench)
     handler(bench).on_hangup((mount, listener), False)
     assert len(mount.fanout) == 0

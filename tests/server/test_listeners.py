@@ -45,7 +45,7 @@ Pair = tuple[Connection, socket.socket]
 
 
 def parcels() -> Pair:
-    """As a connection, but the peer gets each write on its own."""
+    """Returns a connection whose peer receives each write separately."""
     ours, peer = socket.socketpair(plain.AF_UNIX, plain.SOCK_SEQPACKET)
     peer.settimeout(5)
     return Connection(ours, "127.0.0.1", False), peer
@@ -65,7 +65,7 @@ def test_head_and_burst_are_one_write_and_the_socket_is_given_away(bench: Bench,
     assert bench.context.counters.listener_connections == 1
 
 
-def test_a_listener_is_known_by_what_its_request_said(bench: Bench, mount: Mount, pair: Pair) -> None:
+def test_the_identity_of_a_listener_is_from_its_request(bench: Bench, mount: Mount, pair: Pair) -> None:
     more = "User-Agent: player\r\nReferer: page\r\n"
     serve_listener(bench.context, pair[0], make_request("/x?a=b", more=more), mount)
     (listener,) = mount.fanout
@@ -74,7 +74,9 @@ def test_a_listener_is_known_by_what_its_request_said(bench: Bench, mount: Mount
     assert (listener.id, listener.requested_mount) == (1, "")
 
 
-def test_who_comes_to_a_fallback_remembers_what_it_asked_for(bench: Bench, mount: Mount, pair: Pair) -> None:
+def test_a_listener_that_starts_on_a_fallback_keeps_the_mount_it_asked_for(
+    bench: Bench, mount: Mount, pair: Pair
+) -> None:
     serve_listener(bench.context, pair[0], make_request("/gone"), mount)
     assert [listener.requested_mount for listener in mount.fanout] == ["/gone"]
 
@@ -86,7 +88,7 @@ def test_head_is_answered_with_the_head_alone_and_joins_nothing(bench: Bench, mo
     assert (len(mount.fanout), bench.context.counters.listener_connections) == (0, 0)
 
 
-def test_titles_are_for_those_who_ask_for_them(bench: Bench, mount: Mount) -> None:
+def test_only_listeners_that_ask_for_titles_get_them(bench: Bench, mount: Mount) -> None:
     for request, metaint, has_line in (
         (make_request("/x", more="Icy-MetaData: 1\r\n"), mount.metaint(), True),
         (make_request("/x"), 0, False),
@@ -102,7 +104,9 @@ def test_a_script_may_read_the_icy_lines_if_a_page_asks(bench: Bench, mount: Mou
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
-def test_a_proxy_that_is_seen_is_told_not_to_buffer(bench: Bench, mount: Mount, pair: Pair, is_trusted: bool) -> None:
+def test_an_answer_through_a_proxy_turns_its_buffering_off(
+    bench: Bench, mount: Mount, pair: Pair, is_trusted: bool
+) -> None:
     if is_trusted:
         pair[0].proxies = Networks([ip_network("127.0.0.1")])
     serve_listener(bench.context, pair[0], make_request("/x"), mount)
@@ -120,7 +124,7 @@ def test_a_full_mount_refuses(bench: Bench, mount: Mount, pair: Pair) -> None:
     peer.close()
 
 
-def test_a_full_mount_sends_listeners_to_its_fallback_if_that_is_wanted(pair: Pair) -> None:
+def test_a_full_mount_sends_listeners_to_its_fallback_if_so_configured(pair: Pair) -> None:
     stand_in: Any = SimpleNamespace()
     toml = "[[mount]]\nmount_name = '/x'\nmax_listeners = 0\nfallback_mount = '/y'\nfallback_when_full = true\n"
     bench = make_bench(toml, fallbacks=stand_in)
@@ -143,7 +147,7 @@ def test_a_drained_node_takes_no_listener(pair: Pair) -> None:
     bench.close()
 
 
-def test_one_that_has_hung_up_at_once_is_not_watched(
+def test_a_listener_that_was_dropped_at_once_is_not_watched(
     bench: Bench, mount: Mount, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched: list[object] = []

@@ -79,7 +79,7 @@ def test_a_trusted_proxy_need_not_send_one(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("data", [b"PROX", b"PROPFIND / HTTP/1.0\r\n\r\n"])
-def test_of_what_only_begins_like_a_header_no_byte_is_lost(pair: Pair, data: bytes) -> None:
+def test_no_byte_is_lost_of_what_only_begins_like_a_header(pair: Pair, data: bytes) -> None:
     connection, peer = pair
     peer.sendall(data[:4])
     sending = gevent.spawn_later(0.02, peer.sendall, data[4:])  # noqa: TID251  # a test's own greenlet
@@ -92,7 +92,7 @@ def test_of_what_only_begins_like_a_header_no_byte_is_lost(pair: Pair, data: byt
     assert first + rest == data
 
 
-def test_whoever_is_no_trusted_proxy_sends_what_it_likes(pair: Pair) -> None:
+def test_a_header_of_a_client_that_is_no_trusted_proxy_stays_in_the_socket(pair: Pair) -> None:
     connection, peer = pair
     peer.sendall(LINE)
     assert read_proxy_header(connection, OTHERS, TIMEOUT_S) == b""
@@ -107,14 +107,14 @@ def test_whoever_is_no_trusted_proxy_sends_what_it_likes(pair: Pair) -> None:
         (REQUIRED, b"PROXY nonsense\r\n"),
     ],
 )
-def test_who_must_send_a_header_and_does_not_is_refused(pair: Pair, proxies: Proxies, data: bytes) -> None:
+def test_a_connection_without_a_required_header_is_refused(pair: Pair, proxies: Proxies, data: bytes) -> None:
     connection, peer = pair
     peer.sendall(data)
     with pytest.raises(RequestError):
         read_proxy_header(connection, proxies, TIMEOUT_S)
 
 
-def test_who_must_send_a_header_and_is_silent_is_refused_in_time(pair: Pair) -> None:
+def test_a_connection_that_sends_nothing_where_a_header_is_required_is_refused_in_time(pair: Pair) -> None:
     with pytest.raises(RequestError, match="did not begin with a PROXY header"):
         read_proxy_header(pair[0], REQUIRED, 0.05)
     assert not pair[0].is_health_check
@@ -130,7 +130,7 @@ def test_bytes_before_tls_that_are_no_header_are_refused(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", LOCAL])
-def test_a_balancers_own_check_is_marked_as_one(pair: Pair, data: bytes) -> None:
+def test_a_balancers_health_check_is_marked_as_one(pair: Pair, data: bytes) -> None:
     connection, peer = pair
     peer.sendall(data)
     peer.shutdown(socket.SHUT_WR)
@@ -144,7 +144,7 @@ def test_a_port_without_proxies_has_none_before_it() -> None:
     assert proxies_before(direct) is None
 
 
-def test_what_stands_before_a_port_is_configured() -> None:
+def test_the_proxies_of_a_port_are_configured() -> None:
     toml = "[[listen]]\nport = 8000\nproxy_protocol = true\ntrusted_proxies = ['10.0.0.0/8']\n"
     proxies = proxies_before(loads(toml, {}, "test").listen[0])
     assert proxies is not None and proxies.requires_proxy_header

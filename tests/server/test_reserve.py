@@ -1,4 +1,4 @@
-"""Tests of pycast.server.reserve: whom a full node hears, and how it turns the others away."""
+"""Tests of pycast.server.reserve: which connections a full node serves, and how it refuses the others."""
 
 import pytest
 from gevent import socket
@@ -19,7 +19,7 @@ def close(pairs: list[Pair]) -> None:
         peer.close()
 
 
-def test_a_client_has_room_and_one_of_the_reserve_has_not() -> None:
+def test_a_client_is_served_and_a_connection_on_the_reserve_is_refused() -> None:
     counters = Counters()
     check_room(counters, Slot.CLIENT)
     assert counters.refused_connections == 0
@@ -29,7 +29,7 @@ def test_a_client_has_room_and_one_of_the_reserve_has_not() -> None:
     assert counters.refused_connections == 1
 
 
-def test_a_full_reserve_turns_its_oldest_connection_away_unheard() -> None:
+def test_a_full_reserve_refuses_its_oldest_connection_without_reading_it() -> None:
     counters = Counters()
     reserve = Reserve(counters)
     pairs = [connect() for _ in range(RESERVE + 2)]
@@ -41,7 +41,7 @@ def test_a_full_reserve_turns_its_oldest_connection_away_unheard() -> None:
     close(pairs)
 
 
-def test_who_has_been_served_makes_room() -> None:
+def test_a_connection_that_was_served_makes_room() -> None:
     counters = Counters()
     reserve = Reserve(counters)
     pairs = [connect() for _ in range(RESERVE + 1)]
@@ -54,7 +54,7 @@ def test_who_has_been_served_makes_room() -> None:
     close(pairs)
 
 
-def test_under_tls_the_oldest_is_closed_without_a_word() -> None:
+def test_under_tls_the_oldest_is_closed_without_an_answer() -> None:
     reserve = Reserve(Counters())
     pairs = [connect() for _ in range(RESERVE + 1)]
     pairs[0][0].tls = True

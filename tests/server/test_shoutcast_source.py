@@ -1,4 +1,4 @@
-"""Tests of pycast.server.shoutcast_source: the handshake, and how each refusal reads."""
+"""Tests of pycast.server.shoutcast_source: the handshake, and the answer to each error."""
 
 from collections.abc import Iterator
 
@@ -60,7 +60,7 @@ def test_a_source_streams_until_it_ends(bench: Bench, pair: Pair, wait_until: Wa
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_the_handshake_may_come_in_pieces_and_without_waiting(bench: Bench, pair: Pair, size: int) -> None:
+def test_the_handshake_may_arrive_in_pieces_and_without_waiting(bench: Bench, pair: Pair, size: int) -> None:
     data = b"/other:hackme\r\n" + HEAD + b"audio"
     serve(bench, pair, data[:size])
     pair[1].sendall(data[size:])
@@ -70,7 +70,7 @@ def test_the_handshake_may_come_in_pieces_and_without_waiting(bench: Bench, pair
     assert mount is not None and mount.bytes_read == 5
 
 
-def test_a_wrong_password_closes_without_a_word(bench: Bench, pair: Pair) -> None:
+def test_a_wrong_password_closes_without_an_answer(bench: Bench, pair: Pair) -> None:
     serve(bench, pair, b"wrong\r\n" + HEAD)
     assert read_all(pair[1]) == b""
     assert bench.context.counters.bad_requests == 1
@@ -81,7 +81,7 @@ def test_a_full_node_answers_503_after_a_right_password_only(bench: Bench, pair:
     assert pair[1].recv(1000).startswith(b"HTTP/1.0 503 ")
 
 
-def test_a_page_is_no_mount_here_either(bench: Bench, pair: Pair) -> None:
+def test_the_path_of_a_page_cannot_be_a_mount(bench: Bench, pair: Pair) -> None:
     serve(bench, pair, b"/livez:hackme\r\n" + HEAD)
     pair[1].shutdown(socket.SHUT_WR)
     assert read_all(pair[1]).startswith(REPLY_OK + b"HTTP/1.0 403 ")
@@ -112,7 +112,7 @@ def test_half_a_handshake_ends_in_time(
     assert "no complete handshake in time" in caplog.text
 
 
-def test_who_leaves_before_the_password_is_no_news(
+def test_a_peer_that_leaves_before_the_password_is_not_logged(
     bench: Bench, pair: Pair, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil
 ) -> None:
     caplog.set_level("INFO")

@@ -1,4 +1,4 @@
-"""Tests of pycast.server.source_gate: what a source must pass, and in which order."""
+"""Tests of pycast.server.source_gate: the checks that a source passes, and their order."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def refusal(bench: Bench, mount: str) -> Refused:
     return refused.value
 
 
-def test_the_credentials_of_the_mount_are_given_back(bench: Bench) -> None:
+def test_the_credentials_of_the_mount_are_returned(bench: Bench) -> None:
     request = make_request("/x", method="SOURCE", authorization=SOURCE)
     assert check_credentials(bench.context, request) == ("source", "hackme")
     request = make_request("/own", method="SOURCE", authorization="Basic bWU6bWluZQ==")
@@ -55,7 +55,7 @@ def test_names_that_cannot_be_mounts_are_refused(bench: Bench, mount: str) -> No
     assert (refused.status, refused.public) == (403, "This name cannot be a mount")
 
 
-def test_a_node_that_drains_sends_sources_to_the_others() -> None:
+def test_a_node_that_drains_refuses_sources_if_there_are_other_nodes() -> None:
     bench = make_bench(others=1)
     pass_gate(bench.context, "/x")
     bench.context.drain.begin()
@@ -66,14 +66,14 @@ def test_a_node_that_drains_sends_sources_to_the_others() -> None:
 
 
 @pytest.mark.parametrize("others", [None, 0])
-def test_a_node_that_drains_and_has_no_others_takes_them(others: int | None) -> None:
+def test_a_node_that_drains_takes_sources_if_it_is_alone(others: int | None) -> None:
     bench = make_bench(others=others)
     bench.context.drain.begin()
     pass_gate(bench.context, "/x")
     bench.close()
 
 
-def test_a_former_connection_that_is_about_to_leave_is_waited_for(bench: Bench) -> None:
+def test_the_gate_waits_for_a_former_source_that_is_ending(bench: Bench) -> None:
     former = FakeSource()
     bench.context.mounts.attach_source("/x", former)
     pass_gate(bench.context, "/x")

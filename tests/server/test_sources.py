@@ -1,4 +1,4 @@
-"""Who feeds a mount, at every moment: one source at most, and never one that has been told to go."""
+"""At every moment a mount is fed by one source at most, and never by one that was ended."""
 
 import select
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def source(node: Node, mount: bytes = b"/x", method: bytes = b"SOURCE", more: by
 def test_a_source_that_was_replaced_feeds_nothing_more(
     node: Node, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
-    """Its bytes may have come in the same turn of the loop in which the new source came."""
+    """Its last bytes may arrive in the same turn of the loop as the new source."""
     old = source(node)
     assert old.recv(100) == OK
     old.sendall(b"old")
@@ -62,7 +62,7 @@ def test_a_source_that_was_replaced_feeds_nothing_more(
     held = node.parts.context.mounts.source("/x")
     assert isinstance(held, ConnectedSource)
     held.last_data -= SOURCE_SILENT_S
-    monkeypatch.setattr(held._greenlet, "kill", lambda *args, **kwargs: None)  # the news takes long to reach it
+    monkeypatch.setattr(held._greenlet, "kill", lambda *args, **kwargs: None)  # its exception takes long to reach it
     new = source(node)
     assert new.recv(100) == OK
     old.sendall(b"late")
@@ -91,13 +91,13 @@ def test_a_source_is_waited_for_only_if_its_peer_has_closed(node: Node, wait_unt
 
 
 def send_unread(sock: socket.socket, source: Source | None, data: bytes) -> None:
-    """Sends what has arrived when this returns, and which nobody had a turn to read."""
+    """Sends bytes that have arrived when this returns, but that no greenlet has read yet."""
     assert isinstance(source, ConnectedSource)
     sock.sendall(data)
     assert select.select([source._connection.sock.fileno()], [], [], 5.0)[0]
 
 
-def test_what_a_source_had_sent_when_it_was_ended_is_heard_and_no_more(node: Node, wait_until: WaitUntil) -> None:
+def test_what_a_source_had_sent_when_it_was_ended_is_fed_and_no_more(node: Node, wait_until: WaitUntil) -> None:
     node.parts.context.pacer.record("a busy node", 1.0)  # so that a source is read ten times a second
     with source(node) as sock:
         assert sock.recv(100) == OK
@@ -116,7 +116,7 @@ def test_what_a_source_had_sent_when_it_was_ended_is_heard_and_no_more(node: Nod
         assert mount.bytes_read == len(b"beginlast words")
 
 
-def test_what_sources_had_sent_is_heard_when_the_server_stops(node: Node, wait_until: WaitUntil) -> None:
+def test_what_sources_had_sent_is_fed_when_the_server_stops(node: Node, wait_until: WaitUntil) -> None:
     node.parts.context.pacer.record("a busy node", 1.0)
     with source(node) as sock:
         assert sock.recv(100) == OK
@@ -162,7 +162,7 @@ def test_a_full_node_takes_no_shoutcast_source(wait_until: WaitUntil) -> None:
     node.stop()
 
 
-def test_what_is_wrong_behind_a_shoutcast_password_is_answered_at_once(node: Node) -> None:
+def test_an_error_behind_a_shoutcast_password_is_answered_at_once(node: Node) -> None:
     port = shoutcast_port(node)
     with connect(port, b"/../x:hackme\r\nicy-name:x\r\n\r\n") as sock:
         sock.settimeout(2)
@@ -179,7 +179,7 @@ def describe(head: str, method: str = "SOURCE") -> SourceDescription:
         peer.close()
 
 
-def test_a_mount_is_told_what_its_source_says_of_itself() -> None:
+def test_the_description_of_a_source_is_from_its_headers() -> None:
     described = describe("Content-Type: audio/ogg\r\nIce-Name: Radio\r\nIce-Genre: Jazz\r\n")
     assert (described.info.name, described.info.genre) == ("Radio", "Jazz")
     assert (described.content_type, described.ip) == ("audio/ogg", "127.0.0.1")
@@ -198,7 +198,7 @@ def has_had_sources(node: Node, number: int) -> bool:
     return node.parts.context.counters.source_client_connections == number
 
 
-def test_a_shoutcast_source_that_calls_again_at_once_waits_for_its_former_self(
+def test_a_shoutcast_source_that_reconnects_at_once_waits_for_its_former_connection(
     node: Node, wait_until: WaitUntil
 ) -> None:
     node.parts.context.pacer.record("a busy node", 1.0)  # so that a source is read ten times a second

@@ -1,4 +1,4 @@
-"""A small Site: real settings, counters and readiness, and a node that answers what a test wants it to say."""
+"""A small Site: real settings, counters and readiness, and a node that gives the answers a test chooses."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ SOURCE = "Basic c291cmNlOmhhY2ttZQ=="  # source:hackme
 
 
 class FakeControl:
-    """Answers with the snapshot that it was given, and notes the orders it gets."""
+    """A control that answers with the snapshot it was given, and records its orders."""
 
     def __init__(self, snapshot: NodeSnapshot, listeners: Sequence[ListenerSnapshot] = ()) -> None:
         self.orders: list[tuple[object, ...]] = []
@@ -61,7 +61,7 @@ class FakeControl:
 
 
 class FakeDrain:
-    """Notes what it is told. `is_ready` is for a Readiness, the rest for the drain's page."""
+    """A drain that records its orders. `is_ready` is for a Readiness, the rest for the drain's page."""
 
     def __init__(self) -> None:
         self.orders: list[str] = []
@@ -79,7 +79,7 @@ class FakeDrain:
 
 
 def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWORDS, has_source: bool = True) -> Site:
-    """A Site of a node with the mount /live.mp3, or of the controls given."""
+    """Returns a Site of a node with the mount /live.mp3, or of the controls given."""
     settings = Live(loads(toml, {}, "test"))
     local = local or FakeControl(node(mount()))
     drain: Any = FakeDrain()
@@ -90,7 +90,7 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
 
 
 def make_request(target: str, *, method: str = "GET", authorization: str = "", more: str = "") -> Request:
-    """A request as it is read from a connection; `more` is lines of its head."""
+    """Returns a request as it is read from a connection; `more` are lines of its head."""
     login = f"Authorization: {authorization}\r\n" if authorization else ""
     request = HeadReader().feed(f"{method} {target} HTTP/1.0\r\n{login}{more}\r\n".encode())
     assert request is not None
@@ -98,18 +98,18 @@ def make_request(target: str, *, method: str = "GET", authorization: str = "", m
 
 
 def ask(site: Site, target: str, *, body: bytes = b"", **head: str) -> Response:
-    """The answer of the route table. Raises Refused."""
+    """Returns the answer of the route table. Raises Refused."""
     return answer(site, make_request(target, **head), body)
 
 
 def refusal(site: Site, target: str, *, body: bytes = b"", **head: str) -> tuple[int, str]:
-    """Status and public text of the table's refusal."""
+    """Returns status and public text of the table's refusal."""
     with pytest.raises(Refused) as refused:
         ask(site, target, body=body, **head)
     return refused.value.status, refused.value.public
 
 
 def text_of(response: Response) -> str:
-    """The body of an answer that is there as a whole."""
+    """Returns the body of an answer, which is bytes."""
     assert isinstance(response.body, bytes)
     return response.body.decode()

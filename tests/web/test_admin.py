@@ -1,4 +1,4 @@
-"""Tests of pycast.web.admin: Icecast 2.4.4's order of checks, and what each command orders."""
+"""Tests of pycast.web.admin: Icecast 2.4.4's order of checks, and what each command does."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def two_mounts() -> tuple[Site, FakeControl]:
 
 
 @pytest.mark.parametrize("query", ["", "?mount=/live.mp3", "?mount=/nowhere"])
-def test_an_unknown_command_is_refused_before_credentials_are_looked_at(query: str) -> None:
+def test_an_unknown_command_is_refused_before_credentials_are_checked(query: str) -> None:
     assert refusal(make_site(), f"/admin/nonsense{query}") == UNKNOWN
 
 
@@ -42,7 +42,7 @@ def test_every_command_needs_credentials(command: str, authorization: str) -> No
 
 @pytest.mark.parametrize("command", sorted(FOR_NODE | FOR_MOUNT))
 @pytest.mark.parametrize("authorization", [ADMIN, SOURCE])
-def test_after_the_credentials_the_mount_is_looked_for(command: str, authorization: str) -> None:
+def test_the_mount_is_checked_after_the_credentials(command: str, authorization: str) -> None:
     assert refusal(make_site(), f"/admin/{command}?mount=/nowhere", authorization=authorization) == NO_MOUNT
 
 
@@ -108,7 +108,7 @@ def test_a_command_orders_what_it_says(command: str, order: tuple[object, ...], 
         ("moveclients?mount=/live.mp3&destination=/live.mp3", "supplied mountpoints are identical"),
     ],
 )
-def test_what_a_command_lacks_is_told(command: str, public: str) -> None:
+def test_a_missing_parameter_is_named(command: str, public: str) -> None:
     site, control = two_mounts()
     assert refusal(site, f"/admin/{command}", authorization=ADMIN) == (400, public)
     assert control.orders == []
@@ -149,7 +149,7 @@ CGI = "/admin.cgi?mode=updinfo&song=s"
         (f"{CGI}&pass=hackme&mount=/nowhere", NO_MOUNT),
     ],
 )
-def test_admin_cgi_looks_at_mode_password_and_mount_in_this_order(target: str, answer: Any) -> None:
+def test_admin_cgi_checks_mode_password_and_mount_in_this_order(target: str, answer: Any) -> None:
     assert refusal(make_site(), target) == answer
 
 

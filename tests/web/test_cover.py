@@ -1,4 +1,4 @@
-"""Tests of pycast.web.cover: a mount's picture is its own, and its colours can be read."""
+"""Tests of pycast.web.cover: each mount has a picture of its own, with readable colours."""
 
 import re
 from pathlib import Path

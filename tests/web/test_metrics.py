@@ -1,4 +1,4 @@
-"""/metrics: what Prometheus reads is what the snapshot says."""
+"""Tests of pycast.web.metrics: Prometheus reads the values of the snapshot."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Tests of pycast.web.nodes_page: the page of the cluster's nodes, and what the public page says of them."""
+"""Tests of pycast.web.nodes_page: the page of the cluster's nodes, and what the public page shows of them."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def show(cluster: ClusterSnapshot) -> Page:
     return Page(render_nodes(cluster, "pycast 1.2.3"))
 
 
-def test_each_node_is_shown_with_how_it_is_and_what_it_carries() -> None:
+def test_each_node_is_shown_with_its_state_and_load() -> None:
     page = show(CLUSTER)
     assert [node["class"] for node in page.all("article")] == ["node up", "node draining", "node dead"]
     for fact in ("10.0.0.1:8000", "eu-west-1a", "4,200", "4,210 of 10,000", "57 %", "draining", "dead", "this one"):
@@ -44,7 +44,7 @@ def test_page_is_loaded_again_without_a_script() -> None:
     assert page.scripts == []
 
 
-def test_a_registry_that_does_not_answer_is_told() -> None:
+def test_a_registry_that_does_not_answer_is_shown() -> None:
     assert "etcd does not answer" in show(replace(CLUSTER, registry="etcd", is_registry_up=False)).text
 
 
@@ -67,7 +67,7 @@ def test_any_values_give_a_well_formed_page(text: str, number: int) -> None:
     ("members", "words"),
     [((A, B, C), "2 of 3 nodes up"), ((A, B), "2 nodes, all up"), ((A,), "1 node"), ((), "0 nodes, all up")],
 )
-def test_public_page_says_how_many_nodes_there_are_and_not_which(
+def test_public_page_shows_how_many_nodes_there_are_and_not_which(
     members: tuple[MemberSnapshot, ...], words: str
 ) -> None:
     cluster = replace(CLUSTER, members=members)
@@ -76,5 +76,5 @@ def test_public_page_says_how_many_nodes_there_are_and_not_which(
     assert "10.0.0" not in page.text and "eu-west-1a" not in page.text
 
 
-def test_public_page_of_a_server_alone_says_nothing_of_nodes() -> None:
+def test_public_page_without_a_cluster_does_not_mention_nodes() -> None:
     assert "node" not in Page(pages.render_status(NODE, base_url=BASE)).text

@@ -1,4 +1,4 @@
-"""Tests of pycast.web.operations: health, metrics, the drain, and what is told of a cluster's nodes."""
+"""Tests of pycast.web.operations: health, metrics, the drain, and what is shown of a cluster's nodes."""
 
 import json
 from dataclasses import replace
@@ -67,13 +67,13 @@ def test_a_post_begins_or_cancels_the_drain(target: str, body: bytes, orders: li
     assert json.loads(text_of(answer))["state"] == "serving"
 
 
-def test_a_get_only_looks_at_the_drain() -> None:
+def test_a_get_does_not_change_the_drain() -> None:
     site = make_site()
     assert json.loads(text_of(ask(site, "/admin/drain?now=1", authorization=ADMIN)))["listeners"] == 3
     assert drain_of(site).orders == []
 
 
-def test_programs_are_told_members_origins_and_mirrors() -> None:
+def test_cluster_json_has_members_origins_and_mirrors() -> None:
     answer = json.loads(text_of(ask(cluster_site(), "/admin/cluster", authorization=ADMIN)))
     assert answer["origins"] == {"/live.mp3": "a", "/night shift.ogg": "c"}
     assert answer["mirrors"] == ["/live.mp3"]
@@ -93,18 +93,18 @@ def test_programs_are_told_members_origins_and_mirrors() -> None:
     }
 
 
-def test_people_get_a_page() -> None:
+def test_the_nodes_page_is_html() -> None:
     assert "<article" in text_of(ask(cluster_site(), "/admin/nodes", authorization=ADMIN))
 
 
 @pytest.mark.parametrize("path", ["/admin/cluster", "/admin/nodes", "/admin/drain"])
 @pytest.mark.parametrize("authorization", ["", SOURCE])
-def test_nobody_but_the_admin_learns_which_nodes_there_are(path: str, authorization: str) -> None:
+def test_only_the_admin_sees_which_nodes_there_are(path: str, authorization: str) -> None:
     site = cluster_site()
     assert refusal(site, path, method="POST", authorization=authorization)[0] == 401
     assert drain_of(site).orders == []
 
 
 @pytest.mark.parametrize("path", ["/admin/cluster", "/admin/nodes"])
-def test_a_server_alone_has_none(path: str) -> None:
+def test_a_server_without_a_cluster_answers_404(path: str) -> None:
     assert refusal(cluster_site(None), path, authorization=ADMIN)[0] == 404

@@ -1,4 +1,4 @@
-"""The public page: what it shows, what it must never let through, and that it loads nothing from anywhere."""
+"""The public page: what it shows, that no outside text becomes markup, and that it loads nothing."""
 
 import re
 from dataclasses import replace
@@ -44,7 +44,7 @@ NODE = replace(
 
 
 class Page(HTMLParser):
-    """A page as it reads: every tag must be closed in order, ids must be unique."""
+    """A parsed page: every tag must be closed in order, ids must be unique."""
 
     def __init__(self, html: bytes) -> None:
         super().__init__(convert_charrefs=True)
@@ -265,7 +265,7 @@ def test_policy_allows_the_script_of_the_page_and_no_other() -> None:
         ("", "", ("", "")),
     ],
 )
-def test_artist_and_title_are_told_apart(artist: str, title: str, shown: tuple[str, str]) -> None:
+def test_artist_and_title_are_split(artist: str, title: str, shown: tuple[str, str]) -> None:
     assert pages._artist_and_title(artist, title.strip()) == shown
 
 
@@ -300,7 +300,7 @@ def test_durations_read_well(seconds: float, text: str) -> None:
     assert pages._duration(seconds) == text
 
 
-def test_server_page_tells_who_runs_it() -> None:
+def test_server_page_shows_who_runs_it() -> None:
     page = Page(pages.render_server_info(replace(NODE, location="<Antwerp>")))
     for fact in ("pycast 1.2.3", "radio.example", "<Antwerp>", "admin@radio.example", "1 d 1 h"):
         assert fact in page.text

@@ -42,22 +42,22 @@ def test_the_servers_own_page_is_about_this_node() -> None:
 
 
 @pytest.mark.parametrize("kind", ["m3u", "pls", "xspf", "vclt"])
-def test_a_playlist_leads_to_where_the_visitor_came_from(kind: str) -> None:
+def test_a_playlist_has_the_address_by_which_the_visitor_came(kind: str) -> None:
     playlist = text_of(ask(make_site(), f"/live.mp3.{kind}", more=HOST))
     assert "http://radio.example:8080/live.mp3" in playlist
 
 
 @pytest.mark.parametrize("kind", ["m3u", "pls"])
-def test_a_playlist_of_a_mount_that_is_not_there_is_given_out(kind: str) -> None:
+def test_a_playlist_of_an_unknown_mount_is_answered(kind: str) -> None:
     assert "/later.mp3" in text_of(ask(make_site(), f"/later.mp3.{kind}"))
 
 
 @pytest.mark.parametrize("host", ["", "a b", "x/y", "x:y", "<script>", "x:123456", "[::1"])
-def test_a_host_that_is_none_is_not_handed_out(host: str) -> None:
+def test_an_invalid_host_is_not_put_into_a_playlist(host: str) -> None:
     site = make_site()
     assert site.address.url in text_of(ask(site, "/live.mp3.m3u", more=f"Host: {host}\r\n"))
 
 
-def test_a_visitor_who_came_by_tls_is_led_to_tls() -> None:
+def test_a_visitor_over_tls_gets_tls_addresses() -> None:
     request = replace(make_request("/live.mp3.m3u", more=HOST), scheme="https")
     assert "https://radio.example:8080/" in text_of(answer(make_site(), request, b""))

@@ -1,4 +1,4 @@
-"""Tests of pycast.web.route: who has access to what, and what a row does with those who have none."""
+"""Tests of pycast.web.route: which credentials have access, and what a row answers without."""
 
 import pytest
 
@@ -32,13 +32,13 @@ def say(text: str) -> Response:
         (Access.SHOUTCAST_SOURCE, set()),
     ],
 )
-def test_access_is_for_those_whom_it_names(access: Access, good: set[str]) -> None:
+def test_each_access_is_given_to_its_own_credentials(access: Access, good: set[str]) -> None:
     every = ("", ADMIN, RELAY, SOURCE, OWN)
     assert {one for one in every if has_access(access, call(one, mount="/own"))} == good
 
 
 @pytest.mark.parametrize("access", [access for access in Access if access is not Access.ALL])
-def test_without_any_password_in_the_configuration_only_sources_get_in(access: Access) -> None:
+def test_without_any_password_in_the_configuration_only_sources_have_access(access: Access) -> None:
     site = make_site(toml="")
     for authorization in ("Basic YWRtaW46", "Basic cmVsYXk6", "Basic Og=="):  # admin: and relay: and nobody
         assert not has_access(access, call(authorization, site, mount="/x"))
@@ -74,7 +74,7 @@ def test_those_without_access_are_refused_or_get_their_own_answer() -> None:
     assert showing_less.is_public
 
 
-def test_what_comes_before_the_access_comes_before_it() -> None:
+def test_before_access_is_checked_before_the_credentials() -> None:
     def refuse(call: Call) -> None:
         raise Refused("No such action", status=400)
 

@@ -1,4 +1,4 @@
-"""Tests of pycast.web.routes: what the table says is what happens."""
+"""Tests of pycast.web.routes: every request is answered as its row says."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_public_pages_are_for_everybody_and_counted(path: str, method: str) -> N
 
 @pytest.mark.parametrize("path", RESTRICTED)
 @pytest.mark.parametrize("authorization", ["", SOURCE, RELAY, "Basic YWRtaW46d3Jvbmc=", "Basic x", "Bearer x"])
-def test_what_is_the_admins_is_refused_to_everybody_else(path: str, authorization: str) -> None:
+def test_admin_routes_are_refused_to_all_others(path: str, authorization: str) -> None:
     site = make_site()
     assert refusal(site, path, authorization=authorization) == (401, "You need to authenticate")
     assert site.counters.file_connections == 0
@@ -61,7 +61,7 @@ def test_a_form_is_read_where_the_table_takes_one(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/x", "/live.mp3", "/admin", "/m3u", "/x.m3u8", "/livez/"])
-def test_where_nothing_is_there_is_a_404(path: str) -> None:
+def test_an_unknown_path_is_a_404(path: str) -> None:
     site = make_site()
     assert refusal(site, path, authorization=ADMIN) == (404, "The file you requested could not be found")
     assert site.counters.file_connections == 1
