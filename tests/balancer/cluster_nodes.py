@@ -35,7 +35,7 @@ class Site:
         self.cluster = Cluster(3, hosts=self.addresses, advertise=self._advertise, build=self._node, **settings)
 
     def adapted(self, text: str) -> str:
-        """Other addresses and ports; all else, the pace of the checks too, stays."""
+        """Returns an example with these nodes' addresses and ports. All else stays, the pace of the checks too."""
         return with_places(text.replace("maxconn 50000", f"maxconn {CONNECTIONS}"), self._network, self._ports)
 
     @property
@@ -44,11 +44,11 @@ class Site:
         return self._ports[0]
 
     def is_complete(self) -> bool:
-        """Whether each node knows all."""
+        """Whether each node knows all others."""
         return all(metric(server, "pycast_cluster_nodes", status="up") == 3 for server in self.cluster)
 
     def source_node(self) -> str:
-        """The node to which the one encoder is connected."""
+        """Returns the node to which the encoder is connected."""
         (name,) = [name for name in NAMES if metric(self.cluster[name], "pycast_sources")]
         return name
 
@@ -74,7 +74,7 @@ class Site:
 
 @contextmanager
 def site(**settings: Any) -> Iterator[Site]:
-    """Three nodes that know each other."""
+    """Starts three nodes that know each other."""
     with Ports() as ports:
         one = Site(ports, **settings)
         with one.cluster:
@@ -84,7 +84,7 @@ def site(**settings: Any) -> Iterator[Site]:
 
 @contextmanager
 def behind_haproxy(one: Site) -> Iterator[HAProxy]:
-    """conf/haproxy.cfg before them, once it has heard of every node."""
+    """Starts HAProxy with conf/haproxy.cfg before them. Returns once it has the state of every node."""
     with HAProxy(one.adapted((CONF / "haproxy.cfg").read_text()), [TCP, HTTP]) as proxy:
         wait_for_all(proxy, status="UP", check="L7OK", agent="L7OK")
         yield proxy
@@ -98,10 +98,10 @@ def wait_for_all(proxy: HAProxy, names: Sequence[str] = NAMES, **wanted: object)
 
 
 def connected_listeners(one: Site, names: Sequence[str] = NAMES) -> dict[str, int]:
-    """How many each of these nodes has."""
+    """Returns how many listeners each of these nodes has."""
     return {name: int(metric(one.cluster[name], "pycast_listeners")) for name in names}
 
 
 def audio_again_s(reports: Sequence[Report], since: float) -> list[float]:
-    """After how many seconds each of these listeners, who were cut off, had audio again: in order."""
+    """Returns the seconds after which each of these listeners, which were cut off, had audio again, in order."""
     return sorted(report.connections[-1].first_audio - since for report in reports)

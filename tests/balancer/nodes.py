@@ -1,7 +1,7 @@
 """Nodes for the examples in conf/: each on an address of its own of the loopback network, so that an example needs
 other numbers and nothing else to run here.
 
-They are single servers, not a cluster: what a balancer is told and does is the same.
+They are single servers, not a cluster: a balancer gets the same from both.
 """
 
 import random
@@ -24,7 +24,7 @@ PORTS = (8000, 8001, 8002)
 
 
 def with_places(text: str, network: str, ports: Sequence[int]) -> str:
-    """An example whose nodes have their addresses in `network`, such as "127.3.4", and `ports` instead of PORTS."""
+    """Returns an example with its nodes' addresses in `network`, such as "127.3.4", and `ports` instead of PORTS."""
     for before, port in zip(PORTS, ports, strict=True):
         named = re.compile(rf"^(\s*(?:default-)?server\b.*\b){before}\b", re.MULTILINE)
         text = named.sub(rf"\g<1>{port}", text)
@@ -33,7 +33,7 @@ def with_places(text: str, network: str, ports: Sequence[int]) -> str:
 
 @dataclass(slots=True)
 class Node:
-    """One server, and who keeps its slots busy."""
+    """One server, and the connections that take its slots."""
 
     server: Server
     address: str
@@ -47,17 +47,17 @@ class Node:
         return self.server.port
 
     def fill(self) -> None:
-        """Takes all its client slots, with connections that say nothing."""
+        """Takes all its client slots, with connections that send nothing."""
         self._idle += [Wire(self.port, self.address) for _ in range(self.clients)]
         self.server.wait_until(lambda: self.server.get("/metrics")[0] == 503, 5, "the server to be full")
 
     def leave(self) -> None:
-        """Gives them back."""
+        """Frees the slots again."""
         while self._idle:
             self._idle.pop().close()
 
     def ask_agent(self) -> bytes:
-        """What it tells HAProxy."""
+        """Returns the line that HAProxy's agent-check gets."""
         with socket.create_connection((self.address, self.agent_port), 5) as sock:
             line = b""
             while data := sock.recv(100):
@@ -94,7 +94,7 @@ class Nodes:
         return self.nodes[index]
 
     def adapt(self, text: str) -> str:
-        """An example with these nodes in it, where checks come in quick succession, for a machine with few files."""
+        """Returns an example with these nodes in it, with frequent checks, for a machine with few files."""
         quick = re.sub(r"\b((?:agent-)?inter) 2s", r"\1 50ms", text.replace("maxconn 50000", "maxconn 2000"))
         return with_places(quick, self._network, self._ports)
 

@@ -1,4 +1,4 @@
-"""LB-14, LB-15: what HAProxy 2.6 makes of what a node tells it, seen in HAProxy's own statistics."""
+"""LB-14, LB-15: the effect of a node's lines in HAProxy 2.6, seen in HAProxy's own statistics."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def test_lb_14_agent_speaks_haproxys_language(node: Node, proxy: HAProxy) -> Non
     assert (seen.status, seen.maxconn) == ("UP", CLIENTS + 64)
 
 
-def test_lb_14_drain_is_a_drain_to_haproxy_and_serving_again_takes_it_back(node: Node, proxy: HAProxy) -> None:
+def test_lb_14_drain_is_a_drain_to_haproxy_and_serving_again_cancels_it(node: Node, proxy: HAProxy) -> None:
     proxy.wait_for(status="UP", agent="L7OK")
     drain(node)
     assert node.ask_agent() == b"drain\n"
@@ -51,8 +51,8 @@ def test_lb_14_drain_is_a_drain_to_haproxy_and_serving_again_takes_it_back(node:
     assert proxy.wait_for(status="UP", weight=100).failures == 0
 
 
-def test_lb_14_a_server_that_stops_says_that_it_is_down(node: Node, proxy: HAProxy) -> None:
-    """It lives on for a moment after that: a listener who does not read still has the rest of the stream to come."""
+def test_lb_14_a_server_that_stops_is_down_to_haproxy(node: Node, proxy: HAProxy) -> None:
+    """It runs for a moment after that: the rest of the stream is still to be sent to a listener that does not read."""
     proxy.wait_for(status="UP", agent="L7OK")
     with source(node.port, MOUNT, node.server.source_password, content_type="text/plain", host=node.address) as feed:
         listener, _ = listen(node.port, MOUNT, host=node.address, receive_buffer=4096)

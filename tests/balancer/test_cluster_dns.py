@@ -37,7 +37,7 @@ def names(one: Site, tmp_path: Path) -> Iterator[NameServer]:
 
 
 def resolve(names: NameServer, one: Site) -> list[Address]:
-    """All addresses, in the order of this answer."""
+    """Returns all addresses, in the order of this answer."""
     return [(address, one.port) for address in names.ask()[0]]
 
 

@@ -1,5 +1,5 @@
-"""conf/haproxy.cfg before a cluster: any way in reaches any node, and a node that dies or drains is heard by nobody of
-the others.
+"""conf/haproxy.cfg before a cluster: any way in reaches any node, and when a node dies or drains, listeners of the
+others do not notice.
 
 HAProxy has the example's own pace: a check every two seconds, the third failure counts.
 """
@@ -90,7 +90,7 @@ def drain(one: Site, name: str, query: str = "") -> None:
     assert get(one.port, path, login, method="POST", host=one.cluster[name].host).status == 200
 
 
-def test_lb_16_lb_17_f13_a_node_that_drains_gets_nobody_new_and_its_listeners_move_at_the_rate(
+def test_lb_16_lb_17_f13_a_node_that_drains_gets_no_listener_and_its_own_move_at_the_rate(
     behind: Behind, crowd: Crowd
 ) -> None:
     one, proxy = behind
@@ -161,7 +161,7 @@ def test_f01_f17_the_node_of_the_source_dies_under_2000_listeners(behind: Behind
     wait_for_all(proxy, status="UP")
 
 
-def test_lb_13_with_all_nodes_full_who_listens_stays_who_comes_gets_503_and_no_node_flaps(crowd: Crowd) -> None:
+def test_lb_13_with_all_nodes_full_listeners_stay_new_ones_get_503_and_no_node_flaps(crowd: Crowd) -> None:
     with site(clients=20) as one, behind_haproxy(one) as proxy:
         ends = {bind: way_in(proxy, bind)[0][1] for bind in (TCP, HTTP)}
         with Encoder(way_in(proxy), "/live.mp3") as encoder:

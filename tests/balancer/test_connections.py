@@ -19,7 +19,7 @@ MOUNT = "/live.mp3"
 
 
 def ss(*arguments: str) -> list[str]:
-    """What the kernel has of sockets, a line for each."""
+    """Returns the kernel's sockets, a line for each."""
     program = shutil.which("ss", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin")
     assert program, "ss is not installed: apt-get install iproute2"
     done = subprocess.run([program, "-H", "-t", "-n", *arguments], capture_output=True, text=True, check=True)
@@ -31,10 +31,10 @@ def open_files(server: Server) -> int:
 
 
 @pytest.mark.pycast(queue_size="16M")
-def test_lb_01_listener_who_ends_its_half_and_reads_no_more_is_gone_with_all_that_was_queued(
+def test_lb_01_half_closed_listener_that_does_not_read_is_dropped_with_its_queue(
     pycast_server: Server,
 ) -> None:
-    """As a balancer leaves it: a FIN, and a socket that nobody reads, full to the brim (icecast-kh #152)."""
+    """A balancer leaves it so: a FIN, and a full socket that is not read (icecast-kh #152)."""
     server = pycast_server
     with source(server.port, MOUNT, server.source_password, content_type="text/plain") as feed:
         before = open_files(server)
@@ -50,7 +50,7 @@ def test_lb_01_listener_who_ends_its_half_and_reads_no_more_is_gone_with_all_tha
 
 
 @pytest.mark.pycast(half_close_grace=1.0, burst_size=0)
-def test_lb_01_odd_players_that_end_their_half_hear_on_for_a_grace_if_so_configured(pycast_server: Server) -> None:
+def test_lb_01_half_closed_players_are_served_for_a_grace_if_so_configured(pycast_server: Server) -> None:
     server = pycast_server
     with source(server.port, MOUNT, server.source_password, content_type="text/plain") as feed:
         with listen(server.port, MOUNT)[0] as listener:
@@ -143,7 +143,7 @@ def maybe_answer(sock: socket.socket, poll: select.epoll) -> list[bytes]:
         return []
 
 
-def test_lb_20_who_listens_hears_all_of_it_while_others_come_by_hundreds(pycast_server: Server) -> None:
+def test_lb_20_a_listener_gets_every_byte_while_hundreds_connect(pycast_server: Server) -> None:
     with SteadyStream(pycast_server.port, pycast_server.source_password) as stream, ExitStack() as stack:
         for _ in range(5):
             wires = [stack.enter_context(Wire(pycast_server.port)) for _ in range(50)]

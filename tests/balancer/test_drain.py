@@ -1,4 +1,4 @@
-"""LB-16, LB-17: a real server empties itself, with real listeners on it."""
+"""LB-16, LB-17: a real server is drained, with real listeners on it."""
 
 import json
 import os
@@ -31,20 +31,20 @@ def drain(server: Server, query: str = "", method: str = "POST") -> dict[str, ob
 
 @dataclass(slots=True)
 class Crowd:
-    """Listeners who hear a stream that goes on, until the server closes their connections."""
+    """Listeners of a stream that goes on, until the server closes their connections."""
 
     feed: Wire
     listeners: list[Wire]
-    heard: list[int] = field(init=False)
+    sizes: list[int] = field(init=False)
     left: list[float] = field(default_factory=list)
-    """When each of those who are gone was let go, in order."""
+    """When each of those that are gone was dropped, in order."""
     _sent: int = 1000
 
     def __post_init__(self) -> None:
-        self.heard = [0] * len(self.listeners)
+        self.sizes = [0] * len(self.listeners)
 
-    def hear(self, until: float) -> None:
-        """Listens until all are gone, or that moment."""
+    def listen(self, until: float) -> None:
+        """Reads until all are gone, at most until `until` (monotonic)."""
         with selectors.DefaultSelector() as selector:
             for index, wire in enumerate(self.listeners):
                 selector.register(wire.sock, selectors.EVENT_READ, index)
@@ -59,7 +59,7 @@ class Crowd:
 
     def _read(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
         data = self.listeners[key.data].sock.recv(1 << 16)
-        self.heard[key.data] += len(data)
+        self.sizes[key.data] += len(data)
         if not data:
             self.left.append(time.monotonic())
             selector.unregister(key.fileobj)
@@ -67,7 +67,7 @@ class Crowd:
 
 @pytest.fixture
 def crowd(pycast_server: Server) -> Iterator[Crowd]:
-    """500 of them, each with its response head read."""
+    """500 listeners, each with its response head read."""
     with ExitStack() as stack:
         feed = stack.enter_context(source(pycast_server.port, MOUNT, pycast_server.source_password))
         listeners = [stack.enter_context(listen(pycast_server.port, MOUNT)[0]) for _ in range(500)]
@@ -75,14 +75,14 @@ def crowd(pycast_server: Server) -> Iterator[Crowd]:
 
 
 @pytest.mark.pycast(drain={"lead": 0.5, "rate": 0.2, "deadline": 30})
-def test_lb_17_500_listeners_leave_in_a_straight_line_each_after_a_whole_frame(
+def test_lb_17_500_listeners_are_dropped_at_a_constant_rate_each_after_a_whole_frame(
     crowd: Crowd, pycast_server: Server
 ) -> None:
     began = time.monotonic()
     drain(pycast_server)
-    crowd.hear(began + 20)
+    crowd.listen(began + 20)
     assert len(crowd.left) == 500
-    assert {size % FRAME_BYTES for size in crowd.heard} == {0}
+    assert {size % FRAME_BYTES for size in crowd.sizes} == {0}
     assert crowd.left[0] - began >= 0.5
     # 100 in each second. What else runs on this machine may hold both ends up, but nobody leaves ahead of the line.
     ahead = max(number / 100 - (moment - began - 0.5) for number, moment in enumerate(crowd.left))
@@ -95,14 +95,14 @@ def test_lb_17_500_listeners_leave_in_a_straight_line_each_after_a_whole_frame(
 def test_lb_17_deadline_empties_the_server_whatever_the_lead(crowd: Crowd, pycast_server: Server) -> None:
     began = time.monotonic()
     drain(pycast_server)
-    crowd.hear(began + 10)
+    crowd.listen(began + 10)
     assert len(crowd.left) == 500
     assert crowd.left[0] - began >= 0.95
     assert crowd.left[-1] - crowd.left[0] < 2
 
 
 @pytest.mark.parametrize(("readiness", "status"), [("fail", 503), ("hold", 200)])
-def test_lb_16_readiness_and_agent_say_it_while_nobody_is_touched(readiness: str, status: int) -> None:
+def test_lb_16_readiness_and_agent_announce_the_drain_while_no_listener_is_dropped(readiness: str, status: int) -> None:
     with (
         Server(drain={"readiness": readiness, "lead": 60}) as server,
         source(server.port, MOUNT, server.source_password) as feed,
@@ -117,7 +117,7 @@ def test_lb_16_readiness_and_agent_say_it_while_nobody_is_touched(readiness: str
         assert b"pycast_draining 1.0" in get(server.port, "/metrics").body
         feed.send(frames(0, 10))
         assert listener.read(10 * FRAME_BYTES) == frames(0, 10)
-        listen(server.port, MOUNT)[0].close()  # the balancer has not noticed yet: who comes is served
+        listen(server.port, MOUNT)[0].close()  # the balancer has not reacted yet: new listeners are served
         assert drain(server, "cancel=1")["state"] == "serving"
         assert get(server.port, "/readyz").status == 200
 
@@ -134,7 +134,7 @@ def test_lb_16_an_empty_server_that_is_drained_refuses_listeners_until_it_serves
         listen(pycast_server.port, MOUNT)[0].close()
 
 
-def test_drain_is_for_the_admin_and_a_get_only_looks(pycast_server: Server) -> None:
+def test_drain_is_for_the_admin_and_a_get_changes_nothing(pycast_server: Server) -> None:
     for login in ("", basic("source", "sourcepass"), basic("relay", "relaypass")):
         assert get(pycast_server.port, "/admin/drain", login, method="POST").status == 401
     assert drain(pycast_server, "now=1", method="GET")["state"] == "serving"
@@ -186,7 +186,7 @@ def pycast_drain(server: Server, *arguments: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.pycast(drain={"lead": 60, "rate": 0.5})
-def test_the_command_empties_the_server_and_tells_how_it_goes(pycast_server: Server) -> None:
+def test_the_command_empties_the_server_and_shows_its_progress(pycast_server: Server) -> None:
     with ExitStack() as stack:
         stack.enter_context(source(pycast_server.port, MOUNT, pycast_server.source_password))
         wires = [stack.enter_context(listen(pycast_server.port, MOUNT)[0]) for _ in range(4)]

@@ -22,7 +22,7 @@ MOUNT = "/live.mp3"
 
 @contextmanager
 def haproxy(nodes: Nodes) -> Iterator[HAProxy]:
-    """Up, and has heard of every node that runs."""
+    """HAProxy, once it has the state of every node that runs."""
     with HAProxy(nodes.adapt((CONF / "haproxy.cfg").read_text()), [TCP, HTTP]) as proxy:
         for backend in BACKENDS.values():
             for name, _ in zip(NAMES, nodes.nodes, strict=False):
@@ -71,7 +71,7 @@ def wait_for_all(proxy: HAProxy, names: tuple[str, ...], **wanted: object) -> No
             proxy.wait_for(f"{backend}/{name}", **wanted)
 
 
-def test_lb_13_with_all_nodes_full_players_are_told_to_come_back_and_no_node_flaps() -> None:
+def test_lb_13_with_all_nodes_full_players_get_retry_after_and_no_node_flaps() -> None:
     with Nodes(3, clients=6) as nodes, haproxy(nodes) as proxy:
         for node in nodes.nodes:
             node.fill()
@@ -84,7 +84,7 @@ def test_lb_13_with_all_nodes_full_players_are_told_to_come_back_and_no_node_fla
         wait_for_all(proxy, (*NAMES, "a-full", "b-full", "c-full"), status="UP", failures=0)
 
 
-def test_lb_13_a_full_node_gets_nobody_while_another_has_room() -> None:
+def test_lb_13_a_full_node_gets_no_listener_while_another_has_room() -> None:
     with Nodes(2, clients=10) as nodes, haproxy(nodes) as proxy:
         nodes[0].fill()
         wait_for_all(proxy, ("a",), status="UP", weight=0)
@@ -92,7 +92,7 @@ def test_lb_13_a_full_node_gets_nobody_while_another_has_room() -> None:
 
 
 @pytest.mark.parametrize("bind", [TCP, HTTP])
-def test_lb_16_a_node_that_drains_gets_nobody_and_loses_nobody(bind: str) -> None:
+def test_lb_16_a_node_that_drains_gets_and_loses_no_listener(bind: str) -> None:
     with Nodes(1, drain={"lead": 60}) as nodes, haproxy(nodes) as proxy:
         first = nodes[0]
         with source(first.port, MOUNT, first.server.source_password, host=first.address) as feed:
@@ -107,7 +107,7 @@ def test_lb_16_a_node_that_drains_gets_nobody_and_loses_nobody(bind: str) -> Non
                 assert listener.read(50 * 417) == frames(0, 50)
 
 
-def test_a_node_that_dies_costs_nobody_an_answer() -> None:
+def test_when_a_node_dies_every_request_is_answered() -> None:
     with Nodes(3) as nodes, haproxy(nodes) as proxy:
         nodes[0].server.kill()
         for bind in (TCP, HTTP):
@@ -115,7 +115,7 @@ def test_a_node_that_dies_costs_nobody_an_answer() -> None:
         proxy.wait_for("a", status="DOWN")
 
 
-def test_lb_06_what_a_client_says_of_its_address_is_not_passed_on() -> None:
+def test_lb_06_x_forwarded_for_of_a_client_is_not_passed_on() -> None:
     with Nodes(1) as nodes, haproxy(nodes) as proxy, ClientWire(proxy.ports[HTTP]) as wire:
         wire.send("GET /lie HTTP/1.0\r\nX-Forwarded-For: 192.0.2.66\r\nForwarded: for=192.0.2.66\r\n\r\n").read_all()
         server = nodes[0].server

@@ -1,4 +1,4 @@
-"""LB-11, LB-12, LB-13: health checks say what a balancer should act on, and above all when the server is full."""
+"""LB-11, LB-12, LB-13: health checks report what a balancer should act on, above all when the server is full."""
 
 import os
 import resource
@@ -73,7 +73,7 @@ def test_lb_11_readyz_of_a_mount_waits_for_its_source(pycast_server: Server) -> 
 
 @pytest.mark.parametrize("registry", ["etcd", "mesh"])
 def test_lb_12_checks_do_not_wait_for_a_registry_that_does_not_answer(registry: str) -> None:
-    """It takes connections, and says nothing: the worst of its deaths."""
+    """The registry accepts connections and sends nothing: the worst way to fail."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         cluster = {"secret": "s", "node": "a", "registry": registry}

@@ -71,13 +71,13 @@ def test_lb_05_lb_06_lb_09_listener_hears_every_byte_and_is_known(name: str) -> 
             node.server.wait_for_listeners(MOUNT, 0)
 
 
-def test_a_node_that_is_gone_costs_nobody_an_answer() -> None:
+def test_when_a_node_is_gone_every_request_is_answered() -> None:
     with Nodes(3) as nodes, nginx(nodes) as proxy:
         nodes[0].server.kill()
         assert {get(proxy.ports[name], "/status-json.xsl").status for name in (STREAM, HTTP) * 9} == {200}
 
 
-def test_lb_13_full_nodes_are_passed_over_and_if_all_are_players_are_told_to_come_back() -> None:
+def test_lb_13_full_nodes_are_skipped_and_if_all_are_full_players_get_retry_after() -> None:
     with Nodes(3, clients=4) as nodes, nginx(nodes) as proxy:
         port = proxy.ports[HTTP]
         for node in nodes.nodes[:2]:
@@ -93,7 +93,7 @@ def test_lb_13_full_nodes_are_passed_over_and_if_all_are_players_are_told_to_com
 
 @pytest.mark.parametrize("is_obeyed", [True, False], ids=["as pycast asks", "if nginx does not listen"])
 def test_lb_10_a_slow_listener_behind_nginx_is_seen_as_slow(is_obeyed: bool) -> None:
-    """nginx buffers by default. pycast's answer switches that off; told to be deaf to it, nginx takes all there is."""
+    """nginx buffers by default. pycast's answer turns that off; configured to ignore it, nginx reads everything."""
     more = "" if is_obeyed else "proxy_ignore_headers X-Accel-Buffering;"
     with Nodes(1, queue_size="64k") as nodes:
         node = nodes[0]

@@ -15,7 +15,7 @@ from tests.cluster_e2e.encoder import Encoder
 from tests.cluster_e2e.nodes import MOUNT, at, metric
 from tests.e2e.deadline import until
 from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
-from tests.e2e.wire import IcyEar, Wire, ask, assert_run_of, basic, frames, get, listen, source
+from tests.e2e.wire import IcyReader, Wire, ask, assert_run_of, basic, frames, get, listen, source
 
 VISIBLE_S = 1.0
 OTHER = "/other.mp3"
@@ -105,7 +105,7 @@ def test_titles_reach_listeners_of_every_node_whichever_node_they_are_set_on(
         for server in pycast_cluster:
             wire, reply = listen(server.port, MOUNT, "Icy-MetaData: 1\r\n")
             stack.enter_context(wire)
-            ears.append(IcyEar(wire, int(reply.header("icy-metaint"))))
+            ears.append(IcyReader(wire, int(reply.header("icy-metaint"))))
         for count, server in enumerate(pycast_cluster):
             answer = admin(server, f"metadata?mount={MOUNT}&mode=updinfo&song=Song+{count}")
             assert answer.findtext("message") == "Metadata update successful"

@@ -48,7 +48,7 @@ class Browser:
         self._command("url", {"url": url})
 
     def run(self, script: str) -> Any:
-        """What the body of a JavaScript function returns."""
+        """Runs the body of a JavaScript function and returns its result."""
         return self._command("execute/sync", {"script": script, "args": []})
 
     def click(self, selector: str) -> None:
@@ -57,7 +57,7 @@ class Browser:
         self._command(f"element/{next(iter(element.values()))}/click", {})
 
     def text(self, selector: str) -> str:
-        """What is to be read in the first element found; empty if there is none."""
+        """Returns the text of the first element found, empty if there is none."""
         return str(self.run(f"return document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def _command(self, path: str, body: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Waiting with a deadline, the only way a test here waits: asks again every few milliseconds."""
+"""Waits with a deadline, the only way a test waits: asks again every few milliseconds."""
 
 import time
 from collections.abc import Callable

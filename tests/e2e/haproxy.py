@@ -40,7 +40,7 @@ def haproxy_program() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A server as HAProxy sees it."""
+    """The state of a server in HAProxy."""
 
     status: str
     """UP, DOWN, DRAIN, MAINT, or "no check"."""
@@ -79,7 +79,7 @@ class HAProxy:
 
     @classmethod
     def before(cls, server_port: int, *, mode: str, options: str = "", lines: Sequence[str] = ()) -> Self:
-        """Before one server, called "node". `options` stand behind its address, `lines` are further lines."""
+        """Makes HAProxy for one server, called "node". `options` stand behind its address, `lines` are further lines."""
         text = "\n".join(f"    {line}" for line in lines)
         return cls(ONE_SERVER.format(mode=mode, lines=text, port=server_port, options=options))
 
@@ -106,7 +106,7 @@ class HAProxy:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def seen(self, server: str = "node") -> Seen:
-        """That server, as `show stat` has it: `name`, or `backend/name` where there are more of that name."""
+        """Returns that server's state from `show stat`: `name`, or `backend/name` where there are more of that name."""
         rows = csv.DictReader(self._ask("show stat").removeprefix("# ").splitlines())
         row = next(row for row in rows if server in (row["svname"], f"{row['pxname']}/{row['svname']}"))
         return Seen(

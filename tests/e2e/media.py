@@ -7,7 +7,7 @@ from tests.e2e.programs import Encoding, noise, require
 
 
 def encode(encoding: Encoding, file: Path, seconds: float) -> Path:
-    """`seconds` of pink noise as `encoding`, in `file`."""
+    """Writes `seconds` of pink noise as `encoding` to `file`."""
     subprocess.run(
         [require("ffmpeg"), "-nostdin", "-v", "error", "-y", *noise(seconds), *encoding.args, str(file)],
         check=True,

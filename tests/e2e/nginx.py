@@ -80,7 +80,7 @@ class Nginx:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def log(self) -> str:
-        """What it has to complain about."""
+        """Returns its error log."""
         return self._log.read_text() if self._log.exists() else ""
 
     @property

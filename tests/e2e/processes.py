@@ -1,4 +1,4 @@
-"""What /proc says of a server's processes: which there are, and what they hold."""
+"""A server's processes and their sockets, from /proc."""
 
 import os
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def children(pid: int) -> list[int]:
-    """The numbers of the processes that `pid` has started, oldest first."""
+    """Returns the numbers of the processes that `pid` has started, oldest first."""
     try:
         return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
     except FileNotFoundError:
@@ -14,7 +14,7 @@ def children(pid: int) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and no zombie that only waits for its parent."""
+    """Whether the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -22,7 +22,7 @@ def is_alive(pid: int) -> bool:
 
 
 def sockets(pid: int) -> set[str]:
-    """The sockets that a process holds, each by the kernel's name for it."""
+    """Returns the open sockets of a process, each by the kernel's name for it."""
     found = set()
     with suppress(FileNotFoundError):
         for name in os.listdir(f"/proc/{pid}/fd"):
@@ -32,7 +32,7 @@ def sockets(pid: int) -> set[str]:
 
 
 def listening_ports(pid: int) -> set[int]:
-    """The TCP ports on which a process accepts."""
+    """Returns the TCP ports on which a process listens."""
     held, ports = sockets(pid), set()
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()

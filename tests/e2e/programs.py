@@ -47,7 +47,7 @@ STOP_S = 5.0
 
 
 def require(program: str) -> str:
-    """The path of `program`. Fails the test when it is not there."""
+    """Returns the path of `program`. Fails the test if it is not installed."""
     # Debian keeps servers where a user's PATH does not look.
     path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if path is None:
@@ -74,7 +74,7 @@ class Program:
     """A running program and what it has printed. A thread reads its output, so it never blocks on a full pipe."""
 
     def __init__(self, args: Sequence[str], *, stdin: bytes | None = None, as_nobody: bool = False) -> None:
-        """`as_nobody`: for programs that refuse to run as root; changes the user only if we are root."""
+        """`as_nobody` is for programs that refuse to run as root; it changes the user only for root."""
         self._home = tempfile.mkdtemp(prefix="pycast-program-")
         drop = as_nobody and os.geteuid() == 0
         if drop:
@@ -116,7 +116,7 @@ class Program:
         return self._process.poll() is None
 
     def output(self) -> str:
-        """All that it has printed so far, on both streams."""
+        """Returns all that it has printed so far, on both streams."""
         with self._changed:
             return self._output.decode("utf-8", "replace")
 
@@ -244,7 +244,7 @@ def shout_source(target: Target, mount: str, mp3: bytes, *, protocol: str = "htt
 
 
 def ezstream_source(target: Target, mount: str, mp3_file: Path, directory: Path) -> Program:
-    """ezstream (libshout) with a file that it repeats; the title is the file's name."""
+    """Returns ezstream (libshout) with a file that it repeats; the title is the file's name."""
     config = directory / "ezstream.xml"
     config.write_text(
         "<ezstream><servers><server><protocol>HTTP</protocol>"
@@ -288,7 +288,7 @@ def gstreamer_source(target: Target, mount: str, *, title: str) -> Program:
 def curl_source(
     target: Target, mount: str, file: Path, content_type: str, *, rate: str = "64k", extra: Sequence[str] = ()
 ) -> Program:
-    """`curl -T`: a PUT with Content-Length of a file, at `rate` bytes a second."""
+    """Returns `curl -T`: a PUT with Content-Length of a file, at `rate` bytes a second."""
     return Program(
         [
             "curl", "-sS", "-i", "-T", str(file), "-H", f"Content-Type: {content_type}", "--limit-rate", rate,
@@ -298,17 +298,17 @@ def curl_source(
 
 
 def curl_listener(url: str, output: Path, *, extra: Sequence[str] = ()) -> Program:
-    """curl that writes what it hears to a file, at once, until the server ends the stream."""
+    """Returns a curl that writes the stream to a file, at once, until the server ends it."""
     return Program(["curl", "-sS", "-N", "-o", str(output), *extra, url])
 
 
 def ffmpeg_listener(url: str) -> Program:
-    """ffmpeg that decodes and prints titles ("Metadata update for StreamTitle: …") and, at its end, what was wrong."""
+    """Returns an ffmpeg that decodes and prints titles ("Metadata update for StreamTitle: …") and, at its end, errors."""
     return Program(["ffmpeg", "-nostdin", "-hide_banner", "-v", "verbose", "-i", url, "-f", "null", "-"])
 
 
 def mpv_listener(url: str) -> Program:
-    """mpv that prints titles ("icy-title: …") and its position ("at 1.2")."""
+    """Returns an mpv that prints titles ("icy-title: …") and its position ("at 1.2")."""
     return Program(
         [
             "mpv", "--no-config", "--no-video", "--ao=null", "--no-input-terminal", "--msg-level=all=status",
@@ -326,12 +326,12 @@ def gstreamer_listener(url: str) -> Program:
 
 
 def vlc_listener(url: str) -> Program:
-    """VLC without a screen. It logs "New Icy-Title=…" and "Stream buffering done"."""
+    """Returns VLC without a screen. It logs "New Icy-Title=…" and "Stream buffering done"."""
     return Program(["vlc", "-vv", "--no-color", "--intf", "dummy", "--aout", "dummy", url], as_nobody=True)
 
 
 def probe_errors(file: Path) -> str:
-    """What ffprobe has to complain about when it decodes all of `file`; empty if nothing."""
+    """Returns ffprobe's errors from decoding all of `file`; empty if there are none."""
     done = subprocess.run(
         [
             require("ffprobe"),
@@ -353,7 +353,7 @@ def probe_errors(file: Path) -> str:
 
 
 def decoded_frames(file: Path) -> int:
-    """How many audio frames ffprobe decodes from `file`."""
+    """Returns how many audio frames ffprobe decodes from `file`."""
     done = subprocess.run(
         [
             require("ffprobe"), "-v", "quiet", "-count_frames", "-select_streams", "a:0",

@@ -1,4 +1,4 @@
-"""A source that never stops and a listener that checks every byte, while a test does its worst to the server.
+"""A source that never stops and a listener that checks every byte, while a test strains the server.
 
 Both run in threads. Invariant: `verify` says yes only if the listener heard everything that was sent since it joined,
 in order, nothing twice, up to a moment after the test's worst was over.
@@ -26,7 +26,7 @@ class SteadyStream:
         self._heard = bytearray()
         self._stop = threading.Event()
         self._heard_more = threading.Condition()
-        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._hear)]
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._receive)]
         self._failure = ""
 
     def __enter__(self) -> Self:
@@ -75,7 +75,7 @@ class SteadyStream:
                 self._fail(f"the source was thrown out: {error!r}")
                 return
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         while not self._stop.is_set():
             try:
                 data = self._listener.read_some()

@@ -1,4 +1,4 @@
-"""The admin's commands: they do what they say, to whom it is said, for those who may."""
+"""The admin's commands: their effects, their targets, and who may use them."""
 
 from xml.etree import ElementTree
 

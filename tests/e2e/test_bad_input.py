@@ -36,7 +36,7 @@ def steady(server: Server) -> Iterator[SteadyStream]:
 
 @pytest.fixture(autouse=True)
 def nobody_else_lost_a_byte(server: Server, steady: SteadyStream) -> Iterator[None]:
-    """Also: whatever the test did left one line or more in the logs, and no trace of a bug."""
+    """Checks also that the test left at least one line in the logs, and no trace of a bug."""
     before = len(server.log()) + len("".join(server.access_log()))
     yield
     steady.verify()
@@ -45,7 +45,7 @@ def nobody_else_lost_a_byte(server: Server, steady: SteadyStream) -> Iterator[No
 
 
 def send(port: int, data: bytes) -> Reply:
-    """The answer to `data`; an empty one if the server just closed."""
+    """Returns the answer to `data`, an empty one if the server closed without one."""
     with Wire(port) as wire:
         with suppress(ConnectionError):  # it may not want to hear all of it
             wire.send(data)
@@ -68,7 +68,7 @@ def test_too_many_headers_are_refused(server: Server) -> None:
 
 
 @pytest.mark.parametrize("head", [b"", b"GET /live.mp3 HT", b"SOURCE / HTTP/1.0\r\nA: b\r\n"])
-def test_head_that_does_not_come_in_time_is_closed(head: bytes, server: Server) -> None:
+def test_head_that_does_not_arrive_in_time_is_closed(head: bytes, server: Server) -> None:
     with Wire(server.port) as wire:
         if head:
             wire.send(head)
@@ -148,7 +148,7 @@ def test_rubbish_bytes_are_answered_or_closed(seed: int, offset: int, server: Se
 
 
 def chunked_source(server: Server) -> Wire:
-    """A chunked PUT to /chunks.mp3 that was accepted."""
+    """Returns a chunked PUT to /chunks.mp3 that was accepted."""
     login = basic("source", server.source_password)
     wire = Wire(server.port)
     wire.send(f"PUT /chunks.mp3 HTTP/1.1\r\n{login}Content-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -1,4 +1,5 @@
-"""A node behind HAProxy from Debian, in both modes: who is seen, what passes, what is said when it does not.
+"""A node behind HAProxy from Debian, in both modes: which addresses are seen, what passes, and how a failure is
+explained.
 
 HAProxy connects from 127.0.0.1, which is the trusted proxy; players and sources come from `CLIENT`, so the two cannot
 be taken for each other.
@@ -59,7 +60,7 @@ TCP = [name for name, way in WAYS.items() if way.mode == "tcp"]
 
 
 def put(port: int, password: str, *headers: str) -> Wire:
-    """A PUT that was accepted. What is to be sent now depends on `headers`."""
+    """Returns a PUT that was accepted. How its body is sent depends on `headers`."""
     wire = ClientWire(port)
     login = basic("source", password)
     wire.send(f"PUT {MOUNT} HTTP/1.1\r\nHost: radio\r\n{login}Content-Type: audio/mpeg\r\n{''.join(headers)}\r\n")
@@ -72,7 +73,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def heard_through(port: int, size: int) -> tuple[bytes, dict[str, str]]:
-    """What a player hears, and the head it got, names in lower case."""
+    """Returns what a player received: audio, and the headers with names in lower case."""
     with ClientWire(port) as wire:
         reply = wire.send(f"GET {MOUNT} HTTP/1.1\r\nHost: radio\r\n\r\n").read_head()
         assert reply.status == 200, reply
@@ -221,7 +222,7 @@ def test_lb_05_health_check_passes_and_leaves_no_line_in_the_log(name: str) -> N
 
 
 def accepted(proxy: HAProxy) -> int:
-    """How many connections the server has had, by its own count."""
+    """Returns how many connections the server has counted."""
     with ClientWire(proxy.port) as wire:
         body = parse(wire.send("GET /metrics HTTP/1.0\r\n\r\n").read_all()).body.decode()
     lines = (line.rsplit(" ", 1) for line in body.splitlines() if line.startswith("pycast_connections"))

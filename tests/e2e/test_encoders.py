@@ -87,7 +87,7 @@ def test_ffprobe_decodes_what_the_listener_heard(name: str, recordings: dict[str
 
 
 def codec_header(recording: Recording) -> bytes:
-    """The part of the stream that a listener who comes late gets first, as this test understands the formats."""
+    """Returns the part of the stream that a late listener gets first, as this test understands the formats."""
     sent = recording.sent
     if recording.encoding.name == "webm":
         return sent[: sent.index(b"\x1f\x43\xb6\x75")]
@@ -185,7 +185,7 @@ def target_of(server: Server) -> Target:
 
 
 def shoutcast_server() -> Server:
-    """A server whose SHOUTcast sources (port + 1) feed /icy.mp3."""
+    """Returns a server whose SHOUTcast sources (port + 1) feed /icy.mp3."""
     return Server(listen=[{"shoutcast_mount": "/icy.mp3"}])
 
 

@@ -1,4 +1,4 @@
-"""No file descriptors left: health checks are answered, new clients get 503, and who is connected does not notice."""
+"""No file descriptors left: health checks are answered, new clients get 503, connected ones are not affected."""
 
 import resource
 import sys
@@ -16,7 +16,7 @@ OPEN_FILES = 320
 
 
 class LimitedServer(Server):
-    """A server that may open few files."""
+    """A server with a low limit of open files."""
 
     command = (require("prlimit"), f"--nofile={OPEN_FILES}:{OPEN_FILES}", "--", sys.executable, "-m", "pycast")
 

@@ -1,4 +1,4 @@
-"""Listeners go on with another mount while theirs has no source, and come back."""
+"""Listeners are moved to another mount while theirs has no source, and back."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from pycast.testing import Cluster, Server
 from tests.cluster_e2e.nodes import metric
 from tests.e2e.deadline import until
-from tests.e2e.wire import IcyEar, Wire, get, listen, source
+from tests.e2e.wire import IcyReader, Wire, get, listen, source
 
 LIVE, BACKUP, LAST = "/live.mp3", "/backup.mp3", "/last.mp3"
 MOUNTS: list[dict[str, Any]] = [
@@ -19,7 +19,7 @@ FRAME = 417
 
 
 def numbered(letter: bytes, first: int, count: int) -> bytes:
-    """Frames that tell their programme and number."""
+    """Returns frames that have their programme and number in them."""
     return b"".join(
         b"\xff\xfb\x90\x64" + b"%b%08d" % (letter, number) + bytes(FRAME - 13) for number in range(first, first + count)
     )
@@ -63,7 +63,7 @@ def test_a_player_with_titles_never_loses_count(pycast_server: Server) -> None:
         server.get(f"/admin/metadata?mount={LIVE}&mode=updinfo&song=Live", admin=True)
         wire, reply = listen(server.port, LIVE, "Icy-MetaData: 1\r\n")
         with wire:
-            ear = IcyEar(wire, int(reply.header("icy-metaint")))
+            ear = IcyReader(wire, int(reply.header("icy-metaint")))
             live.send(numbered(b"L", 50, 90))
             heard = ear.interval()
             live.close()
@@ -91,7 +91,7 @@ def test_a_mount_without_a_source_is_answered_by_the_chain_of_its_fallbacks(pyca
 
 
 @pytest.mark.pycast(mount=[MOUNTS[0] | {"max_listeners": 1}])
-def test_who_finds_no_room_gets_the_fallback(pycast_server: Server) -> None:
+def test_a_listener_of_a_full_mount_gets_the_fallback(pycast_server: Server) -> None:
     port = pycast_server.port
     with source(port, LIVE, "sourcepass") as live, source(port, BACKUP, "sourcepass") as backup:
         live.send(numbered(b"L", 0, 50))

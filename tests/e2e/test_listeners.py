@@ -8,7 +8,7 @@ import pytest
 
 from pycast.testing import Server
 from tests.e2e.deadline import until
-from tests.e2e.wire import FRAME_BYTES, IcyEar, Wire, ask, assert_run_of, basic, frames, get, listen, source
+from tests.e2e.wire import FRAME_BYTES, IcyReader, Wire, ask, assert_run_of, basic, frames, get, listen, source
 
 MOUNT = "/live.mp3"
 METAINT = 1000
@@ -60,7 +60,7 @@ def test_title_stands_in_the_first_block_and_a_new_one_at_its_byte(pycast_server
         listener, reply = listen(pycast_server.port, MOUNT, WITH_TITLES)
         assert reply.headers[-1] == ("icy-metaint", str(METAINT))
         with listener:
-            ear = IcyEar(listener, METAINT)
+            ear = IcyReader(listener, METAINT)
             wire.send(frames(10, 50))
             assert_run_of(ear.intervals(10), frames(0, 60))
             assert ear.titles == [b"StreamTitle='One & Only';"]
@@ -73,7 +73,7 @@ def test_title_stands_in_the_first_block_and_a_new_one_at_its_byte(pycast_server
 
 
 @pytest.mark.pycast(mp3_metadata_interval=METAINT)
-def test_listener_behind_the_source_hears_the_title_of_its_own_moment(pycast_server: Server) -> None:
+def test_listener_behind_the_source_gets_the_title_of_its_own_position(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as wire:
         set_title(pycast_server, "song=Old")
         wire.send(frames(0, 50))
@@ -83,7 +83,7 @@ def test_listener_behind_the_source_hears_the_title_of_its_own_moment(pycast_ser
         pycast_server.wait_until(lambda: len(pycast_server.received(MOUNT)) == 100 * FRAME_BYTES, 5, "the stream")
         listener, _ = listen(pycast_server.port, MOUNT, WITH_TITLES)
         with listener:
-            ear = IcyEar(listener, METAINT)
+            ear = IcyReader(listener, METAINT)
             blocks = []
             for _ in range(41):
                 ear.interval()
@@ -114,7 +114,7 @@ def test_titles_arrive_as_utf8_whatever_they_were(query: str, expected: str, pyc
         listener, _ = listen(pycast_server.port, MOUNT, WITH_TITLES)
         with listener:
             wire.send(frames(10, 10))
-            ear = IcyEar(listener, METAINT)
+            ear = IcyReader(listener, METAINT)
             ear.interval()
             assert ear.titles == [expected.encode()]
 
@@ -126,7 +126,7 @@ def test_mount_charset_is_what_players_get(pycast_server: Server) -> None:
         listener, _ = listen(pycast_server.port, MOUNT, WITH_TITLES)
         with listener:
             wire.send(frames(10, 10))
-            ear = IcyEar(listener, METAINT)
+            ear = IcyReader(listener, METAINT)
             ear.interval()
             assert ear.titles == ["StreamTitle='Über';".encode("latin-1")]
         assert '"title":"Über"' in get(pycast_server.port, "/status-json.xsl").body.decode()

@@ -20,7 +20,7 @@ SOONEST_S, LATEST_S = 15.0, 25.0
 
 
 def lose_network(sock: socket.socket) -> None:
-    """From now on packets to `sock` are thrown away: a host of this network would have to send with a TTL of 255."""
+    """Makes the kernel drop packets to `sock`: a host of this network would have to send with a TTL of 255."""
     sock.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
 
 

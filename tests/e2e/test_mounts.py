@@ -1,4 +1,4 @@
-"""What an operator sets for a mount, and what the public pages say of several of them."""
+"""The settings of a mount, and what the public pages show of several mounts."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Real players hear the stream and show its title: the one that is on when they come, and the next one."""
+"""Real players play the stream and show its title: the current one when they join, and the next one."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What proxies and balancers say of their clients, and who is believed: byte by byte, with sockets that play them.
+"""What proxies and balancers send about their clients, and which of them is believed: byte by byte, with plain sockets.
 
 The proxy is 127.0.0.1 (trusted where a test says so); 127.0.0.7 is anybody else.
 """
@@ -31,7 +31,7 @@ demanding = pytest.mark.pycast(**DEMANDING)
 
 
 def seen_by(server: Server) -> str:
-    """The address in the last line of the access log."""
+    """Returns the address in the last line of the access log."""
     server.wait_until(lambda: bool(server.access_log()), 5, "a line in the access log")
     return server.access_log()[-1].split()[0]
 
@@ -41,8 +41,8 @@ def requests_logged(server: Server) -> set[tuple[str, str]]:
     return {(line.split()[0], line.split()[6]) for line in server.access_log()}
 
 
-def strangers_in_log(server: Server, port: int = 0) -> list[str]:
-    """The lines of the error log about 127.0.0.1, which sends a PROXY header: complete up to now."""
+def proxy_lines_in_log(server: Server, port: int = 0) -> list[str]:
+    """Returns the lines of the error log about 127.0.0.1, which sends a PROXY header, complete up to now."""
     marker = b"PROXY TCP4 192.0.2.99 192.0.2.1 1 2\r\n"
     ask_from("127.0.0.1", port or server.port, marker + b"nonsense\r\n\r\n")
     server.wait_until(lambda: "! 192.0.2.99: " in server.log(), 5, "the last line of the log")
@@ -89,7 +89,7 @@ def test_trusted_proxy_may_send_no_header(pycast_server: Server) -> None:
 
 
 @trusting
-def test_lb_05_header_of_anybody_else_is_a_bad_request(pycast_server: Server) -> None:
+def test_lb_05_header_of_an_untrusted_client_is_a_bad_request(pycast_server: Server) -> None:
     assert parse(ask_from("127.0.0.7", pycast_server.port, V1 + STATUS)).status == 400
     assert parse(ask_from("127.0.0.7", pycast_server.port, STATUS)).status == 200
     assert seen_by(pycast_server) == "127.0.0.7"
@@ -115,7 +115,7 @@ def test_lb_05_forged_second_header_does_not_win(settings: dict[str, object], he
 )
 def test_lb_05_connection_without_a_header_is_closed_with_one_line(pycast_server: Server, begin: bytes) -> None:
     assert ask_from("127.0.0.1", pycast_server.port, begin) == b""
-    (line,) = strangers_in_log(pycast_server)
+    (line,) = proxy_lines_in_log(pycast_server)
     assert "! 127.0.0.1: connection failed: " in line
 
 
@@ -123,12 +123,12 @@ def test_lb_05_connection_without_a_header_is_closed_with_one_line(pycast_server
 def test_lb_05_connection_that_is_silent_is_closed_in_time(pycast_server: Server) -> None:
     with Wire(pycast_server.port) as wire:
         assert wire.read_all(3) == b""
-    (line,) = strangers_in_log(pycast_server)
+    (line,) = proxy_lines_in_log(pycast_server)
     assert "did not begin with a PROXY header" in line
 
 
 @pytest.mark.pycast(listen=[{"proxy_protocol": True, "trusted_proxies": ["127.0.0.1"]}])
-def test_lb_05_only_trusted_proxies_may_send_the_header_that_is_demanded(pycast_server: Server) -> None:
+def test_lb_05_only_trusted_proxies_may_send_a_required_header(pycast_server: Server) -> None:
     assert ask_from("127.0.0.7", pycast_server.port, V1 + STATUS) == b""
     assert parse(ask_from("127.0.0.1", pycast_server.port, V1 + STATUS)).status == 200
     assert seen_by(pycast_server) == CLIENT
@@ -141,7 +141,7 @@ def test_lb_05_health_check_leaves_no_line_in_the_log(pycast_server: Server, sai
     for _ in range(5):
         wire = Wire(pycast_server.port).send(said)
         wire.hang_up() if is_reset else wire.close()
-    assert strangers_in_log(pycast_server) == []
+    assert proxy_lines_in_log(pycast_server) == []
     assert pycast_server.access_log() == []
 
 
@@ -180,7 +180,7 @@ def test_lb_05_forged_second_header_before_tls_does_not_win(tls_server: Server) 
 def test_lb_05_health_check_of_a_tls_port_leaves_no_line_in_the_log(tls_server: Server) -> None:
     port = next(int(one["port"]) for one in tls_server.ready["ports"] if one["tls"])
     Wire(port).send(V2_LOCAL).hang_up()
-    assert strangers_in_log(tls_server, port) == []
+    assert proxy_lines_in_log(tls_server, port) == []
 
 
 def test_shoutcast_port_takes_the_header_too() -> None:
@@ -255,7 +255,7 @@ def test_lb_10_proxies_are_told_not_to_buffer_a_stream(pycast_server: Server, he
 
 
 @trusting
-def test_lb_10_trusted_proxy_without_traces_is_told_too(pycast_server: Server) -> None:
+def test_lb_10_trusted_proxy_without_headers_is_told_too(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password):
         proxied, reply = listen(pycast_server.port, MOUNT)
         proxied.close()
@@ -281,7 +281,7 @@ def test_lb_08_other_sources_are_not(pycast_server: Server, headers: str, data: 
     with source(pycast_server.port, MOUNT, pycast_server.source_password, headers=headers) as feed:
         feed.send(data)
         assert feed.read_all(5) == b""
-    pycast_server.wait_until(lambda: "is gone" in pycast_server.log(), 5, "the end of the source")
+    pycast_server.wait_until(lambda: "ended after" in pycast_server.log(), 5, "the end of the source")
     assert "HTTP proxy" not in pycast_server.log()
 
 

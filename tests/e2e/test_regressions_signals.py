@@ -1,4 +1,4 @@
-"""Reloads, as an operator meets them: all that is promised to change does, and nothing else suffers."""
+"""Reloads: everything that should change does, and nothing else is affected."""
 
 import os
 import signal

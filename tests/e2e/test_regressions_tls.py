@@ -1,4 +1,4 @@
-"""TLS: who is slow on purpose, and who is slow because the line is."""
+"""TLS clients that are slow on purpose, and those that have a slow network."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """Plain on its first port, TLS on its second; impatient."""
+    """A server that is plain on its first port, TLS on its second, and has short timeouts."""
     make_certificate(tmp_path, "first.example")
     tls = {"certificate": str(tmp_path / "tls.crt"), "private_key": str(tmp_path / "tls.key")}
     with Server(listen=[{}, {"tls": True}], tls=tls, header_timeout=1) as server:
@@ -56,7 +56,7 @@ def test_a_tls_listener_that_stalls_for_a_while_loses_no_byte(server: Server) ->
             assert wire.read(len(audio)) == audio
 
 
-def test_who_never_shakes_hands_cannot_use_up_the_descriptors(tmp_path: Path) -> None:
+def test_clients_that_never_finish_a_tls_handshake_cannot_use_up_the_descriptors(tmp_path: Path) -> None:
     """On a full node the reserve's oldest connection gives way, also in the middle of its handshake."""
     make_certificate(tmp_path, "first.example")
     tls = {"certificate": str(tmp_path / "tls.crt"), "private_key": str(tmp_path / "tls.key")}

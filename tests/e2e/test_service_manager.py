@@ -1,4 +1,6 @@
-"""What systemd hears from `pycast serve`: ready once it listens, reloads, stops; and alive while its loop turns."""
+"""The messages of `pycast serve` to systemd: ready once it listens, reloading, stopping, and a watchdog while its loop
+runs.
+"""
 
 import signal
 import socket
@@ -29,8 +31,8 @@ class Manager:
         environment = launch.clean_environment() | told
         self.node = launch.start("--config", str(settings), environment=environment, stderr=subprocess.DEVNULL)
 
-    def heard(self, begins_with: str) -> str:
-        """The next message that begins so."""
+    def wait_for(self, begins_with: str) -> str:
+        """Returns the next message that begins with `begins_with`."""
         deadline = time.monotonic() + MESSAGE_S
         while True:
             self._socket.settimeout(max(0.01, deadline - time.monotonic()))
@@ -38,7 +40,7 @@ class Manager:
             if message.startswith(begins_with):
                 return message
 
-    def hears_nothing(self, seconds: float) -> bool:
+    def gets_nothing(self, seconds: float) -> bool:
         self._socket.settimeout(0)
         try:
             while True:
@@ -62,22 +64,22 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
         yield one
 
 
-def test_systemd_hears_of_the_start_a_reload_and_the_stop(manager: Manager) -> None:
-    port = int(manager.heard("READY=1\nSTATUS=listening on").split()[-1])
+def test_systemd_is_notified_of_the_start_a_reload_and_the_stop(manager: Manager) -> None:
+    port = int(manager.wait_for("READY=1\nSTATUS=listening on").split()[-1])
     with socket.create_connection(("127.0.0.1", port), timeout=MESSAGE_S):
         pass
     manager.node.send_signal(signal.SIGHUP)
-    assert "MONOTONIC_USEC=" in manager.heard("RELOADING=1")
-    manager.heard("READY=1")
+    assert "MONOTONIC_USEC=" in manager.wait_for("RELOADING=1")
+    manager.wait_for("READY=1")
     manager.node.terminate()
-    manager.heard("STOPPING=1")
+    manager.wait_for("STOPPING=1")
     assert manager.node.wait(MESSAGE_S) == 0
 
 
-def test_signs_of_life_end_while_the_node_stands_still(manager: Manager) -> None:
-    manager.heard("READY=1")
-    manager.heard("WATCHDOG=1")
+def test_watchdog_messages_stop_while_the_node_stands_still(manager: Manager) -> None:
+    manager.wait_for("READY=1")
+    manager.wait_for("WATCHDOG=1")
     manager.node.send_signal(signal.SIGSTOP)
-    assert manager.hears_nothing(2 * WATCHDOG_S)
+    assert manager.gets_nothing(2 * WATCHDOG_S)
     manager.node.send_signal(signal.SIGCONT)
-    manager.heard("WATCHDOG=1")
+    manager.wait_for("WATCHDOG=1")

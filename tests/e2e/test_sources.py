@@ -1,4 +1,4 @@
-"""How a source comes, stays, is refused, is replaced and goes: on the wire, as encoders see it."""
+"""How a source connects, is refused, is replaced and ends: on the wire, as encoders see it."""
 
 import pytest
 
@@ -118,7 +118,7 @@ def test_silent_source_is_dropped_after_source_timeout(pycast_server: Server) ->
 
 
 @pytest.mark.pycast(burst_size=0)
-def test_returning_source_takes_over_from_its_silent_self_and_listeners_stay(pycast_server: Server) -> None:
+def test_returning_source_replaces_its_silent_connection_and_listeners_stay(pycast_server: Server) -> None:
     password = pycast_server.source_password
     with source(pycast_server.port, MOUNT, password) as dead:
         listener, _ = listen(pycast_server.port, MOUNT)
@@ -132,7 +132,7 @@ def test_returning_source_takes_over_from_its_silent_self_and_listeners_stay(pyc
 
 
 def comes_back(server: Server) -> Wire:
-    """The same source again, as often as an encoder tries, until it has the mount."""
+    """Connects the same source again, as often as an encoder tries, until it has the mount."""
     wires: list[Wire] = []
 
     def is_accepted() -> bool:
@@ -190,7 +190,7 @@ def test_a_title_stays_with_its_encoder_and_is_not_shown_as_that_of_another(pyca
     assert pycast_server.titles(MOUNT) == ["Morning"]
 
 
-def test_source_that_hangs_up_and_calls_again_at_once_is_let_in(pycast_server: Server) -> None:
+def test_source_that_hangs_up_and_reconnects_at_once_is_accepted(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
         first.send(frames(0, 10))
         listener, _ = listen(pycast_server.port, MOUNT)
@@ -202,7 +202,7 @@ def test_source_that_hangs_up_and_calls_again_at_once_is_let_in(pycast_server: S
 
 
 @pytest.mark.pycast(source_grace=0.5)
-def test_listeners_are_let_go_when_no_source_comes_back_in_time(pycast_server: Server) -> None:
+def test_listeners_are_dropped_when_no_source_comes_back_in_time(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
         first.send(frames(0, 10))
         listener, _ = listen(pycast_server.port, MOUNT)
@@ -256,7 +256,7 @@ class TestShoutcast:
                 assert listener.read(20 * FRAME_BYTES) == frames(0, 20)
             assert (reply.header("icy-name"), reply.header("icy-br")) == ("Old", "128")
 
-    def test_wrong_password_is_turned_away(self, server: Server) -> None:
+    def test_wrong_password_is_refused(self, server: Server) -> None:
         with server, Wire(server.port + 1) as wire:
             wire.send("wrong\r\n")
             assert b"OK2" not in wire.read_all(5)

@@ -19,7 +19,7 @@ MOUNT = "/live.mp3"
 
 
 def make_certificate(directory: Path, name: str) -> None:
-    """A self-signed certificate; key first, so there is a moment in which the two do not fit."""
+    """Writes a self-signed certificate; the key first, so for a moment the two do not match."""
     done = subprocess.run(
         [
             require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",

@@ -1,4 +1,4 @@
-"""Several workers are one server: one address, one process to signal, and none of them missed for long."""
+"""Several workers are one server: one address, one process to signal, and a worker that dies is replaced."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def workers(server: Server) -> list[int]:
 
 
 def answers(server: Server, path: str, *headers: str) -> set[tuple[int, bytes]]:
-    """What so many requests get that every worker has its say."""
+    """Returns the answers to so many requests that every worker answers some."""
     return {(reply.status, reply.body) for reply in (get(server.port, path, *headers) for _ in range(MANY))}
 
 
@@ -63,7 +63,7 @@ def test_every_worker_takes_connections_of_the_one_port(pycast_server: Server) -
         assert all(len(sockets(pid)) > count for pid, count in before.items())
 
 
-def test_the_ready_line_speaks_of_the_parent_and_of_the_ports_of_all(pycast_server: Server) -> None:
+def test_the_ready_line_names_the_parent_and_the_ports_of_all(pycast_server: Server) -> None:
     assert pycast_server.ready["pid"] == pycast_server.pid
     assert not listening_ports(pycast_server.pid)
     for pid in workers(pycast_server):
@@ -84,7 +84,7 @@ def test_each_worker_has_a_port_for_the_others(pycast_server: Server) -> None:
     assert first != second
 
 
-def test_a_log_line_tells_the_worker(pycast_server: Server) -> None:
+def test_a_log_line_names_the_worker(pycast_server: Server) -> None:
     for tag in ("[0]", "[1]"):
         until(partial(logs, pycast_server, f"node/run {tag} listening"), tag)
 
@@ -116,7 +116,7 @@ def test_sighup_reaches_every_worker(pycast_server: Server) -> None:
 
 
 @pytest.mark.pycast(location="Here")
-def test_a_worker_that_starts_again_does_not_trip_over_a_mistake_in_the_file(pycast_server: Server) -> None:
+def test_a_worker_that_starts_again_ignores_a_mistake_in_the_file(pycast_server: Server) -> None:
     pycast_server.config_path.write_text("no such thing")
     os.kill(pycast_server.pid, signal.SIGHUP)
     pycast_server.wait_until(lambda: pycast_server.log().count("reload refused") == 2, 5, "both to refuse")

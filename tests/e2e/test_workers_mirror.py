@@ -1,4 +1,6 @@
-"""A source on any worker is heard through the shared port, whichever worker accepts; and a worker's end is its own."""
+"""A source on any worker is heard through the shared port, whichever worker accepts; and the end of a worker affects no
+other.
+"""
 
 import json
 import os
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.pycast(workers=2)
 
 
 def worker_of(server: Server, wire: Wire) -> int:
-    """The worker that has accepted a connection."""
+    """Returns the worker that has accepted a connection."""
     port = wire.sock.getsockname()[1]
     (inode,) = {
         fields[9]
@@ -46,7 +48,7 @@ def crowd(server: Server, stack: ExitStack) -> dict[int, list[Wire]]:
     return found
 
 
-def test_whoever_accepts_a_source_is_heard(pycast_server: Server) -> None:
+def test_a_source_is_heard_whichever_worker_accepts_it(pycast_server: Server) -> None:
     with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed, ExitStack() as stack:
         feed.send(frames(0, 10))
         everybody = [wire for wires in crowd(pycast_server, stack).values() for wire in wires]

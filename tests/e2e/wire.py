@@ -19,14 +19,14 @@ FRAME_BYTES = 417
 
 
 def frames(first: int, count: int) -> bytes:
-    """MPEG-1 layer III frames (128 kbit/s, 44.1 kHz, 26 ms each); a number in each makes it unlike all others."""
+    """Returns MPEG-1 layer III frames (128 kbit/s, 44.1 kHz, 26 ms each); a number in each makes it unique."""
     return b"".join(
         b"\xff\xfb\x90\x64" + b"%032d" % number + bytes(FRAME_BYTES - 36) for number in range(first, first + count)
     )
 
 
 def basic(user: str, password: str) -> str:
-    """A head line with credentials."""
+    """Returns a head line with credentials."""
     return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}\r\n"
 
 
@@ -55,12 +55,12 @@ class Reply:
         return int(self.status_line.split()[1])
 
     def header(self, name: str, default: str = "") -> str:
-        """The first header of that name, in any case."""
+        """Returns the first header of that name, in any case."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), default)
 
 
 def parse(raw: bytes) -> Reply:
-    """An answer from all its bytes. A server that closed without a word gives an empty status line."""
+    """Parses an answer from all its bytes. A server that closed without an answer gives an empty status line."""
     head, _, body = raw.partition(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")
     pairs = (line.partition(":") for line in lines if line)
@@ -108,7 +108,7 @@ class Wire:
         return self
 
     def read(self, size: int, timeout: float = DEADLINE_S) -> bytes:
-        """Exactly `size` bytes. Fails when they do not come in time or the connection ends."""
+        """Returns exactly `size` bytes. Fails if they do not arrive in time or the connection ends."""
         deadline = time.monotonic() + timeout
         while len(self._pending) < size:
             if not self._receive(deadline):
@@ -118,13 +118,13 @@ class Wire:
         return self._take(size)
 
     def read_some(self, timeout: float = DEADLINE_S) -> bytes:
-        """What has come, at least one byte."""
+        """Returns what has arrived, at least one byte."""
         if not self._pending and not self._receive(time.monotonic() + timeout):
             raise AssertionError("connection ended")
         return self._take(len(self._pending))
 
     def read_to(self, mark: bytes, timeout: float = DEADLINE_S) -> bytes:
-        """All up to and including `mark`."""
+        """Reads all up to and including `mark`."""
         deadline = time.monotonic() + timeout
         while (found := self._pending.find(mark)) < 0:
             if not self._receive(deadline):
@@ -132,14 +132,14 @@ class Wire:
         return self._take(found + len(mark))
 
     def read_all(self, timeout: float = DEADLINE_S) -> bytes:
-        """All until the server closes (or resets) the connection, which must happen in time."""
+        """Reads all until the server closes (or resets) the connection, which must happen in time."""
         deadline = time.monotonic() + timeout
         while self._receive(deadline):
             pass
         return self._take(len(self._pending))
 
     def read_head(self) -> Reply:
-        """An answer's head; its body stays to be read."""
+        """Reads an answer's head, but not its body."""
         return parse(self.read_to(b"\r\n\r\n"))
 
     def hang_up(self) -> None:
@@ -187,7 +187,7 @@ def ask(
 
 
 def get(port: int, path: str, *headers: str, method: str = "GET", host: str = "127.0.0.1") -> Reply:
-    """A plain request; `headers` are lines with their line ends, as `basic` gives them."""
+    """Sends a plain request and returns the answer; `headers` are lines with their line ends, as `basic` gives them."""
     return ask(port, f"{method} {path} HTTP/1.0\r\n{''.join(headers)}\r\n", host=host)
 
 
@@ -202,7 +202,7 @@ def source(
     tls: bool = False,
     host: str = "127.0.0.1",
 ) -> Wire:
-    """A SOURCE that was accepted: what is sent now is the stream."""
+    """Returns a SOURCE that was accepted: what is sent from now on is the stream."""
     wire = Wire(port, host, tls=tls)
     try:
         wire.send(f"SOURCE {mount} HTTP/1.0\r\n{basic(user, password)}Content-Type: {content_type}\r\n{headers}\r\n")
@@ -217,7 +217,7 @@ def source(
 def listen(
     port: int, mount: str, *headers: str, tls: bool = False, receive_buffer: int = 0, host: str = "127.0.0.1"
 ) -> tuple[Wire, Reply]:
-    """A listener that was accepted, and the head of its answer."""
+    """Returns a listener that was accepted, and the head of its answer."""
     wire = Wire(port, host, tls=tls, receive_buffer=receive_buffer)
     try:
         reply = wire.send(f"GET {mount} HTTP/1.0\r\n{''.join(headers)}\r\n").read_head()
@@ -229,8 +229,8 @@ def listen(
 
 
 @dataclass(slots=True)
-class IcyEar:
-    """Takes title blocks out of what an ICY listener hears."""
+class IcyReader:
+    """A reader that separates title blocks from the audio of an ICY listener."""
 
     wire: Wire
     metaint: int
@@ -238,7 +238,7 @@ class IcyEar:
     """The payload of every block that was not empty, without its NULs."""
 
     def interval(self) -> bytes:
-        """The next `metaint` bytes of audio; reads the block after them."""
+        """Reads the next `metaint` bytes of audio and the title block after them. Returns the audio."""
         audio = self.wire.read(self.metaint)
         length = self.wire.read(1)[0] * 16
         if length:

@@ -155,7 +155,7 @@ FEED = frames(0, 84)  # a little more than STREAM_BYTES: Icecast sends whole blo
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[Answers]:
-    """Both servers with /live.mp3 and a source that has sent FEED; what each says to each request."""
+    """Both servers with /live.mp3 and a source that has sent FEED; the answers of each to each request."""
     settings = {"server_id": "Icecast 2.4.4", "sources": 1, "source_takeover": False}
     with Icecast(sources=1) as icecast, Server(**settings) as pycast, ExitStack() as stack:
         ports = (icecast.port, pycast.port)
@@ -165,7 +165,7 @@ def answers() -> Iterator[Answers]:
 
 
 def set_the_stage(port: int, stack: ExitStack) -> None:
-    """A source with a title that has sent FEED, and a listener."""
+    """Connects a source with a title, which sends FEED, and a listener."""
     feed = stack.enter_context(source(port, MOUNT, "sourcepass", headers=SOURCE_HEADERS))
     assert b"successful" in get(port, f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=A+B", SOURCE).body
     feed.send(FEED)
@@ -175,7 +175,9 @@ def set_the_stage(port: int, stack: ExitStack) -> None:
 
 
 def ask_both(ports: tuple[int, int]) -> Answers:
-    """Listeners last and at once: Icecast makes each wait a second, and counts it for a while after it has gone."""
+    """Sends all requests to a server. Those of listeners come last and at once: Icecast makes each wait a second, and
+    counts it for a while after it has left.
+    """
     names = [name for name in REQUESTS if not name.startswith("listen")]
     players = [name for name in REQUESTS if name.startswith("listen")]
     found = {name: (answer(ports[0], name), answer(ports[1], name)) for name in names}
@@ -207,7 +209,7 @@ MASKS = (
 
 
 def masked(reply: Reply, port: int) -> Reply:
-    """Without what differs between any two servers, and two moments."""
+    """Returns the answer without what differs between any two servers or two moments."""
 
     def mask(text: str) -> str:
         text = text.replace(f":{port}", ":PORT")
@@ -224,7 +226,8 @@ def masked(reply: Reply, port: int) -> Reply:
 
 
 def differences(name: str, theirs: Reply, ours: Reply) -> set[str]:
-    """In what two answers differ: "status", "body", "order" (of the headers that both have), "X" for a header's value.
+    """Returns the aspects in which two answers differ: "status", "body", "order" (of the headers that both have), "X"
+    for a header's value.
 
     "+X" is a header that only pycast sends, "-X" one that only Icecast sends; "answered" is all, if Icecast closes
     without a word.
