@@ -1,6 +1,7 @@
 """The drain of the whole server as an admin sees it: of this process and of the other workers of its parent.
 
-Without workers it is this process's drain alone. A worker that does not answer within `ASK_S` is left out.
+It is used in a cluster only; for a node alone, `Drain` is the drain of the server. A worker that does not answer within
+`ASK_S` is left out.
 """
 
 import logging

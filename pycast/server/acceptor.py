@@ -1,8 +1,8 @@
 """A listening port: accepts connections, counts them, serves each in a greenlet of its own.
 
 It does not know what a connection is for: `handler.py` and `shoutcast_source.py` read that. After a failed accept it
-waits, twice as long each time. When the process is out of descriptors, it closes a spare one, accepts the next client
-with it, answers 503 and closes.
+waits, twice as long each time. A process that is out of descriptors gives up a spare one to accept the next client,
+answers it 503, and closes the connection.
 
 Invariant: a connection is closed here when its greenlet ends, unless it was given away.
 """
@@ -225,7 +225,9 @@ class AcceptRate:
 
 
 def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, bytes], None]:
-    """Returns the function that serves the port's connections. The SHOUTcast modules are loaded only for a port of theirs."""
+    """Returns the function that serves the port's connections. SHOUTcast's module is loaded only for a port that needs
+    it.
+    """
     if not endpoint.mount:
         return serve_http
     from pycast.server.shoutcast_source import serve_shoutcast

@@ -11,7 +11,7 @@ from pycast.control.mount_finder import MountFinder
 from pycast.control.own_address import OwnAddress
 from pycast.stats.counters import Counters
 
-if TYPE_CHECKING:  # with questions to other nodes, which one alone does not load
+if TYPE_CHECKING:  # it needs the questions to other nodes, which a node alone does not load
     from pycast.balance.worker_drain import WorkerDrain
 
 
@@ -25,7 +25,7 @@ class Site:
     readiness: Readiness
     finder: MountFinder
     drain: "Drain | WorkerDrain"
-    """Of this node, or of all workers on its machine."""
+    """The drain of this node, in a cluster that of all workers of this server."""
     local: Control
     """This node alone."""
     cluster_wide: Control
