@@ -79,7 +79,7 @@ class HAProxy:
 
     @classmethod
     def before(cls, server_port: int, *, mode: str, options: str = "", lines: Sequence[str] = ()) -> Self:
-        """Makes HAProxy for one server, called "node". `options` stand behind its address, `lines` are further lines."""
+        """Makes HAProxy for a server called "node". `options` stand behind its address, `lines` are further lines."""
         text = "\n".join(f"    {line}" for line in lines)
         return cls(ONE_SERVER.format(mode=mode, lines=text, port=server_port, options=options))
 

@@ -303,7 +303,7 @@ def curl_listener(url: str, output: Path, *, extra: Sequence[str] = ()) -> Progr
 
 
 def ffmpeg_listener(url: str) -> Program:
-    """Returns an ffmpeg that decodes and prints titles ("Metadata update for StreamTitle: …") and, at its end, errors."""
+    """Returns an ffmpeg that decodes and prints titles ("Metadata update for StreamTitle: …") and errors."""
     return Program(["ffmpeg", "-nostdin", "-hide_banner", "-v", "verbose", "-i", url, "-f", "null", "-"])
 
 
