@@ -1,8 +1,8 @@
-"""icecast.xml to pycast.toml: the settings both have, and a list of those that have no equivalent.
+"""Converts icecast.xml to pycast.toml: the settings that both have, and a list of those without an equivalent.
 
-Reads the configuration of Icecast 2.4, and what 2.5 and icecast-kh write in the same places. The schema says which
-element becomes which key. Each value goes through the schema's own check, and the whole file through the loader, so
-whatever pycast would refuse is listed here and not found out later.
+Reads the configuration of Icecast 2.4, and what 2.5 and icecast-kh have in the same places. The schema says which
+element becomes which key. Each value goes through the schema's check, and the whole file through the loader, so the
+list also has everything that pycast would refuse.
 
 The one invariant: every element of the file is in the TOML, in the list, or in the table of harmless ones.
 """
@@ -22,11 +22,11 @@ from pycast.config.section import Key
 from pycast.errors import ConfigError
 
 _SECTIONS = ("server", "limits", "authentication", "listen", "mount", "logging", "tls")
-"""Those that Icecast has too."""
+"""The sections that Icecast has too."""
 
 
 def elements(section: str) -> dict[str, Key]:
-    """Returns the keys of `section` by the name of the element that becomes one, as the schema has them."""
+    """Returns the keys of `section` by the names of the elements that become them."""
     found = Config.KEYS[section].section
     assert found is not None
     return {element: key for key in found.KEYS.values() for element in key.elements()}
@@ -40,7 +40,7 @@ _HARMLESS = {
     *("relays-on-demand=0", "security/chroot=0", "listen-socket/shoutcast-compat=0", "mount/no-mount=0"),
     "mount/mp3-metadata-interval=-1",
 }
-"""Elements (some with one value only) that can be left out without a word: nobody who listens would notice."""
+"""Elements, some with one value only, that are left out silently: no listener would notice a difference."""
 
 _WHY = {
     "changeowner": "start pycast as that user (systemd: User=), see conf/pycast.service",
@@ -51,14 +51,14 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came out: a file for pycast, and one line for each thing that is not in it."""
+    """The result: a file for pycast, and one line for each setting that is not in it."""
 
     toml: str
     left_out: tuple[str, ...]
 
 
 def convert(xml: bytes) -> Imported:
-    """The settings of an icecast.xml. Raises ConfigError if it is not one."""
+    """Converts an icecast.xml. Raises ConfigError if it is none."""
     try:
         root = fromstring(xml)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
@@ -71,7 +71,7 @@ def convert(xml: bytes) -> Imported:
 
 
 class _ElementReader:
-    """Gathers sections and what is left out, element by element."""
+    """One pass through the file: the sections found, and what is left out."""
 
     def __init__(self) -> None:
         self._single: dict[str, dict[str, Any]] = {}
@@ -83,7 +83,7 @@ class _ElementReader:
         self._log_directory = ""
 
     def read_root(self, root: Element) -> None:
-        # These two hold for elements that may stand before them.
+        # Both apply to elements that may come before them in the file.
         self._shoutcast_mount = _text_at(root, "shoutcast-mount") or "/stream"
         self._log_directory = _text_at(root, "paths/logdir")
         old_listen: dict[str, Any] = {}
@@ -101,7 +101,7 @@ class _ElementReader:
         self._join_shoutcast_ports()
 
     def result(self) -> Imported:
-        """The file, checked as a whole: what the loader would say is in the list too."""
+        """Returns the file and the list. The loader checks the file; its problems are in the list too."""
         body = "\n".join(self._sections())
         try:
             loads(body, {}, "to be corrected")
@@ -148,7 +148,7 @@ class _ElementReader:
         return values
 
     def _set(self, section: str, values: dict[str, Any], element: Element, path: str, label: str = "") -> None:
-        """Puts the element's value under its key, or into the list."""
+        """Adds the element's value under its key, or adds the element to the list."""
         key = _KEYS.get(section, {}).get(element.tag)
         if key is None or f"{path}={_text(element)}" in _HARMLESS:
             self._leave_out(element, path, label=label)
@@ -177,7 +177,7 @@ class _ElementReader:
         return headers
 
     def _join_shoutcast_ports(self) -> None:
-        """A socket with shoutcast-compat is the port after another one: there it is one key."""
+        """Turns each socket with shoutcast-compat, which is the port after another, into a key of that other one."""
         for socket in [socket for socket in self._listen if socket.pop("shoutcast-compat", False)]:
             below = [other for other in self._listen if other.get("port", 8000) == socket.get("port", 8000) - 1]
             if below:
@@ -215,7 +215,7 @@ def _toml_table(title: str, values: Mapping[str, object]) -> list[str]:
 
 
 def _label(block: Element) -> str:
-    """Which of several: `mount /live.mp3`, `listen-socket 8000`; empty for sections of which there is one."""
+    """Returns which of several sections it is, such as `mount /live.mp3`; empty for a section that is not repeated."""
     which = block.findtext("mount-name") or block.findtext("port") or ""
     return f"{block.tag} {which.strip()}" if which.strip() else ""
 
@@ -237,6 +237,6 @@ def _text_at(root: Element, path: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Safe in a comment and on a terminal: one line, no control characters, not too long."""
+    """Returns text that is safe in a comment and on a terminal: one line, no control characters, not too long."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text)
     return shown if len(shown) <= 120 else shown[:119] + "…"

@@ -1,7 +1,7 @@
-"""The settings in force: one handle for all who need them, and which changes of them a reload cannot bring.
+"""The settings in force: one handle that all parts share, and the list of changes that need a restart.
 
-Whoever keeps a `Live` and asks it each time sees what a reload has changed. The one invariant: `now` is a whole
-configuration that was accepted as such, never a mixture of two.
+A part that keeps a `Live` and reads `now` each time sees what a reload has changed. The one invariant: `now` is one
+whole configuration, never a mixture of two.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,13 @@ from pycast.config.section import Section
 
 
 class Live:
-    """A handle on the configuration. Only a reload replaces it."""
+    """A handle on the configuration in force, which only a reload replaces."""
 
     def __init__(self, config: Config) -> None:
         self._now = config
 
     @property
     def now(self) -> Config:
-        """The configuration in force."""
         return self._now
 
     def replace(self, config: Config) -> None:
@@ -28,9 +27,9 @@ class Live:
 
 
 def restart_needed(before: Config, after: Config) -> list[str]:
-    """Returns the keys that differ and whose change holds only after a restart, such as `listen[0].port`.
+    """Returns the keys that differ and whose change takes effect only after a restart, such as `listen[0].port`.
 
-    Where the number of sections differs, the name of the section stands for all of them.
+    If the number of sections differs, the name of the section stands for all of them.
     """
     return list(_changed(before, after))
 

@@ -1,8 +1,8 @@
-"""A `Config` from a TOML file and the environment, or the embedded one; ConfigError lists all that is wrong at once.
+"""Makes a `Config` from a TOML file and the environment, or from defaults alone. ConfigError lists all errors at once.
 
 The environment overrides the file: PYCAST_LIMITS__BURST_SIZE=32k, PYCAST_LISTEN__0__PORT=9000. Only names with a "__"
-are ours: an orchestrator may well set PYCAST_PORT and the like for a service of that name. The environment is an
-argument, never read here. This is the one file of the pure layers that reads files.
+count: an orchestrator may set PYCAST_PORT and the like for a service of that name. The environment is an argument; this
+file does not read it. It is the one file of the pure packages that reads files.
 """
 
 import re
@@ -20,59 +20,59 @@ from pycast.config.schema import Config
 from pycast.errors import ConfigError
 
 SEARCH_PATH = (Path("pycast.toml"), Path("/etc/pycast/pycast.toml"))
-"""Where `pycast serve` looks without --config, in this order."""
+"""Where `pycast serve` looks for its configuration without --config, in this order."""
 
 _PREFIX = "PYCAST_"
-# Letters and digits that cannot be mistaken for each other when a password is copied by hand.
+# Letters and digits that are not confused with each other when a password is copied by hand.
 _PASSWORD_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _PASSWORD_LENGTH = 16
 
 
 class Rng(Protocol):
-    """Randomness as an argument: `random.SystemRandom()` in earnest, `random.Random(1)` in a test."""
+    """A source of randomness: `random.SystemRandom()` in the server, `random.Random(1)` in a test."""
 
     def choice(self, seq: str, /) -> str: ...
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """The configuration in the file `path` (None: only defaults), overridden by `environ`. Raises ConfigError."""
+    """Loads the file `path` (None: only defaults), overridden by `environ`. Raises ConfigError."""
     return loads("", environ, "defaults") if path is None else loads(read_text(path), environ, str(path))
 
 
 def read_text(path: Path) -> str:
-    """The text of a configuration file. Raises ConfigError."""
+    """Reads the text of a configuration file. Raises ConfigError."""
     try:
         return path.read_bytes().decode()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: expected UTF-8 text, but byte {error.start} is not"]) from error
+        raise ConfigError([f"{path}: expected UTF-8 text, but byte {error.start} is not UTF-8"]) from error
 
 
 def loads(text: str, environ: Mapping[str, str], filename: str) -> Config:
-    """The configuration in the TOML `text`, overridden by `environ`; `filename` is for messages. Raises ConfigError."""
+    """Loads the TOML `text`, overridden by `environ`; `filename` is for messages. Raises ConfigError."""
     try:
         data = tomli.loads(text)
     except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
         raise ConfigError([f"{filename}: not TOML: {error}"]) from error
     except RecursionError as error:
-        raise ConfigError([f"{filename}: not usable: too deeply nested"]) from error
+        raise ConfigError([f"{filename}: too deeply nested"]) from error
     return _validated(data, environ, filename)
 
 
 def embedded_config(rng: Rng, environ: Mapping[str, str] | None = None) -> Config:
-    """The defaults with fresh random passwords, overridden by `environ`. Raises ConfigError for a bad variable."""
+    """Returns the defaults with new random passwords, overridden by `environ`. Raises ConfigError."""
     return loads(embedded_text(rng), environ or {}, "defaults")
 
 
 def embedded_text(rng: Rng) -> str:
-    """A configuration file of nothing but fresh random passwords."""
+    """Returns the text of a configuration file that has nothing but new random passwords."""
     names = ("source_password", "relay_password", "admin_password")
     return "\n".join(["[authentication]", *(f'{name} = "{random_password(rng)}"' for name in names)])
 
 
 def with_port(config: Config, port: int) -> Config:
-    """`config` with another port in its first [[listen]] section. Raises ConfigError if another section has it."""
+    """Returns `config` with another port in its first [[listen]] section. Raises ConfigError if another one uses it."""
     first, *others = config.listen
     changed = config.replace(listen=(first.replace(port=port), *others))
     problems = [Origin("--port", {}).line(*conflict) for conflict in conflicts(changed)]
@@ -82,7 +82,7 @@ def with_port(config: Config, port: int) -> Config:
 
 
 def random_password(rng: Rng) -> str:
-    """A password of 80 random bits that needs no quoting in a shell, a URL or an XML file."""
+    """Returns a password of 80 random bits that needs no quoting in a shell, a URL or an XML file."""
     return "".join(rng.choice(_PASSWORD_LETTERS) for _ in range(_PASSWORD_LENGTH))
 
 
@@ -97,7 +97,7 @@ def _validated(data: dict[str, Any], environ: Mapping[str, str], filename: str) 
 
 
 def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[KeyPath, str], list[str]]:
-    """Writes the variables into `data`. Returns which path came from which variable; and what was wrong."""
+    """Writes the variables into `data`. Returns the variable that each path came from, and the errors."""
     variables: dict[KeyPath, str] = {}
     problems = []
     for name in sorted(environ, key=_by_number):
@@ -133,26 +133,26 @@ def _assign(data: dict[str, Any], path: KeyPath, value: str) -> None:
 
 
 def _table(data: Any, path: KeyPath) -> dict[str | int, Any]:
-    """The table at `path`, made if it is missing; a list grows by one at most."""
-    here = data
+    """Returns the table at `path`, which is made if it is missing; a list grows by one at most."""
+    found = data
     for depth, part in enumerate(path):
-        if isinstance(here, list) and isinstance(part, int):
-            if part > len(here):
-                raise ValueError(f"expected a number up to {len(here)}: there are {len(here)} [[{path[0]}]] sections")
-            if part == len(here):
-                here.append({})
-            here = here[part]
-        elif isinstance(here, dict):
-            here = here.setdefault(part, _new_value(path[: depth + 1]))
+        if isinstance(found, list) and isinstance(part, int):
+            if part > len(found):
+                raise ValueError(f"expected a number up to {len(found)}: there are {len(found)} [[{path[0]}]] sections")
+            if part == len(found):
+                found.append({})
+            found = found[part]
+        elif isinstance(found, dict):
+            found = found.setdefault(part, _new_value(path[: depth + 1]))
         else:
             break
-    if not isinstance(here, dict):
+    if not isinstance(found, dict):
         raise ValueError("expected the name of a key in a section")
-    return here
+    return found
 
 
 def _new_value(path: KeyPath) -> Any:
-    """What stands where the file says nothing: the default where adding to it must keep it."""
+    """Returns the value to add variables to where the file has none: the default, if they must not replace it."""
     key = Config.KEYS[str(path[0])] if len(path) == 1 else None
     if key is not None and key.is_array:
         return [{} for _ in key.default]
@@ -160,5 +160,5 @@ def _new_value(path: KeyPath) -> Any:
 
 
 def _by_number(name: str) -> list[int | str]:
-    """Sorts PYCAST_MOUNT__10__… after PYCAST_MOUNT__9__…, so that lists can grow in order."""
+    """Returns a key that sorts PYCAST_MOUNT__10__… after PYCAST_MOUNT__9__…, so that lists grow in order."""
     return [part.zfill(6) if part.isdecimal() else part for part in re.split("__", name)]

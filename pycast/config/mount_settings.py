@@ -1,11 +1,12 @@
-"""The settings of a mount: each key once, and which of them hold for a mount: its own section's, then the default
-section's, then those of [limits] and [authentication].
+"""The settings of a mount: the keys, each written once, and the look-up of a mount's effective settings. A value comes
+from the mount's own section, else from the default section, else from [limits], [authentication] or [cluster].
 
-Look-up as Icecast does it: the section with that exact name, else the first whose pattern matches, in the order of the
-file; then what is unset comes from the first section of type "default" that has no name or a matching pattern. Unlike
-Icecast, an exact name wins over an earlier pattern: order should not matter where the file is that specific.
+The look-up follows Icecast. The mount's section is the one with its exact name, else the first in the file whose
+pattern matches. What that section does not set comes from the first section of type "default" that has no name or a
+matching pattern. Unlike in Icecast, an exact name wins over an earlier pattern: the order of sections should not matter
+where the file is that specific.
 
-The one invariant: every key of `MountSettings` has an effective value, so nobody downstream looks anything up again.
+The one invariant: every key of `MountSettings` has an effective value, so no other code looks anything up again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,42 +31,46 @@ from pycast.config.values import (
 )
 
 DEFAULT_METADATA_INTERVAL = 16000
-"""Icecast's: about a second of 128 kbit/s between two chances to change the title."""
+"""Icecast's value: about a second of 128 kbit/s between two places where the title can change."""
 
 _MAX_CACHED = 4096
-"""Names come from requests, so the cache must not grow with them."""
+"""Names come from requests, so the cache needs a limit."""
 
 
 class MountSettings(Section):
     """The effective settings of one mount. Times are seconds; an empty text means "not set".
 
-    A default here is what holds if no section sets the key; `inherits` names the key that holds then.
+    A key that no section sets has its default, or the value of the key that `inherits` names.
     """
 
     mount_name: str = key(UNSET)
-    username: RequiredText = key(UNSET, "Its own source user.", example="source", inherits="authentication.source_user")
-    password: Secret = key(
-        UNSET, "Its own source password.", example="secret", inherits="authentication.source_password"
+    username: RequiredText = key(
+        UNSET, "The mount's own source user.", example="source", inherits="authentication.source_user"
     )
-    max_listeners: Whole = key(-1, "Listeners at the same time. -1: no limit.", example=-1, ge=-1)
+    password: Secret = key(
+        UNSET, "The mount's own source password.", example="secret", inherits="authentication.source_password"
+    )
+    max_listeners: Whole = key(-1, "The most listeners at the same time. -1: no limit.", example=-1, ge=-1)
     max_listener_duration: Seconds = key(0.0, "After this time a listener is disconnected. 0: never.", example=0)
     fallback_mount: MaybeMountName = key(
         "",
-        "Where listeners go on while this mount has no source: another mount with the same kind of stream, which may "
-        "have a fallback itself.",
+        "The mount to which listeners are moved while this one has no source. It must have the same kind of stream, "
+        "and may have a fallback itself.",
         example="/backup.mp3",
     )
-    fallback_override: Flag = key(False, "Whether they come back when this mount has a source again.", example=True)
+    fallback_override: Flag = key(
+        False, "Whether they are moved back when this mount has a source again.", example=True
+    )
     fallback_when_full: Flag = key(
-        False, "Whether listeners for whom this mount has no room get the fallback mount.", example=False
+        False, "Whether listeners get the fallback mount when this mount is full.", example=False
     )
     dump_file: Text = key(
         "",
-        "Where to record what the source sends. %Y, %m, %d, %H, %M and %S stand for the time the source connected, "
-        "{mount} for the mount's name. A file that exists is continued.",
+        "A file that records what the source sends. %Y, %m, %d, %H, %M and %S stand for the time at which the source "
+        "connected, {mount} for the mount's name. An existing file is continued.",
         example="/var/spool/pycast/live-%Y%m%d-%H%M%S.mp3",
     )
-    hidden: Flag = key(False, "Keeps the mount off the status page and status-json.xsl.", example=False)
+    hidden: Flag = key(False, "Whether the mount is left out of the status page and status-json.xsl.", example=False)
     public: Public = key(
         None, "Whether directories may list the mount. Unset (or Icecast's -1): the source decides.", example=False
     )
@@ -89,18 +94,20 @@ class MountSettings(Section):
     )
     mp3_metadata_interval: Whole = key(
         DEFAULT_METADATA_INTERVAL,
-        "Bytes of audio between two titles in the stream. 0: no titles.",
+        "Bytes of audio between two title blocks in the stream. 0: no titles.",
         example=16000,
         ge=0,
         le=1 << 24,
         icecast=("mp3-metadata-interval", "icy-metadata-interval"),
     )
     charset: Charset = key(
-        "", "The character set of titles that do not name their own, and of titles sent to players.", example="UTF-8"
+        "",
+        "The character set of titles that sources send without naming one, and of titles sent to players.",
+        example="UTF-8",
     )
     stream_name: Text = key("", "Replaces the name that the source sends.", example="Radio Example")
     stream_description: Text = key("", "Replaces the source's description.", example="All day, all night")
-    stream_url: Text = key("", "Replaces the source's address.", example="https://radio.example.org/")
+    stream_url: Text = key("", "Replaces the source's URL.", example="https://radio.example.org/")
     genre: Text = key("", "Replaces the source's genre.", example="various")
     bitrate: Bitrate = key("", "Replaces the source's bitrate, in kbit/s.", example="128")
     on_connect: Text = key(
@@ -109,12 +116,12 @@ class MountSettings(Section):
         example="/usr/local/bin/on-air",
     )
     on_disconnect: Text = key(
-        "", "A program to run when the source is gone, in the same way.", example="/usr/local/bin/off-air"
+        "", "A program to run when the source has gone, with the same argument.", example="/usr/local/bin/off-air"
     )
     http_headers: Headers = key(
         {},
-        "Headers of replies to listeners, added to [http_headers]; one of the same name replaces it, "
-        "an empty one removes it.",
+        "Headers of replies to listeners, added to [http_headers]. One of the same name replaces that one, an "
+        "empty one removes it.",
         example={"X-Station": "demo"},
     )
 
@@ -139,7 +146,7 @@ class MountSection(Section, some_of=MountSettings):
 
 
 class MountTable:
-    """The [[mount]] sections, ready to be asked for a name."""
+    """The [[mount]] sections, looked up by the name of a mount."""
 
     def __init__(
         self, sections: Sequence[MountSection], inherited: Mapping[str, object], http_headers: Mapping[str, str]
@@ -153,7 +160,7 @@ class MountTable:
         self._cache: dict[str, MountSettings] = {}
 
     def settings(self, name: str) -> MountSettings:
-        """The effective settings of the mount `name`."""
+        """Returns the effective settings of the mount `name`."""
         found = self._cache.get(name)
         if found is None:
             if len(self._cache) >= _MAX_CACHED:
@@ -182,13 +189,13 @@ class MountTable:
 
 
 def mount_matches(pattern: str, name: str) -> bool:
-    """Whether the mount `name` fits `pattern`: `*`, `?` and `[abc]` stop at a "/", as in a shell and in Icecast."""
+    """Whether the mount `name` matches `pattern`: `*`, `?` and `[abc]` stop at a "/", as in a shell and in Icecast."""
     wanted, given = pattern.split("/"), name.split("/")
     return len(wanted) == len(given) and all(map(fnmatchcase, given, wanted))
 
 
 def merge_headers(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """`base` with `own` added: a header of the same name (in any case) replaces, an empty one removes."""
+    """Returns `base` with `own` added: a header of the same name (in any case) replaces, an empty one removes."""
     replaced = {name.lower() for name in own}
     merged = {name: value for name, value in base.items() if name.lower() not in replaced}
     return merged | {name: value for name, value in own.items() if value}

@@ -1,7 +1,7 @@
-"""Tables, as a file has them, to a `Config`: each value goes through the check of its key, and all errors are found.
+"""Turns the tables of a file into a `Config`: each value goes through the check of its key, and all errors are found.
 
-Checks that need two keys at once are not made here (rules.py), and errors are not put into words (problems.py). The one
-invariant: a `Config` from here without problems has only values that its keys accept.
+Checks that need two keys at once are in rules.py, the words for errors in problems.py. The one invariant: a `Config`
+that came without problems has only values that its keys accept.
 """
 
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ S = TypeVar("S", bound=Section)
 
 
 def parse(data: Mapping[str, Any]) -> tuple[Config, list[Problem]]:
-    """The configuration in `data`, and what is wrong with it in the order of `data`. What is wrong is left out."""
+    """Returns the configuration in `data`, without the wrong values, and the problems in the order of `data`."""
     reader = _Reader()
     return reader.section(Config, data, ()), reader.problems
 
 
 class _Reader:
-    """Goes through the tables, and gathers problems."""
+    """One pass through the tables, and the problems found in it."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
     def section(self, kind: type[S], table: object, path: Path) -> S:
-        """The section that is written as `table`."""
+        """Returns the section that `table` describes."""
         if not isinstance(table, Mapping):
             self._wrong(path, table, "expected a table of keys")
             return kind()

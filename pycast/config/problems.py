@@ -1,6 +1,7 @@
-"""Errors of a configuration in words: where it is, what stands there, what was expected. All of them, not the first.
+"""The text of configuration errors: the place, the value there, and what was expected.
 
-One line for each: `pycast.toml: limits.burst_size = "lots": expected bytes such as 65536 …`. Passwords are never shown.
+Each error is one line: `pycast.toml: limits.burst_size = "lots": expected bytes such as 65536 …`. Passwords are never
+shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,24 +11,24 @@ from pycast.config.schema import Config
 Path = tuple[str | int, ...]
 
 Problem = tuple[Path, object, str]
-"""Where (path of keys), the value there, and what was expected."""
+"""The path of keys, the value there, and what was expected."""
 
 
 class Origin:
-    """Where values came from: the file, or for some paths a variable of the environment."""
+    """The origin of values: the file, or for some paths an environment variable."""
 
     def __init__(self, filename: str, variables: Mapping[Path, str]) -> None:
         self._filename = filename
         self._variables = variables
 
     def line(self, path: Path, value: object, expected: str) -> str:
-        """`where: section.key = value: expected …`."""
+        """Returns `where: section.key = value: expected …`."""
         where = next((name for known, name in self._variables.items() if known[: len(path)] == path), self._filename)
         return f"{where}: {dotted(path)}{_shown(path, value)}: {expected}"
 
 
 def dotted(path: Path) -> str:
-    """("listen", 0, "port") -> "listen[0].port"; the numbers count from 0, as in the names of the environment."""
+    """Returns "listen[0].port" for ("listen", 0, "port"). Numbers count from 0, as in environment variables."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -35,8 +36,8 @@ def dotted(path: Path) -> str:
 
 
 def unknown_key(path: Path) -> str:
-    """What to say about a key that does not exist: the nearest one, or where a key of that name does."""
-    from difflib import get_close_matches  # only a mistake pays for it, not the start of the server
+    """Returns the text for a key that does not exist: the most similar key, or the section that has it."""
+    from difflib import get_close_matches  # imported for a mistake only, to keep the start of the server short
 
     section, name = path[:-1], str(path[-1])
     known = keys_of(section)
@@ -51,7 +52,7 @@ def unknown_key(path: Path) -> str:
 
 
 def keys_of(section: Sequence[str | int]) -> list[str]:
-    """The keys that may stand in a section: () the sections, ("listen", 0) the keys of [[listen]]."""
+    """Returns the keys that a section can have: for () the sections, for ("listen", 0) the keys of [[listen]]."""
     if not section:
         return list(Config.KEYS)
     found = Config.KEYS.get(str(section[0]))

@@ -1,7 +1,7 @@
-"""The configuration's manual, made from the schema: conf/pycast.toml and the tables of docs/configuration.md.
+"""The manual of the configuration, made from the schema: conf/pycast.toml and the tables of docs/configuration.md.
 
-Neither is written by hand, and tests compare both with what this file makes. Pure: the schema in, text out. The one
-invariant: the default file, loaded, gives the same `Config` as no file at all.
+Neither is written by hand; tests compare both with what this file makes. Pure: the schema in, text out. The one
+invariant: the default file, when loaded, gives the same `Config` as no file at all.
 """
 
 import textwrap
@@ -14,33 +14,33 @@ from pycast.config.units import Size
 _WIDTH = 100
 
 _HEAD = """\
-# pycast.toml: every setting of pycast with its default and why it is there.
+# pycast.toml: every setting of pycast, with its default and its meaning.
 #
-# A line that begins with "#" and a key is a setting that has no default: it shows an example. To start a file of your
-# own it is enough to write down what differs (see minimal.toml); `pycast check FILE` tells whether it is right, and
-# SIGHUP makes a running server read it again; what "needs a restart" is not taken then.
+# A commented-out setting has no default; the line shows an example. A file of your own needs only the settings that
+# differ (see minimal.toml). `pycast check FILE` checks it. SIGHUP makes a running server read it again; a setting that
+# "needs a restart" keeps its old value until then.
 #
 # Sizes   bytes, or text with a unit of 1024: 65536  "64k"  "512KiB"  "1m"
 #         burst_size and queue_size also as a time of audio: "4s"  "500ms"
 # Times   seconds, or text with a unit: 10  0.5  "500ms"  "30s"  "2m"  "1h"
 #
-# Every setting can be overridden by a variable of the environment: PYCAST_LIMITS__BURST_SIZE=32k, and for sections
-# that may be repeated with a number, from 0 on: PYCAST_LISTEN__0__PORT=9000.
+# An environment variable overrides a setting: PYCAST_LIMITS__BURST_SIZE=32k. Sections that can be repeated have a
+# number, from 0 on: PYCAST_LISTEN__0__PORT=9000.
 """
 
 
 def default_toml() -> str:
-    """The whole default configuration as a commented TOML file."""
+    """Returns the whole default configuration as a commented TOML file."""
     return _HEAD + "".join(_toml_section(key) for key in Config.KEYS.values())
 
 
 def reference_markdown() -> str:
-    """One table for each section: key, type, default, meaning."""
+    """Returns a table for each section: key, default, meaning, and whether a change needs a restart."""
     return "\n".join(_markdown_section(key) for key in Config.KEYS.values())
 
 
 def toml_value(value: object) -> str:
-    """A value as TOML writes it. Takes what the schema's keys hold: text, numbers, flags, sizes, networks, headers."""
+    """Returns a value as TOML: any value of the schema's keys (text, numbers, flags, sizes, networks, headers)."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -74,12 +74,12 @@ def _toml_section(key: Key) -> str:
 
 
 def _toml_keys(section: type[Section], hidden: str) -> Iterator[str]:
-    said = ""
+    shown_text = ""
     for name, key in section.KEYS.items():
         text = f"{key.text} Needs a restart." if key.needs_restart else key.text
-        if text != said:  # neighbours that mean the same share their comment
-            yield from ["", *_comment(text)] if said else _comment(text)
-            said = text
+        if text != shown_text:  # neighbouring keys with the same text share one comment
+            yield from ["", *_comment(text)] if shown_text else _comment(text)
+            shown_text = text
         shown = key.default if key.example is None else key.example
         yield f"{hidden if key.example is None else '#'}{name} = {toml_value(shown)}"
     yield ""

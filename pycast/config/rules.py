@@ -1,6 +1,6 @@
-"""What two keys must have to do with each other: errors that no single key shows, and advice that is no error.
+"""Checks that need more than one key: conflicts, which are errors, and advice, which is not.
 
-Both work on a `Config` whose single values are right already. Pure: whether a file exists is not asked here.
+Both expect a `Config` whose values are right one by one. Pure: whether files exist is checked in cli/check.py.
 """
 
 from collections import Counter
@@ -13,12 +13,12 @@ WELL_KNOWN_PASSWORD = "hackme"
 
 
 def conflicts(config: Config) -> list[Problem]:
-    """Everything that makes the configuration unusable although each value alone is right."""
+    """Returns the problems that make the configuration unusable although each value alone is right."""
     return [*_listen_conflicts(config), *_mount_conflicts(config), *_cluster_conflicts(config)]
 
 
 def advice(config: Config) -> list[str]:
-    """One line for each thing that works and yet is probably not meant; says what to do."""
+    """Returns a line for each setting that works but is probably not meant."""
     return [
         *_password_advice(config),
         *_hostname_advice(config),
@@ -40,7 +40,11 @@ def _listen_conflicts(config: Config) -> Iterator[Problem]:
         for port in ports if listen.port else []:
             owner = taken.setdefault((listen.bind_address, port), f"listen[{index}]")
             if owner != f"listen[{index}]":
-                what = "a port" if port == listen.port else f"a free port {port} for SHOUTcast sources beside it, one"
+                what = (
+                    "a port"
+                    if port == listen.port
+                    else f"the next port {port}, which is for SHOUTcast sources, to be one"
+                )
                 yield ("listen", index, "port"), listen.port, f"expected {what} that {owner} does not use already"
         if listen.shoutcast_mount and listen.port == 65535:
             yield ("listen", index, "port"), listen.port, "expected a port below 65535, as SHOUTcast takes the next one"
@@ -75,7 +79,7 @@ def _cluster_conflicts(config: Config) -> Iterator[Problem]:
 def _password_advice(config: Config) -> Iterator[str]:
     for key in ("source_password", "relay_password", "admin_password"):
         if getattr(config.authentication, key) == WELL_KNOWN_PASSWORD:
-            yield f'authentication.{key} is "{WELL_KNOWN_PASSWORD}", which everybody knows: set another one'
+            yield f'authentication.{key} is "{WELL_KNOWN_PASSWORD}", which is publicly known: set another one'
 
 
 def _hostname_advice(config: Config) -> Iterator[str]:
@@ -88,7 +92,7 @@ def _proxy_advice(config: Config) -> Iterator[str]:
     for index, listen in enumerate(config.listen):
         for network in listen.trusted_proxies:
             if network.prefixlen == 0:
-                yield f"listen[{index}].trusted_proxies has {network}: everybody can claim to be any address"
+                yield f"listen[{index}].trusted_proxies has {network}: every client can claim any address"
 
 
 def _drain_advice(config: Config) -> Iterator[str]:
@@ -96,7 +100,7 @@ def _drain_advice(config: Config) -> Iterator[str]:
     if drain.lead >= drain.deadline:
         yield f"drain.lead ({drain.lead:g} s) leaves no time before drain.deadline ({drain.deadline:g} s)"
     elif drain.lead + 1 / drain.rate > drain.deadline:
-        yield f"drain.deadline ({drain.deadline:g} s) comes before the last listeners have left at drain.rate"
+        yield f"drain.deadline ({drain.deadline:g} s) is too short: at drain.rate some listeners are still there"
 
 
 def _worker_advice(config: Config) -> Iterator[str]:
@@ -104,10 +108,10 @@ def _worker_advice(config: Config) -> Iterator[str]:
     far = [peer for peer in cluster.peers if not peer.startswith(("127.", "localhost:", "[::1]:"))]
     has_others = bool(far or cluster.dns or cluster.registry == "etcd")
     if config.is_clustered and has_others and config.server.workers != 1 and not cluster.link_port:
-        yield "cluster.link_port is 0: nodes of other machines cannot reach the workers of this one"
+        yield "cluster.link_port is 0: nodes on other machines cannot reach the workers of this one"
 
 
 def _size_advice(config: Config) -> Iterator[str]:
     queue, burst = config.limits.queue_size.bytes, config.limits.burst_size.bytes
     if queue is not None and burst is not None and queue < burst:
-        yield f"limits.queue_size ({queue}) is smaller than burst_size ({burst}): new listeners begin already late"
+        yield f"limits.queue_size ({queue}) is smaller than burst_size ({burst}): new listeners start too far behind"

@@ -1,13 +1,13 @@
-"""Every key of the configuration, once: its name, type, default, bounds and the sentence that explains it; those of a
-mount are in mount_settings.py.
+"""The keys of the configuration, each written once: name, type, default, bounds and the sentence that explains it. The
+keys of a mount are in mount_settings.py.
 
-The sample file conf/pycast.toml, the tables in docs/configuration.md (reference.py), the import of icecast.xml and the
-list of keys that need a restart are made from here, so a key is added by adding one entry. A `Config` is frozen: a
-reload makes a new one and swaps it.
+The sample file conf/pycast.toml, the tables in docs/configuration.md (both by reference.py), the import of icecast.xml
+and the list of keys that need a restart are made from these entries, so adding a key means adding one entry. A `Config`
+is frozen: a reload makes a new one and swaps it.
 
 Names are Icecast's with "-" turned into "_", in the section that groups them in icecast.xml; `icecast` says where the
-name differs, or that Icecast has no such setting. What this file does not do: read files or the environment (load.py),
-or checks that need two keys at once (rules.py).
+name differs, or that Icecast has no such setting. Files and the environment are read in load.py; checks that need two
+keys at once are in rules.py.
 """
 
 from functools import cached_property
@@ -53,18 +53,18 @@ __all__ = [
 
 
 class ServerSection(Section):
-    """Who this server is."""
+    """General settings of the server."""
 
     hostname: RequiredText = key(
-        "localhost", "The name by which listeners reach this server. It stands in playlists and in listenurl."
+        "localhost", "The host name by which listeners reach this server. It is used in playlists and in listenurl."
     )
-    location: Text = key("Earth", "Where the server is: free text for the status page and the statistics.")
-    admin: Text = key("webmaster@localhost", "How to reach whoever runs the server: free text, usually an address.")
-    server_id: RequiredText = key(f"pycast {__version__}", 'What the "Server" header says.', example="Icecast 2.4.4")
+    location: Text = key("Earth", "Where the server is: free text, shown on the status page and in the statistics.")
+    admin: Text = key("webmaster@localhost", "How to contact the operator: free text, usually an email address.")
+    server_id: RequiredText = key(f"pycast {__version__}", 'The value of the "Server" header.', example="Icecast 2.4.4")
     workers: Whole = key(
         1,
-        "Processes on this machine. They share the ports and are nodes of a cluster to each other: a source on one is "
-        "heard on all. 0: one for each core.",
+        "The number of processes on this machine. They share the ports and form a cluster, so a source on one of them "
+        "is heard on all. 0: one for each core.",
         ge=0,
         le=256,
         restart=True,
@@ -72,7 +72,7 @@ class ServerSection(Section):
     )
     drain: Flag = key(
         False,
-        "Whether SIGTERM drains, as `pycast drain` does, before the server stops. A second SIGTERM stops at once.",
+        "Whether SIGTERM drains the server before it stops, as `pycast drain` does. A second SIGTERM stops at once.",
         icecast=(),
     )
 
@@ -80,11 +80,11 @@ class ServerSection(Section):
 class ListenSection(Section):
     """A port to listen on. Repeat the section for more ports."""
 
-    bind_address: RequiredText = key("0.0.0.0", 'The address to listen on. "::" takes IPv6 and IPv4.', restart=True)
-    port: Whole = key(8000, "The TCP port. 0 takes any free one (see --ready-file).", ge=0, le=65535, restart=True)
+    bind_address: RequiredText = key("0.0.0.0", 'The address to listen on. "::" accepts IPv6 and IPv4.', restart=True)
+    port: Whole = key(8000, "The TCP port. 0: any free one (see --ready-file).", ge=0, le=65535, restart=True)
     tls: Flag = key(
         False,
-        "Whether clients speak TLS on this port. Needs the certificate in [tls].",
+        "Whether this port uses TLS. Needs the certificate in [tls].",
         restart=True,
         icecast=("tls", "ssl"),
     )
@@ -97,44 +97,44 @@ class ListenSection(Section):
     proxy_protocol: Flag = key(
         False,
         "Whether every connection must begin with a PROXY header (version 1 or 2), in which a balancer in TCP mode "
-        "names its client. Others are closed. If false, only trusted_proxies may send one.",
+        "names its client. Connections without one are closed. If false, only trusted_proxies may send one.",
         restart=True,
         icecast=(),
     )
     trusted_proxies: Networks = key(
         (),
-        'Addresses of proxies and balancers, such as ["10.0.0.0/8", "192.0.2.7"], whose word for the address of their '
-        "clients is taken: X-Forwarded-For, X-Forwarded-Proto, Forwarded, and PROXY headers. If not empty, nobody else "
-        "may send a PROXY header.",
+        'Addresses of proxies and balancers, such as ["10.0.0.0/8", "192.0.2.7"], that are trusted to name their '
+        "clients in X-Forwarded-For, X-Forwarded-Proto, Forwarded and PROXY headers. If not empty, only these "
+        "addresses may send a PROXY header.",
         restart=True,
         icecast=(),
     )
 
 
 class LimitsSection(Section):
-    """How much, and how long. The keys from queue_size on hold for every mount that does not set its own."""
+    """Limits and timeouts. The keys from queue_size on apply to every mount that does not set its own value."""
 
-    clients: Whole = key(10000, "Connections at the same time: listeners, sources and all others.", ge=1)
-    sources: Whole = key(100, "Sources at the same time.", ge=0)
+    clients: Whole = key(10000, "The most connections at the same time: listeners, sources and all others.", ge=1)
+    sources: Whole = key(100, "The most sources at the same time.", ge=0)
     client_timeout: Seconds = key(30.0, "How long a client may take to read a reply before it is dropped.", gt=0)
     header_timeout: Seconds = key(15.0, "How long a client may take to send its request head.", gt=0)
     accept_rate: Whole = key(
         0,
-        "Connections taken in a second on each port; others wait meanwhile, and none is refused. 0: no limit.",
+        "Connections accepted per second on each port. Further ones wait; none is refused. 0: no limit.",
         ge=0,
         icecast=(),
     )
     half_close_grace: Seconds = key(
         0.0,
-        "How long a listener is kept that has closed its sending side, as odd players do after their request. Behind "
-        "balancers that is how a listener who left looks, so by default it is let go at once.",
+        "How long a listener stays connected after it has closed its sending side, as some players do after their "
+        "request. Behind balancers a listener that has left looks the same, so by default it is disconnected at once.",
         le=3600,
         icecast=(),
     )
     flush_interval: Seconds = key(
         0.5,
-        "The longest time audio is gathered before it is written to the listeners. The server takes less by itself "
-        "while few listeners are connected; with many, a larger value costs less CPU and adds as much delay.",
+        "The longest time for which audio is collected before it is written to the listeners. With few listeners the "
+        "server uses a shorter time by itself. With many, a larger value costs less CPU and adds as much delay.",
         ge=0.02,
         le=10,
         icecast=(),
@@ -148,7 +148,9 @@ class LimitsSection(Section):
     )
     source_timeout: Seconds = key(10.0, "A source that sends nothing for this long is dropped.", gt=0)
     source_grace: Seconds = key(
-        5.0, "How long listeners are kept when a source ends, so that they hear it when it comes back.", icecast=()
+        5.0,
+        "How long listeners stay connected after a source ends, so that they hear it when it comes back.",
+        icecast=(),
     )
     source_takeover: Flag = key(
         True,
@@ -159,75 +161,77 @@ class LimitsSection(Section):
 
 
 class AuthenticationSection(Section):
-    """Who may log in. Change the three passwords: these defaults are known to everybody."""
+    """User names and passwords. Change the three passwords: these defaults are publicly known."""
 
-    source_user: RequiredText = key("source", "The name with which sources (encoders) log in.")
+    source_user: RequiredText = key("source", "The user name of sources (encoders).")
     source_password: Secret = key("hackme", "The password of sources. A mount can have its own.")
-    relay_user: RequiredText = key("relay", "The name with which other servers log in.")
+    relay_user: RequiredText = key("relay", "The user name of other servers.")
     relay_password: Secret = key("hackme", "The password of other servers.")
-    admin_user: RequiredText = key("admin", "The name for everything below /admin/.")
+    admin_user: RequiredText = key("admin", "The user name for everything below /admin/.")
     admin_password: Secret = key("hackme", "The password for everything below /admin/.")
 
 
 class ClusterSection(Section):
-    """Several nodes that are one server: any node takes any source and serves any mount. On as soon as there is a
-    secret."""
+    """Several nodes that act as one server: any of them takes any source and serves any mount. On if secret is set."""
 
-    name: RequiredText = key("radio", "The cluster's name. Nodes of another name are strangers.", restart=True)
-    node: Text = key("", "This node's name, unlike all others. Empty: what advertise says.", example="a", restart=True)
+    name: RequiredText = key("radio", "The cluster's name. Only nodes with the same name can join.", restart=True)
+    node: Text = key(
+        "", "This node's name, unique in the cluster. Empty: the value of advertise.", example="a", restart=True
+    )
     advertise: Text = key(
         "",
-        "Host and port at which the other nodes reach this one. Empty: the host's own address and the first port that "
-        "listens without proxy_protocol.",
+        "Host and port at which the other nodes reach this one. Empty: the machine's own address and the first port "
+        "without proxy_protocol.",
         example="10.0.0.1:8000",
         restart=True,
     )
     secret: Text = key(
         "",
-        "What all nodes know and nobody else: with it they prove themselves to each other. Empty: no cluster.",
+        "A secret that all nodes share; they authenticate each other with it. Empty: no cluster.",
         restart=True,
     )
     registry: Literal["mesh", "etcd"] = key(
         "mesh",
-        'Where nodes find each other and agree on who has which source. "mesh": among themselves, nothing else to run. '
-        '"etcd": an etcd of version 3.4 or newer, for large or automatically scaled fleets.',
+        'How nodes find each other and agree on which node has which source. "mesh": among themselves, with nothing '
+        'else to run. "etcd": through etcd 3.4 or newer, for large or automatically scaled clusters.',
         restart=True,
     )
     peers: Addresses = key(
-        (), 'For "mesh": other nodes, such as ["10.0.0.2:8000"]. One that runs is enough to join.', restart=True
+        (), 'For "mesh": other nodes, such as ["10.0.0.2:8000"]. One that is up is enough to join.', restart=True
     )
     dns: Text = key(
         "",
-        'For "mesh": a name, such as "nodes.radio.internal:8000", whose A and AAAA records are the nodes. It is asked '
-        "again and again. Without a port, this node's own is taken.",
+        'For "mesh": a DNS name, such as "nodes.radio.internal:8000", whose A and AAAA records are the nodes. It is '
+        "looked up repeatedly. Without a port, this node's own port is used.",
         restart=True,
     )
-    etcd: Urls = key((), 'For "etcd": its members, such as ["http://10.0.0.9:2379"].', restart=True)
+    etcd: Urls = key((), 'For "etcd": the URLs of its members, such as ["http://10.0.0.9:2379"].', restart=True)
     zone: Text = key(
         "",
-        "The availability zone. A mount crosses the line to another zone once, whatever the number of nodes.",
+        "The availability zone. A mount is sent to another zone only once, whatever the number of nodes there.",
         example="eu-west-1a",
         restart=True,
     )
     mirror: Literal["on_demand", "always"] = key(
         "on_demand",
-        'When this node pulls a mount from the node that has its source: "on_demand" with the first listener, '
+        'When this node mirrors a mount whose source is on another node: "on_demand" when its first listener connects, '
         '"always" at once.',
     )
     on_conflict: Literal["standby", "reject", "take_over"] = key(
         "standby",
-        'What a second source for a mount gets: "standby" keeps it connected, and it goes on when the first one ends; '
-        '"reject" refuses it, as Icecast does; "take_over": the newest wins, and the old one stands by.',
+        'What happens to a second source for a mount. "standby": it stays connected and goes on the air when the first '
+        'one ends. "reject": it is refused, as Icecast does. "take_over": it goes on the air, and the first one stands '
+        "by.",
     )
     tls: Flag = key(
-        False, "Whether nodes speak TLS with each other; advertise then names a port with tls = true.", restart=True
+        False, "Whether nodes use TLS with each other. The port in advertise must then have tls = true.", restart=True
     )
     tls_ca: Text = key(
-        "", "A PEM file with who may have signed the other nodes' certificates. Empty: the system's list.", restart=True
+        "", "A PEM file with the authorities that sign the nodes' certificates. Empty: the system's list.", restart=True
     )
     link_port: Whole = key(
         0,
-        "With several workers: worker k talks to the other nodes on this port + k. 0: free ports of the loopback "
+        "With several workers: the other nodes reach worker k on this port + k. 0: free ports of the loopback "
         "interface, which is enough if all nodes are workers of this machine.",
         ge=0,
         le=65000,
@@ -235,40 +239,44 @@ class ClusterSection(Section):
     )
     state_file: Text = key(
         "",
-        "A file that keeps the last known state of the cluster: a node that starts while etcd, the name server, or the "
-        "nodes that `peers` names are away knows the others.",
+        "A file that keeps the last known state of the cluster. With it a node knows the others even if it starts "
+        "while etcd, the name server or the nodes in `peers` are down.",
         example="/var/lib/pycast/cluster.json",
         restart=True,
     )
 
 
 class DrainSection(Section):
-    """How the node empties itself before it stops: `pycast drain`, or SIGTERM with server.drain."""
+    """How the node is drained before it stops, by `pycast drain` or by SIGTERM with server.drain."""
 
     readiness: Literal["fail", "hold"] = key(
         "fail",
-        'What /readyz says meanwhile. "fail" is right for HAProxy, ALB, Kubernetes. "hold" is right for AWS\'s network '
-        "balancer, which resets the connections of a target that turns unhealthy.",
+        'What /readyz answers during a drain. "fail" is right for HAProxy, ALB and Kubernetes. "hold" is right for '
+        "AWS's network balancer, which resets the connections of a target that turns unhealthy.",
     )
     lead: Seconds = key(
         30.0,
-        "How long the balancer gets to send new listeners elsewhere before the first one is touched. For AWS's network "
-        "balancer: 150.",
+        "How long the drain waits for the balancer to send new listeners elsewhere, before it disconnects the first "
+        "one. For AWS's network balancer: 150.",
     )
-    rate: Fraction = key(0.02, "Which part of the listeners is let go in each second after that.", gt=0, le=1)
-    deadline: Seconds = key(300.0, "After this time in all the node stops, whoever is still there.", gt=0)
+    rate: Fraction = key(0.02, "The part of the listeners that is disconnected in each second after that.", gt=0, le=1)
+    deadline: Seconds = key(
+        300.0, "The longest time a drain may take. After it the remaining listeners are disconnected.", gt=0
+    )
 
 
 class BalancerSection(Section):
-    """What the node tells the balancer in front of it about its headroom."""
+    """What the node reports about its headroom to the balancer in front of it."""
 
-    agent_address: RequiredText = key("0.0.0.0", "Where HAProxy's agent-check connects to.", restart=True)
-    agent_port: Whole = key(0, "The port for it. 0: none.", ge=0, le=65535, restart=True)
-    egress: Bits = key(0, 'What the network takes, in bit/s or with a unit: "950M", "10G". 0: not known, and no limit.')
+    agent_address: RequiredText = key("0.0.0.0", "The address to listen on for HAProxy's agent-check.", restart=True)
+    agent_port: Whole = key(0, "The port for it. 0: off.", ge=0, le=65535, restart=True)
+    egress: Bits = key(
+        0, 'The capacity of the network, in bit/s or with a unit: "950M", "10G". 0: unknown, and no limit.'
+    )
 
 
 class LoggingSection(Section):
-    """Where the logs go: a file, "-" for stderr, "" for nowhere. SIGHUP opens the files anew."""
+    """Where the logs are written: a file, "-" for stderr, "" for none. SIGHUP reopens the files."""
 
     access_log: Text = key(
         "-", "One line for each request, in the format of Icecast and Apache.", icecast=("accesslog",)
@@ -276,12 +284,14 @@ class LoggingSection(Section):
     error_log: Text = key("-", "What the server does and what goes wrong.", icecast=("errorlog",))
     playlist_log: Text = key("", "One line for each title that is played.", icecast=("playlistlog",))
     log_level: LogLevel = key(
-        "info", 'How much the error log tells: "debug", "info", "warning" or "error".', icecast=("loglevel",)
+        "info",
+        'The lowest level of lines in the error log: "debug", "info", "warning" or "error".',
+        icecast=("loglevel",),
     )
 
 
 class TlsSection(Section):
-    """The certificate for [[listen]] sections with tls = true. Read again when the files change."""
+    """The certificate for [[listen]] sections with tls = true. It is read again when the files change."""
 
     certificate: Text = key(
         "",
@@ -291,14 +301,14 @@ class TlsSection(Section):
     )
     private_key: Text = key(
         "",
-        "The PEM file of its key. Empty: the key is in the certificate's file.",
+        "The PEM file of its private key. Empty: the key is in the certificate's file.",
         restart=True,
         icecast=("ssl-private-key", "tls-key"),
     )
 
 
 class Config(Section):
-    """The whole configuration."""
+    """A whole configuration: what one file, with the environment, says."""
 
     server: ServerSection = key(ServerSection())
     listen: tuple[ListenSection, ...] = key((ListenSection(),))
@@ -307,7 +317,7 @@ class Config(Section):
     mount: tuple[MountSection, ...] = key(())
     http_headers: Headers = key(
         {"Access-Control-Allow-Origin": "*"},
-        "Headers of every reply. This one lets web pages of other sites play the streams and read status-json.xsl.",
+        "Headers of every reply. The default lets web pages of other sites play the streams and read status-json.xsl.",
     )
     logging: LoggingSection = key(LoggingSection())
     tls: TlsSection = key(TlsSection())
@@ -317,11 +327,11 @@ class Config(Section):
 
     @property
     def is_clustered(self) -> bool:
-        """Whether this node is one of a cluster."""
+        """Whether this node belongs to a cluster."""
         return bool(self.cluster.secret)
 
     def for_mount(self, name: str) -> MountSettings:
-        """Every setting of the mount `name` as it holds, whether the file names the mount or not. Cheap: cached."""
+        """Returns the effective settings of the mount `name`, whether the file names it or not. Cheap: cached."""
         return self._mount_table.settings(name)
 
     @cached_property

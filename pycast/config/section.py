@@ -1,13 +1,14 @@
-"""What a section of the configuration is: a class with one attribute for each key, whose values never change.
+"""Sections of the configuration: classes with one attribute for each key, whose values never change.
 
-A class says what keys it has, one `key()` each; an object holds only what it was given. A key that it was not given is
-read from the class, where the default is. So a section of nothing but defaults costs nothing, and each section knows
-what it was given.
+A class declares its keys, one `key()` each. An object holds only the values it was given; the others are read from the
+class, where the defaults are. So a section of nothing but defaults costs nothing, and each section knows what it was
+given.
 
-Why not a library: the configuration is on the path of every start. With the usual modules loaded already, the import of
-the library and twelve sections of this size took 2 ms in this way, 17 ms with msgspec, 22 ms as frozen dataclasses,
-36 ms with attrs and 180 ms with pydantic (on a busy machine; what counts is the proportion). The checks of values.py
-are ours in any case: they take what Icecast's files and the environment have, and their texts say what was expected.
+Why not a library: every start of the server makes a configuration. With the usual modules loaded already, importing the
+library and defining twelve sections of this size took 2 ms in this way, 17 ms with msgspec, 22 ms as frozen
+dataclasses, 36 ms with attrs and 180 ms with pydantic (on a busy machine; only the proportions count). A library would
+not replace the checks of values.py: they read what Icecast's files and the environment have, and their texts say what
+was expected.
 
 The one invariant: two sections are equal if all their keys have equal values, whether given or not.
 """
@@ -26,34 +27,34 @@ _BOUNDS: tuple[tuple[str, str, Callable[[float, float], bool]], ...] = (
 )
 
 UNSET = object()
-"""The default of a key that has none: the value is always given."""
+"""The default of a key that must always be given."""
 
 
 class Key(NamedTuple):
-    """What schema.py says of one key."""
+    """The description of one key, as schema.py has it."""
 
     default: Any
     text: str
     """The sentence that explains it."""
     example: Any = None
-    """What the manual shows if there is no default."""
+    """The value that the manual shows if there is no default."""
     needs_restart: bool = False
-    """Whether a change holds only after a restart."""
+    """Whether a change takes effect only after a restart."""
     inherits: str = ""
-    """The key, with its section, from which a mount has the value that it does not set."""
+    """The key, with its section, whose value holds for a mount that does not set this one."""
     icecast: tuple[str, ...] | None = None
-    """The elements of icecast.xml that mean the same; None: one, of the same name with dashes."""
+    """The elements of icecast.xml that mean the same. None: one, of the same name with dashes."""
     bounds: Mapping[str, float] = {}
     name: str = ""
     kind: Any = None
     """The annotation."""
 
     def elements(self) -> tuple[str, ...]:
-        """The elements of icecast.xml that become this key."""
+        """Returns the elements of icecast.xml that become this key."""
         return (self.name.replace("_", "-"),) if self.icecast is None else self.icecast
 
     def read(self, value: object) -> Any:
-        """`value` in its final form. Raises ValueError whose text begins with "expected"."""
+        """Returns `value` in its final form. Raises ValueError whose text begins with "expected"."""
         check = _check_of(self.kind)
         found: Any = _one_of(self.kind, value) if check is None else check(value)
         for name, text, is_within in _BOUNDS:
@@ -63,13 +64,13 @@ class Key(NamedTuple):
 
     @property
     def section(self) -> "type[Section] | None":
-        """The class of the section that stands under this key, once or repeated; None for a plain value."""
+        """The class of the section that is under this key, once or repeated; None for a plain value."""
         kind = self.kind.__args__[0] if self.is_array else self.kind
         return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
     @property
     def is_array(self) -> bool:
-        """Whether sections stand under this key that may be repeated."""
+        """Whether this key is a section that can be repeated."""
         return get_origin(self.kind) is tuple
 
 
@@ -83,7 +84,7 @@ def key(
     icecast: tuple[str, ...] | None = None,
     **bounds: float,
 ) -> Any:
-    """One key: its default, the sentence that explains it, and for keys without a default an example to show.
+    """Declares a key: its default, the sentence that explains it, and for keys without a default an example.
 
     `bounds` are `ge`, `gt`, `le` and `lt`, with their usual meaning. The other arguments are those of `Key`.
     """
@@ -92,13 +93,13 @@ def key(
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Section:
-    """A table of the file."""
+    """A table of the configuration file."""
 
     KEYS: ClassVar[Mapping[str, Key]] = {}
-    """By name, in the order of the manual."""
+    """The keys by name, in the order of the manual."""
 
     def __init_subclass__(cls, some_of: "type[Section] | None" = None) -> None:
-        """Gathers the keys. With `some_of`, the class also has each key of that one, and None where it is not given."""
+        """Collects the keys. With `some_of`, the class also has each key of that class, with None as default."""
         kinds = cls.__annotations__
         own = {name: found for name, found in vars(cls).items() if isinstance(found, Key)}
         keys = {name: found._replace(name=name, kind=kinds[name]) for name, found in own.items()}
@@ -123,7 +124,7 @@ class Section:
         return {name: value for name, value in vars(self).items() if name in self.KEYS}
 
     def replace(self, **values: Any) -> Self:
-        """The same section but for `values`."""
+        """Returns a copy of the section with `values` changed."""
         return type(self)(**{**self.given, **values})
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -144,7 +145,7 @@ class Section:
 
 
 def _check_of(kind: Any) -> "Check | None":
-    """The check in an annotation `Annotated[T, check]`, or `Annotated[T, check] | None`."""
+    """Returns the check in an annotation `Annotated[T, check]`, or `Annotated[T, check] | None`."""
     for one in (kind, *getattr(kind, "__args__", ())):
         for check in getattr(one, "__metadata__", ()):
             return check  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
 """Sizes and times as people write them: `65536`, `"64k"`, `"512KiB"`, `"4s"`, `"2m"`.
 
-Pure text to numbers. A size in binary multiples only (k = 1024 bytes, as Icecast's sample file counts its 64k), because
-a buffer is a memory size. Whatever cannot be read raises ValueError whose text begins with "expected", so that it can
-stand as it is after "limits.burst_size = ...: " in an error.
+Pure: text to numbers. Sizes have binary multiples only (k = 1024 bytes, as Icecast's sample file counts its 64k),
+because a buffer is a memory size. A text that is no size or time raises ValueError whose text begins with "expected",
+so that an error can have it after "limits.burst_size = ...: " as it is.
 
 The one invariant: a value that was accepted is finite and not negative.
 """
@@ -16,11 +16,11 @@ _BYTES = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmg", start=1):
     _BYTES |= {_letter: 1024**_power, _letter + "b": 1024**_power, _letter + "ib": 1024**_power}
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-# "m" is mega in a size and minutes in a time, so a span of audio takes only the units that cannot be misread.
+# "m" is mega in a size and minutes in a time, so a span of audio has only the unambiguous units.
 _SPAN_SECONDS = {unit: _SECONDS[unit] for unit in ("s", "ms", "min")}
 
 MAX_BYTES = 1 << 30
-"""1 GiB: a mount's buffer lies in memory, and one key must not be able to take all of it."""
+"""1 GiB: a mount's buffer is in memory, and one key must not be able to use all of it."""
 MAX_SECONDS = 100 * 365 * 86400.0
 
 _SIZE_EXPECTED = 'expected bytes up to 1 GiB, such as 65536, "64k" or "512KiB"'
@@ -36,7 +36,7 @@ class Size:
     seconds: float | None = None
 
     def in_bytes(self, bytes_per_second: float) -> int:
-        """How many bytes this is for a stream of that rate."""
+        """Returns this in bytes for a stream of that rate."""
         return self.bytes if self.bytes is not None else round((self.seconds or 0.0) * bytes_per_second)
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Size:
 
 
 def parse_bytes(value: object) -> int:
-    """Bytes from `65536`, `"65536"`, `"64k"`, `"64kB"` or `"512KiB"`; raises ValueError."""
+    """Returns bytes from `65536`, `"65536"`, `"64k"`, `"64kB"` or `"512KiB"`; raises ValueError."""
     size = _scaled(value, _BYTES, _SIZE_EXPECTED)
     if size > MAX_BYTES:
         raise ValueError(_SIZE_EXPECTED)
@@ -52,7 +52,7 @@ def parse_bytes(value: object) -> int:
 
 
 def parse_size(value: object) -> Size:
-    """Bytes as `parse_bytes` reads them, or seconds of audio from `"4s"`, `"500ms"`, `"2min"`; raises ValueError."""
+    """Returns what `parse_bytes` reads, or seconds of audio from `"4s"`, `"500ms"`, `"2min"`; raises ValueError."""
     if isinstance(value, Size):
         return value
     match = _NUMBER_AND_UNIT.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -65,7 +65,7 @@ def parse_size(value: object) -> Size:
 
 
 def parse_time(value: object) -> float:
-    """Seconds from `10`, `0.5`, `"10"`, `"500ms"`, `"30s"`, `"2m"`, `"1h"` or `"1d"`; raises ValueError."""
+    """Returns seconds from `10`, `0.5`, `"10"`, `"500ms"`, `"30s"`, `"2m"`, `"1h"` or `"1d"`; raises ValueError."""
     seconds = _scaled(value, _SECONDS, _TIME_EXPECTED)
     if seconds > MAX_SECONDS:
         raise ValueError(_TIME_EXPECTED)
@@ -73,7 +73,7 @@ def parse_time(value: object) -> float:
 
 
 def format_bytes(size: int) -> str:
-    """The shortest way to write a size that `parse_bytes` reads back: 65536 -> "64k", 65535 -> "65535"."""
+    """Returns the shortest text that `parse_bytes` reads as this size: 65536 -> "64k", 65535 -> "65535"."""
     for unit, factor in (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)):
         if size and size % factor == 0:
             return f"{size // factor}{unit}"

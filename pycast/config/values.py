@@ -1,7 +1,7 @@
-"""The kinds of values that keys of the configuration have: one annotated type each, with its check.
+"""The kinds of values that the keys of the configuration have: one annotated type each, with its check.
 
-Each check returns the value it accepts in its final form or raises ValueError whose text begins with "expected".
-Nothing here knows of any particular key.
+A check returns the value in its final form, or raises ValueError whose text begins with "expected". Nothing in this
+file depends on a particular key.
 """
 
 import codecs
@@ -13,7 +13,7 @@ from typing import Annotated
 from pycast.config.units import Size, parse_size, parse_time
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what the name of a header is made of
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name of a header
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LEVELS = {"4": "debug", "3": "info", "2": "warning", "1": "error", "warn": "warning"}
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
@@ -26,7 +26,7 @@ Check = Callable[[object], object]
 
 
 def _is_clean(text: str) -> bool:
-    """Whether it has no control characters, and no surrogate: a byte of the environment that is not UTF-8."""
+    """Whether it has no control characters, and no surrogates (bytes of the environment that are not UTF-8)."""
     return not _CONTROL.search(text) and text == text.encode(errors="ignore").decode()
 
 
@@ -61,7 +61,7 @@ def _whole(value: object) -> int:
 def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    # 0 and 1 are what icecast.xml writes, words are what an environment variable can hold.
+    # icecast.xml has 0 and 1; an environment variable has words.
     found = _WORDS.get(str(value).lower()) if isinstance(value, int | str) else None
     if found is None:
         raise ValueError("expected true or false")
@@ -107,7 +107,7 @@ def _bitrate(value: object) -> str:
 
 
 def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
-    # A variable of the environment is one text: "10.0.0.0/8, 192.168.0.0/16".
+    # An environment variable is one text: "10.0.0.0/8, 192.168.0.0/16".
     found = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     if not isinstance(found, list | tuple):
         raise ValueError('expected a list of networks, such as ["10.0.0.0/8", "192.0.2.7"]')
@@ -118,19 +118,19 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, IPv4Network | IPv6Network):
         return value
     try:
-        # A number would be taken for an address, too.
+        # `ip_network` would read a number as an address.
         return ip_network(value if isinstance(value, str) else "")
     except ValueError:
         pass
     try:
-        meant = ip_network(str(value), strict=False)
+        without_host = ip_network(str(value), strict=False)
     except ValueError:
-        raise ValueError(f'expected networks or addresses such as "10.0.0.0/8", not {str(value)[:60]!r}') from None
-    raise ValueError(f'expected the begin of a network: "{meant}" instead of "{value}"')
+        raise ValueError(f'expected IP networks or addresses such as "10.0.0.0/8", not {str(value)[:60]!r}') from None
+    raise ValueError(f'expected an IP network without host bits: "{without_host}" instead of "{value}"')
 
 
 def _list(value: object, what: str) -> list[object]:
-    # A variable of the environment is one text: "10.0.0.2:8000, 10.0.0.3:8000".
+    # An environment variable is one text: "10.0.0.2:8000, 10.0.0.3:8000".
     found = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     if not isinstance(found, list | tuple):
         raise ValueError(f"expected a list of {what}")
@@ -160,7 +160,7 @@ def _bits(value: object) -> int:
         return value
     found = _BITS.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
-        raise ValueError('expected bits a second, such as 950000000, "950M" or "10G"')
+        raise ValueError('expected bits per second, such as 950000000, "950M" or "10G"')
     return int(float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2].lower()])
 
 
@@ -173,7 +173,7 @@ def _fraction(value: object) -> float:
             return float(text)
     except ValueError:
         pass
-    raise ValueError('expected a part of the whole, such as 0.02 or "2%"')
+    raise ValueError('expected a fraction such as 0.02, or a percentage such as "2%"')
 
 
 def _headers(value: object) -> dict[str, str]:

@@ -35,7 +35,7 @@ def test_networks_are_a_list_or_one_text(written: object, meant: tuple[str, ...]
         ('"10.0.0.0/8 or so"', "not '10.0.0.0/8 or so'"),
         ('["10.0.0.0/8", "localhost"]', "not 'localhost'"),
         ('["10.0.0.0/33"]', "not '10.0.0.0/33'"),
-        ('["10.0.0.1/8"]', '"10.0.0.0/8" instead of "10.0.0.1/8"'),
+        ('["10.0.0.1/8"]', 'expected an IP network without host bits: "10.0.0.0/8" instead of "10.0.0.1/8"'),
         ("[7]", "expected"),
         ("7", "expected a list of networks"),
         ("{}", "expected a list of networks"),
