@@ -1,4 +1,4 @@
-"""Where the process begins: gevent first, so that all that follows switches greenlets instead of blocking."""
+"""The entry point. Patches the standard library with gevent first, so that later code switches instead of blocking."""
 
 import gc
 
@@ -7,9 +7,9 @@ gc.disable()
 
 from gevent import events, monkey  # noqa: E402
 
-# For each of the 25 modules it patches, gevent asks every installed package for plug-ins. That takes 60 ms beside 45
-# packages and most of a second in a large environment, where a test may start this server many times: leave it out.
-setattr(events, "notify_and_call_entry_points", lambda event: None)  # noqa: B010  # the stubs do not know the name
+# gevent looks for plug-ins in every installed package, once for each of the 25 modules that it patches. That takes 60
+# ms with 45 packages and most of a second in a large environment, where tests start this server many times. So skip it.
+setattr(events, "notify_and_call_entry_points", lambda event: None)  # noqa: B010  # the stubs lack the name
 monkey.patch_all()
 
 from pycast.cli.main import main  # noqa: E402  # sockets must be patched before anything imports them

@@ -1,7 +1,7 @@
-"""What a started server says on stderr: where it is, who may log in, what to try first.
+"""The text that a server prints on stderr after its start: its address, the passwords, what to try first.
 
-Text only; stdout stays free for --ready-file. Passwords are shown only when they were made up for this run. The one
-invariant: a line that is meant to be copied stands alone on its line and works as it is.
+Stdout stays free for --ready-file. Passwords are shown only if they were made up for this run. The one invariant: a
+command that is meant to be copied has a line of its own and works as it is.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from pycast.config.schema import Config
 
 
 class Ready(Protocol):
-    """What is shown of a server that accepts: the port that the first [[listen]] section got."""
+    """What a banner needs of a running server: the port of the first [[listen]] section."""
 
     @property
     def port(self) -> int: ...
@@ -31,33 +31,33 @@ def write(banner: Banner, config: Config, path: Path | None, ready: Ready) -> No
 
 
 def serve_banner(config: Config, path: Path | None, port: int) -> Iterator[str]:
-    """For `pycast serve`: short with a configuration of its own, with all one needs to know without."""
+    """Yields the lines for `pycast serve`: few if there is a configuration file, with passwords and examples if not."""
     url = base_url(config, port)
     yield f"{_bold(f'pycast {__version__}')} is ready at {_link(url + '/')}"
     if path is not None:
         yield f"Configuration: {path}"
         yield from (f"{click.style('warning:', fg='yellow')} {line}" for line in advice(config))
         return
-    yield "No ./pycast.toml, no /etc/pycast/pycast.toml: these are the defaults, with passwords for this run only."
+    yield "Found no ./pycast.toml and no /etc/pycast/pycast.toml: using the defaults, with passwords for this run only."
     yield "To keep a configuration: pycast config > pycast.toml"
     yield ""
     yield from _logins(config)
     yield ""
-    yield "Send a stream, and hear it:"
+    yield "Send a stream and listen to it:"
     yield f"  {_send(config, port)}"
     yield f"  mpv {url}/live.mp3"
 
 
 def demo_banner(config: Config, path: Path | None, port: int) -> Iterator[str]:
-    """For `pycast demo`: what to open first."""
+    """Yields the lines for `pycast demo`: what to open first, then the passwords."""
     url = base_url(config, port)
-    yield f"{_bold(f'pycast {__version__}')} plays. Open this in a browser:"
+    yield f"{_bold(f'pycast {__version__}')} is playing. Open this in a browser:"
     yield ""
     yield f"  {_link(url + '/')}"
     yield ""
     yield "or in a player:"
     yield f"  mpv {url}/demo.mp3"
-    yield "and send a stream of your own beside it:"
+    yield "and, to send a stream of your own beside it:"
     yield f"  {_send(config, port)}"
     yield ""
     yield from _logins(config)
@@ -66,7 +66,7 @@ def demo_banner(config: Config, path: Path | None, port: int) -> Iterator[str]:
 
 
 def base_url(config: Config, port: int) -> str:
-    """`http://host:port` of the first [[listen]] section, as someone on this machine can open it."""
+    """Returns `http://host:port` of the first [[listen]] section, as a program on this machine can open it."""
     scheme = "https" if config.listen[0].tls else "http"
     address = config.listen[0].bind_address
     host = config.server.hostname if address in ("0.0.0.0", "::", "") else address

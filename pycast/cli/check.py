@@ -1,6 +1,6 @@
-"""`pycast check FILE`: whether a configuration can be used, and what in it is probably not meant.
+"""`pycast check FILE`: reports the errors of a configuration, and what in it is probably not meant.
 
-Looks at more than `load` does: files and folders that the configuration names must be there for this user.
+Checks more than `load` does: the files and folders that the configuration names must be usable for this user.
 """
 
 import os
@@ -18,7 +18,10 @@ from pycast.errors import ConfigError
 @click.command(short_help="Check a configuration.")
 @click.argument("file", type=click.Path(path_type=Path))
 def command(file: Path) -> None:
-    """Check the configuration FILE, and print every error in it."""
+    """Check the configuration FILE and print every error in it.
+
+    Also prints warnings: settings that work but are probably not meant. The exit status is 1 if there is an error.
+    """
     config = load(file, os.environ)
     problems = list(missing_files(config))
     if problems:
@@ -31,7 +34,7 @@ def command(file: Path) -> None:
 
 
 def missing_files(config: Config) -> Iterator[str]:
-    """One line for each file the configuration needs and this user cannot use as needed."""
+    """Yields a line for each file that the configuration names and that this user cannot use."""
     for key in ("certificate", "private_key"):
         yield from _unreadable(f"tls.{key}", getattr(config.tls, key))
     for key in ("access_log", "error_log", "playlist_log"):
@@ -44,16 +47,16 @@ def missing_files(config: Config) -> Iterator[str]:
 
 def _unreadable(key: str, name: str) -> Iterator[str]:
     if name and not (Path(name).is_file() and os.access(name, os.R_OK)):
-        yield f'{key} = "{name}": expected a file that can be read'
+        yield f'{key} = "{name}": expected a readable file'
 
 
 def _unwritable(key: str, name: str) -> Iterator[str]:
     folder = Path(name).parent
-    # A folder named by strftime fields cannot be asked for now.
+    # A folder whose name has strftime fields may not exist yet.
     if name not in ("", "-") and "%" not in str(folder) and not os.access(folder, os.W_OK | os.X_OK):
-        yield f'{key} = "{name}": expected a folder that exists and can be written to'
+        yield f'{key} = "{name}": expected a file in an existing, writable folder'
 
 
 def _not_a_program(key: str, name: str) -> Iterator[str]:
     if name and not (Path(name).is_file() and os.access(name, os.X_OK)):
-        yield f'{key} = "{name}": expected a program that can be run'
+        yield f'{key} = "{name}": expected an executable file'

@@ -1,7 +1,7 @@
-"""`pycast conf [NAME]`: the examples of conf/, also for those who have the package and no checkout.
+"""`pycast conf [NAME]`: prints the examples of conf/, from a checkout or from the installed package.
 
-The builder puts the folder into the wheel as pycast/conf (see pyproject.toml); a checkout has it beside the package.
-The first line of an example says what it is. Invariant: what is printed is the file as it is.
+The wheel has the folder as pycast/conf (see pyproject.toml); a checkout has it beside the package. The first line of an
+example says what it is. The one invariant: an example is printed byte by byte as it is in the folder.
 """
 
 import difflib
@@ -15,13 +15,13 @@ import pycast
 _PACKAGE = Path(pycast.__file__).parent
 
 
-@click.command(short_help="Print an example, or the list of them.")
+@click.command(short_help="Print an example file, or list them all.")
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """Print the example NAME; without a name, list all of them.
+    """Print the example file NAME. Without a name, list all examples.
 
-    pycast conf minimal > pycast.toml makes a file to start from. The ending may be left out where only one example has
-    the name.
+    `pycast conf minimal > pycast.toml` makes a file to start from. The ending can be left out if only one example has
+    that name.
     """
     known = examples()
     if name is None:
@@ -29,7 +29,7 @@ def command(name: str | None) -> None:
         for each, file in known.items():
             click.echo(f"{each:{width}}  {summary(file.read_text('utf-8'))}")
         return
-    # The examples speak of each other as conf/….
+    # The examples name each other as conf/….
     found = named(name.removeprefix("conf/"), list(known))
     if len(found) != 1:
         raise click.ClickException(_which(name, found or nearest(name, list(known))))
@@ -37,7 +37,7 @@ def command(name: str | None) -> None:
 
 
 def examples() -> dict[str, Path]:
-    """Returns the examples by their names: those of the folder itself first."""
+    """Returns the files by their names in conf/, those of subfolders last."""
     folder = _PACKAGE / "conf"
     if not folder.is_dir():
         folder = _PACKAGE.parent / "conf"
@@ -47,19 +47,19 @@ def examples() -> dict[str, Path]:
 
 
 def named(name: str, known: list[str]) -> list[str]:
-    """Returns the examples that have the name, with or without its ending."""
+    """Returns the examples with that name, with or without its ending."""
     return [name] if name in known else [one for one in known if one.rpartition(".")[0] == name]
 
 
 def nearest(name: str, known: list[str]) -> list[str]:
-    """Returns the one example that is spelled most like the name, if any is."""
-    # Some say the folder or the ending, some do not.
+    """Returns the example whose name is most similar, as a list of one or none."""
+    # A name may be written with or without its folder and its ending.
     spellings = {form: one for one in known for form in (one, one.rpartition(".")[0], one.rpartition("/")[2])}
     return [spellings[form] for form in difflib.get_close_matches(name, spellings, n=1)]
 
 
 def summary(text: str) -> str:
-    """Returns what an example says at its head about itself."""
+    """Returns the first line of an example, which says what it is."""
     # JSON has no comments.
     head = str(json.loads(text)["description"]) if text.startswith("{") else text.partition("\n")[0]
     return head.strip("#; ").removesuffix(".")

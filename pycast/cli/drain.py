@@ -1,8 +1,8 @@
-"""`pycast drain [URL]`: empties a server before it is stopped, and returns when the last listener has gone.
+"""`pycast drain [URL]`: drains a server before it is stopped, and returns when the last listener has gone.
 
-Made to be waited for: as Kubernetes' preStop, as a deployment's step. Without a URL it is this machine's server, found
-in the configuration as `pycast serve` finds it. A server that is gone while it drains is one that has been stopped:
-what was wanted.
+Made for scripts that wait for it, such as a preStop hook of Kubernetes or a step of a deployment. Without a URL it
+drains this machine's server, whose configuration it finds as `pycast serve` does. A server that goes away during its
+drain has been stopped; that counts as success.
 """
 
 import json
@@ -26,19 +26,19 @@ _TIMEOUT_S = 10.0
 _POLL_S = 0.5
 
 Progress = dict[str, float | str]
-"""What the server says of its drain: `state`, `listeners` and more."""
+"""The server's answer about its drain: `state`, `listeners` and more."""
 
-# Of the same address, as this machine reaches it.
+# Addresses that mean "any", and the address by which this machine reaches them.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
-@click.command(short_help="Empty a server before it is stopped.")
+@click.command(short_help="Drain a server before it is stopped.")
 @click.argument("url", required=False)
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The server's configuration.")
-@click.option("--user", help="The admin user; without it, the configuration's.")
-@click.option("--password", help="The admin password; without it, the configuration's.")
-@click.option("--now", is_flag=True, help="Do not wait until the balancer has noticed.")
-@click.option("--cancel", is_flag=True, help="Let the server serve again.")
+@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The server's configuration file.")
+@click.option("--user", help="The admin user. Default: the configuration's.")
+@click.option("--password", help="The admin password. Default: the configuration's.")
+@click.option("--now", is_flag=True, help="Skip the lead: do not wait for the balancer.")
+@click.option("--cancel", is_flag=True, help="End the drain: the server accepts listeners again.")
 @click.option("-k", "--insecure", is_flag=True, help="Accept any TLS certificate.")
 def command(
     url: str | None,
@@ -49,14 +49,14 @@ def command(
     cancel: bool,
     insecure: bool,
 ) -> None:
-    """Let the listeners of the server at URL go, as [drain] says, and wait until the last one has gone.
+    """Drain the server at URL: move its sources, disconnect its listeners as [drain] says, and wait for the last one.
 
-    Without URL it is this machine's server. The server itself goes on, until it is stopped or --cancel is given.
+    Without URL, drains this machine's server. The server keeps running until it is stopped; --cancel ends the drain.
     """
     config = _config(config_path)
     login = config.authentication
     user, password = user or login.admin_user, password or login.admin_password
-    # Its certificate is for the name by which others know it, not for 127.0.0.1.
+    # The server's certificate is for its public name, not for 127.0.0.1.
     server = ServerClient(url or own_url(config), user, password, insecure=insecure or not url, timeout_s=_TIMEOUT_S)
     if cancel:
         click.echo(text_of(_progress(server, server.post(f"{_PATH}?cancel=1"))))
@@ -65,40 +65,40 @@ def command(
 
 
 def own_url(config: Config) -> str:
-    """Where this machine's server answers without a PROXY header. Raises ExternalError if it has no such port."""
+    """Returns the URL of this machine's server on a port without PROXY header. Raises ExternalError if it has none."""
     listen = next((one for one in config.listen if not one.proxy_protocol), None)
     if listen is None:
         raise ExternalError(
-            "every port of [[listen]] wants a PROXY header: add one on 127.0.0.1 without proxy_protocol, or give a URL"
+            "every port in [[listen]] needs a PROXY header: add one on 127.0.0.1 without proxy_protocol, or give a URL"
         )
     return _url(listen)
 
 
 def text_of(progress: Progress) -> str:
-    """One line for people."""
+    """Returns the progress as one line of text."""
     listeners = f"{progress.get('listeners', 0)} listeners"
     match progress["state"]:
         case "serving":
-            return f"serves; {listeners}"
+            return f"serving; {listeners}"
         case "lead":
-            return f"the balancer learns of it, {progress.get('next_s', 0):.0f} s to go; {listeners}"
+            return f"waiting {progress.get('next_s', 0):.0f} s for the balancer; {listeners}"
         case "moving":
-            return f"sources and mirrors move; {listeners}"
+            return f"moving sources and mirrors; {listeners}"
         case "leaving":
-            return f"listeners leave; {listeners} of {progress.get('of', 0)}"
+            return f"disconnecting listeners; {listeners} of {progress.get('of', 0)}"
         case _:
             return f"empty; {listeners}"
 
 
 def _follow(server: ServerClient, path: str) -> int:
-    """The exit status: 0 if the server is empty in the end, or gone."""
-    progress, said = _progress(server, server.post(path)), ""
+    """Prints the progress until the end. Returns the exit status: 0 if the server is empty or gone."""
+    progress, shown = _progress(server, server.post(path)), ""
     for line in _changes(server, progress):
-        if line != said:
+        if line != shown:
             click.echo(line)
-            said = line
-    if said.startswith("serves"):
-        click.echo("somebody has cancelled it", err=True)
+            shown = line
+    if shown.startswith("serving"):
+        click.echo("the drain was cancelled", err=True)
         return 1
     return 0
 
@@ -117,7 +117,7 @@ def _changes(server: ServerClient, progress: Progress) -> Iterator[str]:
 
 
 def _progress(server: ServerClient, body: bytes) -> Progress:
-    """Where the drain is. Raises UnexpectedAnswer."""
+    """Returns the progress in an answer. Raises UnexpectedAnswer."""
     try:
         progress = json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`pycast import-icecast icecast.xml`: the same settings as TOML on stdout; what has no equivalent also on stderr."""
+"""`pycast import-icecast FILE`: prints the settings of an icecast.xml as TOML; what has no equivalent, on stderr."""
 
 from pathlib import Path
 
@@ -8,12 +8,13 @@ from pycast.config.icecast_xml import convert
 from pycast.errors import ConfigError
 
 
-@click.command(short_help="Turn an icecast.xml into a pycast.toml.")
+@click.command(short_help="Convert an icecast.xml to a pycast.toml.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def command(file: Path) -> None:
-    """Print the settings of Icecast's configuration FILE as pycast.toml.
+    """Convert Icecast's configuration FILE, and print it as a pycast.toml.
 
-    pycast import-icecast /etc/icecast2/icecast.xml > pycast.toml
+    `pycast import-icecast /etc/icecast2/icecast.xml > pycast.toml` makes the file. Settings that have no equivalent
+    are listed on stderr, and in comments at the head of the file.
     """
     try:
         imported = convert(file.read_bytes())

@@ -1,7 +1,7 @@
-"""The command line: one row in a table for each command, imported when it runs, and errors that say what to do next.
+"""The command line: a table of commands, each imported when it runs, and the text of errors.
 
-`pycast serve` must accept within 0.2 s, so nothing here imports what only another command needs. Errors that pycast
-raises on purpose become text on stderr and exit status 1; anything else is a bug and keeps its traceback.
+`pycast serve` should accept within 0.2 s, so this file imports nothing that only one command needs. Errors that pycast
+raises on purpose become text on stderr and exit status 1; any other exception is a bug and keeps its traceback.
 """
 
 import errno
@@ -25,18 +25,18 @@ _COMMANDS = {
     "import-icecast": "pycast.cli.import_icecast",
     "passwd": "pycast.cli.passwd",
 }
-"""Each of these modules has its click command under the name `command`. In the order of the help page."""
+"""The modules of the commands, in the order of the help page. Each has its click command as `command`."""
 
 _HINTS = {
-    errno.EADDRINUSE: "Another program has that port. Choose one with --port, or let --port 0 find a free one.",
-    errno.ECONNREFUSED: "Nothing listens there: is the server running, and is the port right?",
-    errno.EADDRNOTAVAIL: "This machine has no such address: see bind_address in [[listen]].",
-    errno.EACCES: "The user pycast runs as may not do that. Ports below 1024 need the right to bind them.",
+    errno.EADDRINUSE: "Another program uses that port. Choose another one with --port; --port 0 takes any free one.",
+    errno.ECONNREFUSED: "Nothing listens there. Is the server running, and is the port right?",
+    errno.EADDRNOTAVAIL: "This machine has no such address; see bind_address in [[listen]].",
+    errno.EACCES: "This user lacks the permission. For ports below 1024 a process needs CAP_NET_BIND_SERVICE.",
 }
 
 
 class Commands(click.Group):
-    """The table of commands, and the one place where our errors become text."""
+    """The table of commands, and the one place where errors become text."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -60,13 +60,13 @@ class Commands(click.Group):
 
 
 class Failure(click.ClickException):
-    """A command that could not do its work. The first line of `lines` says what, the others what to do."""
+    """The failure of a command: its lines say what failed, then what to do."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
 
     def show(self, file: object = None) -> None:
-        """Writes the text to stderr."""
+        """Writes the lines to stderr."""
         for line in self.message.split("\n"):
             click.echo(f"{click.style('pycast:', fg='red', bold=True)} {line}" if line else "", err=True)
 
@@ -76,7 +76,7 @@ class Failure(click.ClickException):
 def main() -> None:
     """A streaming server for internet radio: a drop-in for Icecast.
 
-    Try it with `pycast demo`, run it with `pycast serve`.
+    Try it with `pycast demo`. Run it with `pycast serve`.
     """
 
 
@@ -87,7 +87,7 @@ def _what_failed(error: Exception) -> str:
 
 
 def _hints(error: BaseException | None) -> Iterator[str]:
-    """What to do about it: by the system's number of the error, or of the one that caused it."""
+    """Yields what to do about an error, by its errno or that of the error that caused it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _HINTS:
             yield _HINTS[error.errno]

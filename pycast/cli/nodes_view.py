@@ -1,6 +1,6 @@
-"""The nodes of a cluster in the terminal: `/admin/cluster` as values, and the values as lines of a table.
+"""The nodes of a cluster in the terminal: reads `/admin/cluster` into values, and renders them as lines of a table.
 
-No I/O, and as in `status_view.py` nothing a server sends reaches the terminal but printable text.
+No I/O. The one invariant, as in `status_view.py`: only printable text of a server's answer reaches the terminal.
 """
 
 import json
@@ -28,13 +28,13 @@ class NodeRow:
     used: int
     slots: int
     headroom: int
-    """Per cent."""
+    """In percent."""
     sources: tuple[str, ...]
-    """Mounts."""
+    """The mounts whose source is on this node."""
 
 
 Column = tuple[str, Callable[[NodeRow], str]]
-"""Its head, and what stands in it."""
+"""The head of a column, and the function that fills it."""
 
 _ZONE: Column = ("ZONE", lambda node: node.zone)
 _COLUMNS: tuple[Column, ...] = (
@@ -48,15 +48,17 @@ _COLUMNS: tuple[Column, ...] = (
 
 
 def read_nodes(body: bytes) -> tuple[NodeRow, ...]:
-    """The nodes in an answer of `/admin/cluster`. Raises ExternalError."""
+    """Reads an answer of `/admin/cluster`. Raises ExternalError."""
     try:
         return tuple(_node(one) for one in json.loads(body.decode(errors="replace"))["nodes"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ExternalError("the answer is no list of a cluster's nodes: is that a pycast of this version?") from error
+        raise ExternalError(
+            "the answer is not a list of a cluster's nodes: is that a pycast of this version?"
+        ) from error
 
 
 def render_nodes(nodes: Sequence[NodeRow], width: int) -> list[str]:
-    """The table as lines of at most `width` columns; the zone only where there are some."""
+    """Renders the table as lines of at most `width` columns, with a column of zones if there are any."""
     columns = (_COLUMNS[0], _ZONE, *_COLUMNS[1:]) if any(node.zone for node in nodes) else _COLUMNS
     rows = [[head for head, _ in columns], *([cell(node) for _, cell in columns] for node in nodes)]
     lines = table(rows, width, numbers=("LISTENERS", "SLOTS", "HEADROOM"))
@@ -64,7 +66,7 @@ def render_nodes(nodes: Sequence[NodeRow], width: int) -> list[str]:
 
 
 def coloured(line: str, condition: str) -> str:
-    """A node's line in the colour of its condition."""
+    """Returns a node's line in the colour of its condition."""
     return click.style(line, fg=_COLOURS[condition]) if condition in _COLOURS else line
 
 

@@ -1,4 +1,4 @@
-"""`pycast serve`: finds the configuration, runs a node with it, and says on stderr where it can be reached."""
+"""`pycast serve`: finds the configuration, runs a node or several workers with it, and prints the address on stderr."""
 
 import gc
 import os
@@ -15,19 +15,21 @@ from pycast.config.schema import Config
 
 
 @click.command(short_help="Run the server.")
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The configuration to use.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Overrides the first port to listen on; 0: any free one.")
-@click.option("--worker", type=int, hidden=True, help="Be this one of several; told what to do on stdin.")
+@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Overrides the port of the first [[listen]] section. 0: any free one."
+)
+@click.option("--worker", type=int, hidden=True, help="Run as this worker; reads its settings from stdin.")
 @click.option(
     "--ready-file",
     metavar="FILE",
-    help='Where to write a line of JSON (port, pid, passwords, URLs) once the server accepts; "-": stdout.',
+    help='Write a line of JSON (port, pid, passwords, URLs) there when the server accepts. "-": stdout.',
 )
 def command(config_path: Path | None, port: int | None, ready_file: str | None, worker: int | None) -> None:
     """Run the server in the foreground.
 
-    Without --config it takes ./pycast.toml or /etc/pycast/pycast.toml, or else its defaults with new random passwords.
-    Logs go to stderr unless the configuration names files. SIGHUP reads the configuration again, SIGTERM stops.
+    Without --config it uses ./pycast.toml or /etc/pycast/pycast.toml, or else the defaults with new random passwords.
+    Logs go to stderr unless the configuration names files. SIGHUP reloads the configuration, SIGTERM stops the server.
     """
     if worker is not None:
         sys.exit(run_worker(sys.stdin.buffer.readline()))
@@ -42,13 +44,13 @@ def command(config_path: Path | None, port: int | None, ready_file: str | None, 
 
 
 def find_config() -> Path | None:
-    """The first configuration file of the search path that exists, or None."""
+    """Returns the first configuration file of the search path that exists, or None."""
     return next((path for path in SEARCH_PATH if path.exists()), None)
 
 
 def made_up_text() -> str:
-    """The configuration of a server without one: new random passwords."""
-    import random  # only for who has no configuration: every import delays the start
+    """Returns the configuration of a server without a file: new random passwords."""
+    import random  # imported only if needed: every import delays the start
 
     return embedded_text(random.SystemRandom())
 
@@ -56,11 +58,11 @@ def made_up_text() -> str:
 def load_node() -> Callable[..., int]:
     """Imports the server and returns what runs a node.
 
-    Whatever is imported stays. The garbage collector would look through it again and again, which takes a twentieth of
-    the start and later stops the loop for some 20 ms each time; so it is told to leave it alone for good.
+    The imported modules are never freed. The garbage collector would still scan them, which takes a twentieth of the
+    start and later stops the loop for some 20 ms each time. So they are excluded from collection.
     """
     gc.disable()
-    from pycast.app.node import run  # here, not above: a wrong configuration is told without loading the server
+    from pycast.app.node import run  # imported late: a wrong configuration is reported without loading the server
 
     gc.freeze()
     gc.enable()
@@ -68,7 +70,7 @@ def load_node() -> Callable[..., int]:
 
 
 def run_node(config: Config, path: Path | None, port: int | None, ready_file: str | None) -> int:
-    """Runs a node until it is told to stop. Returns the exit status."""
+    """Runs a node until a signal stops it. Returns the exit status."""
     run = load_node()
     announce = partial(write, serve_banner, config, path)
     return run(config, config_path=path, port=port, ready_file=ready_file, announce=announce)
@@ -77,7 +79,7 @@ def run_node(config: Config, path: Path | None, port: int | None, ready_file: st
 def run_workers(
     config: Config, count: int, text: str, path: Path | None, port: int | None, ready_file: str | None
 ) -> int:
-    """Runs the parent of several workers, in the same way."""
+    """Runs the parent of several workers until a signal stops it. Returns the exit status."""
     from pycast.app.workers import run
 
     announce = partial(write, serve_banner, config, path)
@@ -85,7 +87,7 @@ def run_workers(
 
 
 def run_worker(line: bytes) -> int:
-    """Runs one worker, as its parent's `line` says. Nothing is announced but to the parent."""
+    """Runs one worker, as its parent's `line` describes it. Only the parent is told when it accepts."""
     from pycast.app.worker_spec import WorkerSpec
 
     run = load_node()

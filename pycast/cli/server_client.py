@@ -1,7 +1,7 @@
-"""The HTTP client of the commands that ask a running server: `pycast status`, `pycast drain`, `pycast cluster up`.
+"""The HTTP client of the commands that talk to a running server: `pycast status`, `drain` and `cluster up`.
 
-Gets bodies and turns every failure into an error whose text says what to try; what is in a body is for the caller.
-Invariant: only the body of a 200 is ever returned.
+Fetches bodies and turns every failure into an error whose text says what to try. The caller parses the body. The one
+invariant: only the body of a 200 is ever returned.
 """
 
 from urllib.parse import urlsplit
@@ -12,24 +12,24 @@ import urllib3
 from pycast.errors import ExternalError
 
 _MAX_BODY = 32 << 20
-"""10,000 mounts at 3 kB each; what is larger is no status."""
+"""10,000 mounts at 3 kB each; a status is never larger."""
 
 
 class Unreachable(ExternalError):
-    """Nobody answers there, or not in time."""
+    """No server answers at the address, or not in time."""
 
 
 class UnexpectedAnswer(ExternalError):
-    """A server answered, but refused the password or is none that the caller understands."""
+    """An answer that refuses the password, or that the caller does not understand."""
 
 
 class ServerClient:
-    """One server, asked over one kept connection. Without a password it is asked as anybody may ask."""
+    """A client of one server, over one kept connection; without a password it sends no credentials."""
 
     def __init__(self, url: str, user: str, password: str | None, *, insecure: bool, timeout_s: float) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         if urlsplit(self.url).scheme not in ("http", "https"):
-            raise click.BadParameter("an address begins with http:// or https://", param_hint="URL")
+            raise click.BadParameter("a URL begins with http:// or https://", param_hint="URL")
         self.has_password = password is not None
         self._timeout_s = timeout_s
         if insecure:
@@ -42,11 +42,11 @@ class ServerClient:
         )
 
     def get(self, path: str, *, expected: str = "pycast of this version") -> bytes:
-        """Returns the body at `path`. Raises Unreachable, or UnexpectedAnswer that asks whether it is an `expected`."""
+        """Returns the body at `path`. Raises Unreachable, or UnexpectedAnswer whose text names what was `expected`."""
         return self._ask("GET", path, expected)
 
     def post(self, path: str, *, expected: str = "pycast of this version") -> bytes:
-        """Does the same with a POST."""
+        """Does the same as `get`, with a POST."""
         return self._ask("POST", path, expected)
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class ServerClient:
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"no answer from {self.url}: {self._reason(error)}") from error
         if answer.status == 401:
-            raise UnexpectedAnswer(f"{self.url} does not know that user and password: see [authentication]")
+            raise UnexpectedAnswer(f"{self.url} refused the user name or the password; see [authentication]")
         if answer.status != 200:
             where = self.url + path.partition("?")[0]
             raise UnexpectedAnswer(f"{where} answered {answer.status}: is that a {expected}?")
@@ -71,6 +71,6 @@ class ServerClient:
         if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
             error, urllib3.exceptions.NewConnectionError
         ):
-            return f"nothing for {self._timeout_s:g} s"
+            return f"timed out after {self._timeout_s:g} s"
         # urllib3 says "<object …>: Failed to establish a new connection: [Errno 111] Connection refused"
         return str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]

@@ -1,7 +1,7 @@
-"""`pycast status [URL]`: a live table of a server's mounts and listeners, and of a cluster's nodes, in the terminal.
+"""`pycast status [URL]`: shows a server's mounts and listeners, and a cluster's nodes, as a live table in the terminal.
 
-Asks over HTTP as any other program could, so it works for servers elsewhere and for Icecast. Once when stdout is no
-terminal. The one invariant: however it ends, the terminal is as it was before.
+Asks over HTTP as any program could, so it works for other machines and for Icecast. If stdout is no terminal, it prints
+the table once. The one invariant: however it ends, the terminal is as it was before.
 """
 
 import shutil
@@ -25,15 +25,15 @@ _HISTORY = 40
 
 @click.command(short_help="Show mounts and listeners, live.")
 @click.argument("url", default="http://localhost:8000")
-@click.option("--user", default="admin", show_default=True, help="The admin user, with --password.")
+@click.option("--user", default="admin", show_default=True, help="The admin user, for --password.")
 @click.option(
     "--password",
     envvar="PYCAST_AUTHENTICATION__ADMIN_PASSWORD",
     show_envvar=True,
-    help="The admin password: shows hidden mounts, traffic and a cluster's nodes too.",
+    help="The admin password. With it, also shows hidden mounts, traffic and a cluster's nodes.",
 )
 @click.option("--once", is_flag=True, help="Print the table once and exit.")
-@click.option("--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option("--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between updates.")
 @click.option("-k", "--insecure", is_flag=True, help="Accept any TLS certificate.")
 def command(url: str, user: str, password: str | None, once: bool, interval: float, insecure: bool) -> None:
     """Show the mounts, listeners and titles of the server at URL, live. Ctrl-C ends it."""
@@ -48,21 +48,21 @@ def command(url: str, user: str, password: str | None, once: bool, interval: flo
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a server showed."""
+    """A server's state at one moment."""
 
     server: ServerView
     nodes: tuple[NodeRow, ...] = ()
 
 
 def _look(server: ServerClient) -> Look:
-    """The server's state now. Raises ExternalError with a text that says what to try."""
-    expected = "streaming server"  # Icecast is one, too
+    """Fetches the server's state. Raises ExternalError whose text says what to try."""
+    expected = "streaming server"  # Icecast is one too
     if not server.has_password:
         return Look(read_json(server.get("/status-json.xsl", expected=expected)))
     view = read_xml(server.get("/admin/stats", expected=expected))
     try:
         nodes = server.get("/admin/cluster")
-    except UnexpectedAnswer:  # a server alone has no nodes to tell of; Icecast does not know the question
+    except UnexpectedAnswer:  # a single server has no nodes, and Icecast has no such page
         return Look(view)
     return Look(view, read_nodes(nodes))
 
@@ -82,7 +82,7 @@ def _show(server: ServerClient, interval: float) -> None:
 
 
 def _lines(look: Look, width: int, history: Sequence[int] = ()) -> list[str]:
-    """The nodes come first: there are few of them, and mounts may be more than fit."""
+    """Returns the lines to show: nodes first, because there are few of them and mounts may not all fit."""
     title, facts, *mounts = render(look.server, width, time.time(), history)
     nodes = ["", *render_nodes(look.nodes, width)] if look.nodes else []
     return [title, facts, *nodes, *mounts]
@@ -94,15 +94,15 @@ def _draw(look: Look | None, history: deque[int], trouble: str, url: str) -> Non
     room = height - 3
     if len(lines) > room:
         lines = [*lines[: room - 1], f"  … and {len(lines) - room + 1} more"]
-    foot = click.style(cut(trouble, width), fg="red") if trouble else click.style("Ctrl-C ends", dim=True)
-    # Home, each line with the rest of it cleared, then everything below: no flicker, unlike a cleared screen.
+    foot = click.style(cut(trouble, width), fg="red") if trouble else click.style("Ctrl-C quits", dim=True)
+    # Writes over the old lines and clears what is left: unlike a cleared screen, this does not flicker.
     sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in [*lines, "", foot]) + "\x1b[J")
     sys.stdout.flush()
 
 
 @contextmanager
 def _own_screen() -> Iterator[None]:
-    """The terminal's second screen without a cursor, for as long as this lasts; Ctrl-C is the usual end."""
+    """Switches to the terminal's second screen, without a cursor, and back at the end; Ctrl-C is the usual end."""
     sys.stdout.write("\x1b[?1049h\x1b[?25l")
     try:
         yield

@@ -1,7 +1,7 @@
-"""The table of `pycast status`: a server's statistics as values, and the values as lines of text.
+"""The table of `pycast status`: reads a server's statistics into values, and renders them as lines of text.
 
-Reads /status-json.xsl and /admin/stats of pycast and of any Icecast. No I/O: bytes in, values out, lines out. What a
-server sends is shown to a person, so control characters never reach the terminal, and a table is never wider than it.
+Reads /status-json.xsl and /admin/stats of pycast and of any Icecast. No I/O. The one invariant: a server's control
+characters never reach the terminal, and no line is wider than it.
 """
 
 import json
@@ -24,7 +24,7 @@ _MIN_TITLE = 12
 
 @dataclass(frozen=True, slots=True)
 class MountRow:
-    """One mount as the table shows it. Texts are safe to print; an empty one was not given."""
+    """One mount as the table shows it. Texts are safe to print; an empty text means that the server sent none."""
 
     name: str
     listeners: int
@@ -40,7 +40,7 @@ class MountRow:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """A server at one moment; `mounts` with the most listened first."""
+    """A server at one moment; `mounts` are ordered by listeners, most first."""
 
     server_id: str
     host: str
@@ -54,44 +54,42 @@ class ServerView:
 
 
 def read_json(body: bytes) -> ServerView:
-    """/status-json.xsl: `source` is missing, one object, or a list. Raises ExternalError."""
+    """Reads /status-json.xsl, in which `source` is missing, one object, or a list. Raises ExternalError."""
     try:
         stats = json.loads(body.decode(errors="replace"))["icestats"]
         sources = stats.get("source", [])
         sources = sources if isinstance(sources, list) else [sources]
         return _view(stats, [(_path_of(str(source.get("listenurl", ""))), source) for source in sources])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ExternalError(
-            "the answer is not an Icecast status: is that the address of a streaming server?"
-        ) from error
+        raise ExternalError("the answer is not an Icecast status: is that the URL of a streaming server?") from error
 
 
 def read_xml(body: bytes) -> ServerView:
-    """/admin/stats: the same and more, hidden mounts too. Raises ExternalError."""
+    """Reads /admin/stats, which has hidden mounts too. Raises ExternalError."""
     try:
         root = fromstring(body)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise ExternalError("the answer is not Icecast's statistics: is that a streaming server?") from error
+        raise ExternalError("the answer is not Icecast's statistics: is that the URL of a streaming server?") from error
     sources = [(e.get("mount", ""), {child.tag: child.text or "" for child in e}) for e in root.findall("source")]
-    # Mounts that exist only through a fallback have no source: they show nothing but a name.
+    # A mount that exists only through a fallback has no source, and no fields.
     running = [(name, values) for name, values in sources if "stream_start" in values or "server_type" in values]
     return _view({child.tag: child.text or "" for child in root if child.tag != "source"}, running)
 
 
 def render(view: ServerView, width: int, now: float, history: Sequence[int] = ()) -> list[str]:
-    """The table as lines of at most `width` columns. `history` are earlier numbers of listeners, oldest first."""
+    """Renders the table as lines of at most `width` columns. `history` has earlier listener counts, oldest first."""
     lines = [*_headline(view, width, now, history), ""]
     if not view.mounts:
-        return [*lines, "  No mount is on air.", f"  Send one: an encoder to {view.host or 'this server'}."]
+        return [*lines, "  No mount is on the air.", f"  Connect an encoder to {view.host or 'this server'}."]
     detailed = any(mount.bytes_sent is not None for mount in view.mounts)
     rows = _columns(view.mounts, now, detailed)
     return [*lines, *table(rows, width, numbers=rows[0][1:-1])]
 
 
 def table(rows: Sequence[Sequence[str]], width: int, *, numbers: Sequence[str]) -> list[str]:
-    """Rows as lines of at most `width` columns: the first is the head, the last column has what room is left.
+    """Renders rows as lines of at most `width` columns. The first row is the head; the last column gets the space left.
 
-    Columns under a head of `numbers` stand on the right.
+    Columns whose head is in `numbers` are aligned right.
     """
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     room = width - 2 - sum(widths[:-1]) - 2 * (len(widths) - 1)
@@ -105,7 +103,7 @@ def table(rows: Sequence[Sequence[str]], width: int, *, numbers: Sequence[str]) 
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in at most `width` columns of a terminal, ended with "…" if something is missing."""
+    """Returns `text` in at most `width` columns of a terminal, with "…" at the end if it was cut."""
     if _width(text) <= width:
         return text
     shown = ""
@@ -117,7 +115,7 @@ def cut(text: str, width: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time in two units: 45s, 12m 05s, 3h 07m, 5d 02h."""
+    """Returns a time in at most two units: 45s, 12m 05s, 3h 07m, 5d 02h."""
     whole = max(0, int(seconds))
     for small, large, limit in ((60, 3600, "m s"), (3600, 86400, "h m"), (86400, 1 << 62, "d h")):
         if small <= whole < large:
@@ -127,7 +125,7 @@ def span(seconds: float) -> str:
 
 
 def amount(size: int) -> str:
-    """Bytes for people, in powers of 1000: 999 B, 1.2 kB, 34 MB."""
+    """Returns bytes in units of powers of 1000: 999 B, 1.2 kB, 34 MB."""
     value, unit = float(size), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 999.5:
@@ -158,7 +156,7 @@ def _headline(view: ServerView, width: int, now: float, history: Sequence[int]) 
 
 
 def spark(history: Sequence[int]) -> str:
-    """Numbers as a line of bars, the largest as the full one; nothing for fewer than two."""
+    """Returns numbers as a line of bars, scaled to the largest; empty for fewer than two."""
     top = max(history, default=0)
     return "".join(_BARS[n * (len(_BARS) - 1) // top if top else 0] for n in history) if len(history) > 1 else ""
 
@@ -194,7 +192,7 @@ def _path_of(listenurl: str) -> str:
 
 
 def number(value: Any) -> int:
-    """A number from outside, 0 if it is none."""
+    """Returns a number that a server sent, 0 if it is none."""
     text = str(value)
     return int(text) if text.isdecimal() and len(text) < 19 else 0
 
@@ -207,7 +205,7 @@ def _moment(value: Any) -> float | None:
 
 
 def printable(value: Any) -> str:
-    """Text from outside that a terminal only shows."""
+    """Returns text that a server sent, without characters that a terminal would act on."""
     return "".join(letter for letter in str("" if value is None else value)[:500] if letter.isprintable())
 
 
@@ -216,7 +214,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: East Asian wide characters take two, combining ones none."""
+    """Returns the columns on a terminal: East Asian wide characters take two, combining ones none."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text

@@ -193,8 +193,8 @@ def test_the_command_empties_the_server_and_shows_its_progress(pycast_server: Se
         done = pycast_drain(pycast_server, "--now")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines()[-1] == "empty; 0 listeners"
-        assert any(line.startswith("listeners leave; ") for line in done.stdout.splitlines())
+        assert any(line.startswith("disconnecting listeners; ") for line in done.stdout.splitlines())
         assert all(wire.read_all() == b"" for wire in wires)
     assert get(pycast_server.port, "/readyz").status == 503
-    assert pycast_drain(pycast_server, "--cancel").stdout == "serves; 0 listeners\n"
+    assert pycast_drain(pycast_server, "--cancel").stdout == "serving; 0 listeners\n"
     assert get(pycast_server.port, "/readyz").status == 200

@@ -38,7 +38,7 @@ def test_the_address_is_one_that_opens_on_this_machine(listen: str, url: str) ->
 
 def test_without_a_file_it_says_so_and_shows_the_passwords_of_this_run() -> None:
     lines = said()
-    assert "No ./pycast.toml" in lines[1]
+    assert "Found no ./pycast.toml" in lines[1]
     assert [line.split()[2] for line in lines if line.startswith("  ") and " for " in line] == ["one", "two", "three"]
 
 

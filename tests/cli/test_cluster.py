@@ -107,7 +107,7 @@ def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[
         command.stop()
         assert len(pids) == 3
         until(lambda: not any(map(is_there, pids)), "all nodes to be gone")
-        assert "Everything is stopped." in command.text
+        assert "Everything has stopped." in command.text
 
 
 def test_who_listens_through_the_balancer_hears_it_again_at_once_and_the_next_to_kill_is_told(port: int) -> None:

@@ -85,10 +85,10 @@ def test_it_tells_what_changes_and_ends_when_the_server_is_empty(server: str) ->
     assert run(server, "--password", "pw") == (
         0,
         [
-            "the balancer learns of it, 12 s to go; 500 listeners",
-            "sources and mirrors move; 500 listeners",
-            "listeners leave; 500 listeners of 500",
-            "listeners leave; 250 listeners of 500",
+            "waiting 12 s for the balancer; 500 listeners",
+            "moving sources and mirrors; 500 listeners",
+            "disconnecting listeners; 500 listeners of 500",
+            "disconnecting listeners; 250 listeners of 500",
             "empty; 0 listeners",
         ],
         "",
@@ -98,7 +98,7 @@ def test_it_tells_what_changes_and_ends_when_the_server_is_empty(server: str) ->
 
 def test_a_server_that_is_gone_meanwhile_has_been_stopped(server: str) -> None:
     Answers.states = [("leaving", 3)]
-    assert run(server, "--password", "pw")[:2] == (0, ["listeners leave; 3 listeners of 500", "stopped"])
+    assert run(server, "--password", "pw")[:2] == (0, ["disconnecting listeners; 3 listeners of 500", "stopped"])
 
 
 def test_one_that_serves_again_meanwhile_is_a_failure(server: str) -> None:
@@ -124,7 +124,7 @@ def test_user_and_password_are_those_of_the_configuration(server: str, tmp_path:
 
 def test_trouble_is_told_with_what_to_do(server: str) -> None:
     Answers.states = [("done", 0)]
-    assert "does not know that user and password" in run(server, "--password", "wrong")[2]
+    assert "refused the user name or the password" in run(server, "--password", "wrong")[2]
     assert "Connection refused" in run("http://127.0.0.1:1", "--password", "pw")[2]
 
 

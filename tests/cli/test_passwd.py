@@ -54,10 +54,10 @@ def test_no_password_changes_nothing(file: Path) -> None:
 
 def test_nobody_takes_the_file_for_a_lock() -> None:
     said = " ".join(passwd("--help").stdout.split())
-    assert "The server does not read this file yet: listener authentication is to come." in said
+    assert "pycast does not read this file yet; listener authentication is not implemented." in said
 
 
 @pytest.mark.parametrize("arguments", [("--password", "a"), ("--delete",)])
 def test_every_change_says_that_the_server_does_not_read_the_file_yet(file: Path, arguments: tuple[str, ...]) -> None:
     file.write_text("ann:x\n")
-    assert passwd(file, "ann", *arguments).stderr.startswith("note: The server does not read this file yet")
+    assert passwd(file, "ann", *arguments).stderr.startswith("note: pycast does not read this file yet")

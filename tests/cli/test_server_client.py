@@ -68,7 +68,7 @@ def test_without_a_password_nobody_is_named(address: str) -> None:
 @pytest.mark.parametrize(
     ("path", "expected", "said"),
     [
-        ("/401", "streaming server", r"127\.0\.0\.1:\d+ does not know that user and password: see \[authentication\]"),
+        ("/401", "streaming server", r"127\.0\.0\.1:\d+ refused the user name or the password; see \[authentication\]"),
         ("/404?a=b", "streaming server", r"127\.0\.0\.1:\d+/404 answered 404: is that a streaming server\?"),
         ("/503", "pycast of this version", r"/503 answered 503: is that a pycast of this version\?"),
     ],
@@ -88,7 +88,7 @@ def test_where_nothing_listens_the_systems_own_words_are_said() -> None:
 def test_a_server_that_is_silent_is_told_by_how_long() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = client(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.2)
-        with pytest.raises(Unreachable, match=r"^no answer from http://127\.0\.0\.1:\d+: nothing for 0\.2 s$"):
+        with pytest.raises(Unreachable, match=r"^no answer from http://127\.0\.0\.1:\d+: timed out after 0\.2 s$"):
             server.get("/")
         server.close()
 

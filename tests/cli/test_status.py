@@ -69,9 +69,9 @@ def test_password_shows_traffic(address: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--password", "wrong"], "does not know that user and password"),
+        (["--password", "wrong"], "refused the user name or the password"),
         (["http://127.0.0.1:1"], "Connection refused"),
-        (["ftp://x"], "an address begins with http:// or https://"),
+        (["ftp://x"], "a URL begins with http:// or https://"),
     ],
 )
 def test_trouble_is_told_with_what_to_do(address: str, arguments: list[str], said: str) -> None:

@@ -125,7 +125,7 @@ def test_traffic_takes_its_columns_from_the_title() -> None:
 
 
 def test_without_a_mount_it_says_what_to_do() -> None:
-    assert render(read_json(status()), 80, NOW)[-2:] == ["  No mount is on air.", "  Send one: an encoder to h."]
+    assert render(read_json(status()), 80, NOW)[-2:] == ["  No mount is on the air.", "  Connect an encoder to h."]
 
 
 def test_numbers_stand_on_the_right_and_texts_on_the_left() -> None:
