@@ -1,4 +1,4 @@
-"""The stream of `pycast demo`: a built-in loop on /demo.mp3, fed as any source feeds, at the pace of a clock."""
+"""The stream of `pycast demo`: a built-in loop on /demo.mp3, a source like any other that sends in real time."""
 
 import time
 
@@ -37,15 +37,15 @@ class DemoSource:
         self._ended = False
 
     def wait_until_out(self, seconds: float) -> None:
-        """Returns at once: it never leaves by itself."""
+        """Returns at once: this source has no connection to wait for."""
 
     def end(self, why: str) -> None:
-        """Ends the stream."""
+        """Ends the stream; `why` is not used."""
         self.output.take_out()
         self._ended = True
 
     def play(self, ownership: Ownership) -> None:
-        """Feeds the loop until it is ended. May switch."""
+        """Feeds the loop until `end` is called. May switch."""
         ownership.admit(MOUNT, self)
         playback = Playback(demo_mp3(), time.monotonic() - LEAD_S)
         try:

@@ -1,7 +1,7 @@
-"""A cluster on this machine, to watch it survive: node processes, and HAProxy before them if wanted.
+"""The cluster of `pycast cluster up`: node processes on this machine, with HAProxy in front of them if wanted.
 
-What they are told is in local_node.py and local_haproxy.py; who plays to them is local_encoder.py. The one invariant:
-nothing that was started outlives `stop`, nor this process, however that ends (see `launch.ends_with_us`).
+Their configurations are in local_node.py and local_haproxy.py, the encoder is local_encoder.py. The one invariant: no
+process outlives `stop` or this process, however that ends (see `launch.ends_with_us`).
 """
 
 import secrets
@@ -26,13 +26,13 @@ POLL_S = 0.05
 
 
 class LocalCluster:
-    """`start`, then `stop`. Raises ExternalError, ConfigError if it cannot start."""
+    """The nodes, and HAProxy, of a cluster on this machine; `start`, then `stop`."""
 
     def __init__(self, size: int, port: int, mount: str, *, is_balanced: bool) -> None:
         self.password = secrets.token_hex(4)
         self.mount = mount
         self.front = port if is_balanced else 0
-        """Where HAProxy listens; 0 without it."""
+        """The port of HAProxy; 0 without it."""
         self._haproxy: launch.Process | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="pycast-cluster-"))
         ports = _free_ports(2 * size, first=port + 1 if is_balanced else port)
@@ -45,11 +45,11 @@ class LocalCluster:
 
     @property
     def ports(self) -> list[int]:
-        """Where to listen: the balancer, or each node."""
+        """The ports for listeners: the balancer's, or that of each node."""
         return [self.front] if self.front else [node.port for node in self.nodes]
 
     def start(self) -> None:
-        """Starts everything, and returns when all nodes accept. May switch."""
+        """Starts everything, and returns when all nodes accept. Raises ExternalError or ConfigError. May switch."""
         program = find_haproxy() if self.front else ""
         if self.front:
             _check_free(self.front)
@@ -84,7 +84,7 @@ class LocalCluster:
             status = self._haproxy.poll()
             if status is not None:
                 how = launch.describe_end(status)
-                raise ConfigError([f"port {self.front}: could not be started: haproxy: {how}"])
+                raise ConfigError([f"port {self.front}: haproxy did not start: {how}"])
             if time.monotonic() > deadline:
                 raise ExternalError(f"nothing answers on port {self.front} after {START_S:g} s")
             gevent.sleep(POLL_S)
@@ -99,7 +99,7 @@ def _accepts(port: int) -> bool:
 
 
 def _free_ports(count: int, first: int) -> list[int]:
-    """Ports that nobody has now: from `first` on, and any free one in the place of one that is taken."""
+    """Returns ports that are free now: from `first` on, with any free one in place of one that is in use."""
     found: list[int] = []
     with ExitStack() as held:
         for number in range(count):

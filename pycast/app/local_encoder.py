@@ -1,7 +1,7 @@
-"""The encoder of a cluster on this machine: it plays the demo's tune into one of the doors.
+"""The encoder of `pycast cluster up`: sends the demo's tune to one of the cluster's ports.
 
-It is an ordinary source with an ordinary password. When it is cut off it calls at the next door. Invariant: whatever
-it sends begins with a whole frame, and continues where the clock is, not where the last connection ended.
+It is an ordinary source with a password. When its connection ends it connects to the next port. The one invariant: what
+it sends on a connection begins with a whole frame, at the position of the clock, not where the last one ended.
 """
 
 import time
@@ -18,16 +18,16 @@ from pycast.demo_stream import CONTENT_TYPE, LEAD_S, STEP_S, TITLE, Playback, de
 from pycast.formats.marks import Join
 from pycast.formats.mpeg import MpegAudio
 
-# An encoder's usual patience before it calls again is seconds; a demonstration should not keep its audience waiting.
+# Encoders usually wait some seconds before they reconnect. In a demonstration that would be too long.
 RETRY_S = 0.5
 
 CONNECT_S, SEND_S = 2.0, 10.0
 
 
-def play(doors: Sequence[int], mount: str, password: str) -> None:
-    """Plays the tune into one of the ports `doors` for ever, and into the next one when it is cut off. May switch."""
+def play(ports: Sequence[int], mount: str, password: str) -> None:
+    """Sends the tune to one of `ports` for ever, and to the next one when the connection ends. May switch."""
     tune, began = demo_mp3(), time.monotonic() - LEAD_S
-    for port in cycle(doors):
+    for port in cycle(ports):
         with suppress(OSError), closing(socket.create_connection((HOST, port), CONNECT_S)) as sock:
             if _is_accepted(sock, mount, password):
                 offset = next_frame(tune, offset_at(time.monotonic() - LEAD_S - began))
@@ -36,7 +36,7 @@ def play(doors: Sequence[int], mount: str, password: str) -> None:
 
 
 def next_frame(tune: bytes, offset: int) -> int:
-    """Returns the first offset from there on at which a frame begins: players hear half a frame as a click."""
+    """Returns the first offset, from `offset` on, at which a frame begins: half a frame is heard as a click."""
     rounds, at = divmod(offset, len(tune))
     _, marks = MpegAudio().feed(tune)
     begin = next((mark.offset for mark in marks if isinstance(mark, Join) and mark.offset >= at), len(tune))
@@ -53,7 +53,7 @@ def _is_accepted(sock: socket.socket, mount: str, password: str) -> bool:
 
 
 def _send(sock: socket.socket, playback: Playback) -> None:
-    """Returns never. Raises OSError when the connection ends."""
+    """Sends until the connection ends; raises OSError then. May switch."""
     while True:
         piece = playback.due(time.monotonic())
         sock.settimeout(SEND_S)
@@ -64,8 +64,8 @@ def _send(sock: socket.socket, playback: Playback) -> None:
 
 
 def _raise_if_closed(sock: socket.socket) -> None:
-    """Raises OSError if the other side has hung up: a balancer does so when its node is gone."""
+    """Raises OSError if the other end has closed: a balancer does so when its node is gone."""
     sock.settimeout(0.0)
     with suppress(BlockingIOError):
         if not sock.recv(1024):
-            raise ConnectionResetError("hung up")
+            raise ConnectionResetError("closed by the other end")

@@ -1,6 +1,6 @@
-"""HAProxy before the nodes of a cluster on this machine: where its program is, and what its configuration says.
+"""HAProxy in front of the nodes of `pycast cluster up`: the path of its program, and its configuration.
 
-Starts and ends nothing. The settings are short of those in conf/haproxy.cfg where a demonstration needs to be quick.
+Does not start or stop it. Intervals are shorter than in conf/haproxy.cfg, so that a demonstration is quick.
 """
 
 import os
@@ -32,14 +32,14 @@ SERVER = (
 
 def find_haproxy() -> str:
     """Returns the path of the program. Raises ExternalError if it is not installed."""
-    # Debian keeps servers where a user's PATH does not look.
+    # Debian has servers in /usr/sbin, which a user's PATH lacks.
     program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
-        raise ExternalError("haproxy is not installed: apt-get install haproxy, or leave --haproxy out")
+        raise ExternalError("haproxy is not installed: apt-get install haproxy, or leave out --haproxy")
     return program
 
 
 def haproxy_config(port: int, nodes: Iterable[LocalNode]) -> str:
-    """Returns the configuration of one that listens on `port`."""
+    """Returns the configuration of an HAProxy that listens on `port`."""
     servers = (SERVER.format(name=node.name, host=HOST, port=node.port, agent_port=node.agent_port) for node in nodes)
     return CONFIG.format(host=HOST, port=port, servers="\n".join(servers))

@@ -1,7 +1,7 @@
-"""One node of a cluster on this machine: an ordinary `pycast serve` with a configuration file of its own.
+"""One node of `pycast cluster up`: an ordinary `pycast serve` with a configuration file of its own.
 
-Knows its ports, its files and its process; the cluster decides when it starts and ends. Invariant: the file, which
-holds the passwords, is readable by this user only.
+Has the ports, files and process of a node; local_cluster.py decides when it starts and stops. The one invariant: the
+file, which has the passwords, is readable by this user only.
 """
 
 from collections.abc import Iterable
@@ -46,27 +46,27 @@ error_log = "-"
 
 @dataclass(slots=True)
 class LocalNode:
-    """A node's name, its ports and, once it was started, its process."""
+    """A node: its name, its ports and, after the first start, its process."""
 
     name: str
     port: int
     agent_port: int
-    """Where HAProxy asks how much it can take."""
+    """The port of HAProxy's agent-check."""
     folder: Path
     process: launch.Process | None = None
 
     @property
     def pid(self) -> int:
-        """Its process's number; 0 before the first start."""
+        """The number of its process; 0 before the first start."""
         return self.process.pid if self.process else 0
 
     @property
     def is_running(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process is running."""
         return self.process is not None and self.process.poll() is None
 
     def write_config(self, peers: Iterable[int], password: str, secret: str) -> None:
-        """Writes its file; `peers` are the ports of the other nodes."""
+        """Writes its configuration file; `peers` are the ports of the other nodes."""
         text = CONFIG.format(
             host=HOST, port=self.port, name=self.name, password=password, secret=secret, agent_port=self.agent_port,
             peers=", ".join(f'"{HOST}:{port}"' for port in peers),
@@ -75,18 +75,18 @@ class LocalNode:
         self._config.write_text(text)
 
     def start(self) -> None:
-        """Starts its process, for the first time or again."""
+        """Starts its process; kills the old one, if there is one, before."""
         if self.process is not None:
             launch.kill(self.process)
         program = (*launch.ends_with_us(), *launch.PROGRAM)
         with open(self._log, "ab") as log:
-            # In a group of its own: Ctrl-C in the terminal is for the command, which ends the nodes.
+            # In a process group of its own, so that Ctrl-C reaches only the command, which then stops the nodes.
             self.process = launch.start("--config", str(self._config), program=program, stderr=log, own_group=True)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Returns once it accepts connections. May switch.
 
-        Raises ConfigError if it ended before, ExternalError if it is late.
+        Raises ConfigError if its process ended before, ExternalError if `timeout_s` is over.
         """
         assert self.process is not None
         try:
@@ -94,7 +94,7 @@ class LocalNode:
         except TimeoutError as error:
             raise ExternalError(f"nothing answers on port {self.port} after {timeout_s:g} s") from error
         if ready is None:
-            raise ConfigError([f"port {self.port}: could not be started: node {self.name}: {self._why(self.process)}"])
+            raise ConfigError([f"port {self.port}: node {self.name} did not start: {self._why(self.process)}"])
 
     @property
     def _config(self) -> Path:
@@ -105,7 +105,7 @@ class LocalNode:
         return self.folder / f"{self.name}.log"
 
     def _why(self, process: launch.Process) -> str:
-        """What it said before it ended: the first line of an error message, or the last line of anything else."""
+        """Returns why it ended: the first line of an error message, or the last line of its log, or its exit status."""
         lines = self._log.read_text(errors="replace").splitlines()
-        told = [line.removeprefix("pycast: ") for line in lines if line.startswith("pycast: ")]
-        return (told or lines[-1:] or [launch.describe_end(process.wait())])[0]
+        errors = [line.removeprefix("pycast: ") for line in lines if line.startswith("pycast: ")]
+        return (errors or lines[-1:] or [launch.describe_end(process.wait())])[0]

@@ -1,7 +1,8 @@
 """Runs a node: starts what `assembly.py` made, reloads it, stops it.
 
-Start: listening sockets, then the accepting greenlets, then the announcement. SIGHUP reads the configuration again (a
-bad one is refused and the old one kept), SIGTERM and SIGINT stop in reverse order of the start, within `STOP_S`.
+A start opens the listening sockets, then starts the greenlets that accept, then announces the node. SIGHUP reads the
+configuration again; a bad one is refused and the old one stays. SIGINT and SIGTERM stop the node within `STOP_S`, the
+latter after a drain if server.drain says so.
 """
 
 import logging
@@ -41,12 +42,12 @@ log = logging.getLogger(__name__)
 # A stop takes at most this long, with sources and listeners connected.
 STOP_S = 4.0
 
-# As much of it is for the programs of the sources that the stop ends.
+# The part of it in which programs of the sources that the stop ends (`on_disconnect`) get started.
 PROGRAMS_S = 0.5
 
 
 class Node:
-    """One node of the server. `start`, then `stop`; `reload` in between."""
+    """One node: `start`, then `stop`, with any number of `reload` in between."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class Node:
         self._agent: HaproxyAgent | None = None
 
     def start(self) -> ReadyInfo:
-        """Listens and accepts. Raises ConfigError if a port is taken or a certificate cannot be used."""
+        """Listens and accepts. Raises ConfigError if a port is in use or a certificate cannot be used."""
         context = self.parts.context
         try:
             self._listen()
@@ -90,7 +91,7 @@ class Node:
                 self.stop()
                 raise
         if self._link:
-            # A worker's clients wait in the kernel until it knows what the others have.
+            # A worker's clients wait in the kernel until it has joined the cluster and knows the mounts of the others.
             for acceptor in public:
                 acceptor.start()
         return ReadyInfo(
@@ -99,11 +100,11 @@ class Node:
         )
 
     def reload(self) -> None:
-        """Reads the configuration again. A bad one is logged, error by error, and the old one stays."""
+        """Reads the configuration again. If it is bad, all its errors are logged and the old one stays in force."""
         settings = self.parts.context.settings
         if self._config_path is None:
             self._apply(settings.now)
-            log.info("no configuration file to read again: the logs were opened anew")
+            log.info("no configuration file to read again: the logs were reopened")
             return
         try:
             config = load(self._config_path, os.environ)
@@ -117,12 +118,12 @@ class Node:
             self._apply(settings.now)
             return
         restart = restart_needed(before, config)
-        if restart and self._worker is None:  # the parent of workers says it once for all of them
+        if restart and self._worker is None:  # the parent logs it once for all workers
             log.warning("changes that need a restart: %s", ", ".join(restart))
         log.info("read %s again", self._config_path)
 
     def stop(self) -> None:
-        """Stops everything the start started, in reverse order. Can be called twice."""
+        """Stops what `start` started. Can be called twice."""
         context, programs = self.parts.context, self.parts.programs
         context.site.readiness.is_stopping = True
         for acceptor in self._acceptors:
@@ -135,7 +136,7 @@ class Node:
         self._acceptors.clear()
         if self._agent:
             self._agent.stop()
-        # So that those of the sources that just ended have begun at least.
+        # The programs of the sources that just ended get time to start.
         programs.join(PROGRAMS_S)
         programs.kill()
         context.group.kill()
@@ -143,14 +144,15 @@ class Node:
         self.parts.logs.close()
 
     def stop_in_time(self, seconds: float) -> bool:
-        """As `stop`, but gives up after `seconds`; whether it was finished."""
+        """Does the same as `stop`, but gives up after `seconds`. Returns whether the stop was complete."""
         stopping = Group().spawn("stop", self.stop)
         stopping.join(seconds)
         return stopping.ready()
 
     def _apply(self, config: Config) -> None:
-        """Puts a configuration in force and opens the logs anew. Listening sockets stay as they are. Raises
-        ExternalError, and takes nothing, if a log cannot be opened.
+        """Puts a configuration in force and reopens the logs. Listening sockets stay as they are.
+
+        Raises ExternalError, and changes nothing, if a log cannot be opened.
         """
         context = self.parts.context
         self.parts.logs.reload(config.logging)
@@ -190,7 +192,7 @@ class Node:
             self._agent = HaproxyAgent(balancer.agent_address, balancer.agent_port, lambda: self._agent_line(processes))
 
     def _agent_line(self, processes: int) -> bytes:
-        """What the balancer is told of this node, which speaks for so many `processes` like it."""
+        """Returns the agent's answer to HAProxy, on behalf of `processes` processes like this one."""
         context = self.parts.context
         connections = processes * (context.admission.limit + RESERVE)
         return agent_reply(context.site.readiness.standing, self.parts.load_monitor.percent, connections)
@@ -208,8 +210,8 @@ def run(
 ) -> int:
     """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start.
 
-    `port` is that of the command line, which holds over the file's also after a reload. A `worker` reads its parent's
-    end from standard input.
+    `port` is that of the command line; it overrides the file's, also after a reload. A `worker` stops when its standard
+    input ends, because then its parent is gone.
     """
     tag = worker.tag if worker else ""
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
@@ -239,14 +241,14 @@ def run(
 
         node.parts.context.group.spawn("demo", play_demo, node.parts.context.ownership)
     if worker:
-        node.parts.context.group.spawn("parent", _outlive_nobody, stop)
+        node.parts.context.group.spawn("parent", _stop_after_parent, stop)
     if announce:
         announce(ready)
     if ready_file:
         write_ready(ready_file, config, ready)
     log.info("%s", status)
     notifier.ready(status)
-    node.parts.context.drain.changed.subscribe(lambda event: _tell_of_drain(notifier, node.parts.context))
+    node.parts.context.drain.changed.subscribe(lambda event: _report_drain(notifier, node.parts.context))
     stop.wait()
     log.info("stopping")
     notifier.stopping(STOP_S)
@@ -259,7 +261,7 @@ def run(
 
 
 def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection, tag: str) -> LogFile:
-    """The error log as it holds after a reload: the same, or a new one in its place."""
+    """Returns the error log after a reload: the same one, or a new one if its settings changed."""
     if (before.error_log, before.log_level) == (after.error_log, after.log_level):
         return log_file
     try:
@@ -270,7 +272,7 @@ def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection,
 
 
 def _terminate(context: ServerContext, term: Event, stop: Event) -> None:
-    """Stops at once, or after a drain if `server.drain` says so; the second time, when `term` is set, at once."""
+    """Stops the node, after a drain if `server.drain` is set. When `term` is set already, stops it at once."""
     if context.settings.now.server.drain and not term.is_set():
         term.set()
         context.drain.begin()
@@ -280,15 +282,15 @@ def _terminate(context: ServerContext, term: Event, stop: Event) -> None:
     stop.set()
 
 
-def _tell_of_drain(notifier: SystemdNotifier, context: ServerContext) -> None:
-    """A drain on SIGTERM is a stop that takes its time; one by an admin is only news."""
+def _report_drain(notifier: SystemdNotifier, context: ServerContext) -> None:
+    """Reports a drain to systemd. With `server.drain`, it also asks for the time until the drain's deadline."""
     if context.settings.now.server.drain and context.drain.is_draining:
         notifier.stopping(context.settings.now.drain.deadline + STOP_S)
     notifier.status(f"drain: {context.drain.state.value}")
 
 
-def _outlive_nobody(stop: Event) -> None:
-    """Stops a worker whose parent is gone, however that ended: the other end of standard input closes with it."""
+def _stop_after_parent(stop: Event) -> None:
+    """Stops a worker when its parent has ended, in whatever way: that closes the worker's standard input."""
     socket.wait_read(0)
     if not stop.is_set():
         log.error("the parent is gone")

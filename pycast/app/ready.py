@@ -1,4 +1,4 @@
-"""What a server that accepts tells whoever waits for it (`--ready-file`): one line of JSON."""
+"""The line of JSON that a server writes when it accepts connections (`--ready-file`)."""
 
 import json
 import os
@@ -10,17 +10,17 @@ from pycast.config.schema import Config
 
 @dataclass(frozen=True, slots=True)
 class ReadyInfo:
-    """Where a running node listens: the ports as bound, in the order of the configuration."""
+    """The ports of a running node as they are bound, in the order of the configuration."""
 
     port: int
     ports: tuple[tuple[int, bool, bool], ...]
-    """(port, speaks TLS, is for SHOUTcast sources)"""
+    """(port, uses TLS, is for SHOUTcast sources)"""
 
 
 def write_ready(path: str, config: Config, ready: ReadyInfo) -> None:
     """Writes the line to stdout ("-") or a file.
 
-    A file is written under another name first: whoever waits for it never reads half a line.
+    The file is written under another name and then renamed, so that a reader never gets half a line.
     """
     line = _line(config, ready)
     if path == "-":

@@ -1,6 +1,7 @@
-"""`on_connect` and `on_disconnect`: programs that a mount starts, with its name as their only argument.
+"""`on_connect` and `on_disconnect`: programs that run when a mount's source starts or ends.
 
-They outlive the server: a stop gives them a moment, and ends none.
+Their only argument is the mount's name. The server never ends them: at a stop it waits for them a moment, then leaves
+them running.
 """
 
 import logging
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class SourceHooks:
-    """Starts the programs and says in the log how they ended."""
+    """The starter of these programs, which logs how each one ended."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
@@ -33,8 +34,8 @@ class SourceHooks:
 
     def _run(self, program: str, mount: str) -> None:
         try:
-            # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). Not `call`: that
-            # would kill the program together with the greenlet that waits for it.
+            # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). `Popen` and not
+            # `call`, which would kill the program together with the greenlet that waits for it.
             process = subprocess.Popen([program, mount], stdin=subprocess.DEVNULL)
         except OSError as error:
             log.error("mount %s: cannot start %s: %s", mount, program, error)

@@ -1,7 +1,7 @@
 """The ports that all workers share, held by the parent as long as it runs.
 
-So port 0 becomes the same free port for all of them, a worker that is started again finds its ports, and nobody else
-takes them meanwhile. The parent never listens: with no worker there to answer, a client is refused at once.
+So port 0 becomes the same free port for all of them, and no other program takes a port while a worker is restarted. The
+parent never listens on them: if no worker is running, a client is refused at once.
 """
 
 from gevent import socket
@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class WorkerPorts:
-    """Ports of the [[listen]] sections, and one for each worker's links. Raises ConfigError if one is taken."""
+    """The ports of the [[listen]] sections, and one for each worker's links. Raises ConfigError if one is in use."""
 
     def __init__(self, config: Config, count: int) -> None:
         self._held: list[socket.socket] = []
@@ -27,10 +27,10 @@ class WorkerPorts:
             raise
         host = _own_host(config) if config.cluster.link_port else LOOPBACK
         self.links = tuple(f"{host}:{port}" for port in links)
-        """`host:port` of each worker."""
+        """`host:port` at which other nodes reach each worker."""
 
     def close(self) -> None:
-        """Lets go of them all. Can be called twice."""
+        """Releases the ports. Can be called twice."""
         for sock in self._held:
             sock.close()
         self._held.clear()
@@ -54,7 +54,7 @@ class WorkerPorts:
         return self._hold(self.link_address, first + index if first else 0)
 
     def _hold(self, address: str, port: int) -> int:
-        """Holds the port, or any free one for 0; returns it."""
+        """Holds the port, or any free one for 0. Returns its number."""
         try:
             sock = reserve(address, port)
         except (OSError, OverflowError) as error:
@@ -66,9 +66,9 @@ class WorkerPorts:
 
 
 def _own_host(config: Config) -> str:
-    """Where other machines reach this one."""
+    """Returns the host by which other machines reach this one."""
     if config.cluster.advertise:
         return config.cluster.advertise.rpartition(":")[0]
-    from pycast.cluster.member import own_host  # the server comes with it: only for who needs it
+    from pycast.cluster.member import own_host  # imported only if needed: it brings the server
 
     return own_host(config)

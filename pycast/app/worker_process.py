@@ -1,7 +1,8 @@
-"""One worker as its parent sees it: a process that is started, and started again whenever it ends unasked.
+"""The process of one worker, as its parent runs it: started, and restarted whenever it ends unexpectedly.
 
-It is told what to do on its standard input, which stays open: when the parent ends, in whatever way, the worker reads
-its end and stops. It says on its standard output when it accepts. The one invariant: after `end`, nothing starts.
+The worker reads its specification from its standard input, which stays open: when the parent ends, in whatever way, the
+worker reads the end of it and stops. On its standard output it reports that it accepts. The one invariant: after `end`,
+no process is started.
 """
 
 import logging
@@ -18,19 +19,19 @@ from pycast import launch
 
 log = logging.getLogger(__name__)
 
-# A worker that dies at once would do so again: each time it is given twice as long, until one has lived for a while.
+# A worker that ends at once would probably do so again, so the pause doubles each time, until one has run for a while.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 SETTLED_S = 10.0
 
 
 class Pauses:
-    """How long to wait before a worker is started again."""
+    """The pauses before a worker is restarted."""
 
     def __init__(self) -> None:
         self._next_s = FIRST_PAUSE_S
 
     def after(self, lived_s: float) -> float:
-        """The pause after one that lived for so long."""
+        """Returns the pause after a process that ran for `lived_s`."""
         if lived_s >= SETTLED_S:
             self._next_s = FIRST_PAUSE_S
         pause_s, self._next_s = self._next_s, min(2 * self._next_s, LONGEST_PAUSE_S)
@@ -38,21 +39,21 @@ class Pauses:
 
 
 class WorkerProcess:
-    """Worker `index`; `orders` gives what it is told at each start. `run` is its greenlet."""
+    """The process of worker `index`; `spec` returns its specification for each start. `run` is its greenlet."""
 
-    def __init__(self, index: int, orders: Callable[[], bytes]) -> None:
+    def __init__(self, index: int, spec: Callable[[], bytes]) -> None:
         self._index = index
-        self._orders = orders
+        self._spec = spec
         self._process: launch.Process | None = None
         self._is_ready = False
         self._ending = Event()
         self._has_missed_reload = False
         self.first: AsyncResult[bool] = AsyncResult()
-        """Whether the first process got so far that it accepts."""
+        """Whether the first process came to accept connections."""
 
     @property
     def pid(self) -> int:
-        """The process's number, 0 if there is none now."""
+        """The number of the process, 0 if none is running."""
         return self._process.pid if self._process else 0
 
     def run(self) -> None:
@@ -77,40 +78,40 @@ class WorkerProcess:
                 self._ending.wait(pause_s)
 
     def reload(self) -> None:
-        """Has it read its configuration again, as soon as it can take the signal."""
+        """Makes it read its configuration again, as soon as it handles the signal."""
         if self._is_ready:
             self._signal(signal.SIGHUP)
         else:
             self._has_missed_reload = True
 
     def end(self, number: signal.Signals) -> None:
-        """Tells it to stop: SIGTERM or SIGINT, which a node understands differently. May be called again."""
+        """Sends the process SIGTERM, which may drain it first, or SIGINT, and starts no other. Can be called again."""
         self._ending.set()
         self._signal(number)
 
     def kill(self) -> None:
-        """Ends it by force."""
+        """Kills the process, and starts no other."""
         self._ending.set()
         if self._process:
-            log.error("worker %d did not stop in time: it is killed", self._index)
+            log.error("worker %d did not stop in time and is killed", self._index)
         self._signal(signal.SIGKILL)
 
     def _run_once(self) -> int:
-        """One process from start to end; returns how it ended."""
+        """Runs one process from start to end. Returns its exit status."""
         self._has_missed_reload = False
-        orders = self._orders()
+        spec = self._spec()
         process = launch.start(
             "--worker",
             str(self._index),
-            environment=os.environ,  # its settings hold for every worker
+            environment=os.environ,  # PYCAST_ variables apply to every worker
             stdin=subprocess.PIPE,
-            own_group=True,  # Ctrl-C in a terminal is for the parent, which hands it on once
+            own_group=True,  # Ctrl-C in a terminal reaches only the parent, which passes it on once
         )
         self._process = process
         try:
             assert process.stdin is not None
             with suppress(BrokenPipeError):
-                process.stdin.write(orders)
+                process.stdin.write(spec)
                 process.stdin.flush()
             if launch.wait_until_ready(process) is not None:
                 self._accepts()

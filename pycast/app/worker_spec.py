@@ -1,8 +1,8 @@
-"""How the configuration of one worker follows from the machine's. Pure: no sockets, no clock, no processes.
+"""Derives the configuration of one worker from the machine's. Pure: no sockets, no clock, no processes.
 
-Each worker is a node of its own, named after the machine and its number. Alone on its machine the group is a cluster
-of its workers and behaves as one server would; in a cluster of machines each worker is one of its nodes. The one
-invariant: `adapt` gives the same for the same file, so that a reload changes what the operator changed and no more.
+Each worker is a node, named after the machine and its number. Without [cluster], the workers form a cluster that
+behaves as one server would; in a cluster of machines, each worker is a node of that. The one invariant: `adapt` returns
+the same for the same file, so that a reload changes only what the operator changed.
 """
 
 import json
@@ -14,39 +14,39 @@ from typing import Any, Self
 from pycast.config.load import loads, with_port
 from pycast.config.schema import Config
 
-# The kernel deals connections out by a hash, not in turn: a worker gets somewhat more than its part.
+# The kernel distributes connections by a hash, not in turn, so a worker can get somewhat more than its share.
 SLACK_PERCENT = 10
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlace:
-    """One worker's place among the others."""
+    """The number, names and ports of one worker."""
 
     index: int
     count: int
     machine: str
-    """The name that all workers of this machine share; a worker's own is this, a dot and its number."""
+    """The name of this machine; a worker's own name is this, a dot and its number."""
     ports: tuple[int, ...]
-    """The port of each [[listen]] section as the parent holds it."""
+    """The port of each [[listen]] section, as the parent holds it."""
     links: tuple[str, ...]
-    """`host:port` at which each worker is reached by other nodes."""
+    """`host:port` at which other nodes reach each worker."""
     link_address: str
-    """Where the link's port listens."""
+    """The address on which the link port listens."""
     secret: str
-    """What the nodes of the cluster know: the file's, or one made up for this run."""
+    """The cluster's secret: the file's, or a random one for this run."""
 
     @property
     def link_port(self) -> int:
-        """The port on which this worker takes links of other nodes."""
+        """The port on which this worker accepts links of other nodes."""
         return int(self.links[self.index].rpartition(":")[2])
 
     @property
     def tag(self) -> str:
-        """What stands before the text of its log lines."""
+        """The prefix of its log lines."""
         return f"[{self.index}] "
 
     def adapt(self, config: Config) -> Config:
-        """What this worker makes of the machine's configuration."""
+        """Returns this worker's configuration, made from the machine's."""
         listen = [
             one if one.port else one.replace(port=port) for one, port in zip(config.listen, self.ports, strict=False)
         ]
@@ -72,15 +72,15 @@ class WorkerPlace:
         if cluster.state_file:
             changes["state_file"] = f"{cluster.state_file}.{self.index}"
         if not cluster.secret:
-            # One machine is one server to its sources: a second one for a mount is refused, as Icecast does, unless the
-            # file says otherwise. And workers that speak over loopback need no TLS.
+            # To its sources one machine is one server: a second one for a mount is refused, as Icecast does, unless the
+            # file says otherwise. Workers are linked over loopback and need no TLS.
             changes |= {"registry": "mesh", "tls": False}
             if "on_conflict" not in cluster.given:
                 changes["on_conflict"] = "reject"
         return changes
 
     def _balancer(self, config: Config) -> dict[str, Any]:
-        """The balancer asks one of them: the first, whose headroom stands for all."""
+        """Returns the changes of [balancer]: only the first worker answers the agent-check, on behalf of all."""
         balancer = config.balancer
         port = balancer.agent_port if self.index == 0 else 0
         return {"agent_port": port, "egress": balancer.egress // self.count}
@@ -88,26 +88,26 @@ class WorkerPlace:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What the parent tells a worker at its start, as one line of JSON on its standard input.
+    """The specification that a worker reads at its start, as one line of JSON on its standard input.
 
-    Not in arguments or the environment, which others can read: there are a secret and passwords in it. The text of the
-    configuration comes along so that a worker that is started again does not trip over a mistake in the file.
+    It has a secret and passwords, so it is not in arguments or the environment, which other users may read. It has the
+    text of the configuration, so that a restarted worker does not fail because of an error made in the file meanwhile.
     """
 
     worker: WorkerPlace
     text: str
     path: str | None
-    """The file that the text is from, to be read again by a reload."""
+    """The file that the text is from, which a reload reads again."""
     port: int | None
-    """That of the command line."""
+    """The port that the command line gave."""
 
     def to_json(self) -> bytes:
-        """The line with its LF."""
+        """Returns the line, with its LF."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_json(cls, line: bytes) -> Self:
-        """From what `to_json` gave."""
+        """Reads a line that `to_json` made."""
         data = json.loads(line)
         worker = data.pop("worker")
         worker |= {"ports": tuple(worker["ports"]), "links": tuple(worker["links"])}
@@ -115,10 +115,10 @@ class WorkerSpec:
 
     @property
     def config_path(self) -> Path | None:
-        """The path of the configuration, if it is a file."""
+        """The path of the configuration file, if there is one."""
         return None if self.path is None else Path(self.path)
 
     def config(self, environ: Mapping[str, str]) -> Config:
-        """The worker's configuration. Raises ConfigError."""
+        """Returns the worker's configuration. Raises ConfigError."""
         config = loads(self.text, environ, self.path or "defaults")
         return self.worker.adapt(config if self.port is None else with_port(config, self.port))

@@ -1,8 +1,8 @@
-"""The parent of several workers: holds their ports, starts them, hands signals down. It serves nobody itself.
+"""The parent of several workers: holds their ports, starts them, and passes signals on. It serves no client itself.
 
-Start: ports, then all workers, then the announcement as soon as all of them accept. SIGHUP goes to every worker; what
-the parent keeps of the configuration for those it starts later is replaced only by one that is right. SIGTERM and
-SIGINT end the workers, and those by force that do not stop within a node's own limit.
+A start reserves the ports, starts all workers, and announces the server when all of them accept. SIGHUP goes to every
+worker; the configuration that the parent keeps for workers that it starts later is replaced only by a valid one.
+SIGTERM and SIGINT stop the workers; those that do not stop within a node's own limit are killed.
 """
 
 import logging
@@ -29,19 +29,19 @@ from pycast.net.group import Group, Task
 
 log = logging.getLogger(__name__)
 
-# A worker needs half a second; a machine that starts one for each of many cores needs patience.
+# A worker starts in half a second; one for each of many cores at the same time takes longer.
 START_S = 30.0
 
-# A node's own limit of a stop, and a little more.
+# A node's own limit for a stop (4 s), and a little more.
 STOP_S = 4.5
 
 
 class Parent:
-    """All workers of this machine. `text` is the configuration, from `config_path` unless that is None."""
+    """The workers of this machine. `text` is the configuration, read from `config_path` unless that is None."""
 
     def __init__(self, config: Config, count: int, text: str, config_path: Path | None, port: int | None) -> None:
         self.config = config
-        """The machine's, as it holds since the last reload."""
+        """The machine's configuration since the last reload."""
         self._count = count
         self._text = text
         self._config_path = config_path
@@ -51,13 +51,13 @@ class Parent:
         self._machine = cluster.node or cluster.advertise or f"{config.server.hostname}:{self._ports.public[0]}"
         self._secret = cluster.secret or secrets.token_hex(32)
         self._group = Group()
-        self._workers = [WorkerProcess(index, self._orders(index)) for index in range(count)]
+        self._workers = [WorkerProcess(index, self._spec(index)) for index in range(count)]
         self._tasks: list[Task] = []
         self.is_ending = False
         """Whether `end` was called."""
 
     def start(self) -> ReadyInfo | None:
-        """Starts all workers and waits until they accept; None if one of them does not."""
+        """Starts all workers and waits until they accept. Returns None if one of them does not. May switch."""
         self._tasks = [self._group.spawn(f"worker {index}", one.run) for index, one in enumerate(self._workers)]
         gevent.wait([worker.first for worker in self._workers], timeout=START_S)
         if all(worker.first.ready() and worker.first.get() for worker in self._workers):
@@ -65,7 +65,7 @@ class Parent:
         return None
 
     def reload(self) -> None:
-        """Has every worker read the configuration again."""
+        """Makes every worker read the configuration again."""
         for worker in self._workers:
             worker.reload()
         if self._config_path is None:
@@ -75,16 +75,16 @@ class Parent:
             config = loads(text, os.environ, str(self._config_path))
             config = config if self._port is None else with_port(config, self._port)
         except ConfigError:
-            return  # each worker says what is wrong with it
+            return  # each worker logs what is wrong with it
         restart = restart_needed(self.config, config)
         if restart:
             log.warning("changes that need a restart: %s", ", ".join(restart))
         self._text, self.config = text, config
 
     def end(self, number: signal.Signals) -> float:
-        """Tells all workers to stop by a signal, and ends those by force who take longer than the time it returns.
+        """Sends all workers a signal to stop. Returns the time after which those that still run are killed.
 
-        The first SIGTERM may begin a drain.
+        The first SIGTERM may start a drain.
         """
         may_drain = self.config.server.drain and number == signal.SIGTERM and not self.is_ending
         self.is_ending = True
@@ -95,11 +95,11 @@ class Parent:
         return limit_s
 
     def wait(self) -> None:
-        """Returns when no worker runs any more, which is only after `end`."""
+        """Returns when no worker runs any more, which is only after `end`. May switch."""
         gevent.joinall(self._tasks)
 
     def close(self) -> None:
-        """Lets the ports go. Nothing may run any more."""
+        """Releases the ports. No worker may be running."""
         self._group.kill()
         self._ports.close()
 
@@ -107,7 +107,7 @@ class Parent:
         for worker in self._workers:
             worker.kill()
 
-    def _orders(self, index: int) -> Callable[[], bytes]:
+    def _spec(self, index: int) -> Callable[[], bytes]:
         ports = self._ports
         worker = WorkerPlace(
             index, self._count, self._machine, ports.public, ports.links, ports.link_address, self._secret
@@ -134,13 +134,13 @@ def run(
     ready_file: str | None,
     announce: Callable[[ReadyInfo], None],
 ) -> int:
-    """Runs `count` workers until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if a port is taken.
+    """Runs `count` workers until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if a port is in use.
 
-    `text` is the configuration; `port` is that of the command line, which holds over the text's.
+    `text` is the configuration; `port` is that of the command line, which overrides the text's.
     """
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
     parent = Parent(config, count, text, config_path, port)
-    notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers do not speak for us
+    notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers must not inherit its variables
 
     def reload() -> None:
         nonlocal error_log
@@ -178,7 +178,7 @@ def run(
 
 
 def _reopened(log_file: LogFile, settings: LoggingSection) -> LogFile:
-    """The error log anew, as the settings are now; the old one if that cannot be opened."""
+    """Returns a new error log by the present settings, or the old one if that cannot be opened."""
     try:
         return setup_logging(settings.log_level, settings.error_log, hub_after)
     except ExternalError as error:

@@ -43,7 +43,7 @@ def test_a_port_that_is_taken_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("is_balanced", [False, True], ids=["alone", "haproxy"])
-def test_all_doors_accept_after_the_start_and_nothing_is_left_after_the_stop(is_balanced: bool) -> None:
+def test_all_ports_accept_after_the_start_and_nothing_is_left_after_the_stop(is_balanced: bool) -> None:
     with Ports() as ports:
         cluster = LocalCluster(1, ports.take(row=3), "/demo.mp3", is_balanced=is_balanced)
         folder = cluster.nodes[0].folder

@@ -1,4 +1,4 @@
-"""Tests of pycast.app.local_encoder: an ordinary source that starts with a whole frame and finds the next door."""
+"""Tests of pycast.app.local_encoder: an ordinary source that starts with a whole frame and finds the next port."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,28 +15,28 @@ FRAME = b"\xff\xfb"
 
 
 @pytest.fixture
-def doors() -> Iterator[list[socket.socket]]:
+def ports() -> Iterator[list[socket.socket]]:
     found = [socket.socket() for _ in range(2)]
-    for door in found:
-        door.bind((HOST, 0))
-        door.listen()
-        door.settimeout(5.0)
+    for port in found:
+        port.bind((HOST, 0))
+        port.listen()
+        port.settimeout(5.0)
     yield found
-    for door in found:
-        door.close()
+    for port in found:
+        port.close()
 
 
 @pytest.fixture(autouse=True)
-def encoder(doors: list[socket.socket], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def encoder(ports: list[socket.socket], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("pycast.app.local_encoder.RETRY_S", 0.01)
     group = Group()
-    group.spawn("encoder", play, [door.getsockname()[1] for door in doors], "/demo.mp3", "secret")
+    group.spawn("encoder", play, [port.getsockname()[1] for port in ports], "/demo.mp3", "secret")
     yield
     group.kill()
 
 
-def accept(door: socket.socket) -> socket.socket:
-    sock, _ = door.accept()
+def accept(port: socket.socket) -> socket.socket:
+    sock, _ = port.accept()
     sock.settimeout(5.0)
     head = b""
     while b"\r\n\r\n" not in head:
@@ -62,22 +62,22 @@ def test_a_stream_begins_with_a_whole_frame_wherever_it_is_in_the_tune(at: int) 
     assert (tune * 5)[begin : begin + 2] == FRAME
 
 
-def test_it_is_a_burst_ahead_of_the_clock(doors: list[socket.socket]) -> None:
-    with closing(accept(doors[0])) as sock:
+def test_it_is_a_burst_ahead_of_the_clock(ports: list[socket.socket]) -> None:
+    with closing(accept(ports[0])) as sock:
         sock.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
         burst = read(sock, int(LEAD_S * BITRATE / 8) - 500)
     assert burst[:2] == FRAME
 
 
-def test_one_that_hangs_up_is_left_for_the_next_door_with_a_whole_frame(doors: list[socket.socket]) -> None:
-    for door in (doors[0], doors[1], doors[0]):
-        with closing(accept(door)) as sock:
+def test_one_that_hangs_up_is_left_for_the_next_door_with_a_whole_frame(ports: list[socket.socket]) -> None:
+    for port in (ports[0], ports[1], ports[0]):
+        with closing(accept(port)) as sock:
             sock.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
             assert read(sock, 2)[:2] == FRAME
 
 
-def test_one_that_refuses_gets_no_byte_of_audio(doors: list[socket.socket]) -> None:
-    with closing(accept(doors[0])) as sock:
+def test_one_that_refuses_gets_no_byte_of_audio(ports: list[socket.socket]) -> None:
+    with closing(accept(ports[0])) as sock:
         sock.sendall(b"HTTP/1.0 403 Forbidden\r\n\r\n")
         assert sock.recv(1) == b""
-    accept(doors[1]).close()
+    accept(ports[1]).close()

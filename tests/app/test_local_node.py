@@ -57,9 +57,7 @@ def test_one_that_cannot_start_says_why(node: LocalNode) -> None:
         node.port = taken.getsockname()[1]
         node.write_config([], "password", "secret")
         node.start()
-        with pytest.raises(
-            ConfigError, match=rf"port {node.port}: could not be started: node a: .*Address already in use"
-        ):
+        with pytest.raises(ConfigError, match=rf"port {node.port}: node a did not start: .*Address already in use"):
             node.wait_until_ready(20)
 
 
@@ -77,5 +75,5 @@ def test_one_that_ends_without_a_word_is_told_by_how_it_ended(node: LocalNode) -
     node.start()
     assert node.process is not None
     node.process.kill()
-    with pytest.raises(ConfigError, match="node a: SIGKILL"):
+    with pytest.raises(ConfigError, match="node a did not start: SIGKILL"):
         node.wait_until_ready(20)

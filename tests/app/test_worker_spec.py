@@ -63,15 +63,15 @@ def test_adapting_the_same_file_again_changes_nothing() -> None:
     assert adapted(text) == adapted(text)
 
 
-def test_orders_arrive_as_they_were_given() -> None:
-    orders = WorkerSpec(worker(1), '[server]\nlocation = "Zürich \\"HB\\""\n', "/etc/pycast.toml", 0)
-    line = orders.to_json()
+def test_a_specification_arrives_as_it_was_sent() -> None:
+    spec = WorkerSpec(worker(1), '[server]\nlocation = "Zürich \\"HB\\""\n', "/etc/pycast.toml", 0)
+    line = spec.to_json()
     assert line.count(b"\n") == 1
-    assert WorkerSpec.from_json(line) == orders
+    assert WorkerSpec.from_json(line) == spec
     assert WorkerSpec.from_json(line).config({}).server.location == 'Zürich "HB"'
 
 
-def test_orders_hold_over_the_file_and_the_environment_over_both() -> None:
+def test_a_workers_settings_win_over_the_file_and_the_environment_over_both() -> None:
     text = "[[listen]]\nport = 8100\n"
     config = WorkerSpec(worker(0), text, None, 8200).config({"PYCAST_SERVER__LOCATION": "here"})
     assert (config.listen[0].port, config.server.location) == (8200, "here")

@@ -54,7 +54,7 @@ def test_no_password_changes_nothing(file: Path) -> None:
 
 def test_nobody_takes_the_file_for_a_lock() -> None:
     said = " ".join(passwd("--help").stdout.split())
-    assert "pycast does not read this file yet; listener authentication is not implemented." in said
+    assert "pycast does not read this file yet; listener authentication is not implemented, and no listener" in said
 
 
 @pytest.mark.parametrize("arguments", [("--password", "a"), ("--delete",)])
