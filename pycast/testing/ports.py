@@ -1,9 +1,9 @@
-"""Ports for programs that must be told theirs before they run.
+"""Ports for programs that need a port number before they start.
 
-A port that was only looked for may be gone when it is used, on a machine where much runs side by side; so it is held: a
-socket is bound to it and does not listen. Linux lets a server that sets SO_REUSEADDR (all do) listen there all the
-same, gives the port to nobody who asks for any, and to no outgoing connection. While no server listens, who connects is
-refused. Invariant: a port is held until `release`.
+On a machine where many programs run, a port that was merely found free may be in use a moment later. So it is held: a
+socket is bound to it and does not listen. On Linux a server that sets SO_REUSEADDR (all do) can still listen on it, but
+the kernel assigns it to no program that asks for any port, and to no outgoing connection. While no server listens,
+connections are refused. The one invariant: a port is held until `release`.
 """
 
 import errno
@@ -17,12 +17,12 @@ from typing import Self
 LOOPBACK = "127.0.0.1"
 ATTEMPTS = 1000
 
-# Where an address of another network namespace has its port: nobody else is there, and nothing goes out from there.
+# The range of ports for an address in another network namespace, where no other program uses any.
 LOWEST, HIGHEST = 10_000, 32_000
 
 
 class Ports:
-    """`with Ports() as ports: port = ports.take()`."""
+    """A set of held ports: `with Ports() as ports: port = ports.take()`."""
 
     def __init__(self) -> None:
         self._held = ExitStack()
@@ -36,7 +36,7 @@ class Ports:
         self.release()
 
     def take(self, hosts: Sequence[str] = (LOOPBACK,), row: int = 1) -> int:
-        """The first of `row` ports, one after the other, that are free on each of `hosts`. Raises OSError."""
+        """Holds `row` consecutive ports that are free on each of `hosts`; returns the first. Raises OSError."""
         for _ in range(ATTEMPTS):
             with ExitStack() as stack:
                 port = _hold(stack, hosts[0], 0)
@@ -47,12 +47,12 @@ class Ports:
         raise OSError(errno.EADDRINUSE, f"no {row} ports in a row are free on {', '.join(hosts)}")
 
     def release(self) -> None:
-        """Lets go of all of them. May be called twice."""
+        """Releases all ports. Can be called twice."""
         self._held.close()
 
 
 def _maybe_hold(stack: ExitStack, host: str, port: int) -> bool:
-    """Whether the port was free."""
+    """Holds the port if it is free. Returns whether it was."""
     try:
         _hold(stack, host, port)
     except OverflowError:  # there is no such port
@@ -72,6 +72,6 @@ def _hold(stack: ExitStack, host: str, port: int) -> int:
         if error.errno == errno.EADDRNOTAVAIL:
             return port or random.randint(LOWEST, HIGHEST)
         raise
-    # Now, not before: with it two would be let in here, each of whom thinks that the port is its own.
+    # Only after `bind`: with it, two processes could bind the same port.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return int(sock.getsockname()[1])

@@ -1,10 +1,9 @@
-"""One pycast server in a process of its own, and what a test wants to know of it.
+"""One pycast server in a process of its own, with methods for tests.
 
-Starts `pycast serve` on a free loopback port with a config made from keywords, asks its public and admin pages, and
-reads the files that it writes: what a source sent (its dump), the titles (its playlist log). It never looks into the
-server by any way a user does not have. Standard library only, and little of it before the first use. Invariant: every
-wait has a deadline, and every wait ends at once with `ServerDied`, which carries the server's log, when the process is
-no longer there.
+Starts `pycast serve` on a free loopback port with a config made from keywords, requests its public and admin pages, and
+reads the files that it writes: what a source sent (its dump) and the titles (its playlist log). It uses only what every
+user has. It imports only the standard library, most of that on first use. The one invariant: every wait has a deadline,
+and ends at once with `ServerDied`, whose text has the server's log, if the process has ended.
 """
 
 import shutil
@@ -22,18 +21,18 @@ from pycast.testing.ports import Ports
 from pycast.testing.settings import arrange, default_mount, to_toml
 
 START_S = 20.0
-"""Half a second is usual; a machine that runs many tests at once needs patience."""
+"""A start usually takes half a second; on a machine that runs many tests at once, longer."""
 STOP_S = 10.0
 POLL_S = 0.02
 LOG_LINES = 40
 
 
 class ServerDied(RuntimeError):
-    """The server's process ended by itself. The text has the end of its log."""
+    """The server's process has ended by itself. The text has the end of its log."""
 
 
 class ServerTimeout(TimeoutError):
-    """What was waited for did not come in time. The text says what was there instead."""
+    """A wait was longer than its timeout. The text says what it waited for, and has the end of the log."""
 
 
 class Server:
@@ -45,7 +44,7 @@ class Server:
     """
 
     command: ClassVar[tuple[str, ...]] = launch.PROGRAM
-    """How the server is started: a subclass may put a wrapper before it (`prlimit`, `taskset`, `strace` …)."""
+    """The command that starts the server. A subclass can put a wrapper in front (`prlimit`, `taskset`, `strace` …)."""
 
     def __init__(self, **settings: Any) -> None:
         self._sections = arrange(settings)
@@ -78,34 +77,34 @@ class Server:
     def start(self) -> Self:
         """Starts the server and returns once it accepts connections. Raises ServerDied or ServerTimeout."""
         if self._process is not None:
-            raise RuntimeError("this server has been started already; make a new one")
+            raise RuntimeError("this server has already been started; make a new one")
         self._directory = Path(tempfile.mkdtemp(prefix="pycast-"))
         self._write_config(self._directory)
         self._run()
         return self
 
     def restart(self) -> None:
-        """Starts it again on the same port, with the config as it is on the disk now; kills it before if it runs.
+        """Starts it again on the same port, with the config file as it is now; kills it first if it is running.
 
-        Its files go on: the log has both lives. Raises ServerDied or ServerTimeout; its files are gone then.
+        Its files are kept, so the log has both runs. Raises ServerDied or ServerTimeout; then its files are removed.
         """
         self.kill()
         self._run("--port", str(self.port))
 
     def kill(self) -> None:
-        """Ends it at once, as a crash does (SIGKILL). Its files stay until `stop`."""
+        """Kills it, as a crash would (SIGKILL). Its files stay until `stop`."""
         launch.kill(self._running())
 
     def pause(self) -> None:
-        """Makes it stand still as a whole (SIGSTOP); its kernel goes on to accept connections and bytes."""
+        """Suspends the process (SIGSTOP); the kernel still accepts connections and bytes for it."""
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets it go on after `pause`."""
+        """Continues it after `pause` (SIGCONT)."""
         self._running().send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Ends the server as an operator would and removes its files. May be called twice.
+        """Stops the server with SIGTERM and removes its files. Can be called twice.
 
         Raises ServerTimeout if it had to be killed.
         """
@@ -124,38 +123,38 @@ class Server:
 
     @property
     def directory(self) -> Path:
-        """Where the server's config and logs are, as long as it runs."""
+        """The folder of the server's config and logs, which exists until `stop`."""
         if self._directory is None:
             raise RuntimeError("the server has not been started")
         return self._directory
 
     @property
     def config_path(self) -> Path:
-        """The config file, to be changed before a reload by SIGHUP."""
+        """The config file, which a test can change before a reload by SIGHUP."""
         return self.directory / "pycast.toml"
 
     def log(self) -> str:
-        """What the server wrote to its error log so far."""
+        """Returns what the server has written to its error log so far."""
         return self._text("error.log")
 
     def access_log(self) -> list[str]:
-        """The lines of the access log so far. A line is written when a client has gone."""
+        """Returns the lines of the access log so far. A line is written when a client has gone."""
         return self._text("access.log").splitlines()
 
     def received(self, mount: str) -> bytes:
-        """The bytes that sources sent to `mount` so far, without framing and titles; empty if there were none."""
+        """Returns the bytes that sources sent to `mount` so far, without framing and titles; empty if none."""
         try:
             return (self.directory / "received" / mount.removeprefix("/").replace("/", "_")).read_bytes()
         except FileNotFoundError:
             return b""
 
     def titles(self, mount: str) -> list[str]:
-        """The titles that `mount` has had, oldest first."""
+        """Returns the titles that `mount` has had, oldest first."""
         lines = (line.split("|", 3) for line in self._text("playlist.log").splitlines())
         return [parts[3] for parts in lines if len(parts) == 4 and parts[1] == mount]
 
     def listeners(self, mount: str) -> int:
-        """How many listeners `mount` has now; 0 if there is no such mount."""
+        """Returns how many listeners `mount` has now; 0 if there is no such mount."""
         return self._listeners().get(mount, (0, False))[0]
 
     def wait_for_source(self, mount: str, timeout: float = 10.0) -> None:
@@ -171,7 +170,7 @@ class Server:
         self.wait_until(lambda: title in self.titles(mount), timeout, f"the title {title!r} on {mount}")
 
     def wait_until(self, is_so: Callable[[], bool], timeout: float, what: str) -> None:
-        """Returns once `is_so()`. Raises ServerDied, or ServerTimeout that names `what`."""
+        """Returns once `is_so()` is true. Raises ServerDied, or ServerTimeout that names `what`."""
         deadline = time.monotonic() + timeout
         while not is_so():
             self._check_alive()
@@ -180,7 +179,7 @@ class Server:
             time.sleep(POLL_S)
 
     def get(self, path: str, *, admin: bool = False, timeout: float = 10.0) -> tuple[int, bytes]:
-        """Status and body of one GET, with the admin's credentials if asked."""
+        """Returns status and body of a GET, which has the admin's credentials if `admin` is set."""
         import base64
         import http.client
 

@@ -1,10 +1,10 @@
-"""Several servers that are one: `with Cluster(3) as cluster:` and there is a pycast cluster of three nodes on loopback.
+"""Several servers that act as one: `with Cluster(3) as cluster:` runs a pycast cluster of three nodes on loopback.
 
-For whoever tests what an encoder, a player or a balancer does when a server dies: nodes are killed, paused and started
-again under their names and on their ports. Each node is a `pycast.testing.Server`; what a server can tell, a node can.
+For tests of what an encoder, a player or a balancer does when a server dies: nodes are killed, paused and restarted,
+with the same names and ports. Each node is a `pycast.testing.Server`.
 
-Nodes must know each other's addresses before the first one runs: their ports are held for them (see `ports.py`).
-Invariant: when the `with` block ends, no process and no file of any node is left.
+Nodes must know each other's addresses before the first one starts, so their ports are held for them (see `ports.py`).
+The one invariant: when the `with` block ends, no process and no file of any node is left.
 """
 
 import string
@@ -22,18 +22,18 @@ NAMES = string.ascii_lowercase
 SECRET = "a secret of nodes under test"
 
 Advertise = Callable[[str, str], str]
-"""From a node's name and its own address to the address at which the other nodes shall reach it."""
+"""A function from a node's name and own address to the address at which the other nodes reach it."""
 
 Build = Callable[[str, Mapping[str, Any]], Server]
-"""From a node's name and its settings to a server that is not started yet."""
+"""A function from a node's name and settings to a server that is not started yet."""
 
 
 class Cluster:
-    """`with Cluster(3, zones=["x", "x", "y"], burst_size=0) as cluster:`; its nodes are "a", "b", "c".
+    """A cluster: `with Cluster(3, zones=["x", "x", "y"], burst_size=0) as cluster:`. Its nodes are "a", "b", "c".
 
-    Further keywords are settings of every node, as for `Server`. `advertise` puts something between the nodes, such as
-    a proxy that fails on purpose; it is asked once for each node before any runs. `hosts` are the nodes' own addresses
-    (127.0.0.1 for all), and `build` makes their servers: for nodes that do not run on this host's own network.
+    Further keywords are settings of every node, as for `Server`. `advertise` allows for something between the nodes,
+    such as a proxy that fails on purpose; it is called once for each node before any starts. `hosts` are the nodes'
+    own addresses (127.0.0.1 by default), and `build` makes their servers, for nodes in other network namespaces.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Cluster:
         self._advertise = advertise or _own_address
         self._build = build or _plain_server
         self._settings = settings
-        arrange(settings)  # a wrong name is told where it was written
+        arrange(settings)  # a wrong name raises here, where it was written
         self._nodes: dict[str, Server] = {}
         self._ports = Ports()
 
@@ -75,7 +75,7 @@ class Cluster:
         return len(self.names)
 
     def __getitem__(self, which: str | int) -> Server:
-        """A node by its name ("a") or its number (0)."""
+        """Returns a node by its name ("a") or its number (0)."""
         return self._nodes[which if isinstance(which, str) else self.names[which]]
 
     def __iter__(self) -> Iterator[Server]:
@@ -87,7 +87,7 @@ class Cluster:
 
         self._nodes = self._make_nodes()
         try:
-            # All at once: a node may want to see another one before it is ready.
+            # All at the same time: a node may have to reach another one before it is ready.
             with ThreadPoolExecutor(len(self)) as pool:
                 list(pool.map(lambda server: server.start(), self._nodes.values()))
         except BaseException:
@@ -97,7 +97,7 @@ class Cluster:
         return self
 
     def stop(self) -> None:
-        """Ends all nodes as an operator would. May be called twice. Raises ServerTimeout if one had to be killed."""
+        """Stops all nodes with SIGTERM. Can be called twice. Raises ServerTimeout if one had to be killed."""
         self._ports.release()
         failures: list[str] = []
         for server in self._nodes.values():
@@ -109,27 +109,27 @@ class Cluster:
             raise ServerTimeout("\n".join(failures))
 
     def kill(self, name: str) -> None:
-        """Ends a node at once, as a crash of its process does."""
+        """Kills a node, as a crash of its process would."""
         self[name].kill()
 
     def pause(self, name: str) -> None:
-        """Makes a node stand still; its kernel goes on to accept connections and bytes."""
+        """Suspends a node; the kernel still accepts connections and bytes for it."""
         self[name].pause()
 
     def resume(self, name: str) -> None:
-        """Lets a node go on after `pause`."""
+        """Continues a node after `pause`."""
         self[name].resume()
 
     def restart(self, name: str) -> None:
-        """Starts a node again: same name, port and config. One that still runs is killed before."""
+        """Restarts a node with the same name, port and config. One that is still running is killed first."""
         self[name].restart()
 
     def any_port(self, host: str = LOOPBACK) -> int:
-        """A port on `host` that is free as long as the cluster runs, for a program that must be told its port."""
+        """Returns a port on `host` that stays reserved as long as the cluster runs, for another program."""
         return self._ports.take([host])
 
     def wait_for_mount(self, mount: str, on: Sequence[str] | None = None, timeout: float = 10.0) -> None:
-        """Returns once each node of `on` (all by default) says that it serves `mount`."""
+        """Returns once each node of `on` (all by default) serves `mount`."""
         names = self.names if on is None else tuple(on)
         path = f"/readyz?mount={mount}"
         self.wait_until(
@@ -139,7 +139,7 @@ class Cluster:
         )
 
     def wait_until(self, is_so: Callable[[], bool], timeout: float, what: str) -> None:
-        """Returns once `is_so()`. Raises ServerTimeout that names `what`; nodes that are dead are no reason to end."""
+        """Returns once `is_so()` is true. Raises ServerTimeout that names `what`; a dead node does not end the wait."""
         deadline = time.monotonic() + timeout
         while not is_so():
             if time.monotonic() > deadline:
@@ -147,7 +147,7 @@ class Cluster:
             time.sleep(POLL_S)
 
     def log(self) -> str:
-        """What all nodes wrote to their error logs so far, one node after the other."""
+        """Returns what all nodes have written to their error logs so far, one node after the other."""
         return "\n".join(f"--- node {name}\n{server.log()}" for name, server in self._nodes.items())
 
     def _make_nodes(self) -> dict[str, Server]:

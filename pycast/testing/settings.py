@@ -1,8 +1,8 @@
-"""Keywords of a test into the text of a config file.
+"""Turns the keywords of a test into the text of a config file.
 
-`limits={"clients": 10}` is a section, `mount=[{…}]` a list of sections, and any other keyword is the name of one
-setting, put into the section that has it. Names come from the config schema, which is loaded only when such a name is
-used. The values are not checked here: the server does that, and its answer says what is wrong. Invariant: what
+`limits={"clients": 10}` is a section, `mount=[{…}]` a list of sections, and any other keyword is the name of a setting,
+which goes to the section that has it. The names are those of the config schema, which is imported only if such a name
+is used. Values are not checked here but by the server, whose error says what is wrong. The one invariant: what
 `arrange` returns has only sections.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 
 
 def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections as they stand in a config file.
+    """Returns the sections of the config file.
 
-    A setting that only mounts have goes to the default mount: it holds for every mount.
+    A setting that only mounts have goes to the default mount, so it applies to every mount.
 
     Raises TypeError for a name that no section has.
     """
@@ -34,7 +34,7 @@ def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def default_mount(arranged: dict[str, Any]) -> dict[str, Any]:
-    """The section that sets values for all mounts; added if there is none."""
+    """Returns the section that sets values for all mounts; adds it if there is none."""
     mounts: list[dict[str, Any]] = arranged.setdefault("mount", [])
     for mount in mounts:
         if mount.get("type") == "default":
@@ -44,8 +44,8 @@ def default_mount(arranged: dict[str, Any]) -> dict[str, Any]:
 
 
 def section_of(name: str) -> str:
-    """The section that has the setting `name`; if mounts have it too, the one for all (`burst_size`: limits)."""
-    from pycast.config.schema import Config  # only for who needs it
+    """Returns the section that has the setting `name`; if mounts have it too, the global one (`burst_size`: limits)."""
+    from pycast.config.schema import Config  # imported only if needed
 
     for key in (*(key for key in Config.KEYS.values() if not key.is_array), Config.KEYS["mount"]):
         if key.section and name in key.section.KEYS:
@@ -64,7 +64,7 @@ def _is_array(name: str) -> bool:
 
 
 def to_toml(arranged: Mapping[str, Any]) -> str:
-    """The text of the config file."""
+    """Returns the text of the config file."""
     return "\n".join(_lines(arranged)) + "\n"
 
 
