@@ -1,12 +1,12 @@
-"""Players that come back: thousands of listeners in one thread, who reconnect when they lose their stream.
+"""Players that reconnect: thousands of listeners in one thread, which reconnect when they lose their stream.
 
-Each does as ExoPlayer does by default: at once after the first error, a second later after the next, then two, up to
-five; one that hears nothing for eight seconds hangs up by itself. Every listener's stream is checked for gaps and
-repeats at the cost of one search in each read: the last frame number in what has come says how many bytes must lie
-between it and the last one of the read before (`frames.offset_of`).
+Each does as ExoPlayer does by default: it reconnects at once after the first error, a second after the next, then two,
+up to five, and disconnects if it receives nothing for eight seconds. Every listener's stream is checked for gaps and
+repeats with one search in each read: from the number of the last frame follows how many bytes must be between it and
+the last one of the read before (`frames.offset_of`).
 
-The invariant: it never waits for one listener. Those that wait for audio are served within milliseconds, those that
-play within a quarter of a second; a lost connection is noticed at once, whoever's it is.
+The one invariant: it never waits for one listener. Those that wait for audio are served within milliseconds, those that
+play within a quarter of a second; a lost connection is detected at once.
 """
 
 import errno
@@ -36,7 +36,7 @@ _BYTES_PER_FRAME = 20_480 / 49
 
 
 def last_frame(data: bytes) -> tuple[int, int, int] | None:
-    """Of the last frame whose text is complete in `data`: where the text begins, its number, when it was sent (ns)."""
+    """Returns the offset, number and sending time (ns) of the last frame whose text is complete in `data`."""
     at = data.rfind(_MARK, 0, max(0, len(data) - _LEFT_OVER - 1 + len(_MARK)))
     if at < 0:
         return None
@@ -53,7 +53,7 @@ class Jump:
 
 
 class Ear:
-    """What one connection has brought."""
+    """The stream of one connection, checked for jumps."""
 
     def __init__(self) -> None:
         self.jumps: list[Jump] = []
@@ -82,7 +82,7 @@ class Ear:
 
 @dataclass(slots=True)
 class Listener:
-    """One of them. Moments are `time.monotonic()` seconds."""
+    """One listener. Moments are `time.monotonic()` seconds."""
 
     sock: socket.socket | None = None
     ear: Ear = field(default_factory=Ear)
@@ -117,7 +117,7 @@ class Audience:
         self._mark_ns: int | None = None
 
     def connect(self, timeout_s: float) -> None:
-        """Connects all of them gently; returns when each plays, or the time is over."""
+        """Connects all listeners gently; returns when each plays, or the time is over."""
         deadline = time.monotonic() + timeout_s
         waiting, open_ = list(reversed(self.listeners)), list[Listener]()
         while (waiting or open_) and time.monotonic() < deadline:
@@ -128,7 +128,7 @@ class Audience:
             open_ = [one for one in open_ if not one.heard_at]
 
     def run(self, seconds: float, until_fresh: bool = False) -> None:
-        """Lets everybody listen for so long; with `until_fresh` no longer than until all hear what is new."""
+        """Runs all listeners for so long; with `until_fresh` only until all have fresh audio."""
         deadline = time.monotonic() + seconds
         left = list(self.listeners)
         while (now := time.monotonic()) < deadline:
@@ -140,7 +140,7 @@ class Audience:
                     return
 
     def mark(self, later_s: float) -> float:
-        """Now: losses, jumps and attempts are booked anew, and what is sent `later_s` from now on counts as fresh."""
+        """Resets the counts of losses, jumps and attempts; audio sent `later_s` from now or later counts as fresh."""
         for one in self.listeners:
             one.lost_at, one.heard_at, one.jumps, one.fresh_at = [], [], [], 0.0
             one.ear.jumps.clear()
@@ -151,11 +151,10 @@ class Audience:
 
     @property
     def playing(self) -> int:
-        """How many are connected and have had audio."""
+        """Returns how many are connected and have had audio."""
         return sum(one.sock is not None and one.has_heard for one in self.listeners)
 
     def close(self) -> None:
-        """All hang up."""
         for one in self.listeners:
             if one.sock is not None:
                 one.sock.close()
@@ -180,7 +179,7 @@ class Audience:
             self._lose(one, errno.errorcode.get(result, str(result)))
 
     def _lose(self, one: Listener, reason: str) -> None:
-        """The connection is over, or did not come about: it comes back as its patience says."""
+        """Handles a lost or failed connection: schedules the next attempt."""
         now, sock = time.monotonic(), one.sock
         assert sock is not None
         del self._by_fd[sock.fileno()]
@@ -256,7 +255,7 @@ class Audience:
             self._note(one, now)
 
     def _note(self, one: Listener, now: float) -> None:
-        """It has audio. It is steady once that is new; until then each read is looked at without delay."""
+        """Notes that a listener has audio. It is steady once that is fresh; until then each read is checked at once."""
         if not one.has_heard:
             one.has_heard = True
             one.heard_at.append(now)

@@ -1,7 +1,7 @@
 """HAProxy in mode tcp before several servers, with the settings of conf/haproxy.cfg: checks, retries, leastconn.
 
-Without that file's PROXY header and agent-check, which icecast2 does not know: both sides of a comparison get the same.
-The invariant: what is accepted at `port` and at `ports` goes to one of the servers named for it.
+It has no PROXY header and no agent-check, which icecast2 does not support: both sides of a comparison get the same.
+The one invariant: what is accepted at `port` and at `ports` goes to one of the servers named for it.
 """
 
 import shutil
@@ -50,7 +50,6 @@ class Balancer:
         self._child.wait_for(lambda: self.port if accepts(self.port) else None)
 
     def stop(self) -> None:
-        """Ends it."""
         self._child.kill()
         self._child.stop()
 

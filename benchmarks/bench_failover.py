@@ -1,13 +1,14 @@
-"""A node dies under its listeners and under its source: when has everybody audio again, and who else hears of it?
+"""A node dies under its listeners and under its source: when do all have audio again, and what do other listeners
+notice?
 
-Three nodes behind HAProxy (mode tcp), 3,000 listeners who come back like players (`audience.py`), and an encoder that
-connects again one second after it was cut off. The node that has the source is killed. One number: the time until the
-last listener of that node has audio again. The listeners of the other two nodes are to lose no connection, and no more
+Three nodes behind HAProxy (mode tcp), 3,000 listeners which reconnect like players (`audience.py`), and an encoder that
+reconnects one second after it was disconnected. The node that has the source is killed. One number: the time until the
+last listener of that node has audio again. The listeners of the other two nodes must lose no connection, and no more
 audio than the encoder was away.
 
 The same with the classic set-up, icecast2 as master and two slaves behind the same HAProxy. Its master is killed, and
-is started again a second later: whoever watches over it is quick, for without a master nobody hears anything again.
-Slaves ask it for mounts every 10 s here, not every 120 s as they do by default.
+restarted a second later, which is quick: without a master no listener gets audio again. Slaves ask it for mounts every
+10 s, not every 120 s as they do by default.
 """
 
 import sys
@@ -25,7 +26,7 @@ RECONNECT_S = 1.0
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     count = plan.sized(LISTENERS)
     found = [one for site in _sites(plan) if (one := _trial(plan, site, count)) is not None]

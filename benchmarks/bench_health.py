@@ -1,7 +1,7 @@
 """How long does a health check take on a full server?
 
-8,000 listeners hold all client slots, so the checks come in on the reserve. One number: the slowest answer of `/livez`;
-beside it `/readyz`, which has to say 200: a full server is well.
+8,000 listeners hold all client slots, so the checks use the reserve. One number: the slowest answer of `/livez`; beside
+it `/readyz`, which must answer 200: a full server is ready.
 """
 
 import json
@@ -21,7 +21,7 @@ _CHECKS = {"/livez": 200, "/readyz": 200}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was seen of one path: `failed` answers had another status than they should."""
+    """The answers for one path; `failed` ones had a wrong status."""
 
     path: str
     answers: int
@@ -32,7 +32,7 @@ class Check:
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     checks: list[Check] = []
     count = plan.sized(LISTENERS)

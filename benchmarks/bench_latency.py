@@ -1,8 +1,8 @@
 """How long from the source's byte to the listener's socket?
 
 Each frame carries the moment it was handed to the kernel; a sample of listeners is read the moment something arrives.
-One number: the 99th percentile over all frames of the sample, with 10 listeners and with 8,000. What a new listener
-gets at once (the burst) is not counted: only frames sent after everybody was there.
+One number: the 99th percentile over all frames of the sample, with 10 listeners and with 8,000. The burst of a
+new listener is not counted, only frames sent after all were connected.
 """
 
 import sys
@@ -18,7 +18,7 @@ _SAMPLE = 200
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     found: dict[tuple[str, int], Figures] = {}
     for size, count in ((FEW, FEW), (MANY, plan.sized(MANY))):

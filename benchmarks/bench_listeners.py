@@ -1,7 +1,7 @@
 """What does one listener cost? CPU of the server per listener at 128 kbit/s, plain and with ICY titles.
 
 For each size the servers run one after another: pycast, icecast2, and (plain only) the kernel's floor at the flush
-interval that pycast was seen to use in the same run. One number: CPU microseconds per listener and second.
+interval that pycast used in the same run. One number: CPU microseconds per listener and second.
 """
 
 import sys
@@ -19,7 +19,7 @@ Key = tuple[str, str, int]
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     found: dict[Key, Figures] = {}
     for size in (BAR_SIZE,) if plan.quick else SIZES:
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _compare(plan: Plan, kind: str, size: int, found: dict[Key, Figures]) -> None:
-    """Runs all servers at one size, and the floor last: it copies pycast's flush interval."""
+    """Runs all servers at one size, the floor last, because it uses pycast's flush interval."""
     flush_s = 0.5
     for name in plan.uses("pycast", "icecast2", "floor"):
         if name == "floor" and kind == "icy":
@@ -56,7 +56,7 @@ def _trial(plan: Plan, name: str, kind: str, count: int, flush_s: float) -> Figu
 
 
 def bars(found: dict[Key, Figures]) -> list[Bar]:
-    """The promises, on the figures of the largest size."""
+    """Returns the bars, for the figures of the largest size."""
 
     def cpu(name: str, kind: str) -> float | None:
         return figure(found.get((name, kind, BAR_SIZE)), lambda figures: figures.cpu_us)

@@ -1,4 +1,4 @@
-"""How much memory does the server take: empty, for each listener, for each mount?
+"""How much memory does the server use: empty, for each listener, for each mount?
 
 Resident memory (VmRSS, shared mappings included) with one source and no listener, with 10,000 listeners, and with 200
 mounts that have a source each. Every ring is full when it is read: the sources first send far more audio than a ring
@@ -34,17 +34,17 @@ class Memory:
 
     @property
     def per_listener(self) -> float:
-        """Bytes that one listener more takes."""
+        """The bytes of one more listener."""
         return (self.with_listeners - self.empty) / self.listeners
 
     @property
     def per_mount(self) -> float:
-        """Bytes that one mount with its source more takes."""
+        """The bytes of one more mount with its source."""
         return (self.with_mounts - self.empty) / max(1, self.mounts - 1)
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     found = []
     for name in plan.uses("pycast", "icecast2"):

@@ -1,7 +1,7 @@
-"""How soon has a cluster of eight nodes a new mount, and what do its nodes cost each other while nothing happens?
+"""How soon does a cluster of eight nodes have a new mount, and what does it cost while idle?
 
 Eight `pycast serve` on loopback, each with the other seven as its peers. Idle first: CPU of all processes together, and
-what they say, by the kernel's counters. Then encoders come, one after the other, each to a node drawn by lot; all nodes
+their traffic, by the kernel's counters. Then encoders connect, one after the other, each to a random node; all nodes
 are asked for the mount (`/readyz?mount=`) every 20 ms, and as soon as one has it, for its audio. One number: the time
 from the encoder's first packet until the last of the eight nodes has the mount.
 """
@@ -38,7 +38,7 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What an idle cluster does, over a span."""
+    """The figures of an idle cluster over a span."""
 
     span_s: float
     cpu_s: float
@@ -46,11 +46,11 @@ class Idle:
 
     @property
     def cpu_percent(self) -> float:
-        """Of one core, all nodes together."""
+        """The CPU of all nodes together, in percent of one core."""
         return 100 * self.cpu_s / self.span_s
 
     def each(self, count: int) -> float:
-        """`count` of the whole cluster, for each node and second."""
+        """Returns `count`, which is of the whole cluster, for each node and second."""
         return count / self.span_s / NODES
 
 
@@ -63,7 +63,7 @@ class Show:
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     shows: list[Show] = []
     idle, news = None, None
@@ -106,7 +106,7 @@ def _idle(plan: Plan, nodes: list[Server]) -> Idle:
 
 
 def _news(plan: Plan, nodes: list[Server], idle: Idle) -> Traffic:
-    """What the whole cluster says of one new mount that nobody listens to, the beats not counted."""
+    """Measures the traffic of the whole cluster about one new mount without listeners, less the beats."""
     ports, count = [node.port for node in nodes], plan.sized(SILENT_MOUNTS)
     before, began = traffic.read(ports), time.monotonic()
     socks = []
@@ -151,7 +151,7 @@ def _show(pool: ThreadPoolExecutor, nodes: list[Server], chosen: Server, mount: 
 
 
 def _find(node: Server, mount: str, began: float) -> tuple[float, float]:
-    """When the node says that it has the mount, and when its first frame is there; each since `began`."""
+    """Returns when the node reports the mount, and when its first frame arrives, both since `began`."""
     deadline = began + _PATIENCE_S
     while time.monotonic() < deadline:
         if get(node.port, f"/readyz?mount={mount}")[0] == 200:
@@ -168,7 +168,7 @@ def _find(node: Server, mount: str, began: float) -> tuple[float, float]:
 
 
 def _hears(port: int, mount: str) -> bool:
-    """Whether a listener that comes now is not refused, and has a frame before long."""
+    """Whether a new listener is accepted, and gets a frame soon."""
     data = b""
     with socket.create_connection(("127.0.0.1", port), _PATIENCE_S) as sock:
         sock.sendall(f"GET {mount} HTTP/1.0\r\nUser-Agent: pycast-bench\r\n\r\n".encode())
@@ -182,7 +182,7 @@ def _hears(port: int, mount: str) -> bool:
 
 
 def _quantile(values: list[float], share: float) -> float | None:
-    """The value that `share` of them do not exceed."""
+    """Returns the value that `share` of them do not exceed."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else None
 
 

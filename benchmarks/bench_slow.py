@@ -1,8 +1,8 @@
 """What do players that stop reading cost the others? 2,000 healthy listeners and 500 that never read.
 
 The stalled ones ask for the stream and read nothing, with a small receive buffer. They must be gone within the time of
-the queue (`queue_size` at the stream's rate, plus what the two kernels' buffers hold), which is seen by the server's
-open descriptors; meanwhile the healthy ones must get every byte on time and the server's memory must not grow.
+the queue (`queue_size` at the stream's rate, plus what the two kernels' buffers hold), which is measured by the
+server's open descriptors; meanwhile the healthy ones must get every byte on time and the server's memory must not grow.
 """
 
 import socket
@@ -32,7 +32,7 @@ _STALLED_RECEIVE_BUFFER = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """What one server did about its stalled players."""
+    """The figures of one server with stalled players."""
 
     server: str
     stalled: int
@@ -45,13 +45,13 @@ class Slow:
     healthy: Outcome
 
     def as_row(self) -> dict[str, Any]:
-        """All figures by name."""
+        """Returns all figures by name."""
         own = {name: getattr(self, name) for name in self.__slots__ if name != "healthy"}
         return own | {"healthy": outcome_row(self.healthy)}
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     queue = QUICK_QUEUE_BYTES if plan.quick else QUEUE_BYTES
     found = []
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def allowed_s(queue_bytes: int) -> float:
-    """After how long a stalled player must be gone."""
+    """The time after which a stalled player must be gone."""
     return queue_bytes / BYTES_PER_S + _BUFFERS_S
 
 
@@ -91,7 +91,7 @@ def _trial(plan: Plan, name: str, queue: int) -> Slow:
 
 
 def _watch(stage: Stage, fds: int, count: int, deadline: float) -> tuple[int, float, int, int]:
-    """Plays on until the stalled are gone: (how many are, when the last one was, most memory, most TCP memory)."""
+    """Runs until the stalled players are gone. Returns (how many, when the last was, peak memory, peak TCP memory)."""
     pid = stage.server.pid
     rss_peak, tcp_peak = rss_bytes(pid), tcp_memory_bytes()
     stage.crowd.run(2.0)  # by then the server has accepted them all
@@ -104,7 +104,7 @@ def _watch(stage: Stage, fds: int, count: int, deadline: float) -> tuple[int, fl
 
 
 def _stall(stage: Stage, number: int) -> socket.socket:
-    """A player that asks and never reads. Its few kilobytes of buffer fill with the burst."""
+    """Connects a player that never reads. Its few kilobytes of buffer fill with the burst."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STALLED_RECEIVE_BUFFER)
     sock.settimeout(5)

@@ -18,7 +18,7 @@ LATE_S = 1.0
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     mounts = plan.sized(MOUNTS)
     found = []

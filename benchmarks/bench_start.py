@@ -26,7 +26,7 @@ class Starts:
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     found = []
     for name in plan.uses("pycast", "icecast2"):
@@ -56,7 +56,7 @@ def _starts(plan: Plan, name: str) -> Starts:
 
 
 def _start(plan: Plan, name: str) -> tuple[float, float]:
-    """One start and stop: seconds of each."""
+    """Starts and stops the server once. Returns the seconds of each."""
     server = make_server(name, plan.cores.server)
     try:
         began = time.monotonic()

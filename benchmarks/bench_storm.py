@@ -1,7 +1,7 @@
-"""How soon do 5,000 players have audio that all connect at once, and what do running listeners notice?
+"""How soon do 5,000 players that connect at once have audio, and what do connected listeners notice?
 
-1,000 listeners are playing when the 5,000 come; a player has audio when 16 kB have arrived. One number: the time after
-which the last of them has it. The floor shows how much of that time is the generator's and the kernel's own.
+1,000 listeners are playing when the 5,000 connect; a player has audio when 16 kB have arrived. One number: the time
+after which the last of them has it. The floor shows how much of that time is the generator's and the kernel's own.
 """
 
 import sys
@@ -23,7 +23,7 @@ _TIMEOUT_S = 45.0  # icecast2's last players need half a minute
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What one server's storm was like; times in seconds since it began."""
+    """The figures of one server's storm; times are seconds since it began."""
 
     server: str
     players: int
@@ -34,24 +34,24 @@ class Storm:
     """The listeners that were there before."""
 
     def time_s(self, quantile: float) -> float:
-        """When that share of all players had audio; nan if that many never had."""
+        """Returns when that share of all players had audio; nan if fewer ever had."""
         index = min(self.players - 1, int(quantile * self.players))
         return self.times_s[index] if index < len(self.times_s) else float("nan")
 
     @property
     def last_s(self) -> float:
-        """When the last that ever had audio had it; nan if none had."""
+        """When the last player had audio; nan if none had."""
         return self.times_s[-1] if self.times_s else float("nan")
 
     def as_row(self) -> dict[str, Any]:
-        """All figures by name."""
+        """Returns all figures by name."""
         times = {f"p{q}_s": self.time_s(q / 100) for q in (50, 90, 99, 100)}
         row = {"server": self.server, "players": self.players, "failed": self.failed, "errors": self.errors}
         return row | times | {"last_s": self.last_s, "running": outcome_row(self.running)}
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     storms = []
     for name in plan.uses("pycast", "icecast2", "floor"):

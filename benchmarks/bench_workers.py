@@ -1,7 +1,7 @@
-"""How many more listeners do two workers carry than one, each worker with the same share of a core?
+"""How many more listeners can two workers serve than one, each with the same share of a core?
 
 One server with one worker, then one with two, each worker pinned to a core of its own and with as many listeners. From
-each worker's CPU per listener follows how many it carries at that share; a server carries what its workers carry
+each worker's CPU per listener follows how many it can serve at that share; a server can serve as many as its workers
 together. One number: listeners with two workers against one.
 """
 
@@ -24,7 +24,7 @@ COUNTS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One trial. The lists have an entry for each worker."""
+    """The figures of one trial. The lists have an entry for each worker."""
 
     workers: int
     listeners: list[int]
@@ -41,12 +41,12 @@ class Figures:
 
     @property
     def carried(self) -> float:
-        """Listeners that the server carries while each worker takes its share of a core."""
+        """The listeners that the server can serve if each worker uses its share of a core."""
         return sum(SHARE * count / share for count, share in zip(self.listeners, self.shares, strict=True))
 
 
 def main() -> int:
-    """Runs the benchmark; the exit status is 0 if all bars are passed."""
+    """Runs the benchmark. Returns the exit status, 0 if all bars are passed."""
     plan = read_plan(__doc__ or "")
     found: dict[int, Figures] = {}
     for workers in COUNTS:

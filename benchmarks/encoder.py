@@ -1,11 +1,11 @@
-"""An encoder as in a studio: it plays on whether or not anybody takes it, and connects anew when it was cut off.
+"""An encoder as in a studio: it plays on in real time whether it is connected or not, and reconnects after a loss.
 
-Frames are numbered by the time since it began, so what a listener misses while the encoder is away is just what was
-played then. In a thread, or as a process that writes what happens to it as lines of JSON:
+Frames are numbered by the time since it began, so a listener misses exactly the frames of the time in which the encoder
+was disconnected. It runs in a thread, or as a process that writes its events as lines of JSON:
 
     python -m benchmarks.encoder PORT MOUNT [--password P] [--reconnect SECONDS]
 
-The invariant: a frame is sent once, in its time, whole unless the connection breaks.
+The one invariant: a frame is sent at most once, at its time, whole unless the connection breaks.
 """
 
 import argparse
@@ -33,7 +33,7 @@ class Encoder:
     """Feeds one mount until `stop` is set."""
 
     def __init__(self, port: int, mount: str, password: str, reconnect_s: float, number: int = 0) -> None:
-        """`number` is what tells its frames from another encoder's."""
+        """`number` distinguishes its frames from those of other encoders."""
         self.stop = Event()
         self._where = ("127.0.0.1", port)
         self._mount = mount
@@ -47,7 +47,7 @@ class Encoder:
         ).encode()
 
     def run(self, say: Say, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Plays. Returns when it is told to stop, or is no longer wanted."""
+        """Plays until `stop` is set or the parent is gone."""
         began = time.monotonic()
         while is_wanted() and not self.stop.is_set():
             try:
@@ -62,7 +62,7 @@ class Encoder:
             self.stop.wait(self._reconnect_s)
 
     def connect(self) -> socket.socket:
-        """A connection that the server has accepted. Raises OSError."""
+        """Returns a connection that the server has accepted. Raises OSError."""
         sock = socket.create_connection(self._where, REPLY_S)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -92,7 +92,7 @@ class Encoder:
 
 
 def main() -> int:
-    """The process; ends with the one that started it."""
+    """Runs the process, which ends with the one that started it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("port", type=int)
     parser.add_argument("mount")

@@ -1,6 +1,6 @@
-"""The two set-ups that `bench_failover` compares, with the same face: three servers behind one HAProxy.
+"""The two set-ups that `bench_failover` compares, with the same interface: three servers behind one HAProxy.
 
-The invariant: after `stop()` no process of the set-up is left.
+The one invariant: after `stop()` no process of the set-up is left.
 """
 
 import re
@@ -30,36 +30,36 @@ class Site(Protocol):
         """Starts everything."""
 
     def stop(self) -> None:
-        """Ends everything."""
+        """Stops everything."""
 
     @property
     def listen_port(self) -> int:
-        """Where listeners connect."""
+        """The port for listeners."""
 
     @property
     def encoder_port(self) -> int:
-        """Where the encoder connects."""
+        """The port for the encoder."""
 
     @property
     def password(self) -> str:
-        """The encoder's."""
+        """The encoder's password."""
 
     def has_mount_everywhere(self) -> bool:
         """Whether each server has the mount."""
 
     def choose(self) -> int:
-        """Finds the server that has the source; how many listeners it has."""
+        """Chooses the server that has the source. Returns how many listeners it has."""
 
     def kill(self) -> None:
-        """Kills that server. What has to follow is in `after`."""
+        """Kills the chosen server."""
 
     @property
     def after(self) -> tuple[float, Callable[[], None]] | None:
-        """Seconds after the kill, and what is done then."""
+        """The steps after the kill, each with its time in seconds."""
 
 
 class ClusterSite:
-    """Three nodes of this project's server: each takes the source, and each its listeners."""
+    """Three nodes of pycast: any of them can have the source, and each has listeners."""
 
     name = "pycast"
 
@@ -90,31 +90,29 @@ class ClusterSite:
 
     @property
     def listen_port(self) -> int:
-        """HAProxy's."""
         assert self._balancer is not None
         return self._balancer.port
 
     @property
     def encoder_port(self) -> int:
-        """HAProxy's as well."""
         return self.listen_port
 
     @property
     def password(self) -> str:
-        """The encoder's."""
+        """The encoder's password."""
         return PASSWORD
 
     def has_mount_everywhere(self) -> bool:
-        """As the nodes themselves say."""
+        """Whether each node reports the mount."""
         return all(node.get(f"/readyz?mount={MOUNT}")[0] == 200 for node in self._nodes)
 
     def choose(self) -> int:
-        """The node with the source."""
+        """Chooses the node with the source."""
         self._chosen = next(name for name in self._nodes.names if self._metric(name, "pycast_sources"))
         return self._metric(self._chosen, "pycast_listeners")
 
     def kill(self) -> None:
-        """That node."""
+        """Kills that node."""
         self._nodes.kill(self._chosen)
 
     @property
@@ -152,7 +150,6 @@ class ClassicSite:
         self._balancer.start()
 
     def stop(self) -> None:
-        """Ends all."""
         if self._balancer is not None:
             self._balancer.stop()
         for server in (*self._slaves, self._master):
@@ -160,36 +157,35 @@ class ClassicSite:
 
     @property
     def listen_port(self) -> int:
-        """HAProxy's."""
         assert self._balancer is not None
         return self._balancer.port
 
     @property
     def encoder_port(self) -> int:
-        """The master's: a source at a slave would be heard there only."""
+        """The master's port: a source on a slave would be heard there only."""
         return self._master.port
 
     @property
     def password(self) -> str:
-        """The encoder's."""
+        """The encoder's password."""
         return PASSWORD
 
     def has_mount_everywhere(self) -> bool:
-        """As each server's statistics say."""
+        """Whether the statistics of each server have the mount."""
         return all(MOUNT.encode() in _stats(server) for server in (self._master, *self._slaves))
 
     def choose(self) -> int:
-        """The master."""
+        """Chooses the master."""
         found = _LISTENERS.search(_stats(self._master))
         return int(found[1]) if found else 0
 
     def kill(self) -> None:
-        """The master."""
+        """Kills the master."""
         self._master.kill()
 
     @property
     def after(self) -> tuple[float, Callable[[], None]] | None:
-        """The master comes back."""
+        """The restart of the master."""
         return RESTART_S, self._master.start
 
 

@@ -1,7 +1,7 @@
-"""One failure of a server, measured: who lost what, and when each had audio again.
+"""Measures one failure of a server: what each listener lost, and when it had audio again.
 
-Decides no bars, and knows nothing of the servers but the face in `failover_sites.Site`. Seconds are counted from the
-moment of the kill. The invariant: whatever happens, encoder and listeners are gone afterwards.
+Decides no bars, and uses the servers only through `failover_sites.Site`. Seconds are counted from the
+moment of the kill. The one invariant: whatever happens, encoder and listeners are gone afterwards.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _AFTERMATH_S = 4.0  # after everybody hears the encoder again: losses and gaps s
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """What came of it. Seconds since the kill; a listener that never had what is asked for has none."""
+    """The figures of a failure. Times are seconds since the kill; a listener that never had the audio has none."""
 
     site: str
     note: str
@@ -61,19 +61,19 @@ class Failover:
 
     @property
     def others_lost(self) -> int:
-        """Connections lost by listeners of other servers than the killed one, or by anybody once more."""
+        """The connections lost by listeners of other servers, and any lost a second time."""
         return max(0, self.losses - self.killed)
 
     def again_s(self, share: float) -> float:
-        """When that share of those that had lost their connection had audio again; inf if that many never had."""
+        """Returns when that share of those that lost their connection had audio again; inf if fewer ever had."""
         return _at(self.again, self.lost, share)
 
     def fresh_s(self, share: float) -> float:
-        """The same for all listeners, and what the encoder sends since it is back."""
+        """Returns the same for all listeners, and for audio sent since the encoder is back."""
         return _at(self.fresh, self.listeners, share)
 
     def as_row(self) -> dict[str, Any]:
-        """All figures by name, the times as quantiles."""
+        """Returns all figures by name, the times as quantiles."""
         row = asdict(self)
         del row["again"], row["fresh"]
         for name, read in (("again", self.again_s), ("fresh", self.fresh_s)):
@@ -84,7 +84,7 @@ class Failover:
 
 
 def run_trial(plan: Plan, site: Site, count: int, reconnect_s: float) -> Failover:
-    """Puts it all up, kills the server with the source, and looks until everybody hears the encoder again."""
+    """Starts everything, kills the server with the source, and measures until all listeners have fresh audio."""
     with contextlib.ExitStack() as undo:
         undo.callback(site.stop)
         site.start()
@@ -164,7 +164,7 @@ def _wait_for_mount(site: Site) -> None:
 
 
 class _Encoder:
-    """The encoder's process, and what it says."""
+    """The encoder's process, and the events that it reports."""
 
     def __init__(self, site: Site, reconnect_s: float) -> None:
         self._folder = TemporaryDirectory(prefix="pycast-bench-")
@@ -183,7 +183,7 @@ class _Encoder:
         self._folder.cleanup()
 
     def away_frames(self, since: float) -> int:
-        """How many frames it did not send because it was not connected."""
+        """The number of frames not sent because it was not connected."""
         away, lost = 0, None
         for line in self._said.read_text().splitlines():
             event = json.loads(line)

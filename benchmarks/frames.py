@@ -2,7 +2,7 @@
 
 A frame is valid MPEG-1 layer III, 128 kbit/s, 44.1 kHz, stereo: 417 or 418 bytes, silent (empty side information), its
 unused bytes carrying sequence number, mount number, the moment it was sent and a CRC. Nothing here touches a socket or
-a clock. The invariant: `frame(seq, mount, stamp_ns)` is the only byte string that a reader takes for that frame.
+a clock. The one invariant: a reader accepts only `frame(seq, mount, stamp_ns)` as that frame.
 """
 
 import zlib
@@ -28,17 +28,17 @@ _FILL = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-" * 12
 
 
 def offset_of(seq: int) -> int:
-    """The stream offset in bytes of frame `seq`; also the number of bytes in the first `seq` frames."""
+    """Returns the stream offset in bytes of frame `seq`; also the number of bytes in the first `seq` frames."""
     return seq * _SIZE_NUMERATOR // _SIZE_DENOMINATOR
 
 
 def size_of(seq: int) -> int:
-    """The size of frame `seq` in bytes: 417 or 418."""
+    """Returns the size of frame `seq` in bytes: 417 or 418."""
     return offset_of(seq + 1) - offset_of(seq)
 
 
 def frame(seq: int, mount: int, stamp_ns: int) -> bytes:
-    """Frame `seq` of mount number `mount`, sent at `stamp_ns` (CLOCK_MONOTONIC, nanoseconds)."""
+    """Returns frame `seq` of mount number `mount`, sent at `stamp_ns` (CLOCK_MONOTONIC, nanoseconds)."""
     size = size_of(seq)
     text = b"frame %08x mount %04x at %016x " % (seq, mount, stamp_ns)
     at = seq & 255
@@ -48,7 +48,7 @@ def frame(seq: int, mount: int, stamp_ns: int) -> bytes:
 
 
 def find_frame(data: bytes | bytearray) -> tuple[int, int] | None:
-    """(index, seq) of the first frame that begins in `data` with its number complete, or None."""
+    """Returns (index, seq) of the first frame in `data` whose number is complete, or None."""
     start = 0
     while (text := data.find(_MARK, start)) >= 0:
         index = text - _TEXT_AT
@@ -60,7 +60,7 @@ def find_frame(data: bytes | bytearray) -> tuple[int, int] | None:
 
 
 class FrameReader:
-    """Checks what one listener receives against what the source sent.
+    """The check of one listener's stream against what the source sent.
 
     Counts frames, `corrupt` places, `missing` and `repeated` frames; `latencies_s` grows by one value for each frame
     that was sent at or after `record_from_ns`.
@@ -79,7 +79,7 @@ class FrameReader:
 
     @property
     def errors(self) -> int:
-        """How many things were wrong with the stream, of any kind."""
+        """The number of errors in the stream, of any kind."""
         return self.corrupt + self.missing + self.repeated
 
     def feed(self, data: bytes, now_ns: int) -> None:
@@ -120,7 +120,7 @@ class FrameReader:
         return True
 
     def _resync(self, rest: bytearray) -> None:
-        """Books what is wrong at the front of `rest`: another frame than the expected one, or damage."""
+        """Counts the error at the front of `rest`: an unexpected frame, or damage."""
         found = find_frame(rest)
         expected = self._next
         assert expected is not None
@@ -133,7 +133,7 @@ class FrameReader:
 
 
 class IcySplitter:
-    """Takes the title blocks out of an ICY stream; `phase` is the number of audio bytes since the last block."""
+    """A filter that takes the title blocks out of an ICY stream; `phase` counts audio bytes since the last block."""
 
     def __init__(self, metaint: int) -> None:
         self.titles: list[bytes] = []
@@ -145,11 +145,11 @@ class IcySplitter:
 
     @property
     def is_between_blocks(self) -> bool:
-        """True where every byte so far was used up: no block is half read."""
+        """Whether no title block is half read."""
         return not self._in_block
 
     def feed(self, data: bytes) -> bytes:
-        """The audio bytes of `data`; a non-empty block is added to `titles`."""
+        """Returns the audio bytes of `data`; adds a non-empty block to `titles`."""
         audio: list[bytes] = []
         at = 0
         while at < len(data):

@@ -22,14 +22,14 @@ from benchmarks.frames import BYTES_PER_S, IcySplitter, find_frame, offset_of
 from benchmarks.players import Outcome, Player
 
 ENOUGH_BYTES = 16_000
-"""A player with so much audio starts to play; also what the storm's bar asks for."""
+"""The audio with which a player starts to play; the storm's bar has the same number."""
 
 _SWEEP_S = 1.0
 _SLICE = 64  # players swept between two looks at the sample: under a millisecond, so latencies stay exact to that
 _DISCARD = 1 << 20
 _READ = 32_768
 _SOURCE_ADDRESSES = 200  # 127.0.0.2 and up: 28,000 local ports each, so TIME_WAIT of earlier runs never matters
-# icecast2 has a backlog of five: a gentle crowd must come slower than it accepts, yet in seconds, not minutes.
+# icecast2 has a backlog of five: a gentle crowd must connect more slowly than it accepts, but in seconds, not minutes.
 _AT_ONCE = 4
 _IN_FLIGHT = 400
 _PATIENCE_S = 3.0
@@ -59,7 +59,7 @@ class Crowd:
         self.retries = 0
 
     def add(self, paths: Sequence[str], count: int, *, is_icy: bool = False, sample: int = 40) -> list[Player]:
-        """Makes `count` players, not connected yet, spread over the mounts `paths`; `sample` of them read for real."""
+        """Makes `count` players, not yet connected, spread over the mounts `paths`; `sample` of them read for real."""
         every = max(1, count // max(1, sample))
         made = []
         for i in range(count):
@@ -71,7 +71,7 @@ class Crowd:
         return made
 
     def connect(self, players: Sequence[Player], timeout_s: float) -> None:
-        """Connects them gently, until each has enough audio or the time is over.
+        """Connects the players gently, until each has enough audio or the time is over.
 
         Gently: so few at a time that no backlog overflows, and one that gets no answer tries again, as a person would.
         """
@@ -92,7 +92,7 @@ class Crowd:
             self._fail(player, "no audio in time")
 
     def storm(self, players: Sequence[Player], timeout_s: float) -> float:
-        """Connects all of them at once; returns the moment it began. Same end as `connect`."""
+        """Connects all players at once; returns the moment it began. Ends as `connect` does."""
         began = time.monotonic()
         for player in players:
             self._start(player)
@@ -109,13 +109,13 @@ class Crowd:
         return began
 
     def run(self, seconds: float) -> None:
-        """Lets everybody play for so long."""
+        """Runs all players for so long."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._turn(min(0.005, left))
 
     def begin_span(self) -> None:
-        """From now on latencies, lags and the server's batches are counted."""
+        """Starts to count latencies, lags and the server's batches."""
         now_ns = time.monotonic_ns()
         self._span_began = now_ns / 1e9
         for player in self._players:
@@ -124,13 +124,13 @@ class Crowd:
                 player.checker.record_from_ns = now_ns
 
     def end_span(self) -> None:
-        """Ends what `begin_span` began; frames that were sent before are still waited for by `drain`."""
+        """Ends the span; `drain` still waits for frames that were sent before."""
         assert self._span_began is not None
         self._span_s = time.monotonic() - self._span_began
         self._span_began = None
 
     def drain(self, timeout_s: float) -> None:
-        """With the source held: plays on until everybody has everything, or the time is over."""
+        """Runs, while the source is held, until all players have everything or the time is over."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             self._sweep(len(self._swept))
@@ -139,7 +139,7 @@ class Crowd:
                 return
 
     def outcome(self, without: Sequence[Player] = ()) -> Outcome:
-        """The books of all players but `without` so far; `least_share` is exact after `drain`."""
+        """Returns the figures of all players but `without` so far; `least_share` is exact after `drain`."""
         left_out = set(without)
         players = [player for player in self._players if player not in left_out]
         playing = [player for player in players if player.is_playing]
@@ -177,7 +177,7 @@ class Crowd:
         return sock
 
     def _retry(self, players: Sequence[Player]) -> None:
-        """Those that wait too long for the first byte of an answer begin again with a new socket."""
+        """Reconnects players that wait too long for the first byte of an answer."""
         now = time.monotonic()
         for player in players:
             if player.head is not None and not player.head and now - player.began > _PATIENCE_S:
@@ -220,7 +220,7 @@ class Crowd:
         fd = player.sock.fileno()
         if fd >= 0:
             self._by_fd.pop(fd, None)
-            player.sock.close()  # leaves the epoll by itself
+            player.sock.close()  # this also removes it from the epoll
 
     # -- one turn -------------------------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class Crowd:
         return max(0, min(count, int(elapsed / _SWEEP_S * count)) - self._sweep_at)
 
     def _sweep(self, count: int) -> None:
-        """Discards what has come for the next `count` players of the round."""
+        """Discards the received bytes of the next `count` players of the round."""
         swept, start, buffer = self._swept, self._sweep_at, self._buffer
         if start + count > len(swept):
             start = 0
@@ -276,7 +276,7 @@ class Crowd:
                     player.worst_lag = lag
 
     def _count(self, player: Player, size: int) -> None:
-        """Books `size` discarded bytes. Titles do not change under a swept player: its later blocks have one byte."""
+        """Counts `size` discarded bytes. Titles do not change under a swept player: its later blocks have one byte."""
         splitter = player.splitter
         if splitter is None:
             player.audio += size
@@ -326,7 +326,7 @@ class Crowd:
             self._note_batch(player, now / 1e9)
 
     def _answer(self, player: Player, head: bytearray) -> bytes | None:
-        """The body so far, once the head is right and the first frame is found; None to wait for more."""
+        """Returns the body so far, once the head is right and the first frame is found; None to wait for more."""
         end = head.find(b"\r\n\r\n") + 4
         if end < 4:
             if len(head) > _MAX_HEAD:
@@ -351,7 +351,7 @@ class Crowd:
         return bytes(head[end:])
 
     def _enough(self, player: Player) -> None:
-        """It plays. Those that are only counted go to the sweep, ICY ones after their first title block."""
+        """Marks a player as playing. Unsampled ones go to the sweep, ICY ones after their first title block."""
         splitter = player.splitter
         if player.checker is None and splitter is not None and (not splitter.blocks or not splitter.is_between_blocks):
             return

@@ -15,7 +15,6 @@ from benchmarks.trial import TITLE, Stage
 
 
 def main() -> int:
-    """Runs the trial."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("server", choices=SERVERS)
     parser.add_argument("--listeners", type=int, default=100)

@@ -1,4 +1,4 @@
-"""How a benchmark is run: its options, its sizes, and the limits of this machine.
+"""The settings of a benchmark: its options, its sizes, and the limits of this machine.
 
 Decides nothing about results. The invariant: at scale 1 the sizes are those that the bars are stated for, also with
 `--quick`, which only shortens the measured time and leaves out sizes that have no bar.
@@ -21,7 +21,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run's settings; `span_s` is the measured time of one trial."""
+    """The settings of one run; `span_s` is the measured time of one trial."""
 
     quick: bool
     scale: float
@@ -32,16 +32,16 @@ class Plan:
     open_files: int
 
     def sized(self, count: int) -> int:
-        """`count` listeners or sources, scaled, at least 1."""
+        """Returns `count` listeners or sources, scaled, at least 1."""
         return max(1, round(count * self.scale))
 
     def uses(self, *names: str) -> list[str]:
-        """Those of `names` that this run compares, in that order."""
+        """Returns those of `names` that this run compares, in that order."""
         return [name for name in names if name in self.servers]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every benchmark has."""
+    """Adds the options that every benchmark has."""
     parser.add_argument("--quick", action="store_true", help="shorter spans, and only the sizes that have a bar")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies all sizes (0.01 to try things out)")
     parser.add_argument("--span", type=float, default=0.0, help="measured seconds of a trial (default 30, quick 20)")
@@ -57,7 +57,7 @@ def read_plan(description: str, arguments: Sequence[str] | None = None) -> Plan:
     servers = tuple(options.servers.split(","))
     if unknown := set(servers) - set(SERVERS):
         parser.error(f"unknown servers: {', '.join(sorted(unknown))}")
-    # A benchmark that is told to end must still stop the servers it started: leave by way of the `finally`s.
+    # On SIGTERM a benchmark must stop the servers that it started: exit through the `finally` blocks.
     signal.signal(signal.SIGTERM, _leave)
     gc.disable()  # the generator makes no cycles worth collecting, and a pause would look like a late server
     return Plan(

@@ -1,4 +1,4 @@
-"""A listener of the benchmarks and its books, and what a whole crowd of them went through.
+"""A listener of the benchmarks and its counts, and the figures of a whole crowd.
 
 Does no I/O of its own: `load.Crowd` moves the bytes. The invariant: `audio` of a playing player is the number of audio
 bytes since `first_offset`, ICY blocks not counted.
@@ -11,7 +11,7 @@ from benchmarks.frames import FrameReader, IcySplitter
 
 
 class Player:
-    """One listener: its socket and its books. All moments are `time.monotonic()` seconds."""
+    """One listener: its socket and its counts. All moments are `time.monotonic()` seconds."""
 
     __slots__ = (
         "audio", "began", "checker", "enough_at", "error", "first_offset", "gaps", "head", "last_read",
@@ -38,17 +38,17 @@ class Player:
 
     @property
     def is_playing(self) -> bool:
-        """True once it had a correct head and enough audio, as long as it is connected."""
+        """Whether it is connected and had a correct head and enough audio."""
         return self.enough_at > 0 and not self.error
 
     def seen_by(self, position: int) -> int:
-        """How many bytes it is behind a source that has sent `position` bytes."""
+        """Returns how many bytes it is behind a source that has sent `position` bytes."""
         return position - self.first_offset - self.audio
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a crowd went through. Lags are seconds of audio; a share is received / sent since the player joined."""
+    """The figures of a crowd. Lags are seconds of audio; a share is received / sent since the player joined."""
 
     players: int
     playing: int
@@ -61,14 +61,14 @@ class Outcome:
     titles: int
     flush_s: float
     latencies_s: tuple[float, ...]
-    """Of every frame that the sample received in the measured span, sorted."""
+    """The latency of every frame that the sample received in the measured span, sorted."""
 
     def latency_s(self, quantile: float) -> float:
-        """The latency that `quantile` of the frames did not exceed; nan without a sample."""
+        """Returns the latency that `quantile` of the frames did not exceed; nan without a sample."""
         if not self.latencies_s:
             return float("nan")
         return self.latencies_s[min(len(self.latencies_s) - 1, int(quantile * len(self.latencies_s)))]
 
     def late(self, limit_s: float) -> int:
-        """How many frames came later than that."""
+        """Returns how many frames had a longer latency."""
         return sum(latency > limit_s for latency in self.latencies_s)

@@ -1,4 +1,4 @@
-"""Asks a server for a path again and again and prints how long each answer took: a process of its own, so that the load
+"""Requests a path of a server repeatedly and prints how long each answer took: a process of its own, so that the load
 generator's sweeps do not count as the server's delay.
 
 `python -m benchmarks.probe PORT PATH SECONDS` prints one JSON object: the statuses seen and the sorted seconds.
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def _ask(port: int, path: str) -> int:
-    """The status of one answer, 0 if there was none."""
+    """Returns the status of one answer, 0 if there was none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""What Linux says of a process and of the machine: CPU time, memory, descriptors, cores; and pinning.
+"""Figures of a process and of the machine from Linux: CPU time, memory, descriptors, cores; and pinning.
 
 Reads /proc only; starts and ends nothing. The invariant: CPU times are totals since the process (or the machine)
 began, in seconds, so that a caller takes the difference of two readings.
@@ -20,14 +20,14 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which core the measured server has, and which one source and load generator share."""
+    """The core of the measured server, and the one that source and load generator share."""
 
     server: int
     load: int
 
 
 def pick_cores() -> Cores:
-    """The last allowed core for the server, the first one for the load (the same if there is only one)."""
+    """Chooses the last allowed core for the server, the first one for the load (the same if there is only one)."""
     allowed = sorted(os.sched_getaffinity(0))
     return Cores(server=allowed[-1], load=allowed[0])
 
@@ -44,18 +44,18 @@ def pinned(core: int) -> Iterator[None]:
 
 
 def worker_cores(count: int) -> list[int]:
-    """A core for each worker, from the last allowed one down; in turn if there are too few."""
+    """Returns a core for each worker, from the last allowed one down, repeated if there are too few."""
     allowed = sorted(os.sched_getaffinity(0), reverse=True)
     return [allowed[index % len(allowed)] for index in range(count)]
 
 
 def pin(pid: int, core: int) -> None:
-    """Keeps another process on `core`."""
+    """Pins another process to `core`."""
     os.sched_setaffinity(pid, {core})
 
 
 def children(pid: int) -> list[int]:
-    """The processes that `pid` has started, oldest first."""
+    """Returns the processes that `pid` has started, oldest first."""
     return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
@@ -67,19 +67,19 @@ def raise_open_files() -> int:
 
 
 def cpu_s(pid: int) -> float:
-    """User plus system time of a process with all its threads, in seconds."""
+    """Returns user plus system time of a process with all its threads, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK_S
 
 
 def process_s(pid: int) -> float:
-    """What `cpu_s` is, from the scheduler's own clock: exact where a process runs for milliseconds."""
+    """Returns the same as `cpu_s`, from the scheduler's clock: exact even if a process runs only for milliseconds."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def core_busy_s(core: int) -> float:
-    """How long a core was not idle (interrupts and other processes included), in seconds."""
+    """Returns how long a core was not idle (interrupts and other processes included), in seconds."""
     for line in Path("/proc/stat").read_text().splitlines():
         name, *values = line.split()
         if name == f"cpu{core}":
@@ -89,7 +89,7 @@ def core_busy_s(core: int) -> float:
 
 
 def rss_bytes(pid: int) -> int:
-    """Resident memory of a process in bytes, shared mappings included."""
+    """Returns the resident memory of a process in bytes, shared mappings included."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
@@ -97,12 +97,12 @@ def rss_bytes(pid: int) -> int:
 
 
 def open_fds(pid: int) -> int:
-    """How many descriptors a process holds."""
+    """Returns how many descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def tcp_memory_bytes() -> int:
-    """Kernel memory of all TCP sockets of this machine, in bytes."""
+    """Returns the kernel memory of all TCP sockets of this machine, in bytes."""
     for line in Path("/proc/net/sockstat").read_text().splitlines():
         if line.startswith("TCP:"):
             return int(line.rsplit(" ", 1)[1]) * resource.getpagesize()
@@ -110,7 +110,7 @@ def tcp_memory_bytes() -> int:
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, memory and kernel, as text."""
+    """Returns processor, cores, memory and kernel, as text."""
     model = next((line.partition(":")[2] for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
     memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
     return {
@@ -122,7 +122,7 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that takes part and is installed."""
+    """Returns the versions of all programs that take part and are installed."""
     found = {"python": sys.version.split()[0]}
     for package in ("pycast", "gevent", "httptools"):
         try:

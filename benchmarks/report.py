@@ -1,4 +1,4 @@
-"""What a benchmark prints and writes: progress, a table, bars with pass or fail, and one JSON file.
+"""The output of a benchmark: progress, a table, bars with pass or fail, and one JSON file.
 
 Measures nothing. The invariant: the JSON file holds every figure of the table and every bar, with machine, versions and
 settings beside them.
@@ -22,7 +22,7 @@ _BEGAN = time.monotonic()
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A promise with its figure: `value` must be at most `limit` (at least, with `is_least`). None: not measured."""
+    """A promise and its figure: `value` must be at most `limit` (at least, with `is_least`). None: not measured."""
 
     text: str
     value: float | None
@@ -32,13 +32,13 @@ class Bar:
 
     @property
     def passed(self) -> bool | None:
-        """None if there is no figure."""
+        """Whether the promise is kept; None without a figure."""
         if self.value is None or math.isnan(self.value):
             return None
         return self.value >= self.limit if self.is_least else self.value <= self.limit
 
     def line(self) -> str:
-        """The bar as a line of text, its verdict first."""
+        """Returns the bar as a line of text, its verdict first."""
         verdict = {True: "pass", False: "FAIL", None: "----"}[self.passed]
         value = "not measured" if self.passed is None else f"{self.value:.6g}"
         sign = ">=" if self.is_least else "<="
@@ -46,22 +46,22 @@ class Bar:
 
 
 def progress(text: str) -> None:
-    """Says what is going on, with the seconds since the start."""
+    """Prints a progress message, with the seconds since the start."""
     print(f"[{time.monotonic() - _BEGAN:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 def figure(measured: T | None, read: Callable[[T], float]) -> float | None:
-    """What `read` makes of it, or None if it was not measured."""
+    """Returns what `read` returns for it, or None if it was not measured."""
     return None if measured is None else read(measured)
 
 
 def ratio(value: float | None, base: float | None) -> float | None:
-    """`value / base`, None if either is missing."""
+    """Returns `value / base`, None if either is missing."""
     return None if value is None or not base else value / base
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table, the first column to the left, the others to the right."""
+    """Returns a table as text, the first column aligned left, the others right."""
     widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
     print(f"\n{title}\n")
     for row in (columns, tuple("-" * width for width in widths), *rows):
@@ -70,7 +70,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def finish(plan: Plan, name: str, rows: Sequence[dict[str, Any]], bars: Sequence[Bar], settings: dict[str, Any]) -> int:
-    """Prints the bars, writes `<name>.json`; 1 if a bar failed or a figure is missing, else 0."""
+    """Prints the bars and writes `<name>.json`. Returns 1 if a bar failed or a figure is missing, else 0."""
     print()
     for bar in bars:
         print(bar.line())

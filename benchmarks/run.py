@@ -1,4 +1,4 @@
-"""Runs the benchmarks, one process each, and sums up: `python -m benchmarks.run [names] [--quick]`.
+"""Runs the benchmarks, one process each, and prints a summary: `python -m benchmarks.run [names] [--quick]`.
 
 Measures nothing itself. The invariant: it ends by itself, each benchmark has a time limit, and it ends only processes
 that it started.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parent.parent
-if not __package__:  # started as a file: the others are imported as a package all the same
+if not __package__:  # started as a file: the others are still imported as a package
     sys.path.insert(0, str(_ROOT))
 
 from benchmarks.plan import add_options  # noqa: E402
@@ -26,7 +26,7 @@ _TIME_LIMIT_S = 2_400
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How one benchmark ended: "passed", "failed" (a bar) or what went wrong."""
+    """The result of one benchmark: "passed", "failed" (a bar) or the error."""
 
     name: str
     ended: str
@@ -35,7 +35,7 @@ class Run:
 
 
 def main() -> int:
-    """Runs the benchmarks named, or all; the exit status is 0 if every bar was passed."""
+    """Runs the named benchmarks, or all. Returns the exit status, 0 if every bar was passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"some of: {' '.join(NAMES)} (all without a name)")
     add_options(parser)
@@ -71,7 +71,7 @@ def _run(name: str, arguments: list[str], out: Path) -> Run:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends it if it still runs: SIGTERM lets it stop the servers that it started."""
+    """Ends it if it is still running: SIGTERM lets it stop the servers that it started."""
     if process.poll() is not None:
         return
     process.terminate()

@@ -1,7 +1,7 @@
-"""The servers that are compared, each with the same face: pycast, icecast2 and the kernel's floor.
+"""The servers that are compared, with the same interface: pycast, icecast2 and the kernel's floor.
 
 Starts and stops them (only what it started, by its pid), pinned to one core, with their own temporary folder for config
-and logs; measures nothing. The invariant: when `start()` has returned the server accepts on 127.0.0.1:`port`; when
+and logs; measures nothing. The one invariant: when `start()` has returned the server accepts on 127.0.0.1:`port`; when
 `stop()` has returned its process and its folder are gone.
 """
 
@@ -38,7 +38,7 @@ class ServerError(Exception):
 
 
 class Server(Protocol):
-    """What the benchmarks need of a server."""
+    """The interface that the benchmarks need of a server."""
 
     name: str
     port: int
@@ -48,7 +48,7 @@ class Server(Protocol):
         """Starts the process; raises ServerError."""
 
     def stop(self) -> None:
-        """Ends the process; does nothing when it is not running."""
+        """Stops the process; does nothing if it is not running."""
 
 
 class Child:
@@ -81,7 +81,7 @@ class Child:
                 raise ServerError(f"{command[0]}: {error}") from error
 
     def serve(self, *options: str) -> int:
-        """Starts `pycast serve` and returns its port once it accepts; raises ServerError with its last words."""
+        """Starts `pycast serve` and returns its port once it accepts; raises ServerError with the end of its output."""
         environment = launch.clean_environment()
         # An installed server has its bytecode: without it, half of a start would be Python's compiler.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -96,7 +96,7 @@ class Child:
         return int(ready["port"])
 
     def wait_for(self, what: Callable[[], int | None], *, poll_s: float = 0.005) -> int:
-        """Waits until `what()` gives a port; raises ServerError with the server's last words."""
+        """Waits until `what()` gives a port; raises ServerError with the end of the server's output."""
         assert self._process is not None
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
@@ -109,12 +109,12 @@ class Child:
         raise self._failure()
 
     def kill(self) -> None:
-        """Ends it at once, as a crash does; its folder stays, and it may be spawned again."""
+        """Kills it, as a crash would; its folder stays, and it can be spawned again."""
         if self._process is not None:
             launch.kill(self._process)
 
     def stop(self) -> None:
-        """Ends it and removes its folder; does nothing when it is not running."""
+        """Stops it and removes its folder; does nothing if it is not running."""
         process, self._process = self._process, None
         if process is not None:
             launch.end([process], _STOP_S)
@@ -122,7 +122,7 @@ class Child:
 
     @contextmanager
     def _place(self) -> Iterator[IO[bytes]]:
-        """Where a process is started: on its core, with this file for its output."""
+        """Yields the file for the child's output, while children that are started are pinned to the core."""
         with open(self.folder / "output.txt", "wb") as output, pinned(self._core):
             yield output
 
@@ -133,7 +133,7 @@ class Child:
 
 
 class Pycast:
-    """This project's server, as its users start it."""
+    """pycast, as its users start it."""
 
     name = "pycast"
 
@@ -153,11 +153,10 @@ class Pycast:
         self.pid = self._child.pid
 
     def stop(self) -> None:
-        """Ends the server."""
         self._child.stop()
 
     def worker_pids(self) -> list[int]:
-        """The processes that serve listeners: its own one, or its workers."""
+        """Returns the processes that serve listeners: its own, or its workers."""
         return [self.pid] if self._workers == 1 else children(self.pid)
 
     def _config(self) -> str:
@@ -213,11 +212,10 @@ class Icecast:
         self.port = self._child.wait_for(lambda: port if accepts(port) else None, poll_s=0.002)
 
     def kill(self) -> None:
-        """Ends it as a crash does; `start` starts it again on the same port."""
+        """Kills it, as a crash would; `start` starts it again on the same port."""
         self._child.kill()
 
     def stop(self) -> None:
-        """Ends the server."""
         self._child.stop()
 
     def _config(self, port: int) -> str:
@@ -244,7 +242,7 @@ class Icecast:
 
 
 class Floor:
-    """The C program of floor.c, built anew in a temporary folder: one source, plain listeners only."""
+    """The C program of floor.c, built in a temporary folder: one source, plain listeners only."""
 
     name = "floor"
 
@@ -255,7 +253,6 @@ class Floor:
         self._child = Child(core)
 
     def start(self) -> None:
-        """Compiles and starts it."""
         binary = self._child.folder / "floor"
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
@@ -267,7 +264,6 @@ class Floor:
         self.port = self._child.wait_for(lambda: _first_number(self._child.folder / "output.txt"))
 
     def stop(self) -> None:
-        """Ends the server."""
         self._child.stop()
 
 
@@ -280,7 +276,7 @@ def make_server(
     clients: int = 15_000,
     workers: int = 1,
 ) -> Server:
-    """A server by name, not started; `flush_s` is for the floor, `queue_bytes` for the others, the rest for pycast."""
+    """Makes a server by name; `flush_s` is for the floor, `queue_bytes` for the others, the rest for pycast."""
     if name == "pycast":
         return Pycast(core, queue_size=str(queue_bytes // 1024) + "k", clients=clients, workers=workers)
     if name == "icecast2":
@@ -289,7 +285,7 @@ def make_server(
 
 
 def get(port: int, path: str, *, user: str = "", timeout_s: float = 5.0) -> tuple[int, bytes]:
-    """One GET, with the benchmark's password if `user` is given: (status, body)."""
+    """Returns (status, body) of a GET, with the benchmark's password if `user` is given."""
     headers = {"User-Agent": "pycast-bench"}
     if user:
         headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
@@ -311,7 +307,7 @@ def set_title(port: int, mount: str, title: str) -> None:
 
 
 def accepts(port: int) -> bool:
-    """True if something accepts on 127.0.0.1:`port`."""
+    """Whether a server accepts on 127.0.0.1:`port`."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
     except OSError:
@@ -320,7 +316,7 @@ def accepts(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago (icecast2 cannot bind port 0)."""
+    """Returns a port that was free a moment ago (icecast2 cannot bind port 0)."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

@@ -1,9 +1,9 @@
 """Paced sources of numbered frames: one process feeds 1 to 200 mounts at 128 kbit/s, one write per frame.
 
-`Source` starts and steers the process from the benchmark; `main` is the process. Both share a small memory map: what to
-do, how far each mount is, how late the pacing was. The mounts' frames are spread evenly over a frame's time, as
-independent encoders' would be. The invariant: the count of a mount is raised after the whole frame was given to the
-kernel, so a reader of the count never sees bytes that were not sent.
+`Source` starts and controls the process from the benchmark; `main` is the process. Both share a small memory map: the
+command, the position of each mount, the delay of the pacing. The mounts' frames are spread evenly over a frame's time,
+as independent encoders' would be. The one invariant: the count of a mount is raised after the whole frame was given to
+the kernel, so a reader of the count never sees bytes that were not sent.
 """
 
 import argparse
@@ -62,16 +62,16 @@ class Source:
             raise SourceError("the source could not connect to the server")
 
     def run(self) -> None:
-        """Starts (or goes on) sending."""
+        """Starts or continues to send."""
         self._words[_COMMAND] = RUN
 
     def hold(self) -> None:
-        """Sends nothing more until `run()`; returns when the last frame is out."""
+        """Stops sending until `run()`; returns when the last frame is sent."""
         self._words[_COMMAND] = HOLD
         time.sleep(2 * FRAME_S)
 
     def sent_bytes(self, mount: int) -> int:
-        """How many bytes mount number `mount` has been sent."""
+        """Returns how many bytes were sent to mount number `mount`."""
         return offset_of(self._words[_FIRST_MOUNT + mount])
 
     def wait_sent(self, seconds_of_audio: float, timeout_s: float = 120.0) -> None:
@@ -85,16 +85,15 @@ class Source:
 
     @property
     def is_alive(self) -> bool:
-        """False after a source lost its connection (the process ends then)."""
+        """Whether all sources are connected (the process ends when one is not)."""
         return self._process.poll() is None
 
     @property
     def worst_delay_s(self) -> float:
-        """By how much a frame was sent too late at worst: a figure of the load generator, not of the server."""
+        """Returns the longest delay of a frame: a figure of the load generator, not of the server."""
         return self._words[_LATE_US] / 1e6
 
     def close(self) -> None:
-        """Ends the process."""
         self._words[_COMMAND] = STOP
         try:
             self._process.wait(2)
@@ -116,7 +115,7 @@ class _Feeder:
         self._parent = os.getppid()
 
     def run(self) -> None:
-        """Feeds until told to stop, or until the parent is gone."""
+        """Feeds until the parent commands a stop, or is gone."""
         self._hold()
         for seq in range(self._preload_frames):
             if self._words[_COMMAND] == STOP:
@@ -186,7 +185,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """The child process: connects every mount, then feeds them as the parent says."""
+    """Runs the child process: connects every mount, then feeds them as the parent commands."""
     options = _arguments()
     with open(options.control, "r+b") as file:
         words = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")

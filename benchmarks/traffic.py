@@ -1,7 +1,7 @@
-"""What nodes say to each other, counted by the kernel: nothing stands between them, and nothing is slowed down.
+"""The traffic between nodes, counted by the kernel, so that the measurement does not slow it down.
 
-Asks `ss` (iproute2) for TCP's own counters of each connection that has a node's port at one end. The invariant: a
-connection that was open at both readings counts with exactly what both its ends sent between them.
+Reads TCP's own counters from `ss` (iproute2), for each connection that has a node's port at one end. The one invariant:
+a connection that was open at both readings counts with exactly what both its ends sent between them.
 """
 
 import re
@@ -17,7 +17,7 @@ _NAMES = ("bytes_sent", "data_segs_out", "segs_out")
 
 
 class NoCounters(Exception):
-    """`ss` is not installed or does not understand us."""
+    """`ss` is not installed, or lacks the option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Traffic:
 
     @property
     def wire_bytes(self) -> int:
-        """With the headers of IP and TCP."""
+        """The bytes with the headers of IP and TCP."""
         return self.payload_bytes + HEADER_BYTES * self.segments
 
 
 def read(ports: Iterable[int]) -> dict[tuple[str, str], Traffic]:
-    """Of each end of a connection that has one of these ports: what it has sent so far. Raises NoCounters."""
+    """Returns what each end of a connection with one of these ports has sent so far. Raises NoCounters."""
     ends = " or ".join(f"sport = :{port} or dport = :{port}" for port in ports)
     try:
         asked = ["ss", "--tcp", "--info", "--numeric", "--no-header", "--oneline", "state", "established", ends]
@@ -46,7 +46,7 @@ def read(ports: Iterable[int]) -> dict[tuple[str, str], Traffic]:
 
 
 def parse(output: str) -> dict[tuple[str, str], Traffic]:
-    """What `ss --oneline` has written: receive queue, send queue, own address, the other's, counters."""
+    """Parses the output of `ss --oneline`: receive queue, send queue, own address, the other's, counters."""
     found = {}
     for line in output.splitlines():
         fields = line.split(maxsplit=4)
@@ -57,7 +57,7 @@ def parse(output: str) -> dict[tuple[str, str], Traffic]:
 
 
 def between(before: Mapping[tuple[str, str], Traffic], after: Mapping[tuple[str, str], Traffic]) -> Traffic:
-    """What was sent from one reading to the next. Connections that ended meanwhile are not in it."""
+    """Returns what was sent between two readings, without connections that ended meanwhile."""
     payload_bytes = messages = segments = 0
     for end, now in after.items():
         was = before.get(end, Traffic())

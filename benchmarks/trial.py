@@ -1,4 +1,4 @@
-"""One trial: one server, its sources and its crowd, put up, measured over a span, and taken down again.
+"""One trial: starts a server, its sources and its crowd, measures them over a span, and stops them.
 
 `Stage` owns the three and their order; `measure` is the usual course over one span. It decides no bars. The invariant:
 whatever happens inside the `with`, afterwards the server, the source process and all sockets are gone.
@@ -21,7 +21,7 @@ from benchmarks.servers import PASSWORD, get, make_server, set_title
 from benchmarks.source import Source
 
 TITLE = "Benchmark - A title of ordinary length"
-# More than a burst (64 KiB are 4.1 s), so that the first player already gets a full one.
+# More than a burst (64 KiB are 4.1 s), so that even the first player gets a full one.
 PRELOAD_S = 8.0
 _DRAIN_S = 3.0
 _FLUSH_METRIC = re.compile(rb"^pycast_fanout_round_seconds(?:\{[^}]*\})? ([0-9.e+-]+)$", re.MULTILINE)
@@ -29,7 +29,7 @@ _FLUSH_METRIC = re.compile(rb"^pycast_fanout_round_seconds(?:\{[^}]*\})? ([0-9.e
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured of the server over one span, and what its crowd went through."""
+    """The figures of a server and its crowd over one span."""
 
     server: str
     listeners: int
@@ -40,7 +40,7 @@ class Figures:
     core_s: float
     """Busy time of the whole core, interrupts and others' processes included."""
     flush_metric_s: float | None
-    """pycast's own figure of its flush interval, if it gives one."""
+    """pycast's flush interval by its own figures, if it has any."""
     source_delay_s: float
     """The latest that a source sent a frame: a figure of the generator."""
     rss_bytes: int
@@ -53,11 +53,11 @@ class Figures:
 
     @property
     def other_share(self) -> float:
-        """The share of the core that was busy with something else than the server: noise, if not near zero."""
+        """The share of the core that other processes used: noise, if not near zero."""
         return max(0.0, self.core_s - self.cpu_s) / self.span_s
 
     def as_row(self) -> dict[str, Any]:
-        """All figures by name, for the JSON file; the latencies as quantiles."""
+        """Returns all figures by name, for the JSON file; the latencies as quantiles."""
         row: dict[str, Any] = asdict(self)
         del row["outcome"]
         row |= {"cpu_us_per_listener_s": self.cpu_us, "other_share": self.other_share}
@@ -65,7 +65,7 @@ class Figures:
 
 
 def outcome_row(outcome: Outcome) -> dict[str, Any]:
-    """The books of a crowd by name, for the JSON file; the latencies as quantiles."""
+    """Returns the figures of a crowd by name, for the JSON file; the latencies as quantiles."""
     row: dict[str, Any] = asdict(outcome)
     del row["latencies_s"]
     return row | {f"latency_p{q}_s": outcome.latency_s(q / 100) for q in (50, 90, 99, 100)}
@@ -123,7 +123,7 @@ class Stage:
         self._undo.close()
 
     def connect(self, count: int, *, is_icy: bool = False, sample: int = 40) -> None:
-        """Connects `count` players gently and lets them settle for some seconds."""
+        """Connects `count` players gently and waits some seconds."""
         players = self.crowd.add(self.mounts, count, is_icy=is_icy, sample=sample)
         began = time.monotonic()
         self.crowd.connect(players, timeout_s=60 + count / 100)
@@ -132,7 +132,7 @@ class Stage:
         self.crowd.run(5.0 if self.plan.scale >= 0.5 else 1.0)
 
     def measure(self, kind: str) -> Figures:
-        """Measures the server over the plan's span, then holds the source and counts what everybody has."""
+        """Measures the server over the plan's span, then holds the source and counts what each player has received."""
         pid, core = self.server.pid, self.plan.cores.server
         metric = self._flush_metric()
         self.crowd.begin_span()
@@ -156,7 +156,7 @@ class Stage:
         )
 
     def finish(self) -> Outcome:
-        """Holds the source, waits until the crowd has everything, and gives the books."""
+        """Holds the source, waits until the crowd has everything, and returns its figures."""
         self.source.hold()
         self.crowd.drain(_DRAIN_S)
         return self.crowd.outcome()
