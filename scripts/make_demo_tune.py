@@ -1,7 +1,7 @@
 """Composes and renders the tune that `pycast demo` plays: pycast/demo_stream/tune.mp3.
 
 Run by hand when the tune changes (`python scripts/make_demo_tune.py`, half a minute; needs ffmpeg). The file it makes
-is kept in the repository, so nobody else needs to. Piece, sounds and rendering are this project's own.
+is kept in the repository, so nothing else needs this script. Piece, sounds and rendering are this project's own.
 
 The invariant: the file can be repeated for ever without a seam. Its length is a whole number of MPEG frames; all sound
 is rendered into a ring of that length, so that echoes and reverb of the end lie under the beginning; it is encoded
@@ -73,11 +73,11 @@ class Stereo(NamedTuple):
 
     @classmethod
     def silence(cls) -> Stereo:
-        """An empty ring."""
+        """Returns an empty ring."""
         return cls(array("d", bytes(8 * LOOP)), array("d", bytes(8 * LOOP)))
 
     def add(self, start: int, sound: Sequence[float], gain: float, pan: float) -> None:
-        """Lays mono `sound` in at sample `start`. `pan` is -1 (left) to 1 (right), at equal power."""
+        """Adds mono `sound` at sample `start`. `pan` is -1 (left) to 1 (right), at equal power."""
         angle = (pan + 1) * math.pi / 4
         gains = (gain * math.cos(angle), gain * math.sin(angle))
         for channel, channel_gain in zip(self, gains, strict=True):
@@ -85,24 +85,24 @@ class Stereo(NamedTuple):
                 channel[index % LOOP] += value * channel_gain
 
     def mixed(self, other: Stereo, gain: float) -> Stereo:
-        """This and `gain` times the other."""
+        """Returns this plus `gain` times the other."""
         return Stereo(
             *(array("d", [a + gain * b for a, b in zip(x, y, strict=True)]) for x, y in zip(self, other, strict=True))
         )
 
 
 def frequency(midi: float) -> float:
-    """Hertz of a MIDI note number."""
+    """Returns the frequency in hertz of a MIDI note number."""
     return 440.0 * 2 ** ((midi - 69) / 12)
 
 
 def at(bar: int, beat: float) -> int:
-    """The sample at which a beat of a bar begins."""
+    """Returns the sample at which a beat of a bar begins."""
     return int((bar * 4 + beat) * BEAT)
 
 
 def wave_table(harmonics: Sequence[float]) -> list[float]:
-    """One period of a tone with these harmonics."""
+    """Returns one period of a tone with these harmonics."""
     return [
         sum(level * math.sin(2 * math.pi * number * i / TABLE) for number, level in enumerate(harmonics, 1))
         for i in range(TABLE)
@@ -114,7 +114,7 @@ BRIGHT = wave_table([1.0, 0.5, 0.34, 0.2, 0.13, 0.08, 0.05, 0.03])
 
 
 def pad(hertz: float, length: int, release: int) -> list[float]:
-    """A chord tone that breathes: slow attack, brightest in its middle, long release."""
+    """Returns a chord tone that breathes: slow attack, brightest in its middle, long release."""
     attack = int(1.1 * RATE)
     step = hertz * TABLE / RATE
     sound = []
@@ -128,7 +128,7 @@ def pad(hertz: float, length: int, release: int) -> list[float]:
 
 
 def key(hertz: float) -> list[float]:
-    """A soft electric piano: a sine whose phase is bent by another that dies sooner."""
+    """Returns a soft electric piano: a sine, phase-modulated by another that fades sooner."""
     turn = 2 * math.pi * hertz / RATE
     sound = []
     for i in range(int(2.6 * RATE)):
@@ -139,7 +139,7 @@ def key(hertz: float) -> list[float]:
 
 
 def bell(hertz: float) -> list[float]:
-    """A glass bell: few partials, not quite harmonic, the high ones gone first; a trace of vibrato."""
+    """Returns a glass bell: few partials, not quite harmonic, the high ones gone first; a trace of vibrato."""
     turn = 2 * math.pi * hertz / RATE
     partials = ((1.0, 1.0, 1.5), (2.0, 0.30, 2.6), (3.01, 0.13, 4.5), (5.43, 0.05, 9.0))
     sound = []
@@ -152,7 +152,7 @@ def bell(hertz: float) -> list[float]:
 
 
 def bass(hertz: float, length: int) -> list[float]:
-    """A round bass; its second and third harmonic let small loudspeakers tell its pitch."""
+    """Returns a round bass; on small loudspeakers its second and third harmonic make the pitch audible."""
     turn = 2 * math.pi * hertz / RATE
     sound = []
     for i in range(length):
@@ -173,7 +173,7 @@ def _faded(sound: list[float], samples: int) -> list[float]:
 
 
 def play_pads(ring: Stereo) -> None:
-    """The chords, each tone twice, a hair apart in pitch: once left, once right."""
+    """Adds the chords, each tone twice, slightly apart in pitch: once left, once right."""
     for bar, (_, chord) in enumerate(CHORDS):
         for voice, midi in enumerate(chord):
             for side, cents in ((-1, -5 - voice), (1, 6 - voice)):
@@ -182,7 +182,7 @@ def play_pads(ring: Stereo) -> None:
 
 
 def play_keys(ring: Stereo, rng: random.Random) -> None:
-    """The arpeggio, in eighths, wandering gently from side to side."""
+    """Adds the arpeggio, in eighths, moving slowly from side to side."""
     for bar, (_, chord) in enumerate(CHORDS):
         tones = (*chord, chord[0] + 12)
         for eighth, tone in enumerate(ARPEGGIO[bar % len(ARPEGGIO)]):
@@ -195,21 +195,21 @@ def play_keys(ring: Stereo, rng: random.Random) -> None:
 
 
 def play_bells(ring: Stereo, rng: random.Random) -> None:
-    """The melody."""
+    """Adds the melody."""
     for bar, beat, midi, loudness in MELODY:
         late = int(abs(rng.gauss(0, 0.006)) * RATE)
         ring.add(at(bar, beat) + late, bell(frequency(midi)), 0.21 * loudness, rng.uniform(-0.25, 0.25))
 
 
 def play_bass(ring: Stereo) -> None:
-    """The root on the first beat, and once more, softer, before the next bar."""
+    """Adds the root on the first beat, and once more, softer, before the next bar."""
     for bar, (root, _) in enumerate(CHORDS):
         ring.add(at(bar, 0), bass(frequency(root), int(2.9 * BEAT)), 0.24, 0.0)
         ring.add(at(bar, 3), bass(frequency(root + 12), int(0.95 * BEAT)), 0.11, 0.0)
 
 
 def echoed(ring: Stereo) -> Stereo:
-    """The ring with repeats a dotted eighth apart that change sides and grow darker."""
+    """Returns the ring with repeats a dotted eighth apart that change sides and grow darker."""
     result, repeat = ring, ring
     for number in range(1, 5):
         repeat = Stereo(_softened(repeat.right, 0.45), _softened(repeat.left, 0.45))
@@ -229,7 +229,7 @@ def _softened(channel: array[float], keep: float) -> array[float]:
 
 
 def room(rng: random.Random) -> array[float]:
-    """The impulse response of a large soft room, two channels interleaved: noise that fades and grows darker."""
+    """Returns the impulse response of a large soft room, two channels interleaved: noise that fades and darkens."""
     seconds, before_s = 3.2, 0.022
     channels = []
     for _ in range(2):
@@ -246,7 +246,7 @@ def room(rng: random.Random) -> array[float]:
 
 
 def interleaved(ring: Stereo, times: int) -> bytes:
-    """The ring, `times` in a row, as 32-bit float samples of two channels."""
+    """Returns the ring, `times` in a row, as 32-bit float samples of two channels."""
     once = array("f", bytes(8 * LOOP))
     once[0::2] = array("f", ring.left)
     once[1::2] = array("f", ring.right)
@@ -254,14 +254,14 @@ def interleaved(ring: Stereo, times: int) -> bytes:
 
 
 def ffmpeg(sound: bytes, *arguments: str) -> bytes:
-    """What ffmpeg makes of float samples."""
+    """Returns the output of ffmpeg for float samples."""
     raw = ["-f", "f32le", "-ar", str(RATE), "-ac", "2"]
     command = ["ffmpeg", "-v", "error", *raw, "-i", "pipe:0", *arguments, "pipe:1"]
     return subprocess.run(command, input=sound, stdout=subprocess.PIPE, check=True).stdout
 
 
 def reverberated(ring: Stereo, response: array[float]) -> Stereo:
-    """The sound of the room alone. Of three rounds the last is kept: by then the room is as full at either end."""
+    """Returns the sound of the room alone: the last of three rounds, which begins and ends with the same reverb."""
     with tempfile.NamedTemporaryFile(suffix=".f32") as file:
         file.write(response.tobytes())
         file.flush()
@@ -275,7 +275,7 @@ def reverberated(ring: Stereo, response: array[float]) -> Stereo:
 
 
 def levelled(ring: Stereo) -> Stereo:
-    """At PEAK, with the highest peaks rounded rather than everything made softer."""
+    """Returns the ring at PEAK. The highest peaks are rounded, so that the rest need not be softer."""
 
     def loudest(channels: Stereo) -> float:
         return max(max(map(abs, channel)) for channel in channels)
@@ -287,7 +287,7 @@ def levelled(ring: Stereo) -> Stereo:
 
 
 def frames(mp3: bytes) -> list[bytes]:
-    """The MPEG-1 layer III frames at 128 kbit/s and 44.1 kHz that `mp3` is made of."""
+    """Returns the MPEG-1 layer III frames at 128 kbit/s and 44.1 kHz that `mp3` is made of."""
     found, position = [], 0
     while position < len(mp3):
         head = mp3[position : position + 4]
@@ -299,14 +299,14 @@ def frames(mp3: bytes) -> list[bytes]:
 
 
 def encoded(ring: Stereo) -> bytes:
-    """The middle of three rounds, cut at frames: encoded as if it had been going on all along, and went on."""
+    """Returns the middle of three encoded rounds, cut at frames, so that it begins and ends without a seam."""
     lame = ("-c:a", "libmp3lame", "-b:a", "128k", "-reservoir", "0", "-compression_level", "0")
     mp3 = ffmpeg(interleaved(ring, 3), *lame, "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3")
     return b"".join(frames(mp3)[LOOP_FRAMES : 2 * LOOP_FRAMES])
 
 
 def main() -> None:
-    """Renders the tune and writes it where the package has it."""
+    """Renders the tune and writes it into the package."""
     rng = random.Random("pycast")
     step: Callable[[str], object] = lambda text: print(text, file=sys.stderr)  # noqa: E731
     pads, keys, bells, low = (Stereo.silence() for _ in range(4))
