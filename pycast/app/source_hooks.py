@@ -21,11 +21,9 @@ class SourceHooks:
         self._group = group
 
     def on_source_started(self, event: SourceStarted) -> None:
-        """Starts the mount's `on_connect`."""
         self._start(event.settings.on_connect, event.mount)
 
     def on_source_ended(self, event: SourceEnded) -> None:
-        """Starts the mount's `on_disconnect`."""
         self._start(event.settings.on_disconnect, event.mount)
 
     def _start(self, program: str, mount: str) -> None:

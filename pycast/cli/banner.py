@@ -26,7 +26,6 @@ Banner = Callable[[Config, Path | None, int], Iterator[str]]
 
 
 def write(banner: Banner, config: Config, path: Path | None, ready: Ready) -> None:
-    """Writes `banner` to stderr."""
     click.echo("\n".join(["", *banner(config, path, ready.port), ""]), err=True)
 
 

@@ -22,7 +22,6 @@ class Live:
         return self._now
 
     def replace(self, config: Config) -> None:
-        """Puts `config` in force."""
         self._now = config
 
 

@@ -209,7 +209,7 @@ class Server:
         return lambda host, port, timeout: http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
     def _listeners(self) -> dict[str, tuple[int, bool]]:
-        """Of each mount: how many listeners, and whether it has a source."""
+        """Returns for each mount how many listeners it has, and whether it has a source."""
         from xml.etree import ElementTree
 
         status, body = self.get("/admin/listmounts", admin=True)
