@@ -47,7 +47,7 @@ class Encoder:
         ).encode()
 
     def run(self, say: Say, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Plays until `stop` is set or the parent is gone."""
+        """Plays until `stop` is set or `is_wanted` returns False."""
         began = time.monotonic()
         while is_wanted() and not self.stop.is_set():
             try:
