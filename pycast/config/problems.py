@@ -62,7 +62,7 @@ def keys_of(section: Sequence[str | int]) -> list[str]:
 def _shown(path: Path, value: object) -> str:
     if value is None or isinstance(value, Mapping | list):
         return ""
-    if "password" in str(path[-1]):
+    if "password" in str(path[-1]) or path[-1] == "secret":
         return " = (not shown)"
     if isinstance(value, bool) or not isinstance(value, int | str):
         return f" = {str(value).lower()}"

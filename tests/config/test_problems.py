@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.config.problems import Origin, dotted, keys_of, unknown_key
+from pycast.config.problems import Origin, Path, dotted, keys_of, unknown_key
 from pycast.config.schema import Config
 
 
@@ -34,9 +34,13 @@ def test_value_is_shown_as_the_file_has_it_unless_it_is_large(value: object, sho
     )
 
 
-def test_password_is_not_shown() -> None:
-    line = Origin("f.toml", {}).line(("mount", 0, "password"), "geheim", "expected y")
-    assert line == "f.toml: mount[0].password = (not shown): expected y"
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [(("mount", 0, "password"), "mount[0].password"), (("cluster", "secret"), "cluster.secret")],
+)
+def test_passwords_and_the_secret_are_not_shown(path: Path, shown: str) -> None:
+    line = Origin("f.toml", {}).line(path, 12345, "expected y")
+    assert line == f"f.toml: {shown} = (not shown): expected y"
 
 
 def test_variable_is_named_for_what_it_set() -> None:
