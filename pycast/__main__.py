@@ -2,7 +2,7 @@
 
 import gc
 
-# What is imported stays. The garbage collector would look through it again and again, for nothing (see `load_node`).
+# Imported modules are never freed, so the garbage collector need not scan them (see `load_node`).
 gc.disable()
 
 from gevent import events, monkey  # noqa: E402

@@ -1,8 +1,8 @@
-"""The wiring plan of a node: every part is made here, top to bottom, and here one part is told of another's news.
+"""The wiring plan of a node: makes every part, top to bottom, and subscribes parts to each other's events.
 
-A part gets what it uses as arguments, and its constructor has no effect on any other. Read `assemble` as a list: what
-the node is made of, then who hears what. What only a cluster needs is made and introduced in `cluster_assembly.py`, in
-the same way: these are the only two files that do so. `node.py` starts, reloads and stops what comes out of it.
+A part gets what it uses as arguments, and its constructor has no effect on any other. Read `assemble` as a list: first
+what the node is made of, then which part handles which event. `cluster_assembly.py` does the same for the parts that
+only a cluster needs; no other file does so. `node.py` starts, reloads and stops the result.
 """
 
 import itertools
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NodeParts:
-    """What `node.py` starts, reloads and stops; and what connections get."""
+    """The parts that `node.py` starts, reloads and stops, and the context of connections."""
 
     context: ServerContext
     programs: Group
@@ -56,7 +56,7 @@ class NodeParts:
 
 
 def assemble(config: Config, open_files: int) -> NodeParts:
-    """Makes a node, whose process may open so many files. Raises ExternalError if a log cannot be opened."""
+    """Makes a node whose process may open `open_files` files. Raises ExternalError if a log cannot be opened."""
     settings, group, programs = Live(config), Group(), Group()
     counters, events, logs = Counters(), StreamEvents(), LogSet(config.logging)
 
@@ -80,7 +80,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     drain = Drain(settings, mounts, lambda: _move_sources(ownership, cluster), group)
     readiness = Readiness(drain)
 
-    # What is asked and ordered.
+    # Questions and commands of admins.
     address = OwnAddress(settings)
     finder, moves = MountFinder(settings, mounts, parts.mirrors if parts else None), ListenerMoves(hangups)
     fallbacks = Fallbacks(settings, mounts, finder, moves, group)
@@ -125,7 +125,7 @@ def _subscribe(
     logs: LogSet,
     listener_end: ListenerEnd,
 ) -> None:
-    """Who hears what of the data path."""
+    """Subscribes parts to the events of the data path."""
     events.source_started.subscribe(hooks.on_source_started)
     events.source_ended.subscribe(hooks.on_source_ended)
     events.mount_state_changed.subscribe(fallbacks.on_mount_state_changed)
@@ -142,7 +142,7 @@ def _cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: P
 
 
 def _move_sources(ownership: Ownership, cluster: "ClusterMember | None") -> None:
-    """Sends sources to other nodes, if there are any. A node alone keeps them: its listeners would hear nothing."""
+    """Sends sources to other nodes, if there are any. Without others they stay, so that listeners have audio."""
     if cluster and cluster.others():
         ownership.disconnect_all()
 
@@ -161,17 +161,17 @@ def _load_monitor(
 
 
 def _listener_ids(own: "OwnRecord | None") -> Callable[[], int]:
-    """Numbers for listeners, unique in the cluster while the node runs."""
+    """Returns a function that numbers listeners, uniquely in the cluster while the node runs."""
     numbers = itertools.count(1)
     return lambda: (own.number << 32 if own else 0) + next(numbers)
 
 
 def _keep_totals(counters: Counters, event: MountEmptied) -> None:
-    # Totals never go back, also when the mount they were counted by is gone.
+    # The totals must not shrink when a mount is removed, so its counts are added to them.
     counters.bytes_read += event.bytes_read
     counters.bytes_sent += event.bytes_sent
 
 
 def _log_title(logs: LogSet, event: TitleChanged) -> None:
-    if event.title.text:  # a new source that has not said yet what it plays is no entry
+    if event.title.text:  # the empty title of a new source is not logged
         logs.log_title(event.mount, event.listeners, event.title.text)

@@ -1,8 +1,7 @@
-"""The wiring plan of what a node has only in a cluster: its parts are made here, and introduced to the node's others.
+"""The wiring plan of the parts that a node has only in a cluster: makes them, and subscribes parts to their events.
 
-With `assembly.py` one of the two files in which parts are made and one part is told of another's news. `assemble` takes
-from here, in its own order, what it lists; a node alone does not load this file, nor what it imports. A part that is
-made has no effect on any other but by what is written here.
+Only this file and `assembly.py`, whose `assemble` calls it, make parts and subscribe them. A node alone does not load
+this file or what it imports. A constructor has no effect on another part; only the code of these two files has.
 """
 
 import random
@@ -43,7 +42,7 @@ from pycast.stream.pacer import Pacer
 
 @dataclass(frozen=True, slots=True)
 class ClusterParts:
-    """A node's parts that only a cluster needs. The methods make and introduce what also needs the node's others."""
+    """The parts that only a node of a cluster has. The methods make and subscribe those that also need other parts."""
 
     own: OwnRecord
     state: ClusterState
@@ -59,7 +58,7 @@ class ClusterParts:
     def member(
         self, settings: Live, admission: Admission, mounts: Mounts, load_monitor: LoadMonitor, group: Group
     ) -> ClusterMember:
-        """Makes the node's part in the cluster."""
+        """Makes this node's member of the cluster."""
 
         def load() -> AnnouncedLoad:
             listeners = sum(len(mount.fanout) for mount in mounts)
@@ -87,7 +86,7 @@ class ClusterParts:
         drain: Drain,
         local: NodeControl,
     ) -> tuple[WorkerDrain, ClusterControl]:
-        """Makes what an admin has of all workers and of all nodes; then says who hears, and who answers."""
+        """Makes the controls of all workers and all nodes, then registers subscribers and answers."""
         worker_drain, control = WorkerDrain(drain, cluster), ClusterControl(local, cluster)
         self._subscribe(events, cluster, ownership, fallbacks, drain)
         self._answer(cluster, ownership, worker_drain, control)
@@ -96,7 +95,7 @@ class ClusterParts:
     def _subscribe(
         self, events: StreamEvents, cluster: ClusterMember, ownership: Ownership, fallbacks: Fallbacks, drain: Drain
     ) -> None:
-        """Who hears what of the cluster, after its registry (see `_registry`)."""
+        """Subscribes parts to the events of the cluster, after its registry (see `_registry`)."""
         events.new_audio.subscribe(self.children.on_new_audio)
         drain.changed.subscribe(lambda event: cluster.set_draining(event.state is not DrainState.SERVING))
         self.state.node_changed.subscribe(self.mirrors.on_node_changed)
@@ -108,7 +107,7 @@ class ClusterParts:
     def _answer(
         self, cluster: ClusterMember, ownership: Ownership, worker_drain: WorkerDrain, control: ClusterControl
     ) -> None:
-        """Who answers which question of another node; `questions.py` says who asks, and when."""
+        """Registers the part that answers each question of other nodes; `questions.py` says who asks, and when."""
         rpc_server, owner_server = self.rpc_server, OwnerServer(ownership)
         rpc_server.on(questions.IsAlive, owner_server.on_is_alive)
         rpc_server.on(questions.Yield, owner_server.on_yield)
@@ -127,7 +126,7 @@ class ClusterParts:
 
 
 def cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pacer, group: Group) -> ClusterParts:
-    """Makes the parts that need nothing of the node but its data path and its claims."""
+    """Makes the parts that need only the data path and the claims of the node."""
     own, state, lineages, connector = OwnRecord(), ClusterState(), Lineages(), Connector(settings)
     rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group)
     registry = _registry(settings, state, rpc_client, group)
@@ -153,11 +152,11 @@ def cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pa
 
 
 def _registry(settings: Live, state: ClusterState, rpc_client: RpcClient, group: Group) -> Registry:
-    """Makes the registry that the configuration names; it is the first to hear of changes."""
+    """Makes the registry that the configuration names, and subscribes it before any other part."""
     section = settings.now.cluster
     state_file = StateFile(section.state_file, state, group)
     if section.registry == "etcd":
-        # An HTTP client comes with it: only for who needs it.
+        # Imported only if needed: it brings an HTTP client.
         from pycast.cluster.etcd.etcd_registry import EtcdRegistry
 
         etcd = EtcdRegistry(
@@ -183,7 +182,7 @@ def _registry(settings: Live, state: ClusterState, rpc_client: RpcClient, group:
 
 
 def answer_mesh(rpc_server: RpcServer, mesh: MeshRegistry) -> None:
-    """The questions of a mesh."""
+    """Registers the answers to the questions of a mesh."""
     rpc_server.on(questions.Hello, mesh.on_hello)
     rpc_server.on(questions.HelloAgain, mesh.on_again)
     rpc_server.on(questions.Beat, mesh.on_beat)
