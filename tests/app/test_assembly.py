@@ -158,11 +158,11 @@ def test_two_nodes_of_one_process_do_not_hear_each_other(make: Make, tmp_path: P
 def test_the_other_nodes_are_told_of_a_drain(make: Make) -> None:
     context = make(CLUSTER).context
     assert context.cluster is not None
-    told = []
+    announced = []
     for change in (context.drain.begin, context.drain.cancel):
         change()
-        told.append(context.cluster.me.state)
-    assert told == [NodeState.DRAINING, NodeState.UP]
+        announced.append(context.cluster.me.state)
+    assert announced == [NodeState.DRAINING, NodeState.UP]
 
 
 def test_new_audio_wakes_the_nodes_that_mirror_the_mount(make: Make) -> None:
@@ -188,5 +188,5 @@ def test_only_the_two_files_of_the_wiring_plan_subscribe() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr == "subscribe":
                 subscribing.add(path.relative_to(PACKAGE).as_posix())
-    # node.py: what the service manager is told of a drain, by `run`, which has the notifier.
+    # node.py: `run`, which has the notifier, reports a drain to the service manager.
     assert subscribing == {"app/assembly.py", "app/cluster_assembly.py", "app/node.py"}

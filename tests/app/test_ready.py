@@ -13,14 +13,14 @@ from pycast.config.load import loads
 READY = ReadyInfo(8000, ((8000, False, False), (8001, False, True)))
 
 
-def told(path: Path, toml: str = "", ready: ReadyInfo = READY) -> dict[str, Any]:
+def written(path: Path, toml: str = "", ready: ReadyInfo = READY) -> dict[str, Any]:
     write_ready(str(path), loads(toml, {}, "test"), ready)
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 
 
 def test_the_file_says_ports_logins_and_addresses(tmp_path: Path) -> None:
-    found = told(tmp_path / "ready", '[authentication]\nsource_password = "geheim"\n')
+    found = written(tmp_path / "ready", '[authentication]\nsource_password = "geheim"\n')
     assert found["pid"] == os.getpid()
     assert (found["source_user"], found["source_password"]) == ("source", "geheim")
     assert found["ports"][1] == {"port": 8001, "tls": False, "shoutcast": True}
@@ -38,11 +38,11 @@ def test_the_file_says_ports_logins_and_addresses(tmp_path: Path) -> None:
     ],
 )
 def test_the_address_is_one_that_can_be_opened(tmp_path: Path, listen: str, url: str) -> None:
-    assert told(tmp_path / "ready", f"[[listen]]\n{listen}\n")["urls"]["status"] == url
+    assert written(tmp_path / "ready", f"[[listen]]\n{listen}\n")["urls"]["status"] == url
 
 
 def test_passwords_are_for_the_servers_user_only_and_nothing_else_is_left(tmp_path: Path) -> None:
-    told(tmp_path / "ready")
+    written(tmp_path / "ready")
     assert [path.name for path in tmp_path.iterdir()] == ["ready"]
     assert (tmp_path / "ready").stat().st_mode & 0o777 == 0o600
 
@@ -50,7 +50,7 @@ def test_passwords_are_for_the_servers_user_only_and_nothing_else_is_left(tmp_pa
 def test_an_old_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     (tmp_path / "ready").write_text("old")
     with (tmp_path / "ready").open() as reader:
-        told(tmp_path / "ready")
+        written(tmp_path / "ready")
         assert reader.read() == "old"
 
 

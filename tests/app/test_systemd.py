@@ -75,11 +75,11 @@ def test_signs_of_life_come_twice_per_timeout_once_the_node_is_ready(manager: Ma
         notifier.ready("up")
         notifier.ready("up, settings read again")
 
-        def heard_three() -> bool:
+        def received_three() -> bool:
             signs.extend(manager.received())
             return signs.count("WATCHDOG=1") >= 3
 
-        wait_until(heard_three, "three signs of life")
+        wait_until(received_three, "three signs of life")
         assert time.monotonic() - before >= 0.29
 
 

@@ -1,4 +1,4 @@
-"""`pycast status` asks a server and shows its table; what went wrong is told with what to do."""
+"""`pycast status` asks a server and shows its table; an error says what to do."""
 
 import threading
 from collections.abc import Iterator
