@@ -12,6 +12,8 @@ ARGS ?=
 WORKERS = -n 3 --dist loadfile --max-worker-restart 0
 # The packages of tests in which most of the code runs in pytest's own processes: all but these.
 IN_PROCESS = $(filter-out $(patsubst %,tests/%/,balancer benchmarks cluster_e2e conf e2e peers testing __pycache__),$(wildcard tests/*/))
+# Most of the tests' time is starts of servers, and half of a start is compiling, unless its result is kept.
+export PYTHONDONTWRITEBYTECODE =
 PYTEST = $(PY) -m pytest $(WORKERS)
 
 .DEFAULT_GOAL := help

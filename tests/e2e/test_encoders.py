@@ -26,7 +26,8 @@ from tests.e2e.programs import (
 )
 from tests.e2e.wire import assert_run_of, listen
 
-SECONDS = 5.0
+# Long enough for a listener that a busy machine starts late.
+SECONDS = 8.0
 BURST = 8192
 CASES = [(encoding, legacy) for encoding in ENCODINGS for legacy in (False, True)]
 NAMES = [f"{encoding.name}-{'SOURCE' if legacy else 'PUT'}" for encoding, legacy in CASES]
