@@ -28,7 +28,11 @@ class ServerClient:
 
     def __init__(self, url: str, user: str, password: str | None, *, insecure: bool, timeout_s: float) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
-        if urlsplit(self.url).scheme not in ("http", "https"):
+        try:
+            scheme = urlsplit(self.url).scheme
+        except ValueError as error:
+            raise click.BadParameter(f"not a URL: {error}", param_hint="URL") from error
+        if scheme not in ("http", "https"):
             raise click.BadParameter("a URL begins with http:// or https://", param_hint="URL")
         self.has_password = password is not None
         self._timeout_s = timeout_s

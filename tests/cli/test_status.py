@@ -72,6 +72,7 @@ def test_password_shows_traffic(address: str) -> None:
         (["--password", "wrong"], "refused the user name or the password"),
         (["http://127.0.0.1:1"], "Connection refused"),
         (["ftp://x"], "a URL begins with http:// or https://"),
+        (["http://["], "not a URL: Invalid IPv6 URL"),
     ],
 )
 def test_trouble_is_told_with_what_to_do(address: str, arguments: list[str], said: str) -> None:
