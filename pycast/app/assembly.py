@@ -8,8 +8,7 @@ only a cluster needs; no other file does so. `node.py` starts, reloads and stops
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycast.app.source_hooks import SourceHooks
 from pycast.balance.admission import Admission
@@ -44,8 +43,7 @@ if TYPE_CHECKING:
     from pycast.cluster.registry.own_record import OwnRecord
 
 
-@dataclass(frozen=True, slots=True)
-class NodeParts:
+class NodeParts(NamedTuple):
     """The parts that `node.py` starts, reloads and stops, and the context of connections."""
 
     context: ServerContext

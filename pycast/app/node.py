@@ -10,7 +10,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,9 +174,9 @@ class Node:
 
                 proxies = proxies_before(listen)
             first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
-            first = replace(first, is_shared=self._worker is not None)
+            first = first._replace(is_shared=self._worker is not None)
             if listen.shoutcast_mount:
-                second = replace(first, mount=listen.shoutcast_mount, certificate=None)
+                second = first._replace(mount=listen.shoutcast_mount, certificate=None)
                 self._acceptors += listen_on_pair(context, first, second)
             else:
                 self._acceptors.append(Acceptor(context, first))

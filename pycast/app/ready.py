@@ -2,14 +2,13 @@
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pycast.config.schema import Config
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyInfo:
+class ReadyInfo(NamedTuple):
     """The ports of a running node as they are bound, in the order of the configuration."""
 
     port: int

@@ -7,7 +7,7 @@ A listener that is behind has part of a frame, so it gets time to catch up, but 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import gevent
 from gevent.event import Event
@@ -28,8 +28,7 @@ TICK_S = 0.1
 BEHIND_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class DrainChanged:
+class DrainChanged(NamedTuple):
     """A change of the state of the node's drain."""
 
     state: DrainState

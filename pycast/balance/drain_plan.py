@@ -12,8 +12,8 @@ Rejected: to drop all listeners at once (a storm on the other nodes), and to wai
 radio's listeners stay for a day).
 """
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pycast.config.schema import DrainSection
 
@@ -65,8 +65,7 @@ STEPS: dict[DrainState, dict[DrainEvent, DrainState]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """The progress of a drain."""
 
     state: DrainState

@@ -10,7 +10,7 @@ full.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # The loop's lag at which nothing is free: ten thousand listeners notice more than a quarter of a second in each turn.
 WORST_LAG_S = 0.25
@@ -22,8 +22,7 @@ HYSTERESIS = 5
 EGRESS_SPAN_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """The resources that a node uses, and their limits. A limit of 0 is unknown and ignored."""
 
     clients: int

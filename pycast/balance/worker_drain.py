@@ -5,7 +5,6 @@ It is used in a cluster only; for a node alone, `Drain` is the drain of the serv
 """
 
 import logging
-from dataclasses import replace
 
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState, Progress
@@ -39,8 +38,7 @@ class WorkerDrain:
         own = self._drain.progress()
         for other in self._ask(DrainOrder.LOOK):
             states = list(DrainState)
-            own = replace(
-                own,
+            own = own._replace(
                 state=min(own.state, other.state, key=states.index),
                 listeners=own.listeners + other.listeners,
                 of=own.of + other.of,

@@ -8,8 +8,8 @@ The one invariant: a value that was accepted is finite and not negative.
 """
 
 import re
-from dataclasses import dataclass
 from math import isfinite
+from typing import NamedTuple
 
 _NUMBER_AND_UNIT = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]{0,3})", re.ASCII)
 _BYTES = {"": 1, "b": 1}
@@ -28,8 +28,7 @@ _SPAN_EXPECTED = 'expected bytes such as 65536, "64k" or "512KiB", or a time of 
 _TIME_EXPECTED = 'expected seconds such as 10 or 0.5, or a time such as "500ms", "30s", "2m" or "1h"'
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """An amount of audio: `bytes`, or `seconds` of it (then `bytes` is None). Exactly one of the two is set."""
 
     bytes: int | None = None

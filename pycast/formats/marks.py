@@ -6,20 +6,17 @@ with a unit. A mark's offset counts from the first byte of the mount, in `out`, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(NamedTuple):
     """A place where a new listener may start. `time_s` is its media time, None if the format has none."""
 
     offset: int
     time_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The codec headers that a listener that starts at `offset` or later needs first. Empty: the bytes at `offset` have
     their own."""
 
@@ -27,8 +24,7 @@ class Header:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Tags:
+class Tags(NamedTuple):
     """The song that starts at `offset`, from the stream itself (Ogg comments) or from its source. What is not known is
     empty."""
 
@@ -38,8 +34,7 @@ class Tags:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(NamedTuple):
     """Properties read from the stream. `stats` has Icecast's stat names; `bitrate` is bit/s, None if not known."""
 
     offset: int

@@ -8,8 +8,6 @@ point.
 The one invariant: what comes out of the continued format begins with a whole unit, and its marks count from `base`.
 """
 
-from dataclasses import replace
-
 from pycast.formats.content_types import new_format
 from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
 
@@ -56,7 +54,7 @@ class StandbyStream:
 
     def resume_at(self, base: int) -> Format:
         """Returns the format with which a mount continues this stream at the offset `base`."""
-        known: list[Mark] = [replace(mark, offset=base) for mark in (self._info, self.tags) if mark is not None]
+        known: list[Mark] = [mark._replace(offset=base) for mark in (self._info, self.tags) if mark is not None]
         return _Continued(self._inner, self._size, base, self._header, known)
 
 
@@ -81,7 +79,7 @@ class _Continued:
         begun, self._size = self._size, self._size + len(out)
         # It has begun: only the offsets differ.
         if self._shift is not None:
-            return out, [replace(mark, offset=mark.offset + self._shift) for mark in marks]
+            return out, [mark._replace(offset=mark.offset + self._shift) for mark in marks]
         # Not yet: drop the audio up to the next join point, and keep what holds there.
         join = next((mark.offset for mark in marks if isinstance(mark, Join) and mark.offset >= begun), None)
         if join is None:
@@ -92,7 +90,7 @@ class _Continued:
         self._keep(before)
         # From here on it begins: the codec headers, then the audio from the join point.
         self._shift = self._base + len(self._header) - join
-        later = [replace(mark, offset=mark.offset + self._shift) for mark in marks if mark not in before]
+        later = [mark._replace(offset=mark.offset + self._shift) for mark in marks if mark not in before]
         header: list[Mark] = [Header(self._base + len(self._header), self._header)] if self._header else []
         return self._header + out[join - begun :], [*self._known, *header, *later]
 
@@ -103,4 +101,4 @@ class _Continued:
                 self._header = mark.data
             elif not isinstance(mark, Join):
                 kept = [one for one in self._known if type(one) is not type(mark)]
-                self._known = [*kept, replace(mark, offset=self._base)]
+                self._known = [*kept, mark._replace(offset=self._base)]

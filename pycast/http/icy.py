@@ -8,7 +8,7 @@ means nothing new.
 Which block a listener gets, and where, is decided in `stream/views.py`.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pycast.http.charset import decode, encode
 
@@ -38,8 +38,7 @@ def decode_title(raw: bytes, charset: str | None = None) -> str:
     return decode(raw, charset).replace("\0", "")
 
 
-@dataclass(frozen=True, slots=True)
-class IcyTitle:
+class IcyTitle(NamedTuple):
     """A block that is not empty. `raw` is its text with the padding, as it is in the stream."""
 
     text: str

@@ -12,11 +12,10 @@ Invariant: no header value can end its line, whatever a source or the configurat
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from html import escape
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 Pair = tuple[str, str]
 
@@ -73,8 +72,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _LINE_ENDS = str.maketrans({"\r": " ", "\n": " ", "\0": " "})
 
 
-@dataclass(frozen=True, slots=True)
-class FileRange:
+class FileRange(NamedTuple):
     """`length` bytes of an open file, from `start` on. The code that sends the answer closes the file."""
 
     file: BinaryIO
@@ -87,8 +85,7 @@ ResponseBody = bytes | FileRange | Iterator[bytes]
 limit for a write holds for each. An iterator that has a `close` is closed when the answer ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A complete answer. An empty `content_type` sends none; `headers` come after the configured ones."""
 
     status: int

@@ -14,7 +14,7 @@ The header block is parsed as if it followed `SOURCE /mount HTTP/1.0`. The calle
 Icecast closes the connection without an answer.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from re import compile as pattern
 from urllib.parse import quote
@@ -138,7 +138,7 @@ class ShoutcastReader:
             return []
         self._state = _State.END
         if "content-type" not in request.headers:
-            request = replace(request, headers=request.headers.adding("content-type", DEFAULT_CONTENT_TYPE))
+            request = request._replace(headers=request.headers.adding("content-type", DEFAULT_CONTENT_TYPE))
         return [SourceHead(request)]
 
 

@@ -8,9 +8,9 @@ and all bytes outside ASCII become dots, as in Icecast.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from typing import NamedTuple
 
 from pycast.logs.files import LogFile
 
@@ -35,8 +35,7 @@ def _log_second(at: int, utc_offset_s: int) -> str:
     return datetime.fromtimestamp(at, zone).strftime("%d/%b/%Y:%H:%M:%S %z")
 
 
-@dataclass(frozen=True, slots=True)
-class AccessEntry:
+class AccessEntry(NamedTuple):
     """One client that has ended. An empty text means "none"; `ended` is seconds since the epoch."""
 
     ip: str

@@ -8,7 +8,7 @@ one title is one line; Icecast writes line ends as they are.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pycast.logs.access import MAX_LINE, local_utc_offset, log_time
 from pycast.logs.files import LogFile
@@ -16,8 +16,7 @@ from pycast.logs.files import LogFile
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
-@dataclass(frozen=True, slots=True)
-class PlaylistEntry:
+class PlaylistEntry(NamedTuple):
     """One new title. `at` is seconds since the epoch, `title` is `Artist - Title` or the title alone."""
 
     at: float

@@ -12,9 +12,8 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from io import FileIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import gevent
 from gevent import socket
@@ -44,8 +43,7 @@ ACCEPTS_AT_ONCE = RESERVE // 2
 RATE_PAUSE_S = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """An address to listen on. `mount` is the mount of SHOUTcast sources on a port for them, else empty."""
 
     address: str
@@ -245,7 +243,7 @@ def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) ->
         tries -= 1
         listening = Acceptor(context, first)
         try:
-            return [listening, Acceptor(context, replace(second, port=listening.port + 1))]
+            return [listening, Acceptor(context, second._replace(port=listening.port + 1))]
         except ConfigError:
             listening.close()
             if not tries:

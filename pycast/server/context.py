@@ -4,8 +4,7 @@ It has no methods, and no part in it refers back to it. A part that no connectio
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from pycast.cluster.member import ClusterMember
 
 
-@dataclass(frozen=True, slots=True)
-class ServerContext:
+class ServerContext(NamedTuple):
     """The parts of the node that connections use."""
 
     settings: Live

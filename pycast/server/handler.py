@@ -6,7 +6,6 @@ and logged with its traceback; other connections are not affected.
 """
 
 import logging
-from dataclasses import replace
 
 from pycast.balance.admission import Slot
 from pycast.errors import PeerError, Refused
@@ -79,7 +78,7 @@ def _serve(
         serve_listener(context, connection, request, mount)
         return None
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
-    return answer(context.site, replace(request, scheme=_scheme(connection, request)), body)
+    return answer(context.site, request._replace(scheme=_scheme(connection, request)), body)
 
 
 def _scheme(connection: Connection, request: Request) -> str:

@@ -5,6 +5,7 @@ alive.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pycast.config.mount_settings import MountSettings
 from pycast.signals import Signal
@@ -14,39 +15,34 @@ from pycast.stream.mount_state import MountState
 from pycast.stream.timeline import Title
 
 
-@dataclass(frozen=True, slots=True)
-class SourceStarted:
+class SourceStarted(NamedTuple):
     """The start of a source that is connected to this node: it is on the air now."""
 
     mount: str
     settings: MountSettings
 
 
-@dataclass(frozen=True, slots=True)
-class SourceEnded:
+class SourceEnded(NamedTuple):
     """The end of a source that is connected to this node: it is no longer on the air."""
 
     mount: str
     settings: MountSettings
 
 
-@dataclass(frozen=True, slots=True)
-class MountStateChanged:
+class MountStateChanged(NamedTuple):
     """A change of a mount's state: it has got or lost its source, on this node or another, or it is over."""
 
     mount: str
     state: MountState
 
 
-@dataclass(frozen=True, slots=True)
-class MountClosed:
+class MountClosed(NamedTuple):
     """The end of a mount. Its listeners still get the rest of its audio."""
 
     mount: str
 
 
-@dataclass(frozen=True, slots=True)
-class MountEmptied:
+class MountEmptied(NamedTuple):
     """A mount that is over and has no more listeners. Its totals are final."""
 
     mount: str
@@ -54,8 +50,7 @@ class MountEmptied:
     bytes_sent: int
 
 
-@dataclass(frozen=True, slots=True)
-class TitleChanged:
+class TitleChanged(NamedTuple):
     """A new title of a mount."""
 
     mount: str
@@ -63,15 +58,13 @@ class TitleChanged:
     listeners: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewAudio:
+class NewAudio(NamedTuple):
     """New audio of a mount, or another change that its mirrors need."""
 
     mount: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerLeft:
+class ListenerLeft(NamedTuple):
     """The departure of a listener, just before its connection is closed. `listener.sent` is final."""
 
     mount: str

@@ -6,14 +6,13 @@ not here: there is one for each frame, and a reader finds them with the audio (`
 """
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pycast.formats.marks import Header, Info, Tags
 from pycast.stream.source import SourceDescription
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """The start of a source at `offset`."""
 
     offset: int

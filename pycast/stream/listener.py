@@ -6,8 +6,7 @@ While it keeps up with its cohort the cohort's position is its own, see `stream/
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pycast.stream.views import Piece, View
 
@@ -21,8 +20,7 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What statistics and the access log show of a listener."""
 
     ip: str

@@ -12,7 +12,6 @@ from the origin's journal.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
@@ -180,7 +179,7 @@ class Mount:
         if stream is None and before is not None and before.is_same_encoder(description):
             return
         tags, head = stream.tags if stream is not None else None, self.ring.head
-        has_title = tags is not None and self._add_title(replace(tags, offset=head))
+        has_title = tags is not None and self._add_title(tags._replace(offset=head))
         if not has_title and self.timeline.title is not None:
             self._add_title(Tags(head, "", ""))
 

@@ -6,7 +6,7 @@ the listeners of one phase share their bytes (`stream/views.py`). For that it ma
 the burst.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pycast.config.units import Size
 from pycast.stream.ring import Ring
@@ -16,8 +16,7 @@ from pycast.stream.timeline import Timeline
 FALLBACK_BITRATE = 128_000
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """A start: the audio from `position` on, after the codec header `header`; `phase` is that of an ICY view."""
 
     position: int

@@ -6,15 +6,14 @@ place between two blocks, and the first block on the other side carries the titl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 
 
-@dataclass(frozen=True, slots=True)
-class Detached:
+class Detached(NamedTuple):
     """A listener between two mounts. `since_block` is how many bytes of audio it has got since its last title block;
     `metaint` is 0 without titles.
     """

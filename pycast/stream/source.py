@@ -5,9 +5,8 @@ the source feeds that in every state. So a source of a new kind (an encoder's co
 has to get audio from somewhere. The one invariant: what a source feeds while it is out reaches no mount.
 """
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pycast.http.source_headers import SourceInfo
 
@@ -15,8 +14,7 @@ from pycast.http.source_headers import SourceInfo
 SOURCE_SILENT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class SourceDescription:
+class SourceDescription(NamedTuple):
     """A source's description of its stream, and where the source connected from and when."""
 
     info: SourceInfo

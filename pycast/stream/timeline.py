@@ -7,15 +7,14 @@ listener and no clock.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from math import nan
+from typing import NamedTuple
 
 # Join points that fell off the ring are removed in batches, so that trimming costs next to nothing per mark.
 TRIM_BATCH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Title:
+class Title(NamedTuple):
     """A song and its performer. `block` is the ICY block with them, in the mount's charset."""
 
     artist: str

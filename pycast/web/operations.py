@@ -10,7 +10,7 @@ is asked for its load when a page needs it; of a node that does not answer, the 
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pycast.errors import Refused
@@ -66,7 +66,7 @@ def drain(call: Call) -> Response:
             worker_drain.cancel()
         else:
             worker_drain.begin(now=call.parameters.get("now", b"0") != b"0")
-    progress = asdict(worker_drain.progress())
+    progress = worker_drain.progress()._asdict()
     return _json(progress | {"state": progress["state"].value})
 
 

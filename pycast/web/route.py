@@ -4,8 +4,8 @@ Invariant: a handler of a row runs only after `Route.answer` has checked its `ac
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pycast.auth.credentials import is_admin, is_relay, is_source
 from pycast.config.schema import Config
@@ -32,8 +32,7 @@ class Access(Enum):
     SHOUTCAST_SOURCE = "a source that gives its password in `pass=`"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request as its handler gets it. `parameters` are those of the query and of the form."""
 
     site: Site
@@ -58,8 +57,7 @@ class Call:
 Handler = Callable[[Call], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """A row of the table: a path, its handler, and who may use it. In a group, `find` chooses the row, and `path` is
     only documentation.
     """
@@ -95,8 +93,7 @@ class Route:
         raise Refused("You need to authenticate", status=401, cause=cause)
 
 
-@dataclass(frozen=True, slots=True)
-class RouteGroup:
+class RouteGroup(NamedTuple):
     """The paths with a common prefix, which have a table or rule of their own. `find` returns the row or raises
     Refused.
     """

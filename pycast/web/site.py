@@ -1,7 +1,6 @@
 """The parts of the node that the handlers of `web` need: a record, made once by `app/assembly.py`."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycast.balance.drain import Drain
 from pycast.balance.readiness import Readiness
@@ -15,8 +14,7 @@ if TYPE_CHECKING:  # it needs the questions to other nodes, which a node alone d
     from pycast.balance.worker_drain import WorkerDrain
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """The parts of the node that web handlers use."""
 
     settings: Live

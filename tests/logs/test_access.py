@@ -2,7 +2,6 @@
 
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def test_line_is_icecasts() -> None:
 
 
 def test_line_has_user_referer_and_zone_when_there_are_any() -> None:
-    entry = replace(ENTRY, user="dj", referer="http://example.org/", agent="")
+    entry = ENTRY._replace(user="dj", referer="http://example.org/", agent="")
     assert format_access(entry, 3600) == (
         b'127.0.0.1 - dj [22/Nov/2025:08:00:05 +0100] "GET /live.mp3 HTTP/1.1" 200 1234567 '
         b'"http://example.org/" "-" 5\n'
@@ -72,14 +71,14 @@ def test_line_has_user_referer_and_zone_when_there_are_any() -> None:
     ],
 )
 def test_characters_are_escaped_as_icecast_does(text: str, word: bytes, phrase: bytes) -> None:
-    line = format_access(replace(ENTRY, user=text, method=text, path=text, protocol=text, referer=text, agent=text))
+    line = format_access(ENTRY._replace(user=text, method=text, path=text, protocol=text, referer=text, agent=text))
     assert line.startswith(b"127.0.0.1 - " + word + b" [")
     assert b'"' + b" ".join([word] * 3) + b'"' in line
     assert b'"' + phrase + b'" "' + phrase + b'"' in line
 
 
 def test_line_is_cut_where_icecast_cuts_it() -> None:
-    line = format_access(replace(ENTRY, agent="A" * 5000))
+    line = format_access(ENTRY._replace(agent="A" * 5000))
     assert len(line) == MAX_LINE + 1 and line.endswith(b"AAA\n")
 
 

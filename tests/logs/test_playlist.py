@@ -1,6 +1,5 @@
 """The playlist log: one title, one line."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -20,12 +19,12 @@ def test_line_is_icecasts() -> None:
 
 
 def test_titles_stay_readable() -> None:
-    line = format_playlist(replace(ENTRY, title="Björk | Jóga 😀"))
+    line = format_playlist(ENTRY._replace(title="Björk | Jóga 😀"))
     assert line.decode().endswith("|Björk | Jóga 😀\n")
 
 
 def test_line_is_cut_between_characters() -> None:
-    line = format_playlist(replace(ENTRY, title="é" * 2000))
+    line = format_playlist(ENTRY._replace(title="é" * 2000))
     assert MAX_LINE - 1 <= len(line) - 1 <= MAX_LINE
     assert set(line.decode().rstrip("\n").rpartition("|")[2]) == {"é"}
 
@@ -44,7 +43,7 @@ def test_log_that_is_off_does_nothing() -> None:
 @given(any_text, any_text)
 @settings(deadline=None, max_examples=200)
 def test_no_title_makes_a_second_line_and_no_mount_a_fifth_field(mount: str, title: str) -> None:
-    line = format_playlist(replace(ENTRY, mount="/" + mount, title=title)).decode()
+    line = format_playlist(ENTRY._replace(mount="/" + mount, title=title)).decode()
     assert line.count("\n") == 1 and line.endswith("\n") and "\r" not in line
     fields = line.rstrip("\n").split("|", 3)
     assert len(fields) == 4 and fields[2] == "12"

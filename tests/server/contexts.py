@@ -1,6 +1,6 @@
 """A ServerContext of a node alone, as assembly makes it: real parts, but no listening sockets and no loops."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,8 +49,7 @@ def make_bench(toml: str = "", *, fallbacks: Any = None, others: int | None = No
     parts = assemble(loads(limits + toml, {}, "test"), 10_000)
     accesses: list[AccessEntry] = []
     cluster: Any = None if others is None else SimpleNamespace(others=lambda: [None] * others)
-    context = replace(
-        parts.context,
+    context = parts.context._replace(
         fallbacks=fallbacks or parts.context.fallbacks,
         cluster=cluster,
         log_access=accesses.append,

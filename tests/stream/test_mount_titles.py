@@ -1,7 +1,5 @@
 """A title belongs to its source: it goes where the source goes, and is not shown as that of another one."""
 
-from dataclasses import replace
-
 from pycast.formats.marks import Tags
 from pycast.http.icy import IcyReader, IcyTitle
 from pycast.stream.mount import Mount
@@ -68,7 +66,7 @@ def test_an_encoder_that_connects_again_keeps_its_title() -> None:
     mount = with_title()
     for started in (50.0, 60.0):
         mount.end()
-        mount.start(replace(ONE, started=started))
+        mount.start(ONE._replace(started=started))
     assert title_of(mount) == "Artist - first"
 
 

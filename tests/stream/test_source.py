@@ -1,7 +1,5 @@
 """A source feeds what it is now: a mount, a stream that stands by, or nothing."""
 
-from dataclasses import replace
-
 import pytest
 
 from pycast.stream.source import SourceDescription, SourceOutput, SourceState
@@ -51,9 +49,9 @@ ONE = description(ice_name="One", user_agent="encoder/1")
 @pytest.mark.parametrize(
     ("other", "is_same"),
     [
-        (replace(ONE, started=9.0, headers=(("host", "another node"),)), True),
-        (replace(ONE, ip="192.0.2.7"), False),
-        (replace(ONE, content_type="audio/mpeg"), False),
+        (ONE._replace(started=9.0, headers=(("host", "another node"),)), True),
+        (ONE._replace(ip="192.0.2.7"), False),
+        (ONE._replace(content_type="audio/mpeg"), False),
         (description(ice_name="Two", user_agent="encoder/1"), False),
         (description(ice_name="One", user_agent="encoder/2"), False),
     ],

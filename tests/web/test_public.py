@@ -59,5 +59,5 @@ def test_an_invalid_host_is_not_put_into_a_playlist(host: str) -> None:
 
 
 def test_a_visitor_over_tls_gets_tls_addresses() -> None:
-    request = replace(make_request("/live.mp3.m3u", more=HOST), scheme="https")
+    request = make_request("/live.mp3.m3u", more=HOST)._replace(scheme="https")
     assert "https://radio.example:8080/" in text_of(answer(make_site(), request, b""))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from math import isnan
 
 import pytest
@@ -85,7 +84,7 @@ def test_the_secrets_of_a_source_are_not_sent() -> None:
         ("Cookie", "c2VjcmV0"),
         ("proxy-authorization", "c2VjcmV0"),
     )
-    private = replace(DESCRIPTION, headers=headers)
+    private = DESCRIPTION._replace(headers=headers)
     frame = event_frame(Started(0, private))
     assert b"c2VjcmV0" not in frame
     assert read_event(payload(frame, Kind.EVENT)) == Started(0, DESCRIPTION)
