@@ -18,6 +18,7 @@ from gevent import socket
 from gevent.event import Event
 
 from pycast.app.assembly import assemble
+from pycast.app.late_imports import import_late
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
 from pycast.balance.admission import RESERVE
@@ -218,10 +219,8 @@ def run(
     notifier = SystemdNotifier.from_environment(os.environ)
     stop = Event()
     gevent.signal_handler(signal.SIGINT, stop.set)
-    term = Event()
-    gevent.signal_handler(
-        signal.SIGTERM, lambda: node.parts.context.group.spawn("terminate", _terminate, node.parts.context, term, stop)
-    )
+    term, group = Event(), node.parts.context.group
+    gevent.signal_handler(signal.SIGTERM, lambda: group.spawn("terminate", _terminate, node.parts.context, term, stop))
     ready = node.start()
     status = f"listening on {', '.join(str(port) for port, _, _ in ready.ports)}"
 
@@ -234,13 +233,14 @@ def run(
         notifier.ready(status)
         error_log = _error_log(error_log, before, node.parts.context.settings.now.logging, tag)
 
-    gevent.signal_handler(signal.SIGHUP, lambda: node.parts.context.group.spawn("reload", reload))
+    gevent.signal_handler(signal.SIGHUP, lambda: group.spawn("reload", reload))
     if demo:
         from pycast.app.demo import play_demo
 
-        node.parts.context.group.spawn("demo", play_demo, node.parts.context.ownership)
+        group.spawn("demo", play_demo, node.parts.context.ownership)
     if worker:
-        node.parts.context.group.spawn("parent", _stop_after_parent, stop)
+        group.spawn("parent", _stop_after_parent, stop)
+    group.spawn("late imports", import_late)
     if announce:
         announce(ready)
     if ready_file:

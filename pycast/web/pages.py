@@ -13,7 +13,7 @@ import base64
 import hashlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -250,6 +250,14 @@ def render(template: str, **values: object) -> bytes:
     """Returns a page from its template, UTF-8 `text/html`."""
     text = _environment().get_template(template).render(**values)
     return text.encode("utf-8", "replace")  # a title may have a lone surrogate
+
+
+def compile_templates() -> Iterator[str]:
+    """Compiles the templates, one for each name that it yields, so that no page has to wait for it."""
+    environment = _environment()
+    for name in environment.list_templates(["html"]):
+        environment.get_template(name)
+        yield name
 
 
 @cache

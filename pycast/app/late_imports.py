@@ -1,0 +1,35 @@
+"""Loads, a moment after the start, what the start did without: what renders pages and metrics, and the formats.
+
+Loaded on demand it would stop the loop for some 60 ms at the first page or scrape, and with it every listener. So it is
+loaded in pieces as soon as the node has been up for `AFTER_S`, with turns of the loop between; the largest, jinja2,
+takes 20 to 40 ms. A node that ends before has not paid for it. What is asked for before that is loaded on demand.
+
+It is not done in a thread: Python lets two threads that import one package at the same time see it half loaded.
+"""
+
+from importlib import import_module
+
+import gevent
+
+AFTER_S = 1.0
+PAUSE_S = 0.05
+
+# Before a package stands what it imports itself, so that each piece is small.
+MODULES = (
+    *("pycast.stats.snapshot", "pycast.formats.mpeg", "pycast.formats.adts", "pycast.formats.ogg"),
+    *("pycast.formats.webm", "pycast.http.shoutcast", "pycast.server.shoutcast_source"),
+    *("email.utils", "email.parser", "ssl", "http.client", "mimetypes", "shutil", "http.server", "urllib.request"),
+    *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),
+    *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.pages", "pycast.web.nodes_page"),
+    *("decimal", "mutagen", "mutagen.flac"),
+)
+
+
+def import_late() -> None:
+    """Waits `AFTER_S`, then loads `MODULES` and compiles the pages. Switches."""
+    gevent.sleep(AFTER_S)
+    for name in MODULES:
+        import_module(name)
+        gevent.sleep(PAUSE_S)
+    for _ in import_module("pycast.web.pages").compile_templates():
+        gevent.sleep(PAUSE_S)
