@@ -31,7 +31,7 @@ from pycast.testing.server import Server, ServerDied, ServerTimeout
 NODES = 8
 MOUNTS, MOUNTS_QUICK = 200, 50
 SILENT_MOUNTS = 10
-_SETTLE_S = 5.0
+_SETTLE_S = 10.0
 _POLL_S = 0.02
 _PATIENCE_S = 10.0
 

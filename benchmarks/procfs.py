@@ -124,7 +124,7 @@ def machine() -> dict[str, str]:
 def versions() -> dict[str, str]:
     """Returns the versions of all programs that take part and are installed."""
     found = {"python": sys.version.split()[0]}
-    for package in ("pycast", "gevent", "httptools"):
+    for package in ("pycast-server", "gevent", "httptools"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
