@@ -11,6 +11,7 @@ from typing import Protocol
 import click
 
 from pycast import __version__
+from pycast.auth.known_passwords import password_advice
 from pycast.config.rules import advice
 from pycast.config.schema import Config
 
@@ -35,7 +36,8 @@ def serve_banner(config: Config, path: Path | None, port: int) -> Iterator[str]:
     yield f"{_bold(f'pycast {__version__}')} is ready at {_link(url + '/')}"
     if path is not None:
         yield f"Configuration: {path}"
-        yield from (f"{click.style('warning:', fg='yellow')} {line}" for line in advice(config))
+        for line in (*password_advice(config), *advice(config)):
+            yield f"{click.style('warning:', fg='yellow')} {line}"
         return
     yield "Found no ./pycast.toml and no /etc/pycast/pycast.toml: using the defaults, with passwords for this run only."
     yield "To keep a configuration: pycast config > pycast.toml"

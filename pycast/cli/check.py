@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pycast.auth.known_passwords import password_advice
 from pycast.config.load import load
 from pycast.config.rules import advice
 from pycast.config.schema import Config
@@ -26,7 +27,7 @@ def command(file: Path) -> None:
     problems = list(missing_files(config))
     if problems:
         raise ConfigError([f"{file}: {problem}" for problem in problems])
-    for line in advice(config):
+    for line in (*password_advice(config), *advice(config)):
         click.echo(f"{click.style('warning:', fg='yellow')} {file}: {line}", err=True)
     ports = ", ".join(str(listen.port) for listen in config.listen)
     named = sum(mount.type == "normal" for mount in config.mount)

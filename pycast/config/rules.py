@@ -1,6 +1,7 @@
 """Checks that need more than one key: conflicts, which are errors, and advice, which is not.
 
-Both expect a `Config` whose values are right one by one. Pure: whether files exist is checked in cli/check.py.
+Both expect a `Config` whose values are right one by one. Pure: whether files exist is checked in cli/check.py, and
+passwords in auth/known_passwords.py.
 """
 
 from collections import Counter
@@ -8,8 +9,6 @@ from collections.abc import Iterator
 
 from pycast.config.problems import Problem
 from pycast.config.schema import Config
-
-WELL_KNOWN_PASSWORD = "hackme"
 
 
 def conflicts(config: Config) -> list[Problem]:
@@ -20,7 +19,6 @@ def conflicts(config: Config) -> list[Problem]:
 def advice(config: Config) -> list[str]:
     """Returns a line for each setting that works but is probably not meant."""
     return [
-        *_password_advice(config),
         *_hostname_advice(config),
         *_size_advice(config),
         *_proxy_advice(config),
@@ -74,12 +72,6 @@ def _cluster_conflicts(config: Config) -> Iterator[Problem]:
     for index, listen in enumerate(config.listen):
         if config.balancer.agent_port and listen.port == config.balancer.agent_port:
             yield ("balancer", "agent_port"), listen.port, f"expected a port that listen[{index}] does not use already"
-
-
-def _password_advice(config: Config) -> Iterator[str]:
-    for key in ("source_password", "relay_password", "admin_password"):
-        if getattr(config.authentication, key) == WELL_KNOWN_PASSWORD:
-            yield f'authentication.{key} is "{WELL_KNOWN_PASSWORD}", which is publicly known: set another one'
 
 
 def _hostname_advice(config: Config) -> Iterator[str]:

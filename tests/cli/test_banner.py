@@ -51,7 +51,7 @@ def test_a_line_to_be_copied_stands_alone_and_works_as_it_is() -> None:
 def test_with_a_file_no_password_is_shown_and_its_advice_is() -> None:
     lines = said('[authentication]\nsource_password = "geheim"\n', Path("/etc/pycast.toml"))
     assert lines[1] == "Configuration: /etc/pycast.toml"
-    assert any(line.startswith("warning: ") and "hackme" in line for line in lines)
+    assert any(line.startswith("warning: authentication.") and "publicly known" in line for line in lines)
     assert "geheim" not in "\n".join(lines)
 
 

@@ -71,7 +71,7 @@ def test_file_in_the_working_folder_is_found_and_its_passwords_are_not_shown(run
     assert found.config.listen[0].port == 9000
     assert "geheim" not in found.said
     assert "http://localhost:9000/" in found.said
-    assert 'authentication.admin_password is "hackme"' in found.said
+    assert "authentication.admin_password is publicly known" in found.said
 
 
 def test_options_override_the_file(run: Any) -> None:
