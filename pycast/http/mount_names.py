@@ -2,9 +2,39 @@
 
 A mount's name is the decoded path of its URL. `/live.mp3.m3u` is the playlist of `/live.mp3`: the last extension
 comes off.
+
+A source chooses its mount, and whoever asks for that path then gets what the source sends. So a name is refused if
+something else is expected there: the playlist of another mount, a page of this or of another streaming server, a file
+that browsers and crawlers fetch from every site by themselves (a service worker would see all that a visitor does
+here). Everything else may be a mount, as in Icecast. A path of the table in `web/routes.py` never is one; a test
+compares the two.
 """
 
+from functools import lru_cache
+
 PLAYLISTS = ("m3u", "pls", "xspf", "vclt")
+
+# The first part of a path, in any case, below which nothing is a mount.
+_FOLDERS = frozenset({"admin", "admin.cgi", "_cluster", ".well-known"})
+
+# Icecast makes a page of every path that ends so, before it looks for a mount.
+_PAGES = ("xsl",)
+
+_RESERVED = frozenset(
+    {
+        *("/livez", "/readyz", "/healthz", "/metrics"),
+        *("/stats", "/stats.xml", "/stats.json", "/statistics", "/7.html", "/currentsong", "/played"),  # of SHOUTcast
+    }
+)
+
+_FETCHED_FROM_EVERY_SITE = frozenset(
+    {
+        *("/sw.js", "/service-worker.js", "/serviceworker.js", "/manifest.json", "/manifest.webmanifest"),
+        *("/site.webmanifest", "/robots.txt", "/favicon.ico", "/sitemap.xml", "/crossdomain.xml", "/humans.txt"),
+        *("/clientaccesspolicy.xml", "/ads.txt", "/app-ads.txt", "/security.txt", "/browserconfig.xml"),
+        *("/apple-touch-icon.png", "/apple-touch-icon-precomposed.png"),
+    }
+)
 
 
 def playlist_target(path: str) -> tuple[str, str] | None:
@@ -16,7 +46,29 @@ def playlist_target(path: str) -> tuple[str, str] | None:
 
 
 def is_mount_name(path: str) -> bool:
-    """Whether a source may use this name: it begins with "/", does not end with it, and is not below /admin."""
+    """Whether a path has the form of a mount's name: it begins with "/", does not end with it, and is not below /admin.
+    What has the form may still be refused: see `why_no_mount`.
+    """
     if len(path) < 2 or path[0] != "/" or path[-1] == "/":
         return False
     return path not in ("/admin", "/admin.cgi") and not path.startswith("/admin/")
+
+
+@lru_cache(maxsize=1024)  # asked for each listener
+def why_no_mount(path: str) -> str:
+    """Returns why this path cannot be a mount, as the end of a sentence; empty if it can. Asked wherever a name comes
+    from outside: from sources, listeners, admins and other nodes, and by `pycast check` for the configuration's.
+    """
+    if path[:1] != "/" or len(path) < 2:
+        return 'it has to begin with "/" and a letter'
+    lower = path.lower()
+    if lower.replace("\\", "/").split("/")[1] in _FOLDERS or lower in _RESERVED:
+        return "it is reserved for pages of the server"
+    if lower in _FETCHED_FROM_EVERY_SITE:
+        return "browsers and search engines expect a certain file there"
+    extension = lower.rpartition(".")[2]
+    if extension in PLAYLISTS:
+        return f'"{path[: -len(extension) - 1]}" has its playlist there'
+    if extension in _PAGES:
+        return f".{extension} is the end of a page's name"
+    return "" if is_mount_name(path) else 'it ends with "/"'

@@ -10,6 +10,7 @@ import logging
 from pycast.balance.admission import Slot
 from pycast.errors import PeerError, Refused
 from pycast.http.forwarded import client_ip, client_scheme
+from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
 from pycast.http.response import Response, error_response
 from pycast.server.connection import Connection
@@ -73,7 +74,9 @@ def _serve(
     if request.method in ("SOURCE", "PUT"):
         serve_source(context, connection, request, exchange.rest)
         return None
-    mount = context.finder.find(request.path) if request.method in ("GET", "HEAD") else None
+    # No path of the table is looked for among the mounts: another node may have a mount of that name.
+    is_listener = request.method in ("GET", "HEAD") and not why_no_mount(request.path)
+    mount = context.finder.find(request.path) if is_listener else None
     if mount is not None:
         serve_listener(context, connection, request, mount)
         return None

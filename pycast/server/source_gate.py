@@ -9,10 +9,10 @@ from pycast.auth.credentials import Credentials, is_source
 from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, Refused
 from pycast.http.headers import basic_credentials
+from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
 from pycast.server.context import ServerContext
 from pycast.server.reserve import RETRY_AFTER, check_room
-from pycast.web.routes import may_be_mount
 
 
 def check_credentials(context: ServerContext, request: Request) -> Credentials:
@@ -36,8 +36,8 @@ def check_password(context: ServerContext, slot: Slot, mount: str, password: str
 
 def pass_gate(context: ServerContext, mount: str) -> None:
     """Waits until a source with the right credentials may ask for its mount. Raises Refused. May switch."""
-    if not may_be_mount(mount):
-        raise Refused("This name cannot be a mount", cause=f"source for {mount}")
+    if why := why_no_mount(mount):
+        raise Refused(f"This name cannot be a mount: {why}", cause=f"source for {mount}: {why}")
     _check_drain(context)
     context.mounts.wait_for_ending(mount)
 

@@ -5,7 +5,6 @@ first, then the groups in their order.
 """
 
 from pycast.errors import Refused
-from pycast.http.mount_names import is_mount_name
 from pycast.http.query import parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
@@ -43,11 +42,6 @@ PREFLIGHT = (
     ("Access-Control-Allow-Headers", "Accept, Authorization, Icy-MetaData, Origin, Range"),
     ("Access-Control-Max-Age", "86400"),
 )
-
-
-def may_be_mount(path: str) -> bool:
-    """Whether a source may use this path: not that of a page, which the mount would hide."""
-    return is_mount_name(path) and path not in _BY_PATH
 
 
 def is_answered_when_full(request: Request) -> bool:

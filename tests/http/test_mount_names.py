@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.http.mount_names import is_mount_name, playlist_target
+from pycast.http.mount_names import is_mount_name, playlist_target, why_no_mount
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,34 @@ def test_a_path_may_be_a_mount(path: str) -> None:
 @pytest.mark.parametrize("path", ["/", "", "live", "/live/", "/admin", "/admin/x", "/admin.cgi"])
 def test_a_mount_cannot_hide_a_page_of_the_server(path: str) -> None:
     assert not is_mount_name(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/live.mp3", "/live", "/;", "/;stream.mp3", "/a/b/c.ogg", "/my radio.aac", "/r\u00e4dio.mp3", "/\u97f3"),
+        *("/a.b.c", "/a b/c d.mp3"),
+        *("/adminx", "/m3u", "/metrics.mp3", "/stream/2", "/stats.mp3", "/well-known", "/a/sw.js", "/x.m3u8", "/..x"),
+        *("/live.html", "/7", "/status", "/radio/admin", "/cluster", "/_", "/0"),
+    ],
+)
+def test_what_stations_use_may_be_a_mount(path: str) -> None:
+    assert why_no_mount(path) == ""
+    assert is_mount_name(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/live.mp3.m3u", "/live.mp3.pls", "/live.xspf", "/live.vclt", "/live.M3U", "/.m3u", "/x.xsl", "/status.XSL"),
+        *("/sw.js", "/robots.txt", "/favicon.ico", "/SW.js", "/.well-known/security.txt", "/.well-known", "/ads.txt"),
+        *("/admin", "/Admin/x", "/admin.cgi", "/admin/", "/admin\\x", "/_cluster/v1", "/_cluster", "/stats", "/7.html"),
+        *("/livez", "/readyz", "/metrics", "/", "", "live", "/live/", "*"),
+    ],
+)
+def test_where_something_else_is_expected_there_is_no_mount(path: str) -> None:
+    assert why_no_mount(path)
+
+
+def test_a_refusal_says_whose_playlist_the_name_would_be() -> None:
+    assert why_no_mount("/live.mp3.m3u") == '"/live.mp3" has its playlist there'

@@ -6,6 +6,7 @@ import pytest
 
 from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, Refused
+from pycast.http.mount_names import why_no_mount
 from pycast.server.source_gate import check_credentials, check_password, pass_gate
 from pycast.web.routes import ROUTES
 from tests.server.contexts import Bench, FakeSource, make_bench
@@ -49,10 +50,14 @@ def test_a_shoutcast_password_stands_for_the_credentials_of_its_mount(bench: Ben
     assert refused.value.status == 503
 
 
-@pytest.mark.parametrize("mount", ["", "/", "x", "/x/", "/admin", "/admin.cgi", "/admin/x", *(r.path for r in ROUTES)])
+@pytest.mark.parametrize(
+    "mount",
+    ["", "/", "x", "/x/", "/admin", "/admin.cgi", "/admin/x", *(r.path for r in ROUTES), "/live.mp3.m3u", "/sw.js"],
+)
 def test_names_that_cannot_be_mounts_are_refused(bench: Bench, mount: str) -> None:
     refused = refusal(bench, mount)
-    assert (refused.status, refused.public) == (403, "This name cannot be a mount")
+    assert refused.status == 403
+    assert refused.public == f"This name cannot be a mount: {why_no_mount(mount)}"
 
 
 def test_a_node_that_drains_refuses_sources_if_there_are_other_nodes() -> None:
