@@ -1,10 +1,18 @@
-"""Which format belongs to a content type. A new format is a row here.
+"""Which format belongs to a content type, and which types listeners are told. A new format is a row here.
 
 Parameters after `;` and the case of letters do not matter, as in Icecast 2.5; a type without a row is opaque, because
 Icecast has always carried anything. A format's module is imported with the first stream that needs it, not at the start
-of the server. The one invariant: a type's family never depends on the bytes of the stream.
+of the server.
+
+A source chooses its content type, and a browser that opens the mount's URL does with the bytes what the type says. So
+listeners are told only types that a browser plays or saves; it would run a script in `text/html`, in SVG and in every
+XML (`audio/x+xml` too), with the rights that this server's pages have. Of a list of types (`audio/mpeg, text/html`)
+browsers take the last one, so a type is told only if all of it can be read.
+
+The one invariant: a type's family never depends on the bytes of the stream.
 """
 
+import re
 from importlib import import_module
 from typing import NamedTuple, cast
 
@@ -50,6 +58,17 @@ _FORMATS = {
     "video/x-matroska-3d": _WEBM,
 }
 
+OCTET_STREAM = "application/octet-stream"
+"""What listeners are told of a stream whose content type is not on the list: browsers save it to a file."""
+
+_APPLICATIONS = frozenset({"application/ogg", OCTET_STREAM})
+# `+` at the end only (audio/amr-wb+): `+xml` makes a document of any type.
+_MEDIA = re.compile(r"(?:audio|video)/[A-Za-z0-9][A-Za-z0-9.!#$&^_-]*\+?", re.IGNORECASE | re.ASCII)
+# `; codecs=opus` or `; codecs="vp8, vorbis"`. Without single quotes, which some browsers take for quotes as well.
+_PARAMETERS = re.compile(
+    r"""(?:[ \t]*;[ \t]*[A-Za-z0-9_.+-]+=(?:[A-Za-z0-9_.+-]+|"[^"'\\\x00-\x1f\x7f]*"))*[ \t]*""", re.ASCII
+)
+
 
 def new_format(content_type: str, base: int = 0) -> Format:
     """Returns a parser for `content_type`, whose first byte out has the absolute offset `base`."""
@@ -63,8 +82,16 @@ def family_of(content_type: str) -> str:
 
 
 def content_type_for_listeners(content_type: str) -> str:
-    """Returns the content type for listeners: the source's, but application/ogg for the outdated application/x-ogg."""
-    return "application/ogg" if _bare(content_type) == "application/x-ogg" else content_type
+    """Returns the content type for listeners: the source's if that is audio or video, else `OCTET_STREAM`. Parameters
+    that cannot be read are left out; the outdated application/x-ogg becomes application/ogg.
+    """
+    bare = _bare(content_type)
+    if bare == "application/x-ogg":
+        return "application/ogg"
+    if not (_MEDIA.fullmatch(bare) or bare in _APPLICATIONS):
+        return OCTET_STREAM
+    kind, semicolon, parameters = content_type.strip().partition(";")
+    return kind.rstrip() + (semicolon + parameters if _PARAMETERS.fullmatch(semicolon + parameters) else "")
 
 
 def _row(content_type: str) -> Row:

@@ -1,8 +1,10 @@
 """Response heads and error pages, byte for byte as Icecast 2.4.4 writes them.
 
 The standard block has one order: Server, Connection, Date, Content-Type, WWW-Authenticate, the three that forbid
-caching. After it come the operator's configured headers, then the response's own, then Content-Length. Icecast leaves
-that out on errors; here it is given, because libshout cannot read the body of an error without it. Answers are HTTP/1.0
+caching. One line of it is not Icecast's: nosniff, without which a browser may take what a source sends for a page. It
+is where Icecast has the operator's headers, so every client knows lines there. After the block come the operator's
+configured headers, then the response's own, then Content-Length. Icecast leaves that out on errors; here it is given,
+because libshout cannot read the body of an error without it. Answers are HTTP/1.0
 and close the connection; only 206 is HTTP/1.1, as in Icecast. So the end of a body whose length is not known is the end
 of the connection, for a client of HTTP/1.1 too (RFC 9112 6.3).
 
@@ -188,7 +190,7 @@ def http_date(second: int) -> str:
 # One entry for each pair of status and content type in use within a second.
 @lru_cache(maxsize=64)
 def _standard_block(status: int, server: str, second: int, content_type: str, version: str) -> bytes:
-    """Returns Icecast 2.4.4's block: the same lines in the same order for every answer."""
+    """Returns Icecast 2.4.4's block and nosniff: the same lines in the same order for every answer."""
     lines = [
         f"HTTP/{'1.1' if status == 206 else version} {status} {REASONS.get(status, 'Unknown')}",
         f"Server: {server}",
@@ -203,6 +205,7 @@ def _standard_block(status: int, server: str, second: int, content_type: str, ve
         "Cache-Control: no-cache, no-store",
         "Expires: Mon, 26 Jul 1997 05:00:00 GMT",
         "Pragma: no-cache",
+        "X-Content-Type-Options: nosniff",
     ]
     return _utf8("".join(f"{one_line(line)}\r\n" for line in lines))
 

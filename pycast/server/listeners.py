@@ -33,6 +33,10 @@ EXPOSED = (
 UNBUFFERED = ("X-Accel-Buffering", "no")
 
 
+# A browser that opens a stream as a page gives it an origin of its own, and runs nothing in it. Players ignore this.
+SANDBOXED = ("Content-Security-Policy", "sandbox")
+
+
 def serve_listener(context: ServerContext, connection: Connection, request: Request, mount: Mount) -> None:
     """Answers a GET or HEAD of a mount, and hands the socket of a GET to the mount's fan-out. Raises Refused. May
     switch.
@@ -74,7 +78,7 @@ def response_head(
     context: ServerContext, request: Request, mount: Mount, metaint: int, more: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
     """Returns the response head of a stream, in Icecast's order: the `icy-` lines last, `icy-metaint` the very last."""
-    headers = [*mount.settings.http_headers.items(), *more]
+    headers = [SANDBOXED, *mount.settings.http_headers.items(), *more]
     if request.headers.get("origin"):
         headers.append(EXPOSED)
     wants_end = mount.family == "generic" and wants_length(request.headers)

@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from pycast.auth.credentials import Credentials
 from pycast.errors import PeerError, Refused
+from pycast.formats.content_types import OCTET_STREAM, content_type_for_listeners
 from pycast.http.body import Body, RawBody, expects_continue, new_body
 from pycast.http.forwarded import is_proxied
 from pycast.http.request import Request
@@ -218,4 +219,13 @@ def describe_source(connection: Connection, request: Request) -> SourceDescripti
             raise Refused("No Content-type given", cause=f"PUT {request.path} without Content-Type")
         log.warning("source %s %s names no content type: taken as audio/mpeg", connection.ip, request.path)
         content_type = "audio/mpeg"
+    told = content_type_for_listeners(content_type)
+    if told == OCTET_STREAM != content_type:
+        log.warning(
+            "mount %s: the source from %s calls its stream %s, which is neither audio nor video: listeners are told %s",
+            request.path,
+            connection.ip,
+            content_type,
+            told,
+        )
     return SourceDescription(info, content_type, tuple(request.headers), connection.ip, time.time())

@@ -29,16 +29,13 @@ class Program:
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
         self.bitrate: int | None = None
         self.stats: dict[str, str] = {}
+        self.listener_content_type = content_type_for_listeners(description.content_type)
+        """The content type in a listener's response head."""
         self._mount = mount
         self._format: Format | None = None
         self._dump: Dump | None = None
         self._warned = ""
         self.rename(stream_name)
-
-    @property
-    def listener_content_type(self) -> str:
-        """The content type in a listener's response head."""
-        return content_type_for_listeners(self.description.content_type)
 
     def rename(self, stream_name: str) -> None:
         """Makes the `icy-` lines anew, with the configured stream name, if there is one, in place of the source's."""

@@ -3,7 +3,7 @@
 import pytest
 
 from pycast.formats.adts import Adts
-from pycast.formats.content_types import content_type_for_listeners, family_of, new_format
+from pycast.formats.content_types import OCTET_STREAM, content_type_for_listeners, family_of, new_format
 from pycast.formats.marks import Join
 from pycast.formats.mpeg import MpegAudio
 from pycast.formats.ogg import Ogg
@@ -48,7 +48,42 @@ def test_a_new_format_counts_from_its_base() -> None:
         ("Application/X-Ogg; a=b", "application/ogg"),
         ("audio/ogg; codecs=opus", "audio/ogg; codecs=opus"),
         ("audio/mpeg", "audio/mpeg"),
+        ("application/octet-stream", "application/octet-stream"),
     ],
 )
 def test_listeners_get_the_modern_name_of_ogg(source: str, listeners: str) -> None:
     assert content_type_for_listeners(source) == listeners
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *("audio/aacp", "audio/flac", "audio/x-flac", "audio/mp4", "audio/amr-wb+", "video/nsv", "video/x-matroska-3d"),
+        *("Audio/MPEG", "audio/vnd.dlna.adts", "audio/mpeg; charset=utf-8", "audio/ogg;codecs=opus"),
+        *('video/webm; codecs="vp8, vorbis"', "audio/mpeg;a=b ; c=d", "application/ogg; codecs=flac"),
+    ],
+)
+def test_what_encoders_send_is_told_as_it_is(content_type: str) -> None:
+    assert content_type_for_listeners(content_type) == content_type
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *("text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml", "image/svg+xml", "text/xml", "text/plain"),
+        *("application/xml", "application/javascript", "text/javascript", "application/pdf", "multipart/mixed"),
+        *("audio/x+xml", "video/svg+XML", "audio/mpeg, text/html", "audio/mpeg,text/html", "foo", "unknown/unknown"),
+        *("audio/", "/", "*/*", "", "audio", "audio/mpeg text/html", "audio/ mpeg", "message/rfc822", "audio/é"),
+        *("audio/mpeg\ttext/html", "application/ogg, text/html", "x-audio/mpeg", "application/wasm"),
+    ],
+)
+def test_what_a_browser_could_run_is_told_as_bytes(content_type: str) -> None:
+    assert content_type_for_listeners(content_type) == OCTET_STREAM
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [";", "; ,text/html", ";a=b,text/html", '; a="b', '; a="b",text/html', "; a=b; text/html", ";a='b,text/html;'"],
+)
+def test_parameters_that_cannot_be_read_are_left_out(parameters: str) -> None:
+    assert content_type_for_listeners(f"audio/mpeg{parameters}") == "audio/mpeg"

@@ -43,6 +43,7 @@ def test_stream_head_is_icecasts() -> None:
         b"Cache-Control: no-cache, no-store\r\n"
         b"Expires: Mon, 26 Jul 1997 05:00:00 GMT\r\n"
         b"Pragma: no-cache\r\n"
+        b"X-Content-Type-Options: nosniff\r\n"
         b"Access-Control-Allow-Origin: *\r\n"
         b"icy-name:x\r\n"
         b"icy-metaint:16000\r\n"
@@ -62,6 +63,7 @@ def test_challenge_is_icecasts_with_a_length() -> None:
         b"Cache-Control: no-cache, no-store\r\n"
         b"Expires: Mon, 26 Jul 1997 05:00:00 GMT\r\n"
         b"Pragma: no-cache\r\n"
+        b"X-Content-Type-Options: nosniff\r\n"
         b"Access-Control-Allow-Origin: *\r\n"
         b"Content-Length: 26\r\n"
         b"\r\n"
@@ -112,7 +114,7 @@ def test_own_headers_come_after_the_configured_ones_and_length_last() -> None:
     response = Response(200, b"body", "text/css", (("Accept-Ranges", "bytes"),))
     head = render(response, server="s", now=NOW, extra_headers=OPEN, head_only=True)
     assert head.endswith(
-        b"Pragma: no-cache\r\nAccess-Control-Allow-Origin: *\r\nAccept-Ranges: bytes\r\nContent-Length: 4\r\n\r\n"
+        b"nosniff\r\nAccess-Control-Allow-Origin: *\r\nAccept-Ranges: bytes\r\nContent-Length: 4\r\n\r\n"
     )
     assert render(response, server="s", now=NOW, extra_headers=OPEN) == head + b"body"
 
@@ -168,7 +170,7 @@ def test_no_header_can_end_its_line(headers: list[tuple[str, str]]) -> None:
 @given(_TEXT, _TEXT, st.integers(min_value=100, max_value=599))
 def test_no_content_type_or_server_id_can_break_a_head(server: str, content_type: str, status: int) -> None:
     head = render_head(status, server=server, now=NOW, content_type=content_type)
-    assert head.count(b"\r\n") == 8 + bool(content_type) + (status == 401)
+    assert head.count(b"\r\n") == 9 + bool(content_type) + (status == 401)
     assert head.endswith(b"\r\n\r\n") and head.count(b"\n") == head.count(b"\r")
 
 

@@ -127,6 +127,8 @@ REQUESTS = {
 
 WANTED = (
     Wanted("*", "+Content-Length", "libshout and clients that keep connections need it to find the end of a body"),
+    Wanted("*", "+X-Content-Type-Options", "a browser must not guess that what a source sends is a page"),
+    Wanted("listen*", "+Content-Security-Policy", "a browser that opens a stream must not run anything in it"),
     Wanted("status page", "*", "a page of our own, made for listeners"),
     Wanted("root", "*", "a page of our own, made for listeners"),
     Wanted("head", "*", "players and link checkers ask HEAD first; Icecast refuses it"),

@@ -103,6 +103,21 @@ def test_a_script_may_read_the_icy_lines_if_a_page_asks(bench: Bench, mount: Mou
         assert (line in response_head(bench.context, make_request("/x", more=more), mount, 0)) is has_line
 
 
+@pytest.mark.parametrize(
+    ("content_type", "told"),
+    [("audio/mpeg", b"audio/mpeg"), ("text/html", b"application/octet-stream"), ("foo", b"application/octet-stream")],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_browser_cannot_take_a_stream_for_a_page(
+    bench: Bench, pair: Pair, content_type: str, told: bytes, method: str
+) -> None:
+    mount = on_air(bench, "/y", content_type)
+    serve_listener(bench.context, pair[0], make_request("/y", method=method), mount)
+    lines = pair[1].recv(65_536).split(b"\r\n\r\n")[0].split(b"\r\n")
+    assert {b"X-Content-Type-Options: nosniff", b"Content-Security-Policy: sandbox"} <= set(lines)
+    assert b"Content-Type: " + told in lines
+
+
 @pytest.mark.parametrize("is_trusted", [True, False])
 def test_an_answer_through_a_proxy_turns_its_buffering_off(
     bench: Bench, mount: Mount, pair: Pair, is_trusted: bool

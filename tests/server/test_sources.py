@@ -194,6 +194,16 @@ def test_without_a_content_type_a_source_is_mpeg_and_a_put_is_refused(caplog: py
     assert (refused.value.status, refused.value.public) == (403, "No Content-type given")
 
 
+def test_a_content_type_that_listeners_are_not_told_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert describe("Content-Type: text/html\r\n").content_type == "text/html"
+    (line,) = caplog.messages
+    assert "/x" in line and "text/html" in line and "application/octet-stream" in line
+    caplog.clear()
+    for known in ("audio/mpeg", "application/octet-stream"):
+        describe(f"Content-Type: {known}\r\n")
+    assert caplog.messages == []
+
+
 def has_had_sources(node: Node, number: int) -> bool:
     return node.parts.context.counters.source_client_connections == number
 

@@ -270,6 +270,14 @@ def test_a_mirror_takes_units_and_marks_as_they_are() -> None:
     assert mount.timeline.title is not None and mount.timeline.title.text == "A - T"
 
 
+@pytest.mark.parametrize("start", ["start", "start_mirror"])
+def test_listeners_are_told_no_type_that_a_browser_could_run_wherever_it_comes_from(start: str) -> None:
+    mount, _ = new_mount()
+    evil = description("text/html")
+    mount.start(evil) if start == "start" else mount.start_mirror(evil, 0)
+    assert mount.listener_content_type == "application/octet-stream"
+
+
 def test_audio_titles_and_starts_and_ends_of_sources_are_announced_to_mirrors() -> None:
     mount, _, events = new_mount_with_events()
     woken: list[str] = []
