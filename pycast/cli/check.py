@@ -14,6 +14,7 @@ from pycast.config.load import load
 from pycast.config.rules import advice
 from pycast.config.schema import Config
 from pycast.errors import ConfigError
+from pycast.http.mount_names import why_no_mount
 
 
 @click.command(short_help="Check a configuration.")
@@ -24,7 +25,7 @@ def command(file: Path) -> None:
     Also prints warnings: settings that work but are probably not meant. The exit status is 1 if there is an error.
     """
     config = load(file, os.environ)
-    problems = list(missing_files(config))
+    problems = [*unusable_mounts(config), *missing_files(config)]
     if problems:
         raise ConfigError([f"{file}: {problem}" for problem in problems])
     for line in (*password_advice(config), *advice(config)):
@@ -32,6 +33,16 @@ def command(file: Path) -> None:
     ports = ", ".join(str(listen.port) for listen in config.listen)
     named = sum(mount.type == "normal" for mount in config.mount)
     click.echo(f"{click.style('ok', fg='green', bold=True)}  {file}: port {ports}, {named} mount{'s' * (named != 1)}")
+
+
+def unusable_mounts(config: Config) -> Iterator[str]:
+    """Yields a line for each name in the configuration that no mount can have."""
+    named = [(f"listen[{index}].shoutcast_mount", one.shoutcast_mount) for index, one in enumerate(config.listen)]
+    for index, mount in enumerate(config.mount):
+        named += [(f"mount[{index}].{key}", getattr(mount, key)) for key in ("mount_name", "fallback_mount")]
+    for key, name in named:
+        if name and (why := why_no_mount(name)):
+            yield f'{key} = "{name}": this name cannot be a mount: {why}'
 
 
 def missing_files(config: Config) -> Iterator[str]:

@@ -36,6 +36,21 @@ def test_files_that_are_not_there_are_problems(file: Path) -> None:
     ]
 
 
+def test_names_that_no_mount_can_have_are_problems(file: Path) -> None:
+    file.write_text(
+        '[[listen]]\nshoutcast_mount = "/sw.js"\n[[mount]]\nmount_name = "/live.mp3.m3u"\n'
+        '[[mount]]\nmount_name = "/a/b c;*"\nfallback_mount = "/admin/x"\n[[mount]]\ntype = "default"\n'
+    )
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    assert [line.split(" = ")[0] for line in result.stderr.splitlines()[:3]] == [
+        f"pycast: {file}: listen[0].shoutcast_mount",
+        f"pycast: {file}: mount[0].mount_name",
+        f"pycast: {file}: mount[1].fallback_mount",
+    ]
+    assert '"/live.mp3" has its playlist there' in result.stderr
+
+
 def test_missing_file_is_a_problem(file: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 1
