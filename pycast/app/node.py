@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,9 @@ from pycast.balance.admission import RESERVE
 from pycast.balance.haproxy_agent import HaproxyAgent, agent_reply
 from pycast.config.live import restart_needed
 from pycast.config.load import load, with_port
+from pycast.config.problems import Origin
 from pycast.config.schema import Config, LoggingSection
+from pycast.config.secret_files import file_advice, with_secrets
 from pycast.errors import ConfigError, ExternalError
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
@@ -103,8 +105,13 @@ class Node:
         """Reads the configuration again. If it is bad, all its errors are logged and the old one stays in force."""
         settings = self.parts.context.settings
         if self._config_path is None:
-            self._apply(settings.now)
-            log.info("no configuration file to read again: the logs were reopened")
+            # The files of secrets that the environment names are there all the same.
+            config, problems = with_secrets(settings.now)
+            for wrong in problems:
+                log.error("reload refused: %s", Origin("environment", {}).line(*wrong))
+            self._apply(settings.now if problems else config)
+            self._warn_of_open_files(config)
+            log.info("no configuration file to read again: files of passwords were read, and the logs reopened")
             return
         try:
             config = load(self._config_path, os.environ)
@@ -120,6 +127,7 @@ class Node:
         restart = restart_needed(before, config)
         if restart and self._worker is None:  # the parent logs it once for all workers
             log.warning("changes that need a restart: %s", ", ".join(restart))
+        self._warn_of_open_files(config)
         log.info("read %s again", self._config_path)
 
     def stop(self) -> None:
@@ -159,6 +167,10 @@ class Node:
         context.settings.replace(config)
         context.mounts.apply_settings()
         context.admission.set_clients(config.limits.clients)
+
+    def _warn_of_open_files(self, config: Config) -> None:
+        for line in file_advice(config) if self._worker is None or not self._worker.index else ():
+            log.warning("%s", line)
 
     def _listen(self) -> None:
         context = self.parts.context
@@ -206,12 +218,14 @@ def run(
     ready_file: str | None,
     demo: bool = False,
     worker: "WorkerPlace | None" = None,
+    made_up: Collection[str] = (),
     announce: Callable[[ReadyInfo], None] | None = None,
 ) -> int:
     """Runs a node until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if it cannot start.
 
-    `port` is that of the command line; it overrides the file's, also after a reload. A `worker` stops when its standard
-    input ends, because then its parent is gone.
+    `port` is that of the command line; it overrides the file's, also after a reload. `made_up` are the keys of
+    [authentication] whose password was made up at this start. A `worker` stops when its standard input ends, because
+    then its parent is gone.
     """
     tag = worker.tag if worker else ""
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
@@ -244,15 +258,14 @@ def run(
     if announce:
         announce(ready)
     if ready_file:
-        write_ready(ready_file, config, ready)
+        write_ready(ready_file, config, ready, made_up)
     log.info("%s", status)
     notifier.ready(status)
     node.parts.context.drain.changed.subscribe(lambda event: _report_drain(notifier, node.parts.context))
     stop.wait()
     log.info("stopping")
     notifier.stopping(STOP_S)
-    stopping = node.stop_in_time(STOP_S)
-    if not stopping:
+    if not node.stop_in_time(STOP_S):
         log.error("the stop took longer than %g s and was cut short", STOP_S)
     notifier.close()
     error_log.close()

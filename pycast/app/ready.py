@@ -2,10 +2,13 @@
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from pycast.config.schema import Config
+
+WHO = ("source", "admin", "relay")
 
 
 class ReadyInfo(NamedTuple):
@@ -16,12 +19,13 @@ class ReadyInfo(NamedTuple):
     """(port, uses TLS, is for SHOUTcast sources)"""
 
 
-def write_ready(path: str, config: Config, ready: ReadyInfo) -> None:
-    """Writes the line to stdout ("-") or a file.
+def write_ready(path: str, config: Config, ready: ReadyInfo, made_up: Collection[str] = ()) -> None:
+    """Writes the line to stdout ("-") or a file. It has the passwords that were made up at this start, by the keys of
+    [authentication] in `made_up`; who set the others knows them.
 
     The file is written under another name and then renamed, so that a reader never gets half a line.
     """
-    line = _line(config, ready)
+    line = _line(config, ready, made_up)
     if path == "-":
         os.write(1, f"{line}\n".encode())
         return
@@ -31,7 +35,7 @@ def write_ready(path: str, config: Config, ready: ReadyInfo) -> None:
     unfinished.replace(path)
 
 
-def _line(config: Config, ready: ReadyInfo) -> str:
+def _line(config: Config, ready: ReadyInfo, made_up: Collection[str]) -> str:
     login, listen = config.authentication, config.listen[0]
     host = "127.0.0.1" if listen.bind_address in ("0.0.0.0", "::") else listen.bind_address
     url = f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{ready.port}"
@@ -40,12 +44,8 @@ def _line(config: Config, ready: ReadyInfo) -> str:
             "pid": os.getpid(),
             "port": ready.port,
             "ports": [{"port": port, "tls": tls, "shoutcast": shoutcast} for port, tls, shoutcast in ready.ports],
-            "source_user": login.source_user,
-            "source_password": login.source_password,
-            "admin_user": login.admin_user,
-            "admin_password": login.admin_password,
-            "relay_user": login.relay_user,
-            "relay_password": login.relay_password,
+            **{f"{who}_user": getattr(login, f"{who}_user") for who in WHO},
+            **{key: getattr(login, key) if key in made_up else None for key in (f"{who}_password" for who in WHO)},
             "urls": {"status": f"{url}/", "status_json": f"{url}/status-json.xsl", "admin": f"{url}/admin/"},
         }
     )

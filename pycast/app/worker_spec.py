@@ -7,12 +7,13 @@ the same for the same file, so that a reload changes only what the operator chan
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from pycast.config.load import loads, with_port
 from pycast.config.schema import Config
+from pycast.config.secret_files import read_secret
 
 # The kernel distributes connections by a hash, not in turn, so a worker can get somewhat more than its share.
 SLACK_PERCENT = 10
@@ -65,6 +66,7 @@ class WorkerPlace:
         others = [link for index, link in enumerate(self.links) if index != self.index]
         changes: dict[str, Any] = {
             "secret": self.secret,
+            "secret_file": "",  # a reload must not change what the links of this run know
             "node": f"{self.machine}.{self.index}",
             "advertise": self.links[self.index],
             "peers": (*others, *cluster.peers),
@@ -91,7 +93,8 @@ class WorkerSpec:
     """The specification that a worker reads at its start, as one line of JSON on its standard input.
 
     It has a secret and passwords, so it is not in arguments or the environment, which other users may read. It has the
-    text of the configuration, so that a restarted worker does not fail because of an error made in the file meanwhile.
+    text of the configuration, and what the files of secrets held, so that a restarted worker has what the others have,
+    and does not fail because of an error made in a file meanwhile.
     """
 
     worker: WorkerPlace
@@ -100,6 +103,8 @@ class WorkerSpec:
     """The file that the text is from, which a reload reads again."""
     port: int | None
     """The port that the command line gave."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """What each file of a secret held, by the file's name."""
 
     def to_json(self) -> bytes:
         """Returns the line, with its LF."""
@@ -120,5 +125,8 @@ class WorkerSpec:
 
     def config(self, environ: Mapping[str, str]) -> Config:
         """Returns the worker's configuration. Raises ConfigError."""
-        config = loads(self.text, environ, self.path or "defaults")
+        config = loads(self.text, environ, self.path or "defaults", self._read)
         return self.worker.adapt(config if self.port is None else with_port(config, self.port))
+
+    def _read(self, name: str) -> str:
+        return self.secrets[name] if name in self.secrets else read_secret(name)

@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import gevent
@@ -22,6 +22,7 @@ from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.live import restart_needed
 from pycast.config.load import loads, read_text, with_port
 from pycast.config.schema import Config, LoggingSection
+from pycast.config.secret_files import secrets_by_file, with_secrets
 from pycast.errors import ConfigError, ExternalError
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
@@ -69,6 +70,8 @@ class Parent:
         for worker in self._workers:
             worker.reload()
         if self._config_path is None:
+            config, problems = with_secrets(self.config)
+            self.config = self.config if problems else config  # each worker logs what is wrong
             return
         try:
             text = read_text(self._config_path)
@@ -113,7 +116,7 @@ class Parent:
             index, self._count, self._machine, ports.public, ports.links, ports.link_address, self._secret
         )
         path = None if self._config_path is None else str(self._config_path)
-        return lambda: WorkerSpec(worker, self._text, path, self._port).to_json()
+        return lambda: WorkerSpec(worker, self._text, path, self._port, secrets_by_file(self.config)).to_json()
 
     def _ready_info(self) -> ReadyInfo:
         ports: list[tuple[int, bool, bool]] = []
@@ -132,11 +135,13 @@ def run(
     config_path: Path | None,
     port: int | None,
     ready_file: str | None,
+    made_up: Collection[str] = (),
     announce: Callable[[ReadyInfo], None],
 ) -> int:
     """Runs `count` workers until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if a port is in use.
 
-    `text` is the configuration; `port` is that of the command line, which overrides the text's.
+    `text` is the configuration; `port` is that of the command line, which overrides the text's. `made_up` are the keys
+    of [authentication] whose password was made up at this start.
     """
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
     parent = Parent(config, count, text, config_path, port)
@@ -161,7 +166,7 @@ def run(
         ready = parent.start()
         if ready:
             if ready_file:
-                write_ready(ready_file, config, ready)
+                write_ready(ready_file, config, ready, made_up)
             announce(ready)
             log.info("%d workers listen on %s", count, ", ".join(str(one) for one, _, _ in ready.ports))
             notifier.ready(f"{count} workers")

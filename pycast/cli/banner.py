@@ -1,10 +1,11 @@
 """The text that a server prints on stderr after its start: its address, the passwords, what to try first.
 
-Stdout stays free for --ready-file. Passwords are shown only if they were made up for this run. The one invariant: a
-command that is meant to be copied has a line of its own and works as it is.
+Stdout stays free for --ready-file. A password is shown only if it was made up for this run: one that somebody has set,
+in a file or in the environment, is known to him, and what is printed here ends up in logs. The one invariant: a command
+that is meant to be copied has a line of its own and works as it is, but for a password that must not be shown.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,9 @@ from pycast import __version__
 from pycast.auth.known_passwords import password_advice
 from pycast.config.rules import advice
 from pycast.config.schema import Config
+from pycast.config.secret_files import file_advice
+
+_PLACEHOLDER = "PASSWORD"
 
 
 class Ready(Protocol):
@@ -23,33 +27,35 @@ class Ready(Protocol):
     def port(self) -> int: ...
 
 
-Banner = Callable[[Config, Path | None, int], Iterator[str]]
+Banner = Callable[[Config, Path | None, Collection[str], int], Iterator[str]]
 
 
-def write(banner: Banner, config: Config, path: Path | None, ready: Ready) -> None:
-    click.echo("\n".join(["", *banner(config, path, ready.port), ""]), err=True)
+def write(banner: Banner, config: Config, path: Path | None, made_up: Collection[str], ready: Ready) -> None:
+    """Prints a banner. `made_up` are the keys of [authentication] whose password was made up at this start."""
+    click.echo("\n".join(["", *banner(config, path, made_up, ready.port), ""]), err=True)
 
 
-def serve_banner(config: Config, path: Path | None, port: int) -> Iterator[str]:
+def serve_banner(config: Config, path: Path | None, made_up: Collection[str], port: int) -> Iterator[str]:
     """Yields the lines for `pycast serve`: few if there is a configuration file, with passwords and examples if not."""
     url = base_url(config, port)
     yield f"{_bold(f'pycast {__version__}')} is ready at {_link(url + '/')}"
     if path is not None:
         yield f"Configuration: {path}"
-        for line in (*password_advice(config), *advice(config)):
-            yield f"{click.style('warning:', fg='yellow')} {line}"
+        yield from _warnings(*password_advice(config), *file_advice(config), *advice(config))
         return
-    yield "Found no ./pycast.toml and no /etc/pycast/pycast.toml: using the defaults, with passwords for this run only."
+    yield from _warnings(*password_advice(config), *file_advice(config))
+    only = ", with passwords for this run only" if made_up else ""
+    yield f"Found no ./pycast.toml and no /etc/pycast/pycast.toml: using the defaults{only}."
     yield "To keep a configuration: pycast config > pycast.toml"
     yield ""
-    yield from _logins(config)
+    yield from _logins(config, made_up)
     yield ""
-    yield "Send a stream and listen to it:"
-    yield f"  {_send(config, port)}"
+    yield f"Send a stream and listen to it{_placeholder(made_up)}:"
+    yield f"  {_send(config, made_up, port)}"
     yield f"  mpv {url}/live.mp3"
 
 
-def demo_banner(config: Config, path: Path | None, port: int) -> Iterator[str]:
+def demo_banner(config: Config, path: Path | None, made_up: Collection[str], port: int) -> Iterator[str]:
     """Yields the lines for `pycast demo`: what to open first, then the passwords."""
     url = base_url(config, port)
     yield f"{_bold(f'pycast {__version__}')} is playing. Open this in a browser:"
@@ -58,10 +64,10 @@ def demo_banner(config: Config, path: Path | None, port: int) -> Iterator[str]:
     yield ""
     yield "or in a player:"
     yield f"  mpv {url}/demo.mp3"
-    yield "and, to send a stream of your own beside it:"
-    yield f"  {_send(config, port)}"
+    yield f"and, to send a stream of your own beside it{_placeholder(made_up)}:"
+    yield f"  {_send(config, made_up, port)}"
     yield ""
-    yield from _logins(config)
+    yield from _logins(config, made_up)
     yield ""
     yield "Ctrl-C stops it."
 
@@ -74,20 +80,34 @@ def base_url(config: Config, port: int) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _logins(config: Config) -> Iterator[str]:
-    login = config.authentication
-    yield f"  source  {login.source_user:<8} {_bold(login.source_password)}   for encoders"
-    yield f"  admin   {login.admin_user:<8} {_bold(login.admin_password)}   for everything below /admin/"
-    yield f"  relay   {login.relay_user:<8} {_bold(login.relay_password)}   for other servers"
+def _warnings(*lines: str) -> Iterator[str]:
+    return (f"{click.style('warning:', fg='yellow')} {line}" for line in lines)
 
 
-def _send(config: Config, port: int) -> str:
+def _logins(config: Config, made_up: Collection[str]) -> Iterator[str]:
     login = config.authentication
+    for who, use in (
+        ("source", "for encoders"),
+        ("admin", "for everything below /admin/"),
+        ("relay", "for other servers"),
+    ):
+        key = f"{who}_password"
+        shown = _bold(getattr(login, key)) if key in made_up else "(the password that was set)"
+        yield f"  {who:<6}  {getattr(login, f'{who}_user'):<8} {shown}   {use}"
+
+
+def _send(config: Config, made_up: Collection[str], port: int) -> str:
+    login = config.authentication
+    password = login.source_password if "source_password" in made_up else _PLACEHOLDER
     target = base_url(config, port).split("://")[1]
     return (
         "ffmpeg -re -i music.mp3 -c:a libmp3lame -b:a 128k -content_type audio/mpeg -f mp3 "
-        f"icecast://{login.source_user}:{login.source_password}@{target}/live.mp3"
+        f"icecast://{login.source_user}:{password}@{target}/live.mp3"
     )
+
+
+def _placeholder(made_up: Collection[str]) -> str:
+    return "" if "source_password" in made_up else f", with the source password in place of {_PLACEHOLDER}"
 
 
 def _bold(text: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from pycast.cli.banner import demo_banner, write
 from pycast.cli.serve import load_node
-from pycast.config.load import embedded_config, with_port
+from pycast.config.load import embedded_text, in_force, loads, made_up_passwords, with_port
 
 
 @click.command(short_help="Play a built-in stream.")
@@ -23,7 +23,9 @@ from pycast.config.load import embedded_config, with_port
 @click.option("--ready-file", metavar="FILE", help='Write a line of JSON there when it is playing. "-": stdout.')
 def command(port: int, ready_file: str | None) -> None:
     """Play a built-in stream on /demo.mp3, and print where to listen. Ctrl-C stops it."""
-    config = with_port(embedded_config(random.SystemRandom(), os.environ), port)
+    passwords = made_up_passwords(random.SystemRandom())
+    config = with_port(loads(embedded_text(passwords), os.environ, "defaults"), port)
+    made_up = in_force(passwords, config)
     run = load_node()
-    announce = partial(write, demo_banner, config, None)
-    sys.exit(run(config, config_path=None, ready_file=ready_file, demo=True, announce=announce))
+    announce = partial(write, demo_banner, config, None, made_up)
+    sys.exit(run(config, config_path=None, ready_file=ready_file, demo=True, made_up=made_up, announce=announce))

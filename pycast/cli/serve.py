@@ -10,7 +10,15 @@ from pathlib import Path
 import click
 
 from pycast.cli.banner import serve_banner, write
-from pycast.config.load import SEARCH_PATH, embedded_text, loads, read_text, with_port
+from pycast.config.load import (
+    SEARCH_PATH,
+    embedded_text,
+    in_force,
+    loads,
+    made_up_passwords,
+    read_text,
+    with_port,
+)
 from pycast.config.schema import Config
 
 
@@ -34,13 +42,15 @@ def command(config_path: Path | None, port: int | None, ready_file: str | None, 
     if worker is not None:
         sys.exit(run_worker(sys.stdin.buffer.readline()))
     path = config_path or find_config()
-    text = read_text(path) if path else made_up_text()
+    passwords = {} if path else make_up_passwords()
+    text = read_text(path) if path else embedded_text(passwords)
     config = loads(text, os.environ, str(path) if path else "defaults")
     config = config if port is None else with_port(config, port)
+    made_up = in_force(passwords, config)
     count = config.server.workers or len(os.sched_getaffinity(0))
     if count > 1:
-        sys.exit(run_workers(config, count, text, path, port, ready_file))
-    sys.exit(run_node(config, path, port, ready_file))
+        sys.exit(run_workers(config, count, text, path, port, ready_file, made_up))
+    sys.exit(run_node(config, path, port, ready_file, made_up))
 
 
 def find_config() -> Path | None:
@@ -48,11 +58,11 @@ def find_config() -> Path | None:
     return next((path for path in SEARCH_PATH if path.exists()), None)
 
 
-def made_up_text() -> str:
-    """Returns the configuration of a server without a file: new random passwords."""
+def make_up_passwords() -> dict[str, str]:
+    """Returns new passwords for a server without a configuration file, by their keys in [authentication]."""
     import random  # imported only if needed: every import delays the start
 
-    return embedded_text(random.SystemRandom())
+    return made_up_passwords(random.SystemRandom())
 
 
 def load_node() -> Callable[..., int]:
@@ -69,21 +79,31 @@ def load_node() -> Callable[..., int]:
     return run
 
 
-def run_node(config: Config, path: Path | None, port: int | None, ready_file: str | None) -> int:
+def run_node(
+    config: Config, path: Path | None, port: int | None, ready_file: str | None, made_up: frozenset[str]
+) -> int:
     """Runs a node until a signal stops it. Returns the exit status."""
     run = load_node()
-    announce = partial(write, serve_banner, config, path)
-    return run(config, config_path=path, port=port, ready_file=ready_file, announce=announce)
+    announce = partial(write, serve_banner, config, path, made_up)
+    return run(config, config_path=path, port=port, ready_file=ready_file, made_up=made_up, announce=announce)
 
 
 def run_workers(
-    config: Config, count: int, text: str, path: Path | None, port: int | None, ready_file: str | None
+    config: Config,
+    count: int,
+    text: str,
+    path: Path | None,
+    port: int | None,
+    ready_file: str | None,
+    made_up: frozenset[str],
 ) -> int:
     """Runs the parent of several workers until a signal stops it. Returns the exit status."""
     from pycast.app.workers import run
 
-    announce = partial(write, serve_banner, config, path)
-    return run(config, count, text, config_path=path, port=port, ready_file=ready_file, announce=announce)
+    announce = partial(write, serve_banner, config, path, made_up)
+    return run(
+        config, count, text, config_path=path, port=port, ready_file=ready_file, made_up=made_up, announce=announce
+    )
 
 
 def run_worker(line: bytes) -> int:

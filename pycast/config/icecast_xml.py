@@ -7,6 +7,7 @@ list also has everything that pycast would refuse.
 The one invariant: every element of the file is in the TOML, in the list, or in the table of harmless ones.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ _HARMLESS = {
     "mount/mp3-metadata-interval=-1",
 }
 """Elements, some with one value only, that are left out silently: no listener would notice a difference."""
+
+_LINE = re.compile(r":\d+(?=: )")
 
 _WHY = {
     "changeowner": "start pycast as that user (systemd: User=), see conf/pycast.service",
@@ -106,7 +109,8 @@ class _ElementReader:
         try:
             loads(body, {}, "to be corrected")
         except ConfigError as error:
-            self._left_out += error.problems
+            # The file's lines are not yet those that the user will see.
+            self._left_out += [_LINE.sub("", problem, count=1) for problem in error.problems]
         head = ["# Imported from icecast.xml.", *(f"# Left out: {line}" for line in self._left_out), "", ""]
         return Imported("\n".join(head) + body, tuple(self._left_out))
 

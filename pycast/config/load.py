@@ -2,7 +2,8 @@
 
 The environment overrides the file: PYCAST_LIMITS__BURST_SIZE=32k, PYCAST_LISTEN__0__PORT=9000. Only names with a "__"
 count: an orchestrator may set PYCAST_PORT and the like for a service of that name. The environment is an argument; this
-file does not read it. It is the one file of the pure packages that reads files.
+file does not read it. Together with secret_files.py, which reads passwords, it is the one file of the pure packages
+that reads files.
 """
 
 import re
@@ -13,10 +14,11 @@ from typing import Any, Protocol
 import tomli
 
 from pycast.config.parse import parse
-from pycast.config.problems import Origin, unknown_key
+from pycast.config.problems import Origin, not_toml, other_form, unknown_key, unknown_variable, variable_names
 from pycast.config.problems import Path as KeyPath
 from pycast.config.rules import conflicts
 from pycast.config.schema import Config
+from pycast.config.secret_files import Reader, read_secret, with_secrets
 from pycast.errors import ConfigError
 
 SEARCH_PATH = (Path("pycast.toml"), Path("/etc/pycast/pycast.toml"))
@@ -42,33 +44,56 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 def read_text(path: Path) -> str:
     """Reads the text of a configuration file. Raises ConfigError."""
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: expected UTF-8 text, but byte {error.start} is not UTF-8"]) from error
+        raise ConfigError(
+            [f"{path}: expected UTF-8 text, but byte {error.start} is not UTF-8: save it as UTF-8"]
+        ) from error
 
 
-def loads(text: str, environ: Mapping[str, str], filename: str) -> Config:
-    """Loads the TOML `text`, overridden by `environ`; `filename` is for messages. Raises ConfigError."""
-    try:
-        data = tomli.loads(text)
-    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
-        raise ConfigError([f"{filename}: not TOML: {error}"]) from error
-    except RecursionError as error:
-        raise ConfigError([f"{filename}: too deeply nested"]) from error
-    return _validated(data, environ, filename)
+def loads(text: str, environ: Mapping[str, str], filename: str, read: Reader = read_secret) -> Config:
+    """Loads the TOML `text`, overridden by `environ`; `filename` is for messages. Raises ConfigError.
+
+    `read` returns the secret in a file.
+    """
+    return loads_from(text, environ, filename, read)[0]
+
+
+def loads_from(
+    text: str, environ: Mapping[str, str], filename: str, read: Reader = read_secret
+) -> tuple[Config, Origin]:
+    """Does the same as `loads`, and also returns where the values are from. Raises ConfigError."""
+    data = _tables(text, filename)
+    variables, problems = _overlay(data, environ)
+    origin = Origin(filename, variables, text)
+    config, wrong = parse(data)
+    config, unreadable = with_secrets(config, read)
+    problems += [origin.line(*problem) for problem in [*wrong, *unreadable] or conflicts(config)]
+    if problems:
+        raise ConfigError(problems)
+    return config, origin
 
 
 def embedded_config(rng: Rng, environ: Mapping[str, str] | None = None) -> Config:
     """Returns the defaults with new random passwords, overridden by `environ`. Raises ConfigError."""
-    return loads(embedded_text(rng), environ or {}, "defaults")
+    return loads(embedded_text(made_up_passwords(rng)), environ or {}, "defaults")
 
 
-def embedded_text(rng: Rng) -> str:
-    """Returns the text of a configuration file that has nothing but new random passwords."""
-    names = ("source_password", "relay_password", "admin_password")
-    return "\n".join(["[authentication]", *(f'{name} = "{random_password(rng)}"' for name in names)])
+def made_up_passwords(rng: Rng) -> dict[str, str]:
+    """Returns a new random password for each key of [authentication] that needs one."""
+    return {name: random_password(rng) for name in ("source_password", "relay_password", "admin_password")}
+
+
+def embedded_text(passwords: Mapping[str, str]) -> str:
+    """Returns the text of a configuration file that has nothing but these passwords."""
+    return "\n".join(["[authentication]", *(f'{name} = "{password}"' for name, password in passwords.items())])
+
+
+def in_force(passwords: Mapping[str, str], config: Config) -> frozenset[str]:
+    """Returns the keys of [authentication] whose value is one of `passwords`: the environment has not replaced it."""
+    return frozenset(name for name, one in passwords.items() if getattr(config.authentication, name) == one)
 
 
 def with_port(config: Config, port: int) -> Config:
@@ -86,29 +111,43 @@ def random_password(rng: Rng) -> str:
     return "".join(rng.choice(_PASSWORD_LETTERS) for _ in range(_PASSWORD_LENGTH))
 
 
-def _validated(data: dict[str, Any], environ: Mapping[str, str], filename: str) -> Config:
-    variables, problems = _overlay(data, environ)
-    origin = Origin(filename, variables)
-    config, wrong = parse(data)
-    problems += [origin.line(*problem) for problem in wrong or conflicts(config)]
-    if problems:
-        raise ConfigError(problems)
-    return config
+def _tables(text: str, filename: str) -> dict[str, Any]:
+    """Returns the tables of a file. Raises ConfigError."""
+    try:
+        return tomli.loads(text)
+    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
+        raise ConfigError(not_toml(text, filename, str(error))) from error
+    except RecursionError as error:
+        raise ConfigError([f"{filename}: too deeply nested"]) from error
 
 
 def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[KeyPath, str], list[str]]:
     """Writes the variables into `data`. Returns the variable that each path came from, and the errors."""
     variables: dict[KeyPath, str] = {}
-    problems = []
+    problems = _misspelt(environ)
     for name in sorted(environ, key=_by_number):
         if name.startswith(_PREFIX) and "__" in name:
             path = _path(name)
             try:
-                _assign(data, path, environ[name])
+                table = _assign(data, path, environ[name])
                 variables[path] = name
+                # It replaces the file's value in either form, itself or the name of a file that holds it.
+                twin = other_form(path)
+                if twin and (*path[:-1], twin) not in variables:
+                    table.pop(twin, None)
             except ValueError as error:
                 problems.append(f"{name}: {error}")
     return variables, problems
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    """Returns a line for each variable that would be a setting with two underscores in place of one.
+
+    Ignored, it would leave a password or a limit at its default without a word.
+    """
+    single = [name for name in sorted(environ) if name.startswith(_PREFIX) and "__" not in name]
+    meant = {name.replace("__", "_"): name for name in variable_names()} if single else {}
+    return [f"{name}: two underscores after the section: {meant[name]}" for name in single if name in meant]
 
 
 def _path(name: str) -> KeyPath:
@@ -119,17 +158,19 @@ def _path(name: str) -> KeyPath:
     return tuple(path)
 
 
-def _assign(data: dict[str, Any], path: KeyPath, value: str) -> None:
+def _assign(data: dict[str, Any], path: KeyPath, value: str) -> dict[str | int, Any]:
+    """Sets the value at `path`. Returns the table that it is in. Raises ValueError."""
     section = str(path[0])
     found = Config.KEYS.get(section)
     if found is None:
-        raise ValueError(unknown_key((section,)))
+        raise ValueError(unknown_variable(path) if len(path) > 1 else unknown_key(path))
     if found.is_array and (len(path) < 3 or not isinstance(path[1], int)):
         raise ValueError(f"expected a name with a number, such as PYCAST_{section.upper()}__0__KEY")
-    table = _table(data, path[:-1])
     if found.section and len(path) == (3 if found.is_array else 2) and path[-1] not in found.section.KEYS:
-        raise ValueError(unknown_key(path))
+        raise ValueError(unknown_variable(path))
+    table = _table(data, path[:-1])
     table[path[-1]] = value
+    return table
 
 
 def _table(data: Any, path: KeyPath) -> dict[str | int, Any]:

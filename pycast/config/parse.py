@@ -41,6 +41,8 @@ class _Reader:
                 values[name] = self._value(key, value, place)
             except ValueError as error:
                 self._wrong(place, value, str(error))
+            if key.secret and value and table.get(key.secret):
+                self._wrong(place, value, f"expected either {key.secret} or {name}, not both: remove one of them")
         return kind(**values)
 
     def _value(self, key: Key, value: object, path: Path) -> object:

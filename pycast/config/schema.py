@@ -25,6 +25,7 @@ from pycast.config.values import (
     Headers,
     LogLevel,
     MaybeMountName,
+    MaybeSecret,
     Networks,
     RequiredText,
     Seconds,
@@ -185,7 +186,7 @@ class ClusterSection(Section):
         example="10.0.0.1:8000",
         restart=True,
     )
-    secret: Text = key(
+    secret: MaybeSecret = key(
         "",
         "A secret that all nodes share; they authenticate each other with it. Empty: no cluster.",
         restart=True,

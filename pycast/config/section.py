@@ -10,14 +10,16 @@ dataclasses, 36 ms with attrs and 180 ms with pydantic (on a busy machine; only 
 not replace the checks of values.py: they read what Icecast's files and the environment have, and their texts say what
 was expected.
 
+A key whose kind is marked as a secret gets a twin by itself: with `password` a section also has `password_file`, the
+name of a file that holds the password (secret_files.py reads it).
+
 The one invariant: two sections are equal if all their keys have equal values, whether given or not.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, Self, dataclass_transform, get_origin
+from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Self, dataclass_transform, get_origin
 
-if TYPE_CHECKING:
-    from pycast.config.values import Check
+from pycast.config.values import SECRET, Check, Text, choices
 
 _BOUNDS: tuple[tuple[str, str, Callable[[float, float], bool]], ...] = (
     ("ge", "expected {:g} or more", lambda value, bound: value >= bound),
@@ -48,6 +50,8 @@ class Key(NamedTuple):
     name: str = ""
     kind: Any = None
     """The annotation."""
+    secret: str = ""
+    """For the name of a file that holds a secret: the key of that secret."""
 
     def elements(self) -> tuple[str, ...]:
         """Returns the elements of icecast.xml that become this key."""
@@ -67,6 +71,13 @@ class Key(NamedTuple):
         """The class of the section that is under this key, once or repeated; None for a plain value."""
         kind = self.kind.__args__[0] if self.is_array else self.kind
         return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value is a password or the like, which is never shown."""
+        return any(
+            SECRET in getattr(one, "__metadata__", ()) for one in (self.kind, *getattr(self.kind, "__args__", ()))
+        )
 
     @property
     def is_array(self) -> bool:
@@ -102,7 +113,11 @@ class Section:
         """Collects the keys. With `some_of`, the class also has each key of that class, with None as default."""
         kinds = cls.__annotations__
         own = {name: found for name, found in vars(cls).items() if isinstance(found, Key)}
-        keys = {name: found._replace(name=name, kind=kinds[name]) for name, found in own.items()}
+        keys: dict[str, Key] = {}
+        for name, found in own.items():
+            keys[name] = found._replace(name=name, kind=kinds[name])
+            if keys[name].is_secret:
+                keys[f"{name}_file"] = _file_of(keys[name])
         for name, found in some_of.KEYS.items() if some_of else ():
             keys.setdefault(name, found._replace(default=None))
         for name, found in keys.items():
@@ -141,10 +156,26 @@ class Section:
     __hash__ = None  # type: ignore[assignment]  # some have tables of headers
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.given.items())})"
+        shown = {name: "(not shown)" if self.KEYS[name].is_secret else repr(one) for name, one in self.given.items()}
+        return f"{type(self).__name__}({', '.join(f'{name}={text}' for name, text in shown.items())})"
 
 
-def _check_of(kind: Any) -> "Check | None":
+def _file_of(secret: Key) -> Key:
+    """Returns the key for a file that holds a secret."""
+    return Key(
+        default="",
+        text=f"In place of {secret.name}: a file that has it as its only line."
+        + ("" if secret.needs_restart else " A reload reads it again."),
+        example=f"/run/secrets/{secret.name}",
+        needs_restart=secret.needs_restart,
+        icecast=(),
+        name=f"{secret.name}_file",
+        kind=Text,
+        secret=secret.name,
+    )
+
+
+def _check_of(kind: Any) -> Check | None:
     """Returns the check in an annotation `Annotated[T, check]`, or `Annotated[T, check] | None`."""
     for one in (kind, *getattr(kind, "__args__", ())):
         for check in getattr(one, "__metadata__", ()):
@@ -155,6 +186,5 @@ def _check_of(kind: Any) -> "Check | None":
 def _one_of(kind: Any, value: object) -> object:
     assert get_origin(kind) is Literal, kind
     if value not in kind.__args__:
-        *first, last = (f'"{one}"' for one in kind.__args__)
-        raise ValueError(f"expected {', '.join(first)} or {last}")
+        raise ValueError(choices(kind.__args__, value))
     return value

@@ -6,7 +6,7 @@ file depends on a particular key.
 
 import codecs
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
@@ -21,8 +21,20 @@ _URL = re.compile(r"https?://[^/?#\s]+/?")
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
+SECRET = object()
+"""Marks the kinds of values that are never shown, and that a file can hold in place of the configuration."""
+
 
 Check = Callable[[object], object]
+
+
+def choices(values: Sequence[str], given: object) -> str:
+    """Returns the values to choose from, and the one that was probably meant, as the text of an error."""
+    from difflib import get_close_matches  # for a mistake only
+
+    *first, last = (f'"{one}"' for one in values)
+    near = get_close_matches(given.lower(), values, n=1) if isinstance(given, str) else []
+    return f"expected {', '.join(first)} or {last}" + (f'; did you mean "{near[0]}"?' if near else "")
 
 
 def _is_clean(text: str) -> bool:
@@ -48,6 +60,10 @@ def _secret(value: object) -> str:
     if not value or not isinstance(value, str) or not _is_clean(value):
         raise ValueError("expected a password in quotes, at least one character long")
     return value
+
+
+def _maybe_secret(value: object) -> str:
+    return "" if value == "" else _secret(value)
 
 
 def _whole(value: object) -> int:
@@ -98,7 +114,7 @@ def _log_level(value: object) -> str:
     level = str(value).lower()
     level = _LEVELS.get(level, level)
     if level not in LOG_LEVELS:
-        raise ValueError('expected "debug", "info", "warning" or "error"')
+        raise ValueError(choices(LOG_LEVELS, value))
     return level
 
 
@@ -192,7 +208,8 @@ def _headers(value: object) -> dict[str, str]:
 
 Text = Annotated[str, _text]
 RequiredText = Annotated[str, _required_text]
-Secret = Annotated[str, _secret]
+Secret = Annotated[str, _secret, SECRET]
+MaybeSecret = Annotated[str, _maybe_secret, SECRET]
 Whole = Annotated[int, _whole]
 Flag = Annotated[bool, _flag]
 Public = Annotated[bool | None, _public]

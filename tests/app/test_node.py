@@ -81,3 +81,25 @@ def test_a_reload_takes_what_the_file_says_now(tmp_path: Path, caplog: pytest.Lo
     node.reload()
     assert "changes that need a restart: listen[0].shoutcast_mount\n" in caplog.text
     node.stop()
+
+
+def test_a_reload_reads_the_files_of_passwords_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, secret = tmp_path / "pycast.toml", tmp_path / "secret"
+    secret.write_text("one")
+    secret.chmod(0o644)
+    path.write_text(f'{TOML}[authentication]\nadmin_password_file = "{secret}"\n')
+    # The second has no configuration file, only the environment.
+    nodes = [Node(load(path, {}), path, None, 1000)]
+    nodes.append(Node(loads(TOML, {"PYCAST_AUTHENTICATION__ADMIN_PASSWORD_FILE": str(secret)}, "x"), None, None, 1000))
+    for node in nodes:
+        secret.write_text("two")
+        node.reload()
+        assert node.parts.context.settings.now.authentication.admin_password == "two"
+        assert "every user of this machine can read" in caplog.text
+        secret.write_text("")
+        caplog.clear()
+        node.reload()
+        assert node.parts.context.settings.now.authentication.admin_password == "two"
+        assert "reload refused: " in caplog.text
+        assert "authentication.admin_password_file" in caplog.text
+        node.stop()

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,28 @@ import pytest
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.config.load import loads
 
+LOGIN = '[authentication]\nsource_password = "made up"\nadmin_user = "boss"\nadmin_password = "geheim"\n'
 READY = ReadyInfo(8000, ((8000, False, False), (8001, False, True)))
 
 
-def written(path: Path, toml: str = "", ready: ReadyInfo = READY) -> dict[str, Any]:
-    write_ready(str(path), loads(toml, {}, "test"), ready)
+def written(path: Path, toml: str = "", ready: ReadyInfo = READY, made_up: Collection[str] = ()) -> dict[str, Any]:
+    write_ready(str(path), loads(toml, {}, "test"), ready, made_up)
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 
 
 def test_the_file_says_ports_logins_and_addresses(tmp_path: Path) -> None:
-    found = written(tmp_path / "ready", '[authentication]\nsource_password = "geheim"\n')
+    found = written(tmp_path / "ready", LOGIN, made_up=["source_password"])
     assert found["pid"] == os.getpid()
-    assert (found["source_user"], found["source_password"]) == ("source", "geheim")
+    assert (found["source_user"], found["source_password"]) == ("source", "made up")
     assert found["ports"][1] == {"port": 8001, "tls": False, "shoutcast": True}
     assert found["urls"]["status_json"] == "http://127.0.0.1:8000/status-json.xsl"
+
+
+def test_passwords_that_somebody_has_set_are_not_written(tmp_path: Path) -> None:
+    found = written(tmp_path / "ready", LOGIN, made_up=["source_password"])
+    assert (found["admin_user"], found["admin_password"], found["relay_password"]) == ("boss", None, None)
+    assert "geheim" not in (tmp_path / "ready").read_text()
 
 
 @pytest.mark.parametrize(

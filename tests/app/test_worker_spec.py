@@ -1,10 +1,13 @@
 """What each worker makes of the machine's configuration."""
 
+from pathlib import Path
+
 import pytest
 
 from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.load import loads
 from pycast.config.schema import Config
+from pycast.config.secret_files import with_secrets
 from pycast.errors import ConfigError
 
 LINKS = ("127.0.0.1:5000", "127.0.0.1:5001", "127.0.0.1:5002")
@@ -77,3 +80,20 @@ def test_a_workers_settings_win_over_the_file_and_the_environment_over_both() ->
     assert (config.listen[0].port, config.server.location) == (8200, "here")
     with pytest.raises(ConfigError, match=r"my\.toml"):
         WorkerSpec(worker(0), "[server]\nx = 1\n", "my.toml", None).config({})
+
+
+def test_a_worker_has_the_secrets_that_the_others_have_though_the_file_has_changed(tmp_path: Path) -> None:
+    text = f'[authentication]\nadmin_password_file = "{tmp_path}/gone"\n'
+    spec = WorkerSpec(worker(0), text, None, None, {f"{tmp_path}/gone": "as it was"})
+    config = WorkerSpec.from_json(spec.to_json()).config({})
+    assert config.authentication.admin_password == "as it was"
+    with pytest.raises(ConfigError, match="admin_password_file"):
+        WorkerSpec(worker(0), text, None, None).config({})
+
+
+def test_a_reload_does_not_change_the_secret_of_the_workers_links(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("the file's")
+    config = WorkerSpec(worker(0), f'[cluster]\nsecret_file = "{file}"\n', None, None).config({})
+    again, _ = with_secrets(config)
+    assert again.cluster.secret == config.cluster.secret != "the file's"

@@ -1,11 +1,12 @@
 """What a started server says: where it is, what to try, and passwords only when they were made up for this run."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 import pytest
 
-from pycast.cli.banner import base_url, demo_banner, serve_banner
+from pycast.cli.banner import Banner, base_url, demo_banner, serve_banner
 from pycast.config.load import loads
 from pycast.config.schema import Config
 
@@ -17,8 +18,12 @@ def config(toml: str = LOGIN) -> Config:
     return loads(toml, {}, "test")
 
 
-def said(toml: str = LOGIN, path: Path | None = None, port: int = 8000) -> list[str]:
-    return [click.unstyle(line) for line in serve_banner(config(toml), path, port)]
+ALL = ("source_password", "admin_password", "relay_password")
+
+
+def said(toml: str = LOGIN, path: Path | None = None, port: int = 8000, made_up: Collection[str] = ALL) -> list[str]:
+    made_up = () if path else made_up
+    return [click.unstyle(line) for line in serve_banner(config(toml), path, made_up, port)]
 
 
 @pytest.mark.parametrize(
@@ -55,13 +60,32 @@ def test_with_a_file_no_password_is_shown_and_its_advice_is() -> None:
     assert "geheim" not in "\n".join(lines)
 
 
+@pytest.mark.parametrize("banner", [serve_banner, demo_banner])
+def test_passwords_that_somebody_has_set_are_not_shown(banner: Banner) -> None:
+    text = "\n".join(map(click.unstyle, banner(config(), None, ("admin_password",), 8000)))
+    assert "two" in text
+    assert "one" not in text.replace("one of", "")
+    assert "three" not in text
+    assert "icecast://source:PASSWORD@" in text
+    assert "with the source password in place of PASSWORD" in text
+
+
+def test_a_file_of_a_password_that_everybody_can_read_is_warned_about(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("a secret")
+    file.chmod(0o644)
+    toml = f'[authentication]\nadmin_password_file = "{file}"\n'
+    for path in (None, Path("pycast.toml")):
+        assert any(line.startswith("warning: authentication.admin_password_file") for line in said(toml, path))
+
+
 def test_a_right_file_is_told_in_two_lines() -> None:
     host = '[server]\nhostname = "radio.example"\n'
     assert len(said(LOGIN + host, Path("pycast.toml"))) == 2
 
 
 def test_the_demo_says_first_what_to_open() -> None:
-    lines = [click.unstyle(line) for line in demo_banner(config(), None, 8123)]
+    lines = [click.unstyle(line) for line in demo_banner(config(), None, ALL, 8123)]
     assert lines[2] == "  http://localhost:8123/"
     assert "  mpv http://localhost:8123/demo.mp3" in lines
     assert lines[-1] == "Ctrl-C stops it."

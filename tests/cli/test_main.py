@@ -42,8 +42,8 @@ def test_every_problem_of_a_configuration_is_shown_with_the_next_step(tmp_path: 
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        f"pycast: {file}: limits.clients = 0: expected 1 or more",
-        f"pycast: {file}: limits.bust_size = 1: unknown key; did you mean burst_size?",
+        f"pycast: {file}:2: limits.clients = 0: expected 1 or more",
+        f"pycast: {file}:3: limits.bust_size = 1: unknown key; did you mean burst_size?",
         "pycast: `pycast config` prints every setting with its meaning.",
     ]
 

@@ -64,6 +64,21 @@ def test_without_a_file_the_defaults_are_used_and_new_passwords_shown_once(run: 
     assert first.given["config_path"] is None
 
 
+def test_passwords_of_the_environment_are_not_shown(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    (tmp_path / "secret").chmod(0o600)
+    monkeypatch.setenv("PYCAST_AUTHENTICATION__SOURCE_PASSWORD", "geheim")
+    monkeypatch.setenv("PYCAST_AUTHENTICATION__ADMIN_PASSWORD_FILE", str(tmp_path / "secret"))
+    for command in ("serve", "demo"):
+        started = run(command)
+        login = started.config.authentication
+        assert (login.source_password, login.admin_password) == ("geheim", "from a file")
+        assert started.given["made_up"] == {"relay_password"}
+        assert login.relay_password in started.said
+        assert "geheim" not in started.said
+        assert "from a file" not in started.said
+
+
 def test_file_in_the_working_folder_is_found_and_its_passwords_are_not_shown(run: Any) -> None:
     Path("pycast.toml").write_text('[authentication]\nsource_password = "geheim"\n[[listen]]\nport = 9000\n')
     found = run("serve")

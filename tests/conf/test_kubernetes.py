@@ -38,8 +38,15 @@ def container() -> Manifest:
 
 
 def config() -> Config:
-    """What a pod runs with: the ConfigMap's file, under the variables of the Secret."""
-    return loads(the("ConfigMap")["data"]["pycast.toml"], the("Secret")["stringData"], "pycast.toml")
+    """What a pod runs with: the ConfigMap's file, and the files of the Secret."""
+    return loads(the("ConfigMap")["data"]["pycast.toml"], {}, "pycast.toml", secret_in_the_pod)
+
+
+def secret_in_the_pod(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    (volume,) = (one["name"] for one in container()["volumeMounts"] if one["mountPath"] == folder)
+    (source,) = (one["secret"] for one in pod()["spec"]["volumes"] if one["name"] == volume)
+    return str(the("Secret", source["secretName"])["stringData"][name])
 
 
 def name_of(manifest: Manifest) -> str:
@@ -60,10 +67,22 @@ def test_the_schemas_would_show_a_mistake() -> None:
 
 def test_check_has_nothing_to_say_about_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "pycast.toml"
-    file.write_text(the("ConfigMap")["data"]["pycast.toml"])
-    result = pycast_check(file, the("Secret")["stringData"])
+    file.write_text(the("ConfigMap")["data"]["pycast.toml"].replace("/run/secrets/pycast", str(tmp_path)))
+    for number, name in enumerate(the("Secret")["stringData"]):
+        (tmp_path / name).write_text(f"only this test knows {number}\n")
+        (tmp_path / name).chmod(0o440)
+    result = pycast_check(file, {})
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     assert config().is_clustered
+
+
+def test_secrets_are_files_that_only_the_servers_group_can_read() -> None:
+    login = config().authentication
+    passwords = [login.source_password, login.relay_password, login.admin_password, config().cluster.secret]
+    assert sorted(passwords) == sorted(the("Secret")["stringData"].values())
+    (volume,) = (one["secret"] for one in pod()["spec"]["volumes"] if "secret" in one)
+    assert volume["defaultMode"] == 0o440
+    assert pod()["spec"]["securityContext"]["fsGroup"] == pod()["spec"]["securityContext"]["runAsGroup"]
 
 
 def test_selectors_match_the_pods() -> None:
@@ -108,10 +127,9 @@ def test_listeners_keep_their_address() -> None:
 def test_variables_of_the_pod_are_settings_of_pycast() -> None:
     names = {one["name"] for one in container()["env"]} - {"POD_IP"}
     pod_values = {name: "10.0.0.1:8000" if name.endswith("ADVERTISE") else "x" for name in names}
-    made = loads("", the("Secret")["stringData"] | pod_values, "environment")
+    made = loads("", pod_values, "environment")
     assert (made.cluster.node, made.cluster.zone, made.cluster.advertise) == ("x", "x", "10.0.0.1:8000")
-    assert container()["envFrom"] == [{"secretRef": {"name": the("Secret")["metadata"]["name"]}}]
-    assert "hackme" not in [getattr(made.authentication, name) for name in made.authentication.KEYS]
+    assert "envFrom" not in container()
 
 
 def test_liveness_and_readiness_do_not_share_a_cause() -> None:

@@ -1,6 +1,7 @@
 """Tests of pycast.config.load: TOML and the environment to a Config, or to every problem at once."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from pycast.config.load import embedded_config, load, loads, with_port
 from pycast.config.schema import Config
 from pycast.config.units import Size
 from pycast.errors import ConfigError
+
+LEVELS = 'expected "debug", "info", "warning" or "error"'
 
 
 def problems(text: str, **environ: str) -> list[str]:
@@ -28,7 +31,7 @@ def test_file_is_read_and_named_in_its_errors(tmp_path: Path) -> None:
     file.write_text('[limits]\nburst_size = "4s"\n')
     assert load(file, {}).limits.burst_size == Size(seconds=4.0)
     file.write_text("[limits]\nclients = 0\n")
-    with pytest.raises(ConfigError, match=r"pycast\.toml: limits\.clients = 0: expected 1 or more"):
+    with pytest.raises(ConfigError, match=r"pycast\.toml:2: limits\.clients = 0: expected 1 or more"):
         load(file, {})
 
 
@@ -48,11 +51,11 @@ def test_file_that_cannot_be_read_is_an_error(tmp_path: Path, content: bytes | N
 def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     text = '[server]\nhostname = ""\n[limits]\nclients = 0\nqueue_size = "lots"\n[[mount]]\nmount_name = "live"\n'
     assert problems(text) == [
-        'f.toml: server.hostname = "": expected text that is not empty',
-        "f.toml: limits.clients = 0: expected 1 or more",
-        'f.toml: limits.queue_size = "lots": expected bytes such as 65536, "64k" or "512KiB", '
+        'f.toml:2: server.hostname = "": expected text that is not empty',
+        "f.toml:4: limits.clients = 0: expected 1 or more",
+        'f.toml:5: limits.queue_size = "lots": expected bytes such as 65536, "64k" or "512KiB", '
         'or a time of audio such as "4s"',
-        'f.toml: mount[0].mount_name = "live": expected a name that begins with one "/", such as "/live.mp3"',
+        'f.toml:7: mount[0].mount_name = "live": expected a name that begins with one "/", such as "/live.mp3"',
     ]
 
 
@@ -61,11 +64,15 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     [
         ("[limits]\nbust_size = 1", "limits.bust_size = 1: unknown key; did you mean burst_size?"),
         ("[limits]\nburst-size = 1", "limits.burst-size = 1: unknown key; did you mean burst_size?"),
-        ("[server]\nport = 1", "server.port = 1: unknown key here; it belongs in [listen]"),
-        ("[limit]\nclients = 1", "limit: unknown key; did you mean limits?"),
+        ("[server]\nport = 1", "server.port = 1: unknown key here; it belongs in [[listen]]"),
+        ("[limit]\nclients = 1", "limit: unknown section; did you mean [limits]?"),
         ("[tls]\nzzz = 1", "tls.zzz = 1: unknown key; the keys here are certificate, private_key"),
         ("[listen]\nport = 1", "listen: expected an array of tables: write the section with double brackets"),
         ("[[limits]]", "limits: expected a table of keys"),
+        ("[servr]\nport = 1", "servr: unknown section; did you mean [server]?"),
+        ("[[listn]]\nport = 1", "listn: unknown section; did you mean [[listen]]?"),
+        ('[cluster]\nregistry = "mehs"', 'cluster.registry = "mehs": expected "mesh" or "etcd"; did you mean "mesh"?'),
+        ('[logging]\nlog_level = "debgu"', f'logging.log_level = "debgu": {LEVELS}; did you mean "debug"?'),
         ("listen = []", "listen: expected at least one [[listen]] section"),
         ('[logging]\nlog_level = "loud"', 'logging.log_level = "loud": expected "debug", "info", "warning" or "error"'),
         ('[[mount]]\ntype = "x"', 'mount[0].type = "x": expected "normal" or "default"'),
@@ -96,18 +103,61 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     ],
 )
 def test_problem_says_where_and_what_to_do(text: str, said: str) -> None:
-    assert problems(text) == [f"f.toml: {said}"]
+    assert [re.sub(r"^f\.toml:[0-9]+: ", "f.toml: ", problem) for problem in problems(text)] == [f"f.toml: {said}"]
+
+
+def test_problem_names_the_line_of_its_key_or_of_its_section() -> None:
+    text = '[limits]\n# A comment.\n\nclients = 0\n[[mount]]\ngenre = "x"\n[listn]\n'
+    assert [problem.split(" ")[0] for problem in problems(text)] == ["f.toml:4:", "f.toml:7:"]
+    assert problems(text.replace("[listn]", "").replace("0", "1"))[0].startswith("f.toml:5: mount[0].mount_name")
+    assert problems(text, PYCAST_LIMITS__CLIENTS="0")[0].startswith("PYCAST_LIMITS__CLIENTS: ")
 
 
 def test_broken_toml_is_told_with_its_place() -> None:
     [problem] = problems("[server]\nhostname = \n")
-    assert problem.startswith("f.toml: not TOML: ")
-    assert "line 2" in problem
+    assert problem == "f.toml:2: not TOML, at column 12: Invalid value; text needs quotes around it"
+    assert problems("a = [1")[0].startswith("f.toml: not TOML: ")
+
+
+def test_icecasts_xml_is_recognized_and_its_conversion_named() -> None:
+    what, then = problems("\n<icecast>\n<hostname>x</hostname></icecast>\n")
+    assert "not TOML, but XML" in what
+    assert "pycast import-icecast f.toml > pycast.toml" in then
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_file_of_another_systems_editor_is_read(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    file = tmp_path / "f.toml"
+    file.write_bytes(mark + end.join([b"[limits]", b"clients = 7", b"sources = -1", b""]))
+    with pytest.raises(ConfigError, match=r"f\.toml:3: limits\.sources = -1: expected 0 or more$"):
+        load(file, {})
+    file.write_bytes(file.read_bytes().replace(b"-1", b"1"))
+    assert load(file, {}).limits.clients == 7
 
 
 def test_passwords_are_never_shown() -> None:
     text = '[authentication]\nsource_password = 12345\n[[mount]]\nmount_name = "/a"\npassword = "se\\ncret"\n'
     assert not any("12345" in problem or "cret" in problem for problem in problems(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[authentication]\nadmin_pasword = {}",
+        "[authentication]\nsorce_pwd = {}",
+        "[cluster]\nsecrt = {}",
+        "[[mount]]\nmount_name = '/a'\npasswrd = {}",
+        "[limits]\nadmin_password = {}",
+        "admin_password = {}",
+        "[authentification]\nadmin_password = {}",
+    ],
+)
+@pytest.mark.parametrize("value", ["'geheim'", "4711"])
+def test_passwords_under_a_misspelt_key_are_not_shown_either(text: str, value: str) -> None:
+    [problem] = problems(text.format(value))
+    assert "unknown" in problem
+    assert value.strip("'") not in problem
 
 
 def test_environment_overrides_the_file() -> None:
@@ -137,8 +187,12 @@ def test_more_than_ten_sections_can_come_from_the_environment() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("PYCAST_LIMITS__BUST_SIZE", "unknown key; did you mean burst_size?"),
-        ("PYCAST_LIMIT__CLIENTS", "unknown key; did you mean limits?"),
+        ("PYCAST_LIMITS__BUST_SIZE", "unknown setting; did you mean PYCAST_LIMITS__BURST_SIZE?"),
+        ("PYCAST_LIMIT__CLIENTS", "unknown setting; did you mean PYCAST_LIMITS__CLIENTS?"),
+        ("PYCAST_MOUNT__0__PASWORD", "unknown setting; did you mean PYCAST_MOUNT__0__PASSWORD?"),
+        ("PYCAST_LIMITS__ZZZ", "unknown key; the keys here are"),
+        ("PYCAST_LIMITS_CLIENTS", "two underscores after the section: PYCAST_LIMITS__CLIENTS"),
+        ("PYCAST_LISTEN_0_PORT", "two underscores after the section: PYCAST_LISTEN__0__PORT"),
         ("PYCAST_LISTEN__2__PORT", "expected a number up to 1: there are 1 [[listen]] sections"),
         ("PYCAST_LISTEN__PORT", "expected a name with a number, such as PYCAST_LISTEN__0__KEY"),
         ("PYCAST_LIMITS__CLIENTS", 'limits.clients = "x": expected a whole number'),
@@ -147,7 +201,8 @@ def test_more_than_ten_sections_can_come_from_the_environment() -> None:
 )
 def test_bad_variable_is_named(name: str, said: str) -> None:
     text = "[limits]\nclients = 1\n" if name.endswith("__X") else ""
-    assert problems(text, **{name: "x"}) == [f"{name}: {said}"]
+    [problem] = problems(text, **{name: "x"})
+    assert problem.startswith(f"{name}: {said}")
 
 
 def test_variables_of_an_orchestrator_are_not_ours() -> None:

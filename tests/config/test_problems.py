@@ -55,7 +55,7 @@ def test_variable_is_named_for_what_it_set() -> None:
         (("limits", "client"), "unknown key; did you mean clients?"),
         (("limits", "source-timeout"), "unknown key; did you mean source_timeout?"),
         (("server", "clients"), "unknown key here; it belongs in [limits]"),
-        (("headers",), "unknown key; did you mean http_headers?"),
+        (("headers",), "unknown section; did you mean [http_headers]?"),
         (("drain", "zzz"), "unknown key; the keys here are deadline, lead, rate, readiness"),
     ],
 )

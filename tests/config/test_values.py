@@ -45,7 +45,7 @@ def test_what_is_no_list_of_networks_is_named(written: str, expected: str) -> No
     with pytest.raises(ConfigError) as caught:
         loads(f"[[listen]]\ntrusted_proxies = {written}\n", {}, "p.toml")
     assert len(caught.value.problems) == 1
-    assert caught.value.problems[0].startswith("p.toml: listen[0].trusted_proxies")
+    assert caught.value.problems[0].startswith("p.toml:2: listen[0].trusted_proxies")
     assert expected in caught.value.problems[0]
 
 
