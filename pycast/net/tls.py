@@ -8,6 +8,7 @@ from pathlib import Path
 from gevent import ssl as gssl
 
 from pycast.errors import ConfigError
+from pycast.net.certificate_files import BadCertificate, load_chain
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +22,16 @@ class Certificate:
     """
 
     def __init__(self, certificate: str, private_key: str, clock: Callable[[], float]) -> None:
+        self._certificate, self._private_key = certificate, private_key
         self._paths = [Path(certificate)] + ([Path(private_key)] if private_key else [])
         self._clock = clock
         self._checked = clock()
         self._stamp = self._times()
         try:
             self._context = self._load()
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError([f"tls.certificate = {certificate!r}: cannot be used: {error}"]) from error
+        except BadCertificate as error:
+            path = private_key if error.key == "private_key" else certificate
+            raise ConfigError([f'tls.{error.key} = "{path}": {error}']) from error
 
     def context(self) -> gssl.SSLContext:
         """Returns the context for a new connection. Checks the files first, at most every `CHECK_S`."""
@@ -50,8 +53,13 @@ class Certificate:
         try:
             self._context = self._load()
             log.info("reloaded the changed certificate %s", self._paths[0])
-        except (OSError, ssl.SSLError) as error:
-            log.error("the changed certificate %s cannot be used, the old one stays in use: %s", self._paths[0], error)
+        except BadCertificate as error:
+            log.error(
+                "the changed certificate %s cannot be used, the old one stays in use: tls.%s: %s",
+                self._paths[0],
+                error.key,
+                error,
+            )
 
     def _times(self) -> list[tuple[int, int] | None]:
         """Returns time and size of each file, None for one that cannot be read."""
@@ -66,7 +74,7 @@ class Certificate:
 
     def _load(self) -> gssl.SSLContext:
         context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._paths[0], self._paths[1] if len(self._paths) > 1 else None)
+        load_chain(context, self._certificate, self._private_key)
         return context
 
 
