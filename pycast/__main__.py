@@ -12,6 +12,11 @@ from gevent import events, monkey  # noqa: E402
 setattr(events, "notify_and_call_entry_points", lambda event: None)  # noqa: B010  # the stubs lack the name
 monkey.patch_all()
 
+from gevent.hub import Hub  # noqa: E402
+
+# Ctrl-C is how a command is ended: each one says what that means, and no traceback of the hub does.
+Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)
+
 from pycast.cli.main import main  # noqa: E402  # sockets must be patched before anything imports them
 
 gc.freeze()

@@ -80,8 +80,11 @@ class ExternalError(PycastError):
 
 
 class ConfigError(PycastError):
-    """A wrong configuration. `problems` has one line for each error found."""
+    """A wrong configuration. `problems` has one line for each error found, `hint` what to do about them, if there is
+    more to say than what was expected.
+    """
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], hint: str = "") -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.hint = hint

@@ -26,7 +26,9 @@ POLL_S = 0.05
 
 
 class LocalCluster:
-    """The nodes, and HAProxy, of a cluster on this machine; `start`, then `stop`."""
+    """The nodes, and HAProxy, of a cluster on this machine; `start`, then `stop`. Raises ConfigError if one of their
+    ports is in use.
+    """
 
     def __init__(self, size: int, port: int, mount: str, *, is_balanced: bool) -> None:
         self.password = secrets.token_hex(4)
@@ -34,12 +36,13 @@ class LocalCluster:
         self.front = port if is_balanced else 0
         """The port of HAProxy; 0 without it."""
         self._haproxy: launch.Process | None = None
+        ports = range(port, port + size + is_balanced)
+        agents = _free_ports(size, ports)
         self._folder = Path(tempfile.mkdtemp(prefix="pycast-cluster-"))
-        ports = _free_ports(2 * size, first=port + 1 if is_balanced else port)
         self.nodes = [
             LocalNode(name, node_port, agent_port, self._folder)
             for name, node_port, agent_port in zip(
-                string.ascii_lowercase[:size], ports[:size], ports[size:], strict=True
+                string.ascii_lowercase[:size], ports[is_balanced:], agents, strict=True
             )
         ]
 
@@ -51,8 +54,6 @@ class LocalCluster:
     def start(self) -> None:
         """Starts everything, and returns when all nodes accept. Raises ExternalError or ConfigError. May switch."""
         program = find_haproxy() if self.front else ""
-        if self.front:
-            _check_free(self.front)
         secret = secrets.token_hex(16)
         for node in self.nodes:
             peers = [other.port for other in self.nodes if other is not node]
@@ -98,25 +99,25 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def _free_ports(count: int, first: int) -> list[int]:
-    """Returns ports that are free now: from `first` on, with any free one in place of one that is in use."""
-    found: list[int] = []
+def _free_ports(count: int, wanted: range) -> list[int]:
+    """Returns `count` ports that are free now, apart from those that are `wanted`.
+
+    Raises ConfigError if one of these is in use: who asked for them would listen to another server there.
+    """
     with ExitStack() as held:
-        for number in range(count):
-            sock = held.enter_context(closing(socket.socket()))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for port in wanted:
             try:
-                sock.bind((HOST, first + number))
-            except OSError:
-                sock.bind((HOST, 0))
-            found.append(int(sock.getsockname()[1]))
-    return found
+                _bound(held, port)
+            except OSError as error:
+                raise ConfigError(
+                    [f"port {port}: {error.strerror}: choose another one with --port"],
+                    f"The cluster takes the ports from {wanted[0]} to {wanted[-1]}; --port is the first of them.",
+                ) from error
+        return [_bound(held, 0) for _ in range(count)]
 
 
-def _check_free(port: int) -> None:
-    try:
-        with closing(socket.socket()) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((HOST, port))
-    except OSError as error:
-        raise ConfigError([f"port {port}: {error.strerror}: choose another one with --port"]) from error
+def _bound(held: ExitStack, port: int) -> int:
+    sock = held.enter_context(closing(socket.socket()))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((HOST, port))
+    return int(sock.getsockname()[1])

@@ -8,7 +8,7 @@ from gevent import socket
 
 from pycast.config.schema import Config, ListenSection
 from pycast.errors import ConfigError
-from pycast.net.sockets import PAIR_TRIES, reserve
+from pycast.net.sockets import PAIR_TRIES, bind_hint, reserve
 
 LOOPBACK = "127.0.0.1"
 
@@ -59,7 +59,8 @@ class WorkerPorts:
             sock = reserve(address, port)
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) else "there is no such port"
-            raise ConfigError([f"listen: cannot listen on {address} port {port}: {why}"]) from error
+            hint = bind_hint(error, port) if isinstance(error, OSError) else ""
+            raise ConfigError([f"listen: cannot listen on {address} port {port}: {why}"], hint) from error
         self._held.append(sock)
         bound: int = sock.getsockname()[1]
         return bound

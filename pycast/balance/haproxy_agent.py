@@ -22,7 +22,7 @@ from gevent import socket
 
 from pycast.errors import ConfigError
 from pycast.net.group import Group
-from pycast.net.sockets import bind, detach
+from pycast.net.sockets import bind, bind_hint, detach
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ class HaproxyAgent:
             self._sock = bind(address, port)
         except OSError as error:
             raise ConfigError(
-                [f"balancer.agent_port: cannot listen on {address} port {port}: {error.strerror}"]
+                [f"balancer.agent_port: cannot listen on {address} port {port}: {error.strerror}"],
+                bind_hint(error, port),
             ) from error
         self._sock.setblocking(False)
         self._group = Group()

@@ -31,8 +31,15 @@ _HINTS = {
     errno.EADDRINUSE: "Another program uses that port. Choose another one with --port; --port 0 takes any free one.",
     errno.ECONNREFUSED: "Nothing listens there. Is the server running, and is the port right?",
     errno.EADDRNOTAVAIL: "This machine has no such address; see bind_address in [[listen]].",
-    errno.EACCES: "This user lacks the permission. For ports below 1024 a process needs CAP_NET_BIND_SERVICE.",
+    errno.EACCES: "This user lacks the permission; `ls -ld` shows who has it for a file and for its folder.",
+    errno.EISDIR: "That is a folder; name a file in it.",
+    errno.ENOSPC: "The disk is full; `df -h` shows which.",
+    errno.EROFS: "That file system can only be read; name a file elsewhere.",
 }
+"""What to do about an error of the operating system, where the error itself has no hint."""
+
+
+_MANUAL = "`pycast config` prints every setting with its meaning."
 
 
 class Commands(click.Group):
@@ -44,17 +51,26 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _COMMANDS.get(cmd_name)
         if module is None:
+            self._suggest(ctx, cmd_name)
             return None
         command = import_module(module).command
         assert isinstance(command, click.Command)
         return command
 
+    def _suggest(self, ctx: click.Context, name: str) -> None:
+        """Fails with the command that was probably meant, if there is one."""
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, _COMMANDS, n=1)
+        if near and not ctx.resilient_parsing:
+            ctx.fail(f"no such command {name}; did you mean {near[0]}?")
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except ConfigError as error:
-            next_step = list(_hints(error)) or ["`pycast config` prints every setting with its meaning."]
-            raise Failure([*error.problems, *next_step]) from error
+            next_step = [error.hint] if error.hint else list(_hints(error))
+            raise Failure([*error.problems, *(next_step or [_MANUAL])]) from error
         except (ExternalError, OSError) as error:
             raise Failure([_what_failed(error), *_hints(error)]) from error
 

@@ -3,6 +3,7 @@ stream.
 """
 
 import _socket
+import errno
 import resource
 import socket
 from collections.abc import Callable
@@ -28,6 +29,15 @@ PAIR_TRIES = 20
 
 # From linux/tcp_states.h. In all other states of a connection one side has closed.
 TCP_ESTABLISHED = 1
+
+
+def bind_hint(error: OSError, port: int) -> str:
+    """Returns what to do about an error of `bind` and the like; empty if its text says all there is to say."""
+    if isinstance(error, gsocket.gaierror):
+        return "bind_address is an address of this machine, such as 127.0.0.1, 0.0.0.0, ::1 or ::, without a port."
+    if error.errno == errno.EACCES and port < 1024:
+        return f"Port {port} is below 1024: a process needs CAP_NET_BIND_SERVICE for it, as conf/pycast.service has it."
+    return ""
 
 
 def bind(address: str, port: int) -> gsocket.socket:

@@ -2,11 +2,13 @@
 
 import os
 import socket
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from pycast.app.local_cluster import LocalCluster, _free_ports
+from pycast.app.local_cluster import LocalCluster
 from pycast.app.local_node import HOST
 from pycast.errors import ConfigError, ExternalError
 from pycast.testing.ports import Ports
@@ -23,23 +25,30 @@ def test_without_haproxy_on_the_machine_nothing_is_started(monkeypatch: pytest.M
         cluster.stop()
 
 
-def test_a_front_port_that_is_taken_is_told_before_anything_starts() -> None:
-    with closing(socket.create_server((HOST, 0))) as taken:
-        cluster = LocalCluster(1, taken.getsockname()[1], "/demo.mp3", is_balanced=True)
-        try:
-            with pytest.raises(ConfigError, match="choose another one with --port"):
-                cluster.start()
-            assert not any(node.pid for node in cluster.nodes)
-        finally:
-            cluster.stop()
+@pytest.mark.parametrize("is_balanced", [False, True], ids=["alone", "haproxy"])
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_port_that_is_taken_is_told_before_anything_starts(
+    position: int, is_balanced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Ports() as ports:
+        first = ports.take(row=3)
+        with (
+            closing(socket.create_server((HOST, first + position))),
+            pytest.raises(ConfigError, match=f"port {first + position}: .*choose another one with --port") as caught,
+        ):
+            LocalCluster(2, first, "/demo.mp3", is_balanced=is_balanced)
+    assert f"from {first} to {first + 1 + is_balanced}" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_port_that_is_taken_is_left_out() -> None:
-    with closing(socket.create_server((HOST, 0))) as taken:
-        port = int(taken.getsockname()[1])
-        ports = _free_ports(3, first=port - 1)
-    assert port not in ports
-    assert len(set(ports)) == 3
+def test_nodes_get_the_ports_that_were_asked_for_and_agents_any_others() -> None:
+    with Ports() as ports:
+        first = ports.take(row=3)
+        cluster = LocalCluster(2, first, "/demo.mp3", is_balanced=True)
+        cluster.stop()
+    assert [node.port for node in cluster.nodes] == [first + 1, first + 2]
+    assert not {node.agent_port for node in cluster.nodes} & {first, first + 1, first + 2}
 
 
 @pytest.mark.parametrize("is_balanced", [False, True], ids=["alone", "haproxy"])
