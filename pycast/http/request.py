@@ -58,6 +58,12 @@ class Request(NamedTuple):
     """`http` or `https`, as the client uses it. It is not in the head; the code that knows the connection sets it."""
 
 
+TLS_HANDSHAKE = 0x16
+"""The first byte that a client of TLS sends (RFC 8446, 5.1); no request begins with it."""
+
+_TLS_HERE = "a client of TLS, but this port takes plain HTTP: its URL should begin with http://"
+
+
 class HeadReader:
     """A parser of one head. Must not be fed again after it returned a Request or raised."""
 
@@ -108,7 +114,8 @@ class HeadReader:
             return False
         if self._buffer[self._start] not in _LETTERS:
             first = self._buffer[self._start]
-            raise RequestError("this is not an HTTP request", cause=f"request begins with byte {first}")
+            cause = _TLS_HERE if first == TLS_HANDSHAKE else f"request begins with byte {first}"
+            raise RequestError("this is not an HTTP request", cause=cause)
         self._started = True
         return True
 

@@ -21,7 +21,7 @@ from gevent import socket
 from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group, Task
-from pycast.net.sockets import PAIR_TRIES, bind, bind_shared, peer_ip
+from pycast.net.sockets import PAIR_TRIES, bind, bind_hint, bind_shared, peer_ip
 from pycast.server.connection import Connection, time_limit
 from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
@@ -65,11 +65,13 @@ class Acceptor:
         self._connections = Group()
         self._rate = AcceptRate()
         self._serve_protocol = _protocol(endpoint)
+        self._refuse_plain = _refuser(endpoint)
         try:
             self._sock = (bind_shared if endpoint.is_shared else bind)(endpoint.address, endpoint.port)
         except OSError as error:
             raise ConfigError(
-                [f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"]
+                [f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"],
+                bind_hint(error, endpoint.port),
             ) from error
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
@@ -151,11 +153,14 @@ class Acceptor:
                 self._context.admission.leave()
 
     def _handshake_tls(self, connection: Connection, certificate: "Certificate") -> None:
+        assert self._refuse_plain is not None
+        deadline = time.monotonic() + self._context.settings.now.limits.header_timeout
+        self._refuse_plain(self._context, connection, deadline)
         connection.sock.settimeout(None)
         # The connection gets the TLS socket before the handshake, so that closing it in the middle closes this socket.
         sock = certificate.context().wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
         connection.sock = sock
-        with time_limit(self._context.settings.now.limits.header_timeout):
+        with time_limit(deadline - time.monotonic()):
             sock.do_handshake()
 
     def _accept(self, on_client: Callable[[socket.socket, tuple[str, int]], None]) -> None:
@@ -231,6 +236,15 @@ def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, 
     from pycast.server.shoutcast_source import serve_shoutcast
 
     return lambda context, connection, slot, first: serve_shoutcast(context, connection, slot, endpoint.mount, first)
+
+
+def _refuser(endpoint: Endpoint) -> Callable[[ServerContext, Connection, float], None] | None:
+    """Returns the function that refuses clients without TLS on a port of TLS; None for any other port."""
+    if endpoint.certificate is None:
+        return None
+    from pycast.server.plain_on_tls import refuse_plain
+
+    return refuse_plain
 
 
 def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) -> list[Acceptor]:
