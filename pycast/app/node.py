@@ -28,6 +28,7 @@ from pycast.config.load import load, with_port
 from pycast.config.problems import Origin
 from pycast.config.schema import Config, LoggingSection
 from pycast.config.secret_files import file_advice, with_secrets
+from pycast.config.serving import first_serving
 from pycast.errors import ConfigError, ExternalError
 from pycast.logs.files import LogFile, hub_after
 from pycast.logs.setup import setup_logging
@@ -75,8 +76,9 @@ class Node:
         except ConfigError:
             self.stop()
             raise
-        context.site.address.port = self._acceptors[0].port
         public = [one for one in self._acceptors if one is not self._link]
+        listening = [one for one in public if not one.endpoint.mount]
+        context.site.address.port = listening[first_serving(context.settings.now, "listeners")].port
         context.group.spawn_forever("hang-ups", context.hangups.run)
         context.group.spawn_forever("expiry", context.mounts.run_expiry)
         context.group.spawn_forever("load", self.parts.load_monitor.run)
@@ -97,7 +99,7 @@ class Node:
             for acceptor in public:
                 acceptor.start()
         return ReadyInfo(
-            context.site.address.port,
+            public[0].port,
             tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public),
         )
 
@@ -187,7 +189,7 @@ class Node:
 
                 proxies = proxies_before(listen)
             first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
-            first = first._replace(is_shared=self._worker is not None)
+            first = first._replace(is_shared=self._worker is not None, serves=frozenset(listen.serves))
             if listen.shoutcast_mount:
                 second = first._replace(mount=listen.shoutcast_mount, certificate=None)
                 self._acceptors += listen_on_pair(context, first, second)
@@ -195,7 +197,9 @@ class Node:
                 self._acceptors.append(Acceptor(context, first))
         if self._worker:
             tls = certificate if config.cluster.tls else None
-            link = Endpoint(self._worker.link_address, self._worker.link_port, "", tls, is_shared=True)
+            link = Endpoint(
+                self._worker.link_address, self._worker.link_port, "", tls, is_shared=True, serves=frozenset()
+            )
             self._link = Acceptor(context, link)
             self._acceptors.append(self._link)
         balancer = config.balancer

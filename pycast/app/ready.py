@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pycast.config.schema import Config
+from pycast.config.serving import first_serving
 
 WHO = ("source", "admin", "relay")
 
@@ -17,6 +18,11 @@ class ReadyInfo(NamedTuple):
     port: int
     ports: tuple[tuple[int, bool, bool], ...]
     """(port, uses TLS, is for SHOUTcast sources)"""
+
+    @property
+    def listening(self) -> tuple[int, ...]:
+        """The ports of the [[listen]] sections, without those that only SHOUTcast sources use."""
+        return tuple(port for port, _, is_shoutcast in self.ports if not is_shoutcast)
 
 
 def write_ready(path: str, config: Config, ready: ReadyInfo, made_up: Collection[str] = ()) -> None:
@@ -36,9 +42,8 @@ def write_ready(path: str, config: Config, ready: ReadyInfo, made_up: Collection
 
 
 def _line(config: Config, ready: ReadyInfo, made_up: Collection[str]) -> str:
-    login, listen = config.authentication, config.listen[0]
-    host = "127.0.0.1" if listen.bind_address in ("0.0.0.0", "::") else listen.bind_address
-    url = f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{ready.port}"
+    login = config.authentication
+    listeners, admin = _url(config, ready, "listeners"), _url(config, ready, "admin")
     return json.dumps(
         {
             "pid": os.getpid(),
@@ -46,6 +51,18 @@ def _line(config: Config, ready: ReadyInfo, made_up: Collection[str]) -> str:
             "ports": [{"port": port, "tls": tls, "shoutcast": shoutcast} for port, tls, shoutcast in ready.ports],
             **{f"{who}_user": getattr(login, f"{who}_user") for who in WHO},
             **{key: getattr(login, key) if key in made_up else None for key in (f"{who}_password" for who in WHO)},
-            "urls": {"status": f"{url}/", "status_json": f"{url}/status-json.xsl", "admin": f"{url}/admin/"},
+            "urls": {
+                "status": f"{listeners}/",
+                "status_json": f"{listeners}/status-json.xsl",
+                "admin": f"{admin}/admin/",
+            },
         }
     )
+
+
+def _url(config: Config, ready: ReadyInfo, kind: str) -> str:
+    """Returns `http://host:port` of a port that serves `kind`, as a program on this machine can open it."""
+    index = first_serving(config, kind)
+    listen = config.listen[index]
+    host = "127.0.0.1" if listen.bind_address in ("0.0.0.0", "::") else listen.bind_address
+    return f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{ready.listening[index]}"

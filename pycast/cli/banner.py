@@ -16,28 +16,31 @@ from pycast.auth.known_passwords import password_advice
 from pycast.config.rules import advice
 from pycast.config.schema import Config
 from pycast.config.secret_files import file_advice
+from pycast.config.serving import first_serving
+
+Ports = tuple[int, ...]
 
 _PLACEHOLDER = "PASSWORD"
 
 
 class Ready(Protocol):
-    """What a banner needs of a running server: the port of the first [[listen]] section."""
+    """What a banner needs of a running server: the ports of the [[listen]] sections."""
 
     @property
-    def port(self) -> int: ...
+    def listening(self) -> Ports: ...
 
 
-Banner = Callable[[Config, Path | None, Collection[str], int], Iterator[str]]
+Banner = Callable[[Config, Path | None, Collection[str], Ports], Iterator[str]]
 
 
 def write(banner: Banner, config: Config, path: Path | None, made_up: Collection[str], ready: Ready) -> None:
     """Prints a banner. `made_up` are the keys of [authentication] whose password was made up at this start."""
-    click.echo("\n".join(["", *banner(config, path, made_up, ready.port), ""]), err=True)
+    click.echo("\n".join(["", *banner(config, path, made_up, ready.listening), ""]), err=True)
 
 
-def serve_banner(config: Config, path: Path | None, made_up: Collection[str], port: int) -> Iterator[str]:
+def serve_banner(config: Config, path: Path | None, made_up: Collection[str], ports: Ports) -> Iterator[str]:
     """Yields the lines for `pycast serve`: few if there is a configuration file, with passwords and examples if not."""
-    url = base_url(config, port)
+    url = base_url(config, ports, "listeners")
     yield f"{_bold(f'pycast {__version__}')} is ready at {_link(url + '/')}"
     if path is not None:
         yield f"Configuration: {path}"
@@ -51,13 +54,13 @@ def serve_banner(config: Config, path: Path | None, made_up: Collection[str], po
     yield from _logins(config, made_up)
     yield ""
     yield f"Send a stream and listen to it{_placeholder(made_up)}:"
-    yield f"  {_send(config, made_up, port)}"
+    yield f"  {_send(config, made_up, ports)}"
     yield f"  mpv {url}/live.mp3"
 
 
-def demo_banner(config: Config, path: Path | None, made_up: Collection[str], port: int) -> Iterator[str]:
+def demo_banner(config: Config, path: Path | None, made_up: Collection[str], ports: Ports) -> Iterator[str]:
     """Yields the lines for `pycast demo`: what to open first, then the passwords."""
-    url = base_url(config, port)
+    url = base_url(config, ports, "listeners")
     yield f"{_bold(f'pycast {__version__}')} is playing. Open this in a browser:"
     yield ""
     yield f"  {_link(url + '/')}"
@@ -65,19 +68,21 @@ def demo_banner(config: Config, path: Path | None, made_up: Collection[str], por
     yield "or in a player:"
     yield f"  mpv {url}/demo.mp3"
     yield f"and, to send a stream of your own beside it{_placeholder(made_up)}:"
-    yield f"  {_send(config, made_up, port)}"
+    yield f"  {_send(config, made_up, ports)}"
     yield ""
     yield from _logins(config, made_up)
     yield ""
     yield "Ctrl-C stops it."
 
 
-def base_url(config: Config, port: int) -> str:
-    """Returns `http://host:port` of the first [[listen]] section, as a program on this machine can open it."""
-    scheme = "https" if config.listen[0].tls else "http"
-    address = config.listen[0].bind_address
+def base_url(config: Config, ports: Ports, kind: str) -> str:
+    """Returns `http://host:port` of the port that serves `kind`, as a program on this machine can open it."""
+    index = first_serving(config, kind)
+    listen = config.listen[index]
+    scheme = "https" if listen.tls else "http"
+    address = listen.bind_address
     host = config.server.hostname if address in ("0.0.0.0", "::", "") else address
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{ports[index]}"
 
 
 def _warnings(*lines: str) -> Iterator[str]:
@@ -96,10 +101,10 @@ def _logins(config: Config, made_up: Collection[str]) -> Iterator[str]:
         yield f"  {who:<6}  {getattr(login, f'{who}_user'):<8} {shown}   {use}"
 
 
-def _send(config: Config, made_up: Collection[str], port: int) -> str:
+def _send(config: Config, made_up: Collection[str], ports: Ports) -> str:
     login = config.authentication
     password = login.source_password if "source_password" in made_up else _PLACEHOLDER
-    target = base_url(config, port).split("://")[1]
+    target = base_url(config, ports, "sources").split("://")[1]
     return (
         "ffmpeg -re -i music.mp3 -c:a libmp3lame -b:a 128k -content_type audio/mpeg -f mp3 "
         f"icecast://{login.source_user}:{password}@{target}/live.mp3"

@@ -57,21 +57,28 @@ def command(
     login = config.authentication
     user, password = user or login.admin_user, password or login.admin_password
     # The server's certificate is for its public name, not for 127.0.0.1.
-    server = ServerClient(url or own_url(config), user, password, insecure=insecure or not url, timeout_s=_TIMEOUT_S)
+    insecure, url = insecure or not url, url or own_url(config, "admin")
+    server = ServerClient(url, user, password, insecure=insecure, timeout_s=_TIMEOUT_S)
     if cancel:
         click.echo(text_of(_progress(server, server.post(f"{_PATH}?cancel=1"))))
         return
     sys.exit(_follow(server, f"{_PATH}?now=1" if now else _PATH))
 
 
-def own_url(config: Config) -> str:
-    """Returns the URL of this machine's server on a port without PROXY header. Raises ExternalError if it has none."""
-    listen = next((one for one in config.listen if not one.proxy_protocol), None)
-    if listen is None:
+def own_url(config: Config, kind: str) -> str:
+    """Returns the URL of this machine's server on a port without PROXY header that serves `kind`. Raises ExternalError
+    if it has none.
+    """
+    serving = [one for one in config.listen if kind in one.serves]
+    listen = next((one for one in serving if not one.proxy_protocol), None)
+    if listen is not None:
+        return _url(listen)
+    if serving:
         raise ExternalError(
-            "every port in [[listen]] needs a PROXY header: add one on 127.0.0.1 without proxy_protocol, or give a URL"
+            f"every port in [[listen]] that serves {kind} needs a PROXY header: add one on 127.0.0.1 without "
+            "proxy_protocol, or give a URL"
         )
-    return _url(listen)
+    raise ExternalError(f'no [[listen]] section has "{kind}" in serves: add one on 127.0.0.1, or give a URL')
 
 
 def text_of(progress: Progress) -> str:

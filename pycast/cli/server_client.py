@@ -66,6 +66,11 @@ class ServerClient:
             raise Unreachable(f"no answer from {self.url}: {self._reason(error)}") from error
         if answer.status == 401:
             raise UnexpectedAnswer(f"{self.url} refused the user name or the password; see [authentication]")
+        if answer.status == 404 and "/admin/" in path:
+            raise UnexpectedAnswer(
+                f"{self.url}{path.partition('?')[0]} answered 404: is that a {expected}, and a port with "
+                '"admin" in listen.serves?'
+            )
         if answer.status != 200:
             where = self.url + path.partition("?")[0]
             raise UnexpectedAnswer(f"{where} answered {answer.status}: is that a {expected}?")

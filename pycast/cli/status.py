@@ -4,6 +4,7 @@ Asks over HTTP as any program could, so it works for other machines and for Icec
 the table once. The one invariant: however it ends, the terminal is as it was before.
 """
 
+import os
 import shutil
 import sys
 import time
@@ -14,17 +15,20 @@ from dataclasses import dataclass
 
 import click
 
+from pycast.cli.drain import own_url
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
+from pycast.cli.serve import find_config
 from pycast.cli.server_client import ServerClient, UnexpectedAnswer
 from pycast.cli.status_view import ServerView, cut, read_json, read_xml, render
-from pycast.errors import ExternalError
+from pycast.config.load import load
+from pycast.errors import ConfigError, ExternalError
 
 _TIMEOUT_S = 5.0
 _HISTORY = 40
 
 
 @click.command(short_help="Show mounts and listeners, live.")
-@click.argument("url", default="http://localhost:8000")
+@click.argument("url", required=False)
 @click.option("--user", default="admin", show_default=True, help="The admin user, for --password.")
 @click.option(
     "--password",
@@ -35,8 +39,13 @@ _HISTORY = 40
 @click.option("--once", is_flag=True, help="Print the table once and exit.")
 @click.option("--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between updates.")
 @click.option("-k", "--insecure", is_flag=True, help="Accept any TLS certificate.")
-def command(url: str, user: str, password: str | None, once: bool, interval: float, insecure: bool) -> None:
-    """Show the mounts, listeners and titles of the server at URL, live. Ctrl-C ends it."""
+def command(url: str | None, user: str, password: str | None, once: bool, interval: float, insecure: bool) -> None:
+    """Show the mounts, listeners and titles of the server at URL, live. Ctrl-C ends it.
+
+    Without URL, shows this machine's server: on the port of its configuration, if it can be read, else on port 8000.
+    """
+    # The server's certificate is for its public name, not for 127.0.0.1.
+    insecure, url = insecure or not url, url or _own_url("listeners" if password is None else "admin")
     server = ServerClient(url, user, password, insecure=insecure, timeout_s=_TIMEOUT_S)
     if once or not sys.stdout.isatty():
         look = _look(server)
@@ -52,6 +61,17 @@ class Look:
 
     server: ServerView
     nodes: tuple[NodeRow, ...] = ()
+
+
+def _own_url(kind: str) -> str:
+    """Returns the URL of this machine's server. If its configuration is wrong, or for the server's user only, that is
+    where it is by default. Raises ExternalError if no port serves `kind`.
+    """
+    try:
+        config = load(find_config(), os.environ)
+    except ConfigError:
+        return "http://localhost:8000"
+    return own_url(config, kind)
 
 
 def _look(server: ServerClient) -> Look:

@@ -20,6 +20,7 @@ def advice(config: Config) -> list[str]:
     """Returns a line for each setting that works but is probably not meant."""
     return [
         *_hostname_advice(config),
+        *_port_advice(config),
         *_size_advice(config),
         *_proxy_advice(config),
         *_drain_advice(config),
@@ -44,6 +45,8 @@ def _listen_conflicts(config: Config) -> Iterator[Problem]:
                     else f"the next port {port}, which is for SHOUTcast sources, to be one"
                 )
                 yield ("listen", index, "port"), listen.port, f"expected {what} that {owner} does not use already"
+        if listen.shoutcast_mount and "sources" not in listen.serves:
+            yield ("listen", index, "serves"), None, 'expected "sources" too, as shoutcast_mount is set'
         if listen.shoutcast_mount and listen.port == 65535:
             yield ("listen", index, "port"), listen.port, "expected a port below 65535, as SHOUTcast takes the next one"
 
@@ -78,6 +81,13 @@ def _hostname_advice(config: Config) -> Iterator[str]:
     local = all(listen.bind_address in ("127.0.0.1", "::1", "localhost") for listen in config.listen)
     if config.server.hostname == "localhost" and not local:
         yield 'server.hostname is "localhost": playlists will send listeners to their own machine'
+
+
+def _port_advice(config: Config) -> Iterator[str]:
+    served = {kind for listen in config.listen for kind in listen.serves}
+    for kind in ("listeners", "sources"):
+        if kind not in served:
+            yield f'no [[listen]] section has "{kind}" in serves: this server takes no {kind}'
 
 
 def _proxy_advice(config: Config) -> Iterator[str]:

@@ -18,6 +18,7 @@ from pycast.config.mount_settings import MountSection, MountSettings, MountTable
 from pycast.config.section import Section, key
 from pycast.config.units import Size
 from pycast.config.values import (
+    SERVED,
     Addresses,
     Bits,
     Flag,
@@ -30,6 +31,7 @@ from pycast.config.values import (
     RequiredText,
     Seconds,
     Secret,
+    Served,
     Span,
     Text,
     Urls,
@@ -94,6 +96,14 @@ class ListenSection(Section):
         "If set, SHOUTcast v1 sources are accepted on the next port (8001 for 8000) and feed this mount, "
         'such as "/stream".',
         restart=True,
+    )
+    serves: Served = key(
+        SERVED,
+        'What this port answers: "listeners" (streams, pages and playlists), "sources" (encoders and their titles), '
+        '"admin" (/admin/), "metrics" (/metrics) and "health" (/livez and /readyz). All else does not exist there. The '
+        "other nodes of a cluster are answered on every port.",
+        restart=True,
+        icecast=(),
     )
     proxy_protocol: Flag = key(
         False,

@@ -23,6 +23,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 SECRET = object()
 """Marks the kinds of values that are never shown, and that a file can hold in place of the configuration."""
+SERVED = ("listeners", "sources", "admin", "metrics", "health")
+"""What a port may answer."""
 
 
 Check = Callable[[object], object]
@@ -171,6 +173,19 @@ def _urls(value: object) -> tuple[str, ...]:
     return tuple(str(one).rstrip("/") for one in found)
 
 
+def _served(value: object) -> tuple[str, ...]:
+    what = f"the words {', '.join(SERVED)}"
+    found = _list(value, what)
+    for one in found:
+        if one not in SERVED:
+            from difflib import get_close_matches  # imported for a mistake only, to keep the start of the server short
+
+            near = get_close_matches(str(one).lower(), SERVED, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"expected a list of {what}, not {str(one)[:60]!r}{hint}")
+    return tuple(str(one) for one in found)
+
+
 def _bits(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
@@ -221,6 +236,7 @@ Bitrate = Annotated[str, _bitrate]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], _networks]
 Addresses = Annotated[tuple[str, ...], _addresses]
 Urls = Annotated[tuple[str, ...], _urls]
+Served = Annotated[tuple[str, ...], _served]
 Bits = Annotated[int, _bits]
 Fraction = Annotated[float, _fraction]
 Headers = Annotated[dict[str, str], _headers]

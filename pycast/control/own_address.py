@@ -1,18 +1,19 @@
 """The address at which listeners reach this node, for playlists and statistics."""
 
 from pycast.config.live import Live
+from pycast.config.serving import first_serving
 
 
 class OwnAddress:
-    """The node's address. `port` is that of the configuration until the node listens, then the first port as bound."""
+    """The node's address. `port` serves listeners; it is that of the configuration until the node listens."""
 
     def __init__(self, settings: Live) -> None:
         self._settings = settings
-        self.port = settings.now.listen[0].port
+        self.port = settings.now.listen[first_serving(settings.now, "listeners")].port
 
     @property
     def url(self) -> str:
         """The beginning of stream addresses, `http://hostname:port`."""
         config = self._settings.now
-        scheme = "https" if config.listen[0].tls else "http"
+        scheme = "https" if config.listen[first_serving(config, "listeners")].tls else "http"
         return f"{scheme}://{config.server.hostname}:{self.port}"

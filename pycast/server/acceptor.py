@@ -22,7 +22,7 @@ from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import ConfigError, RequestError
 from pycast.net.group import Group, Task
 from pycast.net.sockets import PAIR_TRIES, bind, bind_hint, bind_shared, peer_ip
-from pycast.server.connection import Connection, time_limit
+from pycast.server.connection import EVERYTHING, Connection, time_limit
 from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
 from pycast.server.reserve import send_busy
@@ -54,6 +54,8 @@ class Endpoint(NamedTuple):
     """None if clients connect directly."""
     is_shared: bool = False
     """Whether other workers listen on the same port."""
+    serves: frozenset[str] = EVERYTHING
+    """What it answers: words of `listen.serves`, none for a port that only other nodes use."""
 
 
 class Acceptor:
@@ -124,6 +126,7 @@ class Acceptor:
         context.counters.connections += 1
         slot = context.admission.enter()
         connection = Connection(sock, peer_ip(address), self._endpoint.certificate is not None)
+        connection.serves = self._endpoint.serves
         if slot is Slot.RESERVED:
             context.reserve.hold(connection)
         self._connections.spawn("connection", self._serve, connection, slot)

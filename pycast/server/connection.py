@@ -11,6 +11,7 @@ import gevent
 from gevent import socket
 from gevent.ssl import SSLSocket
 
+from pycast.config.values import SERVED
 from pycast.http.addresses import Networks
 
 READ_SIZE = 65_536
@@ -22,6 +23,8 @@ LINGER_S = 2.0
 # The most that is read and discarded of a connection that is being closed.
 LINGER_BYTES = 1 << 20
 
+EVERYTHING = frozenset(SERVED)
+
 
 class Connection:
     """A client's connection. Every wait has a deadline; a `TimeoutError` or another OSError means the peer is gone."""
@@ -32,6 +35,8 @@ class Connection:
         self.tls = tls
         self.proxies: Networks | None = None
         """The trusted proxies, if `ip` is one of them; its X-Forwarded-For is believed then."""
+        self.serves = EVERYTHING
+        """What its port answers: words of `listen.serves`."""
         self.is_health_check = False
         """Whether this is a balancer's health check, which closes without a request: that is not logged."""
         self.accepted = time.time()

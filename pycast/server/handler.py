@@ -19,7 +19,8 @@ from pycast.server.http_exchange import HttpExchange
 from pycast.server.listeners import serve_listener
 from pycast.server.reserve import check_room
 from pycast.server.sources import serve_source
-from pycast.web.routes import answer, is_answered_when_full, takes_form
+from pycast.web.route import Door
+from pycast.web.routes import answer, check_port, is_answered_when_full, takes_form
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ def _serve(
     link_taker = context.cluster if context.cluster and context.cluster.is_asked_for_link(request) else None
     if not (link_taker or is_answered_when_full(request)):
         check_room(context.counters, slot)
-    if link_taker:
+    if link_taker is None:
+        check_port(request, connection.serves)
+    else:
         link_taker.serve(
             connection.sock, request, exchange.rest, connection.ip, lambda: context.reserve.release(connection)
         )
@@ -80,8 +83,9 @@ def _serve(
     if mount is not None:
         serve_listener(context, connection, request, mount)
         return None
+    door = Door(connection.ip, connection.serves)
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
-    return answer(context.site, request._replace(scheme=_scheme(connection, request)), body)
+    return answer(context.site, request._replace(scheme=_scheme(connection, request)), body, door)
 
 
 def _scheme(connection: Connection, request: Request) -> str:

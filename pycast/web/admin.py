@@ -14,7 +14,7 @@ from pycast.http.icy import decode_title
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
-from pycast.web.route import FORM, Access, Call, Handler, Route, shoutcast_login
+from pycast.web.route import ADMIN, FORM, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
 
 XML = "text/xml; charset=utf-8"
 
@@ -25,13 +25,21 @@ TITLE_REFUSED = "Mountpoint will not accept URL updates"
 
 def find_command(call: Call) -> Route:
     """Returns the row of `/admin/<command>[.xsl]`. Raises Refused for an unknown command."""
-    name = call.request.path.removeprefix("/admin/").removesuffix(".xsl") or "stats"
+    name = _command(call.request.path)
     node, mount = FOR_NODE.get(name), FOR_MOUNT.get(name)
     if node is None and mount is None:
         raise Refused("Unrecognised command", status=400, cause=f"/admin/{name}")
     if "mount" in call.parameters:
         return mount or NOT_FOR_MOUNT
     return node or NOT_FOR_NODE
+
+
+def kind_of(path: str) -> frozenset[str]:
+    """Returns the kind of `/admin/<command>`: encoders set titles where sources are served, and servers that relay
+    get their list where listeners are. With `mount=` or without, a command is of one kind.
+    """
+    name = _command(path)
+    return (FOR_NODE.get(name) or FOR_MOUNT.get(name) or NOT_FOR_NODE).kind
 
 
 def check_cgi(call: Call) -> None:
@@ -148,6 +156,10 @@ def _ice(message: str, result: int) -> Response:
     return Response(200, iceresponse(message, result), XML)
 
 
+def _command(path: str) -> str:
+    return path.removeprefix("/admin/").removesuffix(".xsl") or "stats"
+
+
 def _on_mount(run: Callable[[Call, str], Response]) -> Handler:
     """Returns the handler of a command about the mount in `mount=`; it raises Refused if there is no such mount."""
 
@@ -165,23 +177,23 @@ def _by_command(*routes: Route) -> dict[str, Route]:
 
 # Commands without `mount=`.
 FOR_NODE = _by_command(
-    Route("/admin/stats", _stats, Access.ADMIN, FORM),
-    Route("/admin/stats.xml", _stats, Access.ADMIN, FORM),
-    Route("/admin/listmounts", _listmounts, Access.ADMIN, FORM),
-    Route("/admin/streamlist", _listmounts, Access.ADMIN, FORM),
+    Route("/admin/stats", _stats, ADMIN, Access.ADMIN, FORM),
+    Route("/admin/stats.xml", _stats, ADMIN, Access.ADMIN, FORM),
+    Route("/admin/listmounts", _listmounts, ADMIN, Access.ADMIN, FORM),
+    Route("/admin/streamlist", _listmounts, ADMIN, Access.ADMIN, FORM),
     # Icecast accepts the relay's credentials only. The admin may see what any relay sees.
-    Route("/admin/streamlist.txt", _streamlist_text, Access.RELAY, FORM),
+    Route("/admin/streamlist.txt", _streamlist_text, RELAYS, Access.RELAY, FORM),
 )
-NOT_FOR_NODE = Route("/admin/", _no_node_command, Access.ADMIN, FORM)
+NOT_FOR_NODE = Route("/admin/", _no_node_command, ADMIN, Access.ADMIN, FORM)
 
 # Commands with `mount=`.
 FOR_MOUNT = _by_command(
-    Route("/admin/stats", _on_mount(_mount_stats), Access.SOURCE, FORM),
-    Route("/admin/stats.xml", _on_mount(_mount_stats), Access.SOURCE, FORM),
-    Route("/admin/listclients", _on_mount(_listclients), Access.SOURCE, FORM),
-    Route("/admin/killclient", _on_mount(_killclient), Access.SOURCE, FORM),
-    Route("/admin/killsource", _on_mount(_killsource), Access.SOURCE, FORM),
-    Route("/admin/metadata", _on_mount(_metadata), Access.SOURCE, FORM),
-    Route("/admin/moveclients", _on_mount(_moveclients), Access.SOURCE, FORM),
+    Route("/admin/stats", _on_mount(_mount_stats), ADMIN, Access.SOURCE, FORM),
+    Route("/admin/stats.xml", _on_mount(_mount_stats), ADMIN, Access.SOURCE, FORM),
+    Route("/admin/listclients", _on_mount(_listclients), ADMIN, Access.SOURCE, FORM),
+    Route("/admin/killclient", _on_mount(_killclient), ADMIN, Access.SOURCE, FORM),
+    Route("/admin/killsource", _on_mount(_killsource), ADMIN, Access.SOURCE, FORM),
+    Route("/admin/metadata", _on_mount(_metadata), TITLES, Access.SOURCE, FORM),
+    Route("/admin/moveclients", _on_mount(_moveclients), ADMIN, Access.SOURCE, FORM),
 )
-NOT_FOR_MOUNT = Route("/admin/", _on_mount(_no_mount_command), Access.SOURCE, FORM)
+NOT_FOR_MOUNT = Route("/admin/", _on_mount(_no_mount_command), ADMIN, Access.SOURCE, FORM)

@@ -10,7 +10,7 @@ from pycast.http.response import HTML, Response
 from pycast.stats.icestats import visible_mounts
 from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, stream_url, vclt, xspf
 from pycast.stats.status_json import status_json
-from pycast.web.route import Call, Route
+from pycast.web.route import LISTENERS, Call, Route
 
 JSON = "application/json; charset=UTF-8"
 
@@ -44,6 +44,11 @@ def find_page(call: Call) -> Route:
     return NOT_FOUND if playlist_target(call.request.path) is None else PLAYLIST
 
 
+def kind_of(path: str) -> frozenset[str]:
+    """Returns the kind of these rows, which is that of the mounts."""
+    return LISTENERS
+
+
 def playlist(call: Call) -> Response:
     """Answers with the playlist of a mount. The mount need not exist, as in Icecast: a player may be started before the
     source. May switch.
@@ -73,8 +78,8 @@ def not_found(call: Call) -> Response:
     raise Refused("The file you requested could not be found", status=404, cause="no such mount")
 
 
-PLAYLIST = Route("/<mount>.<kind>", playlist)
-NOT_FOUND = Route("", not_found)
+PLAYLIST = Route("/<mount>.<kind>", playlist, LISTENERS)
+NOT_FOUND = Route("", not_found, LISTENERS)
 
 
 def base_url(call: Call) -> str:

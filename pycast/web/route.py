@@ -22,6 +22,15 @@ FORM = READ | {"POST"}
 """Methods of a route whose parameters may be in the body as well as in the query."""
 
 
+LISTENERS = frozenset({"listeners"})
+"""The kind of a route: the words of `listen.serves` for which a port answers it. One of them is enough."""
+ADMIN = frozenset({"admin"})
+METRICS = frozenset({"metrics"})
+HEALTH = frozenset({"health"})
+TITLES = frozenset({"sources", "admin"})
+RELAYS = frozenset({"listeners", "admin"})
+
+
 class Access(Enum):
     """The credentials that a route requires."""
 
@@ -32,12 +41,20 @@ class Access(Enum):
     SHOUTCAST_SOURCE = "a source that gives its password in `pass=`"
 
 
+class Door(NamedTuple):
+    """How a request came in: from which address, and through a port that answers what."""
+
+    ip: str
+    serves: frozenset[str]
+
+
 class Call(NamedTuple):
     """A request as its handler gets it. `parameters` are those of the query and of the form."""
 
     site: Site
     request: Request
     parameters: Mapping[str, bytes]
+    door: Door
 
     @property
     def config(self) -> Config:
@@ -58,12 +75,13 @@ Handler = Callable[[Call], Response]
 
 
 class Route(NamedTuple):
-    """A row of the table: a path, its handler, and who may use it. In a group, `find` chooses the row, and `path` is
-    only documentation.
+    """A row of the table: a path, its handler, its kind, and who may use it. In a group, `find` chooses the row, and
+    `path` is only documentation.
     """
 
     path: str
     handler: Handler
+    kind: frozenset[str]
     access: Access = Access.ALL
     methods: frozenset[str] = READ
     for_others: Handler | None = None
@@ -100,6 +118,8 @@ class RouteGroup(NamedTuple):
 
     prefix: str
     find: Callable[[Call], Route]
+    kind_of: Callable[[str], frozenset[str]]
+    """Returns the kind of the row for a path."""
     methods: frozenset[str] = READ
 
 
@@ -112,10 +132,12 @@ def has_access(access: Access, call: Call) -> bool:
     if access is Access.SHOUTCAST_SOURCE:
         mount, password = shoutcast_login(call)
         return is_source(config, mount, (config.for_mount(mount).username, password))
-    # All others use HTTP's basic authentication, and the admin may use each of them.
+    # All others use HTTP's basic authentication, and the admin may use each of them. Not on a port without admin: it
+    # must not tell whether a guess of the admin's password is right.
     given = basic_credentials(call.request.headers)
+    is_for_admin = access is Access.ADMIN or "admin" in call.door.serves
     return (
-        is_admin(config, given)
+        (is_for_admin and is_admin(config, given))
         or (access is Access.RELAY and is_relay(config, given))
         or (access is Access.SOURCE and is_source(config, call.text("mount"), given))
     )

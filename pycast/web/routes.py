@@ -9,26 +9,26 @@ from pycast.http.query import parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
 from pycast.web import admin, operations, public
-from pycast.web.route import FORM, Access, Call, Route, RouteGroup
+from pycast.web.route import ADMIN, FORM, HEALTH, LISTENERS, METRICS, TITLES, Access, Call, Door, Route, RouteGroup
 from pycast.web.site import Site
 
 ROUTES = (
-    Route("/", public.status_page),
-    Route("/status.xsl", public.status_page),
-    Route("/server_version.xsl", public.server_version),
-    Route("/status-json.xsl", public.status_json_page),
-    Route("/livez", operations.livez, is_answered_when_full=True),
-    Route("/readyz", operations.readyz, is_answered_when_full=True),
-    Route("/metrics", operations.metrics, Access.ADMIN, for_others=operations.public_metrics),
-    Route("/admin/drain", operations.drain, Access.ADMIN, FORM, is_answered_when_full=True),
-    Route("/admin/cluster", operations.cluster_json, Access.ADMIN, FORM),
-    Route("/admin/nodes", operations.nodes_page, Access.ADMIN, FORM),
-    Route("/admin.cgi", admin.admin_cgi, Access.SHOUTCAST_SOURCE, FORM, before_access=admin.check_cgi),
+    Route("/", public.status_page, LISTENERS),
+    Route("/status.xsl", public.status_page, LISTENERS),
+    Route("/server_version.xsl", public.server_version, LISTENERS),
+    Route("/status-json.xsl", public.status_json_page, LISTENERS),
+    Route("/livez", operations.livez, HEALTH, is_answered_when_full=True),
+    Route("/readyz", operations.readyz, HEALTH, is_answered_when_full=True),
+    Route("/metrics", operations.metrics, METRICS, Access.ADMIN, for_others=operations.public_metrics),
+    Route("/admin/drain", operations.drain, ADMIN, Access.ADMIN, FORM, is_answered_when_full=True),
+    Route("/admin/cluster", operations.cluster_json, ADMIN, Access.ADMIN, FORM),
+    Route("/admin/nodes", operations.nodes_page, ADMIN, Access.ADMIN, FORM),
+    Route("/admin.cgi", admin.admin_cgi, TITLES, Access.SHOUTCAST_SOURCE, FORM, before_access=admin.check_cgi),
 )
 
 GROUPS = (
-    RouteGroup("/admin/", admin.find_command, FORM),
-    RouteGroup("", public.find_page),
+    RouteGroup("/admin/", admin.find_command, admin.kind_of, FORM),
+    RouteGroup("", public.find_page, public.kind_of),
 )
 
 _BY_PATH = {route.path: route for route in ROUTES}
@@ -57,7 +57,16 @@ def takes_form(request: Request) -> bool:
     return request.method == "POST" and "POST" in _row(request.path).methods
 
 
-def answer(site: Site, request: Request, body: bytes) -> Response:
+def check_port(request: Request, serves: frozenset[str]) -> None:
+    """Raises Refused if a port that answers `serves` does not answer this request. OPTIONS are the same everywhere."""
+    if request.method in ("SOURCE", "PUT"):
+        if "sources" not in serves:
+            raise Refused("This port takes no sources", cause="listen.serves of this port has no sources")
+    elif request.method != "OPTIONS" and serves.isdisjoint(_kind(request.path)):
+        raise Refused("This port does not serve that", status=404, cause="not in listen.serves of this port")
+
+
+def answer(site: Site, request: Request, body: bytes, door: Door) -> Response:
     """Answers a request that is neither a source's nor a listener's. Raises Refused. May switch."""
     if request.method == "OPTIONS":
         return options_response(ALLOW, PREFLIGHT if request.headers.get("origin") else ())
@@ -68,7 +77,7 @@ def answer(site: Site, request: Request, body: bytes) -> Response:
             status=405,
             headers=(("Allow", ALLOW),),
         )
-    call = Call(site, request, {**request.query, **parse_form(body)})
+    call = Call(site, request, {**request.query, **parse_form(body)}, door)
     route = row.find(call) if isinstance(row, RouteGroup) else row
     site.counters.file_connections += route.is_public
     return route.answer(call)
@@ -76,3 +85,8 @@ def answer(site: Site, request: Request, body: bytes) -> Response:
 
 def _row(path: str) -> Route | RouteGroup:
     return _BY_PATH.get(path) or next(group for group in GROUPS if path.startswith(group.prefix))
+
+
+def _kind(path: str) -> frozenset[str]:
+    row = _row(path)
+    return row.kind_of(path) if isinstance(row, RouteGroup) else row.kind

@@ -67,3 +67,10 @@ def test_stdout_gets_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     said = capfd.readouterr().out
     assert said.count("\n") == 1
     assert json.loads(said)["port"] == 8000
+
+
+def test_each_address_is_of_a_port_that_serves_what_it_is_for(tmp_path: Path) -> None:
+    toml = '[[listen]]\nserves = ["sources"]\n[[listen]]\nport = 1\nserves = ["admin"]\n[[listen]]\nport = 2\n'
+    ready = ReadyInfo(8000, ((8000, False, False), (8001, False, True), (8003, False, False), (8005, False, False)))
+    urls = written(tmp_path / "ready", toml, ready)["urls"]
+    assert (urls["status"], urls["admin"]) == ("http://127.0.0.1:8005/", "http://127.0.0.1:8003/admin/")

@@ -23,7 +23,7 @@ ALL = ("source_password", "admin_password", "relay_password")
 
 def said(toml: str = LOGIN, path: Path | None = None, port: int = 8000, made_up: Collection[str] = ALL) -> list[str]:
     made_up = () if path else made_up
-    return [click.unstyle(line) for line in serve_banner(config(toml), path, made_up, port)]
+    return [click.unstyle(line) for line in serve_banner(config(toml), path, made_up, (port,))]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def said(toml: str = LOGIN, path: Path | None = None, port: int = 8000, made_up:
     ],
 )
 def test_the_address_is_one_that_opens_on_this_machine(listen: str, url: str) -> None:
-    assert base_url(config(f"{TLS}[[listen]]\n{listen}\n"), 9) == url
+    assert base_url(config(f"{TLS}[[listen]]\n{listen}\n"), (9,), "admin") == url
 
 
 def test_without_a_file_it_says_so_and_shows_the_passwords_of_this_run() -> None:
@@ -62,7 +62,7 @@ def test_with_a_file_no_password_is_shown_and_its_advice_is() -> None:
 
 @pytest.mark.parametrize("banner", [serve_banner, demo_banner])
 def test_passwords_that_somebody_has_set_are_not_shown(banner: Banner) -> None:
-    text = "\n".join(map(click.unstyle, banner(config(), None, ("admin_password",), 8000)))
+    text = "\n".join(map(click.unstyle, banner(config(), None, ("admin_password",), (8000,))))
     assert "two" in text
     assert "one" not in text.replace("one of", "")
     assert "three" not in text
@@ -85,7 +85,20 @@ def test_a_right_file_is_told_in_two_lines() -> None:
 
 
 def test_the_demo_says_first_what_to_open() -> None:
-    lines = [click.unstyle(line) for line in demo_banner(config(), None, ALL, 8123)]
+    lines = [click.unstyle(line) for line in demo_banner(config(), None, ALL, (8123,))]
     assert lines[2] == "  http://localhost:8123/"
     assert "  mpv http://localhost:8123/demo.mp3" in lines
     assert lines[-1] == "Ctrl-C stops it."
+
+
+def test_each_address_is_of_a_port_that_serves_what_it_is_for() -> None:
+    listen = (
+        '[[listen]]\nbind_address = "127.0.0.1"\nserves = ["admin"]\n'
+        '[[listen]]\nport = 1\nserves = ["sources"]\n[[listen]]\nport = 2\nserves = ["listeners"]\n'
+    )
+    lines = [click.unstyle(line) for line in serve_banner(config(LOGIN + listen), None, ALL, (8003, 8001, 8000))]
+    assert lines[0].endswith("http://localhost:8000/")
+    assert [line.rpartition(" ")[2] for line in lines[-2:]] == [
+        "icecast://source:one@localhost:8001/live.mp3",
+        "http://localhost:8000/live.mp3",
+    ]

@@ -69,15 +69,21 @@ def run(*arguments: str) -> tuple[int, list[str], str]:
         ('[[listen]]\nbind_address = "::"\nport = 80', "http://[::1]:80"),
         ('[[listen]]\nbind_address = "2001:db8::1"\nport = 80', "http://[2001:db8::1]:80"),
         ("[[listen]]\nport = 80\nproxy_protocol = true\n[[listen]]\nport = 81", "http://127.0.0.1:81"),
+        ('[[listen]]\nserves = ["listeners"]\n[[listen]]\nport = 81\nserves = ["admin"]', "http://127.0.0.1:81"),
     ],
 )
 def test_this_machines_server_is_found_in_the_configuration(toml: str, url: str) -> None:
-    assert own_url(loads(toml, {}, "test")) == url
+    assert own_url(loads(toml, {}, "test"), "admin") == url
 
 
 def test_a_server_with_no_port_for_this_machine_is_a_clear_error() -> None:
     with pytest.raises(ExternalError, match="PROXY header"):
-        own_url(loads("[[listen]]\nproxy_protocol = true", {}, "test"))
+        own_url(loads("[[listen]]\nproxy_protocol = true", {}, "test"), "admin")
+
+
+def test_a_server_whose_ports_serve_no_admin_is_a_clear_error() -> None:
+    with pytest.raises(ExternalError, match='has "admin" in serves'):
+        own_url(loads('[[listen]]\nserves = ["listeners"]', {}, "test"), "admin")
 
 
 def test_it_tells_what_changes_and_ends_when_the_server_is_empty(server: str) -> None:

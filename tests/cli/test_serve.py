@@ -39,7 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     calls: list[tuple[Config, dict[str, Any]]] = []
 
     def node(config: Config, **given: Any) -> int:
-        given["announce"](SimpleNamespace(port=config.listen[0].port or 12345))
+        given["announce"](SimpleNamespace(listening=(config.listen[0].port or 12345,)))
         calls.append((config, given))
         return 0
 

@@ -3,12 +3,15 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
 
 from pycast.cli.main import main
+from pycast.cli.server_client import ServerClient
+from pycast.errors import ExternalError
 from tests.cli.test_nodes_view import NODES
 from tests.cli.test_status_view import ADMIN, LIVE, status
 
@@ -80,3 +83,24 @@ def test_trouble_is_told_with_what_to_do(address: str, arguments: list[str], sai
     code, _, error = run(*arguments)
     assert code
     assert said in error
+
+
+@pytest.mark.parametrize(
+    ("toml", "arguments", "url"),
+    [
+        ("", [], "http://127.0.0.1:8000"),
+        ('[[listen]]\nport = 1\n[[listen]]\nport = 2\nserves = ["admin"]\n', [], "http://127.0.0.1:1"),
+        ('[[listen]]\nserves = ["listeners"]\n[[listen]]\nport = 2\n', ["--password", "x"], "http://127.0.0.1:2"),
+        ("[[listen]]\nport = 'x'", [], "http://localhost:8000"),
+    ],
+)
+def test_without_a_url_it_asks_the_port_of_this_machine_that_serves_it(
+    toml: str, arguments: list[str], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(client: ServerClient, path: str, **named: str) -> bytes:
+        raise ExternalError(f"asked {client.url}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ServerClient, "get", refuse)
+    Path("pycast.toml").write_text(toml)
+    assert f"asked {url}" in run(*arguments)[2]

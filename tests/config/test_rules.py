@@ -1,7 +1,10 @@
 """Tests of pycast.config.rules: advice for what works and is probably not meant. (Conflicts: test_load.py.)"""
 
+import pytest
+
 from pycast.config.load import loads
 from pycast.config.rules import advice
+from pycast.errors import ConfigError
 
 GOOD = """
 [server]
@@ -38,3 +41,17 @@ def test_workers_that_other_machines_cannot_reach_are_pointed_out() -> None:
     assert "link_port is 0" in line
     assert advice(loads(text + 'peers = ["127.0.0.2:8000"]\n', {}, "f")) == []
     assert advice(loads(text + 'peers = ["10.0.0.2:8000"]\nlink_port = 9000\n', {}, "f")) == []
+
+
+def test_a_server_that_takes_no_sources_or_no_listeners_is_pointed_out() -> None:
+    text = GOOD + '[[listen]]\nserves = ["admin", "listeners"]\n[[listen]]\nport = 8003\nserves = ["health"]\n'
+    [line] = advice(loads(text, {}, "f"))
+    assert "takes no sources" in line
+    assert len(advice(loads(text.replace('"listeners"', '"metrics"'), {}, "f"))) == 2
+    assert advice(loads(text.replace('"health"', '"sources"'), {}, "f")) == []
+
+
+def test_a_port_for_shoutcast_sources_has_to_serve_them() -> None:
+    text = GOOD + '[[listen]]\nshoutcast_mount = "/x"\nserves = ["listeners"]\n'
+    with pytest.raises(ConfigError, match=r"listen\[0\].serves: expected \"sources\" too"):
+        loads(text, {}, "f")

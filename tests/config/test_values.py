@@ -7,6 +7,7 @@ import pytest
 from pycast.config.load import loads
 from pycast.config.rules import advice
 from pycast.config.schema import ListenSection
+from pycast.config.values import SERVED
 from pycast.errors import ConfigError
 
 
@@ -57,3 +58,21 @@ def test_variable_of_the_environment_sets_networks() -> None:
 def test_trusting_everybody_is_advised_against() -> None:
     config = loads('[[listen]]\ntrusted_proxies = ["0.0.0.0/0"]', {}, "p.toml")
     assert any("trusted_proxies" in line and "0.0.0.0/0" in line for line in advice(config))
+
+
+def test_what_a_port_serves_is_a_list_or_one_text() -> None:
+    read = ListenSection.KEYS["serves"].read
+    assert read(["admin", "metrics"]) == ("admin", "metrics")
+    assert read("listeners, sources") == ("listeners", "sources")  # a variable of the environment
+    assert read([]) == ()
+    assert loads("", {}, "f").listen[0].serves == SERVED
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [(["listner"], "did you mean listeners?"), (["Admin"], "did you mean admin?"), (["x"], "not 'x'")],
+)
+def test_a_word_that_no_port_serves_is_answered_with_the_nearest(written: object, hint: str) -> None:
+    with pytest.raises(ValueError, match="expected a list of the words listeners, sources") as error:
+        ListenSection.KEYS["serves"].read(written)
+    assert hint in str(error.value)

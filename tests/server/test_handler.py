@@ -92,3 +92,35 @@ def test_100_continue_is_sent_for_a_form_if_its_sender_waits_for_it(node: Node) 
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"x")
         assert sock.recv(100).startswith(b"HTTP/1.0 401 ")
+
+
+def test_each_port_answers_what_it_serves(wait_until: WaitUntil) -> None:
+    listen = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n'
+    toml = TOML.replace("port = 0\n", 'port = 0\nserves = ["listeners", "health"]\n')
+    toml += f'{listen}serves = ["sources"]\n{listen}serves = ["admin", "metrics"]\n'
+    node = Node(loads(toml, {}, "test"), None, None, 1000)
+    public, sources, admin = (port for port, _, _ in node.start().ports)
+    login = b"Authorization: Basic YWRtaW46aGFja21l\r\n\r\n"  # admin:hackme
+    requests = {
+        SOURCE: {sources: b"200", public: b"403", admin: b"403"},
+        b"GET /x HTTP/1.0\r\n\r\n": {public: b"200", sources: b"404", admin: b"404"},
+        b"GET /livez HTTP/1.0\r\n\r\n": {public: b"200", sources: b"404", admin: b"404"},
+        b"GET /admin/stats HTTP/1.0\r\n" + login: {admin: b"200", public: b"404", sources: b"404"},
+        b"GET /admin/stats HTTP/1.0\r\n\r\n": {admin: b"401", public: b"404", sources: b"404"},
+        b"GET /metrics HTTP/1.0\r\n\r\n": {admin: b"200", public: b"404", sources: b"404"},
+        b"GET /admin/metadata?mount=/x HTTP/1.0\r\n" + LOGIN + b"\r\n": {
+            sources: b"400",
+            admin: b"400",
+            public: b"404",
+        },
+    }
+    open_socks = []
+    for request, statuses in requests.items():
+        for port, status in statuses.items():
+            sock = socket.create_connection(("127.0.0.1", port), 5)
+            open_socks.append(sock)
+            sock.sendall(request)
+            assert sock.recv(12)[9:] == status, (request, status)
+    for sock in open_socks:
+        sock.close()
+    node.stop()

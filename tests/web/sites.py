@@ -10,12 +10,14 @@ from pycast.balance.drain_plan import DrainState, Progress
 from pycast.balance.readiness import Readiness
 from pycast.config.live import Live
 from pycast.config.load import loads
+from pycast.config.values import SERVED
 from pycast.control.own_address import OwnAddress
 from pycast.errors import Refused
 from pycast.http.request import HeadReader, Request
 from pycast.http.response import Response
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.web.route import Door
 from pycast.web.routes import answer
 from pycast.web.site import Site
 from tests.stats.snapshots import mount, node
@@ -23,6 +25,7 @@ from tests.stats.snapshots import mount, node
 PASSWORDS = '[authentication]\nadmin_password = "pw"\nrelay_password = "rp"\n'
 ADMIN = "Basic YWRtaW46cHc="  # admin:pw
 RELAY = "Basic cmVsYXk6cnA="  # relay:rp
+DOOR = Door("127.0.0.1", frozenset(SERVED))
 SOURCE = "Basic c291cmNlOmhhY2ttZQ=="  # source:hackme
 
 
@@ -97,15 +100,15 @@ def make_request(target: str, *, method: str = "GET", authorization: str = "", m
     return request
 
 
-def ask(site: Site, target: str, *, body: bytes = b"", **head: str) -> Response:
+def ask(site: Site, target: str, *, body: bytes = b"", door: Door = DOOR, **head: str) -> Response:
     """Returns the answer of the route table. Raises Refused."""
-    return answer(site, make_request(target, **head), body)
+    return answer(site, make_request(target, **head), body, door)
 
 
-def refusal(site: Site, target: str, *, body: bytes = b"", **head: str) -> tuple[int, str]:
+def refusal(site: Site, target: str, *, body: bytes = b"", door: Door = DOOR, **head: str) -> tuple[int, str]:
     """Returns status and public text of the table's refusal."""
     with pytest.raises(Refused) as refused:
-        ask(site, target, body=body, **head)
+        ask(site, target, body=body, door=door, **head)
     return refused.value.status, refused.value.public
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pycast.web.routes import answer
 from tests.stats.snapshots import mount, node
-from tests.web.sites import FakeControl, ask, make_request, make_site, text_of
+from tests.web.sites import DOOR, FakeControl, ask, make_request, make_site, text_of
 
 HOST = "Host: radio.example:8080\r\n"
 TWO = node(mount(), mount(name="/other", server_name="Other"), mount(name="/secret", hidden=True))
@@ -60,4 +60,4 @@ def test_an_invalid_host_is_not_put_into_a_playlist(host: str) -> None:
 
 def test_a_visitor_over_tls_gets_tls_addresses() -> None:
     request = make_request("/live.mp3.m3u", more=HOST)._replace(scheme="https")
-    assert "https://radio.example:8080/" in text_of(answer(make_site(), request, b""))
+    assert "https://radio.example:8080/" in text_of(answer(make_site(), request, b"", DOOR))

@@ -4,9 +4,10 @@ import pytest
 
 from pycast.errors import Refused
 from pycast.http.response import Response
-from pycast.web.route import Access, Call, Route, has_access, shoutcast_login
+from pycast.web import route as kinds
+from pycast.web.route import Access, Call, Door, Route, has_access, shoutcast_login
 from pycast.web.site import Site
-from tests.web.sites import ADMIN, PASSWORDS, RELAY, SOURCE, make_request, make_site, text_of
+from tests.web.sites import ADMIN, DOOR, PASSWORDS, RELAY, SOURCE, make_request, make_site, text_of
 
 OWN = "Basic c291cmNlOm93bg=="  # source:own
 TOML = PASSWORDS + "[[mount]]\nmount_name = '/own'\npassword = 'own'\n"
@@ -15,7 +16,8 @@ WITH_PORT = TOML + "[[listen]]\nport = 8000\nshoutcast_mount = '/sc'\n"
 
 def call(authorization: str = "", site: Site | None = None, **parameters: str) -> Call:
     request = make_request("/page", authorization=authorization)
-    return Call(site or make_site(toml=TOML), request, {name: text.encode() for name, text in parameters.items()})
+    found = {name: text.encode() for name, text in parameters.items()}
+    return Call(site or make_site(toml=TOML), request, found, DOOR)
 
 
 def say(text: str) -> Response:
@@ -35,6 +37,15 @@ def say(text: str) -> Response:
 def test_each_access_is_given_to_its_own_credentials(access: Access, good: set[str]) -> None:
     every = ("", ADMIN, RELAY, SOURCE, OWN)
     assert {one for one in every if has_access(access, call(one, mount="/own"))} == good
+
+
+def test_a_port_without_admin_does_not_know_the_admins_password() -> None:
+    door = Door("127.0.0.1", frozenset({"sources", "listeners", "metrics"}))
+    for access in (Access.SOURCE, Access.RELAY):
+        assert has_access(access, call(ADMIN, mount="/own"))
+        assert not has_access(access, call(ADMIN, mount="/own")._replace(door=door))
+    assert has_access(Access.SOURCE, call(OWN, mount="/own")._replace(door=door))
+    assert has_access(Access.ADMIN, call(ADMIN)._replace(door=door)), "where metrics are served"
 
 
 @pytest.mark.parametrize("access", [access for access in Access if access is not Access.ALL])
@@ -63,13 +74,13 @@ def test_a_shoutcast_source_has_the_password_of_its_mount(password: str, is_good
 
 
 def test_those_without_access_are_refused_or_get_their_own_answer() -> None:
-    refusing = Route("/page", lambda call: say("all"), Access.ADMIN)
+    refusing = Route("/page", lambda call: say("all"), kinds.ADMIN, Access.ADMIN)
     assert text_of(refusing.answer(call(ADMIN))) == "all"
     assert not refusing.is_public
     with pytest.raises(Refused) as refused:
         refusing.answer(call(SOURCE, mount="/own"))
     assert (refused.value.status, str(refused.value)) == (401, "wrong credentials for /page for /own")
-    showing_less = Route("/page", lambda call: say("all"), Access.ADMIN, for_others=lambda call: say("less"))
+    showing_less = refusing._replace(for_others=lambda call: say("less"))
     assert [text_of(showing_less.answer(call(one))) for one in (ADMIN, "", "Basic x")] == ["all", "less", "less"]
     assert showing_less.is_public
 
@@ -78,7 +89,7 @@ def test_before_access_is_checked_before_the_credentials() -> None:
     def refuse(call: Call) -> None:
         raise Refused("No such action", status=400)
 
-    route = Route("/page", lambda call: say("all"), Access.ADMIN, before_access=refuse)
+    route = Route("/page", lambda call: say("all"), kinds.ADMIN, Access.ADMIN, before_access=refuse)
     with pytest.raises(Refused, match="No such action"):
         route.answer(call())
 

@@ -2,9 +2,12 @@
 
 import pytest
 
+from pycast.config.values import SERVED
+from pycast.errors import Refused
 from pycast.http.mount_names import why_no_mount
+from pycast.web.admin import FOR_MOUNT, FOR_NODE
 from pycast.web.route import FORM, Access
-from pycast.web.routes import ALLOW, GROUPS, ROUTES, is_answered_when_full, takes_form
+from pycast.web.routes import ALLOW, GROUPS, ROUTES, check_port, is_answered_when_full, takes_form
 from tests.web.sites import ADMIN, RELAY, SOURCE, ask, make_request, make_site, refusal
 
 PUBLIC = [route.path for route in ROUTES if route.is_public]
@@ -85,6 +88,60 @@ def test_a_page_of_another_site_may_ask_for_titles() -> None:
 )
 def test_no_mount_can_have_the_path_of_a_page(path: str) -> None:
     assert why_no_mount(path)
+
+
+SERVED_AT = {
+    "/": "listeners",
+    "/status-json.xsl": "listeners",
+    "/live.mp3": "listeners",
+    "/live.mp3.m3u": "listeners",
+    "/nothing": "listeners",
+    "/admin/streamlist.txt": "listeners admin",
+    "/admin/metadata": "sources admin",
+    "/admin/metadata.xsl": "sources admin",
+    "/admin.cgi": "sources admin",
+    "/admin/": "admin",
+    "/admin/stats": "admin",
+    "/admin/listclients": "admin",
+    "/admin/drain": "admin",
+    "/admin/nodes": "admin",
+    "/admin/nonsense": "admin",
+    "/metrics": "metrics",
+    "/livez": "health",
+    "/readyz": "health",
+}
+
+
+@pytest.mark.parametrize("path", SERVED_AT)
+@pytest.mark.parametrize("word", SERVED)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+def test_a_port_answers_what_it_serves_and_nothing_else(path: str, word: str, method: str) -> None:
+    request = make_request(path, method=method, authorization=ADMIN)
+    if word in SERVED_AT[path].split():
+        check_port(request, frozenset({word}))
+        return
+    with pytest.raises(Refused) as refused:
+        check_port(request, frozenset(SERVED) - set(SERVED_AT[path].split()))
+    assert (refused.value.status, refused.value.public) == (404, "This port does not serve that")
+
+
+def test_every_row_of_the_table_is_served_by_a_port_that_serves_all() -> None:
+    for path in (*(route.path for route in ROUTES), *(f"/admin/{name}" for name in FOR_NODE | FOR_MOUNT)):
+        check_port(make_request(path), frozenset(SERVED))
+
+
+@pytest.mark.parametrize("method", ["SOURCE", "PUT"])
+def test_a_port_without_sources_refuses_them_whatever_the_path(method: str) -> None:
+    for path in ("/live.mp3", "/livez", "/admin/stats"):
+        request = make_request(path, method=method, authorization=SOURCE)
+        check_port(request, frozenset({"sources"}))
+        with pytest.raises(Refused) as refused:
+            check_port(request, frozenset(SERVED) - {"sources"})
+        assert (refused.value.status, refused.value.public) == (403, "This port takes no sources")
+
+
+def test_options_are_answered_on_every_port() -> None:
+    check_port(make_request("/admin/stats", method="OPTIONS"), frozenset())
 
 
 @pytest.mark.parametrize(
