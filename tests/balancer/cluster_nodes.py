@@ -66,7 +66,10 @@ class Site:
         return Server(
             **{
                 **settings,
-                "listen": [{**trusted, "port": http}, {**trusted, "port": proxied, "proxy_protocol": True}],
+                "listen": [
+                    {**trusted, "port": http},
+                    {**trusted, "port": proxied, "proxy_protocol": True, "serves": ["listeners", "sources"]},
+                ],
                 "balancer": {"agent_address": address, "agent_port": agent},
             }
         )

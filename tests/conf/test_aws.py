@@ -127,7 +127,9 @@ def test_nodes_are_reached_by_the_balancer_and_by_each_other_only(stack: Stack) 
     }
     assert allowed == {(8001, 8001, balancer), (8000, 8000, node)}
     assert not any(rule["IpRanges"] for rule in group["IpPermissions"])
-    assert {listen.port for listen in node_config().listen} == {8000, 8001}
+    serves = {listen.port: listen.serves for listen in node_config().listen}
+    assert serves == {8000: (), 8001: ("listeners", "sources", "health"), 8003: ("admin", "metrics")}
+    assert {one.bind_address for one in node_config().listen if "admin" in one.serves} == {"127.0.0.1"}
 
 
 def test_the_group_runs_nodes_and_registers_them_with_the_balancer(stack: Stack) -> None:

@@ -52,6 +52,18 @@ def test_nodes_talk_on_a_port_without_proxy_headers(file: Path) -> None:
     assert any(listen.proxy_protocol and listen.trusted_proxies for listen in config.listen)
 
 
+EXAMPLES = [*FILES, CONF / "minimal.toml", CONF / "station.toml"]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_what_the_internet_reaches_serves_no_admin_and_no_metrics(file: Path) -> None:
+    config = loaded(file)
+    inner = [listen for listen in config.listen if {"admin", "metrics"} & set(listen.serves)]
+    assert [listen.bind_address for listen in inner] == ["127.0.0.1"]
+    served = {kind for listen in config.listen for kind in listen.serves}
+    assert served == {"listeners", "sources", "admin", "metrics", "health"}
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_a_drain_ends_before_its_deadline(file: Path) -> None:
     config = loaded(file)

@@ -68,12 +68,17 @@ def test_the_schemas_would_show_a_mistake() -> None:
 def test_check_has_nothing_to_say_about_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "pycast.toml"
     file.write_text(the("ConfigMap")["data"]["pycast.toml"].replace("/run/secrets/pycast", str(tmp_path)))
-    for number, name in enumerate(the("Secret")["stringData"]):
+    secrets = the("Secret")["stringData"]
+    for number, name in enumerate(secrets):
         (tmp_path / name).write_text(f"only this test knows {number}\n")
         (tmp_path / name).chmod(0o440)
     result = pycast_check(file, {})
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     assert config().is_clustered
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(value)
+    unchanged = pycast_check(file, {})
+    assert unchanged.stderr.count("publicly known") == len(secrets) - 1, "of each password in the example"
 
 
 def test_secrets_are_files_that_only_the_servers_group_can_read() -> None:
@@ -101,12 +106,17 @@ def test_selectors_match_the_pods() -> None:
 
 
 def test_ports_are_those_of_the_settings() -> None:
-    (port,) = (listen.port for listen in config().listen)
-    assert container()["ports"] == [{"name": "stream", "containerPort": port}]
+    stream, admin = config().listen
+    port = stream.port
+    assert (stream.serves, admin.serves) == (("listeners", "sources", "health"), ("admin", "metrics"))
+    assert container()["ports"] == [
+        {"name": "stream", "containerPort": port},
+        {"name": "admin", "containerPort": admin.port},
+    ]
     for service in (the("Service"), the("Service", "pycast-nodes")):
         assert service["spec"]["ports"] == [{"name": "stream", "port": port, "targetPort": "stream"}]
     assert {container()[probe]["httpGet"]["port"] for probe in container() if probe.endswith("Probe")} == {"stream"}
-    assert pod()["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    assert pod()["metadata"]["annotations"]["prometheus.io/port"] == str(admin.port)
     advertise = next(one["value"] for one in container()["env"] if one["name"] == "PYCAST_CLUSTER__ADVERTISE")
     assert advertise == f"$(POD_IP):{port}"
 
