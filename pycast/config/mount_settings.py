@@ -67,7 +67,7 @@ class MountSettings(Section):
     dump_file: Text = key(
         "",
         "A file that records what the source sends. %Y, %m, %d, %H, %M and %S stand for the time at which the source "
-        "connected, {mount} for the mount's name. An existing file is continued.",
+        "connected, {mount} for the mount's name (%2F for a slash in it). An existing file is continued.",
         example="/var/spool/pycast/live-%Y%m%d-%H%M%S.mp3",
     )
     hidden: Flag = key(False, "Whether the mount is left out of the status page and status-json.xsl.", example=False)

@@ -287,7 +287,7 @@ class BalancerSection(Section):
 
 
 class LoggingSection(Section):
-    """Where the logs are written: a file, "-" for stderr, "" for none. SIGHUP reopens the files."""
+    """Where the logs are written: a file, "-" for stderr, "" for none. SIGHUP reopens the files; new ones get mode 640."""
 
     access_log: Text = key(
         "-", "One line for each request, in the format of Icecast and Apache.", icecast=("accesslog",)

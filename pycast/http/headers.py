@@ -68,7 +68,7 @@ class Headers:
         return hash(self._fields)
 
     def __repr__(self) -> str:
-        return f"Headers({list(self._fields)!r})"
+        return f"Headers({', '.join(name for name, _ in self._fields)})"  # no values: a password may be among them
 
 
 def basic_credentials(headers: Headers) -> tuple[str, str] | None:

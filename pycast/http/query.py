@@ -34,7 +34,7 @@ class Pairs(Mapping[str, bytes]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"Pairs({self._values!r})"
+        return f"Pairs({', '.join(self._values)})"  # no values: a password may be among them
 
 
 NO_PAIRS = Pairs()

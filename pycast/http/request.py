@@ -140,14 +140,21 @@ def _request_line(line: bytes) -> tuple[str, bytes, str, str]:
     parts = line.split(b" ")
     if len(parts) != 3:
         parts = [part for part in parts if part]
+    # The line is not quoted: the first line of a SHOUTcast source is its password.
     if len(parts) < 3:
-        raise RequestError("bad request line", cause=f"request line {line[:200]!r}")
+        raise RequestError("bad request line", cause=_no_request(parts))
     method, target, third = parts[:3]
     protocol, _, version = third.partition(b"/")
     protocol = protocol.upper()
     if not method.isalpha() or protocol not in (b"HTTP", b"ICE") or not _VERSION.match(version):
-        raise RequestError("bad request line", cause=f"request line {line[:200]!r}")
+        raise RequestError("bad request line", cause=_no_request(parts))
     return method.upper().decode("ascii"), target, protocol.decode("ascii"), version.decode("ascii")
+
+
+def _no_request(parts: list[bytes]) -> str:
+    size = sum(map(len, parts)) + len(parts) - 1
+    hint = " (a SHOUTcast source needs a port with shoutcast_mount)" if len(parts) == 1 else ""
+    return f"its first line, of {size} bytes in {len(parts)} words, is no request{hint}"
 
 
 class _Collector:

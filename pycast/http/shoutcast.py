@@ -14,7 +14,7 @@ The header block is parsed as if it followed `SOURCE /mount HTTP/1.0`. The calle
 Icecast closes the connection without an answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from re import compile as pattern
 from urllib.parse import quote
@@ -36,9 +36,9 @@ _REQUEST_LINE = pattern(rb"[A-Za-z]+ +\S+ +(?:HTTP|ICE)/[0-9]")
 class Password:
     """The first line. `text` is all of it; for `/mount:password` its parts, else the reader's mount and `text`."""
 
-    text: str
+    text: str = field(repr=False)
     mount: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

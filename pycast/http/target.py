@@ -49,7 +49,10 @@ def _without_authority(method: str, target: bytes) -> bytes:
     """
     match = _ABSOLUTE.match(target)
     if match is None:
-        what = "source mountpoint" if method in ("SOURCE", "PUT") else "path"
-        raise BadPath(f"{what} not starting with /", cause=f"target {target[:200]!r}")
+        # A source's target is a mount's name. Any other is not quoted: it may be a part of a password.
+        is_source = method in ("SOURCE", "PUT")
+        shown = f"target {target[:200]!r}" if is_source else f"target of {len(target)} bytes"
+        what = "source mountpoint" if is_source else "path"
+        raise BadPath(f"{what} not starting with /", cause=f"{shown}, which does not begin with /")
     rest = target[match.end() :]
     return rest if rest[:1] == b"/" else b"/" + rest

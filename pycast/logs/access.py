@@ -3,7 +3,7 @@
 `IP - USER [22/Nov/2025:07:00:05 +0000] "GET /live.mp3 HTTP/1.1" 200 1234567 "REFERER" "AGENT" SECONDS`
 
 Invariant: nothing that a client sends can end a field or a line. Quotes, control characters, back-slashes, back-ticks
-and all bytes outside ASCII become dots, as in Icecast.
+and all bytes outside ASCII become dots, as in Icecast. Passwords in URLs are hidden, which Icecast does not do.
 """
 
 import time
@@ -12,10 +12,13 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple
 
+from pycast.http.redact import shown_target, without_secrets
 from pycast.logs.files import LogFile
 
 # Bytes without the newline: Icecast's line buffer has 1,024 bytes, one of them for the NUL.
 MAX_LINE = 1023
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def log_time(at: float, utc_offset_s: int) -> str:
@@ -32,7 +35,12 @@ def local_utc_offset(at: float) -> int:
 @lru_cache(maxsize=4)
 def _log_second(at: int, utc_offset_s: int) -> str:
     zone = timezone(timedelta(seconds=utc_offset_s))
-    return datetime.fromtimestamp(at, zone).strftime("%d/%b/%Y:%H:%M:%S %z")
+    when = datetime.fromtimestamp(at, zone)
+    # Not strftime: that looks at the file of the time zone each time, and a disk may stall.
+    hours, minutes = divmod(abs(utc_offset_s) // 60, 60)
+    sign = "-" if utc_offset_s < 0 else "+"
+    date = f"{when.day:02}/{_MONTHS[when.month - 1]}/{when.year:04}"
+    return f"{date}:{when.hour:02}:{when.minute:02}:{when.second:02} {sign}{hours:02}{minutes:02}"
 
 
 class AccessEntry(NamedTuple):
@@ -73,19 +81,19 @@ def format_access(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
         _word(entry.user),
         log_time(entry.ended, utc_offset_s).encode("ascii"),
         _word(entry.method),
-        _word(entry.path),
+        _word(shown_target(entry.path)),
         _word(entry.protocol),
         entry.status,
         entry.bytes_sent,
-        _phrase(entry.referer),
-        _phrase(entry.agent),
+        _phrase(without_secrets(entry.referer)),
+        _phrase(without_secrets(entry.agent)),
         max(0, int(entry.duration_s)),
     )
     return line[:MAX_LINE] + b"\n"
 
 
 def _escapes(keep: bytes) -> bytes:
-    refused = {*range(0x23), *b"\\`", *range(0x80, 0x100)} - set(keep)
+    refused = {*range(0x23), *b"\\`", *range(0x7F, 0x100)} - set(keep)
     return bytes(ord(".") if byte in refused else byte for byte in range(256))
 
 

@@ -29,6 +29,9 @@ FLUSH_SIZE = 65536
 # Some 10,000 lines: nothing is lost if a container's log reader pauses for seconds.
 MAX_HELD = 1 << 20
 
+# Of a file that is new: the log has the listeners' addresses. That of a file that is there already stays.
+MODE = 0o640
+
 After = Callable[[float, Callable[[], None]], None]
 
 
@@ -182,7 +185,7 @@ def _open(path: str) -> int | None:
     if path == STDERR:
         return STDERR_FD
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
     except OSError as error:
         raise ExternalError(f"cannot open log file {path}: {error.strerror}") from error
 

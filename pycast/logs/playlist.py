@@ -2,18 +2,16 @@
 
 `22/Nov/2025:07:01:00 +0000|/live.mp3|LISTENERS|Artist - Title`
 
-Titles are written as UTF-8 and may have a `|`, because they are the last field. Control characters become blanks, so
-one title is one line; Icecast writes line ends as they are.
+Titles are written as UTF-8 and may have a `|`, because they are the last field. Control characters, line separators and
+marks of direction become blanks, so one title is one line; Icecast writes line ends as they are.
 """
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from pycast.logs.access import MAX_LINE, local_utc_offset, log_time
+from pycast.logs.characters import blanked
 from pycast.logs.files import LogFile
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 class PlaylistEntry(NamedTuple):
@@ -39,11 +37,7 @@ class PlaylistLog:
 
 def format_playlist(entry: PlaylistEntry, utc_offset_s: int = 0) -> bytes:
     """Returns the whole line with its LF; before the LF it is cut at `MAX_LINE` bytes, never inside a character."""
-    mount = _plain(entry.mount).replace("|", "%7C")
-    line = f"{log_time(entry.at, utc_offset_s)}|{mount}|{entry.listeners}|{_plain(entry.title)}"
+    mount = blanked(entry.mount).replace("|", "%7C")
+    line = f"{log_time(entry.at, utc_offset_s)}|{mount}|{entry.listeners}|{blanked(entry.title)}"
     cut = line.encode("utf-8", "replace")[:MAX_LINE]
     return cut.decode("utf-8", "ignore").encode() + b"\n"
-
-
-def _plain(text: str) -> str:
-    return _CONTROL.sub(" ", text)

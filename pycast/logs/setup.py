@@ -2,13 +2,18 @@
 
 `[2025-11-22  07:00:00] INFO module/function text`: two spaces, local time, levels EROR WARN INFO DBUG. The handler is
 on the root logger, so that libraries' warnings are logged too. Text from a peer cannot forge a line, because control
-characters in messages are written as escapes. Only a traceback has several lines.
+characters in messages are written as escapes. Only a traceback has several lines. Whoever wrote a line, what looks like
+a password in it is hidden (`http/redact.py`).
+
+Invariant: logging never raises. A record that cannot be formatted becomes a line that says so.
 """
 
 import logging
 import time
 
 from pycast.errors import ConfigError
+from pycast.http.redact import without_secrets
+from pycast.logs.characters import escaped, escaped_lines
 from pycast.logs.files import After, LogFile
 
 LEVELS = {
@@ -19,8 +24,6 @@ LEVELS = {
     "error": logging.ERROR,
 }
 _MARKS = ((logging.ERROR, "EROR"), (logging.WARNING, "WARN"), (logging.INFO, "INFO"))
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {10: "\\n", 13: "\\r", 9: "\\t"}
-_TRACE_ESCAPES = {code: text for code, text in _ESCAPES.items() if code != 10}
 
 
 class IcecastFormatter(logging.Formatter):
@@ -32,12 +35,14 @@ class IcecastFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns one line, with the lines of the traceback if the record has one, and no LF at the end."""
-        when = time.strftime("%Y-%m-%d  %H:%M:%S", time.localtime(record.created))
+        year, month, day, hour, minute, second, *_ = time.localtime(record.created)
+        # Not strftime: that looks at the file of the time zone each time, and a disk may stall.
+        when = f"{year:04}-{month:02}-{day:02}  {hour:02}:{minute:02}:{second:02}"
         mark = next((mark for level, mark in _MARKS if record.levelno >= level), "DBUG")
-        text = record.getMessage().translate(_ESCAPES)
+        text = escaped(without_secrets(record.getMessage()))
         line = f"[{when}] {mark} {record.module}/{record.funcName} {self._tag}{text}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info).translate(_TRACE_ESCAPES)
+            line += "\n" + escaped_lines(without_secrets(self.formatException(record.exc_info)))
         return line
 
 
@@ -50,8 +55,12 @@ class LogFileHandler(logging.Handler):
         self.setFormatter(IcecastFormatter(tag))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record. Never raises because of the file. Never switches."""
-        self.file.write(self.format(record).encode("utf-8", "backslashreplace") + b"\n")
+        """Writes the record. Never raises. Never switches."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # a bug where it was logged must not end what logged it
+            line = f"{record.pathname}:{record.lineno}: cannot be logged: {type(error).__name__}"
+        self.file.write(line.encode("utf-8", "backslashreplace") + b"\n")
         if record.levelno >= logging.WARNING:
             self.file.flush()
 

@@ -17,6 +17,7 @@ import gevent
 
 from pycast.errors import BodyError, ExternalError, RequestError
 from pycast.http.body import expects_continue, new_body
+from pycast.http.redact import shown_target
 from pycast.http.request import HeadReader, Request
 from pycast.http.response import CONTINUE, FileRange, Response, ResponseBody, render
 from pycast.logs.access import AccessEntry
@@ -128,8 +129,8 @@ class HttpExchange:
         )
 
     def __str__(self) -> str:
-        """Returns the method and the target, for the log."""
-        return f"{self.request.method} {self.request.target}"[:200] if self.request else "request"
+        """Returns the method and the target, for the log, without what may be secret."""
+        return f"{self.request.method} {shown_target(self.request.target)}"[:200] if self.request else "request"
 
     def _write(self, response: Response) -> None:
         config = self._context.settings.now

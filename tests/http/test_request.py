@@ -99,7 +99,7 @@ def test_headers_compare_by_their_fields() -> None:
     assert hash(Headers([("A", "b")])) == hash(Headers([("a", "b")]))
     assert Headers([("A", "b")]) != Headers()
     assert len(Headers().adding("A", "b")) == 1
-    assert repr(Headers([("A", "b")])) == "Headers([('a', 'b')])"
+    assert repr(Headers([("A", "b")])) == "Headers(a)", "a value may be a password"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -66,7 +67,8 @@ def test_line_has_user_referer_and_zone_when_there_are_any() -> None:
         ('a "b!\\c`d', b"a..b..c.d", b"a .b..c.d"),
         ("x\r\n\t\0", b"x....", b"x...."),
         ("é", b"..", b".."),
-        ("\x7f%c3%a9~{|}", b"\x7f%c3%a9~{|}", b"\x7f%c3%a9~{|}"),
+        ("\x7f%c3%a9~{|}", b".%c3%a9~{|}", b".%c3%a9~{|}"),
+        ("\u2028\x85\x1b[2J", b"......[2J", b"......[2J"),
         ("\ud800", b"?", b"?"),
     ],
 )
@@ -75,6 +77,15 @@ def test_characters_are_escaped_as_icecast_does(text: str, word: bytes, phrase: 
     assert line.startswith(b"127.0.0.1 - " + word + b" [")
     assert b'"' + b" ".join([word] * 3) + b'"' in line
     assert b'"' + phrase + b'" "' + phrase + b'"' in line
+
+
+@pytest.mark.parametrize("field", ["path", "referer", "agent"])
+@pytest.mark.parametrize("text", ["http://user:s3cr3t@host/live.mp3", "http://host/x?pass=s3cr3t"])
+def test_a_password_in_a_url_is_hidden(field: str, text: str) -> None:
+    changed: dict[str, Any] = {field: text}
+    line = format_access(ENTRY._replace(**changed))
+    assert b"s3cr3t" not in line
+    assert b"***" in line and b"host/" in line
 
 
 def test_line_is_cut_where_icecast_cuts_it() -> None:

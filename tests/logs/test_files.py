@@ -83,6 +83,14 @@ def test_file_is_appended_to(path: Path) -> None:
     assert path.read_bytes() == b"old\nnew\n"
 
 
+def test_a_new_file_is_not_for_everybody_and_the_mode_of_an_old_one_stays(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    (tmp_path / "old").chmod(0o604)
+    for name in ("new", "old"):
+        LogFile(str(tmp_path / name)).close()
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "old")] == [0o640, 0o604]
+
+
 def test_lines_of_many_listeners_are_one_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     later, writes, write = Later(), 0, os.write
 

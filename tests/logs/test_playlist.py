@@ -23,6 +23,11 @@ def test_titles_stay_readable() -> None:
     assert line.decode().endswith("|Björk | Jóga 😀\n")
 
 
+def test_separators_and_marks_of_direction_become_blanks() -> None:
+    line = format_playlist(ENTRY._replace(title="a\u2028b\u202ec\x1b[2J\x85d"))
+    assert line.decode().endswith("|a b c [2J d\n")
+
+
 def test_line_is_cut_between_characters() -> None:
     line = format_playlist(ENTRY._replace(title="é" * 2000))
     assert MAX_LINE - 1 <= len(line) - 1 <= MAX_LINE
@@ -44,6 +49,6 @@ def test_log_that_is_off_does_nothing() -> None:
 @settings(deadline=None, max_examples=200)
 def test_no_title_makes_a_second_line_and_no_mount_a_fifth_field(mount: str, title: str) -> None:
     line = format_playlist(ENTRY._replace(mount="/" + mount, title=title)).decode()
-    assert line.count("\n") == 1 and line.endswith("\n") and "\r" not in line
+    assert len(line.splitlines()) == 1 and line.endswith("\n") and "\r" not in line
     fields = line.rstrip("\n").split("|", 3)
     assert len(fields) == 4 and fields[2] == "12"

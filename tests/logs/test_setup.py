@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycast.errors import ConfigError, ExternalError
+from pycast.logs.files import LogFile
 from pycast.logs.setup import IcecastFormatter, LogFileHandler, setup_logging
 
 log = logging.getLogger("pycast.test")
@@ -109,6 +110,37 @@ def test_a_traceback_follows_its_line(path: Path) -> None:
     assert lines[-2] == r"ValueError: forged\r\x1b[2J"
 
 
+def test_whoever_logs_it_a_password_is_not_written(path: Path) -> None:
+    file = setup_logging("info", str(path))
+    log.info("! 10.0.0.1: GET /admin.cgi?mode=updinfo&pass=%s: 401", "s3cr3t-W0rd")
+    try:
+        raise ValueError("http://user:s3cr3t-W0rd@host/ cannot be opened")
+    except ValueError:
+        log.exception("it broke")
+    file.close()
+    assert "s3cr3t-W0rd" not in path.read_text()
+    assert path.read_text().count("***") == 3, "the text, the exception, and the line of code that raised it"
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_a_record_that_cannot_be_formatted_raises_nothing_and_leaves_a_line(path: Path) -> None:
+    handler = LogFileHandler(LogFile(str(path)))
+    for text, value in (("%s", Broken()), ("%d", "text"), ("%s", "next")):
+        # pytest's own handlers would raise, so this does not go through a logger.
+        handler.emit(logging.LogRecord("x", logging.INFO, "some/file.py", 7, text, (value,), None))
+    handler.close()
+    lines = path.read_text().splitlines()
+    assert [line.partition(": ")[2] for line in lines[:2]] == [
+        "cannot be logged: RuntimeError",
+        "cannot be logged: TypeError",
+    ]
+    assert lines[0].startswith("some/file.py:7: ") and lines[2].endswith("next")
+
+
 def test_a_second_set_up_replaces_the_first(tmp_path: Path) -> None:
     setup_logging("info", str(tmp_path / "a"))
     setup_logging("error", str(tmp_path / "b"))
@@ -139,4 +171,5 @@ def test_a_log_that_is_off_prints_nothing_anywhere(capfd: pytest.CaptureFixture[
 @settings(deadline=None, max_examples=200)
 def test_no_text_makes_a_second_line(text: str) -> None:
     line = IcecastFormatter().format(record(text.replace("%", "%%")))
-    assert not re.search("[\x00-\x1f\x7f-\x9f]", line)
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", line)
+    assert len(line.splitlines()) == 1
