@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pycast.config.schema import Config
 from pycast.config.serving import first_serving
+from pycast.disk.whole_file import replace_file
 
 WHO = ("source", "admin", "relay")
 
@@ -26,19 +27,14 @@ class ReadyInfo(NamedTuple):
 
 
 def write_ready(path: str, config: Config, ready: ReadyInfo, made_up: Collection[str] = ()) -> None:
-    """Writes the line to stdout ("-") or a file. It has the passwords that were made up at this start, by the keys of
-    [authentication] in `made_up`; who set the others knows them.
-
-    The file is written under another name and then renamed, so that a reader never gets half a line.
+    """Writes the line to stdout ("-") or a file, of which a reader never gets half a line. It has the passwords that were
+    made up at this start, by the keys of [authentication] in `made_up`; who set the others knows them.
     """
     line = _line(config, ready, made_up)
     if path == "-":
         os.write(1, f"{line}\n".encode())
         return
-    unfinished = Path(f"{path}.{os.getpid()}")
-    unfinished.touch(mode=0o600)  # it holds the passwords
-    unfinished.write_text(f"{line}\n")
-    unfinished.replace(path)
+    replace_file(Path(path), f"{line}\n".encode())
 
 
 def _line(config: Config, ready: ReadyInfo, made_up: Collection[str]) -> str:

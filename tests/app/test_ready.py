@@ -55,6 +55,13 @@ def test_passwords_are_for_the_servers_user_only_and_nothing_else_is_left(tmp_pa
     assert (tmp_path / "ready").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_link_with_the_name_that_was_known_before_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / f"ready.{os.getpid()}").symlink_to(tmp_path / "victim")
+    written(tmp_path / "ready")
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
 def test_an_old_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     (tmp_path / "ready").write_text("old")
     with (tmp_path / "ready").open() as reader:

@@ -8,7 +8,6 @@ written is logged and has no other effect.
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import gevent
 from pycast.cluster.codec import decode, encode
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.disk.whole_file import replace_file
 from pycast.net.group import Group
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,8 @@ class StateFile:
 
     def _write(self, text: str) -> None:
         assert self._path is not None
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(self._path)
+            replace_file(self._path, text.encode())
             self._is_broken = False
         except OSError as error:
             if not self._is_broken:

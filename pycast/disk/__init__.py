@@ -1,0 +1,1 @@
+"""Files: calls that can block, away from the loop that serves listeners."""
