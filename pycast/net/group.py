@@ -5,6 +5,7 @@ A greenlet that fails is logged once, with its traceback (gevent would print it 
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import gevent
@@ -68,7 +69,8 @@ def _logged(name: str, run: Callable[..., object], *args: Any) -> bool:
     try:
         run(*args)
     except Exception:
-        log.exception("greenlet %s failed", name)
+        with suppress(Exception):  # whatever a handler of the log raises must not end a loop that is to go on
+            log.exception("greenlet %s failed", name)
         return False
     return True
 

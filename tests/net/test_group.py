@@ -1,5 +1,7 @@
 """A group owns its greenlets: names them, logs failures, ends them all."""
 
+import logging
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -28,7 +30,7 @@ def test_kill_ends_all_but_the_caller() -> None:
     assert len(group) == 0
 
 
-def fail() -> None:
+def fail(*_: object) -> None:
     raise ValueError("broken")
 
 
@@ -44,6 +46,25 @@ def test_a_failure_is_logged_once_with_its_name_and_its_traceback(
     assert "broken" in caplog.text
     assert "broken" not in capsys.readouterr().err, "gevent prints it, too"
     assert len(group) == 0
+
+
+def test_a_loop_goes_on_when_its_failure_cannot_be_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycast.net.group.PAUSE_S", 0.001)
+    handler = logging.Handler()
+    handler.emit = fail  # type: ignore[method-assign, assignment]
+    logging.getLogger().addHandler(handler)
+    runs: list[int] = []
+
+    def run() -> None:
+        runs.append(1)
+        if len(runs) < 3:
+            fail()
+
+    try:
+        Group().spawn_forever("loop", run).join(5)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert len(runs) == 3
 
 
 def test_a_loop_that_fails_is_started_again_and_one_that_returns_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
