@@ -78,6 +78,7 @@ class LocalCluster:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=launch.clean_environment(),  # a setting may be a password
             process_group=0,
         )
         deadline = time.monotonic() + START_S

@@ -1,10 +1,12 @@
 """`on_connect` and `on_disconnect`: programs that run when a mount's source starts or ends.
 
-Their only argument is the mount's name. The server never ends them: at a stop it waits for them a moment, then leaves
-them running.
+Their only argument is the mount's name. They get the server's environment without the settings of pycast, which may be
+passwords, and no standard input or output: nobody would read it. What they write to standard error is seen with the
+server's. The server never ends them: at a stop it waits for them a moment, then leaves them running.
 """
 
 import logging
+import os
 
 from gevent import subprocess
 
@@ -12,6 +14,11 @@ from pycast.net.group import Group
 from pycast.stream.events import SourceEnded, SourceStarted
 
 log = logging.getLogger(__name__)
+
+
+def environment_of_programs() -> dict[str, str]:
+    """Returns this process's environment without settings of pycast."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("PYCAST_")}
 
 
 class SourceHooks:
@@ -34,7 +41,9 @@ class SourceHooks:
         try:
             # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). `Popen` and not
             # `call`, which would kill the program together with the greenlet that waits for it.
-            process = subprocess.Popen([program, mount], stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                [program, mount], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment_of_programs()
+            )
         except OSError as error:
             log.error("mount %s: cannot start %s: %s", mount, program, error)
             return

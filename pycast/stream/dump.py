@@ -15,7 +15,7 @@ class Dump:
     """An open dump file. `pattern` may have strftime's directives (local time) and `{mount}`."""
 
     def __init__(self, pattern: str, mount: str, now: float) -> None:
-        name = time.strftime(pattern, time.localtime(now)).replace("{mount}", mount.removeprefix("/").replace("/", "_"))
+        name = time.strftime(pattern, time.localtime(now)).replace("{mount}", name_of(mount))
         self._file: BinaryIO | None = None
         try:
             # Unbuffered, and appended as Icecast does: a source that comes back continues in the same file.
@@ -37,3 +37,8 @@ class Dump:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def name_of(mount: str) -> str:
+    """Returns the name of a mount as that of a file. No two mounts have the same one."""
+    return mount.removeprefix("/").replace("%", "%25").replace("/", "%2F")

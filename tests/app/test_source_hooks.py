@@ -31,6 +31,22 @@ def test_the_program_gets_the_mount_as_one_argument(tmp_path: Path, wait_until: 
     wait_until(lambda: len(group) == 0, "its end")
 
 
+def test_the_program_gets_no_settings_and_no_output_that_nobody_reads(
+    tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYCAST_AUTHENTICATION__ADMIN_PASSWORD", "s3cr3t-W0rd")
+    monkeypatch.setenv("MY_PLAYLIST", "kept")
+    group, seen = Group(), tmp_path / "seen"
+    text = f"ls -l /proc/$$/fd > {seen}.new 2>&1; env >> {seen}.new; mv {seen}.new {seen}"
+    program = script(tmp_path / "on", text)
+    SourceHooks(group).on_source_started(SourceStarted("/x y", settings(on_connect=program)))
+    wait_until(seen.exists, "the program")
+    assert "s3cr3t-W0rd" not in seen.read_text()
+    assert "MY_PLAYLIST=kept" in seen.read_text()
+    assert seen.read_text().count("-> /dev/null") == 2
+    wait_until(lambda: len(group) == 0, "its end")
+
+
 def test_each_change_has_its_program(tmp_path: Path, wait_until: WaitUntil) -> None:
     group, seen = Group(), tmp_path / "seen"
     program = script(tmp_path / "off", f"touch {seen}")

@@ -4,19 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from pycast.stream.dump import Dump
+from pycast.stream.dump import Dump, name_of
 
 FULL_DISK = "/dev/full"
 
 
 def test_the_name_has_the_moment_and_the_mount_without_slashes(tmp_path: Path) -> None:
     Dump(str(tmp_path / "{mount}-%Y.dump"), "/deep/live.mp3", 1_000_000.0).close()
-    assert [path.name for path in tmp_path.iterdir()] == ["deep_live.mp3-1970.dump"]
+    assert [path.name for path in tmp_path.iterdir()] == ["deep%2Flive.mp3-1970.dump"]
 
 
 def test_a_mounts_name_is_not_read_as_a_time(tmp_path: Path) -> None:
     Dump(str(tmp_path / "{mount}"), "/100%Y", 1_000_000.0).close()
-    assert [path.name for path in tmp_path.iterdir()] == ["100%Y"]
+    assert [path.name for path in tmp_path.iterdir()] == ["100%25Y"]
+
+
+def test_no_two_mounts_share_a_file() -> None:
+    mounts = ["/d/x", "/d_x", "/d%2Fx", "/d%252Fx", "/d__x", "/d/_x", "/d_/x", "/%", "/%25"]
+    assert len({name_of(mount) for mount in mounts}) == len(mounts)
+    assert not any("/" in name_of(mount) for mount in mounts)
 
 
 def test_every_byte_is_in_the_file_at_once(tmp_path: Path) -> None:
