@@ -287,7 +287,7 @@ class BalancerSection(Section):
 
 
 class LoggingSection(Section):
-    """Where the logs are written: a file, "-" for stderr, "" for none. SIGHUP reopens the files; new ones get mode 640."""
+    """Where the logs go: a file (a new one gets mode 640), "-" for stderr, "" for none. SIGHUP reopens the files."""
 
     access_log: Text = key(
         "-", "One line for each request, in the format of Icecast and Apache.", icecast=("accesslog",)
