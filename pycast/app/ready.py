@@ -27,8 +27,8 @@ class ReadyInfo(NamedTuple):
 
 
 def write_ready(path: str, config: Config, ready: ReadyInfo, made_up: Collection[str] = ()) -> None:
-    """Writes the line to stdout ("-") or a file, of which a reader never gets half a line. It has the passwords that were
-    made up at this start, by the keys of [authentication] in `made_up`; who set the others knows them.
+    """Writes the line to stdout ("-") or a file, of which a reader never gets half a line. It has the passwords that
+    were made up at this start, by the keys of [authentication] in `made_up`; who set the others knows them.
     """
     line = _line(config, ready, made_up)
     if path == "-":
