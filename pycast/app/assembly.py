@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycast.app.source_hooks import SourceHooks
+from pycast.auth.logins import Logins
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
 from pycast.balance.load_monitor import LoadMonitor
@@ -92,7 +93,8 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end)
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
     worker_drain, cluster_control = whole or (drain, local)
-    site = Site(settings, counters, address, readiness, finder, worker_drain, local, cluster_control)
+    logins = Logins(counters, time.monotonic)
+    site = Site(settings, counters, logins, address, readiness, finder, worker_drain, local, cluster_control)
     context = ServerContext(
         settings=settings,
         group=group,

@@ -21,6 +21,7 @@ from pycast.app.assembly import assemble
 from pycast.app.late_imports import import_late
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
+from pycast.auth.known_passwords import password_advice
 from pycast.balance.admission import RESERVE
 from pycast.balance.haproxy_agent import HaproxyAgent, agent_reply
 from pycast.config.live import restart_needed
@@ -264,6 +265,9 @@ def run(
     if ready_file:
         write_ready(ready_file, config, ready, made_up)
     log.info("%s", status)
+    if worker is None or worker.index == 0:  # once for the whole server
+        for line in password_advice(config):
+            log.warning("%s", line)
     notifier.ready(status)
     node.parts.context.drain.changed.subscribe(lambda event: _report_drain(notifier, node.parts.context))
     stop.wait()

@@ -48,9 +48,10 @@ def well_known_keys(config: Config) -> Iterator[str]:
 
 
 def password_advice(config: Config) -> Iterator[str]:
-    """Yields a line for each well-known password. The password is not shown."""
+    """Yields a line for each well-known password, with what follows from it. The password is not shown."""
     for key in well_known_keys(config):
-        yield f"{key} is publicly known: set one that nobody can guess"
+        so = ", so the admin is accepted from this machine only" if key == "authentication.admin_password" else ""
+        yield f"{key} is publicly known{so}: set one that nobody can guess"
 
 
 def _bare(text: str) -> str:

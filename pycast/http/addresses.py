@@ -32,6 +32,12 @@ def unmapped(address: Address) -> Address:
     return address if mapped is None else mapped
 
 
+def is_loopback(ip: str) -> bool:
+    """Whether this is an address of the machine's own, which no other machine can have."""
+    address = maybe_address(ip)
+    return address is not None and address.is_loopback
+
+
 class Networks:
     """A list of networks, which an address may be `in`; false if it is empty."""
 

@@ -7,9 +7,11 @@ and logged with its traceback; other connections are not affected.
 
 import logging
 
+from pycast.auth.logins import TooManyLogins
 from pycast.balance.admission import Slot
 from pycast.errors import PeerError, Refused
-from pycast.http.forwarded import client_ip, client_scheme
+from pycast.http.addresses import is_loopback
+from pycast.http.forwarded import client_ip, client_scheme, is_proxied
 from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
 from pycast.http.response import Response, error_response
@@ -83,7 +85,7 @@ def _serve(
     if mount is not None:
         serve_listener(context, connection, request, mount)
         return None
-    door = Door(connection.ip, connection.serves)
+    door = Door(connection.ip, connection.serves, is_loopback(connection.ip) and not is_proxied(request.headers))
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
     return answer(context.site, request._replace(scheme=_scheme(connection, request)), body, door)
 
@@ -96,6 +98,8 @@ def _scheme(connection: Connection, request: Request) -> str:
 def _refusal(context: ServerContext, connection: Connection, exchange: HttpExchange, error: PeerError) -> Response:
     """Returns the answer to a peer's error, and logs it."""
     context.counters.bad_requests += 1
-    log.info("! %s: %s: %d %s", connection.ip, exchange, error.status, error)
+    # A guesser's failed logins have one line in the log, of `Logins`.
+    level = logging.DEBUG if isinstance(error, TooManyLogins) else logging.INFO
+    log.log(level, "! %s: %s: %d %s", connection.ip, exchange, error.status, error)
     headers = error.headers if isinstance(error, Refused) else ()
     return error_response(error.status, error.public, headers)

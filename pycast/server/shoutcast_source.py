@@ -8,6 +8,7 @@ their titles here.
 import logging
 import time
 
+from pycast.auth.logins import TooManyLogins
 from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, PeerError
 from pycast.http.body import RawBody
@@ -29,6 +30,9 @@ def serve_shoutcast(context: ServerContext, connection: Connection, slot: Slot, 
     except HandshakeError as error:
         context.counters.bad_requests += 1
         log.info("! %s: SHOUTcast source: %s", connection.ip, error)
+    except TooManyLogins as error:  # no answer either, and no line for each: see `Logins`
+        context.counters.bad_requests += 1
+        log.debug("! %s: SHOUTcast source: %s", connection.ip, error)
     except PeerError as error:
         context.counters.bad_requests += 1
         log.info("! %s: SHOUTcast source: %d %s", connection.ip, error.status, error)
@@ -58,7 +62,7 @@ def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: st
                 case Poke():
                     return
                 case Password():
-                    credentials = check_password(context, slot, event.mount, event.password)
+                    credentials = check_password(context, connection.ip, slot, event.mount, event.password)
                     mount = event.mount
                     connection.write(REPLY_OK, context.settings.now.limits.client_timeout)
                 case SourceHead(request):

@@ -15,20 +15,22 @@ from pycast.server.context import ServerContext
 from pycast.server.reserve import RETRY_AFTER, check_room
 
 
-def check_credentials(context: ServerContext, request: Request) -> Credentials:
-    """Returns the credentials of a source's request. Raises Refused if they are not those of its mount."""
+def check_credentials(context: ServerContext, ip: str, request: Request) -> Credentials:
+    """Returns the credentials of a source's request. Raises Refused if they are not those of its mount. May switch."""
     given = basic_credentials(request.headers)
-    if given is None or not is_source(context.settings.now, request.path, given):
+    is_right = is_source(context.settings.now, request.path, given)
+    if not context.site.logins.check(ip, given, is_right) or given is None:
         raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
     return given
 
 
-def check_password(context: ServerContext, slot: Slot, mount: str, password: str) -> Credentials:
+def check_password(context: ServerContext, ip: str, slot: Slot, mount: str, password: str) -> Credentials:
     """Returns the credentials of a SHOUTcast source, which sends a password alone. Raises HandshakeError if it is
-    wrong, Refused if the node is full. (A source over HTTP is refused by `handler.py` then.)
+    wrong, Refused if the node is full. (A source over HTTP is refused by `handler.py` then.) May switch.
     """
     credentials = (context.settings.now.for_mount(mount).username, password)
-    if not is_source(context.settings.now, mount, credentials):
+    is_right = is_source(context.settings.now, mount, credentials)
+    if not context.site.logins.check(ip, credentials, is_right):
         raise HandshakeError("invalid password", cause=f"wrong password for {mount}")
     check_room(context.counters, slot)
     return credentials

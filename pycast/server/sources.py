@@ -194,7 +194,7 @@ def serve_source(context: ServerContext, connection: Connection, request: Reques
     """Serves a SOURCE or PUT request until the source ends; `first` are bytes of its body that were read already.
     Raises Refused and other PeerErrors before the stream begins. May switch.
     """
-    credentials = check_credentials(context, request)
+    credentials = check_credentials(context, connection.ip, request)
     pass_gate(context, request.path)
     context.ownership.check(request.path, credentials)
     description = describe_source(connection, request)

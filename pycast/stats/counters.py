@@ -43,6 +43,20 @@ class Counters:
         default=0,
         metadata=metric("pycast_bad_requests_total", "Requests and sources answered with an error.", is_summed=True),
     )
+    failed_logins: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_failed_logins_total", "Logins with a wrong user or password, of any kind.", is_summed=True
+        ),
+    )
+    refused_logins: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_refused_logins_total",
+            "Logins refused with 429 because too many from their address had failed.",
+            is_summed=True,
+        ),
+    )
     bytes_read: int = field(
         default=0, metadata=metric("pycast_received_bytes_total", "Audio bytes read from sources.", is_summed=True)
     )

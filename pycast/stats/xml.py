@@ -29,10 +29,13 @@ _IN_ATTRIBUTE = str.maketrans(
 )
 
 
-def stats_document(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
-    """Returns `/admin/stats`: the node and its mounts, hidden ones too; with `mount` the node and that mount alone."""
+def stats_document(snapshot: "NodeSnapshot", mount: str | None = None, warnings: Iterable[str] = ()) -> bytes:
+    """Returns `/admin/stats`: the node and its mounts, hidden ones too; with `mount` the node and that mount alone.
+    Before them come `warnings` for the admin, which Icecast does not have.
+    """
+    notes = _elements(("warning", text) for text in warnings)
     sources = (_source(one, _elements(_nameable(snapshot, one))) for one in select_mounts(snapshot, mount))
-    return _document("icestats", _elements(global_stats(snapshot)) + "".join(sources))
+    return _document("icestats", notes + _elements(global_stats(snapshot)) + "".join(sources))
 
 
 def listmounts(snapshot: "NodeSnapshot", current: str | None = None) -> bytes:

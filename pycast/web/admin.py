@@ -9,6 +9,7 @@ one row of `FOR_NODE` or `FOR_MOUNT`.
 from collections.abc import Callable
 from dataclasses import replace
 
+from pycast.auth.known_passwords import password_advice
 from pycast.errors import Refused
 from pycast.http.icy import decode_title
 from pycast.http.response import HTML, PLAIN, Response
@@ -59,7 +60,8 @@ def admin_cgi(call: Call) -> Response:
 
 
 def _stats(call: Call) -> Response:
-    return Response(200, stats_document(call.control.snapshot()), XML)
+    # Browsers show this to an admin who opens /admin/.
+    return Response(200, stats_document(call.control.snapshot(), None, password_advice(call.config)), XML)
 
 
 def _listmounts(call: Call) -> Response:

@@ -4,6 +4,7 @@ It is rendered from a snapshot, as in `pages.py`, and works without JavaScript: 
 `REFRESH_S` seconds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -32,14 +33,15 @@ class _Node:
     """Names of mounts, and their links, relative to the page."""
 
 
-def render_nodes(cluster: ClusterSnapshot, server_id: str) -> bytes:
-    """Returns the page, UTF-8 `text/html`."""
+def render_nodes(cluster: ClusterSnapshot, server_id: str, warnings: Sequence[str] = ()) -> bytes:
+    """Returns the page, UTF-8 `text/html`. `warnings` are for the admin, who alone sees it."""
     return render(
         "nodes.html",
         refresh_s=REFRESH_S,
         brand=clean(cluster.name),
         server_id=clean(server_id),
         cluster=cluster,
+        warnings=warnings,
         this_node=clean(cluster.node),
         tally=nodes_in_words(cluster),
         nodes=[_node(member, cluster.node) for member in cluster.members],

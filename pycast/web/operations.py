@@ -13,6 +13,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pycast.auth.known_passwords import password_advice
 from pycast.errors import Refused
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import visible_mounts
@@ -91,7 +92,8 @@ def nodes_page(call: Call) -> Response:
     """Answers `/admin/nodes` with a page. Raises Refused without a cluster. May switch."""
     from pycast.web.nodes_page import render_nodes  # not before it is needed, as in public.py
 
-    return Response(200, render_nodes(_cluster(call), call.config.server.server_id), HTML)
+    warnings = tuple(password_advice(call.config))
+    return Response(200, render_nodes(_cluster(call), call.config.server.server_id, warnings), HTML)
 
 
 def _metrics(snapshot: "NodeSnapshot") -> Response:

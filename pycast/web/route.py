@@ -8,6 +8,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from pycast.auth.credentials import is_admin, is_relay, is_source
+from pycast.auth.known_passwords import is_well_known
+from pycast.auth.logins import TooManyLogins
 from pycast.config.schema import Config
 from pycast.control.control import Control
 from pycast.errors import Refused
@@ -46,6 +48,8 @@ class Door(NamedTuple):
 
     ip: str
     serves: frozenset[str]
+    is_local: bool
+    """Whether the client is certainly on this machine."""
 
 
 class Call(NamedTuple):
@@ -101,8 +105,12 @@ class Route(NamedTuple):
         # Icecast refuses some malformed requests before it looks at credentials.
         if self.before_access is not None:
             self.before_access(call)
-        if has_access(self.access, call):
-            return self.handler(call)
+        try:
+            if has_access(self.access, call):
+                return self.handler(call)
+        except TooManyLogins:
+            if self.for_others is None:
+                raise
         # Without access: the public variant if there is one, else 401, with the path and the mount in the log.
         if self.for_others is not None:
             return self.for_others(call)
@@ -124,23 +132,39 @@ class RouteGroup(NamedTuple):
 
 
 def has_access(access: Access, call: Call) -> bool:
-    """Whether the request's credentials allow `access`."""
+    """Whether the request's credentials allow `access`. Raises Refused for those that are not looked at, or not from
+    there. May switch: the answer to a wrong password may be late.
+    """
     if access is Access.ALL:
         return True
-    config = call.config
+    config, logins, ip = call.config, call.site.logins, call.door.ip
     # SHOUTcast has its password in the query and no user: the mount's configuration gives the user.
     if access is Access.SHOUTCAST_SOURCE:
         mount, password = shoutcast_login(call)
-        return is_source(config, mount, (config.for_mount(mount).username, password))
+        login = (config.for_mount(mount).username, password)
+        return logins.check(ip, login, is_source(config, mount, login))
     # All others use HTTP's basic authentication, and the admin may use each of them. Not on a port without admin: it
     # must not tell whether a guess of the admin's password is right.
     given = basic_credentials(call.request.headers)
-    is_for_admin = access is Access.ADMIN or "admin" in call.door.serves
-    return (
-        (is_for_admin and is_admin(config, given))
-        or (access is Access.RELAY and is_relay(config, given))
-        or (access is Access.SOURCE and is_source(config, call.text("mount"), given))
+    by_admin = (access is Access.ADMIN or "admin" in call.door.serves) and is_admin(config, given)
+    by_other = (access is Access.RELAY and is_relay(config, given)) or (
+        access is Access.SOURCE and is_source(config, call.text("mount"), given)
     )
+    is_right = logins.check(ip, given, by_admin or by_other)
+    if is_right and by_admin and not call.door.is_local:
+        _check_admin_password(config)
+    return is_right
+
+
+def _check_admin_password(config: Config) -> None:
+    """Raises Refused if everybody knows the password that the admin gave: nobody can tell then who it is."""
+    known = config.authentication
+    if is_well_known(known.admin_password, known.admin_user):
+        raise Refused(
+            "The admin password of this server is publicly known, so it is accepted from its own machine only. Set "
+            "authentication.admin_password, or PYCAST_AUTHENTICATION__ADMIN_PASSWORD, to one that nobody can guess",
+            cause="the admin password is publicly known",
+        )
 
 
 def shoutcast_login(call: Call) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pycast.auth.logins import Logins
 from pycast.balance.drain import Drain
 from pycast.balance.readiness import Readiness
 from pycast.config.live import Live
@@ -19,6 +20,7 @@ class Site(NamedTuple):
 
     settings: Live
     counters: Counters
+    logins: Logins
     address: OwnAddress
     readiness: Readiness
     finder: MountFinder

@@ -53,6 +53,7 @@ def test_each_key_with_a_known_password_is_named_once() -> None:
     assert list(well_known_keys(config)) == keys
     lines = list(password_advice(config))
     assert [line.partition(" ")[0] for line in lines] == keys
+    assert [line for line in lines if "from this machine only" in line] == [lines[1]]
     assert not any("change me" in line or "hackme" in line for line in lines)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.http.addresses import Networks, maybe_address
+from pycast.http.addresses import Networks, is_loopback, maybe_address
 from tests.http.cuts import QUICK
 
 
@@ -46,3 +46,14 @@ def test_no_networks_cover_no_address() -> None:
 def test_any_text_gives_the_canonical_address_or_none(text: str) -> None:
     address = maybe_address(text)
     assert address is None or maybe_address(str(address)) == address == ip_address(str(address))
+
+
+@pytest.mark.parametrize(
+    ("ip", "is_own"),
+    [
+        *(("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True)),
+        *(("10.0.0.1", False), ("203.0.113.7", False), ("2001:db8::1", False), ("", False), ("localhost", False)),
+    ],
+)
+def test_addresses_of_the_machine_itself_are_told_from_all_others(ip: str, is_own: bool) -> None:
+    assert is_loopback(ip) is is_own

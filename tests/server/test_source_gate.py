@@ -12,6 +12,8 @@ from pycast.web.routes import ROUTES
 from tests.server.contexts import Bench, FakeSource, make_bench
 from tests.web.sites import SOURCE, make_request
 
+IP = "127.0.0.1"
+
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
@@ -28,25 +30,25 @@ def refusal(bench: Bench, mount: str) -> Refused:
 
 def test_the_credentials_of_the_mount_are_returned(bench: Bench) -> None:
     request = make_request("/x", method="SOURCE", authorization=SOURCE)
-    assert check_credentials(bench.context, request) == ("source", "hackme")
+    assert check_credentials(bench.context, IP, request) == ("source", "hackme")
     request = make_request("/own", method="SOURCE", authorization="Basic bWU6bWluZQ==")
-    assert check_credentials(bench.context, request) == ("me", "mine")
+    assert check_credentials(bench.context, IP, request) == ("me", "mine")
 
 
 @pytest.mark.parametrize("authorization", ["", SOURCE, "Basic bWU6", "Basic x", "Bearer x"])
 def test_all_others_are_refused_with_401(bench: Bench, authorization: str) -> None:
     with pytest.raises(Refused) as refused:
-        check_credentials(bench.context, make_request("/own", method="SOURCE", authorization=authorization))
+        check_credentials(bench.context, IP, make_request("/own", method="SOURCE", authorization=authorization))
     assert (refused.value.status, refused.value.public) == (401, "You need to authenticate")
 
 
 def test_a_shoutcast_password_stands_for_the_credentials_of_its_mount(bench: Bench) -> None:
-    assert check_password(bench.context, Slot.CLIENT, "/own", "mine") == ("me", "mine")
+    assert check_password(bench.context, IP, Slot.CLIENT, "/own", "mine") == ("me", "mine")
     for slot in Slot:
         with pytest.raises(HandshakeError):
-            check_password(bench.context, slot, "/own", "hackme")
+            check_password(bench.context, IP, slot, "/own", "hackme")
     with pytest.raises(Refused) as refused:
-        check_password(bench.context, Slot.RESERVED, "/own", "mine")
+        check_password(bench.context, IP, Slot.RESERVED, "/own", "mine")
     assert refused.value.status == 503
 
 

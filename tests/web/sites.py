@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pycast.auth.logins import Logins
 from pycast.balance.drain_plan import DrainState, Progress
 from pycast.balance.readiness import Readiness
 from pycast.config.live import Live
@@ -25,7 +26,7 @@ from tests.stats.snapshots import mount, node
 PASSWORDS = '[authentication]\nadmin_password = "pw"\nrelay_password = "rp"\n'
 ADMIN = "Basic YWRtaW46cHc="  # admin:pw
 RELAY = "Basic cmVsYXk6cnA="  # relay:rp
-DOOR = Door("127.0.0.1", frozenset(SERVED))
+DOOR = Door("127.0.0.1", frozenset(SERVED), True)
 SOURCE = "Basic c291cmNlOmhhY2ttZQ=="  # source:hackme
 
 
@@ -87,9 +88,10 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
     local = local or FakeControl(node(mount()))
     drain: Any = FakeDrain()
     finder: Any = SimpleNamespace(has_source=lambda name: has_source, on_this_node=lambda name: None)
-    return Site(
-        settings, Counters(), OwnAddress(settings), Readiness(drain), finder, drain, local, cluster_wide or local
-    )
+    counters = Counters()
+    logins = Logins(counters, lambda: 0.0, lambda seconds: None)
+    address, readiness = OwnAddress(settings), Readiness(drain)
+    return Site(settings, counters, logins, address, readiness, finder, drain, local, cluster_wide or local)
 
 
 def make_request(target: str, *, method: str = "GET", authorization: str = "", more: str = "") -> Request:

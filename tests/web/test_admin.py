@@ -80,6 +80,16 @@ def test_stats_have_several_names(path: str) -> None:
     assert "<icestats>" in text_of(ask(make_site(), path, authorization=ADMIN))
 
 
+def test_the_admin_alone_is_told_that_a_password_is_publicly_known() -> None:
+    known = make_site(toml=PASSWORDS)
+    assert "<warning>authentication.source_password is publicly known" in text_of(
+        ask(known, "/admin/", authorization=ADMIN)
+    )
+    assert "<warning>" not in text_of(ask(known, "/admin/stats?mount=/live.mp3", authorization=SOURCE))
+    own = make_site(toml=PASSWORDS + 'source_password = "fgQ7-vTr"\n')
+    assert "<warning>" not in text_of(ask(own, "/admin/", authorization=ADMIN))
+
+
 @pytest.mark.parametrize(
     ("command", "order"),
     [

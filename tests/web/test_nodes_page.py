@@ -78,3 +78,9 @@ def test_public_page_shows_how_many_nodes_there_are_and_not_which(
 
 def test_public_page_without_a_cluster_does_not_mention_nodes() -> None:
     assert "node" not in Page(pages.render_status(NODE, base_url=BASE)).text
+
+
+def test_warnings_are_shown_as_they_are_and_escaped() -> None:
+    html = render_nodes(CLUSTER, "pycast", ["a <b> password"])
+    assert b"a &lt;b&gt; password" in html
+    assert b'role="alert"' not in render_nodes(CLUSTER, "pycast")

@@ -1,11 +1,14 @@
 """Tests of pycast.web.route: which credentials have access, and what a row answers without."""
 
+from base64 import b64encode
+
 import pytest
 
+from pycast.auth.logins import MOST, TooManyLogins
 from pycast.errors import Refused
 from pycast.http.response import Response
 from pycast.web import route as kinds
-from pycast.web.route import Access, Call, Door, Route, has_access, shoutcast_login
+from pycast.web.route import Access, Call, Route, has_access, shoutcast_login
 from pycast.web.site import Site
 from tests.web.sites import ADMIN, DOOR, PASSWORDS, RELAY, SOURCE, make_request, make_site, text_of
 
@@ -40,7 +43,7 @@ def test_each_access_is_given_to_its_own_credentials(access: Access, good: set[s
 
 
 def test_a_port_without_admin_does_not_know_the_admins_password() -> None:
-    door = Door("127.0.0.1", frozenset({"sources", "listeners", "metrics"}))
+    door = DOOR._replace(serves=frozenset({"sources", "listeners", "metrics"}))
     for access in (Access.SOURCE, Access.RELAY):
         assert has_access(access, call(ADMIN, mount="/own"))
         assert not has_access(access, call(ADMIN, mount="/own")._replace(door=door))
@@ -99,3 +102,58 @@ def test_scope_node_is_about_this_node_alone() -> None:
     assert call("", site).control is site.cluster_wide
     assert call("", site, scope="node").control is site.local
     assert call("", site, scope="x").control is site.cluster_wide
+
+
+FAR = DOOR._replace(ip="203.0.113.7", is_local=False)
+
+
+@pytest.mark.parametrize("password", ["hackme", "change me 3", "admin"])
+def test_an_admin_password_that_everybody_knows_admits_from_this_machine_only(password: str) -> None:
+    known = make_site(toml=f'[authentication]\nadmin_password = "{password}"\n')
+    login = f"Basic {b64encode(f'admin:{password}'.encode()).decode()}"
+    assert has_access(Access.ADMIN, call(login, known))
+    for access in (Access.ADMIN, Access.SOURCE, Access.RELAY):
+        with pytest.raises(Refused, match="publicly known") as refused:
+            has_access(access, call(login, known, mount="/x")._replace(door=FAR))
+        assert refused.value.status == 403
+        assert "Set authentication.admin_password" in refused.value.public
+    assert not has_access(Access.ADMIN, call("Basic YWRtaW46eA==", known)._replace(door=FAR))
+    assert has_access(Access.SOURCE, call(SOURCE, known, mount="/x")._replace(door=FAR)), "the source is no admin"
+    assert has_access(Access.ADMIN, call(ADMIN)._replace(door=FAR)), "a password of one's own admits from everywhere"
+
+
+GUESS = "Basic YWRtaW46Z3Vlc3M="  # admin:guess
+
+
+@pytest.mark.parametrize(
+    ("access", "parameters"),
+    [
+        (Access.ADMIN, {}),
+        (Access.RELAY, {}),
+        (Access.SOURCE, {"mount": "/own"}),
+        (Access.SHOUTCAST_SOURCE, {"mount": "/own", "pass": "guess"}),
+    ],
+)
+def test_guesses_of_every_kind_are_counted_and_end(access: Access, parameters: dict[str, str]) -> None:
+    site = make_site(toml=TOML)
+    guess = call(GUESS, site, **parameters)._replace(door=FAR)
+    for _ in range(MOST):
+        assert not has_access(access, guess)
+    with pytest.raises(TooManyLogins):
+        has_access(access, guess)
+    assert site.counters.failed_logins == MOST
+    assert has_access(Access.ADMIN, call(ADMIN, site)), "from another address"
+
+
+def test_without_credentials_nothing_is_counted() -> None:
+    site = make_site(toml=TOML)
+    assert not any(has_access(Access.ADMIN, call("", site)) for _ in range(50))
+    assert site.counters.failed_logins == 0
+
+
+def test_what_is_public_stays_so_for_an_address_that_guesses() -> None:
+    site = make_site(toml=TOML)
+    route = Route("/page", lambda call: say("all"), kinds.METRICS, Access.ADMIN, for_others=lambda call: say("less"))
+    assert {text_of(route.answer(call(GUESS, site))) for _ in range(50)} == {"less"}
+    assert text_of(route.answer(call(ADMIN, site))) == "less"
+    assert site.counters.failed_logins == MOST
