@@ -8,14 +8,21 @@ one row of `FOR_NODE` or `FOR_MOUNT`.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from pycast.auth.credentials import is_admin, is_source
 from pycast.auth.known_passwords import password_advice
 from pycast.errors import Refused
+from pycast.http.headers import basic_credentials
 from pycast.http.icy import decode_title
+from pycast.http.mount_names import why_no_mount
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
 from pycast.web.route import ADMIN, FORM, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
+
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import NodeSnapshot
 
 XML = "text/xml; charset=utf-8"
 
@@ -103,9 +110,13 @@ def _killsource(call: Call, mount: str) -> Response:
 
 def _moveclients(call: Call, mount: str) -> Response:
     if "destination" not in call.parameters:
-        return Response(200, listmounts(call.control.snapshot(), mount), XML)
+        return Response(200, listmounts(_shown_to(call, call.control.snapshot()), mount), XML)
     destination = call.text("destination")
-    if not call.control.knows(destination):
+    if why := why_no_mount(destination):
+        raise Refused(f"This name cannot be a mount: {why}", cause=f"destination {destination}: {why}")
+    # What a source may not see does not exist for it.
+    is_secret = _is_hidden(call, call.control.snapshot(), destination) and not _opens(call, destination)
+    if is_secret or not call.control.knows(destination):
         raise Refused("No such destination", status=400, cause=f"no mount {destination}")
     if destination == mount:
         raise Refused("supplied mountpoints are identical", status=400)
@@ -117,6 +128,28 @@ def _metadata(call: Call, mount: str) -> Response:
     if _required(call, "mode") != "updinfo":
         return _ice("No such action", 0)
     return _ice(TITLE_SET if _set_title(call, mount) else TITLE_REFUSED, 1)
+
+
+def _opens(call: Call, mount: str) -> bool:
+    """Whether the request's credentials, which are right already, are the admin's or those of that mount too."""
+    given = basic_credentials(call.request.headers)
+    by_admin = "admin" in call.door.serves and is_admin(call.config, given)
+    return by_admin or is_source(call.config, mount, given)
+
+
+def _shown_to(call: Call, snapshot: "NodeSnapshot") -> "NodeSnapshot":
+    """Returns the statistics without the hidden mounts, and their names as fallbacks, that this client does not own."""
+    names = {mount.name for mount in snapshot.mounts} | {mount.fallback for mount in snapshot.mounts}
+    secret = {name for name in names if _is_hidden(call, snapshot, name) and not _opens(call, name)}
+    mounts = (mount for mount in snapshot.mounts if mount.name not in secret)
+    shown = (replace(mount, fallback="") if mount.fallback in secret else mount for mount in mounts)
+    return replace(snapshot, mounts=tuple(shown))
+
+
+def _is_hidden(call: Call, snapshot: "NodeSnapshot", mount: str) -> bool:
+    """Whether the mount is hidden here or on the node that has its source."""
+    found = find_mount(snapshot, mount)
+    return call.config.for_mount(mount).hidden or (found is not None and found.hidden)
 
 
 def _no_mount_command(call: Call, mount: str) -> Response:

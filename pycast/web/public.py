@@ -63,7 +63,8 @@ def playlist(call: Call) -> Response:
             return Response(200, m3u(url), M3U_TYPE)
         case "pls":
             known = call.site.finder.on_this_node(mount)
-            name = known.description.info.name if known else ""
+            is_shown = known is not None and not known.settings.hidden
+            name = known.description.info.name if known and is_shown else ""
             return Response(200, pls([(url, name)]), PLS_TYPE)
         case "xspf":
             snapshot = call.site.cluster_wide.snapshot()

@@ -124,6 +124,59 @@ def test_a_missing_parameter_is_named(command: str, public: str) -> None:
     assert control.orders == []
 
 
+HIDDEN = (
+    PASSWORDS
+    + """
+[[mount]]
+mount_name = "/secret"
+hidden = true
+password = "own"
+[[mount]]
+mount_name = "/mine"
+hidden = true
+"""
+)
+
+
+def hidden_mounts() -> tuple[Site, FakeControl]:
+    """A node with a public mount, a hidden one of the same source's, and a hidden one of another's."""
+    mine = mount(name="/mine", hidden=True, fallback="/secret")
+    control = FakeControl(node(mount(fallback="/secret"), mine, mount(name="/secret", hidden=True)), LISTENERS)
+    return make_site(control, toml=HIDDEN), control
+
+
+@pytest.mark.parametrize(
+    ("authorization", "shown"),
+    [(ADMIN, {"/mine", "/secret"}), (SOURCE, {"/mine"})],
+)
+def test_a_source_is_shown_no_hidden_mount_of_another_one(authorization: str, shown: set[str]) -> None:
+    site, _ = hidden_mounts()
+    said = text_of(ask(site, "/admin/moveclients?mount=/live.mp3", authorization=authorization))
+    assert {name for name in ("/mine", "/secret") if f'mount="{name}"' in said} == shown
+    assert ("/secret" in said) is ("/secret" in shown), "as the fallback of another mount neither"
+
+
+def test_a_hidden_mount_is_for_a_source_like_one_that_is_not_there() -> None:
+    site, control = hidden_mounts()
+    answers = {
+        refusal(site, f"/admin/moveclients?mount=/live.mp3&destination={name}", authorization=SOURCE)
+        for name in ("/secret", "/nowhere")
+    }
+    assert answers == {(400, "No such destination")}
+    assert control.orders == []
+    for name, authorization in (("/mine", SOURCE), ("/secret", ADMIN)):
+        ask(site, f"/admin/moveclients?mount=/live.mp3&destination={name}", authorization=authorization)
+    assert control.orders == [("move", "/live.mp3", "/mine"), ("move", "/live.mp3", "/secret")]
+
+
+@pytest.mark.parametrize("name", ["/sw.js", "/live.mp3.m3u", "/admin/x", "/livez", "x"])
+def test_listeners_are_moved_to_no_name_that_cannot_be_a_mount(name: str) -> None:
+    site, control = hidden_mounts()
+    status, said = refusal(site, f"/admin/moveclients?mount=/live.mp3&destination={name}", authorization=ADMIN)
+    assert (status, said[:26]) == (403, "This name cannot be a moun")
+    assert control.orders == []
+
+
 @pytest.mark.parametrize("id", ["", "x", "-1", "9" * 19, "99"])
 def test_a_client_that_is_not_there_is_not_found(id: str) -> None:
     site, _ = two_mounts()

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,16 @@ def test_a_playlist_has_the_address_by_which_the_visitor_came(kind: str) -> None
 @pytest.mark.parametrize("kind", ["m3u", "pls"])
 def test_a_playlist_of_an_unknown_mount_is_answered(kind: str) -> None:
     assert "/later.mp3" in text_of(ask(make_site(), f"/later.mp3.{kind}"))
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_a_playlist_does_not_say_what_a_hidden_mount_is_called(is_hidden: bool) -> None:
+    known = SimpleNamespace(
+        settings=SimpleNamespace(hidden=is_hidden), description=SimpleNamespace(info=SimpleNamespace(name="Secret FM"))
+    )
+    finder: Any = SimpleNamespace(on_this_node=lambda name: known)
+    playlist = text_of(ask(make_site()._replace(finder=finder), "/live.mp3.pls"))
+    assert ("Secret FM" in playlist) is not is_hidden
 
 
 @pytest.mark.parametrize("host", ["", "a b", "x/y", "x:y", "<script>", "x:123456", "[::1"])
