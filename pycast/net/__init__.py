@@ -1,1 +1,1 @@
-"""Socket options, hang-ups, TLS, greenlets with an owner, ticks."""
+"""Socket options, hang-ups, TLS, greenlets with an owner, ticks and turns of the event loop."""

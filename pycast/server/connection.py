@@ -1,7 +1,8 @@
 """One connection: a socket with a deadline, bytes counted, closed once.
 
 It knows no protocol. Its handler reads and writes through it, or takes the socket for good (`give_away`); the socket is
-not closed here then.
+not closed here then. However fast its peer sends, it is read once in a turn of the loop, and no longer than until the
+deadline.
 """
 
 import time
@@ -13,8 +14,12 @@ from gevent.ssl import SSLSocket
 
 from pycast.config.values import SERVED
 from pycast.http.addresses import Networks
+from pycast.net.turns import next_turn
 
 READ_SIZE = 65_536
+
+# TLS records that one read takes at most. An encoder writes some 40 times a second, and is read ten times a second.
+RECORDS_AT_ONCE = 128
 
 # The time that the peer has after an answer to read it and close. Closing at once could send a reset, which would
 # discard what the peer has not read yet.
@@ -42,19 +47,30 @@ class Connection:
         self.accepted = time.time()
         self.bytes_sent = 0
         self.given_away = False
+        self._turn = -1
+        """The turn of the loop in which it was read last."""
 
     def read(self, deadline: float) -> bytes:
         """Returns received bytes, and waits for them if there are none yet; returns no bytes at the end of the stream.
-        Raises TimeoutError at `deadline` (monotonic). May switch.
+        Raises TimeoutError at `deadline` (monotonic), also if there are bytes. May switch.
         """
+        left = self._next_turn(deadline)
         if self.tls:
-            return self._read_records(deadline)
-        self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            return self._read_records(left)
+        self.sock.settimeout(left)
         return self.sock.recv(READ_SIZE)
+
+    def read_now(self) -> bytes:
+        """Returns what has arrived, as `read` does, and no bytes if there is nothing. Never switches."""
+        self.sock.settimeout(0.0)
+        try:
+            return self._arrived(b"") if self.tls else self.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return b""
 
     def peek(self, deadline: float) -> bytes:
         """Returns what `read` would, and leaves the bytes in the socket. May switch."""
-        self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        self.sock.settimeout(self._next_turn(deadline))
         return self.sock.recv(READ_SIZE, socket.MSG_PEEK)
 
     def take(self, size: int) -> bytes:
@@ -90,20 +106,36 @@ class Connection:
         if not self.given_away:
             self.sock.close()
 
-    def _read_records(self, deadline: float) -> bytes:
-        """Returns what `read` does, over TLS: all records that have arrived.
+    def _next_turn(self, deadline: float) -> float:
+        """Waits for another turn of the loop than that of the last read; returns the seconds that are left then. Raises
+        TimeoutError.
+        """
+        self._turn = next_turn(self._turn)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def _read_records(self, seconds: float) -> bytes:
+        """Returns what `read` does, over TLS: the records that have arrived.
 
         One `recv` returns one record at most, and a record may be as small as one write of the peer. A source of which
         ten records are read in a second would fall behind its encoder.
         """
-        with time_limit(deadline - time.monotonic()):
+        with time_limit(seconds):
             self.sock.settimeout(None)
             data = self.sock.recv(READ_SIZE)
         self.sock.settimeout(0.0)
+        return self._arrived(data) if data else data
+
+    def _arrived(self, first: bytes) -> bytes:
+        """Returns `first` and the TLS records that have arrived after it."""
+        records, left = [first], READ_SIZE - len(first)
         with suppress(OSError):  # no more records now, or an error, which the next read raises again
-            while 0 < len(data) < READ_SIZE and (more := self.sock.recv(READ_SIZE - len(data))):
-                data += more
-        return data
+            while left > 0 and len(records) < RECORDS_AT_ONCE and (more := self.sock.recv(left)):
+                records.append(more)
+                left -= len(more)
+        return b"".join(records)
 
 
 def time_limit(seconds: float) -> gevent.Timeout:

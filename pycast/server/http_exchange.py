@@ -18,7 +18,7 @@ import gevent
 from pycast.errors import BodyError, ExternalError, RequestError
 from pycast.http.body import expects_continue, new_body
 from pycast.http.redact import shown_target
-from pycast.http.request import HeadReader, Request
+from pycast.http.request import MAX_HEAD, HeadReader, Request
 from pycast.http.response import CONTINUE, FileRange, Response, ResponseBody, render
 from pycast.logs.access import AccessEntry
 from pycast.server.connection import Connection
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 # Bytes of a file that are read at once. A listener's burst has the same size, so a piece of a download delays the
 # fan-out no more than a new player does.
 PIECE_SIZE = 65_536
+
+# A body of which each byte is a chunk of its own takes six times its length; its trailers may take as much as a head.
+FRAMED = 8
 
 
 class HttpExchange:
@@ -71,13 +74,16 @@ class HttpExchange:
         if expects_continue(request.headers) and not self.rest:
             self._connection.write(CONTINUE, timeout)
         deadline = time.monotonic() + timeout
-        body, found, data = new_body(request, limit), b"", self.rest
+        body, found, data, received = new_body(request, limit), b"", self.rest, 0
         while True:
             found += body.feed(data)
+            received += len(data)
             if len(found) > limit:
                 raise BodyError("the request's body is too long", status=413)
             if body.done:
                 return found
+            if received > FRAMED * limit + MAX_HEAD:
+                raise BodyError("the request's body is too long", status=413, cause=f"{received} bytes with framing")
             try:
                 data = self._connection.read(deadline)
             except TimeoutError as error:

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.errors import BodyError
-from pycast.http.body import Body, ChunkedBody, LengthBody, RawBody, expects_continue, new_body
+from pycast.http.body import (
+    MAX_SIZE_LINE,
+    MAX_TRAILERS,
+    Body,
+    ChunkedBody,
+    LengthBody,
+    RawBody,
+    expects_continue,
+    new_body,
+)
 from pycast.http.headers import Headers
 from pycast.http.request import NO_PAIRS, Request
 from tests.http.cuts import PLACES, QUICK, byte_by_byte, cut
@@ -103,6 +112,37 @@ def test_chunks_are_undone(data: bytes, out: bytes) -> None:
 def test_broken_chunks_are_refused_after_what_came_before_them(data: bytes, out: bytes) -> None:
     assert outcome(ChunkedBody(), [data]) == (out, False, "bad chunk")
     assert outcome(ChunkedBody(), byte_by_byte(data)) == (out, False, "bad chunk")
+
+
+@pytest.mark.parametrize(
+    ("begin", "limit"),
+    [
+        (b"1;", MAX_SIZE_LINE),
+        (b"000", MAX_SIZE_LINE),
+        (b"1\r\na\r\n1;", MAX_SIZE_LINE),
+        (b"0\r\nTrailer: ", MAX_TRAILERS),
+        (b"0;x\r\n" + b"A: b\r\n" * 100 + b"T: ", MAX_TRAILERS),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 100, 65_536])
+def test_framing_without_an_end_is_refused_however_it_is_cut(begin: bytes, limit: int, size: int) -> None:
+    body, fed = ChunkedBody(), 0
+    out = body.feed(begin)
+    with pytest.raises(BodyError, match="over") as caught:
+        while fed <= 4 * MAX_TRAILERS:
+            out += body.feed(b"0" * size)
+            fed += size
+    assert caught.value.public == "bad chunk"
+    assert fed <= max(limit + MAX_SIZE_LINE, size)
+    assert out == (b"a" if begin.startswith(b"1\r\na") else b"")
+
+
+@pytest.mark.parametrize("size", [1, 7, 65_536])
+def test_framing_up_to_its_limits_is_no_error(size: int) -> None:
+    extension, trailers = b";" + b"x" * (MAX_SIZE_LINE - 10), b"T: x\r\n" * ((MAX_TRAILERS - 100) // 6)
+    data = b"".join(b"3" + extension + b"\r\nabc\r\n" for _ in range(50)) + b"0\r\n" + trailers + b"\r\n"
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    assert outcome(ChunkedBody(), pieces) == (b"abc" * 50, True, "")
 
 
 def test_body_that_stops_early_is_not_done() -> None:

@@ -8,8 +8,9 @@ import gevent
 import pytest
 from gevent import socket
 
+from pycast.net.group import Group
 from pycast.net.tls import Certificate
-from pycast.server.connection import LINGER_BYTES, READ_SIZE, Connection
+from pycast.server.connection import LINGER_BYTES, LINGER_S, READ_SIZE, RECORDS_AT_ONCE, Connection
 from tests.e2e.test_tls import make_certificate
 from tests.net.handshake import connect_tls
 
@@ -66,6 +67,72 @@ def test_a_read_ends_at_its_deadline(pair: Pair) -> None:
     connection, _ = pair
     with gevent.Timeout(5), pytest.raises(TimeoutError):
         connection.read(time.monotonic() + 0.05)
+
+
+class Torrent:
+    """A socket on which there are always bytes to read, as from a peer that sends faster than it is read."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.reads = 0
+
+    def settimeout(self, seconds: float | None) -> None:
+        pass
+
+    def shutdown(self, how: int) -> None:
+        pass
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        self.reads += 1
+        assert self.reads < 1_000_000, "it was read for ever"
+        return b"x" * min(size, self.size)
+
+
+def torrent(size: int, *, is_tls: bool = False) -> tuple[Connection, Torrent]:
+    source = Torrent(size)
+    return Connection(source, "127.0.0.1", is_tls), source  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [1, READ_SIZE])
+@pytest.mark.parametrize("how", ["read", "peek", "tls", "linger"])
+def test_a_peer_that_sends_without_a_pause_holds_neither_the_loop_nor_the_reader(size: int, how: str) -> None:
+    connection, source = torrent(size, is_tls=how == "tls")
+    turns, group = [0], Group()
+
+    def others() -> None:
+        while True:
+            gevent.sleep(0)
+            turns[0] += 1
+
+    group.spawn("others", others)
+    begun = time.monotonic()
+    deadline = begun + 0.2
+    if how == "linger":
+        connection.linger()
+        assert source.reads * size >= LINGER_BYTES or time.monotonic() - begun >= LINGER_S
+    else:
+        with pytest.raises(TimeoutError):
+            while True:
+                (connection.peek if how == "peek" else connection.read)(deadline)
+    assert time.monotonic() - begun < LINGER_S + 1
+    assert turns[0] >= 10
+    group.kill()
+
+
+def test_a_read_takes_a_limited_number_of_tls_records() -> None:
+    """They may have a byte each, and a million may have arrived."""
+    connection, source = torrent(1, is_tls=True)
+    assert connection.read(time.monotonic() + 5) == b"x" * RECORDS_AT_ONCE
+    assert connection.read_now() == b"x" * (RECORDS_AT_ONCE - 1)
+    assert source.reads == 2 * RECORDS_AT_ONCE - 1
+
+
+def test_what_has_arrived_is_read_without_waiting(pair: Pair) -> None:
+    connection, peer = pair
+    assert connection.read_now() == b""
+    peer.sendall(b"audio")
+    assert connection.read_now() == b"audio"
+    assert connection.read_now() == b""
 
 
 def test_half_a_tls_record_does_not_prolong_a_read(certificate: Certificate) -> None:

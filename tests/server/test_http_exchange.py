@@ -406,3 +406,32 @@ def test_a_body_that_cannot_be_closed_is_logged(
     assert read_all(pair[1]).endswith(b"x")
     gevent.sleep(0.01)
     assert "could not be closed" in caplog.text
+
+
+@pytest.mark.parametrize("framing", [b"1;", b"0\r\nTrailer: "])
+def test_a_body_of_framing_alone_is_refused(bench: Bench, pair: Pair, framing: bytes) -> None:
+    """Neither its length nor its time could be limited by what is in it."""
+    head = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    exchange, request = begin(bench, pair, head + framing)
+    sending = bench.spawn(pair[1].sendall, b"x" * (1 << 20))
+    with gevent.Timeout(5), pytest.raises(BodyError):
+        exchange.read_body(request, 4096)
+    sending.kill()
+
+
+def test_a_body_has_a_limit_with_its_framing(bench: Bench, pair: Pair) -> None:
+    head = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    exchange, request = begin(bench, pair, head)
+    sending = bench.spawn(pair[1].sendall, (b"1;" + b"x" * 900 + b"\r\na\r\n") * 2000)
+    with gevent.Timeout(5), pytest.raises(BodyError) as caught:
+        exchange.read_body(request, 4096)
+    assert caught.value.status == 413
+    sending.kill()
+
+
+def test_a_body_of_one_byte_chunks_may_be_as_long_as_any(bench: Bench, pair: Pair) -> None:
+    head = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    exchange, request = begin(bench, pair, head)
+    sending = bench.spawn(pair[1].sendall, b"1\r\na\r\n" * 4096 + b"0\r\n\r\n")
+    assert exchange.read_body(request, 4096) == b"a" * 4096
+    sending.kill()

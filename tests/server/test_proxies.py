@@ -1,6 +1,7 @@
 """Tests of pycast.server.proxies: who may send a PROXY header, and what is taken from the socket."""
 
 import struct
+import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 
@@ -40,7 +41,7 @@ Pair = tuple[Connection, socket.socket]
 
 
 def waiting(connection: Connection) -> bytes:
-    return connection.read(0)
+    return connection.read(time.monotonic() + 5)
 
 
 @pytest.mark.parametrize("proxies", [REQUIRED, FROM_ANYBODY, TRUSTED])

@@ -1,0 +1,27 @@
+"""Turns of the event loop: code that has much to do gives the others one in between.
+
+A read that finds data does not wait, so it does not switch either. Against a peer that sends as fast as it is read, a
+loop of such reads would never end, and its deadline would never be looked at. `sleep(0)` is not enough: gevent runs
+fifty such callbacks in a row before it looks at a socket again.
+"""
+
+import gevent
+from gevent.hub import get_hub
+
+# libev's EV_MAXPRI. An idle watcher of this priority runs once in each turn of the loop, however much else is to do.
+HIGHEST_PRIORITY = 2
+
+
+def give_turn() -> None:
+    """Waits until the loop has looked at all its sockets and timers once. May switch."""
+    gevent.idle(HIGHEST_PRIORITY)
+
+
+def next_turn(last: int) -> int:
+    """Waits for another turn of the loop than the one of number `last`; returns the number of the present one. Does not
+    switch if the loop has turned since, as it has whenever the caller had to wait for something. May switch.
+    """
+    loop = get_hub().loop
+    if loop.iteration == last:
+        gevent.idle(HIGHEST_PRIORITY)
+    return int(loop.iteration)
