@@ -8,6 +8,7 @@ each whole frames.
 import logging
 import secrets
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from pycast.config.schema import ClusterSection
 from pycast.errors import ExternalError
 from pycast.http.request import Request
 from pycast.net.sockets import set_connection_options
+from pycast.net.turns import give_turn, next_turn
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,10 @@ DIAL_S = 1.0
 WRITE_S = 5.0
 
 READ_SIZE = 1 << 18
+
+# What another node sends is read once in a turn of the loop, and this many frames of it are worked on.
+FRAMES_A_TURN = 16
+
 _MOST_HEAD = 8192
 
 
@@ -56,7 +62,10 @@ class Link:
         self._sock = sock
         self._reader = FrameReader()
         self._rest = rest
-        self._frames: list[Frame] = []
+        self._frames: deque[Frame] = deque()
+        self._turn = -1
+        self._given = 0
+        """Frames given out in this turn of the loop."""
         self._writing = RLock()
         self._is_closed = False
         self.bytes_read = 0
@@ -67,11 +76,12 @@ class Link:
         other side dead. May switch.
         """
         if not self._frames and self._rest:
-            self._frames = self._reader.feed(self._rest)
+            self._frames.extend(self._reader.feed(self._rest))
             self._rest = b""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._frames:
-            self._sock.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            self._next_turn()
+            self._sock.settimeout(None if deadline is None else _left(deadline))
             try:
                 data = self._sock.recv(READ_SIZE)
             except OSError as error:
@@ -81,8 +91,15 @@ class Link:
             if not data:
                 return None
             self.bytes_read += len(data)
-            self._frames = self._reader.feed(data)
-        return self._frames.pop(0)
+            self._frames.extend(self._reader.feed(data))
+        self._given += 1
+        if self._given > FRAMES_A_TURN:
+            self._next_turn()
+        return self._frames.popleft()
+
+    def _next_turn(self) -> None:
+        """Waits for another turn of the loop, if it has not turned since the last call. May switch."""
+        self._turn, self._given = next_turn(self._turn), 0
 
     def write(self, data: bytes) -> None:
         """Sends whole frames. May switch."""
@@ -173,6 +190,14 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _left(deadline: float) -> float:
+    """Returns the seconds until `deadline`. Raises TimeoutError when it is over, also if there is something to read."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
 def _request_link(cluster: ClusterSection, sock: socket.socket, address: str) -> bytes:
     """Asks for a link, as the caller of the handshake. Returns the bytes that came after it."""
     mine = secrets.token_hex(NONCE_SIZE)
@@ -202,6 +227,7 @@ def _head(sock: socket.socket) -> tuple[bytes, bytes]:
         if not more or len(data) > _MOST_HEAD:
             raise LinkError("it closed without an answer")
         data += more
+        give_turn()
     head, _, rest = data.partition(b"\r\n\r\n")
     return head, rest
 
@@ -212,6 +238,7 @@ def _exactly(sock: socket.socket, data: bytes, size: int) -> tuple[bytes, bytes]
         if not more:
             raise LinkError("it closed during the handshake")
         data += more
+        give_turn()
     return data[:size], data[size:]
 
 

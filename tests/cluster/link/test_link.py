@@ -1,8 +1,11 @@
 """Links over real sockets: a node with the secret gets one, a stranger gets a nonce and is disconnected."""
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import cast
 
+import gevent
 import pytest
 from gevent import socket
 
@@ -12,6 +15,7 @@ from pycast.cluster.link.handshake import PROOF_SIZE, answerer_proof, caller_pro
 from pycast.cluster.link.link import PATH, PROTOCOL, DialFailed, Link, asks_for_link, join_address, split_address
 from pycast.http.headers import Headers
 from pycast.http.request import NO_PAIRS, HeadReader, Request
+from pycast.net.group import Group
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
 
@@ -219,3 +223,54 @@ def test_only_a_whole_request_asks_for_a_link() -> None:
 @pytest.mark.parametrize(("host_name", "port"), [("127.0.0.1", 8000), ("::1", 80), ("node.example", 8443)])
 def test_addresses_are_split_as_they_are_joined(host_name: str, port: int) -> None:
     assert split_address(join_address(host_name, port)) == (host_name, port)
+
+
+class Torrent:
+    """A socket on which another node's bytes are always there, `piece` by `piece`, after `begin`."""
+
+    def __init__(self, begin: bytes, piece: bytes) -> None:
+        self.begin, self.piece = begin, piece
+        self.reads = 0
+
+    def settimeout(self, seconds: float | None) -> None:
+        pass
+
+    def recv(self, size: int) -> bytes:
+        self.reads += 1
+        assert self.reads < 1_000_000, "it was read for ever"
+        data, self.begin = self.begin or self.piece, b""
+        return data
+
+
+def count_turns(group: Group) -> list[int]:
+    """Returns a list whose item counts the turns that others have from now on."""
+    turns = [0]
+
+    def others() -> None:
+        while True:
+            gevent.sleep(0.001)
+            turns[0] += 1
+
+    group.spawn("others", others)
+    return turns
+
+
+def test_a_frame_that_comes_without_a_pause_holds_neither_the_loop_nor_the_reader() -> None:
+    group = Group()
+    turns = count_turns(group)
+    link = Link(cast(socket.socket, Torrent(pack(Kind.CALL, bytes(16 << 20))[:5], b"x")))
+    with pytest.raises(TimeoutError):
+        link.read(0.2)
+    assert turns[0] >= 10
+    group.kill()
+
+
+def test_frames_that_arrive_together_are_worked_on_a_few_in_a_turn() -> None:
+    group = Group()
+    turns = count_turns(group)
+    link = Link(cast(socket.socket, Torrent(b"", pack(Kind.NOTIFY, b"") * 5000)))
+    until = time.monotonic() + 0.2
+    while time.monotonic() < until:
+        assert link.read(5) == (Kind.NOTIFY, b"")
+    assert turns[0] >= 10
+    group.kill()
