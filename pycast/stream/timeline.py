@@ -3,6 +3,9 @@
 Join points, titles, codec headers and splices are never variables of the mount: a listener that is ten seconds behind
 gets the audio and the title of ten seconds ago. The timeline only answers questions about offsets; it knows no ring, no
 listener and no clock.
+
+However many marks a source or another node sends, only so many are kept: of titles, headers and splices the newest, of
+join points every second one.
 """
 
 from array import array
@@ -12,6 +15,15 @@ from typing import NamedTuple
 
 # Join points that fell off the ring are removed in batches, so that trimming costs next to nothing per mark.
 TRIM_BATCH = 512
+
+# Join points that are kept: those of a ring with half an hour of MP3 frames. Then every second one is removed.
+MOST_JOINS = 1 << 16
+
+# Titles, headers and splices that are kept, each. A ring holds minutes, and a song has one of each.
+MOST_MARKS = 256
+
+# Bytes of headers that are kept. One may have a megabyte, with a picture in it.
+MOST_HEADER_BYTES = 4 << 20
 
 
 class Title(NamedTuple):
@@ -34,10 +46,12 @@ class Timeline:
     def __init__(self) -> None:
         self._join_offsets = array("Q")
         self._join_times = array("d")
+        self._timed_from = 0
         self._title_offsets: list[int] = []
         self._titles: list[Title] = []
         self._header_offsets: list[int] = []
         self._headers: list[bytes] = []
+        self._header_bytes = 0
         self._splices: list[int] = []
 
     def add_join(self, offset: int, time_s: float | None) -> None:
@@ -45,7 +59,13 @@ class Timeline:
         if self._join_offsets and self._join_offsets[-1] >= offset:
             return
         self._join_offsets.append(offset)
+        if time_s is None:
+            self._timed_from = offset + 1
         self._join_times.append(nan if time_s is None else time_s)
+        if len(self._join_offsets) > MOST_JOINS:
+            # Not the last one: from there on the latest audio can be decoded.
+            del self._join_offsets[1:-1:2]
+            del self._join_times[1:-1:2]
 
     def add_title(self, offset: int, title: Title) -> None:
         """Marks `title` as what plays from `offset` on.
@@ -59,18 +79,28 @@ class Timeline:
             return
         self._title_offsets.append(offset)
         self._titles.append(title)
+        if len(self._titles) > MOST_MARKS:
+            del self._title_offsets[0], self._titles[0]
 
     def add_header(self, offset: int, data: bytes) -> None:
         """Marks `data` as what a listener that starts at `offset` or later needs first."""
+        self._header_bytes += len(data)
         if self._header_offsets and self._header_offsets[-1] == offset:
+            self._header_bytes -= len(self._headers[-1])
             self._headers[-1] = data
             return
         self._header_offsets.append(offset)
         self._headers.append(data)
+        while len(self._headers) > MOST_MARKS or (self._header_bytes > MOST_HEADER_BYTES and len(self._headers) > 1):
+            self._drop_header()
 
     def add_splice(self, offset: int) -> None:
         """Marks `offset` as the first byte of another source."""
+        if self._splices and self._splices[-1] == offset:
+            return
         self._splices.append(offset)
+        if len(self._splices) > MOST_MARKS:
+            del self._splices[0]
 
     def clear(self) -> None:
         self.__init__()  # type: ignore[misc]
@@ -95,13 +125,12 @@ class Timeline:
         wanted = self._join_times[-1] - seconds
         if wanted != wanted:  # NaN: the format has no time
             return None
-        # Media time begins anew with each source, so the search stays within the present one.
-        floor = self._splices[-1] if self._splices else 0
-        # Step back from the last join point for as long as the one before is of this source and not too old.
-        index = len(self._join_times) - 1
-        while index > 0 and self._join_offsets[index - 1] >= floor and self._join_times[index - 1] >= wanted:
-            index -= 1
-        return self._join_offsets[index]
+        # Media time begins anew with each source. Within the present one, and after the last join point of unknown
+        # time, it never goes back: so the first join point that is not too old is searched for there.
+        floor = max(self._splices[-1] if self._splices else 0, self._timed_from)
+        last = len(self._join_times) - 1
+        first = min(bisect_left(self._join_offsets, floor), last)
+        return self._join_offsets[min(bisect_left(self._join_times, wanted, first), last)]
 
     def title_at(self, offset: int) -> tuple[int, Title] | None:
         """Returns the title in force just before `offset`, and the offset at which it began.
@@ -126,14 +155,15 @@ class Timeline:
         if gone >= TRIM_BATCH:
             del self._join_offsets[:gone]
             del self._join_times[:gone]
-        _trim_pair(self._title_offsets, self._titles, oldest)
-        _trim_pair(self._header_offsets, self._headers, oldest)
+        # The last mark before `oldest` still holds at `oldest`.
+        while len(self._titles) > 1 and self._title_offsets[1] < oldest:
+            del self._title_offsets[0], self._titles[0]
+        while len(self._headers) > 1 and self._header_offsets[1] < oldest:
+            self._drop_header()
         # One splice older than the ring stays: it is where the media time of the oldest audio began.
         while len(self._splices) > 1 and self._splices[1] < oldest:
             del self._splices[0]
 
-
-def _trim_pair(offsets: list[int], values: list[Title] | list[bytes], oldest: int) -> None:
-    # The last mark before `oldest` still holds at `oldest`.
-    while len(offsets) > 1 and offsets[1] < oldest:
-        del offsets[0], values[0]
+    def _drop_header(self) -> None:
+        self._header_bytes -= len(self._headers[0])
+        del self._header_offsets[0], self._headers[0]

@@ -3,7 +3,7 @@
 from pycast.formats.marks import Header, Info, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
-from pycast.stream.journal import Journal, Started
+from pycast.stream.journal import MOST_BYTES, MOST_EVENTS, Journal, Started
 from pycast.stream.source import SourceDescription
 
 
@@ -65,3 +65,36 @@ def test_numbers_go_on_after_it_was_cleared() -> None:
     assert (made.since(0, 0), made.started_before(10), made.next) == ([], None, 2)
     made.add(title(0))
     assert made.since(2, 0) == [(2, title(0))]
+
+
+def test_an_event_replaces_one_of_its_kind_at_the_same_offset() -> None:
+    """On a mount without audio, titles would gather for ever."""
+    made = journal(started(0), title(5, "first"), info(5), title(5, "second"))
+    assert made.since(0, 0) == [(0, started(0)), (2, info(5)), (3, title(5, "second"))]
+    assert made.since(2, 0) == [(2, info(5)), (3, title(5, "second"))]
+    made.add(title(6, "third"))
+    made.add(started(6, "b"))
+    made.add(started(6, "c"))
+    assert made.since(3, 0) == [(3, title(5, "second")), (4, title(6, "third")), (6, started(6, "c"))]
+
+
+def test_of_many_events_the_latest_are_kept_and_the_source_of_the_oldest() -> None:
+    made = journal(started(0, "a"))
+    for number in range(10 * MOST_EVENTS):
+        made.add(title(number))
+    assert len(made.since(0, 0)) == MOST_EVENTS
+    assert made.since(0, 0)[-1] == (10 * MOST_EVENTS, title(10 * MOST_EVENTS - 1))
+    assert made.started_before(10 * MOST_EVENTS) == started(0, "a")
+
+
+def test_events_are_limited_in_bytes() -> None:
+    made = journal(started(0))
+    for number in range(20):
+        made.add(Header(number, bytes(1 << 20)))
+    kept = [event for _, event in made.since(0, 0)]
+    assert len(kept) == MOST_BYTES >> 20 and kept[-1].offset == 19
+    made.add(Header(19, b"h"))
+    made.add(title(19, "x" * MOST_BYTES))
+    assert [event.offset for _, event in made.since(0, 0)] == [19]
+    made.trim(20)
+    assert made._bytes == 0

@@ -1,6 +1,6 @@
 """The timeline answers what holds at an offset, and forgets what fell off the ring."""
 
-from pycast.stream.timeline import TRIM_BATCH, Timeline, Title
+from pycast.stream.timeline import MOST_HEADER_BYTES, MOST_JOINS, MOST_MARKS, TRIM_BATCH, Timeline, Title
 
 
 def title(text: str) -> Title:
@@ -128,3 +128,74 @@ def test_a_cleared_timeline_has_no_marks() -> None:
     timeline.add_join(15, 1.0)
     assert timeline.joins(0, 10) == [(5, 0.0)]
     assert timeline.join_before_end(100) == 5  # the splice is gone, too
+
+
+def test_of_many_titles_the_latest_are_kept() -> None:
+    timeline = Timeline()
+    for number in range(10 * MOST_MARKS):
+        timeline.add_title(number, title(f"{number}"))
+    last = 10 * MOST_MARKS - 1
+    assert timeline.title_at(last + 1) == (last, title(f"{last}"))
+    assert timeline.title_at(last - MOST_MARKS + 2) == (last - MOST_MARKS + 1, title(f"{last - MOST_MARKS + 1}"))
+    assert timeline.title_at(last - MOST_MARKS + 1) is None
+    assert len(timeline._titles) == len(timeline._title_offsets) == MOST_MARKS
+
+
+def test_of_many_headers_the_latest_are_kept_and_at_least_one() -> None:
+    timeline = Timeline()
+    for number in range(10 * MOST_MARKS):
+        timeline.add_header(number, b"%d" % number)
+    assert timeline.header_at(10 * MOST_MARKS) == b"%d" % (10 * MOST_MARKS - 1)
+    assert len(timeline._headers) == MOST_MARKS
+    for number in range(20):
+        timeline.add_header(20 * MOST_MARKS + number, bytes(1 << 20))
+        assert sum(map(len, timeline._headers)) == timeline._header_bytes <= MOST_HEADER_BYTES
+    timeline.add_header(30 * MOST_MARKS, bytes(2 * MOST_HEADER_BYTES))
+    assert len(timeline._headers) == 1
+    timeline.add_header(30 * MOST_MARKS, b"h")
+    timeline.add_header(31 * MOST_MARKS, b"head")
+    timeline.trim(32 * MOST_MARKS)
+    assert (timeline._header_bytes, timeline.header_at(32 * MOST_MARKS)) == (4, b"head")
+
+
+def test_of_too_many_joins_every_second_one_is_kept_and_the_last() -> None:
+    timeline = Timeline()
+    for number in range(MOST_JOINS + 1):
+        timeline.add_join(number * 10, number / 10)
+    joins = timeline.joins(0, MOST_JOINS * 10 + 1)
+    assert len(joins) == MOST_JOINS // 2 + 1
+    assert joins == sorted(joins) and joins[0] == (0, 0.0) and joins[-1] == (MOST_JOINS * 10, MOST_JOINS / 10)
+    assert all(time_s == offset / 100 for offset, time_s in joins)
+    for number in range(MOST_JOINS + 1, 3 * MOST_JOINS):
+        timeline.add_join(number * 10, number / 10)
+        assert timeline.last_join() == number * 10
+    assert len(timeline.joins(0, 30 * MOST_JOINS)) <= MOST_JOINS
+
+
+def test_splices_without_audio_between_them_are_one_and_of_many_the_latest_are_kept() -> None:
+    timeline = Timeline()
+    for _ in range(10):
+        timeline.add_splice(5)
+    assert timeline._splices == [5]
+    for number in range(10 * MOST_MARKS):
+        timeline.add_splice(10 + number)
+    assert timeline._splices[-1] == 10 * MOST_MARKS + 9 and len(timeline._splices) == MOST_MARKS
+
+
+def test_seconds_do_not_reach_behind_a_join_of_unknown_time() -> None:
+    timeline = Timeline()
+    for second in range(5):
+        timeline.add_join(second * 10, float(second))
+    timeline.add_join(60, None)
+    for second in range(6, 9):
+        timeline.add_join(second * 100, float(second))
+    assert timeline.join_before_end(1) == 700
+    assert timeline.join_before_end(100) == 600
+
+
+def test_seconds_before_the_first_audio_of_a_source_are_those_of_the_one_before() -> None:
+    timeline = Timeline()
+    for second in range(5):
+        timeline.add_join(second * 10, float(second))
+    timeline.add_splice(50)
+    assert timeline.join_before_end(2) == 40
