@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
 
-import gevent
 from gevent.event import Event
 
+from pycast.net.turns import give_turn
 from pycast.stream.listener import Listener
 from pycast.stream.pacer import SLICE_S, Pacer
 from pycast.stream.ring import Ring
@@ -43,9 +43,6 @@ URGENT_BYTES = 128 << 10
 
 # At the end of a stream, listeners that are behind get this long for the rest of it.
 FINISH_S = 2.0
-
-# libev's EV_MAXPRI.
-HIGHEST_PRIORITY = 2
 
 # Sends between two looks at the clock.
 BATCH = 64
@@ -104,6 +101,7 @@ class Fanout:
         self._resting.set()
         self._pushed = 0
         self._ending: Reason | None = None
+        self._is_over = False
         self._finish_at = 0.0
         self._slice_end = 0.0
         self._cost_from = 0.0
@@ -121,9 +119,12 @@ class Fanout:
         return self._all.get(id)
 
     def join(self, listener: Listener) -> None:
-        """Takes over a new listener and pushes its prefix and burst."""
+        """Takes over a new listener and pushes its prefix and burst. Drops it if `run` has returned."""
         self._all[listener.id] = listener
         self._behind[listener] = None
+        if self._is_over:
+            self.drop(listener, self._ending or Reason.BUG)
+            return
         self._push_behind(listener, self._ring.head)
         self._work.set()
 
@@ -143,9 +144,11 @@ class Fanout:
             del self._all[listener.id]
 
     def put_in(self, listener: Listener) -> None:
-        """Takes over a listener that was taken out of another loop, or of this one."""
+        """Takes over a listener that was taken out of a loop, maybe this one. Drops it if `run` has returned."""
         self._all[listener.id] = listener
         self._behind[listener] = None
+        if self._is_over:
+            self.drop(listener, self._ending or Reason.BUG)
         self._work.set()
 
     def drop(self, listener: Listener, reason: Reason) -> None:
@@ -183,6 +186,11 @@ class Fanout:
         self._finish_at = self._clock() + FINISH_S
         self._work.set()
         self._urgent.set()
+
+    def free(self, on_gone: Callable[[Listener, Reason], None]) -> None:
+        """Lets go of the mount, when `run` has returned. From now on `on_gone` is told of listeners that arrive."""
+        self._on_gone = on_gone
+        self._queue_size = int
 
     def wake(self) -> None:
         """Announces new audio in the ring."""
@@ -230,6 +238,7 @@ class Fanout:
             self._urgent.wait(self._pacer.interval)
         assert self._ending is not None
         self.drop_all(self._ending)
+        self._is_over = True
 
     def _is_finished(self) -> bool:
         if self._ending is None:
@@ -385,9 +394,6 @@ class Fanout:
         if now < self._slice_end:
             return 0.0
         spent = now - self._cost_from
-        # Not sleep(0): gevent may run fifty such callbacks in a row before it looks at a socket again. An idle watcher
-        # runs once in each turn of the loop, and this priority keeps a storm of new connections from starving the
-        # listeners.
-        gevent.idle(HIGHEST_PRIORITY)
+        give_turn()  # one turn, so a storm of new connections does not starve the listeners
         self._begin_slice()
         return spent

@@ -12,6 +12,7 @@ from the origin's journal.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
@@ -218,6 +219,16 @@ class Mount:
         self.fanout.end(reason)
         self._events.new_audio.emit(self._new_audio)
 
+    def free(self) -> None:
+        """Gives up the audio and the marks, when the fan-out's loop is over. By name: mount and fan-out refer to each
+        other, and megabytes must not wait for the cyclic collector.
+        """
+        self.ring.free()
+        self.timeline.clear()
+        self.journal.clear()
+        self._icy.clear()
+        self.fanout.free(partial(_tell_of_departure, self._events, self.name))
+
     def feed(self, data: bytes) -> None:
         """Takes bytes from the source. Raises FormatError."""
         self.bytes_read += len(data)
@@ -248,7 +259,9 @@ class Mount:
         return is_taken
 
     def admit(self) -> None:
-        """Raises Refused if the mount takes no more listeners."""
+        """Raises Refused if the mount takes no more listeners: it is full, or over."""
+        if self.state is MountState.ENDED:
+            raise Refused("The file you requested could not be found", status=404, cause=f"{self.name} is over")
         limit = self.settings.max_listeners
         if 0 <= limit <= len(self.fanout):
             raise Refused("max listeners reached", cause=f"{self.name} has its {limit} listeners")
@@ -351,7 +364,7 @@ class Mount:
 
     def _listener_left(self, listener: Listener, reason: Reason) -> None:
         self.slow_listeners += reason is Reason.SLOW
-        self._events.listener_left.emit(ListenerLeft(self.name, listener, reason))
+        _tell_of_departure(self._events, self.name, listener, reason)
 
     def _size_ring(self) -> None:
         rate = (self._program.bitrate or 0) / 8
@@ -367,3 +380,7 @@ class Mount:
         needed = kept + more + RING_MARGIN
         if needed > self.ring.capacity:
             self.ring.grow(min(2 * needed, LARGEST_RING))
+
+
+def _tell_of_departure(events: StreamEvents, name: str, listener: Listener, reason: Reason) -> None:
+    events.listener_left.emit(ListenerLeft(name, listener, reason))

@@ -227,3 +227,4 @@ class Mounts:
         self._pacer.forget(mount.fanout)
         del self._ending[mount]
         self._events.mount_emptied.emit(MountEmptied(mount.name, mount.bytes_read, mount.fanout.bytes_sent))
+        mount.free()

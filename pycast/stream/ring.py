@@ -19,7 +19,7 @@ class Ring:
     """The last bytes of a stream: `append` adds some, `slices` and `read` return them by absolute offset."""
 
     def __init__(self, capacity: int) -> None:
-        self._map, self._view, self._capacity = _allocate(capacity)
+        self._view, self._capacity = _allocate(capacity)
         self.head = 0
         self.oldest = 0
 
@@ -68,13 +68,17 @@ class Ring:
         if capacity <= self._capacity:
             return
         kept = self.read(self.oldest, self.head)
-        self._map, self._view, self._capacity = _allocate(capacity)
+        self._view, self._capacity = _allocate(capacity)
         self.restart(self.oldest)
         self.append(kept)
 
+    def free(self) -> None:
+        """Gives the memory back and discards all bytes. A slice that is still in use keeps it until it is gone."""
+        self._view, self._capacity = memoryview(bytearray(1)), 1
+        self.restart(self.head)
 
-def _allocate(capacity: int) -> tuple[mmap.mmap, memoryview, int]:
-    # Whole pages, and no page costs memory before audio has been written to it.
+
+def _allocate(capacity: int) -> tuple[memoryview, int]:
+    # Whole pages, and no page costs memory before audio has been written to it. The mapping goes with its last view.
     size = -(-max(capacity, 1) // PAGE) * PAGE
-    mapping = mmap.mmap(-1, size)
-    return mapping, memoryview(mapping), size
+    return memoryview(mmap.mmap(-1, size)), size

@@ -170,3 +170,28 @@ def test_a_listener_that_was_dropped_at_once_is_not_watched(
     monkeypatch.setattr(Fanout, "join", lambda self, listener: listener.transport.close())
     serve_listener(bench.context, pair[0], make_request("/x"), mount)
     assert watched == []
+
+
+def test_a_mount_that_has_ended_meanwhile_refuses(bench: Bench, mount: Mount, pair: Pair) -> None:
+    """A listener that it took would be silent for ever."""
+    bench.context.mounts.close("/x")
+    with pytest.raises(Refused) as refused:
+        serve_listener(bench.context, pair[0], make_request("/x"), mount)
+    assert (refused.value.status, pair[0].given_away, len(mount.fanout)) == (404, False, 0)
+
+
+def test_a_fallback_that_has_ended_while_it_was_looked_for_refuses(pair: Pair) -> None:
+    stand_in: Any = SimpleNamespace()
+    toml = "[[mount]]\nmount_name = '/x'\nmax_listeners = 0\nfallback_mount = '/y'\nfallback_when_full = true\n"
+    bench = make_bench(toml, fallbacks=stand_in)
+    full, other = on_air(bench, "/x"), on_air(bench, "/y")
+
+    def next_of(mount: Mount) -> Mount:
+        bench.context.mounts.close("/y")
+        return other
+
+    stand_in.next_of = next_of
+    with pytest.raises(Refused):
+        serve_listener(bench.context, pair[0], make_request("/x"), full)
+    assert (pair[0].given_away, len(other.fanout)) == (False, 0)
+    bench.close()

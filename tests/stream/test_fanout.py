@@ -185,3 +185,19 @@ def test_any_schedule_gives_every_listener_its_exact_stream(seed: int) -> None:
     for transport, view, start, first_title_at in seen:
         assert bytes(transport.got) == _expected(stage, view, start, first_title_at)
     assert stage.gone == []
+
+
+def test_a_listener_that_comes_after_the_end_is_dropped_at_once_and_counted() -> None:
+    """No pass would ever come for it: it would be silent for ever, and hold its slot."""
+    stage = Stage()
+    stage.fanout.end(Reason.SOURCE_GONE)
+    stage.fanout.run()
+    late, moved = MemoryTransport(), MemoryTransport()
+    stage.join(late)
+    stage.fanout.put_in(Listener(50, moved, WHO, stage.raw, 0, b"", -1, 0.0))
+    assert (late.closed, moved.closed, len(stage.fanout)) == (True, True, 0)
+    assert stage.gone == [(1, Reason.SOURCE_GONE), (50, Reason.SOURCE_GONE)]
+    gone = []
+    stage.fanout.free(lambda listener, reason: gone.append(listener.id))
+    stage.join(MemoryTransport())
+    assert gone == [2]

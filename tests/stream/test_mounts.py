@@ -1,5 +1,7 @@
 """Sources of a node that is alone: which one may feed a mount, which may take over, and what happens after a source."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import gevent
@@ -19,6 +21,7 @@ from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import SourceDescription, SourceOutput
+from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
 
 DESCRIPTION = SourceDescription(source_info(Headers()), "text/plain", (), "127.0.0.1", 0.0)
@@ -212,3 +215,36 @@ def test_a_mount_that_is_kept_outlives_its_grace(stage: Stage) -> None:
     stage.mounts.keep("/x")
     gevent.sleep(0.1)
     assert stage.mounts.get("/x") is mount
+
+
+def test_the_memory_of_a_mount_is_back_when_it_ends_and_does_not_wait_for_the_collector(
+    stage: Stage, wait_until: WaitUntil
+) -> None:
+    seen: list[weakref.ref[object]] = []
+    gc.disable()
+    try:
+        for number in range(30):
+            source, name = FakeSource(), f"/{number}"
+            mount = stage.enter(name, source)
+            mount.feed(bytes(100_000))
+            mount.set_title("", "song")
+            mount.join(number, MemoryTransport(), WHO, b"", mount.metaint(), 0.0)
+            seen += [weakref.ref(one) for one in (mount, mount.ring, mount.timeline, mount.fanout)]
+            del mount
+            stage.ownership.remove(name, source)
+            stage.mounts.close(name)
+        wait_until(lambda: not stage.mounts.ending, "the last listeners")
+        wait_until(lambda: not [one for one in seen if one() is not None], "the memory")
+    finally:
+        gc.enable()
+
+
+def test_a_ring_is_freed_by_name_also_while_its_mount_is_in_use(stage: Stage, wait_until: WaitUntil) -> None:
+    source = FakeSource()
+    mount = stage.enter("/x", source)
+    mount.feed(bytes(100_000))
+    mount.set_title("", "song")
+    assert mount.ring.capacity > 100_000
+    stage.mounts.close("/x")
+    wait_until(lambda: not stage.mounts.ending, "its end")
+    assert (mount.ring.capacity, mount.timeline.title, mount.journal.since(0, 0)) == (1, None, [])

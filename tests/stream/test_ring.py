@@ -75,3 +75,15 @@ def test_after_a_restart_it_holds_nothing_and_counts_from_there() -> None:
     ring.append(bytes(range(256)) * 20)
     assert ring.head == 1_000_001 + 256 * 20
     assert ring.read(ring.oldest, ring.head) == (bytes(range(256)) * 20)[-PAGE:]
+
+
+def test_a_ring_that_was_freed_has_no_memory_and_keeps_its_place() -> None:
+    ring = Ring(1 << 20)
+    ring.append(b"x" * 100)
+    slices = ring.slices(0, 100)
+    ring.free()
+    assert (ring.head, ring.oldest, ring.capacity) == (100, 100, 1)
+    assert ring.read(100, 100) == b""
+    assert slices[0] == b"x" * 100  # what is in use stays
+    ring.append(b"late")
+    assert (ring.head, ring.read(ring.oldest, ring.head)) == (104, b"e")
