@@ -14,6 +14,7 @@ The one invariant: when a higher epoch is seen the source here is taken off the 
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gevent.event import Event
@@ -26,6 +27,7 @@ from pycast.net.group import Group
 from pycast.net.keyed_lock import KeyedLock
 from pycast.stats.counters import OwnershipCounters
 from pycast.stream.events import MountClosed
+from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.relocation import relocate
 from pycast.stream.source import SOURCE_SILENT_S, Source
@@ -223,12 +225,11 @@ class Ownership:
 
     def _move_to(self, name: str, base: int, source: Source) -> None:
         """Continues the mount at `base`; if it was elsewhere its listeners jump. Switches only then."""
-        mount = self._mounts.get_or_create(name, source.description)
-        if mount.ring.head == base:
-            return
-        relocate(mount, mount, prepare=lambda moving: mount.restart_at(base))
         assert self._cluster is not None
-        self._cluster.lineages.forget(name)
+        # Once more if the mount is over when the wait for a pass ends: it is another one then.
+        while (mount := self._mounts.get_or_create(name, source.description)).ring.head != base:
+            relocate(mount, mount, prepare=partial(_restart, mount, base))
+            self._cluster.lineages.forget(name)
 
     # -- on the air, off the air
 
@@ -387,3 +388,7 @@ class Ownership:
         connected, limit = self._mounts.sources + self.standbys, self._settings.now.limits.sources
         if connected >= limit:
             raise Refused("too many sources connected", cause=f"{connected} sources are connected")
+
+
+def _restart(mount: Mount, base: int, moving: object) -> None:
+    mount.restart_at(base)

@@ -28,12 +28,18 @@ class MountFinder:
 
     def find(self, path: str) -> Mount | None:
         """Returns the mount of that name, or its fallback while it has no source. If no fallback has a source either,
-        returns the mount that waits for its source, None if there is none. May switch.
+        returns the mount that waits for its source, None if there is none. May switch; what it returns is right after
+        the last switch.
         """
         mount = self.on_any_node(path)
-        if mount is None or mount.state is not MountState.LIVE:
-            mount = self.live(self._settings.now.for_mount(path).fallback_mount) or mount
-        return mount
+        if mount is not None and mount.state is MountState.LIVE:
+            return mount
+        fallback = self.live(self._settings.now.for_mount(path).fallback_mount)
+        # The search for a fallback may have taken seconds: the mount may have ended, or have its source again.
+        mount = self._mounts.get(path)
+        if fallback is None or (mount is not None and mount.state is MountState.LIVE):
+            return mount
+        return fallback
 
     def live(self, name: str) -> Mount | None:
         """Returns the first mount that has a source, of `name` and its chain of fallbacks. May switch."""

@@ -42,6 +42,7 @@ def serve_listener(context: ServerContext, connection: Connection, request: Requ
     switch.
     """
     mount = _mount_with_room(context, mount) if request.method == "GET" else mount
+    # From here on to the hand-over nothing switches: a mount that has ended meanwhile would never serve the listener.
     metaint = mount.metaint() if wants_titles(request.headers) else 0
     proxied = connection.proxies is not None or is_proxied(request.headers)
     head = response_head(context, request, mount, metaint, (UNBUFFERED,) if proxied else ())

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
+from pycast.stream.mount_state import MountState
 
 
 class Detached(NamedTuple):
@@ -28,13 +29,17 @@ def relocate(
     target: Mount,
     which: Callable[[Listener], bool] = lambda listener: True,
     prepare: Callable[[list[Listener]], None] = lambda moving: None,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> list[Listener]:
     """Moves the listeners of `mount` that `which` selects to `target`, which may be the same mount. Returns them.
 
     Calls `prepare` with them in between, while they belong to no mount; it never switches. First waits for the
-    fan-out's pass to end, and may switch until then.
+    fan-out's pass to end, and may switch until then. Does nothing if `target` is over by then, or the move is no longer
+    wanted.
     """
     mount.fanout.wait_until_resting()
+    if target.state is MountState.ENDED or not is_wanted():
+        return []
     detached = detach(mount, which)
     moving = [one.listener for one in detached]
     prepare(moving)

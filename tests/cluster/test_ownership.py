@@ -405,3 +405,25 @@ def test_standbys_count_as_sources(stage: Stage) -> None:
     stage.admit()
     with pytest.raises(Refused, match="sources are connected"):
         stage.admit(user="other")
+
+
+# -- what happens while a decision waits
+
+
+def test_a_mount_that_ends_while_a_claim_moves_it_is_made_anew_at_the_same_offset(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.other_has(9)
+    mount = stage.mounts.attach_mirror(NAME, object(), DESCRIPTION, 0)
+    mount.take(b"audio", [])
+    stage.peers.is_alive, stage.mirrors.base = None, 777
+    transport = MemoryTransport()
+    mount.join(1, transport, WHO, b"", 0, 0.0)
+    monkeypatch.setattr(mount.fanout, "wait_until_resting", lambda: stage.mounts.close(NAME))  # a pass takes long
+    source = stage.admit()
+    assert stage.is_on_air(source)
+    now = stage.mounts.get(NAME)
+    assert now is not None and now is not mount and now.ring.head == 777
+    assert mount.ring.head == 5
+    gevent.sleep(0.1)
+    assert transport.closed

@@ -1,8 +1,10 @@
 """A path leads to one mount, wherever its source is: on this node, on another one, or along its chain of fallbacks."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from pycast.control.mount_finder import LONGEST_CHAIN
+from pycast.stream.mount import Mount
 from tests.control.stage import FakeMirrors, stage
 
 CHAIN = "".join(
@@ -68,3 +70,36 @@ def test_a_mount_of_this_node_is_not_mirrored() -> None:
         mirrors.live["/a"] = None
         assert node.finder.find("/a") is mount
         assert mirrors.opened == []
+
+
+class SlowMirrors(FakeMirrors):
+    """Mirrors that take so long that something else happens meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self.meanwhile = meanwhile
+        self.live = {"/b": None}
+
+    def open(self, name: str) -> Mount | None:
+        found = super().open(name)
+        if name == "/b":
+            self.meanwhile()
+        return found
+
+
+def test_a_mount_that_ends_while_its_fallback_is_looked_for_is_not_found() -> None:
+    mirrors = SlowMirrors(lambda: node.mounts.close("/a"))
+    with stage(CHAIN, mirrors) as node:
+        node.begin("/a")
+        node.end("/a")
+        assert node.finder.find("/a") is None
+        assert "/b" in mirrors.opened
+
+
+def test_a_mount_that_has_its_source_again_when_its_fallback_is_found_is_found_itself() -> None:
+    mirrors = SlowMirrors(lambda: node.begin("/a"))
+    with stage(CHAIN, mirrors) as node:
+        mount = node.begin("/a")
+        fallback = node.begin("/c")
+        node.end("/a")
+        assert node.finder.find("/a") is mount is not fallback

@@ -245,3 +245,31 @@ def test_relocate_waits_for_the_pass_that_is_under_way(wait_until: WaitUntil) ->
     here.fanout._resting.set()
     wait_until(lambda: len(there.fanout) == 1, "the move")
     group.kill()
+
+
+def busy(mount: Mount) -> None:
+    """Makes it look as if a pass were under way."""
+    mount.fanout._resting.clear()
+
+
+@pytest.mark.parametrize("what", ["the target has ended", "it is no longer wanted"])
+def test_a_move_that_had_to_wait_looks_again_at_where_it_goes(what: str, wait_until: WaitUntil) -> None:
+    stage, group = Stage(), Group()
+    here, there = stage.mount(0), stage.mount(100)
+    transport = stage.join(here, 0)
+    prepared: list[int] = []
+    wanted = [True]
+    busy(here)
+    moving = group.spawn(
+        "move", relocate, here, there, lambda one: True, lambda moving: prepared.append(1), lambda: wanted[0]
+    )
+    gevent.sleep(0)
+    assert not moving.ready()
+    if what == "the target has ended":
+        there.end()
+        there.close()
+    else:
+        wanted[0] = False
+    here.fanout._resting.set()
+    wait_until(moving.ready, "the move")
+    assert (len(here.fanout), len(there.fanout), prepared, transport.closed) == (1, 0, [], False)

@@ -210,6 +210,8 @@ class Mirrors:
                 self._follow_parent(mirrored)
         finally:
             mirrored.parent = ""
+            # The two refer to each other, and nothing of an ended mirror must wait for the cyclic collector.
+            mirrored.task = None
         if self._mirrored.get(name) is mirrored:
             del self._mirrored[name]
             self._close(name, Reason.SOURCE_GONE if mirrored.mirror.is_over else Reason.ABANDONED)
@@ -359,7 +361,9 @@ class Mirrors:
         if now - mirrored.needed_at >= LINGER_S:
             log.info("< mount %s: its mirror is no longer needed", name)
             self.release(name)
-            self._close(name, Reason.ABANDONED)
+            # That may have switched: another mirror, or a source of this node, may feed the mount by now.
+            if name not in self._mirrored and self._mounts.source(name) is None:
+                self._close(name, Reason.ABANDONED)
         elif mirrored.parent and now - mirrored.reviewed_at >= PARENT_REVIEW_S:
             self._review_parent(mirrored, now)
 

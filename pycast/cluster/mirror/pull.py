@@ -195,13 +195,21 @@ class Mirror:
         self._counters.gaps += 1
         self._counters.gap_bytes += missed
         log.warning("mount %s: jumps from offset %d to %d", self.name, mount.ring.head, head.offset)
-        before = mount.description.content_type
+        before, feeding, restarts = mount.description.content_type, self._mounts.attached(self.name), mount.restarts
 
         def restart(moving: list[Listener]) -> None:
             mount.restart_at(head.offset)
             self._mounts.attach_mirror(self.name, self, head.description, head.started_at)
 
-        relocate(mount, mount, prepare=restart)
+        # The wait for a pass may be long: by then a source of this node may feed the mount, or it may be over.
+        relocate(
+            mount,
+            mount,
+            prepare=restart,
+            is_wanted=lambda: self.mount is mount and self._mounts.attached(self.name) is feeding,
+        )
+        if mount.restarts == restarts:
+            raise LinkError("the mount is no longer mirrored")
         if not is_same_format(before, head.description.content_type):
             mount.fanout.drop_all(Reason.SOURCE_GONE)
 

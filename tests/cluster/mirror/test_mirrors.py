@@ -1,7 +1,9 @@
 """The mirrors of a node, from the first listener to the last: their parents, and the loss of every parent."""
 
+import gc
 import logging
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Literal
 
@@ -22,6 +24,7 @@ from tests.cluster.hosts import Host
 from tests.cluster.mirror.test_pull import NAME, Origin, epoch
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
+from tests.stream.test_mounts import FakeSource
 from tests.stream.test_relocation import SIZE, numbers
 
 
@@ -295,3 +298,47 @@ def test_a_node_answers_how_far_it_is_with_a_mount(origin: Origin, node: Node, w
     origin.send(3)
     level_with(node, origin, wait_until)
     assert node.mirrors.tail(AskTail(NAME)) == TailAnswer(Tail(epoch(1), 3 * SIZE, 0))
+
+
+def test_a_mount_that_gets_a_source_here_while_its_mirror_ends_stays(
+    origin: Origin, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_to_mirror(node)
+    mount, release = node.mounts.get(NAME), node.mirrors.release
+    assert mount is not None
+    source = FakeSource()
+    source.description = mount.description
+
+    def release_and_lose_the_turn(name: str) -> None:
+        release(name)
+        node.mounts.attach_source(name, source)
+
+    monkeypatch.setattr(node.mirrors, "release", release_and_lose_the_turn)
+    node.mirrors._review_mirror(NAME, node.mirrors._mirrored[NAME], node.clock() + LINGER_S)
+    assert len(node.mirrors) == 0
+    assert node.mounts.get(NAME) is mount and node.mounts.source(NAME) is source
+    assert mount.state is MountState.LIVE
+
+
+def test_the_memory_of_a_mirror_is_back_when_it_ends_and_does_not_wait_for_the_collector(
+    origin: Origin, node: Node, wait_until: WaitUntil
+) -> None:
+    seen: list[weakref.ref[object]] = []
+    gc.disable()
+    try:
+        for _ in range(5):
+            origin.send(20)
+            node.learns(1)
+            mount = node.mirrors.open(NAME)
+            assert mount is not None
+            level_with(node, origin, wait_until)
+            mount.join(1, MemoryTransport(), WHO, b"", 0, 0.0)
+            mirror = node.mirrors._mirrored[NAME].mirror
+            seen += [weakref.ref(one) for one in (mount, mount.ring, mirror)]
+            del mount, mirror
+            node.mirrors.release(NAME)
+            node.mounts.close(NAME)
+            wait_until(lambda: not node.mounts.ending, "the end of the mount")
+        wait_until(lambda: not [one for one in seen if one() is not None], "the memory")
+    finally:
+        gc.enable()

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import DialFailed
@@ -383,3 +384,44 @@ def test_a_mirror_may_end_at_a_given_offset(parent: Origin, child: Child) -> Non
     child.mirror.pull(child.connector, parent.address, 0, until=50 * SIZE)
     assert child.mirror.head == 50 * SIZE
     assert_same(child, parent)
+
+
+@pytest.mark.parametrize("news", ["a source of this node", "the end of the mount"])
+def test_a_jump_that_had_to_wait_looks_again_whether_the_mount_is_still_its_own(
+    parent: Origin, child: Child, news: str, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    child.pull(parent)
+    parent.send(20)
+    wait_until(lambda: is_level(child, parent), "the first frames")
+    transport, mount = child.listen(), child.mount
+    cut(child, parent, wait_until)
+    theirs = parent.mounts.get(NAME)
+    assert theirs is not None
+    while theirs.ring.oldest <= child.mirror.head:
+        parent.send(50)
+    resting, waits = Event(), Event()
+
+    def wait() -> None:
+        waits.set()
+        resting.wait()
+
+    monkeypatch.setattr(mount.fanout, "wait_until_resting", wait)  # a pass is under way
+    child.pull(parent)
+    assert waits.wait(5)
+    before = mount.ring.head
+    if news == "a source of this node":
+        source = FakeSource()
+        source.description = mount.description
+        child.mounts.attach_source(NAME, source)
+    else:
+        child.mounts.close(NAME)
+    resting.set()
+    wait_until(lambda: child.raised, "the end of the pull")
+    assert isinstance(child.raised[0], LinkError)
+    assert mount.ring.head == before and child.counters.gaps == 1
+    if news == "a source of this node":
+        assert child.mounts.source(NAME) is source
+        assert [listener.transport for listener in mount.fanout] == [transport]
+    else:
+        assert child.mounts.get(NAME) is None
+        wait_until(lambda: transport.closed, "the listener's end")
