@@ -157,7 +157,7 @@ class LimitsSection(Section):
         Size(bytes=64 * 1024),
         "How much past audio a new listener gets at once, so that its player starts without delay. 0 turns it off.",
     )
-    source_timeout: Seconds = key(10.0, "A source that sends nothing for this long is dropped.", gt=0)
+    source_timeout: Seconds = key(10.0, "A source that sends no audio for this long is dropped.", gt=0)
     source_grace: Seconds = key(
         5.0,
         "How long listeners stay connected after a source ends, so that they hear it when it comes back.",

@@ -40,11 +40,11 @@ def pass_gate(context: ServerContext, mount: str) -> None:
     """Waits until a source with the right credentials may ask for its mount. Raises Refused. May switch."""
     if why := why_no_mount(mount):
         raise Refused(f"This name cannot be a mount: {why}", cause=f"source for {mount}: {why}")
-    _check_drain(context)
+    check_drain(context)
     context.mounts.wait_for_ending(mount)
 
 
-def _check_drain(context: ServerContext) -> None:
+def check_drain(context: ServerContext) -> None:
     """Raises Refused if this node drains and there is another one, to which the drain would move the source again."""
     if context.drain.is_draining and context.cluster and context.cluster.others():
         raise Refused("This server is about to stop", status=503, cause="the node drains", headers=(RETRY_AFTER,))

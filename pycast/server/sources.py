@@ -2,7 +2,8 @@
 
 The checks are in Icecast's order (credentials, mount, limit, content type), and the replies are Icecast 2.4.4's. Then
 one loop reads, removes the framing and feeds the mount. The loop waits between two reads, so that each read returns
-more: the fan-out sends in batches anyway.
+more: the fan-out sends in batches anyway. It works on a read in pieces and gives the listeners a turn between them, and
+a source that costs more than others waits longer: none takes more than half of the core.
 """
 
 import logging
@@ -23,9 +24,11 @@ from pycast.http.response import CONTINUE, SOURCE_OK
 from pycast.http.source_headers import source_info
 from pycast.net.group import Task
 from pycast.net.sockets import has_closed
+from pycast.net.turns import give_turn
 from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.context import ServerContext
-from pycast.server.source_gate import check_credentials, pass_gate
+from pycast.server.source_gate import check_credentials, check_drain, pass_gate
+from pycast.stream.pacer import SLICE_S
 from pycast.stream.source import SOURCE_SILENT_S, SourceDescription, SourceOutput, SourceState
 
 log = logging.getLogger(__name__)
@@ -38,8 +41,19 @@ OK_AT_END = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n"
 PROXIED_FIRST_BYTES_S = 5.0
 
 # The pause after a read that filled its buffer. Short, because a video of several Mbit/s must not fall behind on a busy
-# node; not zero, because a file that is sent as fast as the network allows must not take the whole core.
+# node; not zero, because a file that is sent as fast as the network allows must not take the whole core, and must not
+# run away from the listeners. So a source is read at some 50 Mbit/s at most.
 FULL_READ_PAUSE_S = 0.01
+
+# Bytes that are worked on before the clock is looked at: the dearest byte of any format costs a microsecond or two.
+PIECE_SIZE = 4096
+
+# The most that is still read, and the longest time this may take, of a source that is ended.
+LAST_BYTES, LAST_BYTES_S = 1 << 20, 0.05
+
+# A source that has sent nothing in time is read once more: what it sent may wait in the socket, if it was this process
+# that stood still.
+LATE_READ_S = 0.01
 
 
 class Stopped(gevent.GreenletExit):
@@ -67,6 +81,8 @@ class ConnectedSource:
         self._connection = connection
         self._mount = mount
         self._body: Body = RawBody()
+        self._unfed = b""
+        """The rest of the last read. The source may be ended while others have their turn."""
         self._has_left = Event()
         self._greenlet = cast(Task, gevent.getcurrent())
 
@@ -98,6 +114,7 @@ class ConnectedSource:
         self._body = body
         try:
             self._context.ownership.admit(self._mount, self)
+            check_drain(self._context)  # a drain may have begun while it waited, and have moved the other sources
             self._run(first, begin, end, is_proxied=is_proxied)
         except Stopped as stopped:  # while it waited to be admitted
             log.info("< mount %s: source from %s: %s", self._mount, self.description.ip, stopped)
@@ -116,6 +133,7 @@ class ConnectedSource:
             description.info.user_agent or "no agent",
         )
         why = "ended by an internal error"
+        self.last_data = time.monotonic()  # its time begins now, however long it waited to be admitted
         try:
             if begin:
                 self._connection.write(begin, timeout)
@@ -145,7 +163,7 @@ class ConnectedSource:
         """Returns the first bytes; logs a warning and returns none if they do not arrive in time."""
         data = b""
         with suppress(TimeoutError):
-            data = self._connection.read(self.last_data + min(PROXIED_FIRST_BYTES_S, self._timeout))
+            data = self._connection.read(time.monotonic() + min(PROXIED_FIRST_BYTES_S, self._timeout))
         if not data:
             log.warning(
                 "mount %s: the source from %s came through an HTTP proxy and sent no byte: such a proxy does not pass "
@@ -158,31 +176,53 @@ class ConnectedSource:
 
     def _read(self, data: bytes) -> str:
         while True:
-            if data:
-                self._feed(data)
+            spent = self._feed(data)
             if self._body.done:
                 return "its body is complete"
             if data:
-                gevent.sleep(self._pause(len(data)))
-            data = self._connection.read(self.last_data + self._timeout)
+                # Bytes that are not audio, such as the framing of chunks, do not keep a source alive.
+                if time.monotonic() - self.last_data >= self._timeout:
+                    raise TimeoutError
+                gevent.sleep(max(self._pause(len(data)), spent))
+            data = self._connection.read(max(self.last_data + self._timeout, time.monotonic() + LATE_READ_S))
             if not data:
                 return "it closed the connection"
             if self.output.state is SourceState.OUT:  # taken out during `read`; `Stopped` may not be raised yet
                 return "it is no longer the mount's source"
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> float:
+        """Feeds what was read; returns the seconds of CPU time that it took. May switch."""
         self.bytes_read += len(data)
-        audio = self._body.feed(data)
-        if audio:  # chunk framing alone does not keep a source alive
+        self._unfed, clock = data, self._context.pacer.cpu_clock
+        spent, begun = 0.0, clock()
+        while self._unfed:
+            self._feed_piece()
+            if self._unfed and (took := clock() - begun) >= SLICE_S:
+                spent += took
+                give_turn()
+                begun = clock()
+        return spent + clock() - begun
+
+    def _feed_piece(self) -> None:
+        piece, self._unfed = self._unfed[:PIECE_SIZE], self._unfed[PIECE_SIZE:]
+        audio = self._body.feed(piece)
+        if audio:
             self.last_data = time.monotonic()
             self.output.feed(audio)
             self._body.feed(b"")  # raises an error behind the audio now, not only when more data arrives
 
     def _read_last_bytes(self) -> None:
+        deadline, left = time.monotonic() + LAST_BYTES_S, LAST_BYTES
         with suppress(OSError, PeerError):
-            self._connection.sock.settimeout(0.0)
-            while not self._body.done and (data := self._connection.sock.recv(READ_SIZE)):
-                self._feed(data)
+            while time.monotonic() < deadline and not self._body.done:
+                if not self._unfed:
+                    self._unfed = self._connection.read_now() if left > 0 else b""
+                    self.bytes_read += len(self._unfed)
+                    left -= len(self._unfed)
+                if not self._unfed:
+                    break
+                self._feed_piece()
+        self._unfed = b""
 
     def _pause(self, size: int) -> float:
         """Returns the seconds to wait after a read of `size` bytes."""

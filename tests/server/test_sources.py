@@ -1,6 +1,8 @@
 """At every moment a mount is fed by one source at most, and never by one that was ended."""
 
+import gc
 import select
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -12,10 +14,13 @@ from gevent import socket
 from pycast.app.node import Node
 from pycast.config.load import loads
 from pycast.errors import Refused
-from pycast.server.sources import ConnectedSource, describe_source
+from pycast.http.body import RawBody
+from pycast.server import sources
+from pycast.server.sources import LAST_BYTES, PIECE_SIZE, ConnectedSource, describe_source
 from pycast.stream.source import SOURCE_SILENT_S, Source, SourceDescription, SourceState
 from tests.conftest import WaitUntil
 from tests.server.contexts import connect as connect_pair
+from tests.server.contexts import make_bench
 from tests.web.sites import make_request
 
 TOML = (
@@ -116,7 +121,9 @@ def test_what_a_source_had_sent_when_it_was_ended_is_fed_and_no_more(node: Node,
         assert mount.bytes_read == len(b"beginlast words")
 
 
-def test_what_sources_had_sent_is_fed_when_the_server_stops(node: Node, wait_until: WaitUntil) -> None:
+def test_what_sources_had_sent_is_fed_when_the_server_stops(
+    node: Node, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
     node.parts.context.pacer.record("a busy node", 1.0)
     with source(node) as sock:
         assert sock.recv(100) == OK
@@ -125,6 +132,7 @@ def test_what_sources_had_sent_is_fed_when_the_server_stops(node: Node, wait_unt
         sock.sendall(b"begin")
         wait_until(lambda: mount.bytes_read == 5, "the first bytes")
         send_unread(sock, node.parts.context.mounts.source("/x"), b"last words")
+        monkeypatch.setattr(mount, "free", lambda: None)  # it keeps its audio
         node.parts.context.mounts.stop()
         assert mount.ring.read(0, mount.ring.head) == b"beginlast words"
 
@@ -217,3 +225,133 @@ def test_a_shoutcast_source_that_reconnects_at_once_waits_for_its_former_connect
             assert sock.recv(20).startswith(b"OK2")
             sock.sendall(b"audio")
             wait_until(partial(has_had_sources, node, number), "the claim", 1.0)
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def test_framing_alone_does_not_keep_a_source_alive(node: Node, wait_until: WaitUntil) -> None:
+    settings = node.parts.context.settings
+    settings.replace(loads(TOML.replace("source_timeout = 5", "source_timeout = 0.3"), {}, "test"))
+    with source(node, method=b"PUT", more=CHUNKED) as sock:
+        assert sock.recv(100) == OK
+        sock.sendall(b"5\r\naudio\r\n5;")
+        mounts = node.parts.context.mounts
+        wait_until(lambda: mounts.source("/x"), "the source")
+
+        def goes_on() -> bool:
+            with suppress(OSError):
+                sock.sendall(b"x")  # more often than it is read
+            return mounts.source("/x") is None
+
+        wait_until(goes_on, "its end")
+
+
+def test_chunks_of_one_byte_are_audio_and_keep_a_source_alive(node: Node, wait_until: WaitUntil) -> None:
+    settings = node.parts.context.settings
+    settings.replace(loads(TOML.replace("source_timeout = 5", "source_timeout = 0.3"), {}, "test"))
+    with source(node, method=b"PUT", more=CHUNKED) as sock:
+        assert sock.recv(100) == OK
+        for _ in range(12):
+            sock.sendall(b"1\r\na\r\n")
+            gevent.sleep(0.05)
+        mount = node.parts.context.mounts.get("/x")
+        assert mount is not None and node.parts.context.mounts.source("/x") is not None
+        wait_until(lambda: mount.ring.read(0, mount.ring.head) == b"a" * 12, "the audio")
+
+
+def test_the_end_of_a_source_that_never_stops_sending_takes_a_moment(
+    node: Node, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    with source(node) as sock:
+        assert sock.recv(100) == OK
+        mounts = node.parts.context.mounts
+        held = mounts.source("/x")
+        assert isinstance(held, ConnectedSource)
+        reads = []
+
+        def read_now() -> bytes:
+            reads.append(1)
+            assert len(reads) < 10_000, "it was read for ever"
+            return b"x" * 65_536
+
+        monkeypatch.setattr(held._connection, "read_now", read_now)
+        held.end("removed by an admin")
+        assert held.bytes_read <= LAST_BYTES
+        wait_until(lambda: mounts.source("/x") is None, "its end")
+
+
+def test_a_source_that_is_ended_while_others_have_their_turn_loses_no_byte(
+    node: Node, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    """The rest of what was read comes before what is still in the socket."""
+    data, rest = bytes(number % 251 for number in range(5 * PIECE_SIZE)), b"in the socket"
+    monkeypatch.setattr(sources, "SLICE_S", 0.0)
+    with source(node) as sock:
+        assert sock.recv(100) == OK
+        mounts = node.parts.context.mounts
+        mount, held = mounts.get("/x"), mounts.source("/x")
+        assert mount is not None and isinstance(held, ConnectedSource)
+        monkeypatch.setattr(mount, "free", lambda: None)  # it keeps its audio
+        pieces: list[int] = []
+
+        def end_it() -> None:
+            if len(pieces) == 1 and mount.bytes_read < len(data):
+                send_unread(sock, held, rest)
+                held.end("removed by an admin")
+            pieces.append(mount.bytes_read)
+            gevent.sleep(0)
+
+        monkeypatch.setattr(sources, "give_turn", end_it)
+        sock.sendall(data)
+        wait_until(lambda: mounts.source("/x") is None, "its end")
+    assert pieces[0] == PIECE_SIZE
+    assert mount.ring.read(0, mount.ring.head) == data + rest
+
+
+def test_a_source_that_was_admitted_while_a_drain_moved_the_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would move it before the node ends."""
+    bench = make_bench(others=1)
+    connection, peer = connect_pair()
+    request = make_request("/x", method="SOURCE", more="Content-Type: text/plain\r\n")
+    late = ConnectedSource(bench.context, connection, "/x", ("a", "b"), describe_source(connection, request))
+    admit = bench.context.ownership.admit
+
+    def admit_late(name: str, one: Source) -> None:
+        bench.context.drain.begin()
+        admit(name, one)
+
+    monkeypatch.setattr(bench.context.ownership, "admit", admit_late)
+    with pytest.raises(Refused) as refused:
+        late.run(RawBody(), b"audio", b"", b"")
+    assert refused.value.status == 503
+    assert (bench.context.mounts.source("/x"), late.output.state) == (None, SourceState.OUT)
+    bench.close()
+    connection.close()
+    peer.close()
+
+
+def test_the_memory_of_sources_and_their_mounts_is_back_when_they_end(node: Node, wait_until: WaitUntil) -> None:
+    mounts, seen = node.parts.context.mounts, list[weakref.ref[object]]()
+    gc.disable()
+    try:
+        for number in range(10):
+            with source(node, b"/%d" % number) as sock:
+                assert sock.recv(100) == OK
+                sock.sendall(bytes(50_000))
+                wait_until(lambda number=number: mounts.get(f"/{number}"), "the mount")
+                mount, held = mounts.get(f"/{number}"), mounts.source(f"/{number}")
+                assert mount is not None and isinstance(held, ConnectedSource)
+                seen += [weakref.ref(one) for one in (mount, mount.ring, held, held._connection)]
+                listener = connect(node.parts.context.site.address.port, b"GET /%d HTTP/1.0\r\n\r\n" % number)
+                assert listener.recv(10)
+                del mount, held
+            wait_until(lambda: not mounts.sources, "the end of the source")
+            for mount in mounts:
+                mounts.close(mount.name)
+                del mount
+            wait_until(lambda: not mounts.ending, "the end of the mount")
+            listener.close()
+        wait_until(lambda: not [one for one in seen if one() is not None], "the memory")
+    finally:
+        gc.enable()
