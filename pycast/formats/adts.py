@@ -10,7 +10,8 @@ from functools import cache
 from pycast.formats.frame_parser import Frame, FrameKind, FrameStream
 from pycast.formats.marks import Mark
 
-_SYNC = rb"\xff[\xf0\xf1\xf8\xf9]"
+# Sync word, version and layer; and no sample rate index that is no frame's (13 to 15), as in a run of the byte 255.
+_SYNC = rb"\xff[\xf0\xf1\xf8\xf9](?![\x34-\x3f\x74-\x7f\xb4-\xbf\xf4-\xff])"
 _HEADER_SIZE = 7
 _SAMPLES = 1024
 _SAMPLERATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)

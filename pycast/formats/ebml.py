@@ -13,6 +13,10 @@ from pycast.errors import FormatError
 MAX_ID_SIZE = 4
 """EBMLMaxIDLength of every Matroska file (RFC 9559 section 5.1)."""
 
+MAX_PARTS = 4096
+"""Elements that are read inside of one, at all depths. A file with a hundred tracks has some three thousand; a block
+group, a handful. An element of 4 MB could have two million, and reading them would take seconds."""
+
 
 class Element(NamedTuple):
     """The head of an element: its id with the marker bits, where its content begins, and how long that is (None: not
@@ -45,10 +49,24 @@ def read_element(buf: bytes, pos: int) -> Element | None:
     return Element(int.from_bytes(buf[pos:size_pos]), size_pos + size_size, None if size == mask else size)
 
 
-def children(buf: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yields the ids and contents of the elements in `buf` from `start` to `end`. Raises FormatError."""
+class Parts:
+    """The count of elements read inside of one: `left` more may come."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MAX_PARTS) -> None:
+        self.left = left
+
+
+def children(buf: bytes, start: int, end: int, parts: Parts) -> Iterator[tuple[int, bytes]]:
+    """Yields the ids and contents of the elements in `buf` from `start` to `end`, and counts them. Raises
+    FormatError.
+    """
     pos = start
     while pos < end:
+        parts.left -= 1
+        if parts.left < 0:
+            raise FormatError("an EBML element of too many parts")
         element = read_element(buf, pos)
         if element is None or element.size is None or element.content + element.size > end:
             raise FormatError("an EBML element that is larger than the one around it")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from pycast.errors import FormatError
-from pycast.formats.ebml import children, floating, read_vint, unsigned
+from pycast.formats.ebml import Parts, children, floating, read_vint, unsigned
 
 EBML = 0x1A45DFA3
 SEGMENT = 0x18538067
@@ -20,6 +20,9 @@ CLUSTER = 0x1F43B675
 TIMESTAMP = 0xE7
 SIMPLE_BLOCK = 0xA3
 BLOCK_GROUP = 0xA0
+
+BLOCK_HEAD = 11
+"""The most bytes before the frames of a block: its track's number, time, flags."""
 
 _TIMESTAMP_SCALE = 0x2AD7B1
 _TRACK_ENTRY = 0xAE
@@ -59,7 +62,7 @@ class Block(NamedTuple):
 
 def with_info(properties: Properties, content: bytes) -> Properties:
     """Returns `properties` with the time scale of an Info element."""
-    for element_id, value in children(content, 0, len(content)):
+    for element_id, value in children(content, 0, len(content), Parts()):
         if element_id == _TIMESTAMP_SCALE and unsigned(value):
             return replace(properties, tick_s=unsigned(value) / 1e9)
     return properties
@@ -67,13 +70,14 @@ def with_info(properties: Properties, content: bytes) -> Properties:
 
 def with_tracks(properties: Properties, content: bytes) -> Properties:
     """Returns `properties` with those of a Tracks element; of several tracks of one type the first counts."""
-    for element_id, entry in children(content, 0, len(content)):
+    parts = Parts()
+    for element_id, entry in children(content, 0, len(content), parts):
         if element_id != _TRACK_ENTRY:
             continue
-        fields = dict(children(entry, 0, len(entry)))
+        fields = dict(children(entry, 0, len(entry), parts))
         if unsigned(fields.get(_TRACK_TYPE, b"")) == _TYPE_VIDEO and properties.video_track is None:
             properties = replace(properties, video_track=unsigned(fields.get(_TRACK_NUMBER, b"")))
-        stats = _audio(fields.get(_AUDIO)) | _video(fields.get(_VIDEO))
+        stats = _audio(fields.get(_AUDIO), parts) | _video(fields.get(_VIDEO), parts)
         properties = replace(properties, stats={**stats, **properties.stats})
     return properties
 
@@ -91,16 +95,16 @@ def read_block_group(content: bytes) -> Block:
 
     Raises FormatError.
     """
-    fields = dict(children(content, 0, len(content)))
+    fields = dict(children(content, 0, len(content), Parts()))
     if _BLOCK not in fields:
         raise FormatError("a Matroska block group without a block")
     return read_simple_block(fields[_BLOCK])._replace(is_key=_REFERENCE_BLOCK not in fields)
 
 
-def _audio(content: bytes | None) -> dict[str, str]:
+def _audio(content: bytes | None, parts: Parts) -> dict[str, str]:
     if content is None:
         return {}
-    fields = dict(children(content, 0, len(content)))
+    fields = dict(children(content, 0, len(content), parts))
     stats = {"audio_channels": str(unsigned(fields.get(_CHANNELS, b"\x01")))}
     samplerate = floating(fields.get(_SAMPLING_FREQUENCY, b""))
     if 0 < samplerate < 1e9:
@@ -108,8 +112,8 @@ def _audio(content: bytes | None) -> dict[str, str]:
     return stats
 
 
-def _video(content: bytes | None) -> dict[str, str]:
+def _video(content: bytes | None, parts: Parts) -> dict[str, str]:
     if content is None:
         return {}
-    fields = dict(children(content, 0, len(content)))
+    fields = dict(children(content, 0, len(content), parts))
     return {"frame_size": f"{unsigned(fields.get(_PIXEL_WIDTH, b''))} x {unsigned(fields.get(_PIXEL_HEIGHT, b''))}"}

@@ -13,7 +13,8 @@ from struct import Struct
 from pycast.formats.frame_parser import Frame, FrameKind, FrameStream
 from pycast.formats.marks import Mark
 
-_SYNC = rb"\xff[\xe2-\xff]"
+# Sync word, version and layer; and no bit rate index that is no frame's (0 and 15), as in a run of the byte 255.
+_SYNC = rb"\xff[\xe2-\xff](?![\x00-\x0f\xf0-\xff])"
 _HEADER = Struct(">I")
 _unpack = _HEADER.unpack_from
 

@@ -38,14 +38,15 @@ class _LogicalStream:
         self.is_over = False
         self.tags = ("", "")
         self._count = 1
-        self._partial = b""
+        self._partial: list[bytes] = []
 
     def take_header(self, page: Page) -> bool:
         """Reads a page that should hold headers; returns False if it holds data. Raises FormatError if headers are
         missing."""
         # A page of data is recognised by its first packet, even if that does not end on it.
         packets, self._partial = page.packets(self._partial)
-        is_header = not self._begins_data(packets[0] if packets else self._partial)
+        begin = packets[0] if packets else next(iter(self._partial), b"")
+        is_header = not self._begins_data(begin)
         # Count the headers, and read the tags from the comments among them.
         for packet in filter(None, packets if is_header else ()):
             self._count += 1
@@ -119,8 +120,9 @@ class Chain:
         """Takes the first page of a logical stream. Raises FormatError."""
         if len(self._streams) >= MAX_STREAMS:
             raise FormatError("too many logical streams in the Ogg stream")
-        packets, partial = page.packets(b"")
-        self._streams[page.serial] = _LogicalStream(identify(packets[0] if packets else partial), self._start_s)
+        packets, partial = page.packets([])
+        first = packets[0] if packets else b"".join(partial)
+        self._streams[page.serial] = _LogicalStream(identify(first), self._start_s)
         self._first_pages.append(page.data)
         self._count_header(page)
 

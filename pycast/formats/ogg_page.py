@@ -18,6 +18,11 @@ from pycast.errors import FormatError
 MAX_GARBAGE = 64 * 1024
 """Most bytes dropped in a row: one whole page (65,307 bytes) may be broken, and a little more."""
 
+MAX_WASTE = 1024 * 1024
+"""Most bytes of checksums in vain. A broken page costs its own length, at most 64 KiB, and each intact one makes up for
+as many bytes as it has. Without this limit, heads of large pages that follow each other closely, none of them intact,
+would each cost a checksum of 64 KiB."""
+
 NO_GRANULE = -1
 """Granule position of a page on which no packet ends."""
 
@@ -53,15 +58,15 @@ class Page(NamedTuple):
         """Whether it begins with the rest of a packet from the page before."""
         return bool(self.flags & _CONTINUED)
 
-    def packets(self, partial: bytes) -> tuple[list[bytes], bytes]:
-        """Returns the packets that end here, and the beginning of one that does not. `partial` is the same of the page
-        before.
+    def packets(self, partial: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Returns the packets that end here, and the parts of one that does not. `partial` are those of the page
+        before; the list is used up.
 
         The rest of a packet whose beginning was never seen is dropped, and so is a beginning that is not continued.
         """
         packets = []
         skipping = self.is_continued and not partial
-        parts = [partial] if self.is_continued else []
+        parts = partial if self.is_continued else []
         pos = self.body
         for size in self.lacing:
             parts.append(self.data[pos : pos + size])
@@ -70,7 +75,7 @@ class Page(NamedTuple):
                 if not skipping:
                     packets.append(b"".join(parts))
                 skipping, parts = False, []
-        return packets, b"" if skipping else b"".join(parts)
+        return packets, [] if skipping else parts
 
     def starts(self) -> list[int]:
         """Returns the positions in `data` at which packets start."""
@@ -93,6 +98,7 @@ class PageReader:
         self._buf = bytearray()
         self._need = len(_CAPTURE)
         self._garbage = 0
+        self._waste = 0
         self._is_started = False
 
     def feed(self, data: bytes) -> list[Page]:
@@ -132,9 +138,13 @@ class PageReader:
             return self._wait(size, pos)
         data = buf[pos : pos + size]
         if checksum(data) != crc:
+            self._waste += size
+            if self._waste > MAX_WASTE:
+                raise FormatError("the Ogg stream is broken: too many broken pages")
             return None, self._drop(buf, pos)
         self._need = len(_CAPTURE)
         self._garbage = 0
+        self._waste = max(self._waste - size, 0)
         return Page(data, flags, granule, serial, lacing, body), pos + size
 
     def _wait(self, need: int, pos: int) -> tuple[None, int]:

@@ -82,9 +82,12 @@ class WebM:
             return head_size
         if element.size is None:
             raise FormatError("a Matroska element that must have a size has none")
-        if head_size + element.size > MAX_UNIT:
+        size = head_size + element.size
+        if size > MAX_UNIT:
             raise FormatError("a Matroska element that is too large")
-        return head_size + element.size
+        if element.id != matroska.EBML:
+            self._chain.check_room(size)
+        return size
 
     def _take(self, element_id: int, unit: bytes, content: int) -> None:
         """Takes one unit: an element whose content begins at `content`, or the head of a Segment or Cluster."""
@@ -190,6 +193,11 @@ class _Chain:
         """Returns what a listener needs before its first cluster."""
         return b"".join(self._header)
 
+    def check_room(self, size: int) -> None:
+        """Raises FormatError if an element of this size is too much for the header. Before it is read, not after."""
+        if not self.has_header and self._header_size + size > MAX_HEADER:
+            raise FormatError("no cluster in the first MiB of the Matroska stream")
+
     def add_header(self, element_id: int, unit: bytes, content: int) -> None:
         """Adds an element before the first cluster. Raises FormatError."""
         if element_id == matroska.INFO:
@@ -200,8 +208,6 @@ class _Chain:
             unit = with_unknown_size(unit, 4)
         self._header.append(unit)
         self._header_size += len(unit)
-        if self._header_size > MAX_HEADER:
-            raise FormatError("no cluster in the first MiB of the Matroska stream")
 
     def advance(self, ticks: int) -> None:
         """Sets the time of the present cluster."""
@@ -213,7 +219,7 @@ class _Chain:
         Raises FormatError.
         """
         if element_id == matroska.SIMPLE_BLOCK:
-            self._last_block = matroska.read_simple_block(unit[content:])
+            self._last_block = matroska.read_simple_block(unit[content : content + matroska.BLOCK_HEAD])
         elif element_id == matroska.BLOCK_GROUP:
             self._last_block = matroska.read_block_group(unit[content:])
         else:

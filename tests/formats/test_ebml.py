@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.errors import FormatError
-from pycast.formats.ebml import Element, children, floating, read_element, read_vint, unsigned, with_unknown_size
+from pycast.formats.ebml import Element, Parts, children, floating, read_element, read_vint, unsigned, with_unknown_size
 from tests.formats.elements import UNKNOWN, element, head
 
 
@@ -30,19 +30,19 @@ def test_what_cannot_be_an_element_is_refused(data: bytes) -> None:
 
 def test_children_come_in_order() -> None:
     data = element(0xA3, b"one") + element(0xEC, b"") + element(0xA3, b"two", 1)
-    assert list(children(b"x" + data, 1, 1 + len(data))) == [(0xA3, b"one"), (0xEC, b""), (0xA3, b"two")]
+    assert list(children(b"x" + data, 1, 1 + len(data), Parts())) == [(0xA3, b"one"), (0xEC, b""), (0xA3, b"two")]
 
 
 @pytest.mark.parametrize("data", [element(0xA3, b"x")[:-1], head(0xA3, UNKNOWN), b"\xa3", element(0xA3, b"") + b"\x40"])
 def test_a_child_larger_than_its_parent_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
-        list(children(data, 0, len(data)))
+        list(children(data, 0, len(data), Parts()))
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_have_children_or_are_refused(data: bytes) -> None:
     try:
-        found = list(children(data, 0, len(data)))
+        found = list(children(data, 0, len(data), Parts()))
     except FormatError:
         return
     assert sum(len(content) for _, content in found) <= len(data)
@@ -70,3 +70,16 @@ def test_plain_values() -> None:
 def test_a_known_size_becomes_unknown_in_the_same_room(width: int) -> None:
     data = with_unknown_size(head(0x18538067, 100, width), 4)
     assert data == head(0x18538067, UNKNOWN, width)
+
+
+def test_an_element_with_too_many_parts_is_refused_after_so_many() -> None:
+    void = b"\xec\x80"
+    data = void * 11
+    assert len(list(children(data, 0, 20, Parts(10)))) == 10
+    with pytest.raises(FormatError, match="too many"):
+        list(children(data, 0, 22, Parts(10)))
+    outer, inner = Parts(5), 0
+    with pytest.raises(FormatError, match="too many"):  # those of all depths count together
+        for _, content in children(element(0xAE, void * 3) * 2, 0, 2 * (9 + 6), outer):
+            inner += len(list(children(content, 0, len(content), outer)))
+    assert inner == 3

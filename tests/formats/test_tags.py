@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.formats.tags import MAX_TEXT, artist_and_title
+from pycast.formats.tags import MAX_COMMENTS, MAX_TEXT, artist_and_title
 from tests.formats.ogg_pages import comments
 
 
@@ -24,6 +24,12 @@ from tests.formats.ogg_pages import comments
 )
 def test_artist_and_title_are_read(fields: list[str], expected: tuple[str, str]) -> None:
     assert artist_and_title(comments(*fields)) == expected
+
+
+def test_of_many_comments_the_first_are_read() -> None:
+    many = ["a=b"] * (MAX_COMMENTS - 1)
+    assert artist_and_title(comments(*many, "TITLE=last", "TITLE=too late")) == ("", "last")
+    assert artist_and_title(comments(*many, "x=y", "TITLE=too late")) == ("", "")
 
 
 def test_long_text_is_cut() -> None:

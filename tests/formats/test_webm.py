@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pycast.errors import FormatError
 from pycast.formats.marks import Header, Info, Join
 from pycast.formats.webm import MAX_HEADER, MAX_HELD, MAX_UNIT, WebM
 from tests.formats.elements import (
@@ -172,3 +173,10 @@ BLOCKS = [
 def test_any_bytes_cut_anywhere_give_the_same_or_are_refused(blocks: list[bytes], places: list[int]) -> None:
     assert_same_in_pieces(WebM, b"".join(blocks), places, MAX_UNIT)
     assert_same_in_pieces(WebM, VIDEO + b"".join(blocks), places, MAX_UNIT)
+
+
+def test_a_header_that_is_too_large_is_refused_before_it_has_come() -> None:
+    webm = WebM()
+    webm.feed(document(audio_track()))
+    with pytest.raises(FormatError, match="no cluster"):
+        webm.feed(head(0x1941A469, MAX_HEADER))

@@ -1,0 +1,120 @@
+"""The inputs that cost each format the most, found by hand and by a search for the dearest byte.
+
+Helpers only. `WORST` has for each a content type and a function that makes about as many bytes as it is asked for.
+Invariant: they begin as streams of their type do, so that a parser does not give them up at once.
+"""
+
+import struct
+from collections.abc import Callable
+
+from tests.formats.elements import document, element, head, number, simple_block
+from tests.formats.ogg_pages import CONTINUED, FIRST, comments, opus_head, opus_tags, page, theora_id, vorbis_id
+
+Make = Callable[[int], bytes]
+
+MP3 = b"\xff\xfb\x90\xc4" + bytes(413)
+SHORT_MP3 = b"\xff\xe3\x14\xc4" + bytes(20)
+ADTS = b"\xff\xf1\x50\x80\x00\xff\xfc"
+ID3 = b"ID3\x04\x00\x00"
+VOID = b"\xec\x80"
+CLUSTER = b"\x1f\x43\xb6\x75\x80"
+TIME = b"\xe7\x81\x00"
+EBML = b"\x1a\x45\xdf\xa3\x80"
+
+OPUS = page([opus_head()], flags=FIRST) + page([opus_tags()])
+NOT_A_PAGE = struct.pack("<4sBBqIIIB", b"OggS", 0, 0, -1, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 255)
+WEBM = document() + head(0x1F43B675, -1) + TIME
+
+
+def again(begin: bytes, unit: bytes) -> Make:
+    """Returns a function that makes `begin`, and then `unit` again and again."""
+    return lambda size: begin + unit * max((size - len(begin)) // len(unit), 1)
+
+
+def one_element(begin: bytes, element_id: int, part: bytes) -> Make:
+    """Returns a function that makes one element full of small ones."""
+    return lambda size: begin + element(element_id, part * ((size - len(begin)) // len(part)))
+
+
+def many_comments(size: int) -> bytes:
+    """Returns an Opus stream with one block of comments of two bytes."""
+    block = b"OpusTags" + comments(*["a="] * (size // 6))
+    pieces = [block[at : at + 255 * 255] for at in range(0, len(block), 255 * 255)]
+    pages = [
+        page([piece], flags=CONTINUED if number else 0, is_last_complete=number + 1 == len(pieces))
+        for number, piece in enumerate(pieces)
+    ]
+    return page([opus_head()], flags=FIRST) + b"".join(pages)
+
+
+def many_titles(size: int) -> bytes:
+    """Returns an Ogg stream whose chains have a title each, and nothing else."""
+    one = page([opus_head()], flags=FIRST)
+    return b"".join(one + page([opus_tags(f"title={number}")]) for number in range(size // 150))
+
+
+WORST: dict[str, tuple[str, Make]] = {
+    "mpeg: a run of the byte 255": ("audio/mpeg", again(MP3 * 3, b"\xff")),
+    "mpeg: heads that no frame follows": ("audio/mpeg", again(MP3 * 3 + b"x", b"\xff\xfb\x90\x00")),
+    "mpeg: the same, three bytes each": ("audio/mpeg", again(MP3 * 3 + b"x", b"\xff\xfb\x10")),
+    "mpeg: shortest frames": ("audio/mpeg", again(b"", SHORT_MP3)),
+    "mpeg: frames and junk in turn": ("audio/mpeg", again(b"", SHORT_MP3 * 2 + b"x")),
+    "mpeg: kinds in turn": ("audio/mpeg", again(b"", SHORT_MP3 + b"\xff\xe3\x18\xc4" + bytes(32))),
+    "mpeg: empty ID3 tags": ("audio/mpeg", again(MP3 * 3, ID3 + bytes(4))),
+    "mpeg: broken ID3 tags": ("audio/mpeg", again(MP3 * 3, ID3 + b"\xff" * 4)),
+    "adts: heads that no frame follows": ("audio/aac", again(ADTS * 3 + b"x", b"\xff\xf1\x50")),
+    "adts: a run of sync words": ("audio/aac", again(ADTS * 3, b"\xff\xf1")),
+    "adts: shortest frames": ("audio/aac", again(b"", ADTS)),
+    "adts: kinds in turn": ("audio/aac", again(b"", ADTS + b"\xff\xf1\x54\x80\x00\xff\xfc")),
+    "opaque": ("text/plain", again(b"", b"x")),
+    "ogg: pages without a byte": ("application/ogg", again(OPUS, page([b""]))),
+    "ogg: pages of 255 empty packets": ("application/ogg", again(OPUS, page([b""] * 255))),
+    "ogg: the first page again and again": ("application/ogg", again(b"", page([opus_head()], flags=FIRST))),
+    "ogg: chains without audio": ("application/ogg", again(b"", OPUS)),
+    "ogg: chains of other codecs": (
+        "application/ogg",
+        again(b"", page([vorbis_id()], 2, flags=FIRST) + page([theora_id()], 3, flags=FIRST)),
+    ),
+    "ogg: titles": ("application/ogg", many_titles),
+    "ogg: comments of two bytes": ("application/ogg", many_comments),
+    "ogg: one header on short pages": (
+        "application/ogg",
+        again(
+            page([opus_head()], flags=FIRST) + page([b"OpusTags" + bytes(247)], is_last_complete=False),
+            page([bytes(255)], flags=CONTINUED, is_last_complete=False),
+        ),
+    ),
+    "ogg: pages within pages": ("application/ogg", again(OPUS, NOT_A_PAGE)),
+    "ogg: pages within pages, and whole ones": ("application/ogg", again(OPUS, NOT_A_PAGE * 30 + page([b""]))),
+    "ogg: strays": ("application/ogg", again(OPUS, page([b""], 9) * 1000 + page([b""]))),
+    "webm: a block group of two-byte elements": ("audio/webm", one_element(WEBM, 0xA0, VOID)),
+    "webm: tracks of two-byte elements": ("audio/webm", one_element(document(), 0x1654AE6B, VOID)),
+    "webm: a track of two-byte elements": (
+        "audio/webm",
+        lambda size: document() + element(0x1654AE6B, element(0xAE, VOID * (size // 2))),
+    ),
+    "webm: groups as large as they may be": (
+        "audio/webm",
+        again(WEBM, element(0xA0, number(0xA1, 0x81 << 56 | 1) + VOID * 4000)),
+    ),
+    "webm: tracks as large as they may be": (
+        "audio/webm",
+        again(document(), element(0x1654AE6B, element(0xAE, VOID * 4000))),
+    ),
+    "webm: two-byte elements": ("audio/webm", again(WEBM, VOID)),
+    "webm: empty clusters": ("audio/webm", again(WEBM, CLUSTER)),
+    "webm: clusters without blocks": ("audio/webm", again(WEBM, CLUSTER + TIME)),
+    "webm: empty documents": ("audio/webm", again(WEBM, EBML)),
+    "webm: documents with an empty cluster": ("audio/webm", again(WEBM, EBML + CLUSTER + TIME)),
+    "webm: shortest blocks": ("audio/webm", again(WEBM, b"\xa3\x84\x81\x00\x00\x80")),
+    "webm: shortest groups": ("audio/webm", again(WEBM, b"\xa0\x86\xa1\x84\x81\x00\x00\x80")),
+    "webm: one large block": ("audio/webm", lambda size: WEBM + simple_block(size=size)),
+}
+
+# Those that hold much in one element, which is worked on in one piece: they show what they do only when they are large.
+AT_ONCE = (
+    "ogg: comments of two bytes",
+    "webm: a block group of two-byte elements",
+    "webm: tracks of two-byte elements",
+    "webm: a track of two-byte elements",
+)
