@@ -92,7 +92,7 @@ def test_pycast_has_every_command_that_is_named(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_files_and_folders_of_the_repository_are_there(path: Path) -> None:
     named = re.findall(
-        r"(?:^|[ '(])((?:pycast|tests|conf|docs|scripts|benchmarks)/[\w./-]*\w)", code_in(path), re.MULTILINE
+        r"(?:^|[ '(])((?:pycast|tests|conf|docs|scripts|benchmarks|attacks)/[\w./-]*\w)", code_in(path), re.MULTILINE
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
 

@@ -18,7 +18,7 @@ FILE_LINES, FUNCTION_LINES = 400, 60
 
 PRODUCT = sorted(PACKAGE.rglob("*.py"))
 PYTHON = sorted(
-    path for folder in ("pycast", "tests", "benchmarks", "scripts") for path in (ROOT / folder).rglob("*.py")
+    path for folder in ("pycast", "tests", "benchmarks", "attacks", "scripts") for path in (ROOT / folder).rglob("*.py")
 )
 PURE = [path for name in ("config", "http", "formats", "stats") for path in sorted((PACKAGE / name).rglob("*.py"))]
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = ROOT / "pycast", ROOT / "tests"
 REPOSITORY = [
     path.relative_to(ROOT).as_posix()
-    for folder in ("pycast", "tests", "benchmarks", "scripts")
+    for folder in ("pycast", "tests", "benchmarks", "attacks", "scripts")
     for path in (ROOT / folder).rglob("*.py")
 ]
 NAMED_FILE, NAMED_PATH = re.compile(r"\w+\.py\b"), re.compile(r"[\w/.-]*\w\.py\b")

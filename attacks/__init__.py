@@ -1,0 +1,1 @@
+"""Attacks on a running server, as bounded programs: `python -m attacks.run`."""
