@@ -13,6 +13,7 @@ from enum import Enum
 
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.http.mount_names import why_no_mount
 from pycast.signals import Signal
 
 
@@ -105,8 +106,10 @@ class ClusterState:
     # -- origins
 
     def put_origin(self, record: OriginRecord) -> bool:
-        """Stores an origin unless a higher epoch of the mount has been seen. Returns whether it was stored."""
-        if record.epoch < self.highest(record.mount):
+        """Stores an origin unless a higher epoch of the mount has been seen, or its name cannot be a mount: no node may
+        put its audio where this one has a page. Returns whether it was stored.
+        """
+        if record.epoch < self.highest(record.mount) or why_no_mount(record.mount):
             return False
         self._highest[record.mount] = record.epoch
         self._set_origin(record.mount, record)

@@ -108,3 +108,13 @@ def test_in_any_order_the_highest_origin_holds() -> None:
             seen = max(seen, record.epoch)
             assert state.highest("/x") == seen
         assert state.origin("/x") == origin("c", 4)
+
+
+@pytest.mark.parametrize("mount", ["/status-json.xsl", "/livez", "/admin/stats", "/live.mp3.m3u", "/sw.js", "", "x"])
+def test_no_node_can_put_its_audio_where_a_page_is(
+    mount: str, state: ClusterState, changes: list[NodeChanged | OriginChanged]
+) -> None:
+    state.put_node(A)
+    changes.clear()
+    assert not state.put_origin(origin("a", 1, mount))
+    assert (state.origin(mount), changes) == (None, [])
