@@ -4,6 +4,8 @@ All tests share one server with a steady stream on it, whose listener checks eve
 """
 
 import random
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 
 from pycast.testing import Server
 from tests.e2e.steady import SteadyStream
-from tests.e2e.wire import Reply, Wire, ask, basic, frames, get, parse, source
+from tests.e2e.wire import DEADLINE_S, Reply, Wire, ask, basic, frames, get, listen, parse, source
+from tests.formats.worst import WORST
 
 Sound = Callable[[str], Path]
 
@@ -214,3 +217,57 @@ def test_rubbish_declared_as_mp3_plays_as_it_is(server: Server) -> None:
         wire.send(rubbish)
         server.wait_until(lambda: len(server.received("/odd.mp3")) > 190_000, 5, "the stream")
         assert rubbish.startswith(server.received("/odd.mp3"))
+
+
+# Attackers at a time, how long they go on, and the longest gap that a listener of another mount may hear: its source
+# sends 76 times a second. With one turn of the loop for all that has arrived the gap was two seconds, with four
+# attackers seven.
+ATTACKERS, ATTACK_S, LONGEST_GAP_S = 4, 2.0, 1.5
+
+
+def send_elements(server: Server, mount: str) -> None:
+    """Sends a Matroska element of 4 MB with two million in it."""
+    with source(server.port, mount, server.source_password, content_type="audio/webm") as wire:
+        wire.send(WORST["webm: a block group of two-byte elements"][1](4 << 20))
+
+
+def send_documents(server: Server, mount: str) -> None:
+    """Sends what costs the most of all that is taken."""
+    data = WORST["webm: documents with an empty cluster"][1](1 << 20)
+    with source(server.port, mount, server.source_password, content_type="audio/webm") as wire:
+        wire.send(data)
+
+
+def send_single_bytes(server: Server, mount: str) -> None:
+    """Sends chunks of one byte as fast as it can."""
+    head = f"PUT {mount} HTTP/1.1\r\n{basic('source', server.source_password)}Content-Type: audio/mpeg\r\n"
+    with Wire(server.port) as wire:
+        wire.send(f"{head}Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(10):
+            wire.send(b"1\r\n\xff\r\n" * 100_000)
+
+
+@pytest.mark.parametrize("attack", [send_elements, send_documents, send_single_bytes])
+def test_no_attack_makes_a_gap_for_the_listeners_of_others(
+    attack: Callable[[Server, str], None], server: Server
+) -> None:
+    end = time.monotonic() + ATTACK_S
+
+    def attack_again(mount: str) -> None:
+        while time.monotonic() < end:
+            with suppress(OSError, AssertionError):  # it is thrown out in the middle
+                attack(server, mount)
+
+    threads = [threading.Thread(target=attack_again, args=(f"/attack{number}",)) for number in range(ATTACKERS)]
+    listener, _ = listen(server.port, "/steady.mp3")
+    with listener:
+        listener.read_some()
+        for thread in threads:
+            thread.start()
+        longest, last = 0.0, time.monotonic()
+        while last < end + 0.5:
+            listener.read_some(2 * DEADLINE_S)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    for thread in threads:
+        thread.join()
+    assert longest < LONGEST_GAP_S

@@ -414,8 +414,9 @@ def test_a_body_of_framing_alone_is_refused(bench: Bench, pair: Pair, framing: b
     head = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     exchange, request = begin(bench, pair, head + framing)
     sending = bench.spawn(pair[1].sendall, b"x" * (1 << 20))
-    with gevent.Timeout(5), pytest.raises(BodyError):
+    with gevent.Timeout(5), pytest.raises(BodyError, match="over") as caught:
         exchange.read_body(request, 4096)
+    assert caught.value.status == 400
     sending.kill()
 
 
