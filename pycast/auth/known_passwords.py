@@ -9,7 +9,9 @@ Invariant: a random password of 16 letters and digits is never taken for a well-
 
 from collections.abc import Iterator
 
+from pycast.config.problems import dotted
 from pycast.config.schema import Config
+from pycast.config.secret_files import secrets_in
 
 WELL_KNOWN = frozenset(
     {
@@ -24,6 +26,10 @@ WELL_KNOWN = frozenset(
         *("0000", "1111", "654321", "123123"),
     }
 )
+
+
+SHORTEST = 8
+"""Fewer characters can be tried one after the other."""
 
 
 def is_well_known(password: str, user: str = "") -> bool:
@@ -48,10 +54,18 @@ def well_known_keys(config: Config) -> Iterator[str]:
 
 
 def password_advice(config: Config) -> Iterator[str]:
-    """Yields a line for each well-known password, with what follows from it. The password is not shown."""
-    for key in well_known_keys(config):
-        so = ", so the admin is accepted from this machine only" if key == "authentication.admin_password" else ""
-        yield f"{key} is publicly known{so}: set one that nobody can guess"
+    """Yields a line for each password and secret that is well known or short, with what follows from it.
+
+    None of them is shown.
+    """
+    known = list(well_known_keys(config))
+    for path, value in secrets_in(config):
+        key = dotted(path)
+        if key in known or is_well_known(value):
+            so = ", so the admin is accepted from this machine only" if key == "authentication.admin_password" else ""
+            yield f"{key} is publicly known{so}: set one that nobody can guess"
+        elif len(value) < SHORTEST:
+            yield f"{key} has fewer than {SHORTEST} characters: set one that nobody can guess"
 
 
 def _bare(text: str) -> str:

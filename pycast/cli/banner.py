@@ -46,10 +46,10 @@ def serve_banner(config: Config, path: Path | None, made_up: Collection[str], po
         yield f"Configuration: {path}"
         yield from _warnings(*password_advice(config), *file_advice(config), *advice(config))
         return
-    yield from _warnings(*password_advice(config), *file_advice(config))
     only = ", with passwords for this run only" if made_up else ""
     yield f"Found no ./pycast.toml and no /etc/pycast/pycast.toml: using the defaults{only}."
     yield "To keep a configuration: pycast config > pycast.toml"
+    yield from _warnings(*password_advice(config), *file_advice(config))
     yield ""
     yield from _logins(config, made_up)
     yield ""

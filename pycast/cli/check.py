@@ -1,18 +1,22 @@
 """`pycast check FILE`: reports the errors of a configuration, and what in it is probably not meant.
 
-Checks more than `load` does: the files and folders that the configuration names must be usable for this user.
+Checks more than `load` does: the files and folders that the configuration names must be usable for this user. What
+keeps the server from starting is an error; what works, but is probably not meant, is a warning.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from pycast.auth.known_passwords import password_advice
-from pycast.config.load import load
+from pycast.cli.certificate_check import certificate_advice, certificate_problems, end_of_certificate
+from pycast.config.load import loads_from, read_text
 from pycast.config.rules import advice
 from pycast.config.schema import Config
+from pycast.config.secret_files import file_advice
 from pycast.errors import ConfigError
 from pycast.http.mount_names import why_no_mount
 
@@ -24,15 +28,28 @@ def command(file: Path) -> None:
 
     Also prints warnings: settings that work but are probably not meant. The exit status is 1 if there is an error.
     """
-    config = load(file, os.environ)
-    problems = [*unusable_mounts(config), *missing_files(config)]
+    config, origin = loads_from(read_text(file), os.environ, str(file))
+    problems = [*unusable_mounts(config), *(list(missing_files(config)) or certificate_problems(config))]
     if problems:
-        raise ConfigError([f"{file}: {problem}" for problem in problems])
-    for line in (*password_advice(config), *advice(config)):
-        click.echo(f"{click.style('warning:', fg='yellow')} {file}: {line}", err=True)
-    ports = ", ".join(str(listen.port) for listen in config.listen)
+        raise ConfigError([origin.located(problem) for problem in problems])
+    warnings = (
+        *password_advice(config),
+        *file_advice(config),
+        *certificate_advice(config, time.time()),
+        *advice(config),
+    )
+    for line in warnings:
+        click.echo(f"{click.style('warning:', fg='yellow')} {origin.located(line)}", err=True)
+    click.echo(f"{click.style('ok', fg='green', bold=True)}  {file}: {', '.join(_facts(config))}")
+
+
+def _facts(config: Config) -> Iterator[str]:
+    yield f"port {', '.join(str(listen.port) for listen in config.listen)}"
     named = sum(mount.type == "normal" for mount in config.mount)
-    click.echo(f"{click.style('ok', fg='green', bold=True)}  {file}: port {ports}, {named} mount{'s' * (named != 1)}")
+    yield f"{named} mount{'s' * (named != 1)}"
+    end = end_of_certificate(config)
+    if end:
+        yield f"certificate until {end}"
 
 
 def unusable_mounts(config: Config) -> Iterator[str]:
@@ -49,6 +66,7 @@ def missing_files(config: Config) -> Iterator[str]:
     """Yields a line for each file that the configuration names and that this user cannot use."""
     for key in ("certificate", "private_key"):
         yield from _unreadable(f"tls.{key}", getattr(config.tls, key))
+    yield from _unreadable("cluster.tls_ca", config.cluster.tls_ca)
     for key in ("access_log", "error_log", "playlist_log"):
         yield from _unwritable(f"logging.{key}", getattr(config.logging, key))
     for index, mount in enumerate(config.mount):

@@ -17,6 +17,7 @@ Problem = tuple[Path, object, str]
 
 
 _AT_LINE = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
+_DOTTED = re.compile(r"([a-z_]+)(?:\[(\d+)\])?(?:\.([a-z_]+))?")
 _LIKE_A_SECRET = re.compile("pass|passwd|pwd|secret|token|credential|private")
 
 
@@ -31,6 +32,12 @@ class Origin:
     def line(self, path: Path, value: object, expected: str) -> str:
         """Returns `where: section.key = value: expected …`."""
         return f"{self.where(path)}: {dotted(path)}{_shown(path, value)}: {expected}"
+
+    def located(self, text: str) -> str:
+        """Returns `text`, which begins with a key such as `listen[0].port`, after the place that has set that key."""
+        found = _DOTTED.match(text)
+        parts = [found[1], int(found[2]) if found[2] else None, found[3]] if found else []
+        return f"{self.where(tuple(part for part in parts if part is not None))}: {text}"
 
     def where(self, path: Path) -> str:
         """Returns the environment variable, or the file and the line, that set what is at `path`."""

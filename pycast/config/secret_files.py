@@ -60,6 +60,19 @@ def secrets_by_file(config: Config) -> dict[str, str]:
     return {name: getattr(section, key.secret) for _, section, key, name in _files(config, ())}
 
 
+def secrets_in(section: Section, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Yields the path and the value of each secret that is set or has a default."""
+    for name, key in section.KEYS.items():
+        value = getattr(section, name, None)
+        if isinstance(value, Section):
+            yield from secrets_in(value, (*path, name))
+        elif key.is_array and key.section:
+            for index, one in enumerate(value or ()):
+                yield from secrets_in(one, (*path, name, index))
+        elif key.is_secret and value:
+            yield (*path, name), value
+
+
 def file_advice(config: Config) -> Iterator[str]:
     """Yields a line for each file of a secret that every user of the machine may read."""
     for path, _, _, name in _files(config, ()):

@@ -52,9 +52,21 @@ def test_each_key_with_a_known_password_is_named_once() -> None:
     config = loads(toml, {}, "test")
     assert list(well_known_keys(config)) == keys
     lines = list(password_advice(config))
-    assert [line.partition(" ")[0] for line in lines] == keys
+    assert [line.partition(" ")[0] for line in lines] == [*keys[:2], "mount[1].password", keys[2]]
     assert [line for line in lines if "from this machine only" in line] == [lines[1]]
-    assert not any("change me" in line or "hackme" in line for line in lines)
+    assert not any("change me" in line or "hackme" in line or "bob1" in line for line in lines)
+
+
+def test_short_secrets_of_any_section_are_weak() -> None:
+    lines = (f'{role}_password = "{password}"\n' for role, password in (("source", "k3vqz7x"), ("relay", "k3vqz7xy")))
+    toml = f'[authentication]\n{"".join(lines)}admin_password = "k3vqz7xyz"\n[cluster]\nsecret = "k3vq"\n'
+    said = list(password_advice(loads(toml, {}, "test")))
+    assert [line.partition(" has fewer than 8 characters")[0] for line in said] == [
+        "authentication.source_password",
+        "cluster.secret",
+    ]
+    known = list(password_advice(loads('[cluster]\nsecret = "change me 1"\n', {}, "test")))
+    assert "cluster.secret is publicly known: set one that nobody can guess" in known
 
 
 def test_a_configuration_with_passwords_of_its_own_gets_no_advice() -> None:

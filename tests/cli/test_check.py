@@ -21,6 +21,33 @@ def test_good_file_is_called_ok_and_warned_about_known_passwords(file: Path) -> 
     assert "authentication.source_password is publicly known" in result.stderr
 
 
+def test_weak_secrets_are_warned_about_with_their_line_and_not_shown(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYCAST_AUTHENTICATION__ADMIN_PASSWORD", "pqxyz7")
+    secret = file.parent / "secret"
+    secret.write_text("kvgh3\n")
+    secret.chmod(0o644)
+    file.write_text(
+        '[server]\nhostname = "radio.example"\n[authentication]\nsource_password = "Change me 1"\n'
+        f'relay_password = "nobody knows this"\n[cluster]\nsecret_file = "{secret}"\n'
+        '[[mount]]\nmount_name = "/a"\npassword = "mno9"\n'
+    )
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 0
+    weak = "characters: set one that nobody can guess"
+    assert result.stderr.splitlines() == [
+        f"warning: {file}:4: authentication.source_password is publicly known: set one that nobody can guess",
+        f"warning: PYCAST_AUTHENTICATION__ADMIN_PASSWORD: authentication.admin_password has fewer than 8 {weak}",
+        f"warning: {file}:10: mount[0].password has fewer than 8 {weak}",
+        f"warning: {file}:6: cluster.secret has fewer than 8 {weak}",
+        f'warning: {file}:7: cluster.secret_file = "{secret}": '
+        "every user of this machine can read it; chmod o-r makes it private",
+    ]
+    for shown in ("pqxyz7", "kvgh3", "Change me", "nobody knows", "mno9"):
+        assert shown not in result.output
+
+
 def test_files_that_are_not_there_are_problems(file: Path) -> None:
     folder = file.parent
     file.write_text(
@@ -30,9 +57,9 @@ def test_files_that_are_not_there_are_problems(file: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 1
     assert [line.split(" = ")[0] for line in result.stderr.splitlines()[:3]] == [
-        f"pycast: {file}: tls.certificate",
-        f"pycast: {file}: logging.access_log",
-        f"pycast: {file}: mount[0].on_connect",
+        f"pycast: {file}:4: tls.certificate",
+        f"pycast: {file}:6: logging.access_log",
+        f"pycast: {file}:10: mount[0].on_connect",
     ]
 
 
@@ -44,9 +71,9 @@ def test_names_that_no_mount_can_have_are_problems(file: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 1
     assert [line.split(" = ")[0] for line in result.stderr.splitlines()[:3]] == [
-        f"pycast: {file}: listen[0].shoutcast_mount",
-        f"pycast: {file}: mount[0].mount_name",
-        f"pycast: {file}: mount[1].fallback_mount",
+        f"pycast: {file}:2: listen[0].shoutcast_mount",
+        f"pycast: {file}:4: mount[0].mount_name",
+        f"pycast: {file}:7: mount[1].fallback_mount",
     ]
     assert '"/live.mp3" has its playlist there' in result.stderr
 

@@ -17,7 +17,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Config,
     found: list[tuple[Config, dict[str, Any]]] = []
 
     def node(config: Config, **given: Any) -> int:
-        given["announce"](SimpleNamespace(port=config.listen[0].port or 12345))
+        given["announce"](SimpleNamespace(listening=(config.listen[0].port or 12345,)))
         found.append((config, given))
         return 0
 

@@ -17,7 +17,7 @@ CLUSTER_ENVIRONMENT = {**PASSWORDS, "PYCAST_CLUSTER__SECRET": "secret of a test"
 def environment_in(comment: str) -> dict[str, str]:
     """The variables that the comments of a file set as examples; "…" stands for what the reader makes up."""
     found = re.findall(r"^# +(PYCAST_\w+)=(\S+)", comment, re.MULTILINE)
-    return {name: "made up" if value == "…" else value for name, value in found}
+    return {name: "made up by the reader" if value == "…" else value for name, value in found}
 
 
 def pycast_check(file: Path, environment: dict[str, str]) -> Result:
