@@ -7,7 +7,6 @@ drain has been stopped; that counts as success.
 
 import json
 import os
-import random
 import sys
 import time
 from collections.abc import Iterator
@@ -16,14 +15,19 @@ from pathlib import Path
 import click
 
 from pycast.cli.serve import find_config
-from pycast.cli.server_client import ServerClient, UnexpectedAnswer, Unreachable
-from pycast.config.load import embedded_config, load
+from pycast.cli.server_client import ServerClient, UnexpectedAnswer, Unreachable, given_password
+from pycast.config.load import SEARCH_PATH, load
 from pycast.config.schema import Config, ListenSection
 from pycast.errors import ExternalError
 
 _PATH = "/admin/drain"
 _TIMEOUT_S = 10.0
 _POLL_S = 0.5
+
+_VARIABLE = "PYCAST_AUTHENTICATION__ADMIN_PASSWORD"
+
+# What a shell reports for a program that Ctrl-C has ended.
+_INTERRUPTED = 130
 
 Progress = dict[str, float | str]
 """The server's answer about its drain: `state`, `listeners` and more."""
@@ -37,6 +41,7 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The server's configuration file.")
 @click.option("--user", help="The admin user. Default: the configuration's.")
 @click.option("--password", help="The admin password. Default: the configuration's.")
+@click.option("--password-file", metavar="FILE", help="A file that holds it.")
 @click.option("--now", is_flag=True, help="Skip the lead: do not wait for the balancer.")
 @click.option("--cancel", is_flag=True, help="End the drain: the server accepts listeners again.")
 @click.option("-k", "--insecure", is_flag=True, help="Accept any TLS certificate.")
@@ -45,6 +50,7 @@ def command(
     config_path: Path | None,
     user: str | None,
     password: str | None,
+    password_file: str | None,
     now: bool,
     cancel: bool,
     insecure: bool,
@@ -53,16 +59,24 @@ def command(
 
     Without URL, drains this machine's server. The server keeps running until it is stopped; --cancel ends the drain.
     """
-    config = _config(config_path)
+    password = given_password(password, password_file)
+    config = _config(config_path, is_complete=bool(password or (url and "@" in url)))
     login = config.authentication
-    user, password = user or login.admin_user, password or login.admin_password
     # The server's certificate is for its public name, not for 127.0.0.1.
-    insecure, url = insecure or not url, url or own_url(config, "admin")
-    server = ServerClient(url, user, password, insecure=insecure, timeout_s=_TIMEOUT_S)
+    server = ServerClient(
+        url or own_url(config, "admin"),
+        user or login.admin_user,
+        password or login.admin_password,
+        insecure=insecure or not url,
+        timeout_s=_TIMEOUT_S,
+    )
     if cancel:
         click.echo(text_of(_progress(server, server.post(f"{_PATH}?cancel=1"))))
         return
-    sys.exit(_follow(server, f"{_PATH}?now=1" if now else _PATH))
+    given = {"--config": config_path, "--user": user, "--password": "…" if password else None}
+    options = [part for name, value in given.items() if value for part in (name, str(value))]
+    again = ["pycast", "drain", *([server.url] if url else []), *options, *(["--insecure"] if insecure else [])]
+    sys.exit(_follow(server, f"{_PATH}?now=1" if now else _PATH, " ".join(again)))
 
 
 def own_url(config: Config, kind: str) -> str:
@@ -97,13 +111,21 @@ def text_of(progress: Progress) -> str:
             return f"empty; {listeners}"
 
 
-def _follow(server: ServerClient, path: str) -> int:
-    """Prints the progress until the end. Returns the exit status: 0 if the server is empty or gone."""
-    progress, shown = _progress(server, server.post(path)), ""
-    for line in _changes(server, progress):
-        if line != shown:
-            click.echo(line)
-            shown = line
+def _follow(server: ServerClient, path: str, again: str) -> int:
+    """Prints the progress until the end. Returns the exit status: 0 if the server is empty or gone, 130 after Ctrl-C.
+
+    `again` is the command that follows the same drain.
+    """
+    shown = ""
+    try:
+        for line in _changes(server, _progress(server, server.post(path))):
+            if line != shown:
+                click.echo(line)
+                shown = line
+    except KeyboardInterrupt:
+        click.echo("\nThe drain goes on without this command. To cancel it, or to follow it again:", err=True)
+        click.echo(f"  {again} --cancel\n  {again}", err=True)
+        return _INTERRUPTED
     if shown.startswith("serving"):
         click.echo("the drain was cancelled", err=True)
         return 1
@@ -134,9 +156,15 @@ def _progress(server: ServerClient, body: bytes) -> Progress:
     return progress
 
 
-def _config(path: Path | None) -> Config:
+def _config(path: Path | None, *, is_complete: bool) -> Config:
+    """Returns the server's configuration. Raises ConfigError; ExternalError if it has no password, and nobody gave one
+    (`is_complete`).
+    """
     path = path or find_config()
-    return load(path, os.environ) if path else embedded_config(random.SystemRandom(), os.environ)
+    if path is None and not (is_complete or any(name in os.environ for name in (_VARIABLE, f"{_VARIABLE}_FILE"))):
+        places = " and no ".join(map(str, SEARCH_PATH))
+        raise ExternalError(f"the admin's password is not known, as there is no {places}: give --config or --password")
+    return load(path, os.environ)
 
 
 def _url(listen: ListenSection) -> str:

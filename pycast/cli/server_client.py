@@ -4,15 +4,27 @@ Fetches bodies and turns every failure into an error whose text says what to try
 invariant: only the body of a 200 is ever returned.
 """
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import click
 import urllib3
 
+from pycast.config.secret_files import read_secret
 from pycast.errors import ExternalError
 
 _MAX_BODY = 32 << 20
 """10,000 mounts at 3 kB each; a status is never larger."""
+
+
+_PORTS = {"http": 80, "https": 443}
+
+# What servers say to plain HTTP on a TLS port: pycast and nginx; Apache.
+_WORDS_OF_TLS = (b"TLS", b"HTTPS port", b"SSL-enabled")
+# What OpenSSL says to an answer that is not TLS; the words depend on its version, and on what the answer begins with.
+_WORDS_OF_PLAIN = ("WRONG_VERSION_NUMBER", "wrong version number", "record layer failure", "HTTP_REQUEST")
+_VERIFY = re.compile(r"certificate verify failed: (.*?) ?\(_ssl\.c")
+_PLACE_IN_C = re.compile(r" ?\(_ssl\.c:\d+\)")
 
 
 class Unreachable(ExternalError):
@@ -27,13 +39,10 @@ class ServerClient:
     """A client of one server, over one kept connection; without a password it sends no credentials."""
 
     def __init__(self, url: str, user: str, password: str | None, *, insecure: bool, timeout_s: float) -> None:
-        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
-        try:
-            scheme = urlsplit(self.url).scheme
-        except ValueError as error:
-            raise click.BadParameter(f"not a URL: {error}", param_hint="URL") from error
-        if scheme not in ("http", "https"):
-            raise click.BadParameter("a URL begins with http:// or https://", param_hint="URL")
+        address = _address(url)
+        if address.password is not None:  # it must not be in the text of an error
+            user, password = unquote(address.username or user), unquote(address.password)
+        self.url = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl().rstrip("/")
         self.has_password = password is not None
         self._timeout_s = timeout_s
         if insecure:
@@ -71,6 +80,8 @@ class ServerClient:
                 f"{self.url}{path.partition('?')[0]} answered 404: is that a {expected}, and a port with "
                 '"admin" in listen.serves?'
             )
+        if answer.status == 400 and self.url.startswith("http:") and any(word in body for word in _WORDS_OF_TLS):
+            raise UnexpectedAnswer(f"{self.url} takes TLS only: try {_other_scheme(self.url)}")
         if answer.status != 200:
             where = self.url + path.partition("?")[0]
             raise UnexpectedAnswer(f"{where} answered {answer.status}: is that a {expected}?")
@@ -81,5 +92,51 @@ class ServerClient:
             error, urllib3.exceptions.NewConnectionError
         ):
             return f"timed out after {self._timeout_s:g} s"
+        if isinstance(error, urllib3.exceptions.SSLError):
+            return self._tls_reason(str(error))
+        if isinstance(error, urllib3.exceptions.ProtocolError) and self.url.startswith("http:"):
+            return f"it closed the connection without an answer; if that port takes TLS, try {_other_scheme(self.url)}"
+        if isinstance(error, urllib3.exceptions.NameResolutionError):
+            return f"there is no host of the name {urlsplit(self.url).hostname}"
         # urllib3 says "<object …>: Failed to establish a new connection: [Errno 111] Connection refused"
-        return str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]
+        reason = str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]
+        return reason if urlsplit(self.url).port else f"port {_PORTS[urlsplit(self.url).scheme]}: {reason}"
+
+    def _tls_reason(self, text: str) -> str:
+        """Returns what an error of TLS means. OpenSSL's own words say it to those who know TLS."""
+        if any(word in text for word in _WORDS_OF_PLAIN):
+            return f"that port does not use TLS; try {_other_scheme(self.url)}"
+        found = _VERIFY.search(text)
+        if found:
+            return f"its certificate cannot be trusted ({found[1]}); --insecure accepts any"
+        return _PLACE_IN_C.sub("", text).rsplit("] ", 1)[-1].strip("()")
+
+
+def given_password(password: str | None, file: str | None) -> str | None:
+    """Returns the password of --password or --password-file. Raises BadParameter."""
+    if password is not None or not file:
+        return password
+    try:
+        return read_secret(file)
+    except ValueError as error:
+        raise click.BadParameter(f"{file}: {error}", param_hint="--password-file") from error
+
+
+def _address(url: str) -> SplitResult:
+    """Returns the parts of a URL, with or without its scheme. Raises BadParameter."""
+    try:
+        address = urlsplit(url if "://" in url else f"http://{url}")
+        host = address.netloc.rpartition("@")[2]
+        if host.count(":") > 1 and "[" not in host:
+            raise ValueError("an IPv6 address needs brackets, as in http://[::1]:8000")
+        if not address.port and not address.hostname:
+            raise ValueError("there is no host in it")
+    except ValueError as error:
+        raise click.BadParameter(f"not a URL: {error}", param_hint="URL") from error
+    if address.scheme not in _PORTS:
+        raise click.BadParameter("a URL begins with http:// or https://", param_hint="URL")
+    return address
+
+
+def _other_scheme(url: str) -> str:
+    return f"http{url.removeprefix('https')}" if url.startswith("https:") else f"https{url.removeprefix('http')}"

@@ -18,7 +18,7 @@ import click
 from pycast.cli.drain import own_url
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
 from pycast.cli.serve import find_config
-from pycast.cli.server_client import ServerClient, UnexpectedAnswer
+from pycast.cli.server_client import ServerClient, UnexpectedAnswer, given_password
 from pycast.cli.status_view import ServerView, cut, read_json, read_xml, render
 from pycast.config.load import load
 from pycast.errors import ConfigError, ExternalError
@@ -36,14 +36,30 @@ _HISTORY = 40
     show_envvar=True,
     help="The admin password. With it, also shows hidden mounts, traffic and a cluster's nodes.",
 )
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    envvar="PYCAST_AUTHENTICATION__ADMIN_PASSWORD_FILE",
+    show_envvar=True,
+    help="A file that holds it.",
+)
 @click.option("--once", is_flag=True, help="Print the table once and exit.")
 @click.option("--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between updates.")
 @click.option("-k", "--insecure", is_flag=True, help="Accept any TLS certificate.")
-def command(url: str | None, user: str, password: str | None, once: bool, interval: float, insecure: bool) -> None:
+def command(
+    url: str | None,
+    user: str,
+    password: str | None,
+    password_file: str | None,
+    once: bool,
+    interval: float,
+    insecure: bool,
+) -> None:
     """Show the mounts, listeners and titles of the server at URL, live. Ctrl-C ends it.
 
     Without URL, shows this machine's server: on the port of its configuration, if it can be read, else on port 8000.
     """
+    password = given_password(password, password_file)
     # The server's certificate is for its public name, not for 127.0.0.1.
     insecure, url = insecure or not url, url or _own_url("listeners" if password is None else "admin")
     server = ServerClient(url, user, password, insecure=insecure, timeout_s=_TIMEOUT_S)

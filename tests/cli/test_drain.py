@@ -3,6 +3,9 @@ tests/balancer/test_drain.py.
 """
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -137,3 +140,44 @@ def test_trouble_is_told_with_what_to_do(server: str) -> None:
 @pytest.mark.parametrize("state", ["serving", "lead", "moving", "leaving", "done"])
 def test_each_state_has_its_words(state: str) -> None:
     assert "7 listeners" in text_of({"state": state, "listeners": 7})
+
+
+def test_ctrl_c_ends_the_command_only_and_says_so(server: str) -> None:
+    Answers.states = [("leaving", 3)] * 1000
+    command = [sys.executable, "-m", "pycast", "drain", server.replace("//", "//admin:pw@"), "--user", "admin"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as drain:
+        assert drain.stdout is not None
+        assert drain.stdout.readline() == "disconnecting listeners; 3 listeners of 500\n"
+        drain.send_signal(signal.SIGINT)
+        _, said = drain.communicate(timeout=20)
+    assert drain.returncode == 130
+    assert said.splitlines() == [
+        "",
+        "The drain goes on without this command. To cancel it, or to follow it again:",
+        f"  pycast drain {server} --user admin --cancel",
+        f"  pycast drain {server} --user admin",
+    ]
+
+
+def test_password_comes_from_a_file_too(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("pw\n")
+    Answers.states = [("done", 0)] * 2
+    assert run(server, "--password-file", str(secret))[0] == 0
+    monkeypatch.setenv("PYCAST_AUTHENTICATION__ADMIN_PASSWORD_FILE", str(secret))
+    assert run(server)[0] == 0
+    secret.write_text("")
+    code, _, said = run(server, "--password-file", str(secret))
+    assert (code, "it is empty" in said) == (2, True)
+
+
+def test_without_a_configuration_and_a_password_it_says_what_is_missing(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pycast.cli.serve.SEARCH_PATH", (Path("pycast.toml"),))
+    code, _, said = run(server)
+    assert code == 1
+    assert "the admin's password is not known" in said
+    assert "give --config or --password" in said
+    assert Answers.asked == []

@@ -9,7 +9,9 @@ from typing import ClassVar
 import click
 import pytest
 
-from pycast.cli.server_client import ServerClient, UnexpectedAnswer, Unreachable
+from pycast.cli.server_client import _PORTS, ServerClient, UnexpectedAnswer, Unreachable
+from pycast.testing import Server
+from tests.net.test_certificate_files import make
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -99,3 +101,65 @@ def test_an_address_is_http_unless_it_says_otherwise() -> None:
     assert client("https://radio/").url == "https://radio"
     with pytest.raises(click.BadParameter, match="begins with http:// or https://"):
         client("ftp://radio")
+
+
+@pytest.mark.parametrize("url", ["http://admin:p%40ss@{}", "admin:p%40ss@{}/"])
+def test_login_in_the_url_is_used_and_not_shown(address: str, url: str) -> None:
+    server = client(url.format(address), None)
+    server.get("/200")
+    with pytest.raises(UnexpectedAnswer, match=f"^http://{address} refused"):
+        server.get("/401")
+    server.close()
+    assert Answers.asked[0][2] == "Basic YWRtaW46cEBzcw=="
+
+
+def test_port_is_named_if_the_url_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_PORTS, "http", 1)
+    monkeypatch.setattr("urllib3.poolmanager.port_by_scheme", {"http": 1})
+    with pytest.raises(Unreachable, match=r"^no answer from http://127\.0\.0\.1: port 1: Connection refused$"):
+        client("127.0.0.1").get("/")
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+    """Two ports of pycast: the first without TLS, the second with it."""
+    certificate, key = make(tmp_path_factory.mktemp("tls"), "radio.example")
+    with Server(listen=[{}, {"tls": True}], tls={"certificate": certificate, "private_key": key}) as server:
+        yield [int(one["port"]) for one in server.ready["ports"]]
+
+
+def test_https_to_a_port_without_tls_is_said_in_words(ports: list[int]) -> None:
+    address = f"127.0.0.1:{ports[0]}"
+    server = client(f"https://{address}")
+    said = f"^no answer from https://{address}: that port does not use TLS; try http://{address}$"
+    with pytest.raises(Unreachable, match=said):
+        server.get("/status-json.xsl")
+    server.close()
+
+
+def test_http_to_a_port_of_tls_is_said_in_words(ports: list[int]) -> None:
+    address = f"127.0.0.1:{ports[1]}"
+    server = client(address)
+    with pytest.raises(UnexpectedAnswer, match=f"^http://{address} takes TLS only: try https://{address}$"):
+        server.get("/status-json.xsl")
+    server.close()
+
+
+def test_certificate_that_is_not_trusted_is_told_with_what_to_do(ports: list[int]) -> None:
+    server = client(f"https://127.0.0.1:{ports[1]}")
+    with pytest.raises(Unreachable, match=r"its certificate cannot be trusted \(self.signed certificate\); --insecure"):
+        server.get("/status-json.xsl")
+    server.close()
+
+
+def test_server_that_hangs_up_without_an_answer_may_want_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=lambda: listening.accept()[0].close())
+        thread.start()
+        server = client(f"127.0.0.1:{listening.getsockname()[1]}")
+        with pytest.raises(
+            Unreachable, match="closed the connection without an answer; if that port takes TLS, try https"
+        ):
+            server.get("/")
+        server.close()
+        thread.join()

@@ -76,6 +76,10 @@ def test_password_shows_traffic(address: str) -> None:
         (["http://127.0.0.1:1"], "Connection refused"),
         (["ftp://x"], "a URL begins with http:// or https://"),
         (["http://["], "not a URL: Invalid IPv6 URL"),
+        (["http://::1:8000"], "an IPv6 address needs brackets, as in http://[::1]:8000"),
+        (["http://"], "not a URL: there is no host in it"),
+        (["http://x:y"], "not a URL: Port could not be cast"),
+        (["http://nowhere.invalid:8000"], "there is no host of the name nowhere.invalid"),
     ],
 )
 def test_trouble_is_told_with_what_to_do(address: str, arguments: list[str], said: str) -> None:
