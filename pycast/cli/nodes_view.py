@@ -61,7 +61,7 @@ def render_nodes(nodes: Sequence[NodeRow], width: int) -> list[str]:
     """Renders the table as lines of at most `width` columns, with a column of zones if there are any."""
     columns = (_COLUMNS[0], _ZONE, *_COLUMNS[1:]) if any(node.zone for node in nodes) else _COLUMNS
     rows = [[head for head, _ in columns], *([cell(node) for _, cell in columns] for node in nodes)]
-    lines = table(rows, width, numbers=("LISTENERS", "SLOTS", "HEADROOM"))
+    lines = table(rows, width, numbers=("LISTENERS", "SLOTS", "HEADROOM"), spare=("SLOTS", "HEADROOM", "ZONE"))
     return [lines[0], *(coloured(line, node.condition) for line, node in zip(lines[1:], nodes, strict=True))]
 
 

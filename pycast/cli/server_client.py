@@ -100,7 +100,8 @@ class ServerClient:
             return f"there is no host of the name {urlsplit(self.url).hostname}"
         # urllib3 says "<object …>: Failed to establish a new connection: [Errno 111] Connection refused"
         reason = str(error).rsplit("] ", 1)[-1].rsplit(": ", 1)[-1]
-        return reason if urlsplit(self.url).port else f"port {_PORTS[urlsplit(self.url).scheme]}: {reason}"
+        address = urlsplit(self.url)
+        return reason if address.port else f"{reason} on port {_PORTS[address.scheme]}, as the URL names none"
 
     def _tls_reason(self, text: str) -> str:
         """Returns what an error of TLS means. OpenSSL's own words say it to those who know TLS."""

@@ -7,6 +7,7 @@ the table once. The one invariant: however it ends, the terminal is as it was be
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -127,10 +128,11 @@ def _lines(look: Look, width: int, history: Sequence[int] = ()) -> list[str]:
 def _draw(look: Look | None, history: deque[int], trouble: str, url: str) -> None:
     width, height = _size()
     lines = _lines(look, width, history) if look else [click.style(cut(url, width), bold=True)]
-    room = height - 3
+    troubles = textwrap.wrap(trouble, width)  # what to do stands at the end of it
+    room = height - 2 - max(1, len(troubles))
     if len(lines) > room:
         lines = [*lines[: room - 1], f"  … and {len(lines) - room + 1} more"]
-    foot = click.style(cut(trouble, width), fg="red") if trouble else click.style("Ctrl-C quits", dim=True)
+    foot = "\x1b[K\n".join(click.style(line, fg="red") for line in troubles) or click.style("Ctrl-C quits", dim=True)
     # Writes over the old lines and clears what is left: unlike a cleared screen, this does not flicker.
     sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in [*lines, "", foot]) + "\x1b[J")
     sys.stdout.flush()

@@ -19,7 +19,11 @@ from defusedxml.ElementTree import fromstring
 from pycast.errors import ExternalError
 
 _BARS = "▁▂▃▄▅▆▇█"
-_MIN_TITLE = 12
+_MIN_NAME = 16
+# Fewer columns do not show what is played.
+_MIN_LAST = 16
+_SPARE = ("PEAK", "SLOW", "KBIT/S", "SENT", "ON AIR")
+"""The columns that a narrow terminal does without, first those that matter least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +87,51 @@ def render(view: ServerView, width: int, now: float, history: Sequence[int] = ()
         return [*lines, "  No mount is on the air.", f"  Connect an encoder to {view.host or 'this server'}."]
     detailed = any(mount.bytes_sent is not None for mount in view.mounts)
     rows = _columns(view.mounts, now, detailed)
-    return [*lines, *table(rows, width, numbers=rows[0][1:-1])]
+    return [*lines, *table(rows, width, numbers=rows[0][1:-1], spare=_SPARE)]
 
 
-def table(rows: Sequence[Sequence[str]], width: int, *, numbers: Sequence[str]) -> list[str]:
+def table(rows: Sequence[Sequence[str]], width: int, *, numbers: Sequence[str], spare: Sequence[str] = ()) -> list[str]:
     """Renders rows as lines of at most `width` columns. The first row is the head; the last column gets the space left.
 
-    Columns whose head is in `numbers` are aligned right.
+    Columns whose head is in `numbers` are aligned right. Without enough room those in `spare` are left out, one after
+    the other: a column that is cut says nothing.
     """
+    rows = _fitting(rows, width, spare)
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    room = width - 2 - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    widths[-1] = max(_MIN_TITLE, room)
+    widths[-1] = max(_MIN_LAST, width - _taken(widths))
     is_number = [head in numbers for head in rows[0]]
     lines = []
     for row in rows:
         cells = [_padded(cell, widths[i], right=is_number[i]) for i, cell in enumerate(row)]
         lines.append(cut("  " + "  ".join(cells).rstrip(), width))
     return [click.style(lines[0], dim=True), *lines[1:]]
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]) -> list[list[str]]:
+    """Returns the rows without the columns of `spare` for which there is no room, and with shorter names."""
+    name_width = min(40, max(_MIN_NAME, width * 3 // 8))
+    kept = [[cut_middle(row[0], name_width), *row[1:]] for row in rows]
+    for head in spare:
+        widths = [max(_width(row[column]) for row in kept) for column in range(len(kept[0]))]
+        if _taken(widths) + min(widths[-1], _MIN_LAST) <= width:
+            break
+        if head in kept[0]:
+            at = kept[0].index(head)
+            kept = [[*row[:at], *row[at + 1 :]] for row in kept]
+    return kept
+
+
+def _taken(widths: Sequence[int]) -> int:
+    """Returns the columns of the terminal that all but the last column take, with the gaps."""
+    return 2 + sum(widths[:-1]) + 2 * (len(widths) - 1)
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Returns `text` in at most `width` columns of a terminal; begin and end are kept, as names differ at either."""
+    if _width(text) <= width:
+        return text
+    end = cut(text[::-1], width // 2 + 1).removesuffix("…")[::-1]
+    return cut(text, width - _width(end)) + end
 
 
 def cut(text: str, width: int) -> str:
@@ -142,7 +174,7 @@ def _columns(mounts: Sequence[MountRow], now: float, detailed: bool) -> list[lis
         sent = amount(mount.bytes_sent) if mount.bytes_sent is not None else ""
         slow = str(mount.slow_listeners or 0)
         numbers = [str(mount.listeners), str(mount.peak), mount.bitrate, on_air, *([sent, slow] if detailed else [])]
-        rows.append([cut(mount.name, 40), *numbers, mount.title])
+        rows.append([mount.name, *numbers, mount.title])
     return rows
 
 
@@ -151,8 +183,10 @@ def _headline(view: ServerView, width: int, now: float, history: Sequence[int]) 
     facts += [_counted(view.clients, "client")] if view.clients is not None else []
     facts += [f"up {span(now - view.started)}"] if view.started is not None else []
     title = cut(f"{view.server_id}  {view.host}", width)
-    second = cut("  ".join(filter(None, ["  ·  ".join(facts), spark(history)])), width)
-    return [click.style(title, bold=True), second]
+    known = "  ·  ".join(facts)
+    room = width - _width(known) - 2
+    bars = spark(history[-room:]) if room > 1 else ""
+    return [click.style(title, bold=True), cut("  ".join(filter(None, [known, bars])), width)]
 
 
 def spark(history: Sequence[int]) -> str:

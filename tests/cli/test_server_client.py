@@ -116,7 +116,7 @@ def test_login_in_the_url_is_used_and_not_shown(address: str, url: str) -> None:
 def test_port_is_named_if_the_url_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_PORTS, "http", 1)
     monkeypatch.setattr("urllib3.poolmanager.port_by_scheme", {"http": 1})
-    with pytest.raises(Unreachable, match=r"^no answer from http://127\.0\.0\.1: port 1: Connection refused$"):
+    with pytest.raises(Unreachable, match=r"^no answer from http://127\.0\.0\.1: Connection refused on port 1, as the"):
         client("127.0.0.1").get("/")
 
 

@@ -2,11 +2,24 @@
 
 import json
 
+import click
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.cli.status_view import amount, cut, number, printable, read_json, read_xml, render, span, spark, table
+from pycast.cli.status_view import (
+    amount,
+    cut,
+    cut_middle,
+    number,
+    printable,
+    read_json,
+    read_xml,
+    render,
+    span,
+    spark,
+    table,
+)
 from pycast.errors import ExternalError
 
 LIVE = {"listenurl": "http://h:8000/live.mp3", "listeners": 12, "listener_peak": 20, "bitrate": 128}
@@ -122,6 +135,47 @@ def test_traffic_takes_its_columns_from_the_title() -> None:
     head, row = (line for line in render(read_xml(ADMIN), 80, NOW)[3:])
     assert "SENT  SLOW  PLAYING" in head
     assert len(row) <= 80
+
+
+NAMES = ("/live.mp3", "/stations/east-coast/morning-show.mp3", "/a-very-long-name-of-a-mount-that-goes-on-320k.mp3")
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, "MOUNT LISTENERS PEAK KBIT/S ON AIR PLAYING"),
+        (80, "MOUNT LISTENERS KBIT/S ON AIR PLAYING"),
+        (60, "MOUNT LISTENERS PLAYING"),
+    ],
+)
+def test_narrow_terminal_gets_fewer_columns_and_none_that_is_cut(width: int, shown: str) -> None:
+    mounts = [LIVE | {"listenurl": f"http://h{name}", "artist": "", "title": "Artist B - Song C"} for name in NAMES]
+    head, *rows = render(read_json(status(*mounts)), width, NOW)[3:]
+    assert click.unstyle(head).split() == shown.split()
+    assert all(row.rstrip().endswith("Artist B - Song C") for row in rows)
+    long = next(row.split()[0] for row in rows if row.startswith("  /a-very"))
+    assert long.endswith("320k.mp3")
+    assert len(long) <= max(16, width * 3 // 8)
+
+
+def test_admins_see_what_is_played_at_eighty_columns() -> None:
+    head, row = render(read_xml(ADMIN.replace(b'"/a"', b'"/stations/east-coast/morning-show.mp3"')), 80, NOW)[3:]
+    assert click.unstyle(head).split()[-1] == "PLAYING"
+    assert "…" not in row[32:]
+
+
+def test_history_takes_no_more_than_the_room_that_is_left() -> None:
+    facts = render(read_json(status(LIVE)), 60, NOW, list(range(40)))[1]
+    assert len(facts) <= 60
+    assert facts.endswith("█")
+
+
+@pytest.mark.parametrize("width", [2, 5, 16])
+def test_name_is_cut_in_its_middle(width: int) -> None:
+    assert cut_middle("/live.mp3", 9) == "/live.mp3"
+    assert len(cut_middle(NAMES[2], width)) == width
+    assert cut_middle(NAMES[2], 16) == "/a-very…320k.mp3"
+    assert len(cut_middle("東京タワー" * 5, width)) <= width
 
 
 def test_without_a_mount_it_says_what_to_do() -> None:
