@@ -114,7 +114,7 @@ class ClusterParts:
         rpc_server.on(questions.Announce, self.owner_client.on_announcement)
         rpc_server.on(questions.AskTail, self.mirrors.tail)
         rpc_server.on(questions.Ping, cluster.on_ping)
-        rpc_server.on(questions.DrainCommand, worker_drain.on_command)
+        rpc_server.on(questions.DrainCommand, worker_drain.on_command, may=cluster.is_sibling)
         rpc_server.on(questions.AskSnapshot, control.answer_snapshot)
         rpc_server.on(questions.AskListeners, control.answer_listeners)
         rpc_server.on(questions.KillListener, control.answer_kill)
@@ -127,7 +127,8 @@ class ClusterParts:
 
 def cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pacer, group: Group) -> ClusterParts:
     """Makes the parts that need only the data path and the claims of the node."""
-    own, state, lineages, connector = OwnRecord(), ClusterState(), Lineages(), Connector(settings)
+    own, state, lineages = OwnRecord(), ClusterState(), Lineages()
+    connector = Connector(settings, own)
     rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group)
     registry = _registry(settings, state, rpc_client, group)
     children = Children()
@@ -183,7 +184,8 @@ def _registry(settings: Live, state: ClusterState, rpc_client: RpcClient, group:
 
 def answer_mesh(rpc_server: RpcServer, mesh: MeshRegistry) -> None:
     """Registers the answers to the questions of a mesh."""
-    rpc_server.on(questions.Hello, mesh.on_hello)
+    # In its order: the goodbye of a node that stops may come right after its hello.
+    rpc_server.on(questions.Hello, mesh.on_hello, is_in_order=True)
     rpc_server.on(questions.HelloAgain, mesh.on_again)
     rpc_server.on(questions.Beat, mesh.on_beat)
     rpc_server.on(questions.NodeNews, mesh.on_node)

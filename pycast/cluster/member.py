@@ -11,6 +11,7 @@ from gevent import socket
 
 from pycast import __version__
 from pycast.cluster.link.frames import Kind, LinkError
+from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.link.link import Connector, Link, asks_for_link, join_address, split_address
 from pycast.cluster.link.questions import Ping, Pong
 from pycast.cluster.link.rpc import NoAnswer, RpcClient, RpcServer
@@ -134,6 +135,16 @@ class ClusterMember:
         """Returns the other workers of this one's parent."""
         return tuple(node for node in self.others() if node.machine and node.machine == self._own.now.machine)
 
+    def is_sibling(self, peer: NodeIdentity) -> bool:
+        """Whether the node at the other end of a link is another worker of this one's parent."""
+        known = self.registry.state.peer(peer.node)
+        return (
+            known is not None
+            and known.record.boot == peer.boot
+            and bool(known.record.machine)
+            and known.record.machine == self._own.now.machine
+        )
+
     def on_ping(self, question: Ping) -> Pong:
         """Answers a ping with the boot of this process."""
         return Pong(self._own.now.boot)
@@ -146,23 +157,23 @@ class ClusterMember:
         self, sock: socket.socket, request: Request, rest: bytes, caller: str, on_proof: Callable[[], None]
     ) -> None:
         """Serves a link that another node asks for, until it ends. `on_proof` is called after the handshake. Raises
-        OSError. May switch.
+        Refused for a caller without a valid proof, OSError. May switch.
         """
         try:
             link = self._connector.accept(sock, request, rest)
             on_proof()
             self._links[link] = None
             try:
-                self._serve(link, caller)
+                self._serve(link)
             finally:
                 self._links.pop(link, None)
         except LinkError as error:  # the connection no longer speaks HTTP: there is no answer to send
             log.info("! %s: a link ends: %s", caller, error)
 
-    def _serve(self, link: Link, caller: str) -> None:
+    def _serve(self, link: Link) -> None:
         first = link.read(FIRST_FRAME_S)
         if first is not None and first[0] is Kind.PULL:
-            self._mirror_server.serve(link, Pull.read(first[1]), caller)
+            self._mirror_server.serve(link, Pull.read(first[1]), link.peer.node)
         elif first is not None:
             self._rpc_server.serve(link, first)
 

@@ -19,10 +19,14 @@ from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.messages import Pull
 from pycast.cluster.mirror.serve import MirrorServer
 from pycast.cluster.registry.cluster_state import ClusterState
+from pycast.cluster.registry.own_record import OwnRecord
+from pycast.cluster.registry.records import NodeRecord
 from pycast.cluster.registry.state_file import StateFile
 from pycast.config.live import Live
 from pycast.config.load import loads
+from pycast.errors import Refused
 from pycast.http.request import HeadReader
+from pycast.http.response import error_response, render
 from pycast.net.group import Group
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
@@ -43,7 +47,8 @@ class Host:
         self.configure()
         self.group = Group()
         self.now = 0.0
-        self.connector = Connector(self.settings)
+        self.own = OwnRecord()
+        self.connector = Connector(self.settings, self.own)
         self.answers = RpcServer(self.group)
         self.peers = RpcClient(self.connector, self.group)
         self.state = ClusterState()
@@ -59,12 +64,18 @@ class Host:
         self.serve: Callable[[Link, Frame], None] = self.serve_as_a_node
         self.links: list[Link] = []
         self.refused: list[str] = []
+        self._accepted: list[socket.socket] = []
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self._socket.listen(50)
         self._accepting = self.group.spawn("accept", self._accept)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.is_node(NodeRecord(f"node-{self._socket.getsockname()[1]}", self.own.now.boot, self.address))
+
+    def is_node(self, record: NodeRecord) -> None:
+        """Gives this node a name, a boot and an address."""
+        self.own.now = record
 
     def open(self, name: str, depth: int = 0) -> Mount | None:
         """Returns the mount if this node has it."""
@@ -98,6 +109,11 @@ class Host:
         else:
             self.answers.serve(link, first)
 
+    def refuse(self, sock: socket.socket, error: Refused) -> None:
+        """Answers a request for a link that is refused, as the server does."""
+        self.refused.append(str(error))
+        sock.sendall(render(error_response(error.status, error.public, error.headers), server="test", now=0))
+
     def hang_up(self) -> None:
         """Closes every link that others have opened."""
         for link in self.links:
@@ -114,10 +130,13 @@ class Host:
         self.hang_up()
         self.mounts.stop()
         self.group.kill()
+        for sock in self._accepted:  # also those whose greenlet had not begun
+            sock.close()
 
     def _accept(self) -> None:
         while True:
             sock, _ = self._socket.accept()
+            self._accepted.append(sock)
             self.group.spawn("connection", self._connection, sock)
 
     def _connection(self, sock: socket.socket) -> None:
@@ -137,5 +156,7 @@ class Host:
                 self.serve(link, first)
         except (OSError, LinkError) as error:
             self.refused.append(str(error))
+        except Refused as error:
+            self.refuse(sock, error)
         finally:
             sock.close()

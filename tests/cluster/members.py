@@ -11,8 +11,8 @@ from pycast.cluster.link.link import READ_SIZE
 from pycast.cluster.link.questions import Ping
 from pycast.cluster.member import AnnouncedLoad, ClusterMember
 from pycast.cluster.mirror.mirrors import Mirrors
-from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import NodeRecord
+from pycast.errors import Refused
 from pycast.http.request import HeadReader
 from tests.cluster.hosts import Host
 
@@ -24,7 +24,8 @@ class Member(Host):
         super().__init__()
         peers = [other.address for other in others]
         self.configure(**{"node": name, "advertise": self.address, "peers": peers} | settings)
-        self.own, self.registry = OwnRecord(), self.mesh()
+        self.is_node(NodeRecord("", self.own.now.boot, ""))  # until it joins
+        self.registry = self.mesh()
         self.mirrors = Mirrors(
             self.settings,
             self.own,
@@ -77,6 +78,8 @@ class Member(Host):
             self.member.serve(sock, request, reader.rest, "another node", lambda: None)
         except OSError as error:
             self.refused.append(str(error))
+        except Refused as error:
+            self.refuse(sock, error)
         finally:
             sock.close()
 

@@ -12,7 +12,6 @@ from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.owner_client import OwnerClient
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
-from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from tests.cluster.fakes import ME, FakeRegistry
 from tests.cluster.hosts import Host
@@ -27,10 +26,12 @@ class Asker(Host):
 
     def __init__(self, other: Host) -> None:
         super().__init__()
-        self.registry, own = FakeRegistry(), OwnRecord()
-        own.now = ME
+        self.registry = FakeRegistry()
+        self.is_node(ME)
         self.registry.state.put_node(NodeRecord("b", "b1", other.address))
-        self.owners = OwnerClient(own, cast(Any, self.registry), self.peers, cast(Any, None), Lineages(), self.group)
+        self.owners = OwnerClient(
+            self.own, cast(Any, self.registry), self.peers, cast(Any, None), Lineages(), self.group
+        )
 
     def learns(self, node: str = "b", *, is_live: bool = True) -> OriginRecord:
         record = OriginRecord(NAME, node, f"{node}1", Epoch(0, 1, 1, node), 0, is_live)

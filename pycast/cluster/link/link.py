@@ -1,27 +1,44 @@
-"""A connection between two nodes: opened, authenticated by the handshake, and cut into frames.
+"""A connection between two nodes: opened, authenticated by the handshake, sealed, and cut into frames.
 
-It begins as an HTTP request on a node's ordinary port, so that it passes wherever the node's streams pass. A peer that
-fails the handshake is disconnected. It has seen only our nonce. A `Link` is read by one greenlet; several may write,
-each whole frames.
+It begins as an HTTP request on a node's ordinary port, so that it passes wherever the node's streams pass. A stranger
+gets 403 and learns nothing. A `Link` is read by one greenlet; several may write, each whole frames. The one invariant:
+a `Link` exists only after both ends have proved that they know the secret, and each frame that it returns was written
+by its `peer`.
 """
 
+import json
 import logging
 import secrets
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import gevent
 from gevent import socket
 from gevent import ssl as gssl
 from gevent.lock import RLock
 
+from pycast.cluster.codec import decode, encode
 from pycast.cluster.link.frames import Frame, FrameReader, Kind, LinkError, pack_json
-from pycast.cluster.link.handshake import NONCE_SIZE, PROOF_SIZE, answerer_proof, caller_proof, is_same
+from pycast.cluster.link.handshake import (
+    NONCE_SIZE,
+    NodeIdentity,
+    Opening,
+    Step,
+    Transcript,
+    is_same,
+    keys,
+    proof,
+    request_proof,
+)
+from pycast.cluster.link.seal import Opener, Sealer
+from pycast.cluster.registry.own_record import OwnRecord
 from pycast.config.live import Live
 from pycast.config.schema import ClusterSection
-from pycast.errors import ExternalError
+from pycast.errors import ExternalError, Refused
 from pycast.http.request import Request
 from pycast.net.sockets import set_connection_options
 from pycast.net.turns import give_turn, next_turn
@@ -30,6 +47,10 @@ log = logging.getLogger(__name__)
 
 PATH = "/_cluster/v1"
 PROTOCOL = "pycast-cluster/1"
+
+# The headers of the handshake. The opening and the identity are JSON in base64, because a name may be in any script.
+NODE, PROOF = "Pycast-Node", "Pycast-Proof"
+NONCE = "Pycast-Nonce"
 
 # To connect and for the handshake. Within one region each round trip takes milliseconds.
 DIAL_S = 1.0
@@ -43,14 +64,26 @@ READ_SIZE = 1 << 18
 FRAMES_A_TURN = 16
 
 _MOST_HEAD = 8192
+_PROOF_SIZE = 64
 
 
 class DialFailed(ExternalError):
-    """The error of a node that could not be reached. `is_refused`: nothing listens at its address."""
+    """The error of a node that could not be reached. `is_refused`: nothing listens at its address. `leads_to`: the node
+    to which the address leads, which advertises another one.
+    """
 
-    def __init__(self, text: str, *, is_refused: bool = False) -> None:
+    def __init__(self, text: str, *, is_refused: bool = False, leads_to: NodeIdentity | None = None) -> None:
         super().__init__(text)
         self.is_refused = is_refused
+        self.leads_to = leads_to
+
+
+class _Elsewhere(LinkError):
+    """The error of an address that leads to a node which advertises another one."""
+
+    def __init__(self, identity: NodeIdentity) -> None:
+        super().__init__(f"it leads to node {identity.node}, which advertises {identity.address}")
+        self.identity = identity
 
 
 class Link:
@@ -58,8 +91,14 @@ class Link:
     data that breaks the protocol.
     """
 
-    def __init__(self, sock: socket.socket, rest: bytes = b"") -> None:
+    def __init__(
+        self, sock: socket.socket, peer: NodeIdentity, sealer: Sealer, opener: Opener, rest: bytes = b""
+    ) -> None:
+        self.peer = peer
+        """The node at the other end, as it has proved."""
         self._sock = sock
+        self._sealer = sealer
+        self._opener = opener
         self._reader = FrameReader()
         self._rest = rest
         self._frames: deque[Frame] = deque()
@@ -76,8 +115,8 @@ class Link:
         other side dead. May switch.
         """
         if not self._frames and self._rest:
-            self._frames.extend(self._reader.feed(self._rest))
-            self._rest = b""
+            rest, self._rest = self._rest, b""
+            self._frames.extend(self._reader.feed(self._opener.feed(rest)))
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._frames:
             self._next_turn()
@@ -91,7 +130,7 @@ class Link:
             if not data:
                 return None
             self.bytes_read += len(data)
-            self._frames.extend(self._reader.feed(data))
+            self._frames.extend(self._reader.feed(self._opener.feed(data)))
         self._given += 1
         if self._given > FRAMES_A_TURN:
             self._next_turn()
@@ -104,6 +143,7 @@ class Link:
     def write(self, data: bytes) -> None:
         """Sends whole frames. May switch."""
         with self._writing:
+            data = self._sealer.seal(data)
             self._sock.settimeout(WRITE_S)
             sent = self._sock.send(data)
             if sent == len(data):  # nearly always: this saves the timer of a deadline over several sends
@@ -128,6 +168,12 @@ class Connector:
     """The opener and acceptor of links. The settings are read for each link: a reload may change the secret."""
 
     settings: Live
+    own: OwnRecord
+
+    @property
+    def me(self) -> NodeIdentity:
+        """This node's end of its links."""
+        return NodeIdentity(self.own.now.node, self.own.now.boot, self.own.now.address)
 
     def dial(self, address: str) -> Link:
         """Returns a link to the node at `address` (host:port). Raises DialFailed. May switch."""
@@ -139,49 +185,96 @@ class Connector:
                 set_connection_options(sock)
                 if cluster.tls:
                     sock = _tls(cluster, sock, split_address(address)[0])
-                return Link(sock, _request_link(cluster, sock, address))
-        except (OSError, LinkError) as error:
+                return self._request_link(cluster, sock, address)
+        except (OSError, LinkError, ValueError) as error:
             if sock is not None:
                 sock.close()
             is_refused = isinstance(error, ConnectionRefusedError)
-            raise DialFailed(f"cannot reach the node at {address}: {error}", is_refused=is_refused) from error
+            leads_to = error.identity if isinstance(error, _Elsewhere) else None
+            text = f"cannot reach the node at {address}: {error}"
+            raise DialFailed(text, is_refused=is_refused, leads_to=leads_to) from error
         except BaseException:
             if sock is not None:
                 sock.close()
             raise
 
+    def _request_link(self, cluster: ClusterSection, sock: socket.socket, address: str) -> Link:
+        """Returns the link, as the caller of the handshake. Raises OSError, LinkError. May switch."""
+        opening = Opening(cluster.name, self.me, address, secrets.token_hex(NONCE_SIZE))
+        sock.sendall(
+            f"GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n"
+            f"{NODE}: {_to_text(opening)}\r\n{PROOF}: {request_proof(cluster.secret, opening)}\r\n\r\n".encode()
+        )
+        status, fields, rest = _head(sock)
+        if status not in (_ACCEPTED, _ELSEWHERE):
+            raise LinkError(_explain(status))
+        answerer, nonce, given = (
+            fields.get(NODE.lower(), ""),
+            fields.get(NONCE.lower(), ""),
+            fields.get(PROOF.lower(), ""),
+        )
+        transcript = Transcript(opening, _identity(answerer), nonce)
+        step = Step.ANSWER if status == _ACCEPTED else Step.ELSEWHERE
+        if not is_same(given, proof(cluster.secret, step, transcript)):
+            raise LinkError(
+                "it does not know the cluster's secret, or somebody between the nodes has changed its answer"
+            )
+        # An answer that is genuine, but not for this address, or this node's own, is no link either.
+        peer = transcript.answerer
+        if status == _ELSEWHERE or not is_same_address(peer.address, address) or peer.boot == self.me.boot:
+            raise _Elsewhere(peer)
+        sock.sendall(proof(cluster.secret, Step.CALLER, transcript).encode())
+        made = keys(cluster.secret, transcript)
+        return Link(sock, peer, Sealer(made.from_caller), Opener(made.from_answerer), rest)
+
     def accept(self, sock: socket.socket, request: Request, rest: bytes) -> Link:
-        """Returns the link that `request` asks for. Raises LinkError if the caller fails the handshake, OSError. May
+        """Returns the link that `request` asks for. Raises Refused, which is to be answered, if it has no valid proof
+        or is for another node; LinkError, after the answer, if the caller does not follow the handshake; OSError. May
         switch.
         """
-        cluster = self.settings.now.cluster
-        theirs, mine = request.headers.get("pycast-nonce"), secrets.token_hex(NONCE_SIZE)
+        cluster, me = self.settings.now.cluster, self.me
+        opening = _opening(request, cluster)
+        if not me.node:
+            raise Refused("This node has not joined the cluster yet", status=503)
+        transcript = Transcript(opening, me, secrets.token_hex(NONCE_SIZE))
+        if opening.caller.boot == me.boot or not is_same_address(opening.dialled, me.address):
+            raise Refused(
+                "This node advertises another address",
+                status=_ELSEWHERE,
+                cause=f"node {opening.caller.node} has dialled {opening.dialled}",
+                headers=_fields(cluster, Step.ELSEWHERE, transcript),
+            )
+        head = "".join(f"{name}: {value}\r\n" for name, value in _fields(cluster, Step.ANSWER, transcript))
         with gevent.Timeout(DIAL_S, TimeoutError("no proof in time")):
             sock.settimeout(None)
             sock.sendall(
-                f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n"
-                f"Pycast-Nonce: {mine}\r\n\r\n".encode()
+                f"HTTP/1.1 {_ACCEPTED} Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n"
+                f"{head}\r\n".encode()
             )
-            given, rest = _exactly(sock, rest, PROOF_SIZE)
-            if not is_same(given, caller_proof(cluster.secret, cluster.name, theirs, mine)):
-                raise LinkError("it does not know the cluster's secret")
-            sock.sendall(answerer_proof(cluster.secret, cluster.name, theirs, mine))
-        return Link(sock, rest)
+            given, rest = _exactly(sock, rest, _PROOF_SIZE)
+        if not is_same(given.decode("latin-1"), proof(cluster.secret, Step.CALLER, transcript)):
+            raise LinkError("it is not the node that has asked for the link")
+        made = keys(cluster.secret, transcript)
+        return Link(sock, opening.caller, Sealer(made.from_answerer), Opener(made.from_caller), rest)
 
 
 def asks_for_link(request: Request) -> bool:
-    """Whether a request asks for a link, as only nodes do."""
+    """Whether a request asks for a link, as only nodes do. Its proof is checked later."""
+    headers = request.headers
     return (
         request.path == PATH
         and request.method == "GET"
-        and request.headers.get("upgrade").lower() == PROTOCOL
-        and len(request.headers.get("pycast-nonce")) == 2 * NONCE_SIZE
+        and headers.get("upgrade").lower() == PROTOCOL
+        and len(headers.get(PROOF.lower())) == _PROOF_SIZE
+        and bool(headers.get(NODE.lower()))
     )
 
 
 def split_address(address: str) -> tuple[str, int]:
     """Returns host and port of `host:port` or `[host]:port`. Raises ValueError."""
-    host, _, port = address.rpartition(":")
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65535):
+        raise ValueError(f"expected host:port, not {address[:60]!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -198,29 +291,81 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _request_link(cluster: ClusterSection, sock: socket.socket, address: str) -> bytes:
-    """Asks for a link, as the caller of the handshake. Returns the bytes that came after it."""
-    mine = secrets.token_hex(NONCE_SIZE)
-    sock.sendall(
-        f"GET {PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n"
-        f"Pycast-Nonce: {mine}\r\n\r\n".encode()
-    )
-    head, rest = _head(sock)
-    status, *lines = head.decode("latin-1").split("\r\n")
-    if " 101 " not in f"{status} ":
-        raise LinkError(f"it answered {status[:80]!r}: is it a node of this cluster?")
-    theirs = next((line.split(":", 1)[1].strip() for line in lines if line.lower().startswith("pycast-nonce:")), "")
-    sock.sendall(caller_proof(cluster.secret, cluster.name, mine, theirs))
+def is_same_address(one: str, other: str) -> bool:
+    """Whether two texts are the same `host:port`: names in any case, and IPv6 addresses in any spelling."""
+    return one == other or _canonical(one) == _canonical(other)
+
+
+def _canonical(address: str) -> tuple[str, int] | str:
     try:
-        given, rest = _exactly(sock, rest, PROOF_SIZE)
-    except LinkError:
-        raise LinkError("it hung up on our proof: are cluster.name and cluster.secret the same there?") from None
-    if not is_same(given, answerer_proof(cluster.secret, cluster.name, mine, theirs)):
-        raise LinkError("it does not know the cluster's secret")
-    return rest
+        host, port = split_address(address)
+    except ValueError:
+        return address
+    try:
+        return str(ip_address(host)), port
+    except ValueError:
+        return host.lower().removesuffix("."), port
 
 
-def _head(sock: socket.socket) -> tuple[bytes, bytes]:
+# -- the handshake's heads
+
+_ACCEPTED, _ELSEWHERE = 101, 421
+
+
+def _opening(request: Request, cluster: ClusterSection) -> Opening:
+    """Returns the caller's part of the handshake. Raises Refused unless its proof is valid."""
+    try:
+        opening = decode(Opening, _from_text(request.headers.get(NODE.lower())))
+    except ValueError as error:
+        raise Refused(_NO_LINK, cause=f"a malformed request for a link: {error}") from error
+    if not is_same(request.headers.get(PROOF.lower()), request_proof(cluster.secret, opening)):
+        raise Refused(_NO_LINK, cause="it asks for a link, and does not know the cluster's secret")
+    if opening.cluster != cluster.name:
+        raise Refused(_NO_LINK, cause=f"it is a node of the cluster {opening.cluster[:60]!r}")
+    return opening
+
+
+_NO_LINK = "Only for nodes of this cluster"
+
+
+def _fields(cluster: ClusterSection, step: Step, transcript: Transcript) -> tuple[tuple[str, str], ...]:
+    """Returns the headers of the answerer's part."""
+    return (
+        (NODE, _to_text(transcript.answerer)),
+        (NONCE, transcript.nonce),
+        (PROOF, proof(cluster.secret, step, transcript)),
+    )
+
+
+def _identity(text: str) -> NodeIdentity:
+    try:
+        return decode(NodeIdentity, _from_text(text))
+    except ValueError as error:
+        raise LinkError(f"its answer is malformed: {error}") from error
+
+
+def _to_text(value: object) -> str:
+    return urlsafe_b64encode(json.dumps(encode(value), separators=(",", ":")).encode()).decode()
+
+
+def _from_text(text: str) -> object:
+    """Returns what `_to_text` was given, not checked yet. Raises ValueError."""
+    try:
+        return json.loads(urlsafe_b64decode(text.encode("ascii")))
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+
+
+def _explain(status: int) -> str:
+    if status == 403:
+        return "it refuses our proof: are cluster.name and cluster.secret the same there?"
+    if status == 503:
+        return "it has not joined the cluster yet, or is full"
+    return f"it answered {status}: is it a node of this cluster?"
+
+
+def _head(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Returns the status, the header fields, and what came after them. Raises LinkError, OSError."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = sock.recv(4096)
@@ -229,7 +374,12 @@ def _head(sock: socket.socket) -> tuple[bytes, bytes]:
         data += more
         give_turn()
     head, _, rest = data.partition(b"\r\n\r\n")
-    return head, rest
+    first, *lines = head.decode("latin-1").split("\r\n")
+    _, _, code = first.partition(" ")
+    if not code[:3].isdecimal():
+        raise LinkError(f"it answered {first[:80]!r}: is it a node of this cluster?")
+    pairs = (line.partition(":") for line in lines)
+    return int(code[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs}, rest
 
 
 def _exactly(sock: socket.socket, data: bytes, size: int) -> tuple[bytes, bytes]:

@@ -20,8 +20,10 @@ from gevent.event import AsyncResult
 
 from pycast.cluster.codec import decode, encode
 from pycast.cluster.link.frames import Kind, LinkError, read_json
+from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.link.link import Connector, DialFailed, Link
 from pycast.cluster.link.questions import WIRE_NAMES, Notification, Question, answer_type
+from pycast.cluster.link.rights import check_sender
 from pycast.errors import ExternalError
 from pycast.net.group import Group
 from pycast.signals import Signal
@@ -47,11 +49,14 @@ class LinkLost:
 
 
 class NoAnswer(ExternalError):
-    """The error of a node that did not answer. `is_refused`: nothing listens at its address."""
+    """The error of a node that did not answer. `is_refused`: nothing listens at its address. `leads_to`: the node to
+    which the address leads, which advertises another one.
+    """
 
-    def __init__(self, text: str, *, is_refused: bool = False) -> None:
+    def __init__(self, text: str, *, is_refused: bool = False, leads_to: NodeIdentity | None = None) -> None:
         super().__init__(text)
         self.is_refused = is_refused
+        self.leads_to = leads_to
 
 
 class BadAnswer(NoAnswer):
@@ -70,27 +75,33 @@ class RpcClient:
     def call(self, address: str, question: Question[AnswerT], timeout: float = ASK_S) -> AnswerT:
         """Returns the answer. Raises NoAnswer. May switch."""
         name = WIRE_NAMES[type(question)]
-        answer = self._caller(address).call(name, encode(question), timeout)
+        peer, answer = self._caller(address).call(name, encode(question), timeout)
         try:
-            return decode(answer_type(type(question)), answer)
-        except ValueError as error:
+            checked = decode(answer_type(type(question)), answer)
+            check_sender(peer, checked)
+            return checked
+        except (ValueError, LinkError) as error:
             raise BadAnswer(f"{address} gives a malformed answer to {name}: {str(error)[:_SHOWN]}") from error
 
     def call_all(
-        self, addresses: Sequence[str], question: Question[AnswerT], timeout: float = ASK_S
+        self, addresses: Sequence[str], question: Question[AnswerT], timeout: float = ASK_S, *, follows: bool = False
     ) -> dict[str, AnswerT]:
-        """Asks several nodes at once. Returns the answers that came in time, by address. May switch."""
+        """Asks several nodes at once. Returns the answers that came in time, by address. `follows`: a node to which an
+        address leads, and which advertises another one, is asked there. May switch.
+        """
         found: dict[str, AnswerT] = {}
 
-        def one(address: str) -> None:
+        def one(address: str, follows: bool) -> None:
             try:
                 found[address] = self.call(address, question, timeout)
             except BadAnswer as error:
                 log.warning("%s", error)
             except NoAnswer as error:
                 log.debug("! %s", error)
+                if follows and error.leads_to is not None and error.leads_to.address not in addresses:
+                    one(error.leads_to.address, follows=False)
 
-        tasks = [self._group.spawn(f"ask {address}", one, address) for address in addresses]
+        tasks = [self._group.spawn(f"ask {address}", one, address, follows) for address in addresses]
         gevent.joinall(tasks, timeout=timeout + 0.1)
         return dict(found)
 
@@ -132,8 +143,8 @@ class _Caller:
         self._numbers = 0
         self.is_closed = False
 
-    def call(self, what: str, message: _Frame, timeout: float) -> object:
-        """Returns the answer, not checked yet. Raises NoAnswer. May switch."""
+    def call(self, what: str, message: _Frame, timeout: float) -> tuple[NodeIdentity, object]:
+        """Returns who answers, and the answer, not checked yet. Raises NoAnswer. May switch."""
         waiting: AsyncResult[Any] = AsyncResult()
         with gevent.Timeout(timeout, NoAnswer(f"{self._address} did not answer {what} within {timeout:g} s")):
             link = self._linked()
@@ -149,7 +160,7 @@ class _Caller:
             error = reply["error"]
             text = error[:_SHOWN] if isinstance(error, str) else "an error"
             raise BadAnswer(f"{self._address} does not answer {what}: {text}")
-        return reply.get("with")
+        return link.peer, reply.get("with")
 
     def notify(self, what: str, message: _Frame) -> None:
         self._write(self._linked(), Kind.NOTIFY, {"what": what, "with": message})
@@ -169,7 +180,7 @@ class _Caller:
             try:
                 return cast(Link, self._link.get())
             except DialFailed as error:
-                raise NoAnswer(str(error), is_refused=error.is_refused) from error
+                raise _no_answer(error) from error
         self._link = AsyncResult()
         try:
             link = self._connector.dial(self._address)
@@ -179,7 +190,7 @@ class _Caller:
         except DialFailed as error:
             self.is_closed = True
             self._link.set_exception(error)
-            raise NoAnswer(str(error), is_refused=error.is_refused) from error
+            raise _no_answer(error) from error
         except BaseException:  # this greenlet's own deadline
             self.is_closed = True
             self._link.set_exception(DialFailed(f"{self._address} does not answer"))
@@ -214,6 +225,10 @@ class _Caller:
                 self._on_lost(self._address)
 
 
+def _no_answer(error: DialFailed) -> NoAnswer:
+    return NoAnswer(str(error), is_refused=error.is_refused, leads_to=error.leads_to)
+
+
 class RpcServer:
     """The answerer of this node, with a handler for each class of messages."""
 
@@ -221,45 +236,72 @@ class RpcServer:
         self._handlers: dict[str, _Handler] = {}
         self._group = group
 
-    def on(self, kind: type[MessageT], handler: Callable[[MessageT], object]) -> None:
+    def on(
+        self,
+        kind: type[MessageT],
+        handler: Callable[[MessageT], object],
+        *,
+        may: Callable[[NodeIdentity], bool] | None = None,
+        is_in_order: bool = False,
+    ) -> None:
         """Registers `handler` for the questions or notifications of a class. It returns the question's answer, and None
-        for a notification. It may switch.
+        for a notification. It may switch, unless `is_in_order`. `may` tells which nodes may ask; None: all.
+
+        Notifications are handled in the order in which they arrive. Each question has a greenlet of its own, so what
+        follows on the link may overtake it, unless `is_in_order`.
         """
-        self._handlers[WIRE_NAMES[kind]] = _Handler(kind, handler)
+        self._handlers[WIRE_NAMES[kind]] = _Handler(kind, handler, may, is_in_order)
 
     def serve(self, link: Link, first: tuple[Kind, bytes]) -> None:
-        """Answers the questions on a link until it ends. Notifications are handled in their order, each question in a
-        greenlet of its own. Raises OSError, LinkError. May switch.
-        """
+        """Answers the questions on a link until it ends. Raises OSError, LinkError. May switch."""
         frame: tuple[Kind, bytes] | None = first
         complaints: set[str] = set()
         while frame is not None:
             kind, payload = frame
             message = read_json(payload)
             if kind is Kind.NOTIFY:
-                self._handle(message, complaints)
-            elif kind is Kind.CALL:
-                self._group.spawn("answer to another node", self._answer, link, message, complaints)
-            else:
+                self._handle(link.peer, message, complaints)
+            elif kind is not Kind.CALL:
                 raise LinkError(f"a frame of kind {kind.name}, expected a question")
+            elif (row := self._handler(message)) is not None and row.is_in_order:
+                # Only the answer is sent by another greenlet: a node that does not read must not hold the others up.
+                reply = self._handle(link.peer, message, complaints)
+                self._group.spawn("answer to another node", self._reply, link, message, reply)
+            else:
+                self._group.spawn("answer to another node", self._answer, link, message, complaints)
             frame = link.read(None)
 
     def _answer(self, link: Link, message: _Frame, complaints: set[str]) -> None:
-        reply = self._handle(message, complaints)
+        try:
+            reply = self._handle(link.peer, message, complaints)
+        except LinkError as error:
+            log.info("! a link of node %s ends: %s", link.peer.node, error)
+            link.close()
+            return
+        self._reply(link, message, reply)
+
+    def _reply(self, link: Link, message: _Frame, reply: _Frame) -> None:
         try:
             link.write_json(Kind.REPLY, {"n": message.get("n"), **reply})
         except OSError as error:
             log.debug("! an answer to %.80r could not be sent: %s", message.get("what"), error)
 
-    def _handle(self, message: _Frame, complaints: set[str]) -> _Frame:
-        """Returns the fields of the reply. Raises LinkError if the link has to end."""
+    def _handler(self, message: _Frame) -> "_Handler | None":
         what = message.get("what")
-        row = self._handlers.get(what) if isinstance(what, str) else None
+        return self._handlers.get(what) if isinstance(what, str) else None
+
+    def _handle(self, peer: NodeIdentity, message: _Frame, complaints: set[str]) -> _Frame:
+        """Returns the fields of the reply. Raises LinkError if the link has to end."""
+        what, row = message.get("what"), self._handler(message)
         if row is None:
             _complain(complaints, "", "another node asks an unknown question: %.80r", what)
             return {"error": "unknown question"}
         try:
-            answer = row.handle(decode(row.kind, message.get("with")))
+            question = decode(row.kind, message.get("with"))
+            check_sender(peer, question)
+            if row.may is not None and not row.may(peer):
+                raise LinkError(f"it may not ask {what}")
+            answer = row.handle(question)
             return {"with": {} if answer is None else encode(answer)}
         except ValueError as error:
             text = str(error)[:_SHOWN]
@@ -278,6 +320,8 @@ class _Handler:
 
     kind: type[Any]
     handle: Callable[[Any], object]
+    may: Callable[[NodeIdentity], bool] | None
+    is_in_order: bool
 
 
 def _complain(complaints: set[str], about: str, text: str, *args: object) -> None:

@@ -12,12 +12,11 @@ from contextlib import suppress
 from enum import Enum, auto
 
 import gevent
-from gevent import socket
 from gevent.event import Event
 from gevent.queue import Queue
 
 from pycast.cluster.link.frames import LinkError
-from pycast.cluster.link.link import join_address, split_address
+from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.link.questions import (
     Beat,
     Goodbye,
@@ -32,6 +31,7 @@ from pycast.cluster.link.questions import (
     Verdict,
 )
 from pycast.cluster.link.rpc import LinkLost, NoAnswer, RpcClient
+from pycast.cluster.mesh.name_lookup import addresses_of
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, with_epoch
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
@@ -46,6 +46,9 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 2.0
+
+# How often an address is dialled again that leads to a node which advertises another one, once other nodes are known.
+ELSEWHERE_RETRY_S = 30.0
 
 # How often the addresses of `cluster.dns` are looked up. While there is no answer the last addresses stay.
 RESOLVE_S = 5.0
@@ -96,7 +99,6 @@ class MeshRegistry:
         """The addresses that are dialled. The event is set when the node there has called, to try again at once."""
         self._queues: dict[str, _Queue] = {}
         """The messages to send, for each address whose line is open or is being opened."""
-        self._own_addresses: set[str] = set()
         self._is_leaving = False
         self._duplicate = ""
         self._troubles: dict[str, str] = {}
@@ -110,7 +112,6 @@ class MeshRegistry:
     def start(self, node: NodeRecord) -> None:
         """Dials the nodes in the configuration and the state file. Raises DuplicateNode. May switch."""
         self._mesh = Mesh(node, self.state, len({node.address, *self._cluster.peers}))
-        self._own_addresses.add(node.address)
         self._state_file.load(node.node)
         self._mesh.expect_all(self._clock())
         known = [peer.record.address for peer in self.state.peers if peer.record.node != node.node]
@@ -201,7 +202,7 @@ class MeshRegistry:
         assert self._mesh is not None
         deadline = self._clock() + DUPLICATE_PATIENCE_S
         while True:
-            answers = self._peers.call_all(addresses, self._mesh.hello())
+            answers = self._peers.call_all(addresses, self._mesh.hello(), follows=True)
             if not any(answer.is_duplicate for answer in answers.values()):
                 for answer in answers.values():
                     self._mesh.on_answer(answer, self._clock())
@@ -211,7 +212,7 @@ class MeshRegistry:
             gevent.sleep(TICK_S)
 
     def _add_line(self, address: str) -> None:
-        if address in self._lines or address in self._own_addresses:
+        if address in self._lines or address == self._started_mesh().me.address:
             return
         self._lines[address] = Event()
         self._group.spawn_forever(f"line to {address}", lambda: self._run_line(address))
@@ -219,18 +220,24 @@ class MeshRegistry:
     def _run_line(self, address: str) -> None:
         wait, called = FIRST_RETRY_S, self._lines[address]
         is_wanted = True  # dialled once in any case: the answer shows which node is there
-        while is_wanted and address not in self._own_addresses and not self._is_leaving:
+        while is_wanted and not self._is_leaving:
             begun = self._clock()
             try:
                 self._open_line(address)
             except NoAnswer as error:
-                self._warn_once(address, str(error))
+                if error.leads_to is None:
+                    self._warn_once(address, str(error))
+                else:
+                    self._on_elsewhere(address, error.leads_to)
                 if error.is_refused:
                     self._started_mesh().refused(address)
-                if self._clock() - begun > LONGEST_RETRY_S:
+                if error.leads_to is not None and len(self.state.up_nodes()) > 1:
+                    wait = ELSEWHERE_RETRY_S
+                elif self._clock() - begun > LONGEST_RETRY_S:
                     # A line that was good is dialled again at once, to find out whether its node is gone.
                     wait = FIRST_RETRY_S
-                wait = FIRST_RETRY_S if called.wait(wait * random.uniform(0.8, 1.2)) else min(2 * wait, LONGEST_RETRY_S)
+                was_called = called.wait(wait * random.uniform(0.8, 1.2))
+                wait = FIRST_RETRY_S if was_called else min(2 * wait, LONGEST_RETRY_S)
                 called.clear()
             is_wanted = self._is_wanted(address)
         self._lines.pop(address, None)
@@ -248,11 +255,10 @@ class MeshRegistry:
         answer = self._peers.call(address, mesh.hello())
         mesh.on_answer(answer, self._clock())
         other = answer.node
-        if other.node == mesh.me.node:
-            self._on_own_name(address, other)
-            return
-        if answer.is_duplicate:
+        if answer.is_duplicate or other.node == mesh.me.node:
             self._warn_duplicate(address)
+        if other.node == mesh.me.node:
+            raise NoAnswer(f"{address} has this node's name")
         if self._troubles.pop(address, ""):
             log.info("cluster: connected to node %s at %s", other.node, address)
         for one in answer.known:
@@ -271,12 +277,14 @@ class MeshRegistry:
             self._troubles[address] = text
             log.warning("cluster: not connected to %s: %s", address, text)
 
-    def _on_own_name(self, address: str, other: NodeRecord) -> None:
-        if other.boot == self._started_mesh().me.boot:
-            self._own_addresses.add(address)  # another address of this node
-        else:
-            self._warn_duplicate(address)
-            raise NoAnswer(f"{address} has this node's name")
+    def _on_elsewhere(self, address: str, other: NodeIdentity) -> None:
+        """Dials the address that the node at `address` advertises: by another one nodes find each other, no more."""
+        text = f"node {other.node}, which advertises {other.address}"
+        if self._troubles.get(address) != text:
+            self._troubles[address] = text
+            log.info("cluster: %s leads to %s", address, text)
+        if other.boot != self._started_mesh().me.boot:
+            self._add_line(other.address)
 
     def _warn_duplicate(self, address: str) -> None:
         if self._duplicate != address:
@@ -320,14 +328,13 @@ class MeshRegistry:
             self._broadcast(self._started_mesh().beat())
 
     def _resolve(self) -> None:
-        host, port = _name_and_port(self._cluster.dns, self._started_mesh().me.address)
+        dns, own_address = self._cluster.dns, self._started_mesh().me.address
         while True:
             try:
-                for family, _, _, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-                    del family
-                    self._add_line(join_address(str(where[0]), port))
+                for address in addresses_of(dns, own_address):
+                    self._add_line(address)
             except OSError as error:
-                log.debug("! %s has no addresses now: %s", host, error)
+                log.debug("! %s has no addresses now: %s", dns, error)
             gevent.sleep(RESOLVE_S)
 
     # -- messages of other nodes
@@ -384,10 +391,3 @@ class MeshRegistry:
         queue = self._queues.get(peer.record.address) if peer is not None else None
         if queue is not None and not queue.full():
             queue.put_nowait(news)
-
-
-def _name_and_port(dns: str, own_address: str) -> tuple[str, int]:
-    """Returns the host to look up and the nodes' port: this node's own port unless `dns` has one."""
-    if dns.rpartition(":")[2].isdecimal() and ":" in dns:
-        return split_address(dns)
-    return dns, split_address(own_address)[1]

@@ -25,6 +25,7 @@ from pycast.cluster.link.questions import (
 )
 from pycast.cluster.link.rpc import BadAnswer, NoAnswer
 from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import NodeRecord
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
 
@@ -37,6 +38,7 @@ def move(order: MoveListeners) -> Moved:
 @pytest.fixture
 def pair() -> Iterator[tuple[Host, Host]]:
     a, b = Host(), Host()
+    a.is_node(NodeRecord("a", "a1", a.address))
     b.answers.on(Ping, lambda question: Pong("b1"))
     b.answers.on(MoveListeners, move)
     yield a, b

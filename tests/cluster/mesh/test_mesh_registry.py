@@ -36,7 +36,8 @@ class MeshFleet:
         host.configure(peers=others, secret=secret)
         registry = host.mesh()
         self.registries[registry] = host
-        registry.start(NodeRecord(name, f"{name}{boot}", host.address, slots=1000))
+        host.is_node(NodeRecord(name, f"{name}{boot}", host.address, slots=1000))
+        registry.start(host.own.now)
         return registry
 
     def start_twin(self, name: str) -> None:
@@ -44,7 +45,8 @@ class MeshFleet:
         self.hosts[f"twin of {name}"] = twin
         twin.configure(peers=(self.hosts[name].address,))
         registry = twin.mesh()
-        registry.start(NodeRecord(name, f"{name}2", twin.address))
+        twin.is_node(NodeRecord(name, f"{name}2", twin.address))
+        registry.start(twin.own.now)
 
     def vanish(self, registry: Registry) -> None:
         host = self.registries[registry]
@@ -154,7 +156,8 @@ def join(fleet: MeshFleet, name: str, **settings: object) -> MeshRegistry:
     host.configure(**settings)
     registry = host.mesh()
     fleet.registries[registry] = host
-    registry.start(fleet.node(name))
+    host.is_node(fleet.node(name))
+    registry.start(host.own.now)
     return registry
 
 

@@ -15,7 +15,6 @@ from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.mirrors import LINGER_S, Mirrors
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
-from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import LISTENER_SILENCE_S
@@ -36,11 +35,11 @@ class Node(Host):
         self.configure(mirror=mirror)
         self.record = NodeRecord(name, f"{name}1", self.address)
         self.state.put_node(self.record)
-        own, self.kept = OwnRecord(), set[str]()
-        own.now = self.record
+        self.is_node(self.record)
+        self.kept = set[str]()
         self.mirrors = Mirrors(
             self.settings,
-            own,
+            self.own,
             self.connector,
             self.peers,
             self.mounts,
