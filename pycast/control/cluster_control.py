@@ -6,7 +6,7 @@ statistics, so one snapshot is used for `FRESH_S`.
 
 import logging
 import time
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from gevent.event import AsyncResult
 
@@ -47,22 +47,24 @@ class ClusterControl:
         self._local = local
         self._cluster = cluster
         self._asked_at = 0.0
-        self._snapshot: AsyncResult[NodeSnapshot] | None = None
+        self._snapshot: AsyncResult[NodeSnapshot | None] | None = None
 
     # -- questions
 
     def snapshot(self) -> NodeSnapshot:
         """Returns the statistics of all nodes as one server. May switch."""
-        now = time.monotonic()
-        if self._snapshot is None or now - self._asked_at >= FRESH_S:
-            self._asked_at, self._snapshot = now, AsyncResult()
+        now, asked = time.monotonic(), self._snapshot
+        if asked is None or now - self._asked_at >= FRESH_S:
+            # Not only in the attribute: when this takes longer than that, another greenlet has put its own there.
+            self._asked_at, self._snapshot = now, (asked := AsyncResult())
             try:
-                self._snapshot.set(merge(self._local.snapshot(), self._snapshots()))
-            except BaseException:
-                # Other greenlets that wait for this snapshot get this node's.
-                self._snapshot.set(self._local.snapshot())
-                raise
-        return cast(NodeSnapshot, self._snapshot.get())
+                asked.set(merge(self._local.snapshot(), self._snapshots()))
+            finally:
+                # If it failed, or this greenlet has ended, the others that wait for it get this node's statistics.
+                if not asked.ready():
+                    asked.set(None)
+        found = asked.wait(2 * ASK_S)
+        return self._local.snapshot() if found is None else found
 
     def knows(self, mount: str) -> bool:
         """Whether any node has the mount."""

@@ -116,6 +116,52 @@ def test_statistics_are_kept_for_a_moment_and_concurrent_callers_wait_for_them(
     assert b.local.taken == 2
 
 
+def polls(control: ClusterControl, count: int = 4) -> list[Any]:
+    """Starts some requests for the statistics at once."""
+    return [gevent.spawn(control.snapshot) for _ in range(count)]  # noqa: TID251
+
+
+def test_statistics_that_fail_leave_no_request_waiting(
+    sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = sites
+
+    def fail(*args: object) -> NodeSnapshot:
+        raise OverflowError("cannot convert float infinity to integer")
+
+    monkeypatch.setattr(a.local, "snapshot", fail)
+    asking = polls(a.control)
+    assert len(gevent.joinall(asking, timeout=5)) == len(asking)
+    assert all(isinstance(one.exception, OverflowError) for one in asking)
+    monkeypatch.undo()
+    monkeypatch.setattr(cluster_control, "FRESH_S", 0.0)
+    assert a.control.snapshot().listeners == 3
+
+
+def test_statistics_that_take_longer_than_they_are_kept_leave_no_request_waiting(
+    sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = sites
+    monkeypatch.setattr(cluster_control, "FRESH_S", 0.05)
+    monkeypatch.setattr(cluster_control, "ASK_S", 0.3)
+    b.answers.on(AskSnapshot, lambda question: gevent.sleep(30))
+    early = polls(a.control)
+    gevent.sleep(0.1)
+    late = polls(a.control)
+    assert len(gevent.joinall([*early, *late], timeout=5)) == len(early) + len(late)
+    assert all(one.value and one.value.listeners == 2 for one in [*early, *late])
+
+
+def test_a_request_that_is_ended_leaves_no_other_waiting(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    b.answers.on(AskSnapshot, lambda question: gevent.sleep(30))
+    first, *others = polls(a.control)
+    gevent.sleep(0.05)
+    first.kill()
+    assert len(gevent.joinall(others, timeout=5)) == len(others)
+    assert all(one.value and one.value.listeners == 2 for one in others)
+
+
 def test_a_node_that_does_not_answer_is_left_out_with_a_line_in_the_log(
     sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
