@@ -25,7 +25,9 @@ from pycast.config.values import (
     Fraction,
     Headers,
     LogLevel,
+    MaybeDnsName,
     MaybeMountName,
+    MaybeNodeAddress,
     MaybeSecret,
     Networks,
     RequiredText,
@@ -189,7 +191,7 @@ class ClusterSection(Section):
     node: Text = key(
         "", "This node's name, unique in the cluster. Empty: the value of advertise.", example="a", restart=True
     )
-    advertise: Text = key(
+    advertise: MaybeNodeAddress = key(
         "",
         "Host and port at which the other nodes reach this one. Empty: the machine's own address and the first port "
         "without proxy_protocol.",
@@ -210,7 +212,7 @@ class ClusterSection(Section):
     peers: Addresses = key(
         (), 'For "mesh": other nodes, such as ["10.0.0.2:8000"]. One that is up is enough to join.', restart=True
     )
-    dns: Text = key(
+    dns: MaybeDnsName = key(
         "",
         'For "mesh": a DNS name, such as "nodes.radio.internal:8000", whose A and AAAA records are the nodes. It is '
         "looked up repeatedly. Without a port, this node's own port is used.",

@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LEVELS = {"4": "debug", "3": "info", "2": "warning", "1": "error", "warn": "warning"}
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
-_URL = re.compile(r"https?://[^/?#\s]+/?")
+_URL = re.compile(r"https?://[^/?#\s]+?(?::([0-9]{1,5}))?/?")
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -155,20 +155,45 @@ def _list(value: object, what: str) -> list[object]:
     return list(found)
 
 
+def is_node_address(text: str) -> bool:
+    """Whether it is `host:port`, with a port from 1 to 65535. An IPv6 address has brackets."""
+    return bool(_ADDRESS.fullmatch(text)) and 1 <= int(text.rpartition(":")[2]) <= 65535
+
+
+def _maybe_node_address(value: object) -> str:
+    text = _text(value)
+    if text and not is_node_address(text):
+        raise ValueError('expected a host and its port, such as "10.0.0.1:8000" or "[2001:db8::1]:8000"')
+    return text
+
+
+def _maybe_dns_name(value: object) -> str:
+    text = _text(value)
+    if text and not (is_node_address(text) or is_node_address(f"{text}:1")):
+        raise ValueError('expected a name with or without a port, such as "nodes.radio.internal:8000"')
+    return text
+
+
 def _addresses(value: object) -> tuple[str, ...]:
     what = 'addresses with ports, such as ["10.0.0.2:8000", "[2001:db8::2]:8000"]'
     found = _list(value, what)
     for one in found:
-        if not isinstance(one, str) or not _ADDRESS.fullmatch(one):
+        if not isinstance(one, str) or not is_node_address(one):
             raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
     return tuple(str(one) for one in found)
+
+
+def _is_url(text: str) -> bool:
+    """Whether it is the URL of a server, whose port, if it has one, is from 1 to 65535."""
+    found = _URL.fullmatch(text)
+    return found is not None and (found[1] is None or 1 <= int(found[1]) <= 65535)
 
 
 def _urls(value: object) -> tuple[str, ...]:
     what = 'URLs, such as ["http://10.0.0.9:2379"]'
     found = _list(value, what)
     for one in found:
-        if not isinstance(one, str) or not _URL.fullmatch(one):
+        if not isinstance(one, str) or not _is_url(one):
             raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
     return tuple(str(one).rstrip("/") for one in found)
 
@@ -234,6 +259,8 @@ MaybeMountName = Annotated[str, _maybe_mount_name]
 LogLevel = Annotated[str, _log_level]
 Bitrate = Annotated[str, _bitrate]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], _networks]
+MaybeNodeAddress = Annotated[str, _maybe_node_address]
+MaybeDnsName = Annotated[str, _maybe_dns_name]
 Addresses = Annotated[tuple[str, ...], _addresses]
 Urls = Annotated[tuple[str, ...], _urls]
 Served = Annotated[tuple[str, ...], _served]

@@ -55,6 +55,49 @@ def test_variable_of_the_environment_sets_networks() -> None:
     assert config.listen[0].trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
 
 
+ADDRESSES = ["10.0.0.1:8000", "radio-1:1", "node.example:65535", "[2001:db8::1]:8000"]
+NO_ADDRESSES = [
+    "10.0.0.1",
+    "radio-1:",
+    ":8000",
+    "radio-1:0",
+    "radio-1:65536",
+    "radio-1:99999",
+    "::1:8000",
+    "a b:1",
+    "x:1e3",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_address_of_a_node_is_a_host_and_a_port(address: str) -> None:
+    text = f'[cluster]\nsecret = "s"\nadvertise = "{address}"\npeers = ["{address}"]\ndns = "{address}"\n'
+    cluster = loads(text, {}, "p.toml").cluster
+    assert (cluster.advertise, cluster.peers, cluster.dns) == (address, (address,), address)
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+@pytest.mark.parametrize("key", ["advertise", "peers"])
+def test_an_address_without_a_possible_port_is_an_error_of_the_configuration(key: str, address: str) -> None:
+    value = f'"{address}"' if key == "advertise" else f'["{address}"]'
+    with pytest.raises(ConfigError, match=rf"cluster\.{key}.* port"):
+        loads(f'[cluster]\nsecret = "s"\n{key} = {value}\n', {}, "p.toml")
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("dns", '"nodes.radio.internal"', '"nodes.radio.internal:99999"'),
+        ("etcd", '["https://10.0.0.9:2379/", "http://etcd"]', '["http://10.0.0.9:99999"]'),
+        ("etcd", '["http://[2001:db8::9]:2379"]', '["http://10.0.0.9:0"]'),
+    ],
+)
+def test_a_port_that_cannot_be_is_an_error_in_names_and_urls_too(key: str, good: str, bad: str) -> None:
+    loads(f'[cluster]\nsecret = "s"\n{key} = {good}\n', {}, "p.toml")
+    with pytest.raises(ConfigError, match=rf"cluster\.{key}"):
+        loads(f'[cluster]\nsecret = "s"\n{key} = {bad}\n', {}, "p.toml")
+
+
 def test_trusting_everybody_is_advised_against() -> None:
     config = loads('[[listen]]\ntrusted_proxies = ["0.0.0.0/0"]', {}, "p.toml")
     assert any("trusted_proxies" in line and "0.0.0.0/0" in line for line in advice(config))
