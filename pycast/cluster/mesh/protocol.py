@@ -56,6 +56,9 @@ DEAD_S = 5.0
 # After this long without a message a node is removed, with its origins.
 FORGET_S = 60.0
 
+# Of so many nodes it is remembered that they have said goodbye.
+MOST_LEFT = 1000
+
 
 class Mesh:
     """This node's part in the mesh."""
@@ -67,6 +70,8 @@ class Mesh:
         self._expected = expected
         self._last_seen: dict[str, float] = {}
         self._promised: dict[str, Epoch] = {}
+        self._left: dict[str, str] = {}
+        """The processes that have said goodbye, by node."""
         state.put_node(me)
 
     # -- messages of this node
@@ -105,8 +110,8 @@ class Mesh:
         node, origins = hello.node, hello.origins
         is_duplicate = self._is_duplicate(node)
         over: tuple[EpochOver, ...] = ()
-        # A second process of the same name changes nothing.
-        if node.node != self.me.node and not is_duplicate:
+        # A second process of the same name changes nothing, nor one that has said goodbye.
+        if node.node != self.me.node and not is_duplicate and not self._has_left(node):
             self._put(node, now)
             # The hello is complete: origins of this node that it does not list are given up.
             listed = {origin.mount: origin.epoch for origin in origins if origin.node == node.node}
@@ -154,7 +159,12 @@ class Mesh:
         self._state.remove_origin(mount, epoch)
 
     def on_bye(self, goodbye: Goodbye) -> None:
-        """Removes a node that stops, and its mounts, at once."""
+        """Removes a node that stops, and its mounts, at once. What still arrives of that process is not taken: it
+        answers until it has stopped, and another line may be slower.
+        """
+        self._left[goodbye.node] = goodbye.boot
+        while len(self._left) > MOST_LEFT:
+            del self._left[next(iter(self._left))]
         if self._is_known(goodbye.node, goodbye.boot):
             self._last_seen.pop(goodbye.node, None)
             self._state.remove_node(goodbye.node)
@@ -195,7 +205,7 @@ class Mesh:
     def on_answer(self, answer: HelloAnswer, now: float) -> None:
         """Takes the answer to our hello: a node that starts knows all mounts when all have answered."""
         node = answer.node
-        if node.node != self.me.node and not answer.is_duplicate:
+        if node.node != self.me.node and not answer.is_duplicate and not self._has_left(node):
             self._put(node, now)
             for origin in answer.origins:
                 # A message on that node's own line may be newer than this answer.
@@ -279,6 +289,9 @@ class Mesh:
         """Whether this process of another node has sent a hello: messages of a former one may come after it."""
         peer = self._state.peer(name)
         return name != self.me.node and peer is not None and peer.record.boot == boot
+
+    def _has_left(self, node: NodeRecord) -> bool:
+        return self._left.get(node.node) == node.boot
 
     def _is_duplicate(self, node: NodeRecord) -> bool:
         """Whether another living process has this name. One at the same address has replaced a dead one."""

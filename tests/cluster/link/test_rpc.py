@@ -14,6 +14,9 @@ from pycast.cluster.link.questions import (
     AskTail,
     Beat,
     Done,
+    Goodbye,
+    Hello,
+    HelloAnswer,
     KillListener,
     Moved,
     MoveListeners,
@@ -101,6 +104,51 @@ def test_notifications_are_handled_in_their_order(pair: tuple[Host, Host], wait_
         a.peers.notify(b.address, Beat("a", "a1", number))
     wait_until(lambda: len(received) == 100, "all of it")
     assert received == list(range(100))
+
+
+def test_what_follows_a_question_that_is_answered_in_order_does_not_overtake_it(
+    pair: tuple[Host, Host], wait_until: WaitUntil
+) -> None:
+    a, b = pair
+    order: list[str] = []
+
+    def take_hello(hello: Hello) -> HelloAnswer:
+        order.append("hello")
+        return HelloAnswer(b.own.now, (), False)
+
+    b.answers.on(Hello, take_hello, is_in_order=True)
+    b.answers.on(Goodbye, lambda goodbye: order.append("goodbye"))
+    a.peers.call(b.address, Ping())
+    hello = a.group.spawn("hello", a.peers.call, b.address, Hello(a.own.now, ()))
+    gevent.sleep(0)  # it is sent
+    a.peers.notify(b.address, Goodbye("a", "a1"))
+    hello.join(5)
+    wait_until(lambda: len(order) == 2, "both")
+    assert order == ["hello", "goodbye"]
+
+
+def test_a_node_may_ask_what_is_asked_of_it_only_if_it_may(pair: tuple[Host, Host], wait_until: WaitUntil) -> None:
+    a, b = pair
+    asked: list[KillListener] = []
+    b.answers.on(KillListener, asked.append, may=lambda peer: peer.node != "a")
+    with pytest.raises(NoAnswer):
+        a.peers.call(b.address, KillListener("/x", 1))
+    a.is_node(NodeRecord("c", "c1", a.address))
+    b.answers.on(KillListener, lambda order: Done(True), may=lambda peer: peer.node == "c")
+    assert a.peers.call(b.address, KillListener("/x", 1)) == Done(True)
+    assert asked == []
+
+
+@pytest.mark.parametrize("message", [Goodbye("b", "b1"), Beat("a", "former", 0)])
+def test_a_node_that_speaks_for_another_loses_its_link(
+    pair: tuple[Host, Host], message: Goodbye | Beat, wait_until: WaitUntil
+) -> None:
+    a, b = pair
+    heard: list[object] = []
+    b.answers.on(type(message), heard.append)
+    a.peers.notify(b.address, message)
+    wait_until(lambda: b.refused, "the end of the link")
+    assert heard == []
 
 
 def test_no_answer_in_time_is_an_error_and_the_link_stays(pair: tuple[Host, Host]) -> None:

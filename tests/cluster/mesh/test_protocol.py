@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pycast.cluster.codec import decode, encode
-from pycast.cluster.link.questions import Beat, Hello, OriginGone, Proposal, Verdict
-from pycast.cluster.mesh.protocol import BEAT_S, DEAD_S, FORGET_S, SUSPECT_S, Mesh, with_epoch
+from pycast.cluster.link.questions import Beat, Goodbye, Hello, OriginGone, Proposal, Verdict
+from pycast.cluster.mesh.protocol import BEAT_S, DEAD_S, FORGET_S, MOST_LEFT, SUSPECT_S, Mesh, with_epoch
 from pycast.cluster.registry.cluster_state import ClusterState, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, NodeState, OriginRecord
@@ -51,6 +51,28 @@ def claimed(one: Mesh, *others: Mesh, over: Epoch = NO_EPOCH) -> Claimed | Held:
 
 
 # -- which nodes answer
+
+
+def test_a_process_that_has_said_goodbye_is_gone_whatever_still_arrives_of_it() -> None:
+    """Its hello may have been overtaken, and until it has stopped it answers the hellos of others."""
+    a, state = mesh("a")
+    b, _ = mesh("b")
+    answer = b.on_hello(a.hello(), 0.0)
+    a.on_bye(b.goodbye())
+    a.on_hello(b.hello(), 1.0)
+    a.on_answer(answer, 1.0)
+    assert status(state, "b") is None
+    a.on_hello(hello(node("b", "2")), 2.0)  # it has started again
+    assert status(state, "b") is Status.UP
+    a.on_bye(b.goodbye())  # late, of the former process
+    assert status(state, "b") is Status.UP
+
+
+def test_what_is_remembered_of_nodes_that_are_gone_is_bounded() -> None:
+    a, _ = mesh("a")
+    for number in range(MOST_LEFT + 50):
+        a.on_bye(Goodbye(f"n{number}", "1"))
+    assert len(a._left) == MOST_LEFT
 
 
 def test_a_silent_node_is_suspect_then_dead_then_forgotten() -> None:
