@@ -16,6 +16,7 @@ from pycast.balance.worker_drain import WorkerDrain
 from pycast.cluster.claim import MountClaims
 from pycast.cluster.link import questions
 from pycast.cluster.link.link import Connector
+from pycast.cluster.link.peer_checks import PeerChecks
 from pycast.cluster.link.rpc import RpcClient, RpcServer
 from pycast.cluster.member import AnnouncedLoad, ClusterMember, answers
 from pycast.cluster.mesh.mesh_registry import MeshRegistry
@@ -128,8 +129,9 @@ class ClusterParts:
 def cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pacer, group: Group) -> ClusterParts:
     """Makes the parts that need only the data path and the claims of the node."""
     own, state, lineages = OwnRecord(), ClusterState(), Lineages()
-    connector = Connector(settings, own)
-    rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group)
+    checks = PeerChecks(state.check_epoch)
+    connector = Connector(settings, own, checks)
+    rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group, checks)
     registry = _registry(settings, state, rpc_client, group)
     children = Children()
     mirrors = Mirrors(

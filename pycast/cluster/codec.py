@@ -3,12 +3,13 @@
     encode   a value → an object for `json.dumps`
     decode   an object from `json.loads` → the value, or ValueError
 
-A field may be a str, an int, a finite float, a bool, an enum of texts, another such dataclass, `X | None`,
-`tuple[X, ...]`, a mapping of texts to texts, or a class with `__str__` and `parse`, such as `Epoch`, which becomes a
-text. An unknown field is ignored, so that messages of newer nodes can be read during an upgrade. A missing field gets
-its default; without one it is an error.
+A field may be a str, an int, a float, a bool, bytes (written in base64), an enum of texts, another such dataclass,
+`X | None`, `tuple[X, ...]`, a mapping of texts to texts, or a class with `__str__` and `parse`, such as `Epoch`, which
+becomes a text. An unknown field is ignored, so that messages of newer nodes can be read during an upgrade. A missing
+field gets its default; without one it is an error.
 
-Data from other machines is bounded: each text in its length, each tuple and mapping in its count, each int to 64 bits.
+Data from other machines is bounded: each text in its length, each tuple and mapping in its count, each int to 64 bits,
+each float to what a time or a rate can be. `Annotated` sets closer bounds: `Bounds`, `Range`, `Matching`.
 The one invariant: `decode` returns a value whose fields are all of their types and within their bounds, or raises
 ValueError and nothing else.
 
@@ -17,6 +18,7 @@ nothing in the classes: pydantic and msgspec bound a text or a count only where 
 bound would be open.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
@@ -33,6 +35,10 @@ Writer = Callable[[Any], Any]
 
 _BIGGEST_INT = (1 << 63) - 1
 
+# Floats are times since 1970, durations and rates. As a time this is the year 6325: every page can show it. It is not
+# compared with this machine's clock, because a node whose clock is wrong must not refuse all the others.
+_BIGGEST_FLOAT = float(1 << 37)
+
 # How many characters of a refused value are shown.
 _SHOWN = 60
 
@@ -44,6 +50,25 @@ class Bounds:
     text: int = 4096
     """Characters."""
     items: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The least and the most that a number may be: `Annotated[int, Range(1, 65535)]`."""
+
+    least: int
+    most: int
+
+    def has(self, number: float) -> bool:
+        return self.least <= number <= self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A check of a text: `Annotated[str, Matching(is_good, "a good text")]`."""
+
+    is_good: Callable[[str], bool]
+    expected: str
 
 
 def encode(value: object) -> dict[str, Any]:
@@ -87,15 +112,15 @@ def _object_reader(kind: type, bounds: Bounds) -> Reader:
 def _reader(hint: Any, bounds: Bounds) -> Reader:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _reader(args[0], next((one for one in args[1:] if isinstance(one, Bounds)), bounds))
+        return _annotated_reader(args[0], args[1:], bounds)
     if origin in (Union, UnionType):
         return _optional_reader(_reader(_only(args), bounds))
     if origin is tuple and args[1:] == (...,):
         return _tuple_reader(_reader(args[0], bounds), bounds.items)
     if origin in (dict, Mapping) and args == (str, str):
         return _mapping_reader(_text_reader(bounds.text), bounds.items)
-    if hint is str:
-        return _text_reader(bounds.text)
+    if hint in (str, bytes):
+        return _text_reader(bounds.text) if hint is str else _bytes_reader(bounds.text)
     if hint in _NUMBERS:
         return _NUMBERS[hint]
     if _is_text(hint):
@@ -103,6 +128,35 @@ def _reader(hint: Any, bounds: Bounds) -> Reader:
     if is_dataclass(hint):
         return _object_reader(cast(type, hint), bounds)
     raise TypeError(f"no JSON for {hint!r}")
+
+
+def _annotated_reader(hint: Any, extras: tuple[Any, ...], bounds: Bounds) -> Reader:
+    read = _reader(hint, next((one for one in extras if isinstance(one, Bounds)), bounds))
+    for extra in extras:
+        if isinstance(extra, Range):
+            read = _checking_reader(read, extra.has, f"a number from {extra.least} to {extra.most}")
+        elif isinstance(extra, Matching):
+            read = _checking_reader(read, extra.is_good, extra.expected)
+    return read
+
+
+def _checking_reader(read: Reader, is_good: Callable[[Any], bool], expected: str) -> Reader:
+    def read_good(value: object) -> Any:
+        found = read(value)
+        if not is_good(found):
+            raise _wrong(expected, value)
+        return found
+
+    return read_good
+
+
+def _bytes_reader(longest: int) -> Reader:
+    read_text = _text_reader(longest)
+
+    def read(value: object) -> Any:
+        return b64decode(read_text(value).encode("ascii"), validate=True)
+
+    return read
 
 
 def _optional_reader(read: Reader) -> Reader:
@@ -153,9 +207,10 @@ def _read_int(value: object) -> Any:
 
 
 def _read_float(value: object) -> Any:
-    if isinstance(value, float) and isfinite(value):
-        return value
-    return float(_read_int(value))  # JSON may write a float without its point
+    found = value if isinstance(value, float) else float(_read_int(value))  # JSON may write it without its point
+    if not (isfinite(found) and 0 <= found <= _BIGGEST_FLOAT):
+        raise _wrong("a time or a rate", value)
+    return found
 
 
 _NUMBERS: dict[Any, Reader] = {bool: _read_bool, int: _read_int, float: _read_float}
@@ -203,6 +258,8 @@ def _writer(hint: Any) -> Writer | None:
         return list if write_one is None else lambda value: [write_one(one) for one in value]
     if origin in (dict, Mapping):
         return dict
+    if hint is bytes:
+        return lambda value: b64encode(value).decode()
     if _is_text(hint):
         return (lambda value: value.value) if issubclass(hint, Enum) else str
     return _object_writer(hint)

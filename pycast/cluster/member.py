@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from gevent import socket
 
 from pycast import __version__
-from pycast.cluster.link.frames import Kind, LinkError
+from pycast.cluster.link.frames import Kind, LinkError, Malformed
 from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.link.link import Connector, Link, asks_for_link, join_address, split_address
 from pycast.cluster.link.questions import Ping, Pong
@@ -27,6 +27,7 @@ from pycast.errors import ConfigError
 from pycast.http.request import Request
 from pycast.net.group import Group
 from pycast.net.ticks import sleep_until_tick
+from pycast.stats.counters import LinkCounters
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,11 @@ class ClusterMember:
     def settings(self) -> ClusterSection:
         """The cluster's present settings."""
         return self._settings.now.cluster
+
+    @property
+    def link_counters(self) -> LinkCounters:
+        """The totals of this node's links."""
+        return self._connector.checks.counters
 
     def start(self, port: int, machine: str = "") -> None:
         """Joins the cluster; `port` is the first listening port as bound, `machine` what the workers of one parent have
@@ -159,6 +165,7 @@ class ClusterMember:
         """Serves a link that another node asks for, until it ends. `on_proof` is called after the handshake. Raises
         Refused for a caller without a valid proof, OSError. May switch.
         """
+        link: Link | None = None
         try:
             link = self._connector.accept(sock, request, rest)
             on_proof()
@@ -167,6 +174,9 @@ class ClusterMember:
                 self._serve(link)
             finally:
                 self._links.pop(link, None)
+        except Malformed as error:
+            if link is not None:
+                self._connector.checks.blame(link.peer, error)
         except LinkError as error:  # the connection no longer speaks HTTP: there is no answer to send
             log.info("! %s: a link ends: %s", caller, error)
 

@@ -60,7 +60,7 @@ class OwnerClient:
             epoch=NO_EPOCH,
             base=0,
             is_live=True,
-            content_type=description.content_type,
+            content_type=description.short_type,
             source_ip=description.ip,
             started=description.started,
         )

@@ -369,7 +369,7 @@ class Ownership:
         if source is not None:
             description = source.description
             origin = replace(
-                origin, content_type=description.content_type, source_ip=description.ip, started=description.started
+                origin, content_type=description.short_type, source_ip=description.ip, started=description.started
             )
         claim.origin = origin
         self._cluster.registry.publish(origin)

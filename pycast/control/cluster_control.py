@@ -37,6 +37,9 @@ ASK_S = 1.0
 # Pages poll every few seconds. A hundred viewers must not cause a hundred calls to all nodes.
 FRESH_S = 1.0
 
+# For so many nodes and questions it is remembered that they had no answer.
+MOST_SILENT = 1000
+
 AnswerT = TypeVar("AnswerT")
 
 
@@ -47,6 +50,8 @@ class ClusterControl:
         self._local = local
         self._cluster = cluster
         self._asked_at = 0.0
+        self._silent: set[tuple[str, str]] = set()
+        """The nodes and questions that had no answer, which is logged once until there is one."""
         self._snapshot: AsyncResult[NodeSnapshot | None] | None = None
 
     # -- questions
@@ -140,8 +145,11 @@ class ClusterControl:
     def _ask_all(self, question: Question[AnswerT]) -> list[AnswerT]:
         others = [node.address for node in self._cluster.others()]
         answers = self._cluster.rpc.call_all(others, question, ASK_S)
+        name = WIRE_NAMES[type(question)]
         for address in others:
-            if address not in answers:
-                name = WIRE_NAMES[type(question)]
+            if address in answers:
+                self._silent.discard((address, name))
+            elif (address, name) not in self._silent and len(self._silent) < MOST_SILENT:
+                self._silent.add((address, name))
                 log.warning("the node at %s did not answer %s: it is left out", address, name)
         return list(answers.values())

@@ -107,6 +107,7 @@ def snapshot_cluster(cluster: "ClusterMember", ownership: Ownership) -> "Cluster
         mirrors=len(mirrors),
         mirror_counters=replace(mirrors.counters),
         ownership_counters=replace(ownership.counters),
+        link_counters=replace(cluster.link_counters),
         standbys=ownership.standbys,
     )
 

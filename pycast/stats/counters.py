@@ -91,6 +91,16 @@ class MirrorCounters:
     )
 
 
+@dataclass(slots=True)
+class LinkCounters:
+    """The totals of a node's links with other nodes."""
+
+    faults: int = field(
+        default=0,
+        metadata=metric("pycast_link_faults_total", "Messages of other nodes that made no sense, and were not used."),
+    )
+
+
 _CLAIMS = "pycast_claims_total", "Claims of mounts, by result."
 
 

@@ -6,7 +6,7 @@ Times are seconds since the epoch (UTC), counts are totals since the start unles
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pycast.stats.counters import Counters, MirrorCounters, OwnershipCounters
+from pycast.stats.counters import Counters, LinkCounters, MirrorCounters, OwnershipCounters
 from pycast.stats.metric import NESTED, metric
 
 
@@ -133,6 +133,7 @@ class ClusterSnapshot:
     standbys: int = field(metadata=metric("pycast_standbys", "Sources that stand by here."))
     mirror_counters: MirrorCounters = field(default_factory=MirrorCounters, metadata=NESTED)
     ownership_counters: OwnershipCounters = field(default_factory=OwnershipCounters, metadata=NESTED)
+    link_counters: LinkCounters = field(default_factory=LinkCounters, metadata=NESTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from pycast.http.source_headers import SourceInfo
 # A source that has sent nothing for this long has lost its connection: encoders send several times a second.
 SOURCE_SILENT_S = 2.0
 
+_MOST_TYPE = 255
+
 
 class SourceDescription(NamedTuple):
     """A source's description of its stream, and where the source connected from and when."""
@@ -23,6 +25,13 @@ class SourceDescription(NamedTuple):
     ip: str
     started: float
     """Seconds since the epoch."""
+
+    @property
+    def short_type(self) -> str:
+        """The content type as it is announced to other nodes. A source may make it as long as it likes, and they would
+        refuse a record that is too long.
+        """
+        return self.content_type[:_MOST_TYPE]
 
     def is_same_encoder(self, other: "SourceDescription") -> bool:
         """Whether the other one seems to be the same source, connected at another time: address, content type and

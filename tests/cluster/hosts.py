@@ -10,8 +10,9 @@ from collections.abc import Callable
 from gevent import socket
 
 from pycast.app.cluster_assembly import answer_mesh
-from pycast.cluster.link.frames import Frame, Kind, LinkError
+from pycast.cluster.link.frames import Frame, Kind, LinkError, Malformed
 from pycast.cluster.link.link import READ_SIZE, Connector, Link, asks_for_link
+from pycast.cluster.link.peer_checks import PeerChecks
 from pycast.cluster.link.rpc import RpcClient, RpcServer
 from pycast.cluster.mesh.mesh_registry import MeshRegistry
 from pycast.cluster.mirror.children import Children
@@ -48,10 +49,11 @@ class Host:
         self.group = Group()
         self.now = 0.0
         self.own = OwnRecord()
-        self.connector = Connector(self.settings, self.own)
-        self.answers = RpcServer(self.group)
-        self.peers = RpcClient(self.connector, self.group)
         self.state = ClusterState()
+        self.checks = PeerChecks(self.state.check_epoch)
+        self.connector = Connector(self.settings, self.own, self.checks)
+        self.answers = RpcServer(self.group, self.checks)
+        self.peers = RpcClient(self.connector, self.group)
         self.lineages = Lineages()
         self.gone: list[Reason] = []
         pacer = Pacer(0.05, lambda: 0.0)
@@ -140,6 +142,7 @@ class Host:
             self.group.spawn("connection", self._connection, sock)
 
     def _connection(self, sock: socket.socket) -> None:
+        link: Link | None = None
         try:
             reader = HeadReader()
             request = None
@@ -155,6 +158,8 @@ class Host:
             if first is not None:
                 self.serve(link, first)
         except (OSError, LinkError) as error:
+            if isinstance(error, Malformed) and link is not None:
+                self.checks.blame(link.peer, error)
             self.refused.append(str(error))
         except Refused as error:
             self.refuse(sock, error)

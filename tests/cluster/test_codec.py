@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 
 from pycast.cluster import codec
-from pycast.cluster.codec import Bounds, decode, encode
+from pycast.cluster.codec import Bounds, Matching, Range, decode, encode
 from pycast.cluster.registry.epoch import Epoch
 
 
@@ -123,6 +123,8 @@ def test_a_missing_field_without_a_default_is_an_error(name: str) -> None:
         ("part", 10**400),
         ("part", float("inf")),
         ("part", float("nan")),
+        ("part", -1.0),
+        ("part", 1e300),
         ("is_so", 1),
         ("is_so", None),
         ("colour", "green"),
@@ -201,10 +203,44 @@ def test_an_error_shows_little_of_what_it_refuses() -> None:
 def test_a_class_with_a_type_that_has_no_json_is_an_error() -> None:
     @dataclass(frozen=True, slots=True)
     class Raw:
-        data: bytes
+        data: complex
 
-    with pytest.raises(TypeError, match="bytes"):
+    with pytest.raises(TypeError, match="complex"):
         decode(Raw, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    port: Annotated[int, Range(1, 65535)] = 1
+    part: Annotated[float, Range(0, 1)] = 0.0
+    word: Annotated[str, Matching(str.isalpha, "a word")] = "a"
+    data: Annotated[bytes, Bounds(text=8)] = b""
+    maybe: Annotated[int, Range(0, 9)] | None = None
+
+
+@pytest.mark.parametrize("value", [Bounded(), Bounded(65535, 1.0, "word", b"\x00\xff", 9)])
+def test_values_within_their_bounds_are_read_as_they_were_written(value: Bounded) -> None:
+    assert decode(Bounded, json.loads(json.dumps(encode(value)))) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("port", 0, "from 1 to 65535"),
+        ("port", 65536, "from 1 to 65535"),
+        ("part", 1.5, "from 0 to 1"),
+        ("word", "two words", "a word"),
+        ("word", 5, "a text"),
+        ("data", "AA", ""),
+        ("data", "A?==", ""),
+        ("data", "Ä===", ""),
+        ("data", "AAAAAAAAAAAA", "at most 8"),
+        ("maybe", 10, "from 0 to 9"),
+    ],
+)
+def test_a_value_out_of_its_bounds_is_refused(name: str, value: object, expected: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: .*{expected}"):
+        decode(Bounded, {name: value})
 
 
 def test_the_types_of_a_class_are_read_once() -> None:

@@ -125,6 +125,8 @@ def decode_origin(entry: Entry) -> OriginEntry:
     record = decode(OriginRecord, data)
     if record.epoch.number == 0:
         record = replace(record, epoch=replace(record.epoch, number=entry.revision))
+    if record.epoch.number > entry.revision:
+        raise ValueError(f"an epoch of a write that has not been made yet: {str(record.epoch)[:60]}")
     return OriginEntry(record, entry.revision, entry.lease, str(data.get("claim", "")))
 
 

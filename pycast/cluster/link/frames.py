@@ -26,6 +26,12 @@ class LinkError(PeerError):
     """The error of a peer that breaks the protocol of a link."""
 
 
+class Malformed(LinkError):
+    """The error of a peer whose frames or messages make no sense. A link that ends or is changed on its way is another
+    error: that is not its peer's fault.
+    """
+
+
 class Kind(IntEnum):
     """The kind of a frame."""
 
@@ -55,7 +61,7 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Returns the frames that are complete now. Raises LinkError."""
+        """Returns the frames that are complete now. Raises Malformed."""
         buffer = self._buffer
         buffer += data
         found: list[Frame] = []
@@ -63,14 +69,14 @@ class FrameReader:
         while len(buffer) - at >= _HEAD.size:
             length, number = _HEAD.unpack_from(buffer, at)
             if length > self._max_payload:
-                raise LinkError(f"a frame of {length} bytes")
+                raise Malformed(f"a frame of {length} bytes")
             end = at + _HEAD.size + length
             if len(buffer) < end:
                 break
             try:
                 kind = Kind(number)
             except ValueError:
-                raise LinkError(f"a frame of the unknown kind {number}") from None
+                raise Malformed(f"a frame of the unknown kind {number}") from None
             found.append((kind, bytes(buffer[at + _HEAD.size : end])))
             at = end
         del buffer[:at]
@@ -86,13 +92,13 @@ def pack_json(kind: Kind, value: Any) -> bytes:
 
 
 def read_json(payload: bytes) -> dict[str, Any]:
-    """Returns the object in a payload. Raises LinkError."""
+    """Returns the object in a payload. Raises Malformed."""
     try:
         value = json.loads(payload.decode("utf-8", "surrogatepass"), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
-        raise LinkError("a payload that is not JSON") from error
+        raise Malformed("a payload that is not JSON") from error
     if not isinstance(value, dict):
-        raise LinkError("a payload that is not an object")
+        raise Malformed("a payload that is not an object")
     return value
 
 

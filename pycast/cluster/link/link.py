@@ -34,6 +34,7 @@ from pycast.cluster.link.handshake import (
     proof,
     request_proof,
 )
+from pycast.cluster.link.peer_checks import PeerChecks
 from pycast.cluster.link.seal import Opener, Sealer
 from pycast.cluster.registry.own_record import OwnRecord
 from pycast.config.live import Live
@@ -169,6 +170,7 @@ class Connector:
 
     settings: Live
     own: OwnRecord
+    checks: PeerChecks
 
     @property
     def me(self) -> NodeIdentity:
@@ -223,6 +225,8 @@ class Connector:
         peer = transcript.answerer
         if status == _ELSEWHERE or not is_same_address(peer.address, address) or peer.boot == self.me.boot:
             raise _Elsewhere(peer)
+        if (blocked_s := self.checks.blocked_s(peer)) > 0:
+            raise LinkError(f"node {peer.node} has sent nonsense: no link for {blocked_s:.0f} s")
         sock.sendall(proof(cluster.secret, Step.CALLER, transcript).encode())
         made = keys(cluster.secret, transcript)
         return Link(sock, peer, Sealer(made.from_caller), Opener(made.from_answerer), rest)
@@ -244,6 +248,10 @@ class Connector:
                 cause=f"node {opening.caller.node} has dialled {opening.dialled}",
                 headers=_fields(cluster, Step.ELSEWHERE, transcript),
             )
+        if (blocked_s := self.checks.blocked_s(opening.caller)) > 0:
+            # Not as an error that is logged each time: the nonsense has been.
+            sock.sendall(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n")
+            raise ConnectionAbortedError(f"node {opening.caller.node} has sent nonsense: no link for {blocked_s:.0f} s")
         head = "".join(f"{name}: {value}\r\n" for name, value in _fields(cluster, Step.ANSWER, transcript))
         with gevent.Timeout(DIAL_S, TimeoutError("no proof in time")):
             sock.settimeout(None)
@@ -360,7 +368,7 @@ def _explain(status: int) -> str:
     if status == 403:
         return "it refuses our proof: are cluster.name and cluster.secret the same there?"
     if status == 503:
-        return "it has not joined the cluster yet, or is full"
+        return "it has not joined the cluster yet, is full, or was sent nonsense by this node: see its log"
     return f"it answered {status}: is it a node of this cluster?"
 
 

@@ -39,7 +39,7 @@ from typing import Annotated, Any, Generic, TypeVar, cast, get_args
 
 from pycast.cluster.codec import Bounds
 from pycast.cluster.registry.epoch import Epoch
-from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.cluster.registry.records import Count, NodeAddress, NodeRecord, Offset, OriginRecord
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 
 AnswerT = TypeVar("AnswerT")
@@ -60,6 +60,9 @@ class Notification:
 # What sources and players send may be as long as a request's head (16 KiB) or a comment in a stream.
 _SHOWN = Bounds(text=1 << 20)
 
+# An admin may write anything; a source's path is as long as a request's head at most.
+MountText = Annotated[str, Bounds(text=1 << 15)]
+
 # -- the mesh
 
 
@@ -67,7 +70,7 @@ _SHOWN = Bounds(text=1 << 20)
 class EpochOver:
     """A mount whose owner has been followed by a higher epoch."""
 
-    mount: str
+    mount: MountText
     highest: Epoch
 
 
@@ -79,7 +82,7 @@ class HelloAnswer:
     origins: tuple[OriginRecord, ...]
     is_duplicate: bool
     """Whether another living process has the name of the node that sent the hello."""
-    known: tuple[str, ...] = ()
+    known: Annotated[tuple[NodeAddress, ...], Bounds(items=1000)] = ()
     """Addresses of the nodes that it knows."""
     over: tuple[EpochOver, ...] = ()
 
@@ -98,7 +101,7 @@ class Beat(Notification):
 
     node: str
     boot: str
-    origins: int
+    origins: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class OriginNews(Notification):
 class OriginGone(Notification):
     """An origin that its node has given up, or that is over."""
 
-    mount: str
+    mount: MountText
     epoch: Epoch
 
 
@@ -152,7 +155,7 @@ class Verdict:
 class Proposal(Question[Verdict]):
     """A claim of `mount` with `epoch`, which follows the owner of `over`. A node that knows the owner has asked it."""
 
-    mount: str
+    mount: MountText
     epoch: Epoch
     over: Epoch
     knows_owner: bool = False
@@ -172,7 +175,7 @@ class Alive:
 class IsAlive(Question[Alive]):
     """The question whether the mount's source still sends."""
 
-    mount: str
+    mount: MountText
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,7 @@ class Yielded:
 class Yield(Question[Yielded]):
     """The request to take the mount's source off the air for a newer one."""
 
-    mount: str
+    mount: MountText
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +205,8 @@ class Tail:
     """How far a node is with a mount: its newest epoch, and the offsets of the end and the beginning of its bytes."""
 
     epoch: Epoch
-    head: int
-    oldest: int
+    head: Offset
+    oldest: Offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,7 @@ class TailAnswer:
 class AskTail(Question[TailAnswer]):
     """The question how far a node is with the mount."""
 
-    mount: str
+    mount: MountText
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +255,8 @@ class DrainReport:
 
     state: str
     """The value of a `DrainState`."""
-    listeners: int
-    of: int
+    listeners: Count
+    of: Count
     next_s: float
     deadline_s: float
 
@@ -291,7 +294,7 @@ class ListenersAnswer:
 class AskListeners(Question[ListenersAnswer]):
     """The question for the mount's listeners."""
 
-    mount: str
+    mount: MountText
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +308,7 @@ class Done:
 class KillListener(Question[Done]):
     """The order to end a listener's connection."""
 
-    mount: str
+    mount: MountText
     id: int
 
 
@@ -313,14 +316,14 @@ class KillListener(Question[Done]):
 class KillSource(Question[Done]):
     """The order to end the mount's source."""
 
-    mount: str
+    mount: MountText
 
 
 @dataclass(frozen=True, slots=True)
 class SetTitle(Question[Done]):
     """The order to set the title, for the node that has the mount's source."""
 
-    mount: str
+    mount: MountText
     artist: Annotated[str, _SHOWN]
     title: Annotated[str, _SHOWN]
     url: Annotated[str, _SHOWN]
@@ -330,15 +333,15 @@ class SetTitle(Question[Done]):
 class Moved:
     """How many listeners were moved."""
 
-    listeners: int
+    listeners: Count
 
 
 @dataclass(frozen=True, slots=True)
 class MoveListeners(Question[Moved]):
     """The order to move a node's listeners of a mount to another mount, for good."""
 
-    mount: str
-    to: str
+    mount: MountText
+    to: MountText
 
 
 # -- the wire
@@ -365,6 +368,9 @@ WIRE_NAMES: dict[type, str] = {
     SetTitle: "control.title",
     MoveListeners: "control.move",
 }
+
+# Questions whose answers are for people to see.
+SHOWN_ONLY: frozenset[type] = frozenset({AskSnapshot, AskListeners})
 
 
 def answer_type(question: type[Question[AnswerT]]) -> type[AnswerT]:

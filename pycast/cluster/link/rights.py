@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pycast.cluster.link import questions as q
-from pycast.cluster.link.frames import LinkError
+from pycast.cluster.link.frames import Malformed
 from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
@@ -78,10 +78,30 @@ SENDERS: dict[type, Senders | None] = {
 }
 
 
+# The epochs in a message that its receiver would take over.
+EPOCHS: dict[type, Callable[[Any], Iterable[Epoch | None]]] = {
+    q.Hello: lambda one: [origin.epoch for origin in one.origins],
+    q.HelloAnswer: lambda one: [*(origin.epoch for origin in one.origins), *(over.highest for over in one.over)],
+    q.OriginNews: lambda one: [one.origin.epoch],
+    q.Proposal: lambda one: [one.epoch, one.over],
+    q.Verdict: lambda one: [one.highest, one.promised, one.origin and one.origin.epoch],
+    q.Announce: lambda one: [one.origin.epoch],
+    q.TailAnswer: lambda one: [one.tail and one.tail.epoch],
+}
+
+
+def check_epochs(check: Callable[[Epoch], None], message: object) -> None:
+    """Calls `check` for each epoch in a message. Raises what it raises."""
+    epochs = EPOCHS.get(type(message))
+    for epoch in epochs(message) if epochs is not None else ():
+        if epoch is not None:
+            check(epoch)
+
+
 def check_sender(peer: NodeIdentity, message: object) -> None:
-    """Raises LinkError if `message`, which came from `peer`, speaks for another node."""
+    """Raises Malformed if `message`, which came from `peer`, speaks for another node."""
     senders = SENDERS.get(type(message))
     for sender in senders(message) if senders is not None else ():
         if not sender.is_of(peer):
             name = type(message).__name__
-            raise LinkError(f"node {peer.node} sends a {name} of node {sender.node}, or of another process")
+            raise Malformed(f"node {peer.node} sends a {name} of node {sender.node}, or of another process")

@@ -18,12 +18,12 @@ from typing import Any, TypeVar, cast
 import gevent
 from gevent.event import AsyncResult
 
-from pycast.cluster.codec import decode, encode
-from pycast.cluster.link.frames import Kind, LinkError, read_json
+from pycast.cluster.codec import encode
+from pycast.cluster.link.frames import Kind, LinkError, Malformed, read_json
 from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.link.link import Connector, DialFailed, Link
-from pycast.cluster.link.questions import WIRE_NAMES, Notification, Question, answer_type
-from pycast.cluster.link.rights import check_sender
+from pycast.cluster.link.peer_checks import PeerChecks
+from pycast.cluster.link.questions import SHOWN_ONLY, WIRE_NAMES, Notification, Question, answer_type
 from pycast.errors import ExternalError
 from pycast.net.group import Group
 from pycast.signals import Signal
@@ -63,6 +63,10 @@ class BadAnswer(NoAnswer):
     """The error of a node that has answered with an error or with a malformed answer."""
 
 
+class MalformedAnswer(BadAnswer):
+    """The error of a node that has answered with nonsense."""
+
+
 class RpcClient:
     """The caller of other nodes, by address. Links are opened when they are first needed, and kept."""
 
@@ -76,12 +80,15 @@ class RpcClient:
         """Returns the answer. Raises NoAnswer. May switch."""
         name = WIRE_NAMES[type(question)]
         peer, answer = self._caller(address).call(name, encode(question), timeout)
+        checks = self._connector.checks
         try:
-            checked = decode(answer_type(type(question)), answer)
-            check_sender(peer, checked)
-            return checked
-        except (ValueError, LinkError) as error:
-            raise BadAnswer(f"{address} gives a malformed answer to {name}: {str(error)[:_SHOWN]}") from error
+            return checks.read(peer, answer_type(type(question)), answer)
+        except Malformed as error:
+            is_shown_only = type(question) in SHOWN_ONLY
+            checks.blame(peer, f"its answer to {name}: {error}", blocks=not is_shown_only)
+            if not is_shown_only:
+                self.hang_up(address)
+            raise MalformedAnswer(f"{address} gives a malformed answer to {name}: {error}") from error
 
     def call_all(
         self, addresses: Sequence[str], question: Question[AnswerT], timeout: float = ASK_S, *, follows: bool = False
@@ -94,10 +101,10 @@ class RpcClient:
         def one(address: str, follows: bool) -> None:
             try:
                 found[address] = self.call(address, question, timeout)
-            except BadAnswer as error:
-                log.warning("%s", error)
             except NoAnswer as error:
-                log.debug("! %s", error)
+                # One that is malformed has been logged, once (`peer_checks.py`).
+                is_news = isinstance(error, BadAnswer) and not isinstance(error, MalformedAnswer)
+                log.log(logging.WARNING if is_news else logging.DEBUG, "! %s", error)
                 if follows and error.leads_to is not None and error.leads_to.address not in addresses:
                     one(error.leads_to.address, follows=False)
 
@@ -211,7 +218,7 @@ class _Caller:
             while (frame := link.read(None)) is not None:
                 kind, payload = frame
                 if kind is not Kind.REPLY:
-                    raise LinkError(f"a frame of kind {kind.name}, expected an answer")
+                    raise Malformed(f"a frame of kind {kind.name}, expected an answer")
                 reply = read_json(payload)
                 number = reply.get("n")
                 waiting = self._waiting.get(number) if isinstance(number, int) else None
@@ -219,6 +226,8 @@ class _Caller:
                     waiting.set(reply)
         except (OSError, LinkError) as error:
             log.debug("! link to %s: %s", self._address, error)
+            if isinstance(error, Malformed):
+                self._connector.checks.blame(link.peer, error)
         finally:
             if not self.is_closed:
                 self.close()
@@ -232,7 +241,8 @@ def _no_answer(error: DialFailed) -> NoAnswer:
 class RpcServer:
     """The answerer of this node, with a handler for each class of messages."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, checks: PeerChecks) -> None:
+        self._checks = checks
         self._handlers: dict[str, _Handler] = {}
         self._group = group
 
@@ -262,7 +272,7 @@ class RpcServer:
             if kind is Kind.NOTIFY:
                 self._handle(link.peer, message, complaints)
             elif kind is not Kind.CALL:
-                raise LinkError(f"a frame of kind {kind.name}, expected a question")
+                raise Malformed(f"a frame of kind {kind.name}, expected a question")
             elif (row := self._handler(message)) is not None and row.is_in_order:
                 # Only the answer is sent by another greenlet: a node that does not read must not hold the others up.
                 reply = self._handle(link.peer, message, complaints)
@@ -275,7 +285,9 @@ class RpcServer:
         try:
             reply = self._handle(link.peer, message, complaints)
         except LinkError as error:
-            log.info("! a link of node %s ends: %s", link.peer.node, error)
+            if isinstance(error, Malformed):
+                self._checks.blame(link.peer, error)
+            log.debug("! a link of node %s ends: %s", link.peer.node, error)
             link.close()
             return
         self._reply(link, message, reply)
@@ -297,16 +309,14 @@ class RpcServer:
             _complain(complaints, "", "another node asks an unknown question: %.80r", what)
             return {"error": "unknown question"}
         try:
-            question = decode(row.kind, message.get("with"))
-            check_sender(peer, question)
-            if row.may is not None and not row.may(peer):
-                raise LinkError(f"it may not ask {what}")
+            question = self._checks.read(peer, row.kind, message.get("with"))
+        except Malformed as error:
+            raise Malformed(f"{what}: {error}") from error
+        if row.may is not None and not row.may(peer):
+            raise LinkError(f"node {peer.node} may not ask {what}")
+        try:
             answer = row.handle(question)
             return {"with": {} if answer is None else encode(answer)}
-        except ValueError as error:
-            text = str(error)[:_SHOWN]
-            _complain(complaints, str(what), "another node sends a malformed %s: %s", what, text)
-            return {"error": text}
         except LinkError:
             raise
         except Exception:  # a bug of this node: the other one gets an error at once, and the link stays open

@@ -62,6 +62,9 @@ DUPLICATE_PATIENCE_S = 6.0
 # How often a claim is made that loses only against another proposal, not against an owner.
 PROPOSALS = 3
 
+# More addresses than a mesh can have nodes, each of which is dialled: other nodes may name any.
+MOST_LINES = 1000
+
 # The most messages that wait for a node that reads nothing. With more its line is closed, and begins with a hello.
 QUEUE = 1000
 
@@ -212,7 +215,7 @@ class MeshRegistry:
             gevent.sleep(TICK_S)
 
     def _add_line(self, address: str) -> None:
-        if address in self._lines or address == self._started_mesh().me.address:
+        if address in self._lines or address == self._started_mesh().me.address or len(self._lines) >= MOST_LINES:
             return
         self._lines[address] = Event()
         self._group.spawn_forever(f"line to {address}", lambda: self._run_line(address))

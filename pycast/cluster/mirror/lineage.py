@@ -6,6 +6,7 @@ it. A mirror that has bytes of an epoch after the offset at which that epoch end
 cannot resume and has to jump.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -47,19 +48,14 @@ class Lineage:
             return bool(self.entries) and epoch < self.entries[0][0] and offset == self.entries[0][1]
         return end is None or offset <= end
 
-    def to_json(self) -> list[list[object]]:
-        return [[str(epoch), base] for epoch, base in self.entries]
-
     @classmethod
-    def from_json(cls, data: object) -> Self:
-        """Reads what `to_json` wrote. Raises ValueError."""
-        if not isinstance(data, list):
-            raise ValueError("a lineage is a list")
-        entries = tuple((Epoch.parse(str(epoch)), int(base)) for epoch, base in data)
-        rise = all(one[0] < next[0] and one[1] < next[1] for one, next in pairwise(entries))
-        if not entries or not rise:
+    def of(cls, entries: Iterable[tuple[Epoch, int]]) -> Self:
+        """Returns the lineage with these entries. Raises ValueError unless they rise."""
+        made = tuple(entries)
+        rise = all(one[0] < next[0] and one[1] < next[1] for one, next in pairwise(made))
+        if not made or not rise:
             raise ValueError("a lineage's epochs and offsets rise")
-        return cls(entries)
+        return cls(made)
 
 
 class Lineages:

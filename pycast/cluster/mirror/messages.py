@@ -1,27 +1,32 @@
 """The messages on the connection of a mirror, on which a child mirrors one mount from its parent. Pure: values to
 frames and back.
 
-child  → PULL     mount, and the epoch and offset up to which the child has it (offset -1: nothing yet) parent ← REFUSED
-the reason; or parent ← HEAD     the offset of the first byte to come, the mount's lineage, its source, the marks valid
-there ← AUDIO    offset, join points, bytes ← EVENT    a source started, a title, a codec header, properties of the
-stream; each at its offset ← LINEAGE  a new epoch ← STATE    the mount has its source, or waits for it ← IDLE
-nothing new (every second) ← GONE     the mount is over
+    child  → PULL     mount, and the epoch and offset up to which the child has it (offset -1: nothing yet)
+    parent ← REFUSED  the reason; or
+    parent ← HEAD     the offset of the first byte to come, the mount's lineage, its source, the marks valid there
+           ← AUDIO    offset, join points, bytes
+           ← EVENT    a source started, a title, a codec header, properties of the stream; each at its offset
+           ← LINEAGE  a new epoch
+           ← STATE    the mount has its source, or waits for it
+           ← IDLE     nothing new (every second)
+           ← GONE     the mount is over
 
 Audio and marks are those of the parent's ring and timeline. So every mirror has the same bytes at the same offsets, and
-the same join points.
+the same join points. All but the audio is JSON, which `codec.py` checks.
 """
 
-from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isnan
+from math import isinf, isnan
 from struct import Struct, error
-from typing import Any
+from typing import Annotated, TypeVar
 
-from pycast.cluster.link.frames import Kind, LinkError, pack, pack_json, read_json
+from pycast.cluster.codec import Bounds, Range, decode, encode
+from pycast.cluster.link.frames import Kind, Malformed, pack, pack_json, read_json
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import MountName, Offset
 from pycast.formats.marks import Header, Info, Join, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
@@ -34,31 +39,111 @@ _JOIN = Struct(">Qd")
 # The most audio in one frame, in bytes: it is copied in microseconds and has thousands of join points at most.
 MOST_AUDIO = 64 << 10
 
+_MOST_OFFSET = 1 << 62
+
 # Headers of a source that hold its secrets.
 _PRIVATE = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+# Comments of a stream may have a picture, and so may codec headers, which are sent in base64.
+_Text = Annotated[str, Bounds(text=1 << 20)]
+_Binary = Annotated[bytes, Bounds(text=8 << 20)]
+
+ValueT = TypeVar("ValueT")
+
+# -- as they are sent
+
+
+@dataclass(frozen=True, slots=True)
+class _HeaderLine:
+    name: _Text
+    value: _Text
+
+
+@dataclass(frozen=True, slots=True)
+class _Description:
+    content_type: _Text
+    headers: Annotated[tuple[_HeaderLine, ...], Bounds(items=1000)]
+    ip: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Song:
+    artist: _Text
+    title: _Text
+    url: _Text
+
+
+@dataclass(frozen=True, slots=True)
+class _Properties:
+    bitrate: Annotated[int, Range(-(1 << 40), 1 << 40)] | None
+    stats: Annotated[Mapping[str, str], Bounds(text=1 << 20, items=1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One of four kinds of events: the field that is given."""
+
+    offset: Offset
+    started: _Description | None = None
+    header: _Binary | None = None
+    song: _Song | None = None
+    info: _Properties | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ownership:
+    epoch: Epoch
+    base: Offset
+
+
+@dataclass(frozen=True, slots=True)
+class _LineageFrame:
+    lineage: Annotated[tuple[_Ownership, ...], Bounds(items=100_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadFrame:
+    offset: Offset
+    lineage: tuple[_Ownership, ...]
+    source: _Description
+    started_at: Offset
+    is_live: bool
+    marks: Annotated[tuple[_Event, ...], Bounds(items=100)]
+    head: Offset
+
+
+@dataclass(frozen=True, slots=True)
+class _StateFrame:
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _RefusedFrame:
+    why: Annotated[str, Bounds(text=100)]
+
+
+# -- as they are used
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
     """A child's request for a mount."""
 
-    mount: str
+    mount: MountName
     epoch: Epoch
-    offset: int
-    depth: int
+    offset: Annotated[int, Range(-1, _MOST_OFFSET)]
+    depth: Annotated[int, Range(0, 100)]
     """The number of mirrors below the one that asks. It is bounded, so that mirrors never form a circle."""
 
     def frame(self) -> bytes:
         """Returns the frame to send."""
-        value = {"mount": self.mount, "epoch": str(self.epoch), "offset": self.offset, "depth": self.depth}
-        return pack_json(Kind.PULL, value)
+        return pack_json(Kind.PULL, encode(self))
 
     @classmethod
     def read(cls, payload: bytes) -> "Pull":
-        """Reads what `frame` wrote. Raises LinkError."""
-        with _checking():
-            data = read_json(payload)
-            return cls(str(data["mount"]), Epoch.parse(data["epoch"]), int(data["offset"]), int(data["depth"]))
+        """Reads what `frame` wrote. Raises Malformed."""
+        return _read(cls, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +163,21 @@ class PullReply:
 
     def frame(self) -> bytes:
         """Returns the frame to send."""
-        value = {
-            "offset": self.offset,
-            "lineage": self.lineage.to_json(),
-            "feed": _description_to_json(self.description),
-            "started_at": self.started_at,
-            "is_live": self.is_live,
-            "marks": [event_to_json(mark) for mark in self.marks],
-            "head": self.head,
-        }
-        return pack_json(Kind.HEAD, value)
+        marks = tuple(map(_from_event, self.marks))
+        lineage, source = _from_lineage(self.lineage), _from_description(self.description)
+        sent = _HeadFrame(self.offset, lineage, source, self.started_at, self.is_live, marks, self.head)
+        return pack_json(Kind.HEAD, encode(sent))
 
     @classmethod
     def read(cls, payload: bytes) -> "PullReply":
-        """Reads what `frame` wrote. Raises LinkError."""
+        """Reads what `frame` wrote. Raises Malformed."""
+        sent = _read(_HeadFrame, payload)
         with _checking():
-            data = read_json(payload)
-            return cls(
-                int(data["offset"]),
-                Lineage.from_json(data["lineage"]),
-                _description_from_json(data["feed"]),
-                int(data["started_at"]),
-                bool(data["is_live"]),
-                tuple(event_from_json(mark) for mark in data["marks"]),
-                int(data["head"]),
-            )
+            if sent.started_at > sent.offset:
+                raise ValueError(f"a source that started at {sent.started_at}, after {sent.offset}")
+            lineage, source = _to_lineage(sent.lineage), _to_description(sent.source)
+            marks = tuple(map(_to_event, sent.marks))
+            return cls(sent.offset, lineage, source, sent.started_at, sent.is_live, marks, sent.head)
 
 
 def audio_frame(offset: int, joins: Sequence[tuple[int, float]], data: bytes) -> bytes:
@@ -112,81 +187,118 @@ def audio_frame(offset: int, joins: Sequence[tuple[int, float]], data: bytes) ->
 
 
 def read_audio(payload: bytes) -> tuple[int, list[Join], bytes]:
-    """Returns offset, join points and bytes. Raises LinkError."""
+    """Returns offset, join points and bytes. Raises Malformed."""
     with _checking():
         offset, count = _AUDIO.unpack_from(payload)
-        end = _AUDIO.size + count * _JOIN.size
-        if end > len(payload):
+        begin = _AUDIO.size + count * _JOIN.size
+        if begin > len(payload):
             raise ValueError("fewer join points than announced")
-        found = _JOIN.iter_unpack(payload[_AUDIO.size : end])
-        return offset, [Join(at, None if isnan(time_s) else time_s) for at, time_s in found], payload[end:]
+        end = offset + len(payload) - begin
+        if end > _MOST_OFFSET or end - offset > MOST_AUDIO:
+            raise ValueError(f"{end - offset} bytes at offset {offset}")
+        joins, last = [], offset
+        for at, time_s in _JOIN.iter_unpack(payload[_AUDIO.size : begin]):
+            if not last <= at < end or isinf(time_s):
+                raise ValueError(f"a join point at offset {at} and {time_s} s, not in order or not in the audio")
+            joins.append(Join(at, None if isnan(time_s) else time_s))
+            last = at
+        return offset, joins, payload[begin:]
 
 
 def event_frame(event: Event) -> bytes:
-    return pack_json(Kind.EVENT, event_to_json(event))
+    return pack_json(Kind.EVENT, encode(_from_event(event)))
 
 
 def read_event(payload: bytes) -> Event:
-    """Reads what `event_frame` wrote. Raises LinkError."""
+    """Reads what `event_frame` wrote. Raises Malformed."""
     with _checking():
-        return event_from_json(read_json(payload))
+        return _to_event(_read(_Event, payload))
 
 
 def lineage_frame(lineage: Lineage) -> bytes:
-    return pack_json(Kind.LINEAGE, {"lineage": lineage.to_json()})
+    return pack_json(Kind.LINEAGE, encode(_LineageFrame(_from_lineage(lineage))))
 
 
 def read_lineage(payload: bytes) -> Lineage:
-    """Reads what `lineage_frame` wrote. Raises LinkError."""
+    """Reads what `lineage_frame` wrote. Raises Malformed."""
     with _checking():
-        return Lineage.from_json(read_json(payload)["lineage"])
+        return _to_lineage(_read(_LineageFrame, payload).lineage)
 
 
-def event_to_json(event: Event) -> dict[str, Any]:
+def state_frame(*, is_live: bool) -> bytes:
+    return pack_json(Kind.STATE, encode(_StateFrame(is_live)))
+
+
+def read_state(payload: bytes) -> bool:
+    """Returns whether the mount has its source. Raises Malformed."""
+    return _read(_StateFrame, payload).is_live
+
+
+def refused_frame(why: str) -> bytes:
+    return pack_json(Kind.REFUSED, encode(_RefusedFrame(why)))
+
+
+def read_refused(payload: bytes) -> str:
+    """Returns why the parent does not give the mount. Raises Malformed."""
+    return _read(_RefusedFrame, payload).why
+
+
+# -- from one to the other
+
+
+def _from_event(event: Event) -> _Event:
     match event:
         case Started(offset, description):
-            return {"kind": "started", "offset": offset, "feed": _description_to_json(description)}
+            return _Event(offset, started=_from_description(description))
         case Header(offset, data):
-            return {"kind": "header", "offset": offset, "data": b64encode(data).decode()}
+            return _Event(offset, header=data)
         case Tags(offset, artist, title, url):
-            return {"kind": "tags", "offset": offset, "artist": artist, "title": title, "url": url}
+            return _Event(offset, song=_Song(artist, title, url))
         case Info(offset, bitrate, stats):
-            return {"kind": "info", "offset": offset, "bitrate": bitrate, "stats": dict(stats)}
+            return _Event(offset, info=_Properties(bitrate, stats))
 
 
-def event_from_json(data: dict[str, Any]) -> Event:
-    """Reads what `event_to_json` wrote. Raises ValueError, KeyError, TypeError."""
-    offset = int(data["offset"])
-    match data["kind"]:
-        case "started":
-            return Started(offset, _description_from_json(data["feed"]))
-        case "header":
-            return Header(offset, b64decode(data["data"]))
-        case "tags":
-            return Tags(offset, str(data["artist"]), str(data["title"]), str(data["url"]))
-        case "info":
-            bitrate = data["bitrate"]
-            stats = {str(name): str(value) for name, value in data["stats"].items()}
-            return Info(offset, None if bitrate is None else int(bitrate), stats)
-        case kind:
-            raise ValueError(f"an event of the unknown kind {kind!r}")
+def _to_event(sent: _Event) -> Event:
+    """Raises ValueError unless it is of one kind."""
+    match sent:
+        case _Event(offset, _Description() as started, None, None, None):
+            return Started(offset, _to_description(started))
+        case _Event(offset, None, bytes() as header, None, None):
+            return Header(offset, header)
+        case _Event(offset, None, None, _Song(artist, title, url), None):
+            return Tags(offset, artist, title, url)
+        case _Event(offset, None, None, None, _Properties(bitrate, stats)):
+            return Info(offset, bitrate, stats)
+    raise ValueError("an event of no kind, or of several")
 
 
-def _description_to_json(one: SourceDescription) -> dict[str, Any]:
-    headers = [[name, value] for name, value in one.headers if name.lower() not in _PRIVATE]
-    return {"content_type": one.content_type, "headers": headers, "ip": one.ip, "started": one.started}
+def _from_description(one: SourceDescription) -> _Description:
+    headers = tuple(_HeaderLine(name, value) for name, value in one.headers if name.lower() not in _PRIVATE)
+    return _Description(one.content_type, headers, one.ip, one.started)
 
 
-def _description_from_json(data: dict[str, Any]) -> SourceDescription:
-    headers = Headers(tuple((str(name), str(value)) for name, value in data["headers"]))
-    content_type, started = str(data["content_type"]), float(data["started"])
-    return SourceDescription(source_info(headers), content_type, tuple(headers), str(data["ip"]), started)
+def _to_description(sent: _Description) -> SourceDescription:
+    headers = tuple((line.name, line.value) for line in sent.headers)
+    return SourceDescription(source_info(Headers(headers)), sent.content_type, headers, sent.ip, sent.started)
+
+
+def _from_lineage(lineage: Lineage) -> tuple[_Ownership, ...]:
+    return tuple(_Ownership(epoch, base) for epoch, base in lineage.entries)
+
+
+def _to_lineage(sent: tuple[_Ownership, ...]) -> Lineage:
+    return Lineage.of((one.epoch, one.base) for one in sent)
+
+
+def _read(kind: type[ValueT], payload: bytes) -> ValueT:
+    with _checking():
+        return decode(kind, read_json(payload))
 
 
 @contextmanager
 def _checking() -> Iterator[None]:
-    """Raises LinkError for a payload that lacks a field or has a wrong one."""
+    """Raises Malformed for a payload that lacks a field or has a wrong one."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, error) as raised:
-        raise LinkError(f"a malformed frame: {raised!r}") from raised
+    except (ValueError, error) as raised:
+        raise Malformed(f"a malformed frame: {raised}") from raised

@@ -15,10 +15,18 @@ from collections.abc import Callable
 import gevent
 from gevent.event import Event
 
-from pycast.cluster.link.frames import Kind, LinkError, read_json
+from pycast.cluster.link.frames import Kind, LinkError, Malformed
 from pycast.cluster.link.link import Connector, Link
 from pycast.cluster.mirror.lineage import Lineage, Lineages
-from pycast.cluster.mirror.messages import Pull, PullReply, read_audio, read_event, read_lineage
+from pycast.cluster.mirror.messages import (
+    Pull,
+    PullReply,
+    read_audio,
+    read_event,
+    read_lineage,
+    read_refused,
+    read_state,
+)
 from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.formats.marks import Header
@@ -123,7 +131,7 @@ class Mirror:
             link.write(Pull(self.name, newest, self.head, depth).frame())
             frame = link.read(OPEN_S)
             if frame is None or frame[0] is not Kind.HEAD:
-                why = read_json(frame[1]).get("why") if frame is not None and frame[0] is Kind.REFUSED else "closed"
+                why = read_refused(frame[1]) if frame is not None and frame[0] is Kind.REFUSED else "closed"
                 raise MountAbsent(f"the node at {address} does not give {self.name}: {why}")
             self._begin(PullReply.read(frame[1]), may_jump=may_jump)
             self._counters.connections += 1
@@ -135,6 +143,9 @@ class Mirror:
                 self._take(*frame)
                 # Reads of data that is there already do not switch: give the listeners a turn.
                 gevent.sleep(0)
+        except Malformed as error:
+            connector.checks.blame(link.peer, f"mount {self.name}: {error}")
+            raise
         finally:
             self._count(link)
             link.close()
@@ -227,13 +238,13 @@ class Mirror:
                 self._check(lineage)
                 self._lineages.put(self.name, lineage)
             case Kind.STATE:
-                self._set_live(mount, bool(read_json(payload).get("is_live")))
+                self._set_live(mount, read_state(payload))
             case Kind.GONE:
                 self.is_over = True
             case Kind.IDLE:
                 self._check(self._lineages.get(self.name))
             case _:
-                raise LinkError(f"an unexpected frame of kind {kind.name}")
+                raise Malformed(f"an unexpected frame of kind {kind.name}")
 
     def _take_audio(self, mount: Mount, payload: bytes) -> None:
         self._check(self._lineages.get(self.name))
@@ -265,6 +276,11 @@ class Mirror:
     def _check(self, lineage: Lineage) -> None:
         """Raises StaleEpoch for a lineage that is below the fence, and records its newest epoch as seen."""
         highest = self._state.highest(self.name)
+        if lineage.newest > highest:
+            try:
+                self._state.check_epoch(lineage.newest)
+            except ValueError as error:
+                raise Malformed(str(error)) from error
         floor = highest if self._floor is None else self._floor
         if lineage.newest < floor:
             self._counters.refused_epochs += 1

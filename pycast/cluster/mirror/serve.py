@@ -11,12 +11,21 @@ from typing import Protocol
 import gevent
 from gevent.event import Event
 
-from pycast.cluster.link.frames import Kind, pack_json
+from pycast.cluster.link.frames import Kind
 from pycast.cluster.link.frames import pack as pack_frame
 from pycast.cluster.link.link import Link
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineage, Lineages
-from pycast.cluster.mirror.messages import MOST_AUDIO, Pull, PullReply, audio_frame, event_frame, lineage_frame
+from pycast.cluster.mirror.messages import (
+    MOST_AUDIO,
+    Pull,
+    PullReply,
+    audio_frame,
+    event_frame,
+    lineage_frame,
+    refused_frame,
+    state_frame,
+)
 from pycast.cluster.registry.epoch import NO_EPOCH
 from pycast.formats.marks import Header, Info, Tags
 from pycast.stream.fanout import Reason
@@ -62,10 +71,10 @@ class MirrorServer:
         mount = self._mirrors.open(pull.mount, pull.depth + 1) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)
         if mount is None or not lineage.entries:
-            link.write_json(Kind.REFUSED, {"why": "absent"})
+            link.write(refused_frame("absent"))
             return
         if pull.epoch > lineage.newest:
-            link.write_json(Kind.REFUSED, {"why": "behind"})
+            link.write(refused_frame("behind"))
             return
         log.info("> mount %s: node %s mirrors it", mount.name, child)
         try:
@@ -161,7 +170,7 @@ class _Child:
         is_live = mount.state is MountState.LIVE
         if is_live != self._is_live:
             self._is_live = is_live
-            frames.append(pack_json(Kind.STATE, {"is_live": is_live}))
+            frames.append(state_frame(is_live=is_live))
         return frames
 
     def _audio(self, stop: int) -> list[bytes]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.cluster.registry.epoch import NO_EPOCH, Ceiling, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.http.mount_names import why_no_mount
 from pycast.signals import Signal
@@ -66,6 +66,7 @@ class ClusterState:
         self._origins: dict[str, OriginRecord] = {}
         self._by_node: dict[str, dict[str, None]] = {}
         self._highest: dict[str, Epoch] = {}
+        self._ceiling = Ceiling()
 
     # -- nodes
 
@@ -105,6 +106,12 @@ class ClusterState:
 
     # -- origins
 
+    def check_epoch(self, epoch: Epoch) -> None:
+        """Raises ValueError for an epoch from another node that is too far above all that were seen. Then it is not to
+        be used at all.
+        """
+        self._ceiling.check(epoch)
+
     def put_origin(self, record: OriginRecord) -> bool:
         """Stores an origin unless a higher epoch of the mount has been seen, or its name cannot be a mount: no node may
         put its audio where this one has a page. Returns whether it was stored.
@@ -112,6 +119,7 @@ class ClusterState:
         if record.epoch < self.highest(record.mount) or why_no_mount(record.mount):
             return False
         self._highest[record.mount] = record.epoch
+        self._ceiling.see(record.epoch)
         self._set_origin(record.mount, record)
         return True
 
@@ -125,6 +133,7 @@ class ClusterState:
         """Records that this epoch of the mount exists, and removes an origin with a lower one."""
         if epoch > self.highest(mount):
             self._highest[mount] = epoch
+            self._ceiling.see(epoch)
             held = self._origins.get(mount)
             if held is not None and held.epoch < epoch:
                 self._set_origin(mount, None)

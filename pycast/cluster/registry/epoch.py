@@ -6,8 +6,14 @@ the same time. A higher epoch always wins, and no node accepts bytes of a lower 
 after a registry was restored from an old backup, so that new epochs are higher than all earlier ones.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Self
+
+# Numbers are as long as this at most, and a single message can add little to them (`ClusterState.check`), so that
+# nobody can use them up.
+_DIGITS = 36
+_TEXT = re.compile(rf"([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,9}})\.(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,8 +33,40 @@ class Epoch:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Returns the epoch that `str` wrote. Raises ValueError."""
-        generation, number, rank, node = text.split(".", 3)
-        return cls(int(generation), int(number), int(rank), node)
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise ValueError(f"expected an epoch, not {text[:60]!r}")
+        return cls(int(found[1]), int(found[2]), int(found[3]), found[4])
+
+
+class Ceiling:
+    """The highest numbers of an epoch that are possible, over all mounts.
+
+    Numbers rise by one with each claim, or follow etcd's revisions. One that is far above all that were seen is an
+    error, and if it were believed, the next claims would have to be above it: so a single message could use up all
+    numbers there are. It is refused, and raises the ceiling by a step all the same: should all the others be there by
+    now, they are believed soon.
+    """
+
+    # More claims than a mesh makes in its life, and more writes than etcd makes while a node is away.
+    STEP = 1 << 40
+    GENERATION_STEP = 1000
+
+    def __init__(self) -> None:
+        self._number = self.STEP
+        self._generation = self.GENERATION_STEP
+
+    def check(self, epoch: Epoch) -> None:
+        """Raises ValueError for an epoch that is not possible."""
+        if epoch.number > self._number or epoch.generation > self._generation:
+            self._number += self.STEP if epoch.number > self._number else 0
+            self._generation += self.GENERATION_STEP if epoch.generation > self._generation else 0
+            raise ValueError(f"an epoch far above all others: {str(epoch)[:60]}")
+
+    def see(self, epoch: Epoch) -> None:
+        """Notes an epoch that exists."""
+        self._number = max(self._number, epoch.number + self.STEP)
+        self._generation = max(self._generation, epoch.generation + self.GENERATION_STEP)
 
 
 NO_EPOCH = Epoch()

@@ -5,8 +5,22 @@ Each record has one writer: the node that it is about.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from pycast.cluster.codec import Bounds, Matching, Range
 from pycast.cluster.registry.epoch import Epoch
+from pycast.config.values import is_node_address
+from pycast.http.mount_names import why_no_mount
+
+NodeAddress = Annotated[str, Matching(is_node_address, 'an address such as "10.0.0.1:8000"')]
+# As long as a request's head, in which a source gives it, may be.
+MountName = Annotated[
+    str, Bounds(text=1 << 15), Matching(lambda name: not why_no_mount(name), 'the name of a mount, such as "/live.mp3"')
+]
+
+# A count of connections, and an offset. An offset cannot come near 64 bits, in which it is sent, by streaming.
+Count = Annotated[int, Range(0, 1 << 31)]
+Offset = Annotated[int, Range(0, 1 << 62)]
 
 
 class NodeState(StrEnum):
@@ -22,16 +36,16 @@ class NodeRecord:
 
     node: str
     boot: str
-    address: str
+    address: NodeAddress
     """`host:port` at which it accepts links."""
     zone: str = ""
     version: str = ""
     state: NodeState = NodeState.UP
-    slots: int = 0
+    slots: Count = 0
     """The most connections it accepts."""
-    used: int = 0
-    listeners: int = 0
-    weight: int = 100
+    used: Count = 0
+    listeners: Count = 0
+    weight: Annotated[int, Range(0, 100)] = 100
     """Headroom in per cent, 0 to 100: see `headroom.py`."""
     machine: str = ""
     """The same for all workers of one parent; empty for a node that is no worker."""
@@ -41,11 +55,11 @@ class NodeRecord:
 class OriginRecord:
     """The node that has a mount's source. `is_live` is False while the mount waits for its source to come back."""
 
-    mount: str
+    mount: MountName
     node: str
     boot: str
     epoch: Epoch
-    base: int
+    base: Offset
     """The offset of the epoch's first byte."""
     is_live: bool
     is_provisional: bool = False

@@ -7,13 +7,13 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.cluster.codec import decode, encode
+from pycast.cluster.codec import Matching, Range, decode, encode
 from pycast.cluster.link import questions
 from pycast.cluster.link.frames import FrameReader, Kind, pack_json, read_json
 from pycast.cluster.link.questions import (
@@ -41,7 +41,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=20),
     bool: st.booleans(),
     int: st.integers(-(2**63) + 1, 2**63 - 1),
-    float: st.floats(allow_nan=False, allow_infinity=False),
+    float: st.floats(0, 2**37),
     Mapping[str, str]: st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3),
 }
 
@@ -52,13 +52,31 @@ ANYTHING = st.recursive(
 )
 
 
+def hints_of(hint: Any) -> dict[str, Any]:
+    return get_type_hints(hint, include_extras=True)
+
+
+def annotated(hint: Any) -> st.SearchStrategy[Any]:
+    """Returns a strategy for a type with bounds."""
+    plain, *extras = get_args(hint)
+    for extra in extras:
+        if isinstance(extra, Range):
+            return st.integers(extra.least, extra.most)
+        if isinstance(extra, Matching):
+            good = "/live.mp3" if extra.is_good("/live.mp3") else "10.0.0.1:8000"
+            return st.sampled_from([good, good.replace("1", "2")])
+    return values(plain)
+
+
 @cache
 def values(hint: Hashable) -> st.SearchStrategy[Any]:
     """Returns a strategy for any value of a field's type."""
+    if get_origin(hint) is Annotated:
+        return annotated(hint)
     if hint in PLAIN:
         return PLAIN[hint]
     if is_dataclass(hint):
-        return st.builds(cast(Any, hint), **{name: values(one) for name, one in get_type_hints(hint).items()})
+        return st.builds(cast(Any, hint), **{name: values(one) for name, one in hints_of(hint).items()})
     if get_origin(hint) is tuple:
         return st.lists(values(get_args(hint)[0]), max_size=3).map(tuple)
     if get_origin(hint) is UnionType:

@@ -258,14 +258,9 @@ def test_a_malformed_question_gets_an_error_and_the_link_stays(
         {"n": 1},
         {"n": 1, "what": []},
         {"n": 1, "what": "mesh.nothing", "with": {}},
-        {"n": 1, "what": "control.move"},
-        {"n": 1, "what": "control.move", "with": [1]},
-        {"n": 1, "what": "control.move", "with": {"mount": "/x"}},
-        {"n": 1, "what": "control.move", "with": {"mount": "/x", "to": 5}},
-        {"n": 1, "what": "control.move", "with": {"mount": "/x", "to": "y" * 5000}},
     ],
 )
-def test_no_handler_gets_an_incomplete_question(
+def test_an_unknown_question_which_a_newer_node_may_ask_is_answered_and_logged_once(
     pair: tuple[Host, Host], message: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = pair
@@ -298,6 +293,33 @@ def test_a_handler_can_end_the_link(pair: tuple[Host, Host], wait_until: WaitUnt
 
 
 @pytest.mark.parametrize(
+    "message",
+    [
+        {"n": 1, "what": "control.move"},
+        {"n": 1, "what": "control.move", "with": [1]},
+        {"n": 1, "what": "control.move", "with": {"mount": "/x"}},
+        {"n": 1, "what": "control.move", "with": {"mount": "/x", "to": 5}},
+        {"n": 1, "what": "control.move", "with": {"mount": "/x", "to": "y" * 50_000}},
+    ],
+)
+def test_no_handler_gets_an_incomplete_question_and_its_link_ends(
+    pair: tuple[Host, Host], message: dict[str, Any], caplog: pytest.LogCaptureFixture, wait_until: WaitUntil
+) -> None:
+    a, b = pair
+    asked: list[MoveListeners] = []
+    b.answers.on(MoveListeners, asked.append)
+    link = a.connector.dial(b.address)
+    for _ in range(3):
+        link.write_json(Kind.CALL, message)
+    assert link.read(5) is None
+    wait_until(lambda: b.checks.counters.faults, "the fault")
+    link.close()
+    assert asked == []
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         {},
@@ -327,7 +349,9 @@ def test_a_malformed_answer_is_no_answer(
         a.peers.call(b.address, Ping())
     assert a.peers.call_all([b.address], Ping(), 1.0) == {}
     assert "node.ping" in caplog.text
-    assert len(b.links) == 1
+    # One that makes no sense has cut the node off; an error is an answer.
+    assert a.checks.counters.faults == ("error" not in answer)
+    assert bool(a.checks.blocked_s(b.connector.me)) is ("error" not in answer)
 
 
 @pytest.mark.parametrize("kind", [Kind.REPLY, Kind.AUDIO])

@@ -67,16 +67,23 @@ def test_two_histories_agree_only_where_their_bytes_do() -> None:
                 assert lineage.agrees(one, offset) is (offset <= end)
 
 
-def test_json_reads_back_as_it_was_written() -> None:
-    assert Lineage.from_json(THREE.to_json()) == THREE
+def test_a_lineage_is_made_of_its_entries() -> None:
+    assert Lineage.of(THREE.entries) == THREE
 
 
 @pytest.mark.parametrize(
-    "value", [None, [], {}, [["0.2.1.n", 0], ["0.1.1.n", 5]], [["0.1.1.n", 5], ["0.2.1.n", 0]], ["x"]]
+    "entries",
+    [
+        [],
+        [(epoch(2), 0), (epoch(1), 5)],
+        [(epoch(1), 5), (epoch(2), 0)],
+        [(epoch(1), 5), (epoch(1), 6)],
+        [(epoch(1), 5), (epoch(2), 5)],
+    ],
 )
-def test_a_lineage_that_does_not_rise_is_refused(value: object) -> None:
-    with pytest.raises(ValueError):
-        Lineage.from_json(value)
+def test_a_lineage_that_does_not_rise_is_refused(entries: list[tuple[Epoch, int]]) -> None:
+    with pytest.raises(ValueError, match="rise"):
+        Lineage.of(entries)
 
 
 def test_a_mount_that_is_over_has_no_lineage() -> None:

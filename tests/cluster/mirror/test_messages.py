@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.cluster.link.frames import FrameReader, Kind, LinkError
+from pycast.cluster.link.frames import FrameReader, Kind, LinkError, Malformed
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.messages import (
+    MOST_AUDIO,
     Pull,
     PullReply,
     audio_frame,
@@ -19,6 +20,10 @@ from pycast.cluster.mirror.messages import (
     read_audio,
     read_event,
     read_lineage,
+    read_refused,
+    read_state,
+    refused_frame,
+    state_frame,
 )
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.formats.marks import Header, Info, Join, Tags
@@ -39,7 +44,15 @@ EVENTS: tuple[Event, ...] = (
 )
 PULL = Pull("/live.mp3", Epoch(0, 2, 1, "b"), 4711, 2)
 HEAD = PullReply(90, LINEAGE, DESCRIPTION, 77, True, EVENTS[1:])
-READERS: tuple[Callable[[bytes], object], ...] = (Pull.read, PullReply.read, read_audio, read_event, read_lineage)
+READERS: tuple[Callable[[bytes], object], ...] = (
+    Pull.read,
+    PullReply.read,
+    read_audio,
+    read_event,
+    read_lineage,
+    read_refused,
+    read_state,
+)
 
 
 def payload(frame: bytes, kind: Kind) -> bytes:
@@ -50,7 +63,7 @@ def payload(frame: bytes, kind: Kind) -> bytes:
 
 
 def test_a_pull_reads_back_as_it_was_written() -> None:
-    for pull in (PULL, Pull("/", NO_EPOCH, -1, 0)):
+    for pull in (PULL, Pull("/x", NO_EPOCH, -1, 0)):
         assert Pull.read(payload(pull.frame(), Kind.PULL)) == pull
 
 
@@ -68,11 +81,12 @@ def test_a_lineage_reads_back_as_it_was_written() -> None:
 
 
 @given(
-    st.integers(0, 2**64 - 1),
-    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.floats(allow_infinity=False)), max_size=5),
+    st.integers(0, 2**62 - 50),
+    st.lists(st.tuples(st.integers(0, 49), st.floats(allow_infinity=False)), max_size=5),
     st.binary(max_size=50),
 )
-def test_audio_reads_back_as_it_was_written(offset: int, joins: list[tuple[int, float]], data: bytes) -> None:
+def test_audio_reads_back_as_it_was_written(offset: int, places: list[tuple[int, float]], data: bytes) -> None:
+    joins = [(offset + at, time_s) for at, time_s in sorted(places) if at < len(data)]
     found = read_audio(payload(audio_frame(offset, joins, data), Kind.AUDIO))
     assert found == (offset, [Join(at, None if isnan(time_s) else time_s) for at, time_s in joins], data)
 
@@ -116,12 +130,71 @@ def test_a_field_of_another_kind_gives_a_value_or_a_link_error(
     read: Callable[[bytes], object], data: st.DataObject
 ) -> None:
     value = json.loads(WHOLE[read])
-    where = value["feed"] if "feed" in value and data.draw(st.booleans()) else value
+    where = value["source"] if "source" in value and data.draw(st.booleans()) else value
     where[data.draw(st.sampled_from(sorted(where)))] = data.draw(VALUES)
     try:
         read(json.dumps(value).encode())
     except LinkError:
         return
+
+
+@pytest.mark.parametrize(
+    ("offset", "joins", "size"),
+    [
+        (2**62, [], 1),
+        (2**64 - 1, [], 0),
+        (0, [], MOST_AUDIO + 1),
+        (5, [(4, 0.0)], 10),
+        (5, [(15, 0.0)], 10),
+        (5, [(7, 0.0), (6, 0.0)], 10),
+        (5, [(7, float("inf"))], 10),
+    ],
+    ids=["offset", "largest offset", "size", "join before", "join after", "joins not in order", "time"],
+)
+def test_audio_that_cannot_be_is_refused(offset: int, joins: list[tuple[int, float]], size: int) -> None:
+    with pytest.raises(Malformed):
+        read_audio(payload(audio_frame(offset, joins, bytes(size)), Kind.AUDIO))
+
+
+@pytest.mark.parametrize(
+    ("read", "field", "value"),
+    [
+        (Pull.read, "offset", -2),
+        (Pull.read, "depth", -1),
+        (Pull.read, "mount", "x"),
+        (Pull.read, "mount", "/admin/x"),
+        (PullReply.read, "offset", -1),
+        (PullReply.read, "head", 2**63),
+        (PullReply.read, "started_at", 91),
+        (PullReply.read, "is_live", 1),
+        (PullReply.read, "marks", [{"offset": 1}]),
+        (PullReply.read, "marks", [{"offset": 1, "header": "", "song": {"artist": "", "title": "", "url": ""}}]),
+        (PullReply.read, "lineage", []),
+        (read_event, "offset", 2**62 + 1),
+        (read_event, "header", "not base64"),
+        (read_lineage, "lineage", [{"epoch": "0.1.1.a", "base": 0}, {"epoch": "0.1.1.b", "base": 0}]),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(read: Callable[[bytes], object], field: str, value: object) -> None:
+    with pytest.raises(Malformed):
+        read(json.dumps(json.loads(WHOLE[read]) | {field: value}).encode())
+
+
+@pytest.mark.parametrize("started", ["inf", "12", float("inf"), 1e300, -1.0, None, True])
+def test_the_time_of_a_source_is_one_that_a_page_can_show(started: object) -> None:
+    """It is in the statistics of every node that mirrors the mount."""
+    value = json.loads(WHOLE[PullReply.read])
+    value["source"]["started"] = started
+    with pytest.raises(Malformed):
+        PullReply.read(json.dumps(value).encode())
+
+
+def test_a_state_and_a_refusal_read_back_as_they_were_written() -> None:
+    assert [read_state(payload(state_frame(is_live=one), Kind.STATE)) for one in (True, False)] == [True, False]
+    assert read_refused(payload(refused_frame("absent"), Kind.REFUSED)) == "absent"
+    for bad in (b"{}", b'{"why": 5}', b'{"why": "' + b"x" * 200 + b'"}'):
+        with pytest.raises(Malformed):
+            read_refused(bad)
 
 
 def test_fewer_join_points_than_announced_are_refused() -> None:

@@ -22,7 +22,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize(
-    "record", [NODE, ORIGIN, NodeRecord("a", "b", "c"), OriginRecord("/", "", "", Epoch(), 0, False)]
+    "record", [NODE, ORIGIN, NodeRecord("a", "b", "c:1"), OriginRecord("/x", "", "", Epoch(), 0, False)]
 )
 def test_a_record_reads_back_as_it_was_written(record: NodeRecord | OriginRecord) -> None:
     assert decode(type(record), json.loads(json.dumps(encode(record)))) == record
@@ -47,9 +47,31 @@ def test_a_field_of_a_newer_node_is_left_out() -> None:
         (ORIGIN, {"is_live": 1}),
         (ORIGIN, {"started": True}),
         (ORIGIN, {"base": None}),
+        (NODE, {"address": "10.0.0.1"}),
+        (NODE, {"address": "10.0.0.1:0"}),
+        (NODE, {"address": "10.0.0.1:65536"}),
+        (NODE, {"weight": 101}),
+        (NODE, {"weight": -1}),
+        (NODE, {"slots": -1}),
+        (NODE, {"used": 1 << 40}),
+        (NODE, {"node": "n" * 5000}),
+        (ORIGIN, {"base": -1}),
+        (ORIGIN, {"base": 1 << 63}),
+        (ORIGIN, {"mount": "/admin/x"}),
+        (ORIGIN, {"mount": "x"}),
+        (ORIGIN, {"mount": "/" + "x" * (1 << 15)}),
+        (ORIGIN, {"started": "inf"}),
+        (ORIGIN, {"started": float("inf")}),
+        (ORIGIN, {"started": 1e300}),
+        (ORIGIN, {"started": -1.0}),
+        (ORIGIN, {"epoch": f"0.{10**36}.1.a"}),
+        (ORIGIN, {"epoch": "0.-1.1.a"}),
+        (ORIGIN, {"epoch": "0.\u0661.1.a"}),
     ],
 )
-def test_a_field_of_another_type_is_refused(record: NodeRecord | OriginRecord, changed: dict[str, Any]) -> None:
+def test_a_field_of_another_type_or_range_is_refused(
+    record: NodeRecord | OriginRecord, changed: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError):
         decode(type(record), encode(record) | changed)
 
