@@ -44,13 +44,25 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 def read_text(path: Path) -> str:
     """Reads the text of a configuration file. Raises ConfigError."""
     try:
-        return path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    if _is_xml(content):
+        from shlex import quote  # imported for a mistake only
+
+        command = f"pycast import-icecast {quote(str(path))} > pycast.toml"
+        raise ConfigError([f"{path}: this is XML, as Icecast's file is; pycast's is TOML. Convert it:", command])
+    try:
+        return content.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise ConfigError(
             [f"{path}: expected UTF-8 text, but byte {error.start} is not UTF-8: save it as UTF-8"]
         ) from error
+
+
+def _is_xml(content: bytes) -> bool:
+    """Whether it begins as XML does, in any encoding; no TOML file begins so."""
+    return content.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<")
 
 
 def loads(text: str, environ: Mapping[str, str], filename: str, read: Reader = read_secret) -> Config:

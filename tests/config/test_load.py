@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pycast.cli.main import main
 from pycast.config.load import embedded_config, load, loads, with_port
 from pycast.config.schema import Config
 from pycast.config.units import Size
@@ -37,6 +39,18 @@ def test_file_is_read_and_named_in_its_errors(tmp_path: Path) -> None:
 
 def test_no_file_gives_the_defaults_with_the_environment() -> None:
     assert load(None, {"PYCAST_LIMITS__CLIENTS": "7"}).limits.clients == 7
+
+
+@pytest.mark.parametrize("command", [["serve", "-c"], ["check"]])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_icecasts_file_is_told_by_its_content_and_import_icecast_named(
+    tmp_path: Path, command: list[str], encoding: str
+) -> None:
+    file = tmp_path / "my station.conf"
+    file.write_bytes("\n<!-- für uns --><icecast/>".encode(encoding))
+    result = CliRunner().invoke(main, [*command, str(file)])
+    assert result.exit_code == 1
+    assert f"pycast import-icecast '{file}' > pycast.toml" in result.stderr
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])
