@@ -80,11 +80,20 @@ def _unreadable(key: str, name: str) -> Iterator[str]:
         yield f'{key} = "{name}": expected a readable file'
 
 
-def _unwritable(key: str, name: str) -> Iterator[str]:
-    folder = Path(name).parent
+def unwritable(name: str) -> bool:
+    """Whether this user cannot write the file `name`, or make it."""
+    file = Path(name)
     # A folder whose name has strftime fields may not exist yet.
-    if name not in ("", "-") and "%" not in str(folder) and not os.access(folder, os.W_OK | os.X_OK):
-        yield f'{key} = "{name}": expected a file in an existing, writable folder'
+    if name in ("", "-") or "%" in str(file.parent):
+        return False
+    if file.exists():
+        return file.is_dir() or not os.access(file, os.W_OK)
+    return not os.access(file.parent, os.W_OK | os.X_OK)
+
+
+def _unwritable(key: str, name: str) -> Iterator[str]:
+    if unwritable(name):
+        yield f'{key} = "{name}": expected a file that this user can write, in a folder that exists'
 
 
 def _not_a_program(key: str, name: str) -> Iterator[str]:

@@ -1,246 +1,213 @@
-"""Converts icecast.xml to pycast.toml: the settings that both have, and a list of those without an equivalent.
+"""Converts icecast.xml to pycast.toml: the settings that both have, and notes on all others.
 
-Reads the configuration of Icecast 2.4, and what 2.5 and icecast-kh have in the same places. The schema says which
-element becomes which key. Each value goes through the schema's check, and the whole file through the loader, so the
-list also has everything that pycast would refuse.
+Reads the configuration of Icecast 2.4 and 2.5 and of icecast-kh. The schema says which element becomes which key, and
+checks each value; the loader checks the whole. What protects a mount or the server and has no equivalent closes it:
+the result lets nobody in whom Icecast would keep out. Notes tell it, with the line of the file.
 
-The one invariant: every element of the file is in the TOML, in the list, or in the table of harmless ones.
+The one invariant: every element, attribute and text of the file is in the TOML or in a note.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
-
+from pycast.config.icecast_mounts import MountReader, close_mount
+from pycast.config.icecast_protection import ALLOW_LISTS, server_locks
+from pycast.config.icecast_settings import KEYS, LOOPBACK, Host, SettingReader
+from pycast.config.icecast_sockets import SocketReader
+from pycast.config.icecast_values import is_yes, log_file
+from pycast.config.import_notes import ImportNote, NoteKind, described, is_nothing_lost
 from pycast.config.load import loads
-from pycast.config.reference import toml_value
-from pycast.config.schema import Config
-from pycast.config.section import Key
+from pycast.config.toml_table import TomlTable
+from pycast.config.xml_tree import XmlNode, parse_xml
 from pycast.errors import ConfigError
 
-_SECTIONS = ("server", "limits", "authentication", "listen", "mount", "logging", "tls")
-"""The sections that Icecast has too."""
+_WHERE = re.compile(r"^pycast\.toml(:\d+)?: ")
+
+_LOGS = ("accesslog", "errorlog", "playlistlog")
 
 
-def elements(section: str) -> dict[str, Key]:
-    """Returns the keys of `section` by the names of the elements that become them."""
-    found = Config.KEYS[section].section
-    assert found is not None
-    return {element: key for key in found.KEYS.values() for element in key.elements()}
+class Imported(NamedTuple):
+    """The result: a file for pycast, and the notes on what did not simply come over."""
+
+    body: str
+    notes: tuple[ImportNote, ...]
+
+    @property
+    def toml(self) -> str:
+        """The file, with the notes at its head."""
+        lines = (f"# {note.kind.value.capitalize()}: {note}" for note in self.notes)
+        return "\n".join(["# Imported from icecast.xml.", *lines, "", ""]) + self.body
+
+    def with_notes(self, more: Iterable[ImportNote]) -> "Imported":
+        """Returns the same with more notes at the end."""
+        return Imported(self.body, (*self.notes, *more))
 
 
-_KEYS = {section: elements(section) for section in _SECTIONS}
-
-_HARMLESS = {
-    *("paths/basedir", "paths/adminroot", "paths/webroot", "paths/logdir", "paths/pidfile", "limits/threadpool"),
-    *("logging/logsize", "logging/logarchive", "fileserve=1", "limits/burst-on-connect=1"),
-    *("relays-on-demand=0", "security/chroot=0", "listen-socket/shoutcast-compat=0", "mount/no-mount=0"),
-    "mount/mp3-metadata-interval=-1",
-}
-"""Elements, some with one value only, that are left out silently: no listener would notice a difference."""
-
-_LINE = re.compile(r":\d+(?=: )")
-
-_WHY = {
-    "changeowner": "start pycast as that user (systemd: User=), see conf/pycast.service",
-    "chroot": "use what the system offers (systemd: ProtectSystem=), see conf/pycast.service",
-    "shoutcast-compat": 'set shoutcast_mount in the [[listen]] section of the port below, such as "/stream"',
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """The result: a file for pycast, and one line for each setting that is not in it."""
-
-    toml: str
-    left_out: tuple[str, ...]
-
-
-def convert(xml: bytes) -> Imported:
+def convert(xml: bytes, host: Host) -> Imported:
     """Converts an icecast.xml. Raises ConfigError if it is none."""
     try:
-        root = fromstring(xml)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise ConfigError([f"not XML that Icecast would read: {str(error) or type(error).__name__}"]) from error
-    if root.tag != "icecast":
-        raise ConfigError([f"expected <icecast> as the outermost element, not <{root.tag}>"])
-    reader = _ElementReader()
-    reader.read_root(root)
-    return reader.result()
+        root = parse_xml(xml)
+    except ValueError as error:
+        raise ConfigError([f"not XML that pycast reads: {error}"]) from error
+    if root.name != "icecast":
+        raise ConfigError([f"expected <icecast> as the outermost element, not <{root.name}>"])
+    return _Conversion(root, host).result()
 
 
-class _ElementReader:
-    """One pass through the file: the sections found, and what is left out."""
+class _Conversion:
+    """One pass through the file: the tables found."""
 
-    def __init__(self) -> None:
-        self._single: dict[str, dict[str, Any]] = {}
-        self._listen: list[dict[str, Any]] = []
-        self._mount: list[dict[str, Any]] = []
-        self._headers: dict[str, str] | None = None
-        self._left_out: list[str] = []
-        self._shoutcast_mount = "/stream"
-        self._log_directory = ""
-
-    def read_root(self, root: Element) -> None:
-        # Both apply to elements that may come before them in the file.
-        self._shoutcast_mount = _text_at(root, "shoutcast-mount") or "/stream"
-        self._log_directory = _text_at(root, "paths/logdir")
-        old_listen: dict[str, Any] = {}
-        for child in root:
-            if child.tag in ("port", "bind-address"):
-                self._set("listen", old_listen, child, child.tag)
-            elif child.tag in _KEYS["server"]:
-                self._set("server", self._section("server"), child, child.tag)
-            elif child.tag == "source-password":
-                self._set("authentication", self._section("authentication"), child, child.tag)
-            elif child.tag != "shoutcast-mount":
-                self._read_block(child)
-        if old_listen:
-            self._listen.insert(0, old_listen)
-        self._join_shoutcast_ports()
+    def __init__(self, root: XmlNode, host: Host) -> None:
+        self._root = root
+        self._settings = SettingReader(host)
+        names = ("server", "limits", "authentication", "logging", "tls")
+        self._single = {name: TomlTable(f"[{name}]") for name in names}
+        self._headers: TomlTable | None = None
+        self._listen: list[TomlTable] = []
+        self._mount: list[TomlTable] = []
 
     def result(self) -> Imported:
-        """Returns the file and the list. The loader checks the file; its problems are in the list too."""
-        body = "\n".join(self._sections())
-        try:
-            loads(body, {}, "to be corrected")
-        except ConfigError as error:
-            # The file's lines are not yet those that the user will see.
-            self._left_out += [_LINE.sub("", problem, count=1) for problem in error.problems]
-        head = ["# Imported from icecast.xml.", *(f"# Left out: {line}" for line in self._left_out), "", ""]
-        return Imported("\n".join(head) + body, tuple(self._left_out))
+        """Returns the file and the notes. The loader checks the file; its problems are notes too."""
+        self._read_blocks()
+        self._listen = SocketReader(self._settings, self._root).read()
+        self._mount = MountReader(self._settings, self._root).read()
+        self._note_tls()
+        self._close_server()
+        self._add_passwords()
+        self._note_unread()
+        body = self._body()
+        kinds = list(NoteKind)
+        notes = sorted([*self._settings.notes, *_problems(body)], key=lambda note: (kinds.index(note.kind), note.line))
+        return Imported(body, tuple(notes))
 
-    def _read_block(self, block: Element) -> None:
-        if block.tag in ("limits", "authentication", "logging"):
-            self._read_plain(block.tag, self._section(block.tag), block)
-        elif block.tag == "listen-socket":
-            self._listen.append(self._read_plain("listen", {}, block))
-        elif block.tag == "mount":
-            kind = {"type": "default"} if block.get("type") == "default" else {}
-            self._mount.append(kind | self._read_plain("mount", {}, block))
-        elif block.tag == "http-headers":
-            self._headers = (self._headers or {}) | self._read_headers(block)
-        elif block.tag in ("paths", "tls-context"):
-            self._read_plain("tls", self._section("tls"), block)
-        elif block.tag == "security":
-            self._read_plain("security", {}, block)
-        else:
-            self._leave_out(block, block.tag)
+    def _note_unread(self) -> None:
+        """Notes all that nobody has read. Nothing may be read after it."""
+        for node in list(self._root.unread()):
+            if is_nothing_lost(node):
+                node.value()
+        for node in self._root.unread():
+            self._settings.leave_out(node)
 
-    def _read_plain(self, section: str, values: dict[str, Any], block: Element) -> dict[str, Any]:
-        """Reads the settings in `block` into `values`."""
-        for child in block:
-            path, label = f"{block.tag}/{child.tag}", _label(block)
-            if path == "limits/burst-on-connect" and _text(child) == "0":
-                values["burst_size"] = 0  # as in Icecast, a burst-size further down wins
-            elif path == "mount/no-yp":
-                values["public"] = False if _text(child) == "1" else values.get("public")
-            elif path == "mount/http-headers":
-                values["http_headers"] = self._read_headers(child)
-            elif path == "listen-socket/shoutcast-compat" and _text(child) == "1":
-                values["shoutcast-compat"] = True
-            elif path == "paths/alias" and (child.get("source"), _target(child)) == ("/", "/status.xsl"):
-                continue  # what pycast does anyway
-            elif path == "paths/tls-context":
-                self._read_plain(section, values, child)
-            else:
-                self._set(section, values, child, path, label)
-        return values
-
-    def _set(self, section: str, values: dict[str, Any], element: Element, path: str, label: str = "") -> None:
-        """Adds the element's value under its key, or adds the element to the list."""
-        key = _KEYS.get(section, {}).get(element.tag)
-        if key is None or f"{path}={_text(element)}" in _HARMLESS:
-            self._leave_out(element, path, label=label)
-            return
-        value = _text(element)
-        if section == "logging" and key.name.endswith("_log") and value not in ("", "-") and self._log_directory:
-            value = f"{self._log_directory.rstrip('/')}/{value}"
-        try:
-            values[key.name] = key.read(value)
-        except ValueError as error:
-            self._leave_out(element, path, str(error), label)
-
-    def _read_headers(self, block: Element) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        for header in block:
-            name, value = header.get("name", ""), header.get("value", "")
-            try:
-                Config.KEYS["http_headers"].read({name: value})
-            except ValueError as error:
-                self._leave_out(header, "http-headers/header", str(error))
-                continue
-            if header.get("status", "0") not in ("", "0"):
-                self._left_out.append(f"http-headers: {name} only with status {_one_line(header.get('status', ''))}")
-            else:
-                headers[name] = value
-        return headers
-
-    def _join_shoutcast_ports(self) -> None:
-        """Turns each socket with shoutcast-compat, which is the port after another, into a key of that other one."""
-        for socket in [socket for socket in self._listen if socket.pop("shoutcast-compat", False)]:
-            below = [other for other in self._listen if other.get("port", 8000) == socket.get("port", 8000) - 1]
-            if below:
-                below[0]["shoutcast_mount"] = socket.get("shoutcast_mount", self._shoutcast_mount)
-            else:
-                self._left_out.append(f"listen-socket {socket.get('port')}: {_WHY['shoutcast-compat']}")
-            self._listen.remove(socket)
-
-    def _leave_out(self, element: Element, path: str, why: str = "", label: str = "") -> None:
-        value = _text(element)
-        if _HARMLESS.isdisjoint({path, f"{path}={value}"}):
-            why = why or _WHY.get(element.tag, "pycast has no such setting")
-            shown = value or " ".join([*element.attrib.values(), *_contents(element)])
-            shown = f" = {_one_line(shown)}" if shown and "password" not in element.tag else ""
-            place = f"{label} {element.tag}" if label else path
-            self._left_out.append(f"{_one_line(place)}{shown}: {_one_line(why)}")
-
-    def _section(self, name: str) -> dict[str, Any]:
-        return self._single.setdefault(name, {})
-
-    def _sections(self) -> Iterable[str]:
-        for name in ("server", "limits", "authentication", "logging", "tls"):
-            yield from _toml_table(f"[{name}]", self._single.get(name, {}))
+    def _body(self) -> str:
+        parts = [table.text() for table in self._single.values()]
         if self._headers is not None:
-            yield from ["[http_headers]", *(f"{toml_value(k)} = {toml_value(v)}" for k, v in self._headers.items()), ""]
-        for listen in self._listen:
-            yield from _toml_table("[[listen]]", listen)
-        for mount in self._mount:
-            yield from _toml_table("[[mount]]", mount)
+            parts.append(self._headers.text() or f"{self._headers.title}\n")
+        parts += [table.text() for table in (*self._listen, *self._mount)]
+        return "\n".join(part for part in parts if part)
+
+    def _read_blocks(self) -> None:
+        for child in self._root.inside():
+            if child.name in KEYS["server"]:
+                self._settings.set("server", self._single["server"], child)
+            elif child.name == "source-password" and not child.children:
+                self._settings.set("authentication", self._single["authentication"], child)
+            elif child.name in ("limits", "authentication"):
+                self._settings.read(child.name, self._single[child.name], child)
+            elif child.name == "logging":
+                self._read_logging(child)
+            elif child.name == "http-headers":
+                self._headers = self._headers or TomlTable("[http_headers]")
+                for name, value in self._settings.headers(child, self._headers.values).items():
+                    self._headers.set(name, value)
+            elif child.name in ("paths", "tls-context", "security"):
+                self._read_paths(child)
+
+    def _read_logging(self, block: XmlNode) -> None:
+        table = self._single["logging"]
+        for setting in block.inside():
+            if setting.name in _LOGS:
+                self._read_log(table, setting)
+            elif setting.name in KEYS["logging"]:
+                self._settings.set("logging", table, setting)
+            elif setting.name == "accesslog_ip":
+                self._without_addresses(table, setting)
+
+    def _read_log(self, table: TomlTable, log: XmlNode) -> None:
+        """Reads the name of a log: the text, or as in icecast-kh an element or attribute in it."""
+        log.inside()
+        name = log.take("name") if log.find("name") else log.value()
+        paths = [one for one in self._root.all("paths") if one.find("logdir")]
+        try:
+            directory = self._settings.filled(paths[-1].peek("logdir")) if paths else ""
+            file = str(KEYS["logging"][log.name].read(log_file(self._settings.filled(name), directory)))
+        except ValueError as error:
+            self._settings.leave_out(log, str(error))
+        else:
+            self._set_log(table, log, file)
+        for inner in log.children:
+            if inner.name == "level" and log.name == "errorlog":
+                self._settings.set("logging", table, inner, "loglevel")
+            elif inner.name == "ip" and log.name == "accesslog":
+                self._without_addresses(table, inner)
+
+    def _set_log(self, table: TomlTable, log: XmlNode, file: str) -> None:
+        key = KEYS["logging"][log.name].name
+        why = self._settings.host.why_no_log(file) if file not in ("", "-") else ""
+        if why:
+            table.set_off(key, file, why)
+            self._settings.leave_out(log, f"{why}; the line is commented out")
+        elif table.values.get(key) != "":  # it may be off already, see below
+            table.set(key, file)
+
+    def _without_addresses(self, table: TomlTable, switch: XmlNode) -> None:
+        if not is_yes(switch.value()):
+            table.set("access_log", "", f"closed: line {switch.line}")
+            text = f"{described(switch)}: pycast would write the addresses of listeners, so access_log is off"
+            self._settings.close(switch, text)
+
+    def _read_paths(self, block: XmlNode) -> None:
+        for setting in block.inside():
+            if setting.name == "tls-context":
+                self._read_paths(setting)
+            elif setting.name in KEYS["tls"]:
+                self._settings.set("tls", self._single["tls"], setting)
+            elif setting.name == "logdir" or (setting.name == "chroot" and not is_yes(setting.text.strip())):
+                setting.value()  # the logs have the directory in their names
+            elif setting.name == "alias" and len(setting.children) == 2:
+                target = setting.peek("destination") or setting.peek("dest")
+                if (setting.peek("source"), target) == ("/", "/status.xsl"):
+                    setting.done()  # what pycast does anyway
+
+    def _note_tls(self) -> None:
+        has_tls = any(table.values.get("tls") for table in self._listen)
+        if "certificate" in self._single["tls"].values and not has_tls:
+            text = "no socket has <ssl>: icecast-kh takes TLS on plain ports; add a [[listen]] section with tls = true"
+            self._settings.notes.append(ImportNote(NoteKind.LEFT_OUT, 0, text))
+
+    def _close_server(self) -> None:
+        locks = list(server_locks(self._root))
+        for node in locks:
+            self._settings.close(node, f"{described(node)}: no listener may connect to any mount")
+            for mount in self._mount:
+                close_mount(mount, node.line)
+            if node.name in ALLOW_LISTS:
+                self._listen = self._listen or [TomlTable("[[listen]]")]
+                for table in self._listen:
+                    table.set("bind_address", LOOPBACK, f"closed: line {node.line}")
+            node.done()
+        is_catch_all = (one.values.get("type") == "default" and "mount_name" not in one.values for one in self._mount)
+        if locks and not any(is_catch_all):
+            rest = TomlTable("[[mount]]")
+            rest.set("type", "default")
+            close_mount(rest, locks[0].line)
+            self._mount.append(rest)
+
+    def _add_passwords(self) -> None:
+        """Sets the passwords that the file does not have: without one Icecast lets nobody in."""
+        table = self._single["authentication"]
+        for who in ("source", "relay", "admin"):
+            key = f"{who}_password"
+            if key not in table.values:
+                table.set(key, self._settings.password(), "random: icecast.xml has none")
+                text = f"authentication.{key}: the file has none, so Icecast lets nobody in; a random one does the same"
+                self._settings.notes.append(ImportNote(NoteKind.ADDED, 0, text))
 
 
-def _toml_table(title: str, values: Mapping[str, object]) -> list[str]:
-    lines = [f"{key} = {toml_value(value)}" for key, value in values.items() if value is not None]
-    return [title, *lines, ""] if lines else []
-
-
-def _label(block: Element) -> str:
-    """Returns which of several sections it is, such as `mount /live.mp3`; empty for a section that is not repeated."""
-    which = block.findtext("mount-name") or block.findtext("port") or ""
-    return f"{block.tag} {which.strip()}" if which.strip() else ""
-
-
-def _contents(element: Element) -> list[str]:
-    return [_text(child) for child in element if _text(child) and "password" not in child.tag]
-
-
-def _target(alias: Element) -> str:
-    return alias.get("destination", alias.get("dest", ""))
-
-
-def _text(element: Element) -> str:
-    return (element.text or "").strip()
-
-
-def _text_at(root: Element, path: str) -> str:
-    return (root.findtext(path) or "").strip()
-
-
-def _one_line(text: str) -> str:
-    """Returns text that is safe in a comment and on a terminal: one line, no control characters, not too long."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text)
-    return shown if len(shown) <= 120 else shown[:119] + "…"
+def _problems(body: str) -> list[ImportNote]:
+    try:
+        loads(body, {}, "pycast.toml")
+    except ConfigError as error:
+        # The body's lines are not those of the whole file, which has the notes at its head.
+        return [ImportNote(NoteKind.TO_CORRECT, 0, _WHERE.sub("", problem)) for problem in error.problems]
+    return []

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import tomli
 
 from pycast.config.parse import parse
-from pycast.config.problems import Origin, not_toml, other_form, unknown_key, unknown_variable, variable_names
+from pycast.config.problems import Origin, is_xml, not_toml, other_form, unknown_key, unknown_variable, variable_names
 from pycast.config.problems import Path as KeyPath
 from pycast.config.rules import conflicts
 from pycast.config.schema import Config
@@ -48,10 +48,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     if _is_xml(content):
-        from shlex import quote  # imported for a mistake only
-
-        command = f"pycast import-icecast {quote(str(path))} > pycast.toml"
-        raise ConfigError([f"{path}: this is XML, as Icecast's file is; pycast's is TOML. Convert it:", command])
+        raise ConfigError(is_xml(str(path)))
     try:
         return content.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:

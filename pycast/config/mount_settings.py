@@ -98,7 +98,7 @@ class MountSettings(Section):
         example=16000,
         ge=0,
         le=1 << 24,
-        icecast=("mp3-metadata-interval", "icy-metadata-interval"),
+        icecast=("mp3-metadata-interval", "icy-metadata-interval", "metadata-interval"),
     )
     charset: Charset = key(
         "",

@@ -113,16 +113,21 @@ def not_toml(text: str, filename: str, error: str) -> list[str]:
     meant.
     """
     if text.lstrip().startswith("<"):
-        return [
-            f"{filename}: not TOML, but XML such as Icecast's",
-            f"`pycast import-icecast {filename} > pycast.toml` converts it.",
-        ]
+        return is_xml(filename)
     found = _AT_LINE.fullmatch(error)
     if found is None:
         return [f"{filename}: not TOML: {error}"]
     what, line, column = found[1], int(found[2]), found[3]
     hint = "; text needs quotes around it" if what == "Invalid value" else ""
     return [f"{filename}:{line}: not TOML, at column {column}: {what}{hint}"]
+
+
+def is_xml(filename: str) -> list[str]:
+    """Returns the lines for a file that is XML."""
+    from shlex import quote  # imported for a mistake only, to keep the start of the server short
+
+    command = f"`pycast import-icecast {quote(filename)} > pycast.toml`"
+    return [f"{filename}: not TOML, but XML such as Icecast's", f"{command} converts it."]
 
 
 def other_form(path: Path) -> str:

@@ -65,7 +65,12 @@ class ServerSection(Section):
     )
     location: Text = key("Earth", "Where the server is: free text, shown on the status page and in the statistics.")
     admin: Text = key("webmaster@localhost", "How to contact the operator: free text, usually an email address.")
-    server_id: RequiredText = key(f"pycast {__version__}", 'The value of the "Server" header.', example="Icecast 2.4.4")
+    server_id: RequiredText = key(
+        f"pycast {__version__}",
+        'The value of the "Server" header.',
+        example="Icecast 2.4.4",
+        icecast=("server-id", "server_id"),
+    )
     workers: Whole = key(
         1,
         "The number of processes on this machine. They share the ports and form a cluster, so a source on one of them "
@@ -310,7 +315,7 @@ class TlsSection(Section):
         "",
         "A PEM file: the certificate, then those that signed it.",
         restart=True,
-        icecast=("ssl-certificate", "tls-certificate"),
+        icecast=("ssl-certificate", "tls-certificate", "ssl_certificate"),
     )
     private_key: Text = key(
         "",

@@ -15,7 +15,13 @@ from pycast.config.units import Size, parse_size, parse_time
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name of a header
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_LEVELS = {"4": "debug", "3": "info", "2": "warning", "1": "error", "warn": "warning"}
+# Icecast's numbers, and the names that it has for levels in its file and its log.
+_LEVELS = {
+    **dict.fromkeys(("4", "5", "dbug"), "debug"),
+    **dict.fromkeys(("3", "information"), "info"),
+    **dict.fromkeys(("2", "warn"), "warning"),
+    **dict.fromkeys(("1", "0", "eror"), "error"),
+}
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
 _URL = re.compile(r"https?://[^/?#\s]+?(?::([0-9]{1,5}))?/?")
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")

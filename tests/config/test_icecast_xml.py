@@ -1,16 +1,23 @@
 """Tests of pycast.config.icecast_xml: what Icecast's file says comes out as TOML, or is named."""
 
+import random
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
 import pytest
 import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.config.icecast_xml import convert, elements
+from pycast.config.icecast_settings import Host, elements
+from pycast.config.icecast_xml import Imported, convert
+from pycast.config.import_notes import NoteKind
 from pycast.config.load import loads
 from pycast.config.schema import Config, MountSection
 from pycast.config.section import Key
 from pycast.config.units import Size
 from pycast.errors import ConfigError
+from tests.config.imports import closed, imported, left_out, notes, run
 
 STATION = b"""<icecast>
   <!-- a comment -->
@@ -40,20 +47,10 @@ STATION = b"""<icecast>
 </icecast>"""
 
 
-def imported(xml: str) -> Config:
-    result = convert(f"<icecast>{xml}</icecast>".encode())
-    assert result.left_out == ()
-    return loads(result.toml, {}, "imported")
-
-
-def left_out(xml: str) -> list[str]:
-    return list(convert(f"<icecast>{xml}</icecast>".encode()).left_out)
-
-
 def test_settings_of_a_station_come_over() -> None:
-    result = convert(STATION)
+    result = convert(STATION, Host(random.Random(1)))
     config = loads(result.toml, {}, "imported")
-    assert result.left_out == ()
+    assert [note.kind for note in result.notes] == [NoteKind.ADDED]  # the relay's password
     assert (config.server.hostname, config.server.location) == ("radio.example.org", 'Studio "1"')
     assert (config.limits.clients, config.limits.burst_size) == (100, Size(bytes=65535))
     assert (config.authentication.source_password, config.authentication.admin_user) == ("s", "root")
@@ -68,57 +65,70 @@ def test_settings_of_a_station_come_over() -> None:
 
 
 def test_only_what_the_file_says_is_written() -> None:
-    toml = convert(b"<icecast><limits><clients>5</clients></limits></icecast>").toml
-    assert tomli.loads(toml) == {"limits": {"clients": 5}}
+    toml = tomli.loads(run("<limits><clients>5</clients></limits>").toml)
+    passwords = {"source_password": "s", "relay_password": "r", "admin_password": "a"}
+    assert toml == {"limits": {"clients": 5}, "authentication": passwords}
 
 
-def test_old_form_of_one_port_comes_over() -> None:
-    [listen] = imported("<port>9000</port><bind-address>127.0.0.1</bind-address>").listen
-    assert (listen.port, listen.bind_address) == (9000, "127.0.0.1")
+def test_password_that_the_file_does_not_have_is_a_random_one_as_nobody_may_log_in_with_it() -> None:
+    xml = b"<icecast><authentication><source-password/><admin-password>x</admin-password></authentication></icecast>"
+    first, second = (convert(xml, Host(random.Random(seed))) for seed in (1, 2))
+    found = loads(first.toml, {}, "f").authentication
+    assert {len(found.source_password), len(found.relay_password)} == {16}
+    assert found.admin_password == "x"
+    assert found.source_password not in second.toml
+    assert [str(note) for note in first.notes if note.kind is NoteKind.ADDED] == [
+        f"authentication.{who}_password: the file has none, so Icecast lets nobody in; a random one does the same"
+        for who in ("source", "relay")
+    ]
 
 
 def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
     assert imported("<limits><burst-on-connect>0</burst-on-connect></limits>").limits.burst_size == Size(bytes=0)
 
 
-def test_shoutcast_port_becomes_a_key_of_the_port_below() -> None:
-    xml = """<shoutcast-mount>/sc</shoutcast-mount><listen-socket><port>8000</port></listen-socket>
-      <listen-socket><port>8001</port><shoutcast-compat>1</shoutcast-compat></listen-socket>"""
-    [listen] = imported(xml).listen
-    assert (listen.port, listen.shoutcast_mount) == (8000, "/sc")
-
-
-def test_old_no_yp_is_public_off() -> None:
-    assert imported("<mount><mount-name>/a</mount-name><no-yp>1</no-yp></mount>").mount[0].public is False
-
-
 @pytest.mark.parametrize(
     ("xml", "said"),
     [
-        ("<relay><server>x</server><port>80</port></relay>", "relay = x 80: pycast has no such setting"),
         (
-            "<mount><mount-name>/a</mount-name><intro>/b</intro></mount>",
-            "mount /a intro = /b: pycast has no such setting",
+            "<relay><server>x</server><port>80</port><password>geheim</password></relay>",
+            "relay (server = x, port = 80, password): pycast has no relays; several nodes can be a cluster, "
+            "see docs/clustering.md",
         ),
+        ("<mount><mount-name>/a</mount-name><intro>/b</intro></mount>", "mount /a intro = /b: pycast plays no files"),
         ("<limits><clients>many</clients></limits>", "limits/clients = many: expected a whole number"),
-        ("<master-password>geheim</master-password>", "master-password: pycast has no such setting"),
+        ("<master-password>geheim</master-password>", "master-password: pycast is no slave of a master server"),
         (
             '<paths><alias source="/a" destination="/b"/></paths>',
-            "paths/alias = /a /b: pycast has no such setting",
+            'paths/alias (source = /a, destination = /b): pycast has no aliases (but "/" is the status page)',
         ),
         (
             '<http-headers><header name="A" value="b" status="404"/></http-headers>',
-            "http-headers: A only with status 404",
+            "http-headers/header (A = b, status = 404): pycast sends headers with all statuses",
         ),
-        (
-            "<listen-socket><port>8443</port><ssl>1</ssl></listen-socket>",
-            "to be corrected: listen[0].tls = true: expected false, or a certificate in [tls]",
-        ),
+        ("<logging><logsize>10</logsize></logging>", "logging/logsize = 10: log files are rotated by logrotate, see "
+         "conf/pycast.logrotate"),
+        ("<fileserve>1</fileserve>", "fileserve = 1: pycast serves no files"),
+        ("<paths><adminroot>/w</adminroot></paths>", "paths/adminroot = /w: pycast has its own pages"),
+        ("<paths><webroot>/w</webroot></paths>", "paths/webroot = /w: pycast serves no files, and has pages of its "
+         "own"),
+        ("<paths><pidfile>/p</pidfile></paths>", "paths/pidfile = /p: systemd knows the process; --ready-file writes "
+         "its number"),
+        ("<security><chroot>1</chroot></security>", "security/chroot = 1: use what the system offers (systemd: "
+         "ProtectSystem=), and write whole paths into pycast.toml"),
     ],
-)
-def test_what_has_no_equivalent_is_named(xml: str, said: str) -> None:
-    assert left_out(xml) == [said]
-    assert f"# Left out: {said}" in convert(f"<icecast>{xml}</icecast>".encode()).toml
+)  # fmt: skip
+def test_what_has_no_equivalent_is_named_with_its_line(xml: str, said: str) -> None:
+    assert left_out(xml) == [f"line 1: {said}"]
+    assert f"# Left out: line 1: {said}" in run(xml).toml
+
+
+def test_socket_for_tls_without_a_certificate_is_to_be_corrected() -> None:
+    xml = "<listen-socket><port>8443</port><ssl>1</ssl></listen-socket>"
+    assert notes(xml, NoteKind.TO_CORRECT) == [
+        "listen[0].tls = true: expected false, or a certificate in [tls]",
+    ]
+    assert "# To be corrected: listen[0].tls = true" in run(xml).toml
 
 
 @pytest.mark.parametrize(
@@ -127,7 +137,12 @@ def test_what_has_no_equivalent_is_named(xml: str, said: str) -> None:
 )
 def test_what_is_no_icecast_file_is_a_config_error(xml: bytes) -> None:
     with pytest.raises(ConfigError):
-        convert(xml)
+        convert(xml, Host(random.Random(1)))
+
+
+def test_entities_are_refused_by_that_name() -> None:
+    with pytest.raises(ConfigError, match="line 1: entities are not read: write out what the entity 'b' stands for"):
+        convert(b'<!DOCTYPE icecast [<!ENTITY b "c">]><icecast><admin>&b;</admin></icecast>', Host(random.Random(1)))
 
 
 NAMES = st.sampled_from(["mount", "limits", "port", "clients", "mount-name", "paths", "alias", "logging", "loglevel"])
@@ -138,9 +153,9 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="<>&", exclude_c
 @given(tree=st.lists(st.tuples(NAMES, NAMES, TEXTS), max_size=8), junk=st.binary(max_size=60))
 def test_any_bytes_give_a_file_or_config_error(tree: list[tuple[str, str, str]], junk: bytes) -> None:
     xml = "<icecast>" + "".join(f"<{a}><{b}>{text}</{b}>{text}</{a}>" for a, b, text in tree) + "</icecast>"
-    assert isinstance(tomli.loads(convert(xml.encode()).toml), dict)
+    assert isinstance(tomli.loads(convert(xml.encode(), Host(random.Random(1))).toml), dict)
     try:
-        convert(junk)
+        convert(junk, Host(random.Random(1)))
     except ConfigError as error:
         assert error.problems
 
@@ -165,4 +180,189 @@ def test_each_key_of_a_mount_is_imported_or_said_to_have_no_equivalent(key: Key)
 
 def test_key_that_icecast_does_not_have_is_not_taken_from_its_file() -> None:
     xml = "<mount><mount-name>/a</mount-name><source-grace>5</source-grace></mount>"
-    assert left_out(xml) == ["mount /a source-grace = 5: pycast has no such setting"]
+    assert left_out(xml) == ["line 1: mount /a source-grace = 5: pycast has no such setting"]
+
+
+EVERYTHING = b"""<icecast>
+  <location>a</location><server_id>x</server_id><fileserve>1</fileserve><port>8002</port><include>/etc/more.xml</include>
+  <limits><clients>5</clients><burst-on-connect>1</burst-on-connect></limits>
+  <authentication>
+    <source-password>s</source-password><role type="htpasswd"><option name="filename" value="x"/></role>
+  </authentication>
+  <listen-socket id="1"><port>8000</port><authentication><role type="url"/></authentication></listen-socket>
+  <listen-socket type="virtual"><on-behalf-of>1</on-behalf-of></listen-socket>
+  <listen-socket port="8001" shoutcast-compat="1"/>
+  <http-headers><header type="cors" name="Access-Control-Allow-Origin"/><header name="A" value="b" status="404"/>
+  </http-headers>
+  <mount name="/a" type="normal">
+    <authentication type="url"><option name="listener_add" value="http://x/"/></authentication>
+    <http-headers><header name="X" value="y"/></http-headers>
+    <fallback mount="/f-[64].mp3" rate="64k"/><no-mount>1</no-mount><no-yp>1</no-yp>
+  </mount>
+  <mount><mount-name>/a</mount-name><hidden>1</hidden></mount>
+  <mount type="default"><authentication type="url"><option name="mount_add" value="http://x/"/></authentication></mount>
+  <paths>
+    <logdir>/l</logdir><deny-ip>/d</deny-ip><allow-ip>/a</allow-ip><x-forwarded-for>10.0.*</x-forwarded-for>
+    <alias source="/" dest="/status.xsl"/><ssl-certificate>/c</ssl-certificate>
+  </paths>
+  <logging><accesslog name="a.log"><ip>0</ip></accesslog><errorlog><name>e</name><level>3</level></errorlog>
+    <accesslog_ip>1</accesslog_ip></logging>
+  <security><chroot>0</chroot><changeowner><user>u</user></changeowner>
+    <tls-context><tls-key>/k</tls-key></tls-context></security>
+  <relay><server>h</server><upstream type="normal"><uri>http://h/</uri></upstream></relay>
+</icecast>"""
+
+
+def places(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Every element of the tree, the outermost one too."""
+    return root.iter()
+
+
+@pytest.mark.parametrize("number", range(len(list(places(ElementTree.fromstring(EVERYTHING))))))
+@pytest.mark.parametrize("kind", ["element", "attribute", "text", "element with a value"])
+def test_what_nobody_reads_is_named_wherever_it_is(number: int, kind: str) -> None:
+    root = ElementTree.fromstring(EVERYTHING)
+    place = list(places(root))[number]
+    if kind == "attribute":
+        place.set("surprise", "a value")
+    elif kind == "text" and len(place):
+        place[-1].tail = "surprise"
+    elif kind == "element with a value":
+        ElementTree.SubElement(place, "surprise", name="what", value="ever").text = "more"
+    elif kind == "element":
+        ElementTree.SubElement(place, "surprise")
+    xml = ElementTree.tostring(root)
+    named = [note for note in map(str, run_bytes(xml).notes) if "surprise" in note or "a text" in note]
+    assert bool(named) == ("surprise" in xml.decode())
+
+
+def test_the_file_with_everything_has_no_place_for_listeners_that_icecast_keeps_out() -> None:
+    config = loads(run_bytes(EVERYTHING).toml.replace("/c", "/c.pem"), {}, "everything")
+    assert {config.for_mount(name).max_listeners for name in ("/a", "/b")} == {0}
+    assert {listen.bind_address for listen in config.listen} == {"127.0.0.1"}
+
+
+def run_bytes(xml: bytes) -> Imported:
+    return convert(xml, Host(random.Random(1)))
+
+
+def test_values_of_variables_come_from_the_environment_and_without_one_nothing_opens() -> None:
+    xml = "<hostname>${HOST}</hostname><mount><mount-name>/a</mount-name><password>${PW}</password></mount>"
+    filled = loads(run(xml, Host(random.Random(1), {"HOST": "h.example", "PW": "geheim"})).toml, {}, "f")
+    assert (filled.server.hostname, filled.mount[0].password) == ("h.example", "geheim")
+    empty = loads(run(xml).toml, {}, "f")
+    assert len(empty.mount[0].password) == 16
+    assert "${" not in run(xml).body
+    assert left_out("<hostname>${HOST}</hostname>") == [
+        "line 1: hostname = ${HOST}: expected a value: the variable HOST is not set; set it and import again"
+    ]
+    assert closed(xml) == [
+        "line 1: mount /a password: expected a value: the variable PW is not set; set it and import again; "
+        "until then password is as strict as it can be"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "key", "strictest"),
+    [
+        ("<max-listeners>${MAX}</max-listeners>", "max_listeners", 0),
+        ("<max-listeners>many</max-listeners>", "max_listeners", 0),
+        ("<hidden>perhaps</hidden>", "hidden", True),
+        ("<public>perhaps</public>", "public", False),
+    ],
+)
+def test_value_that_keeps_somebody_out_and_cannot_be_read_is_the_strictest(
+    setting: str, key: str, strictest: object
+) -> None:
+    xml = f"<mount><mount-name>/a</mount-name>{setting}</mount>"
+    assert getattr(loads(run(xml).toml, {}, "f").mount[0], key) == strictest
+    assert len(closed(xml)) == 1
+
+
+@pytest.mark.parametrize(
+    ("log", "file"),
+    [
+        ("<accesslog>a.log</accesslog>", "/var/log/icecast2/a.log"),
+        ("<accesslog>/srv/a.log</accesslog>", "/srv/a.log"),
+        ('<accesslog name="a.log"/>', "/var/log/icecast2/a.log"),
+        ("<accesslog><name>/srv/a.log</name></accesslog>", "/srv/a.log"),
+        ("<accesslog>/dev/stderr</accesslog>", "-"),
+        ("<accesslog>-</accesslog>", "-"),
+        ("<accesslog>/dev/null</accesslog>", ""),
+        ("<accesslog/>", ""),
+    ],
+)
+def test_names_of_logs_are_absolute_or_in_the_directory(log: str, file: str) -> None:
+    xml = f"<logging>{log}</logging><paths><logdir>/var/log/icecast2/</logdir></paths>"
+    assert imported(xml).logging.access_log == file
+
+
+def test_log_that_cannot_be_written_is_commented_out_with_a_word() -> None:
+    host = Host(random.Random(1), why_no_log=lambda name: "nobody can write it" if name == "/l/e" else "")
+    result = run("<logging><errorlog>/l/e</errorlog><accesslog>/l/a</accesslog></logging>", host)
+    assert loads(result.toml, {}, "f").logging.given == {"access_log": "/l/a"}
+    assert '# error_log = "/l/e"  # nobody can write it\n' in result.toml
+    assert [str(note) for note in result.notes] == [
+        "line 1: logging/errorlog = /l/e: nobody can write it; the line is commented out"
+    ]
+
+
+@pytest.mark.parametrize("log", ["<accesslog><ip>0</ip><name>a</name></accesslog>", "<accesslog_ip>0</accesslog_ip>"])
+def test_log_without_addresses_is_off_as_pycast_would_write_them(log: str) -> None:
+    xml = f"<logging><accesslog>a</accesslog>{log}</logging>"
+    assert loads(run(xml).toml, {}, "f").logging.access_log == ""
+    assert len(closed(xml)) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "level"),
+    [
+        *(("4", "debug"), ("3", "info"), ("2", "warning"), ("1", "error"), ("0", "error"), ("5", "debug")),
+        *(("debug", "debug"), ("information", "info"), ("info", "info"), ("Warning", "warning"), ("error", "error")),
+        *(("DBUG", "debug"), ("INFO", "info"), ("WARN", "warning"), ("EROR", "error")),
+    ],
+)
+def test_log_levels_of_all_versions_are_understood(written: str, level: str) -> None:
+    assert imported(f"<logging><loglevel>{written}</loglevel></logging>").logging.log_level == level
+    assert imported(f"<logging><errorlog><level>{written}</level></errorlog></logging>").logging.log_level == level
+
+
+@pytest.mark.parametrize("where", ["security", "paths", ""])
+def test_certificate_of_a_tls_context_comes_over_wherever_that_is(where: str) -> None:
+    context = "<tls-context><tls-certificate>/c.pem</tls-certificate><tls-key>/k.pem</tls-key></tls-context>"
+    socket = "<listen-socket><port>8443</port><tls>rfc2818</tls></listen-socket>"
+    config = imported(socket + (f"<{where}>{context}</{where}>" if where else context))
+    assert (config.tls.certificate, config.tls.private_key) == ("/c.pem", "/k.pem")
+
+
+def test_certificate_without_a_socket_for_it_is_named() -> None:
+    assert left_out("<paths><ssl-certificate>/c.pem</ssl-certificate></paths>") == [
+        "no socket has <ssl>: icecast-kh takes TLS on plain ports; add a [[listen]] section with tls = true"
+    ]
+
+
+SERVER_LOCKS = [
+    "<paths><deny-ip>/deny</deny-ip></paths>",
+    "<paths><ban-file>/deny</ban-file></paths>",
+    "<paths><deny-agents>/agents</deny-agents></paths>",
+    "<paths><allow-ip>/allow</allow-ip></paths>",
+    "<include>/etc/icecast/more.xml</include>",
+    '<authentication><role type="htpasswd"><option name="filename" value="x"/></role></authentication>',
+]
+
+
+@pytest.mark.parametrize("lock", SERVER_LOCKS)
+@pytest.mark.parametrize(
+    "mounts", ["", "<mount><mount-name>/a</mount-name><max-listeners>9</max-listeners></mount>",
+               '<mount type="default"><max-listeners>7</max-listeners></mount>']
+)  # fmt: skip
+def test_server_that_is_protected_takes_no_listeners_on_any_mount(lock: str, mounts: str) -> None:
+    config = loads(run(mounts + lock).toml, {}, "f")
+    assert {config.for_mount(name).max_listeners for name in ("/a", "/other.mp3", "/a/b/c")} == {0}
+    assert len(closed(mounts + lock)) == 1
+
+
+def test_server_that_only_some_addresses_may_reach_is_open_for_this_machine_only() -> None:
+    for xml in ("", "<listen-socket><port>8000</port><bind-address>10.0.0.1</bind-address></listen-socket>"):
+        config = loads(run(f"{xml}<paths><allow-ip>/allow</allow-ip></paths>").toml, {}, "f")
+        assert [listen.bind_address for listen in config.listen] == ["127.0.0.1"]

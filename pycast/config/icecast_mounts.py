@@ -1,0 +1,93 @@
+"""Reads the mounts of an icecast.xml.
+
+Pure: nodes in, tables out. The one invariant: a mount that Icecast protects in a way that pycast does not have takes no
+listeners, and one whose sources it asks a URL for takes no source without a password that nobody knows yet.
+"""
+
+from pycast.config.icecast_protection import Lock, MountLocks, checks_listeners, checks_sources, is_default
+from pycast.config.icecast_settings import SettingReader
+from pycast.config.icecast_values import is_file_name, is_yes
+from pycast.config.import_notes import ImportNote, NoteKind, described, name_of, place
+from pycast.config.toml_table import TomlTable
+from pycast.config.xml_tree import XmlNode
+
+
+class MountReader:
+    """The [[mount]] sections of one file."""
+
+    def __init__(self, settings: SettingReader, root: XmlNode) -> None:
+        self._settings = settings
+        self._blocks = root.all("mount")
+        self._webroot = next((one.peek("webroot") for one in reversed(root.all("paths")) if one.find("webroot")), "")
+
+    def read(self) -> list[TomlTable]:
+        """Returns the sections in the order of the file."""
+        tables: list[TomlTable] = []
+        locks, names = MountLocks(self._blocks), set()
+        for block in self._blocks:
+            name = name_of(block)
+            if not is_default(block):
+                if not name or name in names:
+                    why = "the first section of that name holds, as in Icecast" if name else "it has no mount-name"
+                    self._settings.leave_out(block, why)
+                    block.done()
+                    continue
+                names.add(name)
+            tables.append(self._mount(block, locks.of(block)))
+        return tables
+
+    def _mount(self, block: XmlNode, lock: Lock | None) -> TomlTable:
+        table = TomlTable("[[mount]]")
+        if is_default(block):
+            table.set("type", "default")
+        for kind in block.all("type"):
+            if kind.is_attribute and kind.text in ("default", "normal"):
+                kind.value()
+        for name in block.all("name"):
+            self._settings.set("mount", table, name, "mount-name")
+        for headers in block.all("http-headers"):
+            table.set("http_headers", self._settings.headers(headers, table.values.get("http_headers")))
+        self._read_fallback(table, block)
+        self._settings.read("mount", table, block)
+        for no_yp in block.all("no-yp"):
+            table.set("public", False if is_yes(no_yp.value()) else table.values.get("public"))
+        self._read_protection(table, block)
+        if lock is not None:
+            close_mount(table, lock.line)
+            text = f"{place(block)}: no listener may connect, because of {lock.text}"
+            self._settings.notes.append(ImportNote(NoteKind.CLOSED, lock.line, text))
+        return table
+
+    def _read_fallback(self, table: TomlTable, block: XmlNode) -> None:
+        """Reads the fallback, in icecast-kh's form too. A file is none for pycast."""
+        named = block.all("fallback-mount")
+        for nested in block.all("fallback"):
+            nested.inside()
+            named += [nested] if nested.text.strip() else nested.all("mount")
+        mounts = {name_of(one) for one in self._blocks}
+        for node in named:
+            name = node.value()
+            if name not in mounts and (
+                is_file_name(name) or self._settings.host.is_file(self._webroot.rstrip("/") + name)
+            ):
+                self._settings.leave_out(node, "a file; pycast falls back to mounts only")
+            else:
+                self._settings.set("mount", table, node, "fallback-mount")
+
+    def _read_protection(self, table: TomlTable, block: XmlNode) -> None:
+        for node in (*block.all("no-mount"), *block.all("allow-direct-access")):
+            node.value()
+        for node in block.all("authentication"):
+            if checks_sources(node):
+                table.set("password", self._settings.password(), f"closed: line {node.line}")
+                self._settings.close(node, f"{described(node)}: sources need the random password in pycast.toml")
+            if checks_sources(node) or checks_listeners(node):
+                node.done()
+
+
+def close_mount(table: TomlTable, line: int) -> None:
+    """Lets no listener connect to the mount, because of a line of the file."""
+    before = table.values.get("max_listeners")
+    if before != 0:
+        was = f", was {before}" if before is not None else ""
+        table.set("max_listeners", 0, f"closed: line {line}{was}")

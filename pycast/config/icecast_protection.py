@@ -1,0 +1,95 @@
+"""What in an icecast.xml keeps listeners or sources out by means that pycast does not have: such a mount, or the whole
+server, is closed in the result.
+
+Pure: nodes of the file in, reasons out. The one invariant: what is protected in the file by something that is not
+known here by name counts as protected.
+"""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from pycast.config.icecast_values import is_yes
+from pycast.config.import_notes import described, name_of
+from pycast.config.xml_tree import XmlNode
+
+_LISTENER_OPTIONS = ("listener_add", "client_add")
+_SOURCE_OPTIONS = ("stream_auth",)
+
+DENY_LISTS = ("deny-ip", "banfile", "ban-file", "deny-agents")
+ALLOW_LISTS = ("allow-ip",)
+
+
+class Lock:
+    """One reason why a mount is closed: the line and what stands there."""
+
+    def __init__(self, node: XmlNode) -> None:
+        self.line = node.line
+        self.text = described(node)
+
+
+def checks_listeners(authentication: XmlNode) -> bool:
+    """Whether an <authentication> of a mount or a socket decides who may listen. Icecast asks a URL only if it has
+    one for that.
+    """
+    inside = {child.name for child in authentication.children}
+    if authentication.attribute("type") == "url" and inside <= {"type", "option"}:
+        return not _options(authentication).isdisjoint(_LISTENER_OPTIONS)
+    return bool(inside) or bool(authentication.text.strip())
+
+
+def checks_sources(authentication: XmlNode) -> bool:
+    """Whether an <authentication> decides who may send, instead of a password."""
+    return not _options(authentication).isdisjoint(_SOURCE_OPTIONS) or bool(authentication.all("role"))
+
+
+def listener_lock(mount: XmlNode) -> Lock | None:
+    """Returns what keeps listeners out of a mount, None if all may listen."""
+    for child in mount.children:
+        text = child.text.strip()
+        if child.name == "authentication" and checks_listeners(child):
+            return Lock(child)
+        if (child.name == "no-mount" and is_yes(text)) or (child.name == "allow-direct-access" and not is_yes(text)):
+            return Lock(child)
+    return None
+
+
+def server_locks(root: XmlNode) -> Iterator[XmlNode]:
+    """Yields what keeps listeners out of all mounts. The settings of an included file are not known."""
+    for block in root.children:
+        if block.name == "include":
+            yield block
+        if block.name == "paths":
+            yield from (child for child in block.children if child.name in (*DENY_LISTS, *ALLOW_LISTS))
+        if block.name == "authentication":
+            yield from block.all("role")
+
+
+class MountLocks:
+    """The locks of all mounts of a file, in its order."""
+
+    def __init__(self, mounts: Sequence[XmlNode]) -> None:
+        self._locked = [(mount, lock) for mount in mounts if (lock := listener_lock(mount))]
+
+    def of(self, mount: XmlNode) -> Lock | None:
+        """Returns what locks a mount: its own section, another one of its name, a pattern that Icecast 2.4 finds
+        before it, or a default section, whose authentication holds for all mounts in Icecast 2.5.
+        """
+        return next((lock for locked, lock in self._locked if _applies(locked, mount)), None)
+
+
+def is_default(mount: XmlNode) -> bool:
+    """Whether a <mount> gives values to others. The element <type> is something else."""
+    return mount.attribute("type") == "default"
+
+
+def _applies(locked: XmlNode, mount: XmlNode) -> bool:
+    pattern, name = name_of(locked), name_of(mount)
+    if locked is mount or (pattern == name and is_default(locked) == is_default(mount)):
+        return True
+    if is_default(mount):
+        return False
+    return fnmatchcase(name, pattern) if pattern else is_default(locked)
+
+
+def _options(authentication: XmlNode) -> set[str]:
+    return {option.peek("name") for option in authentication.all("option") if option.peek("value")}

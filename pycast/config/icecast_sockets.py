@@ -1,0 +1,97 @@
+"""Reads the sockets of an icecast.xml: ports, their TLS, SHOUTcast's second port, and the proxies that are trusted.
+
+Pure: nodes in, tables out. The one invariant: no socket takes plain connections, or connections from other machines,
+that Icecast would not take there.
+"""
+
+from pycast.config.icecast_protection import checks_listeners
+from pycast.config.icecast_settings import LOOPBACK, SettingReader
+from pycast.config.icecast_values import is_tls_and_plain, is_yes, networks
+from pycast.config.import_notes import described, place
+from pycast.config.toml_table import TomlTable
+from pycast.config.xml_tree import XmlNode
+
+_DEFAULT_PORT = 8000
+
+
+class SocketReader:
+    """The [[listen]] sections of one file."""
+
+    def __init__(self, settings: SettingReader, root: XmlNode) -> None:
+        self._settings = settings
+        self._root = root
+        self._tables: list[TomlTable] = []
+
+    def read(self) -> list[TomlTable]:
+        """Returns the sections; none if the file has no socket."""
+        old = [one for name in ("port", "bind-address") for one in self._root.all(name)]
+        if old:
+            table = TomlTable("[[listen]]")
+            for setting in old:
+                self._settings.set("listen", table, setting)
+            self._tables.append(table)
+        compatible: list[tuple[XmlNode, TomlTable]] = []
+        for block in self._root.all("listen-socket"):
+            if block.attribute("type") == "virtual":
+                self._settings.leave_out(block, "a virtual socket listens nowhere")
+                block.done()
+                continue
+            table = self._socket(block)
+            switch = block.find("shoutcast-compat")
+            if switch is not None and is_yes(switch.value()):
+                compatible.append((block, table))
+            else:
+                self._tables.append(table)
+        self._join_shoutcast_ports(compatible)
+        self._trust_proxies()
+        return self._tables
+
+    def _socket(self, block: XmlNode) -> TomlTable:
+        table = TomlTable("[[listen]]")
+        for kind in block.all("type"):
+            if kind.is_attribute and kind.text == "normal":
+                kind.value()
+        for mode in block.all("tls"):
+            if is_tls_and_plain(mode.text.strip()):
+                self._settings.leave_out(mode)
+        self._settings.read("listen", table, block)
+        if block.find("port") and "port" not in table.values:
+            self._close(table, block, f"{place(block)}: its port cannot be read")
+        for authentication in block.all("authentication"):
+            if checks_listeners(authentication):
+                self._close(table, authentication, described(authentication))
+                authentication.done()
+        return table
+
+    def _close(self, table: TomlTable, node: XmlNode, why: str) -> None:
+        self._settings.close(node, f"{why}: the port is open for this machine only")
+        table.set("bind_address", LOOPBACK, f"closed: line {node.line}")
+
+    def _join_shoutcast_ports(self, compatible: list[tuple[XmlNode, TomlTable]]) -> None:
+        """Turns each socket with shoutcast-compat, which is the port after another, into a key of that other one."""
+        for block, table in compatible:
+            mount = table.values.get("shoutcast_mount") or self._root.take("shoutcast-mount") or "/stream"
+            below = [one for one in self._tables if _port(one) == _port(table) - 1]
+            if below:
+                below[0].set("shoutcast_mount", mount)
+            else:
+                self._settings.leave_out(
+                    block, 'set shoutcast_mount in the [[listen]] section of the port below, such as "/stream"'
+                )
+
+    def _trust_proxies(self) -> None:
+        trusted = []
+        for node in [one for paths in self._root.all("paths") for one in paths.all("x-forwarded-for")]:
+            try:
+                trusted += networks(self._settings.filled(node.value()))
+            except ValueError as error:
+                self._settings.leave_out(node, str(error))
+        if trusted:
+            self._tables = self._tables or [TomlTable("[[listen]]")]
+            for table in self._tables:
+                table.set("trusted_proxies", tuple(trusted))
+
+
+def _port(table: TomlTable) -> int:
+    port = table.values.get("port", _DEFAULT_PORT)
+    return port if isinstance(port, int) else _DEFAULT_PORT

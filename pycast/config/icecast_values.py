@@ -1,0 +1,95 @@
+"""How Icecast 2.4, 2.5 and icecast-kh write values that pycast writes differently.
+
+Pure: text in, the value of a key out. What cannot be read raises ValueError whose text begins with "expected". The one
+invariant: a value is never read as one that lets more in than Icecast would.
+"""
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_TLS = {
+    **dict.fromkeys(("1", "true", "yes", "on", "rfc2818", "rfc2817", "auto_no_plain"), True),
+    **dict.fromkeys(("0", "false", "no", "off", "disabled", "auto", ""), False),
+}
+_OVERRIDE = {"none": False, "all": True, "own": True}
+_STREAMS = {"/dev/stderr": "-", "/dev/stdout": "-", "/dev/null": ""}
+_RATE_IN_NAME = re.compile(r"\[[0-9]+\]")
+_NOT_ZERO = re.compile(r"[+-]?0*[1-9]")
+_WILDCARD = re.compile(r"((?:[0-9]{1,3}\.){1,3})\*(?:\.\*)*")
+
+
+def filled_in(text: str, environ: Mapping[str, str]) -> str:
+    """Returns `text` with each ${VAR} replaced. Raises ValueError if a variable is not set."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in environ:
+            raise ValueError(f"expected a value: the variable {found[1][:60]} is not set; set it and import again")
+        return environ[found[1]]
+
+    return _VARIABLE.sub(value, text)
+
+
+def translated(element: str, text: str) -> object:
+    """Returns the value of an element as its key in pycast.toml takes it, None if it stands for the default."""
+    lower = text.lower()
+    if element in ("tls", "ssl"):
+        return _TLS.get(lower, text)
+    if element == "public" and lower == "client":
+        return "-1"  # Icecast 2.5's word for it: the source decides
+    if element == "fallback-override":
+        return _OVERRIDE.get(lower, text)
+    return None if element.endswith("metadata-interval") and text == "-1" else text
+
+
+def is_tls_and_plain(tls: str) -> bool:
+    """Whether a socket of that mode takes TLS as well as plain connections."""
+    return tls.lower() in ("auto", "")
+
+
+def is_yes(text: str) -> bool:
+    """Whether a switch is on, in all ways to write it. Other words are off, as in Icecast."""
+    return text.lower() in ("true", "yes", "on") or bool(_NOT_ZERO.match(text))
+
+
+def is_file_name(fallback: str) -> bool:
+    """Whether a fallback is a file by its name: `/fallback-[128].mp3`, with its rate, as icecast-kh takes it."""
+    return bool(_RATE_IN_NAME.search(fallback))
+
+
+def log_file(name: str, directory: str) -> str:
+    """Returns the value of a log's key: names that are not absolute are in `directory`, as in icecast-kh."""
+    if name in ("", "-") or name in _STREAMS:
+        return _STREAMS.get(name, name)
+    return name if name.startswith("/") or not directory else f"{directory.rstrip('/')}/{name}"
+
+
+def networks(text: str) -> list[IPv4Network | IPv6Network]:
+    """Returns the addresses that icecast-kh's x-forwarded-for names: `10.0.0.7`, `10.0.*`, `10.0.0.0/8`."""
+    return [_network(part) for part in text.replace(",", " ").split()]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    found = _WILDCARD.fullmatch(text)
+    if found:
+        octets = found[1].rstrip(".").split(".")
+        text = f"{'.'.join([*octets, *['0'] * (4 - len(octets))])}/{8 * len(octets)}"
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError('expected addresses such as "10.0.0.7", "10.0.*" or "10.0.0.0/8"') from None
+
+
+def with_header(headers: Mapping[str, str], name: str, value: str) -> dict[str, str]:
+    """Returns `headers` with one more. Two of one name become one with both values, which means the same (RFC 9110,
+    5.3).
+    """
+    same = next((known for known in headers if known.lower() == name.lower()), name)
+    values = headers[same].split(", ") if same in headers else []
+    return {**headers, same: ", ".join(values + [value] * (value not in values))}
+
+
+def cors_value(name: str, value: str) -> str:
+    """Returns the value of a header of type "cors", empty if pycast sends that header by itself where it matters."""
+    return value or ("*" if name.lower() == "access-control-allow-origin" else "")

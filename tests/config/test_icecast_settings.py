@@ -1,0 +1,52 @@
+"""Tests of pycast.config.icecast_settings: values of keys, and headers."""
+
+import pytest
+
+from pycast.config.icecast_settings import KEYS, elements
+from tests.config.imports import imported, left_out
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ('<header name="A" value="b"/>', {"A": "b"}),
+        ('<header type="static" name="A" value="b"/>', {"A": "b"}),
+        ('<header type="cors" name="Access-Control-Allow-Origin"/>', {"Access-Control-Allow-Origin": "*"}),
+        (
+            '<header type="cors" name="Access-Control-Allow-Origin" value="https://x.example"/>',
+            {"Access-Control-Allow-Origin": "https://x.example"},
+        ),
+        ('<header type="cors" name="Access-Control-Expose-Headers"/>', {}),
+        ('<header name="Vary" value="A"/><header name="vary" value="B"/>', {"Vary": "A, B"}),
+        ('<header name="A" value="b" status="0"/>', {"A": "b"}),
+    ],
+)
+def test_headers_come_over(headers: str, found: dict[str, str]) -> None:
+    assert imported(f"<http-headers>{headers}</http-headers>").http_headers == found
+    mount = imported(f'<mount name="/a"><http-headers>{headers}</http-headers></mount>').mount[0]
+    assert mount.http_headers == found
+
+
+def test_two_blocks_of_headers_add_up() -> None:
+    xml = '<http-headers><header name="A" value="b"/></http-headers>'
+    assert imported(f"{xml}{xml.replace('A', 'C')}").http_headers == {"A": "b", "C": "b"}
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ('<header name="A B" value="b"/>', "expected header names"),
+        ('<header name="A" value=""/>', "it has no value"),
+        ('<header name="A" value="b" status="404"/>', "pycast sends headers with all statuses"),
+        ('<header name="A" value="b" type="new"/>', "the type 'new' is not known"),
+        ('<header name="A" value="${B}"/>', "the variable B is not set"),
+    ],
+)
+def test_headers_that_do_not_come_over_are_named(header: str, why: str) -> None:
+    [said] = left_out(f"<http-headers>{header}</http-headers>")
+    assert why in said
+
+
+def test_elements_of_each_section_are_those_of_the_schema() -> None:
+    assert KEYS["limits"] == elements("limits")
+    assert KEYS["server"]["server_id"] is KEYS["server"]["server-id"]

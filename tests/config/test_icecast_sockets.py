@@ -1,0 +1,93 @@
+"""Tests of pycast.config.icecast_sockets: ports come over in all forms, and none that Icecast keeps closed opens."""
+
+import pytest
+
+from tests.config.imports import closed, imported, left_out, result_of
+
+CERTIFICATE = "<paths><ssl-certificate>/c.pem</ssl-certificate></paths>"
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "<listen-socket><port>9000</port><bind-address>127.0.0.2</bind-address></listen-socket>",
+        '<listen-socket port="9000" bind-address="127.0.0.2"/>',
+        '<listen-socket type="normal" port="9000"><bind-address>127.0.0.2</bind-address></listen-socket>',
+        "<port>9000</port><bind-address>127.0.0.2</bind-address>",
+    ],
+)
+def test_socket_comes_over_in_each_form(xml: str) -> None:
+    [listen] = imported(xml).listen
+    assert (listen.port, listen.bind_address) == (9000, "127.0.0.2")
+
+
+@pytest.mark.parametrize("mode", ["1", "true", "rfc2818", "rfc2817", "auto_no_plain"])
+def test_port_that_takes_no_plain_connections_takes_none(mode: str) -> None:
+    xml = f"<listen-socket><port>8443</port><tls>{mode}</tls></listen-socket>{CERTIFICATE}"
+    assert imported(xml).listen[0].tls
+
+
+def test_port_with_a_mode_that_is_not_known_takes_no_plain_connections() -> None:
+    xml = f"<listen-socket><port>8443</port><tls>a_new_mode</tls></listen-socket>{CERTIFICATE}"
+    assert result_of(xml).listen[0].tls
+    assert len(closed(xml)) == 1
+
+
+def test_port_for_both_is_a_plain_one_and_that_is_said() -> None:
+    xml = "<listen-socket><port>8000</port><tls>auto</tls></listen-socket>"
+    assert not result_of(xml).listen[0].tls
+    assert left_out(xml) == [
+        "line 1: listen-socket 8000 tls = auto: only plain connections here; "
+        "for TLS add a [[listen]] section with tls = true"
+    ]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<port>8000</port><bind-address>${NOWHERE}</bind-address>",
+        "<port>${NOWHERE}</port>",
+        '<port>8000</port><authentication><role type="htpasswd"/></authentication>',
+    ],
+)
+def test_port_that_cannot_be_protected_is_open_for_this_machine_only(inside: str) -> None:
+    xml = f"<listen-socket>{inside}</listen-socket>"
+    assert [listen.bind_address for listen in result_of(xml).listen] == ["127.0.0.1"]
+    assert closed(xml)
+
+
+def test_virtual_socket_is_no_port() -> None:
+    xml = (
+        '<listen-socket><port>8000</port></listen-socket><listen-socket type="virtual"><port>80</port></listen-socket>'
+    )
+    assert [listen.port for listen in result_of(xml).listen] == [8000]
+    assert left_out(xml) == [
+        "line 1: listen-socket 80 (type = virtual, port = 80): a virtual socket listens nowhere",
+    ]
+
+
+def test_shoutcast_port_becomes_a_key_of_the_port_below() -> None:
+    xml = """<shoutcast-mount>/sc</shoutcast-mount><listen-socket><port>8000</port></listen-socket>
+      <listen-socket><port>8001</port><shoutcast-compat>1</shoutcast-compat></listen-socket>"""
+    [listen] = imported(xml).listen
+    assert (listen.port, listen.shoutcast_mount) == (8000, "/sc")
+
+
+def test_shoutcast_port_without_a_port_below_is_named() -> None:
+    [said] = left_out("<listen-socket><port>8001</port><shoutcast-compat>1</shoutcast-compat></listen-socket>")
+    assert "set shoutcast_mount in the [[listen]] section of the port below" in said
+
+
+@pytest.mark.parametrize("sockets", ["", "<listen-socket port='8000'/><listen-socket port='8010'/>"])
+def test_proxies_that_may_name_their_clients_are_trusted_on_all_ports(sockets: str) -> None:
+    paths = "<paths><x-forwarded-for>127.0.0.1</x-forwarded-for><x-forwarded-for>10.0.*</x-forwarded-for></paths>"
+    for listen in imported(sockets + paths).listen:
+        assert [str(network) for network in listen.trusted_proxies] == ["127.0.0.1/32", "10.0.0.0/16"]
+
+
+def test_proxies_that_could_be_anybody_are_not_trusted() -> None:
+    xml = "<paths><x-forwarded-for>*</x-forwarded-for></paths>"
+    assert result_of(xml).listen[0].trusted_proxies == ()
+    assert left_out(xml) == [
+        'line 1: paths/x-forwarded-for = *: expected addresses such as "10.0.0.7", "10.0.*" or "10.0.0.0/8"'
+    ]
