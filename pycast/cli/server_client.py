@@ -75,6 +75,14 @@ class ServerClient:
             raise Unreachable(f"no answer from {self.url}: {self._reason(error)}") from error
         if answer.status == 401:
             raise UnexpectedAnswer(f"{self.url} refused the user name or the password; see [authentication]")
+        if (
+            answer.status == 403 and body
+        ):  # such as for an admin password that everybody knows: the text says what to do
+            raise UnexpectedAnswer(f"{self.url} answered 403: {body[:500].decode('utf-8', 'replace').strip()}")
+        if answer.status == 429:
+            raise UnexpectedAnswer(
+                f"{self.url} refuses logins from this address for a minute: too many have failed; see [authentication]"
+            )
         if answer.status == 404 and "/admin/" in path:
             raise UnexpectedAnswer(
                 f"{self.url}{path.partition('?')[0]} answered 404: is that a {expected}, and a port with "

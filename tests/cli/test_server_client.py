@@ -71,6 +71,8 @@ def test_without_a_password_nobody_is_named(address: str) -> None:
     ("path", "expected", "said"),
     [
         ("/401", "streaming server", r"127\.0\.0\.1:\d+ refused the user name or the password; see \[authentication\]"),
+        ("/403", "streaming server", r"127\.0\.0\.1:\d+ answered 403: body"),
+        ("/429", "streaming server", "refuses logins from this address for a minute"),
         ("/404/admin/x", "streaming server", 'a port with "admin" in listen.serves'),
         ("/404?a=b", "streaming server", r"127\.0\.0\.1:\d+/404 answered 404: is that a streaming server\?"),
         ("/503", "pycast of this version", r"/503 answered 503: is that a pycast of this version\?"),
