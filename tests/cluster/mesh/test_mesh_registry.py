@@ -150,13 +150,13 @@ def test_a_duplicate_is_refused_while_the_first_process_lives_f_18(fleet: MeshFl
         fleet.start_twin("a")
 
 
-def join(fleet: MeshFleet, name: str, **settings: object) -> MeshRegistry:
+def join(fleet: MeshFleet, name: str, boot: str = "1", **settings: object) -> MeshRegistry:
     """Starts a node that finds the others in another way than by all their addresses."""
     host = fleet.hosts[name] = Host()
     host.configure(**settings)
     registry = host.mesh()
     fleet.registries[registry] = host
-    host.is_node(fleet.node(name))
+    host.is_node(replace(fleet.node(name), boot=f"{name}{boot}"))
     registry.start(host.own.now)
     return registry
 
@@ -182,7 +182,7 @@ def test_a_node_finds_the_nodes_in_its_state_file_again(fleet: MeshFleet, tmp_pa
     b.stop()
     fleet.vanish(b)
     fleet.vanish(c)
-    again = join(fleet, "b", state_file=str(tmp_path / "b.json"))
+    again = join(fleet, "b", boot="2", state_file=str(tmp_path / "b.json"))
     knows(again, epoch)
     wait_until(lambda: {one.node for one in again.state.up_nodes()} == {"a", "b"}, "the one that runs")
     wait_until(lambda: not again.state.is_up("c"), "c to be down")
