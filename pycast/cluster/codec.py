@@ -9,7 +9,7 @@ becomes a text. An unknown field is ignored, so that messages of newer nodes can
 field gets its default; without one it is an error.
 
 Data from other machines is bounded: each text in its length, each tuple and mapping in its count, each int to 64 bits,
-each float to what a time or a rate can be. `Annotated` sets closer bounds: `Bounds`, `Range`, `Matching`.
+each float to what a time or a rate can be. `Annotated` sets closer bounds: `Bounds`, `Within`, `Matching`.
 The one invariant: `decode` returns a value whose fields are all of their types and within their bounds, or raises
 ValueError and nothing else.
 
@@ -53,8 +53,8 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """The least and the most that a number may be: `Annotated[int, Range(1, 65535)]`."""
+class Within:
+    """The least and the most that a number may be: `Annotated[int, Within(1, 65535)]`."""
 
     least: int
     most: int
@@ -133,7 +133,7 @@ def _reader(hint: Any, bounds: Bounds) -> Reader:
 def _annotated_reader(hint: Any, extras: tuple[Any, ...], bounds: Bounds) -> Reader:
     read = _reader(hint, next((one for one in extras if isinstance(one, Bounds)), bounds))
     for extra in extras:
-        if isinstance(extra, Range):
+        if isinstance(extra, Within):
             read = _checking_reader(read, extra.has, f"a number from {extra.least} to {extra.most}")
         elif isinstance(extra, Matching):
             read = _checking_reader(read, extra.is_good, extra.expected)

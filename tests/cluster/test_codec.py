@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 
 from pycast.cluster import codec
-from pycast.cluster.codec import Bounds, Matching, Range, decode, encode
+from pycast.cluster.codec import Bounds, Matching, Within, decode, encode
 from pycast.cluster.registry.epoch import Epoch
 
 
@@ -211,11 +211,11 @@ def test_a_class_with_a_type_that_has_no_json_is_an_error() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    port: Annotated[int, Range(1, 65535)] = 1
-    part: Annotated[float, Range(0, 1)] = 0.0
+    port: Annotated[int, Within(1, 65535)] = 1
+    part: Annotated[float, Within(0, 1)] = 0.0
     word: Annotated[str, Matching(str.isalpha, "a word")] = "a"
     data: Annotated[bytes, Bounds(text=8)] = b""
-    maybe: Annotated[int, Range(0, 9)] | None = None
+    maybe: Annotated[int, Within(0, 9)] | None = None
 
 
 @pytest.mark.parametrize("value", [Bounded(), Bounded(65535, 1.0, "word", b"\x00\xff", 9)])

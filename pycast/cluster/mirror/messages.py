@@ -22,7 +22,7 @@ from math import isinf, isnan
 from struct import Struct, error
 from typing import Annotated, TypeVar
 
-from pycast.cluster.codec import Bounds, Range, decode, encode
+from pycast.cluster.codec import Bounds, Within, decode, encode
 from pycast.cluster.link.frames import Kind, Malformed, pack, pack_json, read_json
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.registry.epoch import Epoch
@@ -76,7 +76,7 @@ class _Song:
 
 @dataclass(frozen=True, slots=True)
 class _Properties:
-    bitrate: Annotated[int, Range(-(1 << 40), 1 << 40)] | None
+    bitrate: Annotated[int, Within(-(1 << 40), 1 << 40)] | None
     stats: Annotated[Mapping[str, str], Bounds(text=1 << 20, items=1000)]
 
 
@@ -132,8 +132,8 @@ class Pull:
 
     mount: MountName
     epoch: Epoch
-    offset: Annotated[int, Range(-1, _MOST_OFFSET)]
-    depth: Annotated[int, Range(0, 100)]
+    offset: Annotated[int, Within(-1, _MOST_OFFSET)]
+    depth: Annotated[int, Within(0, 100)]
     """The number of mirrors below the one that asks. It is bounded, so that mirrors never form a circle."""
 
     def frame(self) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from pycast.cluster.codec import Bounds, Matching, Range
+from pycast.cluster.codec import Bounds, Matching, Within
 from pycast.cluster.registry.epoch import Epoch
 from pycast.config.values import is_node_address
 from pycast.http.mount_names import why_no_mount
@@ -19,8 +19,8 @@ MountName = Annotated[
 ]
 
 # A count of connections, and an offset. An offset cannot come near 64 bits, in which it is sent, by streaming.
-Count = Annotated[int, Range(0, 1 << 31)]
-Offset = Annotated[int, Range(0, 1 << 62)]
+Count = Annotated[int, Within(0, 1 << 31)]
+Offset = Annotated[int, Within(0, 1 << 62)]
 
 
 class NodeState(StrEnum):
@@ -45,7 +45,7 @@ class NodeRecord:
     """The most connections it accepts."""
     used: Count = 0
     listeners: Count = 0
-    weight: Annotated[int, Range(0, 100)] = 100
+    weight: Annotated[int, Within(0, 100)] = 100
     """Headroom in per cent, 0 to 100: see `headroom.py`."""
     machine: str = ""
     """The same for all workers of one parent; empty for a node that is no worker."""

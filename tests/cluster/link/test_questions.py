@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.cluster.codec import Matching, Range, decode, encode
+from pycast.cluster.codec import Matching, Within, decode, encode
 from pycast.cluster.link import questions
 from pycast.cluster.link.frames import FrameReader, Kind, pack_json, read_json
 from pycast.cluster.link.questions import (
@@ -42,6 +42,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     int: st.integers(-(2**63) + 1, 2**63 - 1),
     float: st.floats(0, 2**37),
+    Epoch: st.builds(Epoch, st.integers(0, 1000), st.integers(0, 1 << 40), st.integers(0, 9), st.text(max_size=8)),
     Mapping[str, str]: st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3),
 }
 
@@ -60,7 +61,7 @@ def annotated(hint: Any) -> st.SearchStrategy[Any]:
     """Returns a strategy for a type with bounds."""
     plain, *extras = get_args(hint)
     for extra in extras:
-        if isinstance(extra, Range):
+        if isinstance(extra, Within):
             return st.integers(extra.least, extra.most)
         if isinstance(extra, Matching):
             good = "/live.mp3" if extra.is_good("/live.mp3") else "10.0.0.1:8000"
