@@ -9,6 +9,7 @@ from functools import lru_cache
 from gevent.ssl import SSLSocket
 
 from pycast.errors import Refused
+from pycast.formats.content_types import OCTET_STREAM
 from pycast.http.forwarded import is_proxied
 from pycast.http.listener_head import listener_tail, wants_length, wants_titles
 from pycast.http.request import Request
@@ -33,8 +34,14 @@ EXPOSED = (
 UNBUFFERED = ("X-Accel-Buffering", "no")
 
 
-# A browser that opens a stream as a page gives it an origin of its own, and runs nothing in it. Players ignore this.
+# A browser that opens a stream as a page runs nothing in it. Players ignore it. Chromium plays no stream in a tab that
+# has no origin or may run no scripts, so the sandbox of a stream that can be played allows these two; what is not
+# allowed is any script (default-src).
 SANDBOXED = ("Content-Security-Policy", "sandbox")
+PLAYABLE = (
+    "Content-Security-Policy",
+    "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox allow-scripts allow-same-origin",
+)
 
 
 def serve_listener(context: ServerContext, connection: Connection, request: Request, mount: Mount) -> None:
@@ -79,7 +86,8 @@ def response_head(
     context: ServerContext, request: Request, mount: Mount, metaint: int, more: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
     """Returns the response head of a stream, in Icecast's order: the `icy-` lines last, `icy-metaint` the very last."""
-    headers = [SANDBOXED, *mount.settings.http_headers.items(), *more]
+    policy = SANDBOXED if mount.listener_content_type == OCTET_STREAM else PLAYABLE
+    headers = [policy, *mount.settings.http_headers.items(), *more]
     if request.headers.get("origin"):
         headers.append(EXPOSED)
     wants_end = mount.family == "generic" and wants_length(request.headers)

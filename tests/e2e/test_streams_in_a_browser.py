@@ -12,6 +12,7 @@ import pytest
 from pycast.testing import Server
 from tests.e2e.browser import Browser
 from tests.e2e.deadline import until
+from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
 from tests.e2e.wire import get, source
 
 # Each runs as a page when its server says so (the last one in some browsers only): the script reports to the page that
@@ -79,3 +80,15 @@ def test_what_a_source_sends_never_runs_in_a_browser(unsafe_url: str) -> None:
         pages = {f"{unsafe_url}/{name}" for name in ("html", "xhtml", "svg", "two", "sniffed")}
         until(lambda: pages <= set(browser.run("return window.ran")), "the browser to run the pages")
         assert [page for page in browser.run("return window.ran") if not page.startswith(unsafe_url)] == []
+
+
+def test_a_stream_that_is_opened_in_a_tab_plays() -> None:
+    with Server() as server, ExitStack() as stack:
+        target = Target(server.port, server.source_password)
+        stack.enter_context(ffmpeg_source(target, "/live.mp3", ENCODINGS[0], seconds=120))
+        server.wait_for_source("/live.mp3")
+        browser = stack.enter_context(Browser("--autoplay-policy=no-user-gesture-required"))
+        browser.open(f"{server.url}/livez")
+        browser.run(f"location.href = '{server.url}/live.mp3'")
+        position = "return document.querySelector('video')?.currentTime ?? 0"
+        until(lambda: browser.run(position) > 0.3, "the stream to play", 20)
