@@ -236,9 +236,8 @@ def run(
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
     node = Node(config, config_path, port, raise_file_limit(), worker)
     notifier = SystemdNotifier.from_environment(os.environ)
-    stop = Event()
+    stop, term, group = Event(), Event(), node.parts.context.group
     gevent.signal_handler(signal.SIGINT, stop.set)
-    term, group = Event(), node.parts.context.group
     gevent.signal_handler(signal.SIGTERM, lambda: group.spawn("terminate", _terminate, node.parts.context, term, stop))
     ready = node.start()
     status = f"listening on {', '.join(str(port) for port, _, _ in ready.ports)}"
@@ -265,9 +264,7 @@ def run(
     if ready_file:
         write_ready(ready_file, config, ready, made_up)
     log.info("%s", status)
-    if worker is None or worker.index == 0:  # once for the whole server
-        for line in password_advice(config):
-            log.warning("%s", line)
+    _warn_of_passwords(config, worker)
     notifier.ready(status)
     node.parts.context.drain.changed.subscribe(lambda event: _report_drain(notifier, node.parts.context))
     stop.wait()
@@ -278,6 +275,13 @@ def run(
     notifier.close()
     error_log.close()
     return 0
+
+
+def _warn_of_passwords(config: Config, worker: "WorkerPlace | None") -> None:
+    """Logs each password that everybody knows, once for all workers."""
+    if worker is None or worker.index == 0:
+        for line in password_advice(config):
+            log.warning("%s", line)
 
 
 def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection, tag: str) -> LogFile:
