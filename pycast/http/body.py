@@ -79,7 +79,8 @@ class ChunkedBody:
     def __init__(self) -> None:
         self._chunks = _Chunks()
         self._parser = HttpRequestParser(self._chunks)
-        self._error: BodyError | None = None
+        self._error = ""
+        """What is wrong; not the exception, which would keep the frames that it passed."""
         self._framing = 0
         # Without "close" llhttp would take what follows the last chunk for the next request.
         self._parser.feed_data(b"PUT / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -101,8 +102,8 @@ class ChunkedBody:
         return out
 
     def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self._error:
+            raise BodyError("bad chunk", cause=self._error)
 
     def _parse(self, piece: bytes) -> bool:
         """Takes at most `MAX_SIZE_LINE` bytes, so that what is counted as framing is right to within as many. Returns
@@ -113,7 +114,7 @@ class ChunkedBody:
             self._parser.feed_data(piece)
         except HttpParserError as error:
             if not chunks.is_complete:
-                self._error = BodyError("bad chunk", cause=f"chunked body: {error}")
+                self._error = f"chunked body: {error}"
             return False
         if chunks.is_complete:
             return False
@@ -122,8 +123,8 @@ class ChunkedBody:
         limit = MAX_TRAILERS if chunks.is_in_trailers else MAX_SIZE_LINE
         if self._framing > limit:
             what = "trailers" if chunks.is_in_trailers else "the line with a chunk's size"
-            self._error = BodyError("bad chunk", cause=f"chunked body: {what} of over {limit} bytes")
-        return self._error is None
+            self._error = f"chunked body: {what} of over {limit} bytes"
+        return not self._error
 
 
 class _Chunks:

@@ -88,7 +88,11 @@ class ShoutcastReader:
         does when they come apart.
         """
         if self._error is not None:
-            raise self._error
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error  # the exception keeps this frame
         if self._state is _State.PASSWORD:
             self._buffer += data
             return self._read_password()
@@ -122,7 +126,7 @@ class ShoutcastReader:
         try:
             return [password, *self._read_head(bytes(after))]
         except PeerError as error:
-            self._error = error
+            self._error = error.with_traceback(None)
             return [password]
 
     def _start_head(self, mount: str) -> None:

@@ -358,3 +358,21 @@ def test_the_memory_of_sources_and_their_mounts_is_back_when_they_end(node: Node
     finally:
         gc.enable()
         logging.disable(logging.NOTSET)
+
+
+def test_the_memory_of_a_source_that_sent_a_broken_chunk_is_back(node: Node, wait_until: WaitUntil) -> None:
+    mounts, seen = node.parts.context.mounts, list[weakref.ref[object]]()
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    try:
+        with source(node, method=b"PUT", more=CHUNKED) as sock:
+            assert sock.recv(100) == OK
+            held = mounts.source("/x")
+            assert isinstance(held, ConnectedSource)
+            seen += [weakref.ref(held), weakref.ref(held._connection)]
+            del held
+            sock.sendall(b"5\r\naudio\r\nx\r\n")
+            wait_until(lambda: not [one for one in seen if one() is not None], "the memory")
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
