@@ -93,8 +93,12 @@ def cpu_s(content_type: str, data: bytes, size: int) -> float:
 )
 def test_twice_the_input_takes_twice_the_time(name: str, length: int, size: int) -> None:
     content_type, make = WORST[name]
-    once, twice = (cpu_s(content_type, make(many), size) for many in (length, 2 * length))
-    assert twice < 3 * once + 0.02
+
+    def is_linear() -> bool:
+        once, twice = (cpu_s(content_type, make(many), size) for many in (length, 2 * length))
+        return twice < 3 * once + 0.02
+
+    assert any(is_linear() for _ in range(3))  # another process may get in the way of one measurement
 
 
 def test_heads_of_pages_within_each_other_are_not_summed_up_for_ever() -> None:

@@ -115,7 +115,7 @@ def test_a_peer_that_sends_without_a_pause_holds_neither_the_loop_nor_the_reader
             while True:
                 (connection.peek if how == "peek" else connection.read)(deadline)
     assert time.monotonic() - begun < LINGER_S + 1
-    assert turns[0] >= 10
+    assert turns[0] >= 3
     group.kill()
 
 

@@ -250,15 +250,15 @@ def test_framing_alone_does_not_keep_a_source_alive(node: Node, wait_until: Wait
 
 def test_chunks_of_one_byte_are_audio_and_keep_a_source_alive(node: Node, wait_until: WaitUntil) -> None:
     settings = node.parts.context.settings
-    settings.replace(loads(TOML.replace("source_timeout = 5", "source_timeout = 0.3"), {}, "test"))
+    settings.replace(loads(TOML.replace("source_timeout = 5", "source_timeout = 1"), {}, "test"))
     with source(node, method=b"PUT", more=CHUNKED) as sock:
         assert sock.recv(100) == OK
-        for _ in range(12):
+        for _ in range(14):
             sock.sendall(b"1\r\na\r\n")
-            gevent.sleep(0.05)
+            gevent.sleep(0.1)
         mount = node.parts.context.mounts.get("/x")
         assert mount is not None and node.parts.context.mounts.source("/x") is not None
-        wait_until(lambda: mount.ring.read(0, mount.ring.head) == b"a" * 12, "the audio")
+        wait_until(lambda: mount.ring.read(0, mount.ring.head) == b"a" * 14, "the audio")
 
 
 def test_the_end_of_a_source_that_never_stops_sending_takes_a_moment(

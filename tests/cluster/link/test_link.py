@@ -526,7 +526,7 @@ def test_a_frame_that_comes_without_a_pause_holds_neither_the_loop_nor_the_reade
     link = link_of(Torrent(pack(Kind.CALL, bytes(16 << 20))[:5], b"x"))
     with pytest.raises(TimeoutError):
         link.read(0.2)
-    assert turns[0] >= 10
+    assert turns[0] >= 3
     group.kill()
 
 
@@ -537,5 +537,5 @@ def test_frames_that_arrive_together_are_worked_on_a_few_in_a_turn() -> None:
     until = time.monotonic() + 0.2
     while time.monotonic() < until:
         assert link.read(5) == (Kind.NOTIFY, b"")
-    assert turns[0] >= 10
+    assert turns[0] >= 3
     group.kill()
