@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 from xml.etree.ElementTree import ParseError
 
 import click
@@ -222,7 +223,7 @@ def _mount(name: str, values: Mapping[str, Any]) -> MountRow:
 
 
 def _path_of(listenurl: str) -> str:
-    return "/" + listenurl.split("://", 1)[-1].partition("/")[2]
+    return unquote("/" + listenurl.split("://", 1)[-1].partition("/")[2])
 
 
 def number(value: Any) -> int:

@@ -10,12 +10,21 @@ Times are given in UTC with the zone written out, so that they read the same on 
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from pycast.stats.snapshot import MountSnapshot, NodeSnapshot
 
 
 UNLIMITED = "unlimited"
+
+# RFC 3986 section 3.3: characters that need no escape in a path.
+_PATH_SAFE = "/:@!$&'()*+,;=~"
+
+
+def stream_url(base: str, mount: str) -> str:
+    """Returns the URL of a mount. `base` is `http://host:port`; the name is percent-encoded where it must be."""
+    return base + quote(mount, safe=_PATH_SAFE, errors="replace")
 
 
 def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
@@ -91,7 +100,7 @@ def _known(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
         "genre": mount.genre or "various",
         "listener_peak": str(mount.listener_peak),
         "listeners": str(mount.listeners),
-        "listenurl": snapshot.listen_url + mount.name,
+        "listenurl": stream_url(snapshot.listen_url, mount.name),
         "max_listeners": UNLIMITED if mount.max_listeners < 0 else str(mount.max_listeners),
         "public": "1" if mount.public else "0",
         "server_description": mount.server_description or "Unspecified description",

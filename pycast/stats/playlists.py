@@ -9,9 +9,8 @@ spaces. Hidden mounts give empty lists, as in Icecast.
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from pycast.stats.icestats import source_stats, visible_mounts
+from pycast.stats.icestats import source_stats, stream_url, visible_mounts
 from pycast.stats.xml import xml_text
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ PLS_TYPE = "audio/x-scpls"
 XSPF_TYPE = "application/xspf+xml; charset=UTF-8"
 VCLT_TYPE = "audio/x-vclt; charset=UTF-8"
 
-# RFC 3986 section 3.3: characters that need no escape in a path.
-_PATH_SAFE = "/:@!$&'()*+,;=~"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ANNOTATED = (
     ("bitrate", "Bitrate: "),
@@ -40,11 +37,6 @@ _VCLT_NAMES = (
     ("server_name", "SERVER_NAME"),
     ("server_description", "DESCRIPTION"),
 )
-
-
-def stream_url(base: str, mount: str) -> str:
-    """Returns the URL of a mount. `base` is `http://host:port`; the name is percent-encoded where it must be."""
-    return base + quote(mount, safe=_PATH_SAFE, errors="replace")
 
 
 def m3u(url: str) -> bytes:

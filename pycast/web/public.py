@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pycast.errors import Refused
 from pycast.http.mount_names import playlist_target
 from pycast.http.response import HTML, Response
-from pycast.stats.icestats import visible_mounts
-from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, stream_url, vclt, xspf
+from pycast.stats.icestats import stream_url, visible_mounts
+from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, vclt, xspf
 from pycast.stats.status_json import status_json
 from pycast.web.route import LISTENERS, Call, Route
 

@@ -199,3 +199,8 @@ def test_a_number_from_outside_is_one_or_0(value: object, shown: int) -> None:
 def test_a_text_from_outside_has_an_end() -> None:
     assert printable("x" * 10_000) == "x" * 500
     assert printable(None) == ""
+
+
+def test_mount_is_shown_by_its_name_also_if_its_address_is_percent_encoded() -> None:
+    view = read_json(status({"listenurl": "http://h:8000/a%20b.mp3"}))
+    assert [row.name for row in view.mounts] == ["/a b.mp3"]

@@ -11,6 +11,7 @@ from pycast.stats.icestats import (
     source_stats,
     visible_mounts,
 )
+from pycast.stats.playlists import vclt, xspf
 from pycast.stats.snapshot import NodeSnapshot
 from tests.stats.snapshots import MP3, VORBIS, mount, node, nodes
 
@@ -83,3 +84,12 @@ def test_names_are_in_byte_order_and_values_are_never_empty(snapshot: NodeSnapsh
         stats = source_stats(snapshot, one)
         assert list(stats) == sorted(stats)
         assert all(stats) and all(stats.values())
+
+
+def test_listenurl_is_percent_encoded_as_the_playlists_addresses_are() -> None:
+    one = mount(name="/a b/é?#%.mp3")
+    snapshot = node(one)
+    url = source_stats(snapshot, one)["listenurl"]
+    assert url == "http://localhost:8000/a%20b/%C3%A9%3F%23%25.mp3"
+    assert f"<location>{url}</location>" in xspf(snapshot, one.name).decode()
+    assert f"STREAMURL={url}\n" in vclt(snapshot, one.name).decode()

@@ -5,7 +5,8 @@ from defusedxml.ElementTree import fromstring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.stats.playlists import m3u, pls, stream_url, vclt, xspf
+from pycast.stats.icestats import stream_url
+from pycast.stats.playlists import m3u, pls, vclt, xspf
 from pycast.stats.snapshot import NodeSnapshot
 from tests.stats.snapshots import MP3, VORBIS, any_text, mount, nasty_text, node, nodes
 
