@@ -144,6 +144,7 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
     source, settings, title = mount.description, mount.settings, mount.timeline.title
     info = source.info
     is_ogg = mount.family == "ogg"
+    measured = str(round(mount.bitrate / 1000)) if mount.bitrate else ""
     stats = dict(mount.all_stats())
     subtype = stats.pop("subtype", "")
     return MountSnapshot(
@@ -164,13 +165,13 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
         server_description=settings.stream_description or info.description,
         server_url=settings.stream_url or info.url,
         genre=settings.genre or info.genre,
-        bitrate=settings.bitrate or info.bitrate or (str(round(mount.bitrate / 1000)) if mount.bitrate else ""),
+        bitrate=settings.bitrate or info.declared_bitrate or measured,
         audio_info=info.audio_info,
         stats=stats,
         stream_start=source.started,
         source_ip=source.ip,
         user_agent=info.user_agent,
-        connected_s=int(time.time() - source.started),
+        connected_s=int(mount.source_age_s()),
         total_bytes_read=mount.bytes_read,
         total_bytes_sent=mount.fanout.bytes_sent,
         sources=mount.sources,

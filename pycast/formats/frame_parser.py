@@ -214,6 +214,5 @@ def _info(offset: int, kind: FrameKind, bitrate: int | None) -> Info:
     stats = {"audio_samplerate": str(kind.samplerate)}
     if kind.channels:
         stats["audio_channels"] = str(kind.channels)
-    if bitrate:
-        stats["audio_bitrate"] = str(bitrate)
+    # Icecast has no `audio_bitrate` for these formats: programs take it as the kbit/s that an encoder declared.
     return Info(offset, bitrate, stats)

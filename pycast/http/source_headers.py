@@ -51,6 +51,13 @@ class SourceInfo:
     content_type: str | None = None
     """None if it sent none: then SOURCE means audio/mpeg and PUT is refused."""
 
+    @property
+    def declared_bitrate(self) -> str:
+        """The bitrate as the source declares it: in a header of its own, or in `ice-audio-info` (libshout's key, then
+        that of other encoders). Empty if it does not.
+        """
+        return self.bitrate or self.audio_stats.get("bitrate", "") or self.audio_stats.get("ice-bitrate", "")
+
 
 def source_info(headers: Headers) -> SourceInfo:
     """Returns the description in a source's request headers."""

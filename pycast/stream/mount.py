@@ -11,6 +11,7 @@ from the origin's journal.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -86,6 +87,8 @@ class Mount:
         """The source that the latest title belongs to; None if that source took it along to its standby."""
         self.floor = 0
         """No listener starts before this offset: its decoder could not follow to the present audio."""
+        self._source_since = clock()
+        """When its source connected, on a clock that nobody sets."""
         self._raw = RawView(self.ring)
         self._icy: dict[tuple[int, int], View] = {}
         self._size_ring()
@@ -130,6 +133,10 @@ class Mount:
         started = self.journal.started_before(self.ring.head)
         return started.offset if started else -1
 
+    def source_age_s(self) -> float:
+        """Returns for how long the present source is connected, whatever happens to the time of day."""
+        return self._clock() - self._source_since
+
     def apply(self, settings: MountSettings) -> None:
         """Replaces the settings. Listeners that are connected stay; limits hold for them too."""
         self.settings = settings
@@ -167,6 +174,8 @@ class Mount:
         self.timeline.add_header(self.ring.head, b"")
         before.close_dump()
         self._program = program
+        # A source of another node, or one that stood by, has been connected for some time already.
+        self._source_since = self._clock() - max(0.0, time.time() - description.started)
         self.sources += 1
         self._move(MountEvent.SOURCE_STARTED)
         self.journal.add(Started(started_at, description))

@@ -94,3 +94,20 @@ def test_pairs_are_read(raw: str, pairs: dict[str, str]) -> None:
 def test_any_text_gives_pairs_fit_for_xml_names(raw: str) -> None:
     for key, value in parse_audio_info(raw).items():
         assert key.isascii() and key[0] not in ".-0123456789" and 0 < len(value) <= 199
+
+
+@pytest.mark.parametrize(
+    ("headers", "declared"),
+    [
+        ([], ""),
+        ([("ice-bitrate", "128")], "128"),
+        ([("ice-audio-info", "bitrate=96;channels=2")], "96"),
+        ([("ice-audio-info", "ice-bitrate=Quality 0;ice-channels=2")], "Quality 0"),
+        ([("ice-audio-info", "bitrate=96;ice-bitrate=64"), ("icy-br", "128")], "128"),
+        ([("ice-audio-info", "bitrate=96;ice-bitrate=64")], "96"),
+    ],
+)
+def test_bitrate_that_a_source_declares_is_found_in_each_spelling(
+    headers: list[tuple[str, str]], declared: str
+) -> None:
+    assert source_info(Headers(headers)).declared_bitrate == declared

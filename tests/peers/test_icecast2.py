@@ -141,12 +141,10 @@ WANTED = (
 EXTRA = (
     Extra(
         "status json",
-        rb'"audio_(bitrate|channels|samplerate)":\d+,',
+        rb'"audio_(channels|samplerate)":\d+,',
         "read from the frames, under the names that Ogg has",
     ),
-    Extra(
-        "admin stats*", rb"<(audio_(?:bitrate|channels|samplerate))>\d+</\1>", "read from the frames, as in status-json"
-    ),
+    Extra("admin stats*", rb"<(audio_(?:channels|samplerate))>\d+</\1>", "read from the frames, as in status-json"),
     Extra("admin listclients*", rb"<listeners>N</listeners>", "AzuraCast reads the lower-case name, Icecast 2.5's"),
     Extra("admin listclients*", rb"<lag>\d+</lag>", "how far behind a listener is, as icecast-kh tells"),
 )

@@ -241,6 +241,22 @@ def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_dropped() -> None
     assert all(transport.closed for transport in transports)
 
 
+@pytest.mark.parametrize("earlier_s", [0.0, 30.0, -30.0])
+def test_time_that_a_source_is_connected_does_not_follow_the_time_of_day(
+    monkeypatch: pytest.MonkeyPatch, earlier_s: float
+) -> None:
+    day, now = [1_000_000.0 + earlier_s], [100.0]
+    monkeypatch.setattr("pycast.stream.mount.time.time", lambda: day[0])
+    mount = Mount("/x", SETTINGS, description(), Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: now[0])
+    mount.start(description())
+    already = max(0.0, earlier_s)  # a source that stood by is older than its turn
+    assert mount.source_age_s() == already
+    day[0] -= 86_400
+    now[0] += 5
+    assert mount.source_age_s() == already + 5
+    mount.end()
+
+
 @pytest.mark.parametrize("how", ["source", "mirror"])
 def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
     now = 0.0
