@@ -16,7 +16,13 @@ PAUSE_S = 0.05
 
 # Before a package stands what it imports itself, so that each piece is small.
 MODULES = (
-    *("pycast.stats.snapshot", "pycast.formats.mpeg", "pycast.formats.adts", "pycast.formats.ogg"),
+    *(
+        "pycast.stats.snapshot",
+        "pycast.formats.opaque",
+        "pycast.formats.mpeg",
+        "pycast.formats.adts",
+        "pycast.formats.ogg",
+    ),
     *("pycast.formats.webm", "pycast.http.shoutcast", "pycast.server.shoutcast_source"),
     *("email.utils", "email.parser", "ssl", "http.client", "mimetypes", "shutil", "http.server", "urllib.request"),
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),

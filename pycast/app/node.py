@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent import socket
 from gevent.event import Event
+from gevent.lock import Semaphore
 
 from pycast.app.assembly import assemble
 from pycast.app.late_imports import import_late
@@ -30,13 +31,15 @@ from pycast.config.problems import Origin
 from pycast.config.schema import Config, LoggingSection
 from pycast.config.secret_files import file_advice, with_secrets
 from pycast.config.serving import first_serving
+from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ConfigError, ExternalError
-from pycast.logs.files import LogFile, hub_after
+from pycast.logs.files import LogFile
 from pycast.logs.setup import setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair
 from pycast.server.context import ServerContext
+from pycast.stream.dump import DUMP_WRITERS
 
 if TYPE_CHECKING:
     from pycast.app.worker_spec import WorkerPlace
@@ -48,6 +51,9 @@ STOP_S = 4.0
 
 # The part of it in which programs of the sources that the stop ends (`on_disconnect`) get started.
 PROGRAMS_S = 0.5
+
+# The part of it in which the ends of dumps are written.
+DUMPS_S = 0.5
 
 
 class Node:
@@ -68,6 +74,7 @@ class Node:
         self._acceptors: list[Acceptor] = []
         self._link: Acceptor | None = None
         self._agent: HaproxyAgent | None = None
+        self._reloading = Semaphore()
 
     def start(self) -> ReadyInfo:
         """Listens and accepts. Raises ConfigError if a port is in use or a certificate cannot be used."""
@@ -105,19 +112,19 @@ class Node:
         )
 
     def reload(self) -> None:
-        """Reads the configuration again. If it is bad, all its errors are logged and the old one stays in force."""
+        """Reads the configuration again. If it is bad, all its errors are logged and the old one stays in force. May
+        switch; a reload that is asked for meanwhile comes after this one.
+        """
+        with self._reloading:
+            self._reload()
+
+    def _reload(self) -> None:
         settings = self.parts.context.settings
         if self._config_path is None:
-            # The files of secrets that the environment names are there all the same.
-            config, problems = with_secrets(settings.now)
-            for wrong in problems:
-                log.error("reload refused: %s", Origin("environment", {}).line(*wrong))
-            self._apply(settings.now if problems else config)
-            self._warn_of_open_files(config)
-            log.info("no configuration file to read again: files of passwords were read, and the logs reopened")
+            self._reload_secrets()
             return
         try:
-            config = load(self._config_path, os.environ)
+            config = off_hub(load, self._config_path, os.environ)
             config = config if self._port is None else with_port(config, self._port)
             config = config if self._worker is None else self._worker.adapt(config)
             before = settings.now
@@ -132,6 +139,20 @@ class Node:
             log.warning("changes that need a restart: %s", ", ".join(restart))
         self._warn_of_open_files(config)
         log.info("read %s again", self._config_path)
+
+    def _reload_secrets(self) -> None:
+        """Reads the files of secrets that the environment names, which are there without a configuration file."""
+        now = self.parts.context.settings.now
+        try:
+            config, problems = off_hub(with_secrets, now)
+        except DiskStalled as error:
+            log.error("reload refused: %s", error)
+            return
+        for wrong in problems:
+            log.error("reload refused: %s", Origin("environment", {}).line(*wrong))
+        self._apply(now if problems else config)
+        self._warn_of_open_files(config)
+        log.info("no configuration file to read again: files of passwords were read, and the logs reopened")
 
     def stop(self) -> None:
         """Stops what `start` started. Can be called twice."""
@@ -153,6 +174,7 @@ class Node:
         context.group.kill()
         context.hangups.close()
         self.parts.logs.close()
+        DUMP_WRITERS.settle(DUMPS_S)
 
     def stop_in_time(self, seconds: float) -> bool:
         """Does the same as `stop`, but gives up after `seconds`. Returns whether the stop was complete."""
@@ -163,7 +185,7 @@ class Node:
     def _apply(self, config: Config) -> None:
         """Puts a configuration in force and reopens the logs. Listening sockets stay as they are.
 
-        Raises ExternalError, and changes nothing, if a log cannot be opened.
+        Raises ExternalError, and changes nothing, if a log cannot be opened. May switch before it changes anything.
         """
         context = self.parts.context
         self.parts.logs.reload(config.logging)
@@ -172,7 +194,7 @@ class Node:
         context.admission.set_clients(config.limits.clients)
 
     def _warn_of_open_files(self, config: Config) -> None:
-        for line in file_advice(config) if self._worker is None or not self._worker.index else ():
+        for line in off_hub(list, file_advice(config)) if self._worker is None or not self._worker.index else ():
             log.warning("%s", line)
 
     def _listen(self) -> None:
@@ -233,7 +255,7 @@ def run(
     then its parent is gone.
     """
     tag = worker.tag if worker else ""
-    error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after, tag)
+    error_log = setup_logging(config.logging.log_level, config.logging.error_log, tag)
     node = Node(config, config_path, port, raise_file_limit(), worker)
     notifier = SystemdNotifier.from_environment(os.environ)
     stop, term, group = Event(), Event(), node.parts.context.group
@@ -268,13 +290,17 @@ def run(
     notifier.ready(status)
     node.parts.context.drain.changed.subscribe(lambda event: _report_drain(notifier, node.parts.context))
     stop.wait()
+    _stop(node, notifier)
+    error_log.close()
+    return 0
+
+
+def _stop(node: Node, notifier: SystemdNotifier) -> None:
     log.info("stopping")
     notifier.stopping(STOP_S)
     if not node.stop_in_time(STOP_S):
         log.error("the stop took longer than %g s and was cut short", STOP_S)
     notifier.close()
-    error_log.close()
-    return 0
 
 
 def _warn_of_passwords(config: Config, worker: "WorkerPlace | None") -> None:
@@ -289,7 +315,7 @@ def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection,
     if (before.error_log, before.log_level) == (after.error_log, after.log_level):
         return log_file
     try:
-        return setup_logging(after.log_level, after.error_log, hub_after, tag)
+        return setup_logging(after.log_level, after.error_log, tag)
     except ExternalError as error:
         log.error("the old error log stays: %s", error)
         return log_file

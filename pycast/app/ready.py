@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pycast.config.schema import Config
 from pycast.config.serving import first_serving
+from pycast.disk.calls import off_hub
 from pycast.disk.whole_file import replace_file
 
 WHO = ("source", "admin", "relay")
@@ -28,13 +29,14 @@ class ReadyInfo(NamedTuple):
 
 def write_ready(path: str, config: Config, ready: ReadyInfo, made_up: Collection[str] = ()) -> None:
     """Writes the line to stdout ("-") or a file, of which a reader never gets half a line. It has the passwords that
-    were made up at this start, by the keys of [authentication] in `made_up`; who set the others knows them.
+    were made up at this start, by the keys of [authentication] in `made_up`; who set the others knows them. Raises
+    OSError, DiskStalled. May switch.
     """
-    line = _line(config, ready, made_up)
+    line = f"{_line(config, ready, made_up)}\n".encode()
     if path == "-":
-        os.write(1, f"{line}\n".encode())
-        return
-    replace_file(Path(path), f"{line}\n".encode())
+        off_hub(os.write, 1, line)
+    else:
+        off_hub(replace_file, Path(path), line)
 
 
 def _line(config: Config, ready: ReadyInfo, made_up: Collection[str]) -> str:

@@ -23,8 +23,9 @@ from pycast.config.live import restart_needed
 from pycast.config.load import loads, read_text, with_port
 from pycast.config.schema import Config, LoggingSection
 from pycast.config.secret_files import secrets_by_file, with_secrets
+from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ConfigError, ExternalError
-from pycast.logs.files import LogFile, hub_after
+from pycast.logs.files import LogFile
 from pycast.logs.setup import setup_logging
 from pycast.net.group import Group, Task
 
@@ -70,14 +71,14 @@ class Parent:
         for worker in self._workers:
             worker.reload()
         if self._config_path is None:
-            config, problems = with_secrets(self.config)
+            config, problems = off_hub(with_secrets, self.config)
             self.config = self.config if problems else config  # each worker logs what is wrong
             return
         try:
-            text = read_text(self._config_path)
-            config = loads(text, os.environ, str(self._config_path))
+            text = off_hub(read_text, self._config_path)
+            config = off_hub(loads, text, os.environ, str(self._config_path))  # it reads files of secrets
             config = config if self._port is None else with_port(config, self._port)
-        except ConfigError:
+        except (ConfigError, DiskStalled):
             return  # each worker logs what is wrong with it
         restart = restart_needed(self.config, config)
         if restart:
@@ -143,7 +144,7 @@ def run(
     `text` is the configuration; `port` is that of the command line, which overrides the text's. `made_up` are the keys
     of [authentication] whose password was made up at this start.
     """
-    error_log = setup_logging(config.logging.log_level, config.logging.error_log, hub_after)
+    error_log = setup_logging(config.logging.log_level, config.logging.error_log)
     parent = Parent(config, count, text, config_path, port)
     notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers must not inherit its variables
 
@@ -185,7 +186,7 @@ def run(
 def _reopened(log_file: LogFile, settings: LoggingSection) -> LogFile:
     """Returns a new error log by the present settings, or the old one if that cannot be opened."""
     try:
-        return setup_logging(settings.log_level, settings.error_log, hub_after)
+        return setup_logging(settings.log_level, settings.error_log)
     except ExternalError as error:
         log.error("the old error log stays: %s", error)
         return log_file

@@ -17,6 +17,7 @@ from pycast.config.load import loads_from, read_text
 from pycast.config.rules import advice
 from pycast.config.schema import Config
 from pycast.config.secret_files import file_advice
+from pycast.disk.appending import is_pipe
 from pycast.errors import ConfigError
 from pycast.http.mount_names import why_no_mount
 
@@ -35,6 +36,7 @@ def command(file: Path) -> None:
     warnings = (
         *password_advice(config),
         *file_advice(config),
+        *pipes(config),
         *certificate_advice(config, time.time()),
         *advice(config),
     )
@@ -73,6 +75,17 @@ def missing_files(config: Config) -> Iterator[str]:
         yield from _unwritable(f"mount[{index}].dump_file", mount.dump_file or "")
         yield from _not_a_program(f"mount[{index}].on_connect", mount.on_connect or "")
         yield from _not_a_program(f"mount[{index}].on_disconnect", mount.on_disconnect or "")
+
+
+def pipes(config: Config) -> Iterator[str]:
+    """Yields a line for each log and dump that is a named pipe. Whether something reads it cannot be told: opening it
+    would end a reader that waits.
+    """
+    named = [(f"logging.{key}", getattr(config.logging, key)) for key in ("access_log", "error_log", "playlist_log")]
+    named += [(f"mount[{index}].dump_file", mount.dump_file or "") for index, mount in enumerate(config.mount)]
+    for key, name in named:
+        if name and is_pipe(name):
+            yield f'{key} = "{name}" is a named pipe: it is used only if a program reads it when it is opened'
 
 
 def _unreadable(key: str, name: str) -> Iterator[str]:

@@ -73,10 +73,11 @@ def load_node() -> Callable[..., int]:
     """
     gc.disable()
     from pycast.app.node import run  # imported late: a wrong configuration is reported without loading the server
+    from pycast.logs.stderr import queued_stderr
 
     gc.freeze()
     gc.enable()
-    return run
+    return queued_stderr()(run)
 
 
 def run_node(
@@ -99,11 +100,13 @@ def run_workers(
 ) -> int:
     """Runs the parent of several workers until a signal stops it. Returns the exit status."""
     from pycast.app.workers import run
+    from pycast.logs.stderr import queued_stderr
 
     announce = partial(write, serve_banner, config, path, made_up)
-    return run(
-        config, count, text, config_path=path, port=port, ready_file=ready_file, made_up=made_up, announce=announce
-    )
+    with queued_stderr():
+        return run(
+            config, count, text, config_path=path, port=port, ready_file=ready_file, made_up=made_up, announce=announce
+        )
 
 
 def run_worker(line: bytes) -> int:

@@ -14,7 +14,9 @@ from pycast.balance.readiness import Readiness
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.own_address import OwnAddress
+from pycast.logs.files import LOG_WRITERS
 from pycast.stats.counters import Counters
+from pycast.stream.dump import DUMP_WRITERS
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
@@ -75,6 +77,8 @@ class NodeSnapshots:
                 counters,
                 bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
                 bytes_sent=total_bytes_sent(counters, self._mounts),
+                log_lines_lost=LOG_WRITERS.lost,
+                dump_bytes_lost=DUMP_WRITERS.lost,
             ),
             is_ready=self._readiness.is_ready,
             is_draining=self._drain.is_draining,

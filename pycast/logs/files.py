@@ -1,211 +1,162 @@
-"""Writes log lines to a file, to standard error, or nowhere. Writing never raises and never waits for a reader.
+"""Writes log lines to a file, to standard error, or nowhere. Writing never raises, and waits for no disk and no reader.
 
-Lines are collected for `FLUSH_DELAY_S`, so that five thousand listeners that leave at once cost one write. If a file
-cannot be written (full disk), lines are lost: they are counted, and this is reported once. If the reader of a pipe or
-terminal is slow, lines are kept, up to `MAX_HELD` bytes, and written later. Invariant: whole lines reach the file, in
-order; only an error in the middle of a write can break one off, and the next write ends it first.
-
-Rejected: a writer greenlet (its lines would be lost when it dies, and stopping it would switch while the server ends)
-and non-blocking mode for standard error (the mode belongs to the terminal, and would affect the operator's shell too).
+Whoever writes only puts the line into the file's queue (`disk/writers.py`); a thread writes it some milliseconds later,
+so that five thousand listeners that leave at once cost one write. If the disk is full lines are lost, and so they are
+if disk or reader stall for so long that `MAX_HELD` bytes are queued. They are counted, and this is reported when it
+begins and when it is over. Invariant: whole lines reach the file, in order; only an error in the middle of a write can
+break one off, and the next write ends it first.
 """
 
+import logging
 import os
-import select
-import stat
-from collections import deque
 from collections.abc import Callable
+from functools import cache
 
-from gevent import get_hub
-from gevent.monkey import get_original
-
+from pycast.disk.appending import WriteFailed, open_to_append, write_all
+from pycast.disk.calls import off_hub
+from pycast.disk.losses import Losses
+from pycast.disk.writers import Outlet, Writers
 from pycast.errors import ExternalError
+
+log = logging.getLogger(__name__)
 
 STDERR = "-"
 OFF = ""
 STDERR_FD = 2
-# Too short to be noticed by a person who follows the log; long enough for a crowd of listeners to leave.
-FLUSH_DELAY_S = 0.02
-FLUSH_SIZE = 65536
 # Some 10,000 lines: nothing is lost if a container's log reader pauses for seconds.
 MAX_HELD = 1 << 20
+MAX_LINES = 20_000
 
 # Of a file that is new: the log has the listeners' addresses. That of a file that is there already stays.
 MODE = 0o640
 
-After = Callable[[float, Callable[[], None]], None]
+# At the end of a file its lines have this long to be written: a stop must not take as long as a disk stalls.
+CLOSE_S = 0.5
+
+# There are three logs, and after a reload maybe one more that is still held by its old file.
+LOG_WRITERS = Writers(6)
+"""The threads of all log files. Their losses are in lines."""
 
 
 class LogFile:
-    """One log file. `after(delay_s, callback)` runs a callback later; without it each line is written at once.
+    """One log file. The constructor raises ExternalError if the file cannot be opened; it may switch.
 
-    It must not be used from several native threads. The constructor raises ExternalError if the file cannot be opened.
+    `report` gets the text when lines are being lost. Without it that goes to standard error: it is for the error log,
+    which cannot report that it does not work.
     """
 
-    def __init__(self, path: str, after: After | None = None, report: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: str, report: Callable[[str], None] | None = None) -> None:
         self._path = path
-        self._after = after
-        self._report = report or _to_stderr
-        self._fd = _open(path)
-        self._lines: deque[bytes] = deque()
-        self._size = 0
-        self._lost = 0
-        self._is_scheduled = False
+        self._report = report or (_to_stderr if path != STDERR else _to_nobody)
+        self._is_on = path != OFF
+        self._fd: int | None = None if path == OFF else STDERR_FD if path == STDERR else off_hub(_open, path)
+        self._outlet = Outlet(LOG_WRITERS, self._write_there, MAX_HELD, MAX_LINES)
+        self._losses = Losses(
+            lambda why: self._report(f"log lines are being lost: {self._path}: {why}"),
+            lambda lines: log.warning("%d log lines were lost: %s", lines, self._path),
+        )
         self._is_torn = False
-        self._is_reported = False
+        self._is_given_up = False
 
     @property
     def is_on(self) -> bool:
         """Whether lines are written at all."""
-        return self._fd is not None
+        return self._is_on
 
     @property
     def lost(self) -> int:
         """How many lines could not be written."""
-        return self._lost
+        return self._losses.total
 
-    def write(self, line: bytes) -> None:
-        """Writes one whole line, which has its LF. Never raises, never blocks, never switches."""
-        if self._fd is None:
+    def write(self, line: bytes, soon: bool = False) -> None:
+        """Queues one whole line, which has its LF; with `soon` it does not wait for others. Never raises, never blocks,
+        never switches.
+        """
+        if not self._is_on:
             return
-        if self._size + len(line) > MAX_HELD:
-            self._count_lost(1, "its reader is too slow")
-            return
-        self._lines.append(line)
-        self._size += len(line)
-        if self._after is None or self._size >= FLUSH_SIZE:
-            self.flush()
-        else:
-            self._schedule()
+        if not self._outlet.put(line, soon):
+            self._lose(1, "its disk or reader is too slow")
+        elif self._losses.total:
+            self._losses.on_written()
 
     def flush(self) -> None:
-        """Writes the collected lines, as far as that is possible without waiting."""
-        if self._fd is None or not self._lines:
-            return
-        if _is_regular(self._fd):
-            self._flush_all(self._fd)
-        else:
-            self._flush_ready(self._fd)
-        if self._lines:
-            self._schedule()
+        """Waits until all lines are written, at most `CLOSE_S`. May switch."""
+        self._outlet.settle(CLOSE_S)
 
     def reopen(self) -> None:
-        """Opens the file by its path again, which may name a new file by now. If that fails, reports it and keeps the
-        old one.
+        """Has the file opened by its path again, which may name a new file by now, after the lines that are queued. If
+        that fails, reports it and keeps the old one. Never switches.
         """
-        if self._fd is None or self._path == STDERR:
+        if self._is_on and self._path != STDERR:
+            self._outlet.call(self._reopen_there)
+
+    def close(self) -> None:
+        """Writes the queued lines, for which it waits at most `CLOSE_S`, and closes the file. Later lines are dropped.
+        May be called twice. May switch.
+        """
+        if not self._is_on:
             return
-        self.flush()
+        self._is_on = False
+        self._outlet.call(self._close_there)
+        if not self._outlet.settle(CLOSE_S):
+            self._is_given_up = True
+            self._lose(max(0, self._outlet.abandon() - 1), "its disk or reader stalls at the end")
+            self._outlet.call(self._close_there)  # whenever it is let go
+
+    def _lose(self, lines: int, why: str) -> None:
+        LOG_WRITERS.lost += lines
+        self._losses.add(lines, why)
+
+    # -- in a thread
+
+    def _write_there(self, data: bytes) -> None:
+        """Writes `data`, or counts the lines whose end was not written. Ends a line that was broken off before."""
+        if self._fd is None:
+            return
+        end_of_torn = b"\n" if self._is_torn else b""
+        whole = end_of_torn + data
+        try:
+            write_all(self._fd, whole, lambda: self._is_given_up)
+        except WriteFailed as error:
+            self._is_torn = whole[error.written - 1] != 0x0A if error.written else self._is_torn
+            lines = data.count(b"\n", max(0, error.written - len(end_of_torn)))
+            LOG_WRITERS.in_loop(self._lose, lines, str(error))
+        else:
+            self._is_torn = False
+
+    def _reopen_there(self) -> None:
+        if self._fd is None:
+            return
         try:
             fresh = _open(self._path)
         except ExternalError as error:
-            self._report(str(error))
+            LOG_WRITERS.in_loop(self._report, str(error))
             return
-        os.close(self._fd)
-        self._fd, self._is_torn, self._is_reported = fresh, False, False
+        old, self._fd, self._is_torn = self._fd, fresh, False
+        os.close(old)
 
-    def close(self) -> None:
-        """Writes the collected lines and closes the file. Later lines are dropped. May be called twice."""
-        self.flush()
+    def _close_there(self) -> None:
         fd, self._fd = self._fd, None
         if fd is not None and self._path != STDERR:
             os.close(fd)
 
-    def _schedule(self) -> None:
-        if self._after is not None and not self._is_scheduled:
-            self._is_scheduled = True
-            self._after(FLUSH_DELAY_S, self._flush_scheduled)
 
-    def _flush_scheduled(self) -> None:
-        self._is_scheduled = False
-        self.flush()
-
-    def _flush_all(self, fd: int) -> None:
-        data = b"".join(self._lines)
-        self._clear()
-        self._put(fd, data)
-
-    def _flush_ready(self, fd: int) -> None:
-        """Writes pieces of at most PIPE_BUF bytes: a pipe that is ready takes one without blocking (POSIX)."""
-        while self._lines and _is_ready(fd):
-            piece = self._next_piece()
-            self._size -= len(piece)
-            self._put(fd, piece)
-
-    def _next_piece(self) -> bytes:
-        piece = self._lines.popleft()
-        if len(piece) > select.PIPE_BUF:
-            self._lines.appendleft(piece[select.PIPE_BUF :])
-            return piece[: select.PIPE_BUF]
-        while self._lines and len(piece) + len(self._lines[0]) <= select.PIPE_BUF:
-            piece += self._lines.popleft()
-        return piece
-
-    def _put(self, fd: int, data: bytes) -> None:
-        """Writes `data`, or counts the lines whose end was not written. Ends a line that was broken off before."""
-        end_of_torn = b"\n" if self._is_torn else b""
-        whole = end_of_torn + data
-        written = 0
-        try:
-            while written < len(whole):
-                written += os.write(fd, whole[written:])
-        except OSError as error:
-            self._is_torn = whole[written - 1] != 0x0A if written else self._is_torn
-            self._count_lost(data.count(b"\n", max(0, written - len(end_of_torn))), error.strerror or str(error))
-        else:
-            self._is_torn = False
-
-    def _count_lost(self, lines: int, why: str) -> None:
-        self._lost += lines
-        if not self._is_reported:
-            self._is_reported = True
-            self._report(f"log lines are being lost: {self._path}: {why}")
-
-    def _clear(self) -> None:
-        self._lines.clear()
-        self._size = 0
-
-
-def hub_after(delay_s: float, callback: Callable[[], None]) -> None:
-    """Runs `callback` after `delay_s`, by a timer of gevent's hub that does not keep the hub running. The callback must
-    not switch.
-    """
-    timer = get_hub().loop.timer(delay_s, ref=False)
-
-    def fire() -> None:
-        timer.stop()
-        timer.close()
-        callback()
-
-    timer.start(fire)
-
-
-def _open(path: str) -> int | None:
-    if path == OFF:
-        return None
-    if path == STDERR:
-        return STDERR_FD
+def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
-    except OSError as error:
-        raise ExternalError(f"cannot open log file {path}: {error.strerror}") from error
+        return open_to_append(path, MODE)
+    except ExternalError as error:
+        raise ExternalError(f"cannot open log file {path}: {error}") from error
 
 
-def _is_regular(fd: int) -> bool:
-    try:
-        return stat.S_ISREG(os.fstat(fd).st_mode)
-    except OSError:
-        return False
-
-
-def _is_ready(fd: int) -> bool:
-    # gevent's own poll would switch, and writing a log line must not switch.
-    poll = get_original("select", "poll")()
-    poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(0))
+@cache
+def standard_error() -> LogFile:
+    """Returns the queue of standard error for what is no log. It is never closed."""
+    return LogFile(STDERR)
 
 
 def _to_stderr(text: str) -> None:
-    try:
-        os.write(STDERR_FD, f"pycast: {text}\n".encode("utf-8", "replace"))
-    except OSError:
-        return
+    standard_error().write(f"pycast: {text}\n".encode("utf-8", "replace"), soon=True)
+
+
+def _to_nobody(text: str) -> None:
+    """Standard error cannot report about itself; what was lost is logged when it is over."""

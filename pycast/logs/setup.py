@@ -14,7 +14,7 @@ import time
 from pycast.errors import ConfigError
 from pycast.http.redact import without_secrets
 from pycast.logs.characters import escaped, escaped_lines
-from pycast.logs.files import After, LogFile
+from pycast.logs.files import LogFile
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -47,7 +47,9 @@ class IcecastFormatter(logging.Formatter):
 
 
 class LogFileHandler(logging.Handler):
-    """The handler that writes records to a LogFile. From WARNING up it writes at once, so that a crash loses none."""
+    """The handler that writes records to a LogFile. From WARNING up they wait for no others, so that a crash loses
+    none.
+    """
 
     def __init__(self, file: LogFile, tag: str = "") -> None:
         super().__init__()
@@ -60,12 +62,11 @@ class LogFileHandler(logging.Handler):
             line = self.format(record)
         except Exception as error:  # a bug where it was logged must not end what logged it
             line = f"{record.pathname}:{record.lineno}: cannot be logged: {type(error).__name__}"
-        self.file.write(line.encode("utf-8", "backslashreplace") + b"\n")
-        if record.levelno >= logging.WARNING:
-            self.file.flush()
+        is_urgent = record.levelno >= logging.WARNING
+        self.file.write(line.encode("utf-8", "backslashreplace") + b"\n", soon=is_urgent)
 
     def flush(self) -> None:
-        """Writes the file's collected lines."""
+        """Waits until the file's lines are written, at most `CLOSE_S`. May switch."""
         self.file.flush()
 
     def close(self) -> None:
@@ -74,20 +75,22 @@ class LogFileHandler(logging.Handler):
         super().close()
 
 
-def setup_logging(level: str, error_log: str, after: After | None = None, tag: str = "") -> LogFile:
+def setup_logging(level: str, error_log: str, tag: str = "") -> LogFile:
     """Writes the log of the whole process to `error_log` ("-", "" or a path). Returns it, for `reopen` and `close`.
 
     Each text begins with `tag`. If called again, the new file and level replace the old ones. Raises ConfigError for an
-    unknown level, ExternalError if the file cannot be opened; the old log stays in use then.
+    unknown level, ExternalError if the file cannot be opened; the old log stays in use then. May switch.
     """
     number = LEVELS.get(level.lower())
     if number is None:
         raise ConfigError([f"logging.log_level = {level}: expected one of {', '.join(LEVELS)}"])
-    file = LogFile(error_log, after)
+    file = LogFile(error_log)
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, LogFileHandler)]:
-        root.removeHandler(handler)
-        handler.close()
+    replaced = [handler for handler in root.handlers if isinstance(handler, LogFileHandler)]
     root.addHandler(LogFileHandler(file, tag))
     root.setLevel(number)
+    for handler in replaced:
+        root.removeHandler(handler)
+    for handler in replaced:
+        handler.close()
     return file

@@ -4,9 +4,11 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from gevent import ssl as gssl
 
+from pycast.disk.calls import begin_off_hub
 from pycast.errors import ConfigError
 from pycast.net.certificate_files import BadCertificate, load_chain
 
@@ -16,9 +18,22 @@ log = logging.getLogger(__name__)
 CHECK_S = 1.0
 
 
+_Stamp: TypeAlias = list[tuple[int, int] | None]
+"""Time and size of each file, None for one that cannot be read."""
+
+
+class _Change(NamedTuple):
+    stamp: _Stamp
+    context: gssl.SSLContext | None
+    error: BadCertificate | None
+
+
 class Certificate:
     """The certificate and the TLS context made from it. If a changed certificate cannot be used, this is logged once
     and the old one stays in use. Raises ConfigError if the first one cannot be used.
+
+    The files are read in a native thread while connections are accepted with the context that there is: a disk that
+    stalls holds up nobody.
     """
 
     def __init__(self, certificate: str, private_key: str, clock: Callable[[], float]) -> None:
@@ -26,44 +41,54 @@ class Certificate:
         self._paths = [Path(certificate)] + ([Path(private_key)] if private_key else [])
         self._clock = clock
         self._checked = clock()
+        self._is_checking = False
         self._stamp = self._times()
         try:
-            self._context = self._load()
+            self._context = self._load()  # at the start, when nobody is served yet
         except BadCertificate as error:
             path = private_key if error.key == "private_key" else certificate
             raise ConfigError([f'tls.{error.key} = "{path}": {error}']) from error
 
     def context(self) -> gssl.SSLContext:
-        """Returns the context for a new connection. Checks the files first, at most every `CHECK_S`."""
+        """Returns the context for a new connection. Has the files checked, at most every `CHECK_S`. Never switches."""
         now = self._clock()
-        if now - self._checked >= CHECK_S:
+        if now - self._checked >= CHECK_S and not self._is_checking:
             self._checked = now
-            self._maybe_reload()
+            self._is_checking = begin_off_hub(self._look, self._on_look)
         return self._context
 
-    def _maybe_reload(self) -> None:
-        # Compare the files' times and sizes with those of the last attempt.
+    def _look(self) -> "_Change | None":
+        """In a thread: returns what has changed, if the files' times and sizes are not those of the last attempt."""
         stamp = self._times()
         if stamp == self._stamp:
+            return None
+        try:
+            return _Change(stamp, self._load(), None)
+        except BadCertificate as error:
+            return _Change(stamp, None, error)
+
+    def _on_look(self, change: "_Change | None") -> None:
+        self._is_checking = False
+        if change is None:
             return
-        # Note them before loading: files that cannot be used are tried, and logged, only once.
-        self._stamp = stamp
+        # Files that cannot be used are tried, and logged, only once.
+        self._stamp = change.stamp
         # Replace the context as a whole. Open connections keep the old one, and so do new ones if loading fails, for
         # example because only one of the two files has been replaced yet.
-        try:
-            self._context = self._load()
+        if change.context:
+            self._context = change.context
             log.info("reloaded the changed certificate %s", self._paths[0])
-        except BadCertificate as error:
+        elif change.error:
             log.error(
                 "the changed certificate %s cannot be used, the old one stays in use: tls.%s: %s",
                 self._paths[0],
-                error.key,
-                error,
+                change.error.key,
+                change.error,
             )
 
-    def _times(self) -> list[tuple[int, int] | None]:
+    def _times(self) -> "_Stamp":
         """Returns time and size of each file, None for one that cannot be read."""
-        found: list[tuple[int, int] | None] = []
+        found: _Stamp = []
         for path in self._paths:
             try:
                 status = path.stat()

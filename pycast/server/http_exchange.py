@@ -2,8 +2,7 @@
 
 It does not know what a request means: see `handler.py`. A body of bytes is sent with its head in one write. Any other
 body is sent piece by piece and is never whole in memory; each piece has `limits.client_timeout` to go out. A piece of a
-file is read in the hub's own thread, which takes some ten microseconds from the page cache. A disk that stalls would
-stop the whole node: before files are served from such a disk, the read has to move to the hub's thread pool.
+file is read in a native thread, so that a disk that stalls holds up nobody else.
 
 Invariant: the body of an answer is closed, whether or not it was sent.
 """
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 
 import gevent
 
+from pycast.disk.calls import off_hub
 from pycast.errors import BodyError, ExternalError, RequestError
 from pycast.http.body import expects_continue, new_body
 from pycast.http.redact import shown_target
@@ -185,7 +185,7 @@ def _read(part: FileRange) -> Iterator[bytes]:
     offset, end = part.start, part.start + part.length
     while offset < end:
         try:
-            piece = os.pread(part.file.fileno(), min(PIECE_SIZE, end - offset), offset)
+            piece = off_hub(os.pread, part.file.fileno(), min(PIECE_SIZE, end - offset), offset)
         except OSError as error:
             raise ExternalError(f"cannot read its file: {error.strerror}") from error
         if not piece:

@@ -57,6 +57,20 @@ class Counters:
             is_summed=True,
         ),
     )
+    log_lines_lost: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_log_lines_lost_total", "Log lines that a disk or a reader did not take.", is_summed=True
+        ),
+    )
+    dump_bytes_lost: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_dump_lost_bytes_total",
+            "Audio bytes that a disk or a reader did not take for a dump.",
+            is_summed=True,
+        ),
+    )
     bytes_read: int = field(
         default=0, metadata=metric("pycast_received_bytes_total", "Audio bytes read from sources.", is_summed=True)
     )

@@ -75,14 +75,21 @@ def visible_mounts(snapshot: "NodeSnapshot", name: str | None = None) -> "tuple[
     return tuple(mount for mount in select_mounts(snapshot, name) if not mount.hidden)
 
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
 def rfc822_time(at: float) -> str:
     """Returns a time as `Sat, 22 Nov 2025 07:00:00 +0000`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%a, %d %b %Y %H:%M:%S %z")
+    when = datetime.fromtimestamp(at, UTC)
+    # Not strftime: that looks at the file of the time zone each time, and a disk may stall.
+    date = f"{_DAYS[when.weekday()]}, {when.day:02} {_MONTHS[when.month - 1]} {when.year}"
+    return f"{date} {when.hour:02}:{when.minute:02}:{when.second:02} +0000"
 
 
 def iso8601_time(at: float) -> str:
     """Returns a time as `2025-11-22T07:00:00+0000`: without a colon in the zone, as Icecast writes it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
+    return datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "+0000")
 
 
 def _title_has_artist(mount: "MountSnapshot") -> bool:

@@ -1,5 +1,6 @@
 """Tests of pycast.cli.check and pycast.cli.config."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,18 @@ def test_files_that_are_not_there_are_problems(file: Path) -> None:
         f"pycast: {file}:4: tls.certificate",
         f"pycast: {file}:6: logging.access_log",
         f"pycast: {file}:10: mount[0].on_connect",
+    ]
+
+
+def test_pipes_are_warned_about_and_not_opened(file: Path) -> None:
+    os.mkfifo(file.parent / "pipe")
+    pipe = file.parent / "pipe"
+    file.write_text(f'[logging]\naccess_log = "{pipe}"\n[[mount]]\nmount_name = "/a"\ndump_file = "{pipe}"\n')
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 0
+    assert [line for line in result.stderr.splitlines() if "named pipe" in line] == [
+        f'warning: {file}: {key} = "{pipe}" is a named pipe: it is used only if a program reads it when it is opened'
+        for key in ("logging.access_log", "mount[0].dump_file")
     ]
 
 

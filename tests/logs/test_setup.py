@@ -33,6 +33,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "error.log"
 
 
+def flush() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
 def record(text: str, level: int = logging.INFO) -> logging.LogRecord:
     return logging.LogRecord("pycast.stream.mount", level, "pycast/stream/mount.py", 1, text, None, None, "start")
 
@@ -81,20 +86,12 @@ def test_level_decides_what_is_written(path: Path, level: str, texts: str) -> No
     assert [line.split()[-1] for line in path.read_text().splitlines()] == texts.split()
 
 
-def test_warnings_do_not_wait_for_the_timer(path: Path) -> None:
-    setup_logging("info", str(path), after=lambda delay_s, callback: None)
+def test_shutdown_of_logging_writes_queued_lines(path: Path) -> None:
+    setup_logging("info", str(path))
     log.info("first")
-    assert path.read_text() == ""
-    log.warning("second")
-    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["first", "second"]
-
-
-def test_shutdown_of_logging_writes_collected_lines(path: Path) -> None:
-    setup_logging("info", str(path), after=lambda delay_s, callback: None)
-    log.info("last")
-    for handler in logging.getLogger().handlers:
-        handler.flush()
-    assert "last" in path.read_text()
+    log.warning("last")
+    flush()
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["first", "last"]
 
 
 def test_a_traceback_follows_its_line(path: Path) -> None:
@@ -146,6 +143,7 @@ def test_a_second_set_up_replaces_the_first(tmp_path: Path) -> None:
     setup_logging("error", str(tmp_path / "b"))
     log.info("nowhere")
     log.error("in b")
+    flush()
     assert (tmp_path / "a").read_text() == ""
     assert (tmp_path / "b").read_text().count("\n") == 1
 
@@ -157,6 +155,7 @@ def test_an_unknown_level_or_file_is_refused_and_the_old_log_stays(path: Path) -
     with pytest.raises(ExternalError):
         setup_logging("info", str(path / "below a file"))
     log.info("still here")
+    flush()
     assert "still here" in path.read_text()
 
 

@@ -12,6 +12,7 @@ from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader, IcyTitle
 from pycast.http.source_headers import source_info
+from pycast.stream.dump import DUMP_WRITERS
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import LISTENER_SILENCE_S, RING_S, Mount
@@ -184,6 +185,7 @@ def test_the_dump_gets_every_byte_as_it_came(tmp_path: Path) -> None:
     mount.feed(FRAME + FRAME[:10])
     mount.feed(b"rest")
     mount.end()
+    assert DUMP_WRITERS.settle(5)
     (dump,) = tmp_path.iterdir()
     assert dump.name == "x-1970.dump"
     assert dump.read_bytes() == FRAME + FRAME[:10] + b"rest"

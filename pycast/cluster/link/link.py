@@ -39,6 +39,7 @@ from pycast.cluster.link.seal import Opener, Sealer
 from pycast.cluster.registry.own_record import OwnRecord
 from pycast.config.live import Live
 from pycast.config.schema import ClusterSection
+from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError, Refused
 from pycast.http.request import Request
 from pycast.net.sockets import set_connection_options
@@ -401,6 +402,9 @@ def _exactly(sock: socket.socket, data: bytes, size: int) -> tuple[bytes, bytes]
 
 
 def _tls(cluster: ClusterSection, sock: socket.socket, host: str) -> socket.socket:
-    context = gssl.create_default_context(cafile=cluster.tls_ca or None)
+    try:
+        context = off_hub(gssl.create_default_context, cafile=cluster.tls_ca or None)  # it reads files
+    except DiskStalled as error:
+        raise LinkError(f"the certificates to trust cannot be read: {error}") from error
     wrapped: socket.socket = context.wrap_socket(sock, server_hostname=host)
     return wrapped

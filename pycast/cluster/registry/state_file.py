@@ -9,6 +9,7 @@ written is logged and has no other effect.
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,16 @@ import gevent
 from pycast.cluster.codec import decode, encode
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.disk.calls import DiskStalled, off_hub
 from pycast.disk.whole_file import replace_file
 from pycast.net.group import Group
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 2.0
+
+# A stop does not wait longer for a disk that stalls.
+STOP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class StateFile:
         self._position: Callable[[], Position] = Position
         self._is_running = False
         self._is_planned = False
+        self._is_writing = False
         self._is_broken = False
 
     def start(self, position: Callable[[], Position] = Position) -> None:
@@ -51,13 +57,12 @@ class StateFile:
         self._is_running = self._path is not None
 
     def stop(self) -> None:
-        """Writes a change that is not written yet, and ends."""
+        """Writes a change that is not written yet, for which it waits at most `STOP_S`, and ends. May switch."""
         if not self._is_running:
             return
         self._is_running = False
-        if self._is_planned:
-            self._is_planned = False
-            self._write(self._text())
+        with suppress(DiskStalled), gevent.Timeout(STOP_S, DiskStalled()):
+            self._save()
 
     def load(self, me: str) -> Position:
         """Puts the nodes and origins in the file, except those of `me`, into the cluster's state. The nodes are
@@ -66,7 +71,7 @@ class StateFile:
         if self._path is None:
             return Position()
         try:
-            data = json.loads(self._path.read_bytes())
+            data = json.loads(self._path.read_bytes())  # at the start, when nobody is served yet
             nodes = [decode(NodeRecord, one) for one in data["nodes"]]
             origins = [decode(OriginRecord, one) for one in data["origins"]]
             position = Position(int(data["generation"]), int(data["revision"]))
@@ -93,9 +98,17 @@ class StateFile:
     def _save(self) -> None:
         if not self._is_planned:
             return  # `stop` has written it
+        if self._is_writing:  # the disk stalls; one thread waits for it, and no more
+            self._group.spawn_later(INTERVAL_S, "cluster state", self._save)
+            return
         self._is_planned = False
-        # In a thread: a disk may take its time.
-        gevent.get_hub().threadpool.apply(self._write, (self._text(),))
+        try:
+            off_hub(self._write, self._text().encode())
+            self._is_broken = False
+        except (OSError, DiskStalled) as error:
+            if not self._is_broken:
+                log.warning("cannot write the state of the cluster to %s: %s", self._path, error)
+            self._is_broken = True
 
     def _text(self) -> str:
         position = self._position()
@@ -107,12 +120,11 @@ class StateFile:
         }
         return json.dumps(state, indent=1)
 
-    def _write(self, text: str) -> None:
+    def _write(self, data: bytes) -> None:
+        """In a thread."""
         assert self._path is not None
+        self._is_writing = True
         try:
-            replace_file(self._path, text.encode())
-            self._is_broken = False
-        except OSError as error:
-            if not self._is_broken:
-                log.warning("cannot write the state of the cluster: %s", error)
-            self._is_broken = True
+            replace_file(self._path, data)
+        finally:
+            self._is_writing = False
