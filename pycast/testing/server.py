@@ -144,7 +144,7 @@ class Server:
     def received(self, mount: str) -> bytes:
         """Returns the bytes that sources sent to `mount` so far, without framing and titles; empty if none."""
         try:
-            return (self.directory / "received" / mount.removeprefix("/").replace("/", "_")).read_bytes()
+            return (self.directory / "received" / _dump_name(mount)).read_bytes()
         except FileNotFoundError:
             return b""
 
@@ -286,6 +286,10 @@ class Server:
 
     def _log_end(self) -> str:
         return "\n".join(self.log().splitlines()[-LOG_LINES:])
+
+
+def _dump_name(mount: str) -> str:
+    return mount.removeprefix("/").replace("%", "%25").replace("/", "%2F")
 
 
 def _remove(process: launch.Process, directory: Path, ports: Ports) -> None:
