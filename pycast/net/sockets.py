@@ -62,6 +62,14 @@ def bind_shared(address: str, port: int) -> gsocket.socket:
     return _set_up(sock, share)
 
 
+def inherit(fd: int) -> gsocket.socket:
+    """Returns a listening socket that this process has from the one that started it. Raises OSError."""
+    sock = gsocket.socket(fileno=fd)
+    sock.set_inheritable(False)
+    set_connection_options(sock)
+    return sock
+
+
 def reserve(address: str, port: int) -> gsocket.socket:
     """Returns a socket that reserves a port for processes that `bind_shared` it, and does not listen. Raises OSError.
 
