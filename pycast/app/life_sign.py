@@ -1,0 +1,115 @@
+"""A worker's sign of life: a few words of memory that it shares with its parent.
+
+The worker's event loop moves `beats` from a timer of the hub itself, not from a greenlet or a thread: a loop that is
+stuck for whatever reason does not. `accepts` says whether the worker takes connections. In the other direction goes how
+often workers were replaced, so that each of them can tell it. Behind the words is room for what faulthandler writes
+when the process gets SIGABRT or crashes: where each thread stood. All of it is memory, so neither side ever waits for
+the other, and what a dead worker wrote can still be read. Each process gets a new one.
+"""
+
+import faulthandler
+import mmap
+import os
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+from gevent import get_hub
+
+# Rarely enough to cost nothing, often enough for a parent that looks as often.
+BEAT_S = 0.25
+
+# Where faulthandler's text begins, and the most of it that is read.
+_STACKS_AT = mmap.PAGESIZE
+_MOST_STACKS = 32_768
+
+# What the worker writes, and what the parent writes.
+_OWN, _TOLD = struct.Struct("QQ"), struct.Struct("QQ")
+_TOLD_AT = _OWN.size
+
+
+class LifeSign:
+    """The shared memory, seen from either side. `fd` is its descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        """`fd` is one that `make` made, here or in the parent."""
+        self.fd = fd
+        self._memory = mmap.mmap(fd, _STACKS_AT)
+
+    @classmethod
+    def make(cls) -> Self:
+        """Makes the memory of a new worker. Raises OSError."""
+        fd = os.memfd_create("pycast-life-sign")
+        os.ftruncate(fd, _STACKS_AT)
+        os.lseek(fd, _STACKS_AT, os.SEEK_SET)  # the position is shared with the worker: faulthandler writes from here
+        return cls(fd)
+
+    @property
+    def beats(self) -> int:
+        """How often the worker's loop has moved it."""
+        return int(_OWN.unpack_from(self._memory)[0])
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the worker takes connections from its ports."""
+        return bool(_OWN.unpack_from(self._memory)[1])
+
+    @property
+    def told(self) -> tuple[int, int]:
+        """What the parent told last: how many processes of workers ended unexpectedly, and how many of these hung."""
+        restarts, hangs = _TOLD.unpack_from(self._memory, _TOLD_AT)
+        return restarts, hangs
+
+    def write(self, beats: int, accepts: bool) -> None:
+        """Sets `beats` and `accepts`. Only the worker does this."""
+        _OWN.pack_into(self._memory, 0, beats, accepts)
+
+    def tell(self, restarts: int, hangs: int) -> None:
+        """Sets `told`. Only the parent does this."""
+        _TOLD.pack_into(self._memory, _TOLD_AT, restarts, hangs)
+
+    def stacks(self) -> str:
+        """Returns where the worker's threads stood when it was aborted or crashed; empty if nothing was written."""
+        with suppress(OSError):
+            return os.pread(self.fd, _MOST_STACKS, _STACKS_AT).decode("utf-8", "replace").strip()
+        return ""
+
+    def close(self) -> None:
+        """Releases the memory on this side."""
+        self._memory.close()
+        os.close(self.fd)
+
+
+class Heartbeat:
+    """The worker's side: moves the sign of life while the hub runs."""
+
+    def __init__(self, life: LifeSign, on_told: Callable[[int, int], None]) -> None:
+        """`on_told` gets what the parent told, with each beat."""
+        self._life = life
+        self._on_told = on_told
+        self._beats = 0
+        self._accepts = False
+        self._timer = get_hub().loop.timer(BEAT_S, BEAT_S, ref=False)
+
+    def start(self) -> None:
+        """Begins, with the first beat at once. From here on, a crash or SIGABRT leaves the stacks in the memory."""
+        os.set_inheritable(self._life.fd, False)  # programs that the worker starts have no business with it
+        faulthandler.enable(file=self._life.fd, all_threads=True)
+        self._beat()
+        self._timer.start(self._beat)
+
+    def accept(self, accepts: bool) -> None:
+        """Says whether this worker takes connections from now on."""
+        self._accepts = accepts
+        self._life.write(self._beats, accepts)
+
+    def stop(self) -> None:
+        """Ends the beats, just before the process ends."""
+        self._timer.stop()
+        self._timer.close()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        self._life.write(self._beats, self._accepts)
+        self._on_told(*self._life.told)
