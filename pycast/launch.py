@@ -31,11 +31,12 @@ def start(
     stdin: int = subprocess.DEVNULL,
     stderr: IO[bytes] | int | None = None,
     own_group: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> Process:
     """Starts `pycast serve` with `options`. It prints its ready line to its stdout.
 
     Without an `environment` it gets that of `clean_environment`. With `own_group`, Ctrl-C in a terminal does not reach
-    it.
+    it. It inherits the descriptors `pass_fds`, at the same numbers.
     """
     return subprocess.Popen(
         [*program, "serve", "--ready-file", "-", *options],
@@ -44,6 +45,7 @@ def start(
         stderr=stderr,
         env=clean_environment() if environment is None else environment,
         process_group=0 if own_group else None,
+        pass_fds=pass_fds,
     )
 
 

@@ -107,7 +107,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
         cluster=cluster,
         hangups=hangups,
         admission=admission,
-        reserve=Reserve(counters),
+        reserve=Reserve(counters, lambda: admission.reserve),
         drain=drain,
         log_access=logs.log_access,
         next_listener_id=_listener_ids(parts.own if parts else None),

@@ -5,6 +5,7 @@ configuration again; a bad one is refused and the old one stays. SIGINT and SIGT
 latter after a drain if server.drain says so.
 """
 
+import faulthandler
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from gevent.lock import Semaphore
 
 from pycast.app.assembly import assemble
 from pycast.app.late_imports import import_late
+from pycast.app.passed_sockets import PassedSockets
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
 from pycast.auth.known_passwords import password_advice
@@ -37,17 +39,23 @@ from pycast.logs.files import LogFile
 from pycast.logs.setup import setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
-from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair
+from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair, stop_all
 from pycast.server.context import ServerContext
+from pycast.stats.counters import Counters
 from pycast.stream.dump import DUMP_WRITERS
 
 if TYPE_CHECKING:
+    from pycast.app.life_sign import Heartbeat
     from pycast.app.worker_spec import WorkerPlace
 
 log = logging.getLogger(__name__)
 
 # A stop takes at most this long, with sources and listeners connected.
 STOP_S = 4.0
+
+# The part of it in which connections that have begun are still accepted: so long a client's last packet of the
+# handshake may be on its way.
+HANDSHAKES_S = 0.1
 
 # The part of it in which programs of the sources that the stop ends (`on_disconnect`) get started.
 PROGRAMS_S = 0.5
@@ -66,7 +74,9 @@ class Node:
         port: int | None,
         open_files: int,
         worker: "WorkerPlace | None" = None,
+        passed: PassedSockets | None = None,
     ) -> None:
+        self._passed = passed or PassedSockets()
         self._config_path = config_path
         self._port = port
         self._worker = worker
@@ -85,7 +95,8 @@ class Node:
             self.stop()
             raise
         public = [one for one in self._acceptors if one is not self._link]
-        listening = [one for one in public if not one.endpoint.mount]
+        # One for each section, which may have several sockets.
+        listening = list({(one.endpoint.address, one.port): one for one in public if not one.endpoint.mount}.values())
         context.site.address.port = listening[first_serving(context.settings.now, "listeners")].port
         context.group.spawn_forever("hang-ups", context.hangups.run)
         context.group.spawn_forever("expiry", context.mounts.run_expiry)
@@ -108,7 +119,11 @@ class Node:
                 acceptor.start()
         return ReadyInfo(
             public[0].port,
-            tuple((one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public),
+            tuple(
+                dict.fromkeys(
+                    (one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public
+                )
+            ),
         )
 
     def reload(self) -> None:
@@ -157,15 +172,21 @@ class Node:
     def stop(self) -> None:
         """Stops what `start` started. Can be called twice."""
         context, programs = self.parts.context, self.parts.programs
+        refused = context.counters.refused_connections
         context.site.readiness.is_stopping = True
+        for acceptor in self._acceptors:
+            acceptor.hold()
+        if any(acceptor.is_busy for acceptor in self._acceptors):
+            gevent.sleep(HANDSHAKES_S)
         for acceptor in self._acceptors:
             acceptor.close()
         if context.cluster:
             context.cluster.stop()
         context.mounts.stop()
-        for acceptor in self._acceptors:
-            acceptor.stop()
+        stop_all(self._acceptors)
         self._acceptors.clear()
+        if refused := context.counters.refused_connections - refused:
+            log.info("%d requests that came during the stop were answered 503", refused)
         if self._agent:
             self._agent.stop()
         # The programs of the sources that just ended get time to start.
@@ -175,6 +196,11 @@ class Node:
         context.hangups.close()
         self.parts.logs.close()
         DUMP_WRITERS.settle(DUMPS_S)
+
+    def lose_parent(self) -> None:
+        """Notes that the parent is gone: only systemd may still have this worker's listening sockets."""
+        for acceptor in self._acceptors:
+            acceptor.is_kept &= self._worker is not None and self._worker.from_systemd
 
     def stop_in_time(self, seconds: float) -> bool:
         """Does the same as `stop`, but gives up after `seconds`. Returns whether the stop was complete."""
@@ -212,12 +238,10 @@ class Node:
 
                 proxies = proxies_before(listen)
             first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
-            first = first._replace(is_shared=self._worker is not None, serves=frozenset(listen.serves))
-            if listen.shoutcast_mount:
-                second = first._replace(mount=listen.shoutcast_mount, certificate=None)
-                self._acceptors += listen_on_pair(context, first, second)
-            else:
-                self._acceptors.append(Acceptor(context, first))
+            first = first._replace(serves=frozenset(listen.serves))
+            second = first._replace(mount=listen.shoutcast_mount, certificate=None)
+            self._acceptors += self._acceptors_of(first, second)
+        self._passed.close_rest()
         if self._worker:
             tls = certificate if config.cluster.tls else None
             link = Endpoint(
@@ -229,6 +253,18 @@ class Node:
         if balancer.agent_port:
             processes = self._worker.count if self._worker else 1
             self._agent = HaproxyAgent(balancer.agent_address, balancer.agent_port, lambda: self._agent_line(processes))
+
+    def _acceptors_of(self, first: Endpoint, second: Endpoint) -> list[Acceptor]:
+        """Listens on `first` and, if it is for SHOUTcast sources, on `second`, with the sockets that were passed."""
+        context, take = self.parts.context, self._passed.take
+        passed = take(first.address, first.port)
+        if not passed:
+            return listen_on_pair(context, first, second) if second.mount else [Acceptor(context, first)]
+        acceptors = [Acceptor(context, first, sock) for sock in passed]
+        if second.mount:
+            second = second._replace(port=first.port + 1)
+            acceptors += [Acceptor(context, second, sock) for sock in take(second.address, second.port) or (None,)]
+        return acceptors
 
     def _agent_line(self, processes: int) -> bytes:
         """Returns the agent's answer to HAProxy, on behalf of `processes` processes like this one."""
@@ -256,7 +292,9 @@ def run(
     """
     tag = worker.tag if worker else ""
     error_log = setup_logging(config.logging.log_level, config.logging.error_log, tag)
-    node = Node(config, config_path, port, raise_file_limit(), worker)
+    passed = PassedSockets(worker.sockets) if worker else PassedSockets.from_systemd(os.environ)
+    node = Node(config, config_path, port, raise_file_limit(), worker, passed)
+    heartbeat = _heartbeat(worker, node.parts.context.counters)
     notifier = SystemdNotifier.from_environment(os.environ)
     stop, term, group = Event(), Event(), node.parts.context.group
     gevent.signal_handler(signal.SIGINT, stop.set)
@@ -278,8 +316,9 @@ def run(
         from pycast.app.demo import play_demo
 
         group.spawn("demo", play_demo, node.parts.context.ownership)
-    if worker:
-        group.spawn("parent", _stop_after_parent, stop)
+    if heartbeat:
+        group.spawn("parent", _stop_after_parent, node, stop)
+        heartbeat.accept(True)
     group.spawn("late imports", import_late)
     if announce:
         announce(ready)
@@ -290,16 +329,21 @@ def run(
     notifier.ready(status)
     node.parts.context.drain.changed.subscribe(lambda event: _report_drain(notifier, node.parts.context))
     stop.wait()
-    _stop(node, notifier)
+    _stop(node, notifier, heartbeat)
     error_log.close()
     return 0
 
 
-def _stop(node: Node, notifier: SystemdNotifier) -> None:
+def _stop(node: Node, notifier: SystemdNotifier, heartbeat: "Heartbeat | None") -> None:
+    """Stops the node within `STOP_S`. May switch."""
     log.info("stopping")
+    if heartbeat:
+        heartbeat.accept(False)
     notifier.stopping(STOP_S)
     if not node.stop_in_time(STOP_S):
         log.error("the stop took longer than %g s and was cut short", STOP_S)
+    if heartbeat:
+        heartbeat.stop()
     notifier.close()
 
 
@@ -308,6 +352,23 @@ def _warn_of_passwords(config: Config, worker: "WorkerPlace | None") -> None:
     if worker is None or worker.index == 0:
         for line in password_advice(config):
             log.warning("%s", line)
+
+
+def _heartbeat(worker: "WorkerPlace | None", counters: Counters) -> "Heartbeat | None":
+    """Returns the sign of life of a worker, begun. From here on a process that is aborted or crashes writes where it
+    stood: a worker for its parent, a node alone to stderr. systemd's watchdog aborts one that hangs.
+    """
+    if worker is None:
+        faulthandler.enable(file=2)
+        return None
+    from pycast.app.life_sign import Heartbeat, LifeSign
+
+    def on_told(restarts: int, hangs: int) -> None:
+        counters.worker_restarts, counters.worker_hangs = restarts, hangs
+
+    heartbeat = Heartbeat(LifeSign(worker.life), on_told)
+    heartbeat.start()
+    return heartbeat
 
 
 def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection, tag: str) -> LogFile:
@@ -339,9 +400,10 @@ def _report_drain(notifier: SystemdNotifier, context: ServerContext) -> None:
     notifier.status(f"drain: {context.drain.state.value}")
 
 
-def _stop_after_parent(stop: Event) -> None:
+def _stop_after_parent(node: Node, stop: Event) -> None:
     """Stops a worker when its parent has ended, in whatever way: that closes the worker's standard input."""
     socket.wait_read(0)
+    node.lose_parent()
     if not stop.is_set():
         log.error("the parent is gone")
         stop.set()

@@ -21,7 +21,7 @@ SLACK_PERCENT = 10
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlace:
-    """The number, names and ports of one worker."""
+    """The number, names and ports of one worker, and what it has from its parent."""
 
     index: int
     count: int
@@ -35,6 +35,12 @@ class WorkerPlace:
     """The address on which the link port listens."""
     secret: str
     """The cluster's secret: the file's, or a random one for this run."""
+    sockets: tuple[int, ...] = ()
+    """The descriptors of the listening sockets that the parent has opened for this worker."""
+    from_systemd: bool = False
+    """Whether some of them are systemd's, which keeps them when the parent is gone."""
+    life: int = -1
+    """The descriptor of the sign of life that it gives its parent; -1 for none."""
 
     @property
     def link_port(self) -> int:
@@ -115,7 +121,7 @@ class WorkerSpec:
         """Reads a line that `to_json` made."""
         data = json.loads(line)
         worker = data.pop("worker")
-        worker |= {"ports": tuple(worker["ports"]), "links": tuple(worker["links"])}
+        worker |= {name: tuple(worker[name]) for name in ("ports", "links", "sockets")}
         return cls(worker=WorkerPlace(**worker), **data)
 
     @property

@@ -1,6 +1,7 @@
-"""The parent of several workers: holds their ports, starts them, and passes signals on. It serves no client itself.
+"""The parent of several workers: holds their ports, starts and watches them, and passes signals on. It serves no client
+itself.
 
-A start reserves the ports, starts all workers, and announces the server when all of them accept. SIGHUP goes to every
+A start opens the ports, starts all workers, and announces the server when all of them accept. SIGHUP goes to every
 worker; the configuration that the parent keeps for workers that it starts later is replaced only by a valid one.
 SIGTERM and SIGINT stop the workers; those that do not stop within a node's own limit are killed.
 """
@@ -9,15 +10,19 @@ import logging
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
 
+from pycast.app.passed_sockets import PassedSockets
+from pycast.app.pulse import LOOK_S, MOST_S
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
 from pycast.app.worker_ports import WorkerPorts
-from pycast.app.worker_process import WorkerProcess
+from pycast.app.worker_process import START_S, Past, WorkerProcess
 from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.live import restart_needed
 from pycast.config.load import loads, read_text, with_port
@@ -31,8 +36,9 @@ from pycast.net.group import Group, Task
 
 log = logging.getLogger(__name__)
 
-# A worker starts in half a second; one for each of many cores at the same time takes longer.
-START_S = 30.0
+# A worker that has not served for this long may not be back soon: those who wait for it are answered 503. A process
+# that ended has a successor within a second.
+REFUSE_S = 3.0
 
 # A node's own limit for a stop (4 s), and a little more.
 STOP_S = 4.5
@@ -41,26 +47,40 @@ STOP_S = 4.5
 class Parent:
     """The workers of this machine. `text` is the configuration, read from `config_path` unless that is None."""
 
-    def __init__(self, config: Config, count: int, text: str, config_path: Path | None, port: int | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        count: int,
+        text: str,
+        config_path: Path | None,
+        port: int | None,
+        passed: PassedSockets | None = None,
+    ) -> None:
         self.config = config
         """The machine's configuration since the last reload."""
         self._count = count
         self._text = text
         self._config_path = config_path
         self._port = port
-        self._ports = WorkerPorts(config, count)
+        self._ports = WorkerPorts(config, count, passed)
         cluster = config.cluster
         self._machine = cluster.node or cluster.advertise or f"{config.server.hostname}:{self._ports.public[0]}"
         self._secret = cluster.secret or secrets.token_hex(32)
         self._group = Group()
-        self._workers = [WorkerProcess(index, self._spec(index)) for index in range(count)]
+        self._workers = [
+            WorkerProcess(index, self._spec(index), self._ports.sockets(index), self._steer) for index in range(count)
+        ]
+        self._serving = list(range(count))
+        self._away_s = [0.0] * count
+        """How long each worker has not served."""
         self._tasks: list[Task] = []
         self.is_ending = False
         """Whether `end` was called."""
 
     def start(self) -> ReadyInfo | None:
         """Starts all workers and waits until they accept. Returns None if one of them does not. May switch."""
-        self._tasks = [self._group.spawn(f"worker {index}", one.run) for index, one in enumerate(self._workers)]
+        self._tasks = [self._group.spawn(f"worker {index}", self._run, index) for index in range(self._count)]
+        self._group.spawn_forever("watch", self._watch)
         gevent.wait([worker.first for worker in self._workers], timeout=START_S)
         if all(worker.first.ready() and worker.first.get() for worker in self._workers):
             return self._ready_info()
@@ -107,17 +127,62 @@ class Parent:
         self._group.kill()
         self._ports.close()
 
+    def _run(self, index: int) -> None:
+        """Runs a worker until it serves no more. May switch."""
+        self._workers[index].run()
+        self._ports.close_worker(index)
+
+    def _watch(self) -> None:
+        """Looks after the workers for ever. May switch."""
+        last = time.monotonic()
+        while True:
+            gevent.sleep(LOOK_S)
+            passed_s, last = time.monotonic() - last, time.monotonic()
+            for worker in self._workers:
+                worker.look(passed_s, self.config.server.watchdog)
+            self._tell()
+            self._steer()
+            for index, worker in enumerate(self._workers):
+                is_away = worker.first.ready() and not worker.serves and not self.is_ending
+                self._away_s[index] = self._away_s[index] + min(passed_s, MOST_S) if is_away else 0.0
+                if self._away_s[index] >= REFUSE_S:
+                    self._group.spawn("refuse", self._refuse, index)
+
+    def _tell(self) -> None:
+        """Tells each worker how often workers were replaced: `/metrics` is read from any of them."""
+        restarts, hangs = (sum(numbers) for numbers in zip(*(worker.past for worker in self._workers), strict=True))
+        for worker in self._workers:
+            worker.tell(Past(restarts, hangs))
+
+    def _steer(self) -> None:
+        """Has the kernel give new connections to the workers that serve. Never switches."""
+        serving = [index for index, worker in enumerate(self._workers) if worker.serves]
+        if serving != self._serving and not self.is_ending:
+            self._serving = serving
+            self._ports.steer(serving)
+
+    def _refuse(self, index: int) -> None:
+        refused = self._ports.refuse(index)
+        if refused:
+            log.warning("%d clients that waited for worker %d were answered 503: it does not serve", refused, index)
+
     def _kill(self) -> None:
         for worker in self._workers:
             worker.kill()
 
-    def _spec(self, index: int) -> Callable[[], bytes]:
+    def _spec(self, index: int) -> Callable[[int], bytes]:
         ports = self._ports
-        worker = WorkerPlace(
+        place = WorkerPlace(
             index, self._count, self._machine, ports.public, ports.links, ports.link_address, self._secret
         )
+        place = replace(place, sockets=ports.sockets(index), from_systemd=ports.from_systemd)
         path = None if self._config_path is None else str(self._config_path)
-        return lambda: WorkerSpec(worker, self._text, path, self._port, secrets_by_file(self.config)).to_json()
+
+        def spec(life: int) -> bytes:
+            worker = replace(place, life=life)
+            return WorkerSpec(worker, self._text, path, self._port, secrets_by_file(self.config)).to_json()
+
+        return spec
 
     def _ready_info(self) -> ReadyInfo:
         ports: list[tuple[int, bool, bool]] = []
@@ -145,7 +210,7 @@ def run(
     of [authentication] whose password was made up at this start.
     """
     error_log = setup_logging(config.logging.log_level, config.logging.error_log)
-    parent = Parent(config, count, text, config_path, port)
+    parent = Parent(config, count, text, config_path, port, PassedSockets.from_systemd(os.environ))
     notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers must not inherit its variables
 
     def reload() -> None:

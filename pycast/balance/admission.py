@@ -1,9 +1,9 @@
 """How many connections the node accepts: `limits.clients`, the process's limit of open files, and the reserve.
 
 Every open connection counts as a client: listeners, sources, requests. Beyond the limit, connections are accepted on a
-reserve of `RESERVE` connections: one of those is answered if it is a health check, a drain command or a link between
-nodes, and gets 503 with `Retry-After` otherwise. So a full node still tells its balancer that it is alive, and does not
-run out of descriptors in `accept`.
+reserve of `RESERVE` connections, and for a moment of more, if there are descriptors: one of those is answered if it is
+a health check, a drain command or a link between nodes, and gets 503 with `Retry-After` otherwise. So a full node still
+tells its balancer that it is alive, and does not run out of descriptors in `accept`.
 """
 
 import logging
@@ -14,6 +14,10 @@ log = logging.getLogger(__name__)
 # Connections beyond the limit that are held at the same time. Health checks need a handful; the rest is for clients
 # that are answered 503.
 RESERVE = 64
+
+# The most on the reserve in a storm, for the moment that each has to send its request: 2,000 a second, half a second
+# long. Each costs some 10 kB meanwhile.
+MOST_RESERVED = 1024
 
 # Descriptors that clients never get. OWN_FILES: the connections of the reserve, listening sockets, logs, epoll, dumps,
 # programs that are started, certificate files, links to other nodes. FILES_OF_A_MIRROR: the old and the new connection
@@ -38,6 +42,7 @@ class Admission:
         self.limit = 0
         self._clients = clients
         self._mirrors = 0
+        self._kept = 0
         self.set_clients(clients)
 
     def set_clients(self, clients: int) -> None:
@@ -57,6 +62,11 @@ class Admission:
         self._mirrors = count
         self._set_limit()
 
+    @property
+    def reserve(self) -> int:
+        """How many connections may be held beyond the limit: `RESERVE`, and more if descriptors are left over."""
+        return max(RESERVE, min(MOST_RESERVED, RESERVE + self.open_files - self._kept - self.limit))
+
     def enter(self) -> Slot:
         """Counts a new connection and returns its slot. `leave` has to be called once for each."""
         self.open += 1
@@ -67,5 +77,5 @@ class Admission:
         self.open -= 1
 
     def _set_limit(self) -> None:
-        kept = OWN_FILES + FILES_OF_A_MIRROR * self._mirrors + int(SLACK * self.open_files)
-        self.limit = min(self._clients, max(self.open_files - kept, 1))
+        self._kept = OWN_FILES + FILES_OF_A_MIRROR * self._mirrors + int(SLACK * self.open_files)
+        self.limit = min(self._clients, max(self.open_files - self._kept, 1))

@@ -80,6 +80,13 @@ class ServerSection(Section):
         restart=True,
         icecast=(),
     )
+    watchdog: Seconds = key(
+        10.0,
+        "With several workers: one whose event loop stands still for this long is killed and replaced, and its stack "
+        "is written to the error log. 0: never. Less than 1 counts as 1. A process alone is watched by systemd, "
+        "see WatchdogSec in pycast.service.",
+        icecast=(),
+    )
     drain: Flag = key(
         False,
         "Whether SIGTERM drains the server before it stops, as `pycast drain` does. A second SIGTERM stops at once.",

@@ -66,7 +66,8 @@ def inherit(fd: int) -> gsocket.socket:
     """Returns a listening socket that this process has from the one that started it. Raises OSError."""
     sock = gsocket.socket(fileno=fd)
     sock.set_inheritable(False)
-    set_connection_options(sock)
+    if sock.family in (gsocket.AF_INET, gsocket.AF_INET6):
+        set_connection_options(sock)
     return sock
 
 

@@ -2,7 +2,9 @@
 
 It does not know what a connection is for: `handler.py` and `shoutcast_source.py` read that. After a failed accept it
 waits, twice as long each time. A process that is out of descriptors gives up a spare one to accept the next client,
-answers it 503, and closes the connection.
+answers it 503, and closes the connection. Before it closes its port, it accepts the clients in the kernel's queue,
+because the kernel resets those that are left. A socket that another process keeps is only given up: that process, or
+this one's successor, goes on with the queue.
 
 Invariant: a connection is closed here when its greenlet ends, unless it was given away.
 """
@@ -11,7 +13,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,12 +22,14 @@ from gevent import socket
 
 from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import ConfigError, RequestError
+from pycast.net.farewell import Farewell
 from pycast.net.group import Group, Task
-from pycast.net.sockets import PAIR_TRIES, bind, bind_hint, bind_shared, peer_ip
+from pycast.net.packet_filters import hold_new
+from pycast.net.sockets import BACKLOG, PAIR_TRIES, bind, bind_hint, bind_shared, peer_ip
 from pycast.server.connection import EVERYTHING, Connection, time_limit
 from pycast.server.context import ServerContext
 from pycast.server.handler import serve_http
-from pycast.server.reserve import send_busy
+from pycast.server.reserve import BUSY, send_busy
 
 if TYPE_CHECKING:  # loaded with the configuration of a port that needs them
     from pycast.net.tls import Certificate
@@ -35,12 +39,22 @@ log = logging.getLogger(__name__)
 
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 
+# Errors of accept(2) that pass when descriptors or memory are free again.
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 # Connections taken from the backlog before other greenlets run: in a storm, the players that are already accepted must
 # get their burst meanwhile.
 ACCEPTS_AT_ONCE = RESERVE // 2
 
 # The pause between two turns of the accept loop if `limits.accept_rate` is set.
 RATE_PAUSE_S = 0.01
+
+# At a stop: the time that requests of accepted clients have to arrive and be answered, how much longer a busy node goes
+# on at most while they get fewer, and the time that clients then have to close.
+ANSWERS_S, MORE_S, FAREWELL_S = 0.5, 0.5, 0.25
+
+# A port that accepted a client so recently has others on their way.
+BUSY_S = 0.5
 
 
 class Endpoint(NamedTuple):
@@ -61,15 +75,21 @@ class Endpoint(NamedTuple):
 class Acceptor:
     """One listening socket and the connections accepted from it. `port` is the port as bound."""
 
-    def __init__(self, context: ServerContext, endpoint: Endpoint) -> None:
+    def __init__(self, context: ServerContext, endpoint: Endpoint, kept: socket.socket | None = None) -> None:
+        """`kept` is a listening socket that another process keeps open; without it, the port is opened here."""
         self._context = context
         self._endpoint = endpoint
         self._connections = Group()
+        self._open: set[Connection] = set()
         self._rate = AcceptRate()
         self._serve_protocol = _protocol(endpoint)
         self._refuse_plain = _refuser(endpoint)
+        self.is_kept = kept is not None
+        """Whether another process has the socket too, and serves the queue when this one is gone."""
+        self._farewell = Farewell()
+        self._last_accept = 0.0
         try:
-            self._sock = (bind_shared if endpoint.is_shared else bind)(endpoint.address, endpoint.port)
+            self._sock = kept or (bind_shared if endpoint.is_shared else bind)(endpoint.address, endpoint.port)
         except OSError as error:
             raise ConfigError(
                 [f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"],
@@ -90,17 +110,69 @@ class Acceptor:
         """Starts the accept loop."""
         self._accepting = self._context.group.spawn_forever(f"accept on {self.port}", self._run)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether clients connect all the time."""
+        return time.monotonic() - self._last_accept < BUSY_S
+
+    def hold(self) -> None:
+        """Lets no new connection begin; those that have begun are still accepted. Can be called twice."""
+        if not self.is_kept and not self._is_closed:
+            hold_new(self._sock)
+
     def close(self) -> None:
-        """Closes the listening socket; open connections stay. Can be called twice. Never switches."""
+        """Closes the listening socket, after accepting those who wait; open connections stay. Can be called twice.
+        Never switches.
+        """
+        if self._is_closed:
+            return
+        self.hold()
         self._is_closed = True
         if self._accepting is not None:
             self._accepting.kill(block=False)
+            if not self.is_kept:
+                self._accept_all()
         self._sock.close()
         self._drop_spare()
 
     def stop(self) -> None:
         """Ends the connections that were not given away. May switch."""
+        stop_all([self])
+
+    @property
+    def open(self) -> int:
+        """How many connections there are that were not given away."""
+        return len(self._open)
+
+    def wait_for_answers(self, deadline: float) -> None:
+        """Waits until `deadline` (monotonic) for the connections whose requests are here. May switch."""
+        self._connections.join(max(deadline - time.monotonic(), 0.0))
+
+    def end_open(self) -> None:
+        """Ends those that are left; who got no answer gets 503. May switch."""
         self._connections.kill()
+        for connection in list(self._open):  # of greenlets that had not begun
+            self._end(connection)
+
+    def see_off(self, deadline: float) -> None:
+        """Waits until `deadline` for their clients to close. May switch."""
+        self._farewell.wait(max(deadline - time.monotonic(), 0.0))
+
+    def _accept_all(self) -> None:
+        """Accepts all who wait, at any rate. Without free descriptors they are answered 503."""
+        on_client = self._on_client
+        for _ in range(BACKLOG + 1):
+            try:
+                on_client(*self._sock.accept())
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in OUT_OF_RESOURCES:
+                    continue
+                if on_client == self._refuse:
+                    return
+                self._drop_spare()
+                on_client = self._refuse
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
@@ -108,18 +180,30 @@ class Acceptor:
             try:
                 # Accept a limited number of clients, then let their greenlets run.
                 socket.wait_read(self._sock.fileno())
-                self._accept(self._serve_client)
+                self._accept(self._on_client)
+                self._last_accept = time.monotonic()
                 back_off = FIRST_BACK_OFF_S
                 gevent.sleep(RATE_PAUSE_S if self._context.settings.now.limits.accept_rate else 0)
             except OSError as error:
                 # The client left before it was accepted (ECONNABORTED and the like, accept(2)): go on at once.
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                if error.errno not in OUT_OF_RESOURCES:
                     continue
                 # Out of descriptors or memory: answer waiting clients with 503, then back off.
                 log.error("cannot accept on port %d: %s", self.port, error.strerror)
                 self._refuse_clients()
                 gevent.sleep(back_off)
                 back_off = min(2 * back_off, LONGEST_BACK_OFF_S)
+
+    @property
+    def _on_client(self) -> Callable[[socket.socket, tuple[str, int]], None]:
+        """What is done with a new client: at a stop no more than what thousands can have at once."""
+        return self._turn_away if self._context.site.readiness.is_stopping else self._serve_client
+
+    def _turn_away(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        """Answers a client 503 without reading its request, at a stop. Never switches."""
+        self._context.counters.connections += 1
+        self._context.counters.refused_connections += 1
+        self._farewell.add(sock, b"" if self._endpoint.certificate else BUSY)
 
     def _serve_client(self, sock: socket.socket, address: tuple[str, int]) -> None:
         context = self._context
@@ -129,6 +213,7 @@ class Acceptor:
         connection.serves = self._endpoint.serves
         if slot is Slot.RESERVED:
             context.reserve.hold(connection)
+        self._open.add(connection)
         self._connections.spawn("connection", self._serve, connection, slot)
 
     def _serve(self, connection: Connection, slot: Slot) -> None:
@@ -150,10 +235,20 @@ class Acceptor:
         finally:
             if slot is Slot.RESERVED:
                 self._context.reserve.release(connection)
-            # A connection that was given away is closed, and counted out, by its new owner.
-            if not connection.given_away:
-                connection.close()
-                self._context.admission.leave()
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        """Closes a connection and counts it out, unless it was given away: then its new owner does. At a stop its
+        client may be about to send its request, and must not find it reset.
+        """
+        self._open.discard(connection)
+        if connection.given_away:
+            return
+        self._context.admission.leave()
+        if self._context.site.readiness.is_stopping and connection.sock.fileno() >= 0:
+            self._farewell.add(connection.sock, b"" if connection.bytes_sent or connection.tls else BUSY)
+        else:
+            connection.close()
 
     def _handshake_tls(self, connection: Connection, certificate: "Certificate") -> None:
         assert self._refuse_plain is not None
@@ -265,3 +360,22 @@ def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) ->
             listening.close()
             if not tries:
                 raise
+
+
+def stop_all(acceptors: Sequence[Acceptor]) -> None:
+    """Ends the connections that were not given away, of all ports at the same time: those whose request is here are
+    answered, all others get 503. May switch.
+    """
+    begun = time.monotonic()
+    left = sum(acceptor.open for acceptor in acceptors)
+    for deadline in (begun + ANSWERS_S, *(begun + ANSWERS_S + MORE_S * part / 4 for part in range(1, 5))):
+        for acceptor in acceptors:
+            acceptor.wait_for_answers(deadline)
+        before, left = left, sum(acceptor.open for acceptor in acceptors)
+        if left in (0, before):
+            break
+    for acceptor in acceptors:
+        acceptor.end_open()
+    deadline = time.monotonic() + FAREWELL_S
+    for acceptor in acceptors:
+        acceptor.see_off(deadline)

@@ -19,7 +19,7 @@ from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.http_exchange import HttpExchange
 from pycast.server.listeners import serve_listener
-from pycast.server.reserve import check_room
+from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
 from pycast.web.route import Door
 from pycast.web.routes import answer, check_port, is_answered_when_full, takes_form
@@ -68,6 +68,10 @@ def _serve(
     # On the reserve, only health checks, drain commands and links between nodes are served.
     link_taker = context.cluster if context.cluster and context.cluster.is_asked_for_link(request) else None
     if not (link_taker or is_answered_when_full(request)):
+        if context.site.readiness.is_stopping:
+            # Many at once, and one cause, which the log has: no line for each.
+            context.counters.refused_connections += 1
+            return error_response(503, "This server is stopping", (RETRY_AFTER,))
         check_room(context.counters, slot)
     if link_taker is None:
         check_port(request, connection.serves)

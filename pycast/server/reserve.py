@@ -2,10 +2,14 @@
 
 They are read only to find health checks, drain commands and links between nodes among them; `check_room` refuses all
 others. A connection that sends no request must not keep a health check out. So when the reserve is full, its oldest
-connection is answered 503 without being read, and closed.
+connection is answered 503 without being read, and closed. But each gets a moment first: a health check's request comes
+a round trip after its connection, and in a storm others connect meanwhile. Only when there is no room at all, because
+descriptors are short, does the oldest go at once.
 """
 
 import logging
+import time
+from collections.abc import Callable
 
 from gevent import socket
 
@@ -17,6 +21,13 @@ from pycast.stats.counters import Counters
 
 log = logging.getLogger(__name__)
 
+# How long a connection may take to send its request before a newer one may take its place: round trips around the
+# world, and a balancer that is slow.
+MOMENT_S = 0.5
+
+# How many are refused for a new one at most: after a storm the reserve shrinks, without a long turn of the loop.
+_MOST_FOR_ONE = 2
+
 # How long a refused client should wait: less than a listener's patience, longer than a storm.
 RETRY_AFTER = ("Retry-After", "5")
 
@@ -27,24 +38,34 @@ BUSY = b"HTTP/1.0 503 Service Unavailable\r\nConnection: Close\r\nRetry-After: 5
 class Reserve:
     """The connections on the reserve, oldest first."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, room: Callable[[], int]) -> None:
+        """`room` returns how many may be held in a storm, `RESERVE` at least."""
         self._counters = counters
-        self._held: dict[Connection, None] = {}
+        self._room = room
+        self._held: dict[Connection, float] = {}
 
     def hold(self, connection: Connection) -> None:
         """Adds a connection, and refuses the oldest if there is no room. Never switches."""
-        if len(self._held) >= RESERVE:
-            oldest = next(iter(self._held))
-            del self._held[oldest]
-            self._counters.refused_connections += 1
-            log.info("! %s: refused before its request was read, the server is full", oldest.ip)
-            # Its greenlet finds the socket closed and ends.
-            oldest.sock.close() if oldest.tls else send_busy(oldest.sock)
-        self._held[connection] = None
+        now = time.monotonic()
+        for _ in range(_MOST_FOR_ONE):
+            if len(self._held) < RESERVE:
+                break
+            oldest, since = next(iter(self._held.items()))
+            if now - since < MOMENT_S and len(self._held) < self._room():
+                break
+            self._refuse(oldest)
+        self._held[connection] = now
 
     def release(self, connection: Connection) -> None:
         """Removes a connection that is served or over; one that is not held is ignored."""
         self._held.pop(connection, None)
+
+    def _refuse(self, connection: Connection) -> None:
+        del self._held[connection]
+        self._counters.refused_connections += 1
+        log.info("! %s: refused before its request was read, the server is full", connection.ip)
+        # Its greenlet finds the socket closed and ends.
+        connection.sock.close() if connection.tls else send_busy(connection.sock)
 
 
 def check_room(counters: Counters, slot: Slot) -> None:

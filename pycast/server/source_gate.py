@@ -45,6 +45,9 @@ def pass_gate(context: ServerContext, mount: str) -> None:
 
 
 def check_drain(context: ServerContext) -> None:
-    """Raises Refused if this node drains and there is another one, to which the drain would move the source again."""
-    if context.drain.is_draining and context.cluster and context.cluster.others():
-        raise Refused("This server is about to stop", status=503, cause="the node drains", headers=(RETRY_AFTER,))
+    """Raises Refused if this node stops, or drains and there is another one, to which the drain would move the source
+    again.
+    """
+    has_others = context.cluster is not None and bool(context.cluster.others())
+    if context.site.readiness.is_stopping or (context.drain.is_draining and has_others):
+        raise Refused("This server is about to stop", status=503, cause="it drains or stops", headers=(RETRY_AFTER,))

@@ -77,6 +77,18 @@ class Counters:
     bytes_sent: int = field(
         default=0, metadata=metric("pycast_sent_bytes_total", "Bytes sent to listeners.", is_summed=True)
     )
+    worker_restarts: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_worker_restarts_total", "Times a worker of this machine ended unexpectedly and was replaced."
+        ),
+    )
+    worker_hangs: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_worker_hangs_total", "Times a worker of this machine stood still, and was killed and replaced."
+        ),
+    )
 
 
 @dataclass(slots=True)

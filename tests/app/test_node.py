@@ -36,7 +36,7 @@ def test_it_says_where_it_listens(node: Node) -> None:
     assert other == port + 1
 
 
-def test_a_stop_ends_sources_and_listeners(node: Node, wait_until: WaitUntil) -> None:
+def test_a_stop_ends_sources_and_listeners_and_answers_who_has_not_asked(node: Node, wait_until: WaitUntil) -> None:
     port = node.start().port
     source = connect(port, SOURCE)
     assert source.recv(100) == b"HTTP/1.0 200 OK\r\n\r\n"
@@ -46,9 +46,28 @@ def test_a_stop_ends_sources_and_listeners(node: Node, wait_until: WaitUntil) ->
     wait_until(lambda: node.parts.context.admission.open == 3, "all three")
     node.stop()
     assert listener.recv(10_000).startswith(b"HTTP/1.0 200 OK\r\n")
+    assert idle.recv(1000).startswith(b"HTTP/1.0 503 ")
     assert [sock.recv(100) for sock in (source, listener, idle)] == [b"", b"", b""]
     for sock in (source, listener, idle):
         sock.close()
+
+
+def test_a_request_that_arrives_at_a_stop_is_told_to_come_again(node: Node, wait_until: WaitUntil) -> None:
+    port = node.start().port
+    source = connect(port, SOURCE)
+    assert source.recv(100) == b"HTTP/1.0 200 OK\r\n\r\n"
+    late = connect(port, b"")
+    wait_until(lambda: node.parts.context.admission.open == 2, "both")
+    stopping = node.parts.context.group.spawn("stop", node.stop)
+    wait_until(lambda: node.parts.context.site.readiness.is_stopping, "the stop")
+    late.sendall(b"GET /x HTTP/1.0\r\n\r\n")
+    answer = late.recv(1000)
+    assert answer.startswith(b"HTTP/1.0 503 ")
+    assert b"Retry-After: 5\r\n" in answer
+    late.close()
+    source.close()
+    stopping.join(5)
+    assert node.parts.context.admission.open == 0
 
 
 def test_every_connection_is_counted_out_again(node: Node, wait_until: WaitUntil) -> None:

@@ -5,12 +5,15 @@ Its workers are played here. Living ones: tests/e2e/test_workers.py.
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from gevent import socket
 from gevent.event import AsyncResult, Event
 
 from pycast.app import workers
+from pycast.app.worker_process import Past
 from pycast.app.worker_spec import WorkerSpec
 from pycast.app.workers import STOP_S, Parent
 from pycast.config.load import loads
@@ -25,15 +28,29 @@ class PlayedWorker:
 
     starts = True
 
-    def __init__(self, index: int, orders: Callable[[], bytes]) -> None:
+    def __init__(
+        self, index: int, orders: Callable[[int], bytes], sockets: tuple[int, ...], on_change: Callable[[], None]
+    ) -> None:
         self.orders = orders
+        self.sockets = sockets
+        self.on_change = on_change
         self.first: AsyncResult[bool] = AsyncResult()
         self.heard: list[str] = []
+        self.limits: list[float] = []
+        self.told = Past()
+        self.past = Past()
+        self.serves = True
         self._over = Event()
 
     def run(self) -> None:
         self.first.set(self.starts)
         self._over.wait()
+
+    def look(self, passed_s: float, limit_s: float) -> None:
+        self.limits.append(limit_s)
+
+    def tell(self, past: Past) -> None:
+        self.told = past
 
     def reload(self) -> None:
         self.heard.append("reload")
@@ -66,7 +83,7 @@ def played(parent: Parent) -> list[PlayedWorker]:
 
 
 def spec(parent: Parent, index: int = 0) -> WorkerSpec:
-    return WorkerSpec.from_json(played(parent)[index].orders())
+    return WorkerSpec.from_json(played(parent)[index].orders(7))
 
 
 def test_when_all_workers_accept_it_says_on_which_ports(make: Callable[..., Parent]) -> None:
@@ -91,6 +108,13 @@ def test_all_workers_share_the_ports_and_a_secret(make: Callable[..., Parent]) -
     assert len(one.secret) == 64
 
 
+def test_each_worker_inherits_sockets_of_its_own_and_its_sign_of_life(make: Callable[..., Parent]) -> None:
+    parent = make()
+    one, other = spec(parent, 0).worker, spec(parent, 1).worker
+    assert (one.life, len(one.sockets), len({*one.sockets, *other.sockets})) == (7, 2, 4)
+    assert played(parent)[0].sockets == one.sockets
+
+
 def test_a_reload_is_told_to_all_and_those_that_start_later_get_the_new_text(
     make: Callable[..., Parent], tmp_path: Path
 ) -> None:
@@ -107,9 +131,9 @@ def test_a_wrong_configuration_is_told_by_the_workers_and_not_kept(make: Callabl
     path = tmp_path / "pycast.toml"
     path.write_text("[limits]\nclients = 'many'\n")
     parent = make(path=path)
-    before = played(parent)[0].orders()
+    before = played(parent)[0].orders(7)
     parent.reload()
-    assert played(parent)[0].orders() == before
+    assert played(parent)[0].orders(7) == before
     assert [worker.heard for worker in played(parent)] == [["reload"]] * 2
 
 
@@ -139,3 +163,75 @@ def test_who_does_not_stop_in_time_is_killed(
     parent.end(signal.SIGINT)
     wait_until(lambda: all(worker.heard == ["SIGINT", "kill"] for worker in played(parent)), "the limit")
     parent.wait()
+
+
+def accepted(parent: Parent, index: int) -> int:
+    """How many clients wait for a worker; they are taken out of its queue."""
+    sock, count = parent._ports._ports[0].sockets[index][0], 0
+    with suppress(BlockingIOError):
+        while True:
+            sock.accept()[0].close()
+            count += 1
+    return count
+
+
+def connect(parent: Parent) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", parent._ports.public[0]), 5)
+
+
+def test_it_looks_after_its_workers_with_the_limit_that_is_in_force(
+    make: Callable[..., Parent], tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    path = tmp_path / "pycast.toml"
+    path.write_text(LISTEN + "[server]\nwatchdog = 3\n")
+    parent = make(path=path)
+    parent.start()
+    wait_until(lambda: all(worker.limits == [10.0] for worker in played(parent)), "a first look")
+    parent.reload()
+    wait_until(lambda: all(worker.limits[-1] == 3.0 for worker in played(parent)), "the new limit")
+
+
+def test_every_worker_is_told_what_became_of_all_of_them(make: Callable[..., Parent], wait_until: WaitUntil) -> None:
+    parent = make()
+    parent.start()
+    first, second = played(parent)
+    first.past, second.past = Past(2, 1), Past(1, 0)
+    wait_until(lambda: first.told == second.told == Past(3, 1), "the sums")
+
+
+def test_new_clients_go_to_the_workers_that_serve(make: Callable[..., Parent]) -> None:
+    parent = make()
+    parent.start()
+    played(parent)[0].serves = False
+    played(parent)[0].on_change()
+    for _ in range(20):
+        connect(parent).close()
+    assert (accepted(parent, 0), accepted(parent, 1)) == (0, 20)
+
+
+def test_who_waits_too_long_for_a_worker_is_answered(
+    make: Callable[..., Parent],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    wait_until: WaitUntil,
+) -> None:
+    monkeypatch.setattr(workers, "REFUSE_S", 0.5)
+    parent = make()
+    parent.start()
+    for worker in played(parent):
+        worker.serves = False
+    with connect(parent) as client:
+        assert client.recv(1000).startswith(b"HTTP/1.0 503 ")
+    wait_until(lambda: "1 clients that waited for worker" in caplog.text, "a line in the log")
+
+
+def test_who_waits_when_the_server_has_stopped_is_answered(make: Callable[..., Parent], wait_until: WaitUntil) -> None:
+    parent = make()
+    parent.start()
+    with connect(parent) as client:
+        for worker in played(parent):
+            worker.kill()
+        assert client.recv(1000).startswith(b"HTTP/1.0 503 ")
+    parent.wait()
+    with pytest.raises(ConnectionRefusedError):
+        connect(parent)

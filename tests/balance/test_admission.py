@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.balance.admission import RESERVE, Admission, Slot
+from pycast.balance.admission import MOST_RESERVED, OWN_FILES, RESERVE, SLACK, Admission, Slot
 
 
 def test_up_to_the_limit_all_connections_are_clients() -> None:
@@ -40,3 +40,13 @@ def test_the_limit_of_a_reload_holds_beside_that_of_open_files() -> None:
     admission = Admission(10_000, 1000)
     admission.set_clients(7)
     assert admission.limit == 7
+
+
+def test_the_reserve_is_larger_only_with_descriptors_that_clients_cannot_have() -> None:
+    assert Admission(1_000, 200_000).reserve == MOST_RESERVED
+    assert Admission(1_000, 1_000).reserve == RESERVE
+    some = Admission(1_000, 1_500)
+    kept = OWN_FILES + int(SLACK * 1_500)
+    assert some.reserve == RESERVE + 1_500 - kept - 1_000
+    some.set_mirrors(100)
+    assert some.reserve == RESERVE + 1_500 - kept - 1_000 - 200

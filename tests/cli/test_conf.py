@@ -62,7 +62,7 @@ def test_unknown_name_is_refused_with_the_nearest_one(name: str, nearest: str) -
 
 
 def test_name_that_several_have_without_their_endings_is_refused_with_all_of_them() -> None:
-    assert "did you mean pycast.logrotate or pycast.service or pycast.toml?" in run("pycast").stderr
+    assert "did you mean pycast.logrotate or pycast.service or pycast.socket or pycast.toml?" in run("pycast").stderr
 
 
 @pytest.mark.parametrize("name", ["../pyproject.toml", "/etc/passwd", "", "cluster"])

@@ -9,11 +9,13 @@ import pytest
 
 from pycast.app.node import STOP_S
 from pycast.config.load import load
+from pycast.config.schema import Config
 from pycast.config.units import parse_time
+from pycast.net.sockets import BACKLOG
 from tests.conf.examples import CLUSTER_ENVIRONMENT, CONF
 from tests.conf.stack import files_of_a_node
 
-UNIT = CONF / "pycast.service"
+UNIT, SOCKET = CONF / "pycast.service", CONF / "pycast.socket"
 UNITS = {"conf": UNIT.read_text()} | {
     f"aws {Path(name).name}": text for name, text in files_of_a_node().items() if name.endswith(".service")
 }
@@ -47,6 +49,22 @@ def test_systemd_knows_every_setting(name: str, tmp_path: Path) -> None:
         timeout=30,
         check=False,
     )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_systemd_takes_the_port_of_the_socket_unit_and_knows_its_service(tmp_path: Path) -> None:
+    unit = settings(SOCKET.read_text())
+    assert unit["ListenStream"] == [f"0.0.0.0:{Config().listen[0].port}"]
+    assert unit["Backlog"] == [str(BACKLOG)]
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        assert Path("/run/systemd/system").exists() is False, "systemd runs here, without systemd-analyze"
+        return
+    service, socket = tmp_path / "pycast.service", tmp_path / "pycast.socket"
+    service.write_text(re.sub(r"/opt/pycast/bin/pycast", "/bin/true", UNITS["conf"]))
+    socket.write_text(SOCKET.read_text())
+    command = [program, "verify", "--man=no", "--recursive-errors=no", str(socket), str(service)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

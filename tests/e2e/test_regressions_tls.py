@@ -62,6 +62,11 @@ def test_clients_that_never_finish_a_tls_handshake_cannot_use_up_the_descriptors
     tls = {"certificate": str(tmp_path / "tls.crt"), "private_key": str(tmp_path / "tls.key")}
     with Server(listen=[{"tls": True}], tls=tls, clients=1, header_timeout=30) as server, ExitStack() as stack:
         silent = [stack.enter_context(Wire(server.port)) for _ in range(RESERVE + 20)]
-        server.wait_until(lambda: "refused before its request was read" in server.log(), 5, "the reserve to be full")
+
+        def has_refused() -> bool:
+            stack.enter_context(Wire(server.port))
+            return "refused before its request was read" in server.log()
+
+        server.wait_until(has_refused, 5, "the oldest to give way")
         assert silent[1].read_all(5) == b""
         assert ask(server.port, "GET /livez HTTP/1.0\r\n\r\n", tls=True).status == 200

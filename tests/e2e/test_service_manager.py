@@ -4,7 +4,6 @@ runs.
 
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,7 +28,9 @@ class Manager:
         settings.write_text('[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n')
         told = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
         environment = launch.clean_environment() | told
-        self.node = launch.start("--config", str(settings), environment=environment, stderr=subprocess.DEVNULL)
+        self.stderr = folder / "stderr"
+        with self.stderr.open("wb") as file:
+            self.node = launch.start("--config", str(settings), environment=environment, stderr=file)
 
     def wait_for(self, begins_with: str) -> str:
         """Returns the next message that begins with `begins_with`."""
@@ -83,3 +84,12 @@ def test_watchdog_messages_stop_while_the_node_stands_still(manager: Manager) ->
     assert manager.gets_nothing(2 * WATCHDOG_S)
     manager.node.send_signal(signal.SIGCONT)
     manager.wait_for("WATCHDOG=1")
+
+
+def test_a_node_that_the_watchdog_aborts_says_where_it_stood(manager: Manager) -> None:
+    manager.wait_for("READY=1")
+    manager.node.send_signal(signal.SIGABRT)
+    assert manager.node.wait(MESSAGE_S) == -signal.SIGABRT
+    said = manager.stderr.read_text()
+    assert "Fatal Python error: Aborted" in said
+    assert "pycast/app/node.py" in said or "gevent" in said
