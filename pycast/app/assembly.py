@@ -36,6 +36,7 @@ from pycast.stats.counters import Counters
 from pycast.stream.events import MountEmptied, StreamEvents, TitleChanged
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
+from pycast.web.shared_pages import SharedPages
 from pycast.web.site import Site
 
 if TYPE_CHECKING:
@@ -90,11 +91,12 @@ def assemble(config: Config, open_files: int) -> NodeParts:
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
     listener_end = ListenerEnd(hangups, admission, counters, logs)
-    _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end)
+    pages = SharedPages()
+    _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end, pages)
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
     worker_drain, cluster_control = whole or (drain, local)
     logins = Logins(counters, time.monotonic)
-    site = Site(settings, counters, logins, address, readiness, finder, worker_drain, local, cluster_control)
+    site = Site(settings, counters, logins, address, readiness, finder, worker_drain, local, cluster_control, pages)
     context = ServerContext(
         settings=settings,
         group=group,
@@ -124,6 +126,7 @@ def _subscribe(
     counters: Counters,
     logs: LogSet,
     listener_end: ListenerEnd,
+    pages: SharedPages,
 ) -> None:
     """Subscribes parts to the events of the data path."""
     events.source_started.subscribe(hooks.on_source_started)
@@ -133,6 +136,8 @@ def _subscribe(
     events.mount_emptied.subscribe(lambda event: _keep_totals(counters, event))
     events.title_changed.subscribe(lambda event: _log_title(logs, event))
     events.listener_left.subscribe(listener_end.on_listener_left)
+    for signal in (events.source_started, events.source_ended, events.mount_state_changed, events.title_changed):
+        signal.subscribe(pages.on_change)
 
 
 def _cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pacer, group: Group) -> "ClusterParts":

@@ -15,6 +15,7 @@ from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.own_address import OwnAddress
 from pycast.logs.files import LOG_WRITERS
+from pycast.net.turns import in_turns
 from pycast.stats.counters import Counters
 from pycast.stream.dump import DUMP_WRITERS
 from pycast.stream.mount import Mount
@@ -56,7 +57,7 @@ class NodeSnapshots:
         self._started = time.time()
 
     def take(self) -> "NodeSnapshot":
-        """Returns the node's current state."""
+        """Returns the node's current state. May switch: a node may have thousands of mounts."""
         from pycast.stats.snapshot import NodeSnapshot
 
         server, counters = self._settings.now.server, self._counters
@@ -90,7 +91,9 @@ class NodeSnapshots:
             egress_bps=self._load_monitor.egress_bps,
             fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
             cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,
-            mounts=tuple(snapshot_mount(mount, is_mirror=self._mounts.is_mirror(mount.name)) for mount in mounts),
+            mounts=tuple(
+                snapshot_mount(mount, is_mirror=self._mounts.is_mirror(mount.name)) for mount in in_turns(mounts)
+            ),
         )
 
 

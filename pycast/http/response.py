@@ -94,6 +94,8 @@ class Response(NamedTuple):
     body: ResponseBody = b""
     content_type: str = ""
     headers: tuple[Pair, ...] = ()
+    may_be_stored: bool = False
+    """Whether a browser or proxy may store it, and ask each time whether it is still good. Otherwise it may not."""
 
 
 def render_head(
@@ -105,13 +107,14 @@ def render_head(
     headers: Iterable[Pair] = (),
     lines: bytes = b"",
     version: str = "1.0",
+    may_be_stored: bool = False,
 ) -> bytes:
     """Returns a head: status line, standard block, `headers`, `lines` as they are (the icy block, each with its CRLF),
     empty line.
 
     `now` is in seconds since the epoch, `server` the configured server id.
     """
-    block = _standard_block(status, server, int(now), content_type, version)
+    block = _standard_block(status, server, int(now), content_type, version, may_be_stored)
     return b"".join((block, header_lines(headers), lines, b"\r\n"))
 
 
@@ -130,7 +133,14 @@ def render(
     length = body_length(body)
     if length is not None and response.status >= 200 and response.status not in (204, 304):
         headers.append(("Content-Length", str(length)))
-    head = render_head(response.status, server=server, now=now, content_type=response.content_type, headers=headers)
+    head = render_head(
+        response.status,
+        server=server,
+        now=now,
+        content_type=response.content_type,
+        headers=headers,
+        may_be_stored=response.may_be_stored,
+    )
     return head + body if isinstance(body, bytes) and not head_only else head
 
 
@@ -189,7 +199,9 @@ def http_date(second: int) -> str:
 
 # One entry for each pair of status and content type in use within a second.
 @lru_cache(maxsize=64)
-def _standard_block(status: int, server: str, second: int, content_type: str, version: str) -> bytes:
+def _standard_block(
+    status: int, server: str, second: int, content_type: str, version: str, may_be_stored: bool
+) -> bytes:
     """Returns Icecast 2.4.4's block and nosniff: the same lines in the same order for every answer."""
     lines = [
         f"HTTP/{'1.1' if status == 206 else version} {status} {REASONS.get(status, 'Unknown')}",
@@ -202,7 +214,7 @@ def _standard_block(status: int, server: str, second: int, content_type: str, ve
     if status == 401:
         lines.append('WWW-Authenticate: Basic realm="Icecast2 Server"')
     lines += [
-        "Cache-Control: no-cache, no-store",
+        "Cache-Control: no-cache" if may_be_stored else "Cache-Control: no-cache, no-store",
         "Expires: Mon, 26 Jul 1997 05:00:00 GMT",
         "Pragma: no-cache",
         "X-Content-Type-Options: nosniff",

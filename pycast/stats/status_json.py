@@ -8,7 +8,7 @@ has no quotes there), nor that a song called 1979 is a number: text is always a 
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pycast.stats.icestats import global_stats, source_stats, visible_mounts
@@ -45,13 +45,22 @@ _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}(\.[0-9]{1,15})?")
 
 def status_json(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
     """Returns the document; with `mount` it has only that mount (none if it does not exist or is hidden)."""
+    return b"".join(status_json_parts(snapshot, mount))
+
+
+def status_json_parts(snapshot: "NodeSnapshot", mount: str | None = None) -> Iterator[bytes]:
+    """Yields the document in parts, one for each mount, since a node may have thousands."""
+    mounts = visible_mounts(snapshot, mount)
     fields = [(name, _string(value)) for name, value in global_stats(snapshot) if not _is_hidden(name, _HIDDEN_GLOBAL)]
-    sources = [_source(source_stats(snapshot, one)) for one in visible_mounts(snapshot, mount)]
-    if not sources:
-        fields.append(("dummy", "null"))
-    else:
-        fields.append(("source", sources[0] if len(sources) == 1 else "[" + ",".join(sources) + "]"))
-    return _object([("icestats", _object(fields))]).encode("utf-8", "replace")
+    head = _object(fields)[:-1]
+    if not mounts:
+        yield _utf8(f'{{"icestats":{head},"dummy":null}}}}')
+        return
+    before, after = ("", "") if len(mounts) == 1 else ("[", "]")
+    yield _utf8(f'{{"icestats":{head},"source":{before}')
+    for number, one in enumerate(mounts):
+        yield _utf8(f"{',' if number else ''}{_source(source_stats(snapshot, one))}")
+    yield _utf8(f"{after}}}}}")
 
 
 def _source(stats: dict[str, str]) -> str:
@@ -78,6 +87,10 @@ def _value(name: str, value: str) -> str:
 
 def _object(fields: Iterable[tuple[str, str]]) -> str:
     return "{" + ",".join(f"{_string(name)}:{value}" for name, value in fields) + "}"
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _string(text: str) -> str:

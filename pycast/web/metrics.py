@@ -1,6 +1,6 @@
 """`/metrics`: the snapshot in Prometheus' text format.
 
-Each scrape fills a new private registry from one snapshot. Nothing is counted here, so the metrics agree with the other
+Each scrape makes its families anew from one snapshot. Nothing is counted here, so the metrics agree with the other
 statistics, and no global registry is used. Names and meanings are given at the fields of the snapshots
 (`stats/metric.py`). Totals of the node and of the mounts have separate names: the counters of a mount end with it,
 those of the node go on. Only short, stable values are labels; titles and players' names would make endless series. The
@@ -10,9 +10,11 @@ process's CPU, memory and descriptors come from `/proc` by the library's own col
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from pycast.net.turns import in_turns
 from pycast.stats.metric import metrics_of
 
 if TYPE_CHECKING:
@@ -20,25 +22,42 @@ if TYPE_CHECKING:
 
     from pycast.stats.snapshot import ClusterSnapshot, NodeSnapshot
 
+# Samples that are rendered at once: less than a millisecond.
+AT_ONCE = 100
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def render_metrics(snapshot: "NodeSnapshot") -> tuple[bytes, str]:
-    """Returns the metrics and their content type. All mounts of the snapshot are included, hidden ones too."""
+def render_metrics(snapshot: "NodeSnapshot") -> bytes:
+    """Returns the metrics. All mounts of the snapshot are included, hidden ones too. May switch."""
     from prometheus_client import CollectorRegistry, ProcessCollector
+
+    process = ProcessCollector(registry=CollectorRegistry())
+    return b"".join(in_turns(_exposition(chain(process.collect(), _families(snapshot)))))
+
+
+def _exposition(families: "Iterable[Metric]") -> Iterator[bytes]:
+    """Yields the text of the families, `AT_ONCE` samples at a time: a node may have thousands of mounts."""
+    from prometheus_client.core import Metric
     from prometheus_client.exposition import generate_latest
     from prometheus_client.registry import Collector
 
-    class SnapshotCollector(Collector):
-        def collect(self) -> Iterator["Metric"]:
-            return _families(snapshot)
+    class Only(Collector):
+        def __init__(self, family: Metric) -> None:
+            self._family = family
 
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    registry.register(SnapshotCollector())
-    return generate_latest(registry), CONTENT_TYPE
+        def collect(self) -> Iterable[Metric]:
+            return [self._family]
+
+    for family in families:
+        for at in range(0, max(len(family.samples), 1), AT_ONCE):
+            part = Metric(family.name, family.documentation, family.type)
+            part.samples = family.samples[at : at + AT_ONCE]
+            text = generate_latest(Only(part))
+            # Only the first part has the lines of the family, HELP and TYPE.
+            yield text if not at else text.split(b"\n", 2)[2]
 
 
 def _families(snapshot: "NodeSnapshot") -> Iterator["Metric"]:
@@ -60,7 +79,7 @@ def _families_of(parts: list[tuple[list[str], object]], labels: list[str]) -> It
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-    for values, part in parts:
+    for values, part in in_turns(parts):
         for info, value in metrics_of(part):
             family = families.get(info.name)
             if family is None:

@@ -17,13 +17,17 @@ from pycast.auth.known_passwords import password_advice
 from pycast.errors import Refused
 from pycast.http.response import HTML, PLAIN, Response
 from pycast.stats.icestats import visible_mounts
+from pycast.web.metrics import CONTENT_TYPE as METRICS
 from pycast.web.metrics import render_metrics
 from pycast.web.route import Call
 
 if TYPE_CHECKING:
-    from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, NodeSnapshot
+    from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot
 
 JSON = "application/json"
+
+# The admin's metrics have more than everybody's.
+BY_PASSWORD = (("Vary", "Authorization"),)
 
 
 def livez(call: Call) -> Response:
@@ -45,13 +49,17 @@ def readyz(call: Call) -> Response:
 
 def metrics(call: Call) -> Response:
     """Answers `/metrics` for the admin: with hidden mounts."""
-    return _metrics(call.site.local.snapshot())
+    return Response(200, render_metrics(call.site.local.snapshot()), METRICS, BY_PASSWORD)
 
 
 def public_metrics(call: Call) -> Response:
     """Answers `/metrics` for all others: without hidden mounts."""
-    snapshot = call.site.local.snapshot()
-    return _metrics(replace(snapshot, mounts=visible_mounts(snapshot)))
+
+    def render() -> bytes:
+        snapshot = call.site.local.snapshot()
+        return render_metrics(replace(snapshot, mounts=visible_mounts(snapshot)))
+
+    return call.site.pages.get("metrics", None, render).answer(call.request, METRICS, BY_PASSWORD)
 
 
 def drain(call: Call) -> Response:
@@ -91,14 +99,10 @@ def cluster_json(call: Call) -> Response:
 def nodes_page(call: Call) -> Response:
     """Answers `/admin/nodes` with a page. Raises Refused without a cluster. May switch."""
     from pycast.web.nodes_page import render_nodes  # not before it is needed, as in public.py
+    from pycast.web.pages import headers
 
     warnings = tuple(password_advice(call.config))
-    return Response(200, render_nodes(_cluster(call), call.config.server.server_id, warnings), HTML)
-
-
-def _metrics(snapshot: "NodeSnapshot") -> Response:
-    body, content_type = render_metrics(snapshot)
-    return Response(200, body, content_type)
+    return Response(200, render_nodes(_cluster(call), call.config.server.server_id, warnings), HTML, headers())
 
 
 def _json(values: dict[str, object]) -> Response:

@@ -18,9 +18,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from pycast.http.response import Pair
+from pycast.net.turns import in_turns
 from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
 from pycast.web.cover import Cover, covers
 
@@ -88,26 +91,63 @@ class _Station:
     """A digest of all but title and numbers. When it changes, the script takes the mount's markup from a new page."""
 
 
-def render_status(snapshot: NodeSnapshot, *, base_url: str) -> bytes:
-    """Returns the public page, UTF-8 `text/html`. `base_url` is the server as the visitor reached it,
-    `http://host:port`.
-    """
-    base_url = base_url.rstrip("/")
+class StatusPage:
+    """The public page of one moment, with gaps for what depends on the address by which a visitor came."""
+
+    def __init__(self, html: bytes, host: str) -> None:
+        self._host = host
+        self._parts = _GAP.split(html)
+        """By turns what is the same for all, and the name of a gap."""
+
+    def for_visitor(self, base_url: str) -> bytes:
+        """Returns the page, UTF-8 `text/html`. `base_url` is the server as the visitor reached it,
+        `http://host:port`.
+        """
+        from markupsafe import escape
+
+        base_url = base_url.rstrip("/")
+        howto = _howto(base_url)
+        before, _, after = howto["command"].partition("PASSWORD")
+        texts = {
+            "base": base_url,
+            "brand": clean(howto["address"]) or self._host,
+            "before": before,
+            "after": after,
+            "address": howto["address"],
+            "port": howto["port"],
+        }
+        values = {name.encode(): escape(text).encode("utf-8", "replace") for name, text in texts.items()}
+        parts = self._parts.copy()
+        parts[1::2] = [values[name] for name in parts[1::2]]
+        return b"".join(parts)
+
+
+# A gap is marked by a text that nobody else knows, so that no name or title can be one.
+_KEY = token_hex(8)
+_GAP = re.compile(f"{_KEY}-([a-z]+);".encode())
+
+
+def _gap(name: str) -> str:
+    return f"{_KEY}-{name};"
+
+
+def render_status(snapshot: NodeSnapshot) -> StatusPage:
+    """Returns the public page. May switch."""
     shown = [mount for mount in snapshot.mounts if not mount.hidden]
     pictures = covers(mount.name for mount in shown)
-    stations = [_station(mount, pictures[mount.name], snapshot.taken, base_url) for mount in shown]
-    return render(
+    stations = [_station(mount, pictures[mount.name], snapshot.taken) for mount in in_turns(shown)]
+    html = render(
         "status.html",
-        brand=clean(_host_and_port(base_url.partition("://")[2])[0]) or clean(snapshot.host),
-        base_url=base_url,
+        brand=_gap("brand"),
         node=snapshot,
         location=clean(snapshot.location),
         stations=stations,
         live=sum(station.is_live for station in stations),
         listening=sum(station.listeners for station in stations),
-        howto=_howto(base_url) if not stations else None,
+        gap=_gap,
         nodes=nodes_in_words(snapshot.cluster) if snapshot.cluster else "",
     )
+    return StatusPage(html, clean(snapshot.host))
 
 
 def render_server_info(snapshot: NodeSnapshot) -> bytes:
@@ -123,7 +163,7 @@ def render_server_info(snapshot: NodeSnapshot) -> bytes:
     return render("server_info.html", brand=clean(snapshot.host), rows=[(label, clean(text)) for label, text in rows])
 
 
-def _station(mount: MountSnapshot, cover: Cover, now: float, base_url: str) -> _Station:
+def _station(mount: MountSnapshot, cover: Cover, now: float) -> _Station:
     path = quote(mount.name.lstrip("/"), safe=PATH_CHARACTERS, errors="replace")
     artist, title = _artist_and_title(clean(mount.artist), clean(mount.title))
     name = clean(mount.server_name) or clean(mount.name).lstrip("/")
@@ -137,7 +177,7 @@ def _station(mount: MountSnapshot, cover: Cover, now: float, base_url: str) -> _
     return _Station(
         mount=mount.name,
         link=f"./{path}",
-        url=f"{base_url}/{path}",
+        url=f"{_gap('base')}/{path}",
         is_live=mount.is_live,
         name=name,
         title=title,
@@ -246,10 +286,16 @@ def _revision(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
+@cache
+def headers() -> tuple[Pair, ...]:
+    """Returns the headers of every page: its policy, and what a policy within the page cannot forbid, frames."""
+    return (("Content-Security-Policy", f"{_policy([_asset('player.js')])}; frame-ancestors 'none'"),)
+
+
 def render(template: str, **values: object) -> bytes:
-    """Returns a page from its template, UTF-8 `text/html`."""
-    text = _environment().get_template(template).render(**values)
-    return text.encode("utf-8", "replace")  # a title may have a lone surrogate
+    """Returns a page from its template, UTF-8 `text/html`. May switch: a page may have thousands of mounts."""
+    parts = in_turns(_environment().get_template(template).generate(**values))
+    return "".join(parts).encode("utf-8", "replace")  # a title may have a lone surrogate
 
 
 def compile_templates() -> Iterator[str]:

@@ -2,15 +2,20 @@
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pycast.errors import Refused
 from pycast.http.mount_names import playlist_target
 from pycast.http.response import HTML, Response
+from pycast.net.turns import in_turns
 from pycast.stats.icestats import stream_url, visible_mounts
 from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, vclt, xspf
-from pycast.stats.status_json import status_json
+from pycast.stats.status_json import status_json_parts
 from pycast.web.route import LISTENERS, Call, Route
+
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import NodeSnapshot
 
 JSON = "application/json; charset=UTF-8"
 
@@ -20,23 +25,32 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 def status_page(call: Call) -> Response:
     """Answers `/` and `/status.xsl[?mount=/x]`. May switch."""
-    from pycast.web.pages import render_status  # loaded for the first page, so that the server starts faster
+    from pycast.web.pages import headers, render_status  # loaded for the first page, so that the server starts faster
 
-    snapshot = call.control.snapshot()
-    mounts = visible_mounts(snapshot, _mount(call))
-    return Response(200, render_status(replace(snapshot, mounts=mounts), base_url=base_url(call)), HTML)
+    mount = _mount(call)
+    page = call.site.pages.get_for_visitor(
+        f"status {call.scope}", mount, lambda: render_status(_snapshot(call, mount)), base_url(call)
+    )
+    return page.answer(call.request, HTML, headers())
 
 
 def server_version(call: Call) -> Response:
-    """Answers `/server_version.xsl`."""
-    from pycast.web.pages import render_server_info
+    """Answers `/server_version.xsl`. May switch."""
+    from pycast.web.pages import headers, render_server_info
 
-    return Response(200, render_server_info(call.site.local.snapshot()), HTML)
+    page = call.site.pages.get("server", None, lambda: render_server_info(call.site.local.snapshot()))
+    return page.answer(call.request, HTML, headers())
 
 
 def status_json_page(call: Call) -> Response:
     """Answers `/status-json.xsl[?mount=/x]`. May switch."""
-    return Response(200, status_json(call.control.snapshot(), _mount(call)), JSON)
+    mount = _mount(call)
+    page = call.site.pages.get(
+        f"json {call.scope}",
+        mount,
+        lambda: b"".join(in_turns(status_json_parts(_snapshot(call, mount), mount))),
+    )
+    return page.answer(call.request, JSON)
 
 
 def find_page(call: Call) -> Route:
@@ -67,10 +81,10 @@ def playlist(call: Call) -> Response:
             name = known.description.info.name if known and is_shown else ""
             return Response(200, pls([(url, name)]), PLS_TYPE)
         case "xspf":
-            snapshot = call.site.cluster_wide.snapshot()
+            snapshot = call.site.pages.snapshot("", call.site.cluster_wide)
             return Response(200, xspf(replace(snapshot, listen_url=base), mount), XSPF_TYPE)
         case _:
-            snapshot = call.site.cluster_wide.snapshot()
+            snapshot = call.site.pages.snapshot("", call.site.cluster_wide)
             return Response(200, vclt(replace(snapshot, listen_url=base), mount), VCLT_TYPE)
 
 
@@ -93,4 +107,15 @@ def base_url(call: Call) -> str:
 
 
 def _mount(call: Call) -> str | None:
-    return call.request.query.text("mount") or None
+    """Returns the mount in `mount=`, None without one. All mounts that do not exist are "": they have the same page."""
+    name = call.request.query.text("mount")
+    if not name:
+        return None
+    return name if call.control.knows(name) else ""
+
+
+def _snapshot(call: Call, mount: str | None) -> "NodeSnapshot":
+    """Returns the statistics for a page, with the mounts that are not hidden, or only `mount`. May switch."""
+    control = call.control
+    snapshot = control.snapshot() if mount is None else call.site.pages.snapshot(call.scope, control)
+    return replace(snapshot, mounts=visible_mounts(snapshot, mount))

@@ -68,7 +68,12 @@ class Call(NamedTuple):
     @property
     def control(self) -> Control:
         """The control of the whole cluster, or with `scope=node` of this node alone."""
-        return self.site.local if self.text("scope") == "node" else self.site.cluster_wide
+        return self.site.local if self.scope else self.site.cluster_wide
+
+    @property
+    def scope(self) -> str:
+        """ "node" if the request is about this node alone, else ""."""
+        return "node" if self.text("scope") == "node" else ""
 
     def text(self, name: str) -> str:
         """Returns a parameter as text, empty if it was not given."""

@@ -10,6 +10,7 @@ from pycast.control.control import Control
 from pycast.control.mount_finder import MountFinder
 from pycast.control.own_address import OwnAddress
 from pycast.stats.counters import Counters
+from pycast.web.shared_pages import SharedPages
 
 if TYPE_CHECKING:  # it needs the questions to other nodes, which a node alone does not load
     from pycast.balance.worker_drain import WorkerDrain
@@ -30,3 +31,4 @@ class Site(NamedTuple):
     """This node alone."""
     cluster_wide: Control
     """All nodes as one server; the same as `local` without a cluster."""
+    pages: SharedPages

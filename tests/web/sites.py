@@ -20,6 +20,7 @@ from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.web.route import Door
 from pycast.web.routes import answer
+from pycast.web.shared_pages import SharedPages
 from pycast.web.site import Site
 from tests.stats.snapshots import mount, node
 
@@ -88,10 +89,10 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
     local = local or FakeControl(node(mount()))
     drain: Any = FakeDrain()
     finder: Any = SimpleNamespace(has_source=lambda name: has_source, on_this_node=lambda name: None)
-    counters = Counters()
+    counters, pages = Counters(), SharedPages()
     logins = Logins(counters, lambda: 0.0, lambda seconds: None)
     address, readiness = OwnAddress(settings), Readiness(drain)
-    return Site(settings, counters, logins, address, readiness, finder, drain, local, cluster_wide or local)
+    return Site(settings, counters, logins, address, readiness, finder, drain, local, cluster_wide or local, pages)
 
 
 def make_request(target: str, *, method: str = "GET", authorization: str = "", more: str = "") -> Request:

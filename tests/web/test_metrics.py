@@ -1,5 +1,6 @@
 """Tests of pycast.web.metrics: Prometheus reads the values of the snapshot."""
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -10,15 +11,14 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from pycast.stats.snapshot import NodeSnapshot
-from pycast.web.metrics import render_metrics
+from pycast.web.metrics import AT_ONCE, CONTENT_TYPE, render_metrics
 from tests.stats.snapshots import MP3, mount, node, nodes
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def samples(snapshot: NodeSnapshot) -> Samples:
-    body, _ = render_metrics(snapshot)
-    families = text_string_to_metric_families(body.decode("utf-8"))
+    families = text_string_to_metric_families(render_metrics(snapshot).decode("utf-8"))
     return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
@@ -27,7 +27,7 @@ def value(snapshot: NodeSnapshot, name: str, **labels: str) -> float | None:
 
 
 def test_content_type_is_the_text_format() -> None:
-    assert render_metrics(node())[1] == "text/plain; version=0.0.4; charset=utf-8"
+    assert CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,10 @@ def test_the_server_starts_without_the_library() -> None:
 def test_prometheus_can_read_it_whatever_is_in_it(snapshot: NodeSnapshot) -> None:
     names = [labels for name, labels in samples(snapshot) if name == "pycast_mount_listeners"]
     assert len(names) == len({one.name.encode("utf-8", "replace") for one in snapshot.mounts})
+
+
+def test_a_family_of_many_mounts_is_one_family() -> None:
+    mounts = [mount(name=f"/{number}") for number in range(2 * AT_ONCE + 1)]
+    text = render_metrics(node(*mounts)).decode()
+    assert text.count("# TYPE pycast_mount_listeners gauge") == 1
+    assert len(re.findall("^pycast_mount_listeners{", text, re.MULTILINE)) == len(mounts)

@@ -71,13 +71,13 @@ def test_public_page_shows_how_many_nodes_there_are_and_not_which(
     members: tuple[MemberSnapshot, ...], words: str
 ) -> None:
     cluster = replace(CLUSTER, members=members)
-    page = Page(pages.render_status(replace(NODE, cluster=cluster), base_url=BASE))
+    page = Page(pages.render_status(replace(NODE, cluster=cluster)).for_visitor(BASE))
     assert words in page.text
     assert "10.0.0" not in page.text and "eu-west-1a" not in page.text
 
 
 def test_public_page_without_a_cluster_does_not_mention_nodes() -> None:
-    assert "node" not in Page(pages.render_status(NODE, base_url=BASE)).text
+    assert "node" not in Page(pages.render_status(NODE).for_visitor(BASE)).text
 
 
 def test_warnings_are_shown_as_they_are_and_escaped() -> None:

@@ -84,8 +84,12 @@ class Page(HTMLParser):
         return self.all("article")
 
 
+def render(*mounts: MountSnapshot, base_url: str = BASE) -> bytes:
+    return pages.render_status(replace(NODE, mounts=mounts)).for_visitor(base_url)
+
+
 def status(*mounts: MountSnapshot, base_url: str = BASE) -> Page:
-    return Page(pages.render_status(replace(NODE, mounts=mounts), base_url=base_url))
+    return Page(render(*mounts, base_url=base_url))
 
 
 def many(count: int) -> list[MountSnapshot]:
@@ -118,9 +122,7 @@ def test_mount_has_player_and_playlists_that_work_without_script() -> None:
 
 
 def test_hidden_mounts_are_left_out_altogether() -> None:
-    html = pages.render_status(
-        replace(NODE, mounts=(MOUNT, replace(MOUNT, name="/secret", hidden=True))), base_url=BASE
-    )
+    html = render(MOUNT, replace(MOUNT, name="/secret", hidden=True))
     assert b"secret" not in html
     assert [station["data-mount"] for station in Page(html).stations()] == ["/live.mp3"]
 
@@ -225,7 +227,7 @@ def test_only_web_addresses_become_links(url: str) -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    html = pages.render_status(replace(NODE, mounts=(replace(hostile("W" * 4000), name="/w"),)), base_url=BASE)
+    html = render(replace(hostile("W" * 4000), name="/w"))
     assert b"W" * 500 in html
     assert b"W" * 501 not in html.replace("…".encode(), b"").replace(b"audio/WW", b"")
 
@@ -238,7 +240,7 @@ def test_mount_names_are_encoded_in_links() -> None:
 
 @pytest.mark.parametrize("mounts", [(), (MOUNT,), tuple(many(3))])
 def test_page_loads_nothing_from_anywhere(mounts: tuple[MountSnapshot, ...]) -> None:
-    html = pages.render_status(replace(NODE, mounts=mounts), base_url=BASE)
+    html = render(*mounts)
     page = Page(html)
     loaded = [attributes.get("src", "") for _, attributes in page.tags if "src" in attributes]
     loaded += [attributes["href"] for tag, attributes in page.tags if tag in ("link", "use")]

@@ -1,0 +1,99 @@
+"""A value that costs something to make and is wanted by many: it is made once for all who ask at about the same time.
+
+How long it is kept follows from what it costs: `SHARE` times as long as making it took, so that no number of requests
+makes that more than a small share of the loop's time, and at most `longest_s`. While a new value is made, the old one
+is given out; who asks when there is none waits for it.
+
+After a change (`on_change`) a value that is cheap to make is not given out any more: who sets a title and looks gets
+it. If it is not cheap, the old one may be seen until its time is over.
+
+Invariant: a value is made by one greenlet at a time.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
+
+import gevent
+from gevent.event import AsyncResult
+
+LONGEST_S = 1.0
+
+# Making values takes at most a fiftieth of the time, a tenth while there are changes.
+SHARE, SHARE_OF_CHANGES = 50, 10
+
+# What takes less is cheap: `SHARE_OF_CHANGES` of it is a wait that nobody notices.
+CHEAP_S = 0.005
+
+T = TypeVar("T")
+
+
+class Changes:
+    """How many changes there were of what values are made from."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_change(self, event: object) -> None:
+        """Counts a change."""
+        self.count += 1
+
+
+class _Abandoned(Exception):
+    """The greenlet that made a value was ended."""
+
+
+class Kept(Generic[T]):
+    """A value from `make`, kept for a while. `make` may switch."""
+
+    def __init__(
+        self,
+        make: Callable[[], T],
+        changes: Changes,
+        longest_s: float = LONGEST_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make = make
+        self._changes = changes
+        self._longest_s = longest_s
+        self._clock = clock
+        self._value: tuple[T] | None = None
+        self._began = 0.0
+        self._took_s = 0.0
+        self._seen = 0
+        self._making: AsyncResult[T] | None = None
+
+    def get(self) -> T:
+        """Returns the value. Raises what `make` raises. May switch."""
+        while True:
+            age = self._clock() - self._began
+            is_cheap, is_changed = self._took_s < CHEAP_S, self._seen != self._changes.count
+            if self._value is not None:
+                if age < min(SHARE * self._took_s, self._longest_s) and not (is_changed and is_cheap):
+                    return self._value[0]
+                if self._making is not None and not is_cheap and age < 2 * self._longest_s:
+                    return self._value[0]
+            if self._making is not None:
+                try:
+                    return cast(T, self._making.get())
+                except _Abandoned:
+                    continue
+            pause = SHARE_OF_CHANGES * self._took_s - age
+            if self._value is None or pause <= 0 or not is_changed:
+                return self._make_new()
+            # Changes that come one after the other are shown together.
+            gevent.sleep(pause)
+
+    def _make_new(self) -> T:
+        making = self._making = AsyncResult()
+        began, self._seen = self._clock(), self._changes.count
+        try:
+            value = self._make()
+        except BaseException as error:
+            making.set_exception(error if isinstance(error, Exception) else _Abandoned())
+            raise
+        finally:
+            self._making = None
+        self._value, self._began, self._took_s = (value,), began, self._clock() - began
+        making.set(value)
+        return value

@@ -1,0 +1,140 @@
+"""The public pages, rendered once for all visitors of about the same second, and compressed once.
+
+Every web player polls, and anybody may ask as often as he likes. So what is rendered is kept (kept.py), and requests of
+the same page share the same bytes, on their way out too. What a request can choose is bounded: pages of one mount are
+kept for the `MOST_MOUNTS` asked for last, and a page with the visitor's own address (`Host`) in it is rendered with
+gaps, filled in for each. Filled and compressed copies are kept for the addresses by which most visitors come; others
+get their own, which costs no more than a copy of its bytes.
+
+What an admin gets is never kept here: a page is rendered for nobody in particular.
+"""
+
+import zlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pycast.http.request import Request
+from pycast.http.response import Pair, Response
+from pycast.http.validators import has_copy, takes_gzip
+from pycast.net.turns import in_turns
+from pycast.web.kept import LONGEST_S, Changes, Kept
+
+if TYPE_CHECKING:
+    from pycast.control.control import Control
+    from pycast.stats.snapshot import NodeSnapshot
+    from pycast.web.pages import StatusPage
+
+# Pages of single mounts that are kept.
+MOST_MOUNTS = 64
+
+# Addresses of the server (`http://host:port`) for which copies are kept, and those that are counted to find them.
+MOST_ADDRESSES, MOST_COUNTED = 4, 1000
+
+# Below this size, gzip saves no packet.
+LEAST_GZIP = 1000
+
+# zlib's default costs twice as much, for a tenth less.
+GZIP_LEVEL, GZIP_FORMAT = 4, 31
+
+# Compressed at once: about a millisecond.
+PIECE = 32_768
+
+
+class SharedPage(NamedTuple):
+    """A rendered page. `gzipped` and `tag` are empty if it was rendered for one visitor only, or is small."""
+
+    body: bytes
+    gzipped: bytes = b""
+    tag: str = ""
+
+    def answer(self, request: Request, content_type: str, headers: tuple[Pair, ...] = ()) -> Response:
+        """Returns the answer to `request`: the page, gzipped if the client takes that, or 304 if it has this page."""
+        is_gzipped = bool(self.gzipped) and takes_gzip(request.headers)
+        headers = (*headers, ("Vary", "Accept-Encoding"))
+        if self.tag:
+            tag = f'"{self.tag}-gzip"' if is_gzipped else f'"{self.tag}"'
+            headers = (*headers, ("ETag", tag))
+            if has_copy(request.headers, tag):
+                return Response(304, b"", "", headers, may_be_stored=True)
+        if is_gzipped:
+            return Response(200, self.gzipped, content_type, (*headers, ("Content-Encoding", "gzip")), True)
+        return Response(200, self.body, content_type, headers, may_be_stored=True)
+
+
+def packed(body: bytes) -> SharedPage:
+    """Returns a page with its gzip and its tag. May switch."""
+    tag = blake2b(body, digest_size=12).hexdigest()
+    if len(body) < LEAST_GZIP:
+        return SharedPage(body, b"", tag)
+    return SharedPage(body, b"".join(in_turns(_gzip(body))), tag)
+
+
+def _gzip(body: bytes) -> Iterator[bytes]:
+    gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_FORMAT)
+    for at in range(0, len(body), PIECE):
+        yield gzip.compress(body[at : at + PIECE])
+    yield gzip.flush()
+
+
+class SharedPages:
+    """The pages that are kept. `key` names a page; `mount` is the one that it is about, None for all."""
+
+    def __init__(self) -> None:
+        self._changes = Changes()
+        self._whole: dict[Hashable, Any] = {}
+        self._of_mounts: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def on_change(self, event: object) -> None:
+        """Handles a change of a mount, its source or its title."""
+        self._changes.on_change(event)
+
+    def get(self, key: str, mount: str | None, render: Callable[[], bytes]) -> SharedPage:
+        """Returns a page that is the same for all. May switch."""
+        kept: Kept[SharedPage] = self._find(key, mount, lambda: Kept(lambda: packed(render()), self._changes))
+        return kept.get()
+
+    def get_for_visitor(
+        self, key: str, mount: str | None, render: "Callable[[], StatusPage]", base_url: str
+    ) -> SharedPage:
+        """Returns a page with the visitor's address of the server in it. May switch."""
+        copies: _Copies = self._find(key, mount, lambda: _Copies(render, self._changes))
+        return copies.get(base_url)
+
+    def snapshot(self, key: str, control: "Control") -> "NodeSnapshot":
+        """Returns the statistics, not older than half a second, for pages of which there are many. May switch."""
+        kept: Kept[NodeSnapshot] = self._find(
+            f"snapshot {key}", None, lambda: Kept(control.snapshot, self._changes, LONGEST_S / 2)
+        )
+        return kept.get()
+
+    def _find(self, key: str, mount: str | None, make: Callable[[], Any]) -> Any:
+        if mount is None:
+            found = self._whole[key] = self._whole.get(key) or make()
+            return found
+        pages, name = self._of_mounts, (key, mount)
+        found = pages[name] = pages.pop(name, None) or make()
+        if len(pages) > MOST_MOUNTS:
+            pages.popitem(last=False)
+        return found
+
+
+class _Copies:
+    """A page, and its copies for the addresses by which most visitors came since it was last rendered."""
+
+    def __init__(self, render: "Callable[[], StatusPage]", changes: Changes) -> None:
+        self._render = render
+        self._asked: Counter[str] = Counter()
+        self._kept = Kept(self._make, changes)
+
+    def get(self, base_url: str) -> SharedPage:
+        if base_url in self._asked or len(self._asked) < MOST_COUNTED:
+            self._asked[base_url] += 1
+        page, copies = self._kept.get()
+        return copies.get(base_url) or SharedPage(page.for_visitor(base_url))
+
+    def _make(self) -> "tuple[StatusPage, dict[str, SharedPage]]":
+        page = self._render()
+        most, self._asked = self._asked.most_common(MOST_ADDRESSES), Counter()
+        return page, {base_url: packed(page.for_visitor(base_url)) for base_url, _ in most}

@@ -1,0 +1,146 @@
+"""Tests of pycast.web.kept: a value is made once for all, seldom enough, and anew after a change."""
+
+from collections.abc import Callable
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from pycast.net.group import Group
+from pycast.web.kept import SHARE, SHARE_OF_CHANGES, Changes, Kept
+
+
+class Maker:
+    """Makes 1, 2, 3 …; each takes `took` by the clock, and waits for `gate`."""
+
+    def __init__(self, took: float = 0.001) -> None:
+        self.made = 0
+        self.took = took
+        self.now = 1000.0
+        self.gate = Event()
+        self.gate.set()
+        self.error: BaseException | None = None
+
+    def make(self) -> int:
+        self.now += self.took
+        self.made += 1
+        made = self.made
+        self.gate.wait(5)
+        if self.error is not None:
+            raise self.error
+        return made
+
+    def kept(self, changes: Changes | None = None) -> Kept[int]:
+        return Kept(self.make, changes or Changes(), clock=lambda: self.now)
+
+
+class Crowd:
+    """Greenlets that ask for a value at the same time. `got` has what they got, or the kind of the error."""
+
+    def __init__(self, ask: Callable[[], int], count: int) -> None:
+        self.got: list[int | type[Exception]] = []
+        self._group = Group()
+        self.members = [self._group.spawn("asks", self._ask, ask) for _ in range(count)]
+        gevent.sleep(0)
+
+    def all(self) -> list[int | type[Exception]]:
+        self._group.join(5)
+        return self.got
+
+    def _ask(self, ask: Callable[[], int]) -> None:
+        try:
+            self.got.append(ask())
+        except Exception as error:
+            self.got.append(type(error))
+
+
+def test_a_crowd_gets_one_value_that_is_made_once() -> None:
+    maker = Maker()
+    maker.gate.clear()
+    kept = maker.kept()
+    crowd = Crowd(kept.get, 1000)
+    assert maker.made == 1
+    maker.gate.set()
+    assert crowd.all() == [1] * 1000
+    assert maker.made == 1
+
+
+@pytest.mark.parametrize(("took", "fresh"), [(0.001, SHARE * 0.001), (0.1, 1.0), (5.0, 1.0)])
+def test_a_value_is_kept_for_many_times_what_it_took_but_a_second_at_most(took: float, fresh: float) -> None:
+    maker = Maker(took)
+    kept = maker.kept()
+    assert kept.get() == 1
+    maker.now = 1000.0 + fresh * 0.99
+    if maker.now > 1000.0 + took:
+        assert kept.get() == 1
+    maker.now = 1000.0 + max(fresh, took) * 1.01
+    assert kept.get() == 2
+
+
+def test_the_old_value_is_given_out_while_a_new_one_is_made() -> None:
+    maker = Maker(0.02)
+    kept = maker.kept()
+    assert kept.get() == 1
+    maker.now += 1.1
+    maker.gate.clear()
+    first = Crowd(kept.get, 1)
+    assert [kept.get() for _ in range(10)] == [1] * 10
+    maker.gate.set()
+    assert first.all() == [2]
+    assert kept.get() == 2
+
+
+def test_a_very_old_value_is_not_given_out() -> None:
+    maker = Maker(0.02)
+    kept = maker.kept()
+    assert kept.get() == 1
+    maker.now += 60
+    maker.gate.clear()
+    crowd = Crowd(kept.get, 2)
+    maker.gate.set()
+    assert crowd.all() == [2, 2]
+
+
+def test_who_changes_something_and_looks_sees_it() -> None:
+    changes, maker = Changes(), Maker(0.001)
+    kept = maker.kept(changes)
+    assert kept.get() == 1
+    maker.now += 2 * SHARE_OF_CHANGES * 0.001
+    assert kept.get() == 1
+    changes.on_change(None)
+    assert kept.get() == 2
+    assert kept.get() == 2
+
+
+def test_changes_without_end_do_not_make_the_value_dear() -> None:
+    changes, maker = Changes(), Maker(0.02)
+    kept = maker.kept(changes)
+    for _ in range(100):
+        kept.get()
+        changes.on_change(None)
+        maker.now += 0.01
+    assert maker.made <= 3, "one and a half seconds"
+
+
+def test_a_failure_is_everybodys_who_waited_and_the_next_one_tries_again() -> None:
+    maker = Maker()
+    maker.gate.clear()
+    maker.error = ValueError("no")
+    kept = maker.kept()
+    crowd = Crowd(kept.get, 3)
+    maker.gate.set()
+    assert crowd.all() == [ValueError] * 3
+    assert maker.made == 1
+    maker.error = None
+    assert kept.get() == 2
+
+
+def test_if_the_one_who_makes_it_is_ended_another_makes_it() -> None:
+    maker = Maker()
+    maker.gate.clear()
+    kept = maker.kept()
+    crowd = Crowd(kept.get, 2)
+    crowd.members[0].kill(block=False)
+    gevent.sleep(0)
+    maker.gate.set()
+    assert crowd.all() == [2]
