@@ -342,7 +342,8 @@ class Config(Section):
     mount: tuple[MountSection, ...] = key(())
     http_headers: Headers = key(
         {"Access-Control-Allow-Origin": "*"},
-        "Headers of every reply. The default lets web pages of other sites play the streams and read status-json.xsl.",
+        "Headers of every reply. The default lets web pages of other sites play the streams and read status-json.xsl; "
+        "replies that need a password never have headers that begin with Access-Control-.",
     )
     logging: LoggingSection = key(LoggingSection())
     tls: TlsSection = key(TlsSection())

@@ -1,4 +1,4 @@
-"""The headers of HTTP proxies about a client: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+"""The headers of HTTP proxies about a client: `X-Forwarded-For`, `-Proto` and `-Host`, and `Forwarded` (RFC 7239).
 
 Each proxy adds the address of its own peer at the right, and passes on unchanged what is there already, so a client can
 write anything at the left. So the addresses are read from the right, over the trusted proxies, to the first one that is
@@ -54,6 +54,16 @@ def client_scheme(headers: Headers) -> str:
         scheme = _elements(headers.get("forwarded"))[-1].get("proto", "")
     scheme = scheme.strip().lower()
     return scheme if scheme in ("http", "https") else ""
+
+
+def client_host(headers: Headers) -> str:
+    """Returns the host and port that the client asked for, as the proxy nearest to us reports it; empty if it does
+    not.
+    """
+    host = headers.get("x-forwarded-host").rpartition(",")[2]
+    if not host:
+        host = _elements(headers.get("forwarded"))[-1].get("host", "")
+    return host.strip()
 
 
 def _hops(headers: Headers) -> Iterator[str]:

@@ -56,6 +56,8 @@ class Request(NamedTuple):
     headers: Headers
     scheme: str = ""
     """`http` or `https`, as the client uses it. It is not in the head; the code that knows the connection sets it."""
+    is_cross_site: bool = False
+    """Whether a browser sent it for a page of another site (cross_site.py). Set like `scheme`."""
 
 
 TLS_HANDSHAKE = 0x16

@@ -11,7 +11,8 @@ from pycast.auth.logins import TooManyLogins
 from pycast.balance.admission import Slot
 from pycast.errors import PeerError, Refused
 from pycast.http.addresses import is_loopback
-from pycast.http.forwarded import client_ip, client_scheme, is_proxied
+from pycast.http.cross_site import is_cross_site
+from pycast.http.forwarded import client_host, client_ip, client_scheme, is_proxied
 from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
 from pycast.http.response import Response, error_response
@@ -21,7 +22,7 @@ from pycast.server.http_exchange import HttpExchange
 from pycast.server.listeners import serve_listener
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
-from pycast.web.route import Door
+from pycast.web.route import Door, cross_site_refusal
 from pycast.web.routes import answer, check_port, is_answered_when_full, takes_form
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ def _serve(
         )
         return None
     if request.method in ("SOURCE", "PUT"):
+        # Before the password is looked at, as in `Route.answer`.
+        if _is_cross_site(connection, request):
+            raise cross_site_refusal(context.counters, request)
         serve_source(context, connection, request, exchange.rest)
         return None
     # No path of the table is looked for among the mounts: another node may have a mount of that name.
@@ -91,12 +95,19 @@ def _serve(
         return None
     door = Door(connection.ip, connection.serves, is_loopback(connection.ip) and not is_proxied(request.headers))
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
-    return answer(context.site, request._replace(scheme=_scheme(connection, request)), body, door)
+    request = request._replace(scheme=_scheme(connection, request), is_cross_site=_is_cross_site(connection, request))
+    return answer(context.site, request, body, door)
 
 
 def _scheme(connection: Connection, request: Request) -> str:
     own = "https" if connection.tls else "http"
     return own if connection.proxies is None else client_scheme(request.headers) or own
+
+
+def _is_cross_site(connection: Connection, request: Request) -> bool:
+    headers = request.headers
+    forwarded = client_host(headers) if connection.proxies is not None else ""
+    return is_cross_site(headers, (headers.get("host"), forwarded))
 
 
 def _refusal(context: ServerContext, connection: Connection, exchange: HttpExchange, error: PeerError) -> Response:

@@ -19,10 +19,11 @@ from pycast.errors import BodyError, ExternalError, RequestError
 from pycast.http.body import expects_continue, new_body
 from pycast.http.redact import shown_target
 from pycast.http.request import MAX_HEAD, HeadReader, Request
-from pycast.http.response import CONTINUE, FileRange, Response, ResponseBody, render
+from pycast.http.response import CONTINUE, FileRange, Pair, Response, ResponseBody, render
 from pycast.logs.access import AccessEntry
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
+from pycast.web.routes import is_open as is_open_to_other_sites
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,21 @@ PIECE_SIZE = 65_536
 
 # A body of which each byte is a chunk of its own takes six times its length; its trailers may take as much as a head.
 FRAMED = 8
+
+
+# The names of the headers that let pages of other sites read an answer begin so.
+CORS = "access-control-"
+
+# No page of ours is shown in a frame of another site's page, where its visitor would click on what he does not see. The
+# policy is for answers that have no scripts and pictures of their own.
+FOR_BROWSERS = (
+    ("X-Frame-Options", "DENY"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("Referrer-Policy", "same-origin"),
+)
 
 
 class HttpExchange:
@@ -147,7 +163,7 @@ class HttpExchange:
             response,
             server=config.server.server_id,
             now=time.time(),
-            extra_headers=tuple(config.http_headers.items()),
+            extra_headers=self._common_headers(response),
             head_only=is_head,
         )
         self._connection.write(data, timeout)
@@ -162,6 +178,17 @@ class HttpExchange:
                 raise ExternalError(f"the client took nothing for {timeout:g} s") from None
             # A client on a fast line never makes `write` wait: other greenlets run between two pieces.
             gevent.sleep(0)
+
+    def _common_headers(self, response: Response) -> list[Pair]:
+        """Returns the configured headers, and for browsers those that protect our pages unless they are configured or
+        the response's own.
+        """
+        configured = self._context.settings.now.http_headers
+        # Pages of other sites may read public answers only.
+        is_open = self.request is None or is_open_to_other_sites(self.request)
+        headers = [pair for pair in configured.items() if is_open or not pair[0].lower().startswith(CORS)]
+        names = {name.lower() for name, _ in (*headers, *response.headers)}
+        return [pair for pair in FOR_BROWSERS if pair[0].lower() not in names] + headers
 
 
 class BodyBug(Exception):

@@ -71,6 +71,14 @@ class Counters:
             is_summed=True,
         ),
     )
+    cross_site_requests: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_cross_site_requests_total",
+            "Requests for admins or sources that were refused because a browser sent them for another site's page.",
+            is_summed=True,
+        ),
+    )
     bytes_read: int = field(
         default=0, metadata=metric("pycast_received_bytes_total", "Audio bytes read from sources.", is_summed=True)
     )

@@ -17,6 +17,7 @@ from pycast.http.headers import basic_credentials
 from pycast.http.icy import decode_title
 from pycast.http.request import Request
 from pycast.http.response import Response
+from pycast.stats.counters import Counters
 from pycast.web.site import Site
 
 READ = frozenset({"GET", "HEAD"})
@@ -110,8 +111,12 @@ class Route(NamedTuple):
         # Icecast refuses some malformed requests before it looks at credentials.
         if self.before_access is not None:
             self.before_access(call)
+        # Before a password is looked at: a foreign page must not learn from the answer whether it was right.
+        is_foreign = call.request.is_cross_site and self.access is not Access.ALL
+        if is_foreign and self.for_others is None:
+            raise cross_site_refusal(call.site.counters, call.request)
         try:
-            if has_access(self.access, call):
+            if not is_foreign and has_access(self.access, call):
                 return self.handler(call)
         except TooManyLogins:
             if self.for_others is None:
@@ -134,6 +139,25 @@ class RouteGroup(NamedTuple):
     kind_of: Callable[[str], frozenset[str]]
     """Returns the kind of the row for a path."""
     methods: frozenset[str] = READ
+    is_public: bool = False
+    """Whether everybody gets an answer from each of its rows."""
+
+
+def cross_site_refusal(counters: Counters, request: Request) -> Refused:
+    """Returns the refusal of a request that a browser sent for another site's page, and counts it."""
+    counters.cross_site_requests += 1
+    return Refused(
+        "This request came from a page of another web site. To do it yourself, type its address into the browser.",
+        status=403,
+        cause=f"a page of another site sent it ({_sender(request)})",
+    )
+
+
+def _sender(request: Request) -> str:
+    for name in ("origin", "referer", "sec-fetch-site"):
+        if value := request.headers.get(name):
+            return f"{name}: {value.partition('?')[0][:200]}"
+    return ""
 
 
 def has_access(access: Access, call: Call) -> bool:

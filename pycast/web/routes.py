@@ -29,7 +29,7 @@ ROUTES = (
 
 GROUPS = (
     RouteGroup("/admin/", admin.find_command, admin.kind_of, FORM),
-    RouteGroup("", public.find_page, public.kind_of),
+    RouteGroup("", public.find_page, public.kind_of, is_public=True),
 )
 
 _BY_PATH = {route.path: route for route in ROUTES}
@@ -53,6 +53,13 @@ def is_answered_when_full(request: Request) -> bool:
     return (route is not None and route.is_answered_when_full) or request.method == "OPTIONS"
 
 
+def is_open(request: Request) -> bool:
+    """Whether pages of other sites may read the answer: of public pages, not of what takes a password."""
+    if request.method in ("SOURCE", "PUT"):
+        return False
+    return _row(request.path).is_public
+
+
 def takes_form(request: Request) -> bool:
     """Whether the request's body has to be read before it is answered."""
     return request.method == "POST" and "POST" in _row(request.path).methods
@@ -72,7 +79,7 @@ def check_port(request: Request, serves: frozenset[str]) -> None:
 def answer(site: Site, request: Request, body: bytes, door: Door) -> Response:
     """Answers a request that is neither a source's nor a listener's. Raises Refused. May switch."""
     if request.method == "OPTIONS":
-        return options_response(ALLOW, PREFLIGHT if request.headers.get("origin") else ())
+        return options_response(ALLOW, PREFLIGHT if request.headers.get("origin") and is_open(request) else ())
     row = _row(request.path)
     if request.method not in row.methods:
         raise Refused(

@@ -56,6 +56,10 @@ class Browser:
         element = self._command("element", {"using": "css selector", "value": selector})
         self._command(f"element/{next(iter(element.values()))}/click", {})
 
+    def enter_frame(self, selector: str) -> None:
+        """Goes into a frame of the page: what follows, until the next `open`, is about the page in it."""
+        self._command("frame", {"id": self._command("element", {"using": "css selector", "value": selector})})
+
     def text(self, selector: str) -> str:
         """Returns the text of the first element found, empty if there is none."""
         return str(self.run(f"return document.querySelector({json.dumps(selector)})?.innerText ?? ''"))

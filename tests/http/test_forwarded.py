@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.http.addresses import Networks, maybe_address
-from pycast.http.forwarded import MAX_HOPS, client_ip, client_scheme, is_proxied
+from pycast.http.forwarded import MAX_HOPS, client_host, client_ip, client_scheme, is_proxied
 from pycast.http.headers import Headers
 from tests.http.cuts import QUICK
 
@@ -144,3 +144,17 @@ def test_what_a_client_writes_cannot_hide_what_the_proxy_adds_to_x_forwarded_for
 def test_what_a_client_writes_never_wins_over_what_the_proxy_adds_to_forwarded(text: str, added: str) -> None:
     forged = text.replace("203.0.113.7", "198.51.100.9")
     assert asked("Forwarded", f"{forged}, {added}") in (PEER, "203.0.113.7", "2001:db8::7")
+
+
+@pytest.mark.parametrize(
+    ("fields", "host"),
+    [
+        ([("X-Forwarded-Host", "radio.example:8443")], "radio.example:8443"),
+        ([("X-Forwarded-Host", "evil.example, radio.example")], "radio.example"),
+        ([("Forwarded", 'for=1.2.3.4;host="radio.example:8443";proto=https')], "radio.example:8443"),
+        ([("Forwarded", "for=1.2.3.4")], ""),
+        ([], ""),
+    ],
+)
+def test_the_nearest_proxy_names_the_host_that_was_asked_for(fields: list[tuple[str, str]], host: str) -> None:
+    assert client_host(Headers(fields)) == host

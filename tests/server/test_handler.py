@@ -124,3 +124,53 @@ def test_each_port_answers_what_it_serves(wait_until: WaitUntil) -> None:
     for sock in open_socks:
         sock.close()
     node.stop()
+
+
+HEADS = {
+    "navigation": "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document",
+    "other port": "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image",
+    "form": "Host: radio.example\r\nOrigin: http://elsewhere.example",
+    "sandbox": "Host: radio.example\r\nOrigin: null",
+    "link": "Host: radio.example\r\nUser-Agent: Mozilla/5.0\r\nReferer: http://elsewhere.example/",
+}
+OWN_HEADS = {
+    "typed": "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate",
+    "own page": "Sec-Fetch-Site: same-origin\r\nOrigin: http://radio.example",
+    "own form": "Host: radio.example\r\nOrigin: http://radio.example",
+    "curl": "User-Agent: curl/8.0",
+}
+ADMIN_LOGIN = b"Authorization: Basic YWRtaW46aGFja21l\r\n"
+
+
+@pytest.mark.parametrize("fields", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("login", [LOGIN, b"Authorization: Basic c291cmNlOndyb25n\r\n", b""])
+def test_no_source_is_taken_from_a_foreign_page_whatever_its_password(node: Node, fields: str, login: bytes) -> None:
+    for method in (b"SOURCE", b"PUT"):
+        head = method + b" /x HTTP/1.1\r\n" + login + b"Content-Type: text/plain\r\n" + fields.encode() + b"\r\n\r\n"
+        answer = ask(node, head)
+        assert answer.startswith(b"HTTP/1.0 403 Forbidden\r\n")
+        assert b"Access-Control-" not in answer
+    assert node.parts.context.counters.cross_site_requests == 2
+    assert node.parts.context.counters.source_client_connections == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [(fields, b"403 Forbidden") for fields in HEADS.values()] + [(fields, b"200 OK") for fields in OWN_HEADS.values()],
+    ids=[*HEADS, *OWN_HEADS],
+)
+def test_a_command_is_carried_out_for_its_user_only(node: Node, fields: str, status: bytes) -> None:
+    for method in (b"GET", b"POST"):
+        head = method + b" /admin/drain HTTP/1.1\r\n" + ADMIN_LOGIN + fields.encode() + b"\r\nContent-Length: 0\r\n\r\n"
+        assert ask(node, head).startswith(b"HTTP/1.0 " + status)
+    assert node.parts.context.drain.is_draining is (status == b"200 OK")
+
+
+def test_answers_to_admins_cannot_be_read_by_other_sites_and_no_page_can_be_framed(node: Node) -> None:
+    for path, is_public in {b"/": True, b"/status-json.xsl": True, b"/x.m3u": True, b"/admin/stats": False}.items():
+        answer = ask(node, b"GET " + path + b" HTTP/1.0\r\nOrigin: http://radio.example\r\nHost: radio.example\r\n\r\n")
+        assert (b"\r\nAccess-Control-Allow-Origin: *\r\n" in answer) is is_public
+        assert b"\r\nX-Frame-Options: DENY\r\n" in answer
+        (policy,) = [line for line in answer.split(b"\r\n") if line.startswith(b"Content-Security-Policy: ")]
+        assert b"frame-ancestors 'none'" in policy
+        assert b"\r\nReferrer-Policy: same-origin\r\n" in answer

@@ -8,7 +8,7 @@ from pycast.auth.logins import MOST, TooManyLogins
 from pycast.errors import Refused
 from pycast.http.response import Response
 from pycast.web import route as kinds
-from pycast.web.route import Access, Call, Route, has_access, shoutcast_login
+from pycast.web.route import LISTENERS, Access, Call, Route, has_access, shoutcast_login
 from pycast.web.site import Site
 from tests.web.sites import ADMIN, DOOR, PASSWORDS, RELAY, SOURCE, make_request, make_site, text_of
 
@@ -157,3 +157,23 @@ def test_what_is_public_stays_so_for_an_address_that_guesses() -> None:
     assert {text_of(route.answer(call(GUESS, site))) for _ in range(50)} == {"less"}
     assert text_of(route.answer(call(ADMIN, site))) == "less"
     assert site.counters.failed_logins == MOST
+
+
+@pytest.mark.parametrize("access", [access for access in Access if access is not Access.ALL])
+@pytest.mark.parametrize("authorization", ["", ADMIN, OWN, "Basic YWRtaW46d3Jvbmc="])
+def test_a_foreign_page_gets_the_same_refusal_whatever_the_password(access: Access, authorization: str) -> None:
+    asked = call(authorization, None, mount="/own", **{"pass": "own"})
+    asked = asked._replace(request=asked.request._replace(is_cross_site=True))
+    with pytest.raises(Refused, match="a page of another site") as refused:
+        Route("/page", lambda call: say("done"), LISTENERS, access).answer(asked)
+    assert refused.value.status == 403
+    assert "another web site" in refused.value.public
+    assert asked.site.counters.cross_site_requests == 1
+
+
+def test_a_foreign_page_gets_what_everybody_gets_even_with_the_admins_password() -> None:
+    asked = call(ADMIN)
+    asked = asked._replace(request=asked.request._replace(is_cross_site=True))
+    row = Route("/page", lambda call: say("all"), LISTENERS, Access.ADMIN, for_others=lambda call: say("public part"))
+    assert text_of(row.answer(asked)) == "public part"
+    assert text_of(Route("/page", lambda call: say("open"), LISTENERS).answer(asked)) == "open"

@@ -1,5 +1,7 @@
 """Tests of pycast.web.routes: every request is answered as its row says."""
 
+from typing import Any
+
 import pytest
 
 from pycast.config.values import SERVED
@@ -7,8 +9,8 @@ from pycast.errors import Refused
 from pycast.http.mount_names import why_no_mount
 from pycast.web.admin import FOR_MOUNT, FOR_NODE
 from pycast.web.route import FORM, Access
-from pycast.web.routes import ALLOW, GROUPS, ROUTES, check_port, is_answered_when_full, takes_form
-from tests.web.sites import ADMIN, RELAY, SOURCE, ask, make_request, make_site, refusal
+from pycast.web.routes import ALLOW, GROUPS, ROUTES, answer, check_port, is_answered_when_full, is_open, takes_form
+from tests.web.sites import ADMIN, DOOR, RELAY, SOURCE, ask, make_request, make_site, refusal
 
 PUBLIC = [route.path for route in ROUTES if route.is_public]
 RESTRICTED = [route.path for route in ROUTES if route.access is Access.ADMIN and not route.is_public]
@@ -161,3 +163,37 @@ def test_options_are_answered_on_every_port() -> None:
 )
 def test_a_full_server_answers_what_its_balancer_asks(method: str, path: str, is_answered: bool) -> None:
     assert is_answered_when_full(make_request(path, method=method)) is is_answered
+
+
+@pytest.mark.parametrize("path", [*RESTRICTED, "/admin/stats", "/admin/killsource?mount=/live.mp3", "/admin.cgi"])
+def test_pages_of_other_sites_may_not_read_what_takes_a_password(path: str) -> None:
+    assert not is_open(make_request(path))
+    preflight = ask(make_site(), path, method="OPTIONS", more="Origin: http://elsewhere.example\r\n")
+    assert not any(name.startswith("Access-Control") for name, _ in preflight.headers)
+
+
+@pytest.mark.parametrize("path", [*PUBLIC, "/live.mp3", "/live.mp3.m3u", "/nothing", "*"])
+def test_pages_of_other_sites_may_read_what_is_public(path: str) -> None:
+    assert is_open(make_request(path, method="OPTIONS"))
+    if path != "*":
+        assert not is_open(make_request(path, method="PUT"))
+
+
+def test_no_command_of_an_admin_or_a_source_is_carried_out_for_a_foreign_page() -> None:
+    site = make_site()
+    local: Any = site.local
+    commands = [
+        "/admin/killsource?mount=/live.mp3",
+        "/admin/killclient?mount=/live.mp3&id=1",
+        "/admin/moveclients?mount=/live.mp3&destination=/live.mp3",
+        "/admin/metadata?mount=/live.mp3&mode=updinfo&song=x",
+        "/admin.cgi?mode=updinfo&pass=hackme&song=x&mount=/live.mp3",
+        "/admin/drain?now=1",
+    ]
+    for target in commands:
+        for method in ("GET", "POST"):
+            request = make_request(target, method=method, authorization=ADMIN)._replace(is_cross_site=True)
+            with pytest.raises(Refused, match="another site"):
+                answer(site, request, b"", DOOR)
+    assert local.orders == []
+    assert site.drain.orders == []  # type: ignore[union-attr]
