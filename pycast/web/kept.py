@@ -22,8 +22,11 @@ LONGEST_S = 1.0
 # Making values takes at most a fiftieth of the time, a tenth while there are changes.
 SHARE, SHARE_OF_CHANGES = 50, 10
 
-# What takes less is cheap: `SHARE_OF_CHANGES` of it is a wait that nobody notices.
-CHEAP_S = 0.005
+# What takes less is cheap: `SHARE_OF_CHANGES` of it is a wait that hardly anybody notices.
+CHEAP_S = 0.01
+
+# What a value costs at most as long as only one was made.
+FIRST_S = 0.002
 
 T = TypeVar("T")
 
@@ -44,7 +47,9 @@ class _Abandoned(Exception):
 
 
 class Kept(Generic[T]):
-    """A value from `make`, kept for a while. `make` may switch."""
+    """A value from `make`, kept for a while. `make` may switch. `clock` measures ages, `cost_clock` what a value costs:
+    the thread's CPU, since waiting for another node costs nothing.
+    """
 
     def __init__(
         self,
@@ -52,41 +57,43 @@ class Kept(Generic[T]):
         changes: Changes,
         longest_s: float = LONGEST_S,
         clock: Callable[[], float] = time.monotonic,
+        cost_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._make = make
         self._changes = changes
         self._longest_s = longest_s
         self._clock = clock
+        self._cost_clock = cost_clock
         self._value: tuple[T] | None = None
         self._began = 0.0
-        self._took_s = 0.0
+        self._cost_s = 0.0
         self._seen = 0
+        """How many changes there were when making the value began."""
         self._making: AsyncResult[T] | None = None
 
     def get(self) -> T:
         """Returns the value. Raises what `make` raises. May switch."""
         while True:
             age = self._clock() - self._began
-            is_cheap, is_changed = self._took_s < CHEAP_S, self._seen != self._changes.count
-            if self._value is not None:
-                if age < min(SHARE * self._took_s, self._longest_s) and not (is_changed and is_cheap):
-                    return self._value[0]
-                if self._making is not None and not is_cheap and age < 2 * self._longest_s:
+            is_outdated = self._seen != self._changes.count and self._cost_s < CHEAP_S
+            if self._value is not None and not is_outdated:
+                is_fresh = age < min(SHARE * self._cost_s, self._longest_s)
+                if is_fresh or (self._making is not None and age < 2 * self._longest_s):
                     return self._value[0]
             if self._making is not None:
                 try:
                     return cast(T, self._making.get())
                 except _Abandoned:
                     continue
-            pause = SHARE_OF_CHANGES * self._took_s - age
-            if self._value is None or pause <= 0 or not is_changed:
+            pause = min(SHARE_OF_CHANGES * self._cost_s, self._longest_s) - age
+            if self._value is None or pause <= 0:
                 return self._make_new()
             # Changes that come one after the other are shown together.
             gevent.sleep(pause)
 
     def _make_new(self) -> T:
         making = self._making = AsyncResult()
-        began, self._seen = self._clock(), self._changes.count
+        began, cost, seen = self._clock(), self._cost_clock(), self._changes.count
         try:
             value = self._make()
         except BaseException as error:
@@ -94,6 +101,9 @@ class Kept(Generic[T]):
             raise
         finally:
             self._making = None
-        self._value, self._began, self._took_s = (value,), began, self._clock() - began
+        cost = self._cost_clock() - cost
+        # The first one may have imported what renders it.
+        self._cost_s = min(cost, FIRST_S) if self._value is None else cost
+        self._value, self._began, self._seen = (value,), began, seen
         making.set(value)
         return value
