@@ -29,6 +29,7 @@ from pycast.control.own_address import OwnAddress
 from pycast.logs.log_set import LogSet
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
+from pycast.server.answers import Answers
 from pycast.server.context import ServerContext
 from pycast.server.listener_end import HangupHandler, ListenerEnd, Watched
 from pycast.server.reserve import Reserve
@@ -108,6 +109,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
         ownership=ownership,
         cluster=cluster,
         hangups=hangups,
+        answers=Answers(settings, admission, counters, logs.log_access),
         admission=admission,
         reserve=Reserve(counters, lambda: admission.reserve),
         drain=drain,

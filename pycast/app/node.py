@@ -99,6 +99,7 @@ class Node:
         listening = list({(one.endpoint.address, one.port): one for one in public if not one.endpoint.mount}.values())
         context.site.address.port = listening[first_serving(context.settings.now, "listeners")].port
         context.group.spawn_forever("hang-ups", context.hangups.run)
+        context.group.spawn_forever("answers", context.answers.run)
         context.group.spawn_forever("expiry", context.mounts.run_expiry)
         context.group.spawn_forever("load", self.parts.load_monitor.run)
         context.group.spawn_forever("loop lag", self.parts.load_monitor.lag.run)
@@ -194,6 +195,7 @@ class Node:
         programs.kill()
         context.group.kill()
         context.hangups.close()
+        context.answers.close()
         self.parts.logs.close()
         DUMP_WRITERS.settle(DUMPS_S)
 

@@ -125,12 +125,13 @@ def render(
     now: float,
     extra_headers: Iterable[Pair] = (),
     head_only: bool = False,
+    length: int | None = None,
 ) -> bytes:
     """Returns the answer's head, followed by the body if that is bytes and the request was no HEAD. Content-Length is
-    given if the length is known, but not for 1xx, 204 and 304.
+    given if the length is known (`length` if the body is sent separately), but not for 1xx, 204 and 304.
     """
     body, headers = response.body, [*extra_headers, *response.headers]
-    length = body_length(body)
+    length = body_length(body) if length is None else length
     if length is not None and response.status >= 200 and response.status not in (204, 304):
         headers.append(("Content-Length", str(length)))
     head = render_head(

@@ -15,6 +15,7 @@ from pycast.control.mount_finder import MountFinder
 from pycast.logs.access import AccessEntry
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
+from pycast.server.answers import Answers
 from pycast.server.reserve import Reserve
 from pycast.stats.counters import Counters
 from pycast.stream.listener import Listener
@@ -42,6 +43,7 @@ class ServerContext(NamedTuple):
     cluster: "ClusterMember | None"
     """None for a node that is in no cluster."""
     hangups: Hangups[tuple[Mount, Listener]]
+    answers: Answers
     admission: Admission
     reserve: Reserve
     drain: Drain

@@ -23,7 +23,7 @@ from pycast.server.listeners import serve_listener
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
 from pycast.web.route import Door, cross_site_refusal
-from pycast.web.routes import answer, check_port, is_answered_when_full, takes_form
+from pycast.web.routes import answer, check_port, is_answered_when_full, is_open, takes_form
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,11 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         status, response = 500, None if has_begun else error_response(500)
     if response is not None:
         status = response.status
-        exchange.send(response)
+        # A connection on the reserve stays with its greenlet, since the reserve may have to end it.
+        if isinstance(response.body, bytes) and slot is Slot.CLIENT and not connection.tls:
+            exchange.hand_over(response)
+        else:
+            exchange.send(response)
     if not connection.given_away:
         exchange.log_access(status or 200)
 
@@ -96,7 +100,10 @@ def _serve(
     door = Door(connection.ip, connection.serves, is_loopback(connection.ip) and not is_proxied(request.headers))
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
     request = request._replace(scheme=_scheme(connection, request), is_cross_site=_is_cross_site(connection, request))
-    return answer(context.site, request, body, door)
+    if not is_open(request) or is_answered_when_full(request):
+        return answer(context.site, request, body, door)
+    with context.answers.room():
+        return answer(context.site, request, body, door)
 
 
 def _scheme(connection: Connection, request: Request) -> str:

@@ -127,47 +127,55 @@ class HttpExchange:
         except OSError as error:
             log.debug("! %s: left before it was answered: %s", self._connection.ip, error)
 
+    def hand_over(self, response: Response) -> None:
+        """Sends an answer whose body is bytes, and closes its connection, by `Answers`: no greenlet waits for the
+        client. Never switches.
+        """
+        assert isinstance(response.body, bytes)
+        head = self._render(response._replace(body=b""), len(response.body))
+        body = b"" if self._is_head else response.body
+        self._context.answers.take(self._connection, self._access_entry(response.status), head, body)
+
     def log_access(self, status: int) -> None:
         """Counts the bytes sent and writes a line of the access log, if there was a request."""
-        request, connection = self.request, self._connection
-        if request is None:  # no fields for the line; the error log has the reason
+        entry = self._access_entry(status)
+        if entry is None:  # no fields for the line; the error log has the reason
             return
-        self._context.counters.bytes_sent += connection.bytes_sent
+        self._context.counters.bytes_sent += entry.bytes_sent
+        self._context.log_access(entry)
+
+    def _access_entry(self, status: int) -> AccessEntry | None:
+        request, connection = self.request, self._connection
+        if request is None:
+            return None
         now = time.time()
-        self._context.log_access(
-            AccessEntry(
-                ip=connection.ip,
-                user="",
-                ended=now,
-                method=request.method,
-                path=request.target.partition("?")[0],
-                protocol=f"{request.protocol}/{request.version}",
-                status=status,
-                bytes_sent=connection.bytes_sent,
-                referer=request.headers.get("referer"),
-                agent=request.headers.get("user-agent"),
-                duration_s=now - connection.accepted,
-            )
+        return AccessEntry(
+            ip=connection.ip,
+            user="",
+            ended=now,
+            method=request.method,
+            path=request.target.partition("?")[0],
+            protocol=f"{request.protocol}/{request.version}",
+            status=status,
+            bytes_sent=connection.bytes_sent,
+            referer=request.headers.get("referer"),
+            agent=request.headers.get("user-agent"),
+            duration_s=now - connection.accepted,
         )
 
     def __str__(self) -> str:
         """Returns the method and the target, for the log, without what may be secret."""
         return f"{self.request.method} {shown_target(self.request.target)}"[:200] if self.request else "request"
 
+    @property
+    def _is_head(self) -> bool:
+        return self.request is not None and self.request.method == "HEAD"
+
     def _write(self, response: Response) -> None:
-        config = self._context.settings.now
-        timeout = config.limits.client_timeout
-        is_head = self.request is not None and self.request.method == "HEAD"
+        timeout = self._context.settings.now.limits.client_timeout
         # The head, and a body of bytes with it: one write.
-        data = render(
-            response,
-            server=config.server.server_id,
-            now=time.time(),
-            extra_headers=self._common_headers(response),
-            head_only=is_head,
-        )
-        self._connection.write(data, timeout)
-        if is_head or isinstance(response.body, bytes):
+        self._connection.write(self._render(response), timeout)
+        if self._is_head or isinstance(response.body, bytes):
             return
         # Any other body piece by piece. `_pieces` may raise after the head is out: `send` then cuts the answer short.
         for piece in _pieces(response.body):
@@ -178,6 +186,17 @@ class HttpExchange:
                 raise ExternalError(f"the client took nothing for {timeout:g} s") from None
             # A client on a fast line never makes `write` wait: other greenlets run between two pieces.
             gevent.sleep(0)
+
+    def _render(self, response: Response, length: int | None = None) -> bytes:
+        """Returns the head, and with it a body of bytes. `length` is that of a body that is sent separately."""
+        return render(
+            response,
+            server=self._context.settings.now.server.server_id,
+            now=time.time(),
+            extra_headers=self._common_headers(response),
+            head_only=self._is_head,
+            length=length,
+        )
 
     def _common_headers(self, response: Response) -> list[Pair]:
         """Returns the configured headers, and for browsers those that protect our pages unless they are configured or

@@ -71,6 +71,20 @@ class Counters:
             is_summed=True,
         ),
     )
+    refused_pages: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_refused_pages_total",
+            "Pages refused because too many were waited for, or not read by their clients.",
+            is_summed=True,
+        ),
+    )
+    cut_answers: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_cut_answers_total", "Answers cut short because their clients read too slowly.", is_summed=True
+        ),
+    )
     cross_site_requests: int = field(
         default=0,
         metadata=metric(

@@ -12,8 +12,9 @@ from pycast.config.load import loads
 from pycast.http.source_headers import SourceInfo
 from pycast.logs.access import AccessEntry
 from pycast.logs.log_set import LogSet
-from pycast.net.group import Task
+from pycast.net.group import Group, Task
 from pycast.net.sockets import bind
+from pycast.server.answers import Answers
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.stream.source import SourceDescription, SourceOutput
@@ -29,6 +30,8 @@ class Bench:
     context: ServerContext
     accesses: list[AccessEntry]
     logs: LogSet
+    loops: Group
+    """What a node runs in its group, apart from it so that tests can count what they start."""
 
     def spawn(self, run: Any, *args: Any) -> Task:
         """Runs `run` in a greenlet that ends with the bench."""
@@ -38,7 +41,9 @@ class Bench:
         """Ends all greenlets and closes the logs."""
         self.context.mounts.stop()
         self.context.group.kill()
+        self.loops.kill()
         self.context.hangups.close()
+        self.context.answers.close()
         self.logs.close()
 
 
@@ -48,14 +53,19 @@ def make_bench(toml: str = "", *, fallbacks: Any = None, others: int | None = No
     """
     parts = assemble(loads(limits + toml, {}, "test"), 10_000)
     accesses: list[AccessEntry] = []
+    parts.context.answers.close()
+    answers = Answers(parts.context.settings, parts.context.admission, parts.context.counters, accesses.append)
+    loops = Group()
+    loops.spawn("answers", answers.run)
     cluster: Any = None if others is None else SimpleNamespace(others=lambda: [None] * others)
     context = parts.context._replace(
         fallbacks=fallbacks or parts.context.fallbacks,
         cluster=cluster,
         log_access=accesses.append,
+        answers=answers,
         site=make_site(toml=limits + toml),
     )
-    return Bench(context, accesses, parts.logs)
+    return Bench(context, accesses, parts.logs, loops)
 
 
 def connect() -> tuple[Connection, socket.socket]:

