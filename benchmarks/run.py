@@ -19,7 +19,20 @@ if not __package__:  # started as a file: the others are still imported as a pac
 
 from benchmarks.plan import add_options  # noqa: E402
 
-NAMES = ("start", "listeners", "storm", "latency", "memory", "sources", "slow", "health", "workers", "mesh", "failover")
+NAMES = (
+    "start",
+    "listeners",
+    "storm",
+    "latency",
+    "memory",
+    "sources",
+    "slow",
+    "pages",
+    "health",
+    "workers",
+    "mesh",
+    "failover",
+)
 # The longest (listeners, 15 trials of some 50 s) takes a quarter of an hour.
 _TIME_LIMIT_S = 2_400
 
