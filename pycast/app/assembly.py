@@ -82,7 +82,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     readiness = Readiness(drain)
 
     # Questions and commands of admins.
-    address = OwnAddress(settings)
+    address, logins = OwnAddress(settings), Logins(counters, time.monotonic)
     finder, moves = MountFinder(settings, mounts, parts.mirrors if parts else None), ListenerMoves(hangups)
     fallbacks = Fallbacks(settings, mounts, finder, moves, group)
     snapshots = NodeSnapshots(
@@ -91,12 +91,10 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     local = NodeControl(mounts, finder, moves, snapshots)
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
-    listener_end = ListenerEnd(hangups, admission, counters, logs)
-    pages = SharedPages()
+    listener_end, pages = ListenerEnd(hangups, admission, counters, logs), SharedPages()
     _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end, pages)
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
     worker_drain, cluster_control = whole or (drain, local)
-    logins = Logins(counters, time.monotonic)
     site = Site(settings, counters, logins, address, readiness, finder, worker_drain, local, cluster_control, pages)
     context = ServerContext(
         settings=settings,

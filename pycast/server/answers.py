@@ -9,17 +9,22 @@ Clients of the same page share its bytes. But each rendering that somebody reads
 bytes together are limited: when there are too many, the oldest answers are cut short. Whatever a client reads, it has
 to be through within `limits.client_timeout`.
 
+Pages are made in turns of a few (`PageTurns`). What else has come meanwhile goes first: health checks, new listeners.
+
 Invariant: a connection taken is closed here, and counted out, exactly once.
 """
 
 import logging
 import select
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import gevent
 from gevent import monkey, socket
+from gevent.event import Event
 from gevent.hub import get_hub
 
 from pycast.balance.admission import Admission
@@ -44,6 +49,9 @@ MOST_BYTES = 32 << 20
 
 # Connections served before other greenlets run.
 MOST_AT_ONCE = 64
+
+# Pages answered in one turn of the loop, in which up to 32 clients are accepted.
+PAGES_AT_ONCE = 8
 
 SWEEP_S = 0.5
 _READ_SIZE = 65_536
@@ -86,6 +94,41 @@ class _Answer:
                 self.sent += self.sock.send(memoryview(self.body)[self.sent - size :])
 
 
+class PageTurns:
+    """A queue that lets `PAGES_AT_ONCE` requests on in each turn of the loop, oldest first."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Event] = deque()
+        self._let_on = 0
+        self._is_scheduled = False
+
+    def wait(self) -> None:
+        """Waits for a place in a turn; returns at once while few come. May switch."""
+        if not self._is_scheduled:
+            self._schedule()
+        if not self._queue and self._let_on < PAGES_AT_ONCE:
+            self._let_on += 1
+            return
+        place = Event()
+        self._queue.append(place)
+        place.wait()
+
+    def _schedule(self) -> None:
+        # A callback would not do: gevent runs fifty in a row before it looks at a socket. A timer comes once in a turn.
+        self._is_scheduled = True
+        timer = get_hub().loop.timer(0.0)
+        timer.start(self._begin_turn, timer)
+
+    def _begin_turn(self, timer: Any) -> None:
+        timer.close()
+        self._let_on = min(len(self._queue), PAGES_AT_ONCE)
+        for _ in range(self._let_on):
+            self._queue.popleft().set()
+        self._is_scheduled = False
+        if self._let_on:
+            self._schedule()
+
+
 class Answers:
     """All answers on their way."""
 
@@ -103,6 +146,7 @@ class Answers:
         self._bodies: dict[int, int] = {}
         """How many unread answers have a body, by its `id`."""
         self._bytes = 0
+        self._turns = PageTurns()
         self._waiting = 0
         self._is_refusing = False
 
@@ -111,7 +155,9 @@ class Answers:
 
     @contextmanager
     def room(self) -> Iterator[None]:
-        """Counts a request that waits for a page. Raises Refused if too many do, or too many do not read theirs."""
+        """Counts a request that waits for a page, and waits for its turn. Raises Refused if too many wait, or too many
+        do not read theirs. May switch.
+        """
         is_full = len(self._unread) >= MOST_UNREAD or self._waiting >= MOST_WAITING
         if is_full and not self._is_refusing:
             log.warning("pages are refused: %d wait for one, %d do not read theirs", self._waiting, len(self._unread))
@@ -121,6 +167,7 @@ class Answers:
             raise Refused("Too many pages at once", status=503, cause="too many unread pages", headers=(RETRY_AFTER,))
         self._waiting += 1
         try:
+            self._turns.wait()
             yield
         finally:
             self._waiting -= 1

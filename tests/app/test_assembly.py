@@ -44,6 +44,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         parts.context.group.kill()
         parts.programs.kill()
         parts.context.hangups.close()
+        parts.context.answers.close()
         parts.logs.close()
 
 
