@@ -53,16 +53,20 @@ APART = ("cli", "testing", "disk")
 ALLOWED: dict[str, dict[str, str]] = {
     "launch.py": dict.fromkeys(("Popen", "os.read", "resolve", "shutil.which"), SERVES_NOBODY),
     "demo_stream/__init__.py": {"read_bytes": "the demo's own tune, once; a demo has no audience to lose"},
+    "app/life_sign.py": {"pread": "of memory that processes share"},
     "app/local_cluster.py": dict.fromkeys(("Popen", "mkdtemp", "rmtree", "write_text"), SERVES_NOBODY),
     "app/local_haproxy.py": {"shutil.which": SERVES_NOBODY},
     "app/local_node.py": dict.fromkeys(("open", "read_text", "touch", "write_text"), SERVES_NOBODY),
+    "app/passed_sockets.py": {"getaddrinfo": AT_THE_START},
     "app/source_hooks.py": {"Popen": "gevent's: it waits in the loop for the child, and the child for its disk"},
+    "app/worker_process.py": {"read_text": "of /proc, which is no disk"},
     "balance/load_monitor.py": dict.fromkeys(("listdir", "os.stat"), "of /proc, which is no disk"),
     "cluster/codec.py": {"read_text": "reads a text in a message, no file"},
     "cluster/etcd/client.py": dict.fromkeys(("create_default_context", "load_verify_locations"), AT_THE_START),
-    "cluster/mesh/mesh_registry.py": {"getaddrinfo": "gevent's: it asks in a thread"},
+    "cluster/mesh/name_lookup.py": {"getaddrinfo": "gevent's: it asks in a thread"},
     "cluster/mirror/serve.py": {"open": "a mirror, which is no file"},
     "cluster/registry/state_file.py": {"read_bytes": AT_THE_START},
+    "config/icecast_mounts.py": {"is_file": "of an object that a command passes"},
     "config/load.py": dict.fromkeys(
         ("read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
     ),

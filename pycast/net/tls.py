@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from gevent import ssl as gssl
 
-from pycast.disk.calls import begin_off_hub
+from pycast.disk.calls import DiskStalled, begin_off_hub, off_hub
 from pycast.errors import ConfigError
 from pycast.net.certificate_files import BadCertificate, load_chain
 
@@ -101,6 +101,17 @@ class Certificate:
         context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         load_chain(context, self._certificate, self._private_key)
         return context
+
+
+def trusting(authorities: str) -> gssl.SSLContext:
+    """Returns a client's context that trusts the authorities in a file; the system's if its name is empty. Raises
+    OSError. May switch.
+    """
+    try:
+        context: gssl.SSLContext = off_hub(gssl.create_default_context, cafile=authorities or None)
+    except DiskStalled as error:
+        raise OSError(f"the certificates to trust cannot be read: {error}") from error
+    return context
 
 
 # The most bytes in a TLS record (RFC 8446, 5.1).

@@ -299,8 +299,9 @@ def render(template: str, **values: object) -> bytes:
 
 
 def compile_templates() -> Iterator[str]:
-    """Compiles the templates, one for each name that it yields, so that no page has to wait for it."""
+    """Compiles the templates, one for each name that it yields, so that no page has to wait for it or for a disk."""
     environment = _environment()
+    headers()
     for name in environment.list_templates(["html"]):
         environment.get_template(name)
         yield name

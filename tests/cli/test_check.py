@@ -71,8 +71,9 @@ def test_pipes_are_warned_about_and_not_opened(file: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 0
     assert [line for line in result.stderr.splitlines() if "named pipe" in line] == [
-        f'warning: {file}: {key} = "{pipe}" is a named pipe: it is used only if a program reads it when it is opened'
-        for key in ("logging.access_log", "mount[0].dump_file")
+        f'warning: {file}:{number}: {key} = "{pipe}" is a named pipe: '
+        "it is used only if a program reads it when it is opened"
+        for number, key in ((2, "logging.access_log"), (5, "mount[0].dump_file"))
     ]
 
 

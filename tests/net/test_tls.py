@@ -4,12 +4,13 @@ import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import cycle
+from pathlib import Path
 
 import gevent
 import pytest
 from gevent import ssl as gssl
 
-from pycast.net.tls import Certificate, TlsTransport
+from pycast.net.tls import Certificate, TlsTransport, trusting
 from tests.e2e.test_tls import make_certificate
 from tests.net.handshake import connect_tls
 
@@ -68,3 +69,10 @@ def test_a_full_connection_blocks_and_a_closed_one_fails(pair: tuple[TlsTranspor
     transport.close()
     with pytest.raises(OSError, match=r"closed|descriptor"):
         transport.send(DATA)
+
+
+def test_a_client_trusts_the_file_that_is_named_and_a_missing_one_is_an_error(tmp_path: Path) -> None:
+    make_certificate(tmp_path, "localhost")
+    assert len(trusting(str(tmp_path / "tls.crt")).get_ca_certs()) == 1
+    with pytest.raises(OSError, match="No such file"):
+        trusting(str(tmp_path / "none"))

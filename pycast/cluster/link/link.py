@@ -18,7 +18,6 @@ from ipaddress import ip_address
 
 import gevent
 from gevent import socket
-from gevent import ssl as gssl
 from gevent.lock import RLock
 
 from pycast.cluster.codec import decode, encode
@@ -39,10 +38,10 @@ from pycast.cluster.link.seal import Opener, Sealer
 from pycast.cluster.registry.own_record import OwnRecord
 from pycast.config.live import Live
 from pycast.config.schema import ClusterSection
-from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError, Refused
 from pycast.http.request import Request
 from pycast.net.sockets import set_connection_options
+from pycast.net.tls import trusting
 from pycast.net.turns import give_turn, next_turn
 
 log = logging.getLogger(__name__)
@@ -187,7 +186,7 @@ class Connector:
                 sock = socket.create_connection(split_address(address))
                 set_connection_options(sock)
                 if cluster.tls:
-                    sock = _tls(cluster, sock, split_address(address)[0])
+                    sock = trusting(cluster.tls_ca).wrap_socket(sock, server_hostname=split_address(address)[0])
                 return self._request_link(cluster, sock, address)
         except (OSError, LinkError, ValueError) as error:
             if sock is not None:
@@ -399,12 +398,3 @@ def _exactly(sock: socket.socket, data: bytes, size: int) -> tuple[bytes, bytes]
         data += more
         give_turn()
     return data[:size], data[size:]
-
-
-def _tls(cluster: ClusterSection, sock: socket.socket, host: str) -> socket.socket:
-    try:
-        context = off_hub(gssl.create_default_context, cafile=cluster.tls_ca or None)  # it reads files
-    except DiskStalled as error:
-        raise LinkError(f"the certificates to trust cannot be read: {error}") from error
-    wrapped: socket.socket = context.wrap_socket(sock, server_hostname=host)
-    return wrapped
