@@ -81,12 +81,12 @@ def format_access(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
         _word(entry.user),
         log_time(entry.ended, utc_offset_s).encode("ascii"),
         _word(entry.method),
-        _word(shown_target(entry.path)),
+        _path(entry.path),
         _word(entry.protocol),
         entry.status,
         entry.bytes_sent,
-        _phrase(without_secrets(entry.referer)),
-        _phrase(without_secrets(entry.agent)),
+        _text(entry.referer),
+        _text(entry.agent),
         max(0, int(entry.duration_s)),
     )
     return line[:MAX_LINE] + b"\n"
@@ -99,6 +99,25 @@ def _escapes(keep: bytes) -> bytes:
 
 _WORD = _escapes(keep=b"")
 _PHRASE = _escapes(keep=b" ")
+
+
+def _path(text: str) -> bytes:
+    return _known_path(text) if len(text) <= MAX_LINE else _word(shown_target(text))
+
+
+def _text(text: str) -> bytes:
+    return _known_text(text) if len(text) <= MAX_LINE else _phrase(without_secrets(text))
+
+
+# Ten thousand players share a handful of paths and agents, and looking for secrets costs as much as the rest of a line.
+@lru_cache(maxsize=512)
+def _known_path(text: str) -> bytes:
+    return _word(shown_target(text))
+
+
+@lru_cache(maxsize=512)
+def _known_text(text: str) -> bytes:
+    return _phrase(without_secrets(text))
 
 
 def _word(text: str) -> bytes:
