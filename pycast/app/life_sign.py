@@ -17,6 +17,8 @@ from typing import Self
 
 from gevent import get_hub
 
+from pycast.stats.counters import Counters
+
 # Rarely enough to cost nothing, often enough for a parent that looks as often.
 BEAT_S = 0.25
 
@@ -113,3 +115,14 @@ class Heartbeat:
         self._beats += 1
         self._life.write(self._beats, self._accepts)
         self._on_told(*self._life.told)
+
+
+def begin_heartbeat(life: int, counters: Counters) -> Heartbeat:
+    """Begins a worker's sign of life in memory with descriptor `life`. What the parent tells goes into `counters`."""
+
+    def on_told(restarts: int, hangs: int) -> None:
+        counters.worker_restarts, counters.worker_hangs = restarts, hangs
+
+    heartbeat = Heartbeat(LifeSign(life), on_told)
+    heartbeat.start()
+    return heartbeat

@@ -57,11 +57,8 @@ STOP_S = 4.0
 # handshake may be on its way.
 HANDSHAKES_S = 0.1
 
-# The part of it in which programs of the sources that the stop ends (`on_disconnect`) get started.
-PROGRAMS_S = 0.5
-
-# The part of it in which the ends of dumps are written.
-DUMPS_S = 0.5
+# The parts of it in which programs of the sources that it ends (`on_disconnect`) start, and ends of dumps are written.
+PROGRAMS_S = DUMPS_S = 0.5
 
 
 class Node:
@@ -118,14 +115,10 @@ class Node:
             # A worker's clients wait in the kernel until it has joined the cluster and knows the mounts of the others.
             for acceptor in public:
                 acceptor.start()
-        return ReadyInfo(
-            public[0].port,
-            tuple(
-                dict.fromkeys(
-                    (one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public
-                )
-            ),
+        ports = dict.fromkeys(
+            (one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public
         )
+        return ReadyInfo(public[0].port, tuple(ports))
 
     def reload(self) -> None:
         """Reads the configuration again. If it is bad, all its errors are logged and the old one stays in force. May
@@ -363,14 +356,9 @@ def _heartbeat(worker: "WorkerPlace | None", counters: Counters) -> "Heartbeat |
     if worker is None:
         faulthandler.enable(file=2)
         return None
-    from pycast.app.life_sign import Heartbeat, LifeSign
+    from pycast.app.life_sign import begin_heartbeat
 
-    def on_told(restarts: int, hangs: int) -> None:
-        counters.worker_restarts, counters.worker_hangs = restarts, hangs
-
-    heartbeat = Heartbeat(LifeSign(worker.life), on_told)
-    heartbeat.start()
-    return heartbeat
+    return begin_heartbeat(worker.life, counters)
 
 
 def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection, tag: str) -> LogFile:

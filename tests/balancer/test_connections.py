@@ -37,11 +37,13 @@ def test_lb_01_half_closed_listener_that_does_not_read_is_dropped_with_its_queue
     """A balancer leaves it so: a FIN, and a full socket that is not read (icecast-kh #152)."""
     server = pycast_server
     with source(server.port, MOUNT, server.source_password, content_type="text/plain") as feed:
+        feed.send(b"x")
+        server.wait_until(lambda: server.received(MOUNT) == b"x", 5, "the dump, whose file counts")
         before = open_files(server)
         listener, _ = listen(server.port, MOUNT, receive_buffer=4096)
         with listener:
             feed.send(bytes(4 << 20))
-            server.wait_until(lambda: len(server.received(MOUNT)) == 4 << 20, 5, "the audio")
+            server.wait_until(lambda: len(server.received(MOUNT)) == 1 + (4 << 20), 5, "the audio")
             queued = [int(line.split()[2]) for line in ss(f"( sport = :{server.port} )") if int(line.split()[2])]
             assert queued, "nothing waits in the kernel"
             listener.sock.shutdown(socket.SHUT_WR)

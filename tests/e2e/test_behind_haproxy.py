@@ -122,6 +122,7 @@ def test_lb_07_put_that_waits_for_100_gets_it_and_its_200_at_the_end(name: str) 
         assert feed.read_head().status == 100
         feed.send(chunk(sent) + b"0\r\n\r\n")
         assert feed.read_head().status == 200
+        server.wait_until(lambda: len(server.received(MOUNT)) >= len(sent), 10, "all of it")
         assert server.received(MOUNT) == sent
 
 
@@ -242,6 +243,7 @@ def test_server_that_stops_is_seen_down() -> None:
 def test_settings_in_the_manual_are_valid() -> None:
     manual = (CONF.parent / "docs" / "behind-a-balancer.md").read_text()
     samples = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
-    assert len(samples) == 2
-    for sample in samples:
-        assert loads(sample, {}, "manual").listen[0].trusted_proxies
+    assert len(samples) == 3
+    listens = [loads(sample, {}, "manual").listen for sample in samples]
+    assert sum(bool(listen[0].trusted_proxies) for listen in listens) == 2
+    assert [listen[1].serves for listen in listens if len(listen) == 2] == [("admin", "metrics")]

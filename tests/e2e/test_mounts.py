@@ -40,7 +40,7 @@ def test_dump_files_name_has_the_time_and_the_mount(tmp_path: Path) -> None:
     ):
         feed.send(frames(0, 10))
         server.wait_until(
-            lambda: [file.read_bytes() for file in tmp_path.glob("20??-a_b.mp3.dump")] == [frames(0, 10)], 5, "it"
+            lambda: [file.read_bytes() for file in tmp_path.glob("20??-a%2Fb.mp3.dump")] == [frames(0, 10)], 5, "it"
         )
 
 

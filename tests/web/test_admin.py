@@ -1,5 +1,6 @@
 """Tests of pycast.web.admin: Icecast 2.4.4's order of checks, and what each command does."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -86,8 +87,11 @@ def test_the_admin_alone_is_told_that_a_password_is_publicly_known() -> None:
         ask(known, "/admin/", authorization=ADMIN)
     )
     assert "<warning>" not in text_of(ask(known, "/admin/stats?mount=/live.mp3", authorization=SOURCE))
-    own = make_site(toml=PASSWORDS + 'source_password = "fgQ7-vTr"\n')
-    assert "<warning>" not in text_of(ask(own, "/admin/", authorization=ADMIN))
+    mine = "kd83-Lq0f-Tz"
+    passwords = "".join(f'{who}_password = "{mine}"\n' for who in ("admin", "relay", "source"))
+    own = make_site(toml=f"[authentication]\n{passwords}")
+    login = "Basic " + b64encode(f"admin:{mine}".encode()).decode()
+    assert "<warning>" not in text_of(ask(own, "/admin/", authorization=login))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pycast.cluster.registry.epoch import NO_EPOCH, Ceiling, Epoch
 
-EPOCHS = st.builds(Epoch, st.integers(0), st.integers(0), st.integers(0, 9), st.text(max_size=20))
+NUMBERS = st.integers(0, 10**36 - 1)
+EPOCHS = st.builds(Epoch, NUMBERS, NUMBERS, st.integers(0, 9), st.text(max_size=20))
 
 
 @given(EPOCHS)
