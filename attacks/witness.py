@@ -106,6 +106,8 @@ class _Probe:
 def main() -> int:
     """Watches until standard input ends."""
     player, probe = _Player(int(sys.argv[1]), sys.argv[2]), _Probe(int(sys.argv[1]))
+    while not player.reader.frames and not player.is_lost:
+        player.read()
     print("watching", flush=True)
     while not player.is_lost:
         probe.maybe_ask()

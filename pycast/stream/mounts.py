@@ -187,8 +187,11 @@ class Mounts:
         """Drops the listeners whose time is over, in an endless loop. May switch."""
         while True:
             sleep_until_tick(EXPIRY_S)
-            for mount in self:
-                mount.expire(self._clock())
+            self._expire()  # a call, so that this frame does not keep the last mount while it sleeps
+
+    def _expire(self) -> None:
+        for mount in self:
+            mount.expire(self._clock())
 
     def stop(self) -> None:
         """Ends all sources and closes all mounts; waits until the listeners have the rest. May switch."""

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,7 @@ def test_liquidsoap_streams_by_source_chunked_put_and_icy(tmp_path: Path) -> Non
             wire, _ = listen(server.port, mount)
             with wire:
                 heard = wire.read(50_000)
-            assert heard in server.received(mount)
+            server.wait_until(partial(was_received, server, mount, heard), 5, "what was heard")
             assert mpeg_frames_in(heard, tmp_path) > 50
 
 
@@ -174,7 +175,13 @@ def test_curl_put_of_a_whole_file_is_received_to_the_last_byte(
     with curl_source(target_of(pycast_server), "/whole.mp3", sound("mp3"), "audio/mpeg", rate="10M") as curl:
         assert curl.wait() == 0
         assert "200 OK" in curl.output()
-    assert pycast_server.received("/whole.mp3") == sound("mp3").read_bytes()
+    sent = sound("mp3").read_bytes()
+    pycast_server.wait_until(lambda: len(pycast_server.received("/whole.mp3")) >= len(sent), 10, "all of it")
+    assert pycast_server.received("/whole.mp3") == sent
+
+
+def was_received(server: Server, mount: str, audio: bytes) -> bool:
+    return audio in server.received(mount)
 
 
 def wait_for_bytes(server: Server, mount: str, size: int) -> None:

@@ -48,6 +48,7 @@ def test_lb_07_chunked_put_is_unchunked(pycast_server: Server) -> None:
         for at in range(0, len(body), 777):
             wire.send(body[at : at + 777])
         wire.read_all()  # the end of the body is the end of the source
+    pycast_server.wait_until(lambda: len(pycast_server.received(MOUNT)) >= len(stream), 10, "all of it")
     assert pycast_server.received(MOUNT) == stream
 
 
@@ -59,6 +60,7 @@ def test_put_with_a_length_ends_after_it(pycast_server: Server) -> None:
         )
         wire.send(stream)
         assert wire.read_all().startswith(OK)
+    pycast_server.wait_until(lambda: len(pycast_server.received(MOUNT)) >= len(stream), 10, "all of it")
     assert pycast_server.received(MOUNT) == stream
 
 
