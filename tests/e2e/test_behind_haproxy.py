@@ -146,6 +146,7 @@ def test_ffmpeg_streams_through_tcp_mode_and_curl_listens(tmp_path: Path) -> Non
             server.wait_until(lambda: len(server.received(MOUNT)) > 20_000, 15, "ffmpeg's stream")
             with curl_listener(target.url(MOUNT), heard):
                 server.wait_until(lambda: heard.exists() and heard.stat().st_size > 40_000, 15, "what curl hears")
+        server.wait_until(lambda: heard.read_bytes()[-1000:] in server.received(MOUNT), 5, "the end of the dump")
         assert_run_of(heard.read_bytes(), server.received(MOUNT))
 
 

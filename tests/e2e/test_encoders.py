@@ -63,6 +63,9 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, R
             assert source.wait() == 0, source.output()
         for listener in listeners:
             assert listener.wait() == 0, listener.output()
+        for name in names:
+            end = (directory / name).read_bytes()[-500:]
+            server.wait_until(partial(was_received, server, f"/{name}", end), 5, "the end of the dump")
         yield {
             name: Recording(encoding, server.received(f"/{name}"), (directory / name).read_bytes(), directory / name)
             for name, (encoding, _) in names.items()
