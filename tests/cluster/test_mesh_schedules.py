@@ -17,8 +17,6 @@ from tests.cluster.mesh_network import Network
 MOUNT = "/live.mp3"
 SEEDS = range(0, 1000, 100)  # each names the first of a hundred
 
-ODDS = {"claim": 30, "late claim": 15, "release": 5, "crash": 15, "restart": 15, "cut": 12, "heal": 8}
-
 # After the last fault: for lines to be dialled anew, for a beat, and for the hello that it may ask for.
 QUIET_S = 4.0
 
