@@ -3,7 +3,7 @@
 The worker's event loop moves `beats` from a timer of the hub itself, not from a greenlet or a thread: a loop that is
 stuck for whatever reason does not. `accepts` says whether the worker takes connections. In the other direction goes how
 often workers were replaced, so that each of them can tell it. Behind the words is room for what faulthandler writes
-when the process gets SIGABRT or crashes: where each thread stood. All of it is memory, so neither side ever waits for
+when the process gets SIGABRT or crashes: where its loop stood. All of it is memory, so neither side ever waits for
 the other, and what a dead worker wrote can still be read. Each process gets a new one.
 """
 
@@ -23,8 +23,8 @@ from pycast.stats.counters import Counters
 BEAT_S = 0.25
 
 # Where faulthandler's text begins, and the most of it that is read.
-_STACKS_AT = mmap.PAGESIZE
-_MOST_STACKS = 32_768
+_STACK_AT = mmap.PAGESIZE
+_MOST_STACK = 32_768
 
 # What the worker writes, and what the parent writes.
 _OWN, _TOLD = struct.Struct("QQ"), struct.Struct("QQ")
@@ -37,14 +37,14 @@ class LifeSign:
     def __init__(self, fd: int) -> None:
         """`fd` is one that `make` made, here or in the parent."""
         self.fd = fd
-        self._memory = mmap.mmap(fd, _STACKS_AT)
+        self._memory = mmap.mmap(fd, _STACK_AT)
 
     @classmethod
     def make(cls) -> Self:
         """Makes the memory of a new worker. Raises OSError."""
         fd = os.memfd_create("pycast-life-sign")
-        os.ftruncate(fd, _STACKS_AT)
-        os.lseek(fd, _STACKS_AT, os.SEEK_SET)  # the position is shared with the worker: faulthandler writes from here
+        os.ftruncate(fd, _STACK_AT)
+        os.lseek(fd, _STACK_AT, os.SEEK_SET)  # the position is shared with the worker: faulthandler writes from here
         return cls(fd)
 
     @property
@@ -71,10 +71,10 @@ class LifeSign:
         """Sets `told`. Only the parent does this."""
         _TOLD.pack_into(self._memory, _TOLD_AT, restarts, hangs)
 
-    def stacks(self) -> str:
-        """Returns where the worker's threads stood when it was aborted or crashed; empty if nothing was written."""
+    def stack(self) -> str:
+        """Returns where the worker's loop stood when it was aborted or crashed; empty if nothing was written."""
         with suppress(OSError):
-            return os.pread(self.fd, _MOST_STACKS, _STACKS_AT).decode("utf-8", "replace").strip()
+            return os.pread(self.fd, _MOST_STACK, _STACK_AT).decode("utf-8", "replace").strip()
         return ""
 
     def close(self) -> None:
@@ -95,9 +95,10 @@ class Heartbeat:
         self._timer = get_hub().loop.timer(BEAT_S, BEAT_S, ref=False)
 
     def start(self) -> None:
-        """Begins, with the first beat at once. From here on, a crash or SIGABRT leaves the stacks in the memory."""
+        """Begins, with the first beat at once. From here on, a crash or SIGABRT leaves the stack in the memory."""
         os.set_inheritable(self._life.fd, False)  # programs that the worker starts have no business with it
-        faulthandler.enable(file=self._life.fd, all_threads=True)
+        # Other threads run on while their frames are read, and then faulthandler crashes now and then, saying nothing.
+        faulthandler.enable(file=self._life.fd, all_threads=False)
         self._beat()
         self._timer.start(self._beat)
 

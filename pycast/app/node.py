@@ -354,7 +354,7 @@ def _heartbeat(worker: "WorkerPlace | None", counters: Counters) -> "Heartbeat |
     stood: a worker for its parent, a node alone to stderr. systemd's watchdog aborts one that hangs.
     """
     if worker is None:
-        faulthandler.enable(file=2)
+        faulthandler.enable(file=2, all_threads=False)  # the loop's thread only, as in life_sign.py
         return None
     from pycast.app.life_sign import begin_heartbeat
 

@@ -177,8 +177,8 @@ class WorkerProcess:
         except OSError as error:  # no memory, or no process more: that passes
             return f"it could not be started: {error}"
         finally:
-            if stacks := life.stacks():
-                log.error("worker %d stood here when it ended:\n%s", self._index, stacks)
+            if stack := life.stack():
+                log.error("worker %d stood here when it ended:\n%s", self._index, stack)
             life.close()
             self._on_change()
 
