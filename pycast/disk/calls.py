@@ -9,14 +9,16 @@ again must not do so while its last call is unanswered.
 
 from collections.abc import Callable
 from functools import partial
-from typing import ParamSpec, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar, cast
 
 import gevent
 from gevent import get_hub
 from gevent.event import AsyncResult
-from gevent.threadpool import ThreadPool
 
 from pycast.errors import ExternalError
+
+if TYPE_CHECKING:
+    from gevent.threadpool import ThreadPool
 
 MOST_THREADS = 8
 
@@ -38,13 +40,15 @@ class _Threads:
     """The threads of this process, made at the first call."""
 
     def __init__(self) -> None:
-        self._pool: ThreadPool | None = None
+        self._pool: "ThreadPool | None" = None
         self.unanswered = 0
         """How many calls are not answered yet."""
 
     def spawn(self, call: Callable[[], ResultT]) -> "AsyncResult[_Answer[ResultT]]":
         """Makes the call in a thread. Waits for a free one."""
         if self._pool is None or self._pool.hub is not get_hub():
+            from gevent.threadpool import ThreadPool
+
             self._pool, self.unanswered = ThreadPool(MOST_THREADS), 0
         self.unanswered += 1
         result = self._pool.spawn(_answer, call)

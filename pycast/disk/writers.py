@@ -18,12 +18,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import get_hub
 from gevent.monkey import get_original
-from gevent.threadpool import ThreadPool
+
+if TYPE_CHECKING:
+    from gevent.threadpool import ThreadPool
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +53,13 @@ class Writers:
         self._is_planned = False
         self._hub: Any = None
         self._ident = 0
-        self._pool: ThreadPool | None = None
+        self._pool: "ThreadPool | None" = None
 
     def bind(self) -> None:
         """Takes the present hub as the one that starts the threads. Called in its thread."""
         if self._hub is not get_hub():
             self._hub, self._ident = get_hub(), _get_ident()
-            self._pool = ThreadPool(self._most_threads)
+            self._pool = None
 
     def add(self, outlet: "Outlet", soon: bool) -> None:
         """Has a thread run the outlet, after `DELAY_S` or at once. Never switches."""
@@ -108,7 +110,7 @@ class Writers:
 
     def _start(self) -> None:
         """Starts a thread if outlets wait and no thread can be expected to take them soon."""
-        if not self._waiting or self._pool is None:
+        if not self._waiting or self._hub is None:
             return
         now = time.monotonic()
         are_held = all(now - since > STALL_S for since in tuple(self._busy.values()))
@@ -116,8 +118,15 @@ class Writers:
             self._threads += 1
             self._runs += 1
             self._busy[self._runs] = now
-            self._pool.spawn(self._run, self._runs).rawlink(self._on_end)
+            self._threads_of_hub().spawn(self._run, self._runs).rawlink(self._on_end)
         self._plan(LOOK_AGAIN_S)
+
+    def _threads_of_hub(self) -> "ThreadPool":
+        if self._pool is None:
+            from gevent.threadpool import ThreadPool
+
+            self._pool = ThreadPool(self._most_threads, hub=self._hub)
+        return self._pool
 
     def _on_end(self, _: object) -> None:
         self._threads -= 1
