@@ -77,7 +77,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     ),
     "net/tls.py": {"path.stat": IN_A_THREAD},
     "stream/dump.py": dict.fromkeys(("flock", "strftime"), IN_A_THREAD),
-    "web/pages.py": {"read_text": "each template once, a second after the start (late_imports.py)"},
+    "web/pages.py": {"read_text": "each template once, some seconds after the start (late_imports.py)"},
 }
 
 

@@ -2,7 +2,9 @@
 
 Loaded on demand it would stop the loop for some 60 ms at the first page or scrape, and with it every listener. So it is
 loaded in pieces as soon as the node has been up for `AFTER_S`, with turns of the loop between; the largest, jinja2,
-takes 20 to 40 ms. A node that ends before has not paid for it. What is asked for before that is loaded on demand.
+takes 20 to 40 ms. By then the listeners that come back after a restart are served. A node that ends before has not
+paid for it, which doubles what a node costs that lives for a second in a test. What is asked for before that is loaded
+on demand.
 
 It is not done in a thread: Python lets two threads that import one package at the same time see it half loaded.
 """
@@ -11,7 +13,7 @@ from importlib import import_module
 
 import gevent
 
-AFTER_S = 1.0
+AFTER_S = 5.0
 PAUSE_S = 0.05
 
 # Before a package stands what it imports itself, so that each piece is small.
