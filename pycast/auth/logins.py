@@ -18,8 +18,6 @@ Invariant: an address that is refused is not told whether a guess is right, unle
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from hashlib import blake2b
 from ipaddress import IPv6Address
 from typing import TypeVar
 
@@ -65,14 +63,17 @@ class TooManyLogins(Refused):
         )
 
 
-@dataclass(slots=True)
 class _Failures:
-    """The failures of one address. `times` are the latest `MOST`, oldest first."""
+    """The failures of one address. `times` are the latest `MOST`, oldest first; `told` is when the log last had a line
+    about it.
+    """
 
-    times: list[float] = field(default_factory=list)
-    told: float = -WINDOW_S
-    """When the log last had a line about it."""
-    waiting: int = 0
+    __slots__ = ("times", "told", "waiting")
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.told = -WINDOW_S
+        self.waiting = 0
 
 
 class Logins:
@@ -148,6 +149,8 @@ class Logins:
         right[login] = None
 
     def _digest(self, given: Credentials) -> bytes:
+        from hashlib import blake2b
+
         text = "\0".join(given).encode("utf-8", "replace")
         return blake2b(text, digest_size=16, key=self._key).digest()
 

@@ -40,7 +40,7 @@ class _Threads:
     """The threads of this process, made at the first call."""
 
     def __init__(self) -> None:
-        self._pool: "ThreadPool | None" = None
+        self._pool: ThreadPool | None = None
         self.unanswered = 0
         """How many calls are not answered yet."""
 

@@ -53,7 +53,7 @@ class Writers:
         self._is_planned = False
         self._hub: Any = None
         self._ident = 0
-        self._pool: "ThreadPool | None" = None
+        self._pool: ThreadPool | None = None
 
     def bind(self) -> None:
         """Takes the present hub as the one that starts the threads. Called in its thread."""

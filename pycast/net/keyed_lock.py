@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from gevent.lock import RLock
 
 
-@dataclass(slots=True)
 class _Entry:
-    lock: RLock = field(default_factory=RLock)
-    users: int = 0
+    __slots__ = ("lock", "users")
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.users = 0
 
 
 class KeyedLock:

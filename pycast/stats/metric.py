@@ -5,9 +5,9 @@ metrics and the merging of several nodes' snapshots are made from these entries.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 _KEY = "metric"
 
@@ -15,17 +15,16 @@ NESTED: dict[str, None] = {_KEY: None}
 """The metadata of a field that holds counters, which have metrics of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class MetricInfo:
+class MetricInfo(NamedTuple):
     """One metric. A name that ends in `_total` is a counter, any other a gauge."""
 
     name: str
     meaning: str
-    is_summed: bool = False
+    is_summed: bool
     """Whether the cluster's figure is the sum of its nodes'."""
-    unset: float | None = None
+    unset: float | None
     """The value that stands for "none": it gives no sample."""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str]
 
 
 def metric(

@@ -4,7 +4,6 @@ An event has the name of a mount, not the mount itself: it may be kept, or sent 
 alive.
 """
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pycast.config.mount_settings import MountSettings
@@ -72,15 +71,15 @@ class ListenerLeft(NamedTuple):
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
 class StreamEvents:
     """The signals of all mounts of a node."""
 
-    source_started: Signal[SourceStarted] = field(default_factory=Signal)
-    source_ended: Signal[SourceEnded] = field(default_factory=Signal)
-    mount_state_changed: Signal[MountStateChanged] = field(default_factory=Signal)
-    mount_closed: Signal[MountClosed] = field(default_factory=Signal)
-    mount_emptied: Signal[MountEmptied] = field(default_factory=Signal)
-    title_changed: Signal[TitleChanged] = field(default_factory=Signal)
-    new_audio: Signal[NewAudio] = field(default_factory=Signal)
-    listener_left: Signal[ListenerLeft] = field(default_factory=Signal)
+    def __init__(self) -> None:
+        self.source_started = Signal[SourceStarted]()
+        self.source_ended = Signal[SourceEnded]()
+        self.mount_state_changed = Signal[MountStateChanged]()
+        self.mount_closed = Signal[MountClosed]()
+        self.mount_emptied = Signal[MountEmptied]()
+        self.title_changed = Signal[TitleChanged]()
+        self.new_audio = Signal[NewAudio]()
+        self.listener_left = Signal[ListenerLeft]()

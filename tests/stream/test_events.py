@@ -1,6 +1,5 @@
 """Events are values that may be kept: frozen, comparable, and of one node's mounts only."""
 
-import dataclasses
 import inspect
 from typing import get_type_hints
 
@@ -32,8 +31,10 @@ def test_an_event_cannot_be_changed_by_a_subscriber(event: type) -> None:
 
 
 def test_there_is_one_signal_for_each_event() -> None:
-    signals = [one.type for one in dataclasses.fields(StreamEvents)]
-    assert signals == [Signal[event] for event in EVENTS]  # type: ignore[valid-type]
+    signals = vars(StreamEvents())
+    assert all(type(one) is Signal for one in signals.values())
+    names = ["".join(part.title() for part in name.split("_")) for name in signals]
+    assert names == [event.__name__ for event in EVENTS]
 
 
 def test_events_of_one_node_do_not_reach_another_in_the_same_process() -> None:
