@@ -174,6 +174,7 @@ def _listener_ids(own: "OwnRecord | None") -> Callable[[], int]:
 def _keep_totals(counters: Counters, event: MountEmptied) -> None:
     # The totals must not shrink when a mount is removed, so its counts are added to them.
     counters.bytes_read += event.bytes_read
+    counters.bytes_dropped += event.bytes_dropped
     counters.bytes_sent += event.bytes_sent
 
 

@@ -77,6 +77,7 @@ class NodeSnapshots:
             counters=replace(
                 counters,
                 bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
+                bytes_dropped=counters.bytes_dropped + sum(mount.bytes_dropped for mount in counted),
                 bytes_sent=total_bytes_sent(counters, self._mounts),
                 log_lines_lost=LOG_WRITERS.lost,
                 dump_bytes_lost=DUMP_WRITERS.lost,

@@ -22,6 +22,7 @@ class Adts:
     """ADTS frames. Never raises: what is not ADTS passes through, with a `warning`."""
 
     family = "generic"
+    dropped = 0
 
     def __init__(self, base: int = 0) -> None:
         self._frames = FrameStream("ADTS AAC", _SYNC, _HEADER_SIZE, decode_header, base)

@@ -94,6 +94,13 @@ def floating(content: bytes) -> float:
     return float(unpack(">d", content)[0]) if len(content) == 8 else 0.0
 
 
+def void(size: int) -> bytes:
+    """Returns an element of `size` bytes, two at least, that says nothing."""
+    width = 1 if size < 1 + 1 + 127 else 8
+    content = size - 1 - width
+    return b"\xec" + (content | 1 << 7 * width).to_bytes(width) + bytes(content)
+
+
 def with_unknown_size(head: bytes, size_pos: int) -> bytes:
     """Returns `head` with the element's size, which begins at `size_pos`, replaced by "not known" of the same width."""
     width = len(head) - size_pos

@@ -55,5 +55,9 @@ class Format(Protocol):
     def warning(self) -> str:
         """What the operator should know of a stream that is not as its content type promises; empty if nothing."""
 
+    @property
+    def dropped(self) -> int:
+        """Bytes that came in and will not come out: junk, and what is broken or too large."""
+
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         """Returns whole units and the marks in them. Raises FormatError."""

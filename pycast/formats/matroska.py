@@ -21,6 +21,19 @@ TIMESTAMP = 0xE7
 SIMPLE_BLOCK = 0xA3
 BLOCK_GROUP = 0xA0
 
+EXTRAS = frozenset({0x114D9B74, 0x1941A469, 0x1043A770, 0x1254C367, 0x1C53BB6B, 0xEC})
+"""SeekHead, Attachments, Chapters, Tags, Cues, Void: a live stream can be played without them."""
+
+LEVELS = (
+    EXTRAS
+    | {EBML, SEGMENT, INFO, TRACKS, CLUSTER, TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP}
+    | {
+        *(0x5854, 0xA7, 0xAB, 0xAF),  # SilentTracks, Position, PrevSize, EncryptedBlock
+        *(0xBF, 0x1B538667),  # CRC-32, SignatureSlot
+    }
+)
+"""All elements that are a Segment's, a Cluster's or a document's own parts, or may be anywhere."""
+
 BLOCK_HEAD = 11
 """The most bytes before the frames of a block: its track's number, time, flags."""
 

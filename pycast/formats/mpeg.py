@@ -38,6 +38,7 @@ class MpegAudio:
     """MPEG audio frames. Never raises: what is not MPEG audio passes through, with a `warning`."""
 
     family = "generic"
+    dropped = 0
 
     def __init__(self, base: int = 0) -> None:
         self._frames = FrameStream("MPEG audio", _SYNC, _HEADER.size, decode_header, base)

@@ -2,16 +2,25 @@
 
 A chain begins with the first pages of all its logical streams; a listener that starts there needs nothing before it.
 Its headers may take a few more pages; from their end on a listener needs them first, and may start at data pages
-(`ogg_chain.py` decides which). Pages pass through as they are: nothing is re-muxed, so any codec keeps its serial
-numbers, timing and quality. The one invariant: what comes out is whole pages with correct checksums, in the order they
-came.
+(`ogg_chain.py` decides which). Pages pass through as they are, but for headers that are too large (`ogg_headers.py`):
+nothing is re-muxed, so any codec keeps its serial numbers, timing and quality.
+
+An encoder that connects again may go on in the middle of a chain, and lines lose bytes. What no decoder could use is
+dropped up to the next chain: pages of logical streams that never began, and chains of which a header is missing. So
+the headers are held back until all of them are there. The one invariant: what comes out is whole chains, or their
+beginnings: all headers first, then whole pages with correct checksums, in the order they came.
 """
 
 from pycast.errors import FormatError
 from pycast.formats.clock import BitrateMeter
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.ogg_chain import Chain
-from pycast.formats.ogg_page import MAX_GARBAGE, Page, PageReader
+from pycast.formats.ogg_codecs import BrokenHeaders
+from pycast.formats.ogg_page import Page, PageReader
+
+MAX_LOST = 16 * 1024 * 1024
+"""Most bytes in a row that no decoder could use. Radio programs begin a chain with each song, and a song of a quarter
+of an hour at 128 kbit/s has fewer."""
 
 
 class Ogg:
@@ -23,22 +32,31 @@ class Ogg:
         self._pages = PageReader()
         self._offset = base
         self._chain = Chain(base, 0.0)
-        self._strays = 0
-        self._strays_in_row = 0
+        self._lost = 0
+        self._lost_in_row = 0
+        self._left_out = 0
+        self._reason = "its pages belong to a stream whose beginning is missing"
         self._tags = ("", "")
         self._stats: dict[str, str] = {}
         self._meter = BitrateMeter(base, 0.0, None)
+        self._out: list[bytes] = []
         self._marks: list[Mark] = []
 
     @property
-    def skipped(self) -> int:
-        """Bytes dropped so far: garbage, broken pages, pages of logical streams that never began."""
-        return self._pages.skipped + self._strays
+    def dropped(self) -> int:
+        """Bytes dropped so far: garbage, broken pages, pages that no decoder could use, large headers."""
+        return self._pages.skipped + self._lost + self._left_out
 
     @property
     def warning(self) -> str:
-        """How much was skipped, in words; empty if nothing."""
-        return f"{self.skipped} bytes were no intact Ogg pages and are left out" if self.skipped else ""
+        """How much was dropped, in words; empty if nothing."""
+        junk = self._pages.skipped + self._lost
+        large = self._left_out
+        texts = (
+            f"{junk} bytes were no intact Ogg pages, or without their headers, and are left out" if junk else "",
+            f"{large} bytes of large pictures or comments in Ogg headers are left out" if large else "",
+        )
+        return "; ".join(filter(None, texts))
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         """Returns whole pages and the marks in them. `Info` and `Tags` are at the start of their chain, so maybe before
@@ -46,30 +64,24 @@ class Ogg:
 
         Raises FormatError.
         """
-        marks = self._marks = []
-        out = []
+        self._out, self._marks = [], []
         for page in self._pages.feed(data):
-            if self._take(page):
-                out.append(page.data)
-                self._offset += len(page.data)
-        return b"".join(out), marks
+            self._take(page)
+        return b"".join(self._out), self._marks
 
-    def _take(self, page: Page) -> bool:
-        """Adds the marks for `page`; returns False if it must not be passed on."""
+    def _take(self, page: Page) -> None:
+        chain = self._chain
         # The first page of a logical stream may begin a new chain.
         if page.is_first:
             self._open(page)
-        # A page of a logical stream that never began.
-        elif not self._chain.knows(page):
-            self._drop(page)
-            return False
+        # A page of a logical stream that never began, or one that came twice.
+        elif not chain.knows(page) or chain.has(page):
+            self._drop(len(page.data))
         # Headers until the chain has all of them, data after that.
-        elif self._chain.is_complete:
+        elif chain.is_complete:
             self._take_data(page)
         else:
             self._take_header(page)
-        self._strays_in_row = 0
-        return True
 
     def _open(self, page: Page) -> None:
         """Takes the first page of a logical stream, and begins a new chain if it does not belong to the present one."""
@@ -77,50 +89,72 @@ class Ogg:
         # First pages that follow each other belong together. One after other pages, or with a serial number that is in
         # use, begins a new chain.
         if not chain.codecs or chain.is_begun or chain.knows(page):
-            self._chain = Chain(self._offset, chain.time_s)
-            self._marks += (Header(self._offset, b""), Join(self._offset, chain.time_s))
-        self._chain.open_stream(page)
+            self._give_up("its headers are not complete")
+        try:
+            self._chain.open_stream(page)
+        except BrokenHeaders as error:
+            self._give_up(error.public)
 
     def _take_header(self, page: Page) -> None:
-        if not self._chain.take_header(page):
-            # This page has data already: the headers end before it.
-            self._complete(self._offset)
-            self._take_data(page)
-        elif self._chain.is_complete:
-            # This page has the last header: the headers end after it.
-            self._complete(self._offset + len(page.data))
+        try:
+            self._chain.take_header(page)
+        except BrokenHeaders as error:
+            self._give_up(error.public)
+        else:
+            if self._chain.is_complete:
+                self._complete()
 
-    def _complete(self, end: int) -> None:
-        """Adds the marks for the headers of the chain, of which the last one ends at `end`."""
-        chain = self._chain
+    def _give_up(self, reason: str) -> None:
+        """Begins a chain that has no logical streams yet. The one before is dropped unless its headers are complete."""
+        chain, self._chain = self._chain, Chain(self._offset, self._chain.time_s)
+        if not chain.is_complete and chain.size:
+            self._reason = reason
+            self._drop(chain.size)
+
+    def _complete(self) -> None:
+        """Passes on the headers of the chain and what came too early, with the marks for them."""
+        chain, headers = self._chain, self._chain.headers
+        early = sum(len(page.data) for page in chain.early)
+        self._left_out += max(chain.size - early - len(headers), 0)
+        self._marks += (Header(chain.offset, b""), Join(chain.offset, chain.time_s))
+        self._emit(headers)
         # Properties and tags hold from the start of the chain on.
         codecs = chain.codecs
         bitrate = sum(codec.bitrate or 0 for codec in codecs) or None
         stats = {"subtype": "/".join(codec.name for codec in codecs if codec.name)}
         for codec in reversed(codecs):
             stats |= codec.stats
-        self._meter = BitrateMeter(end, chain.time_s, bitrate)
+        self._meter = BitrateMeter(self._offset, chain.time_s, bitrate)
         self._stats = stats
         self._marks.append(Info(chain.offset, bitrate, stats))
         if chain.tags != self._tags:
             self._tags = chain.tags
             self._marks.append(Tags(chain.offset, *chain.tags))
         # From the end of the headers on, a listener needs them first.
-        self._marks.append(Header(end, chain.headers))
+        self._marks.append(Header(self._offset, headers))
+        for page in chain.early:
+            self._take_data(page)
+        chain.early = []
 
     def _take_data(self, page: Page) -> None:
-        time_s = self._chain.take_data(page)
+        self._lost_in_row = 0
+        offset, time_s = self._offset, self._chain.take_data(page)
+        self._emit(page.data)
         if time_s is None:
             return
-        self._marks.append(Join(self._offset, time_s))
+        self._marks.append(Join(offset, time_s))
         if time_s >= self._meter.due_s:
-            bitrate = self._meter.measure(self._offset, time_s)
+            bitrate = self._meter.measure(offset, time_s)
             if bitrate:
-                self._marks.append(Info(self._offset, bitrate, self._stats))
+                self._marks.append(Info(offset, bitrate, self._stats))
 
-    def _drop(self, page: Page) -> None:
-        """Drops a page whose logical stream never began; no decoder could use it. Raises FormatError after too many."""
-        self._strays += len(page.data)
-        self._strays_in_row += len(page.data)
-        if self._strays_in_row > MAX_GARBAGE:
-            raise FormatError("the Ogg stream has no beginning")
+    def _emit(self, data: bytes) -> None:
+        self._out.append(data)
+        self._offset += len(data)
+
+    def _drop(self, size: int) -> None:
+        """Counts bytes that no decoder could use. Raises FormatError after too many."""
+        self._lost += size
+        self._lost_in_row += size
+        if self._lost_in_row > MAX_LOST:
+            raise FormatError(f"nothing in {MAX_LOST >> 20} MiB of the Ogg stream can be played: {self._reason}")

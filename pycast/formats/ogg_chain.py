@@ -2,7 +2,8 @@
 start.
 
 Takes the intact pages of one chain in order, and decides for each whether it is a header, data, or a join. Keeps no
-bytes but header pages. The one invariant: the headers become complete exactly once, and joins come only after that.
+bytes but those that come until the headers are complete. The one invariant: the headers become complete exactly once,
+and joins come only after that.
 
 Good joins. Audio: a page that does not begin in the middle of a packet. Video: a page on which the first packet to
 start is a key frame; the audio pages that follow it are near enough in time. If a stream has no such pages (some muxers
@@ -11,12 +12,21 @@ cut packets anywhere), a page on which any fitting packet starts is taken: decod
 
 from pycast.errors import FormatError
 from pycast.formats.clock import MediaClock
-from pycast.formats.ogg_codecs import Codec, Role, identify
-from pycast.formats.ogg_page import NO_GRANULE, Page
-from pycast.formats.tags import artist_and_title
+from pycast.formats.ogg_codecs import BrokenHeaders, Codec, Role, identify
+from pycast.formats.ogg_headers import HeaderPackets
+from pycast.formats.ogg_page import NO_GRANULE, Page, write_pages
 
-MAX_HEADERS = 1024 * 1024
-"""Most bytes before the headers are complete. Comments may hold a cover picture; more than this is no header."""
+MAX_HEADERS = 32 * 1024 * 1024
+"""Most bytes before the headers are complete. Comments may hold a cover picture of 16 MB, in base64; more than this is
+no header."""
+
+MAX_EARLY = 8 * 1024
+"""Bytes of data after which headers of the other logical streams are not waited for any more. Headers come before all
+data: an encoder that was cut off after its first page has left one that will never have its headers."""
+
+MAX_PLAIN = 256 * 1024
+"""Most bytes of header pages of one logical stream that are sent on as they are. Of larger ones, the comments are sent
+on without what is too long (`ogg_headers.py`)."""
 
 MAX_STREAMS = 11
 """Icecast's limit of logical streams, plus one: a concert has fewer."""
@@ -29,47 +39,66 @@ VIDEO_PATIENCE = 1024 * 1024
 
 
 class _LogicalStream:
-    """One logical stream: its codec, whether its headers are complete, its tags, its clock."""
+    """One logical stream: its codec, its headers, its clock."""
 
-    def __init__(self, codec: Codec, time_s: float) -> None:
+    def __init__(self, codec: Codec, first: Page, time_s: float) -> None:
         self.codec = codec
         self.clock = MediaClock(time_s)
-        self.has_headers = codec.header_packets == 1
+        self.headers = HeaderPackets(codec)
+        self.has_headers = self.headers.is_complete
         self.is_over = False
-        self.tags = ("", "")
-        self._count = 1
-        self._partial: list[bytes] = []
+        self.latest = first
+        self.size = 0
+        """Bytes of its header pages, but the first."""
+        self._first_sequence = first.sequence
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its header pages are sent on as they are."""
+        return self.size <= MAX_PLAIN
+
+    def small_pages(self) -> bytes:
+        """Returns the header pages, but the first, as they are sent on if they are too large."""
+        # Numbered on from the first one: decoders do without a page that is missing after the headers, as whoever joins
+        # later misses some, but not in them.
+        return write_pages(self.headers.packets, self.latest.serial, self._first_sequence + 1)
 
     def take_header(self, page: Page) -> bool:
-        """Reads a page that should hold headers; returns False if it holds data. Raises FormatError if headers are
+        """Reads a page that should hold headers; returns False if it holds data. Raises BrokenHeaders if headers are
         missing."""
+        headers, before = self.headers, self.latest
+        self.latest = page
+        if headers.is_within and not (page.is_continued and page.sequence == (before.sequence + 1) % 2**32):
+            raise BrokenHeaders(f"a page is missing in the headers of {self._name} in the Ogg stream")
+        pieces = page.pieces()
+        # The rest of a packet whose beginning was never seen.
+        if page.is_continued and not headers.is_within:
+            del pieces[:1]
         # A page of data is recognised by its first packet, even if that does not end on it.
-        packets, self._partial = page.packets(self._partial)
-        begin = packets[0] if packets else next(iter(self._partial), b"")
-        is_header = not self._begins_data(begin)
-        # Count the headers, and read the tags from the comments among them.
-        for packet in filter(None, packets if is_header else ()):
-            self._count += 1
-            comments = self.codec.comments(packet) if self.tags == ("", "") else None
-            if comments:
-                self.tags = artist_and_title(comments)
-            if self.codec.is_last_header(packet, self._count):
-                self.has_headers = True
-        # Data, or the end of the logical stream, ends the headers too.
-        if page.is_last or not is_header:
+        if pieces and not headers.is_within and self._begins_data(pieces[0][0]):
             self.has_headers = True
-        return is_header
+            return False
+        for piece, is_end in pieces:
+            headers.feed(piece, is_end=is_end)
+        self.size += len(page.data)
+        # The end of the logical stream ends the headers too.
+        self.has_headers = headers.is_complete or page.is_last
+        return True
+
+    @property
+    def _name(self) -> str:
+        return self.codec.name or "an unknown codec"
 
     def _begins_data(self, packet: bytes) -> bool:
         if not packet or not self.codec.is_data(packet):
             return False
         if self.codec.header_packets:
-            # No decoder could use this. The error ends the source, and the encoder then begins again.
-            raise FormatError(f"headers of {self.codec.name} are missing in the Ogg stream")
+            raise BrokenHeaders(f"headers of {self._name} are missing in the Ogg stream")
         return True
 
     def pass_data(self, page: Page) -> None:
         """Advances the clock to the end of `page`."""
+        self.latest = page
         if page.granule != NO_GRANULE and self.codec.rate:
             self.clock.advance(self.codec.position_s(page.granule))
         self.is_over = self.is_over or page.is_last
@@ -86,9 +115,13 @@ class Chain:
         """Whether a page after the first ones has been seen, so that another first page begins a new chain."""
         self._start_s = time_s
         self._streams: dict[int, _LogicalStream] = {}
-        self._first_pages: list[bytes] = []
-        self._header_pages: list[bytes] = []
-        self._header_size = 0
+        self.size = 0
+        """Bytes of all pages that came until the headers were complete."""
+        self.early: list[Page] = []
+        """Pages of data that came before the headers were complete."""
+        self._early_size = 0
+        self._first_pages: dict[int, bytes] = {}
+        self._header_pages: list[tuple[_LogicalStream, bytes]] = []
         self._primary: _LogicalStream | None = None
         self._since_join = 0
 
@@ -101,7 +134,9 @@ class Chain:
     def headers(self) -> bytes:
         """What a decoder needs before the first data page: first pages of all logical streams, then the other header
         pages."""
-        return b"".join(self._first_pages + self._header_pages)
+        plain = [data for stream, data in self._header_pages if stream.is_plain]
+        small = [stream.small_pages() for stream in self._streams.values() if not stream.is_plain]
+        return b"".join([*self._first_pages.values(), *plain, *small])
 
     @property
     def codecs(self) -> list[Codec]:
@@ -110,42 +145,51 @@ class Chain:
     @property
     def tags(self) -> tuple[str, str]:
         """Artist and title from the first logical stream that has any."""
-        return next((stream.tags for stream in self._streams.values() if stream.tags != ("", "")), ("", ""))
+        found = (stream.headers.tags for stream in self._streams.values())
+        return next((tags for tags in found if tags != ("", "")), ("", ""))
 
     def knows(self, page: Page) -> bool:
         """Whether `page` belongs to one of the logical streams."""
         return page.serial in self._streams
 
+    def has(self, page: Page) -> bool:
+        """Whether `page` is the latest one of its logical stream, sent again."""
+        return self._streams[page.serial].latest.identity == page.identity
+
     def open_stream(self, page: Page) -> None:
-        """Takes the first page of a logical stream. Raises FormatError."""
+        """Takes the first page of a logical stream. Raises BrokenHeaders, or FormatError if there are too many."""
         if len(self._streams) >= MAX_STREAMS:
             raise FormatError("too many logical streams in the Ogg stream")
-        packets, partial = page.packets([])
-        first = packets[0] if packets else b"".join(partial)
-        self._streams[page.serial] = _LogicalStream(identify(first), self._start_s)
-        self._first_pages.append(page.data)
-        self._count_header(page)
+        self.size += len(page.data)
+        begin = next((piece for piece, _ in page.pieces()), b"")
+        self._streams[page.serial] = _LogicalStream(identify(begin), page, self._start_s)
+        self._first_pages[page.serial] = page.data
 
-    def take_header(self, page: Page) -> bool:
-        """Takes a page while headers are missing. Returns False if it is the first data page, and the headers were
-        complete before it.
-
-        Raises FormatError if the headers do not come to an end.
+    def take_header(self, page: Page) -> None:
+        """Takes a page while headers are missing, and keeps it. Raises BrokenHeaders, or FormatError if they do not
+        come to an end.
         """
         self.is_begun = True
-        self._count_header(page)
-        self._choose_primary()
+        self.size += len(page.data)
+        if self.size > MAX_HEADERS:
+            raise FormatError("the headers of the Ogg stream do not end")
         streams = self._streams.values()
         stream = self._streams[page.serial]
         # A header page: the chain may be complete with it.
+        was_plain = stream.is_plain
         if not stream.has_headers and stream.take_header(page):
-            self._header_pages.append(page.data)
+            self._keep_header(stream, page, was_plain=was_plain)
             self.is_complete = all(stream.has_headers for stream in streams)
-            return True
         # A data page of this logical stream. The chain is complete if the others have their headers too; headers of
-        # text and the like are not waited for. Otherwise the page passes without a mark.
-        self.is_complete = all(stream.has_headers or stream.codec.role is Role.EXTRA for stream in streams)
-        return not self.is_complete
+        # text and the like are not waited for.
+        else:
+            self.early.append(page)
+            self._early_size += len(page.data)
+            self.is_complete = all(stream.has_headers or stream.codec.role is Role.EXTRA for stream in streams)
+            if self._early_size > MAX_EARLY:
+                self._leave_out_incomplete()
+        if self.is_complete:
+            self._choose_primary()
 
     def take_data(self, page: Page) -> float | None:
         """Takes a data page; returns its media time if a listener can start there, else None."""
@@ -160,10 +204,18 @@ class Chain:
             self._choose_primary()
         return time_s if is_join else None
 
-    def _count_header(self, page: Page) -> None:
-        self._header_size += len(page.data)
-        if self._header_size > MAX_HEADERS:
-            raise FormatError("the headers of the Ogg stream do not end")
+    def _leave_out_incomplete(self) -> None:
+        """Makes do with the logical streams whose headers are complete."""
+        self._streams = {serial: stream for serial, stream in self._streams.items() if stream.has_headers}
+        self._first_pages = {serial: data for serial, data in self._first_pages.items() if serial in self._streams}
+        self._header_pages = [one for one in self._header_pages if one[0].has_headers]
+        self.is_complete = True
+
+    def _keep_header(self, stream: _LogicalStream, page: Page, *, was_plain: bool) -> None:
+        if stream.is_plain:
+            self._header_pages.append((stream, page.data))
+        elif was_plain:
+            self._header_pages = [one for one in self._header_pages if one[0] is not stream]
 
     def _choose_primary(self) -> None:
         """Chooses the logical stream whose pages can be joins: video, else audio, else any, of those that still run."""

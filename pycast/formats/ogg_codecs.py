@@ -14,6 +14,15 @@ from struct import unpack_from
 
 from pycast.errors import FormatError
 
+FLAC_BLOCK_HEAD = 4
+"""Bytes before the content of a metadata block of FLAC."""
+
+_FLAC_COMMENTS = 4
+
+
+class BrokenHeaders(FormatError):
+    """Codec headers that no decoder could use. The next chain may have better ones."""
+
 
 class Role(Enum):
     """What a logical stream means for the places where listeners start."""
@@ -78,19 +87,19 @@ class Codec:
         # FLAC: bit 7 of a metadata block header marks the last block; not so in the first packet, which is wrapped.
         return self.name == "FLAC" and count > 1 and packet[:1] >= b"\x80"
 
-    def comments(self, packet: bytes) -> bytes | None:
-        """Returns the Vorbis comment block in a header packet after the first, if there is one."""
+    def comments_at(self, packet: bytes, count: int) -> int | None:
+        """Returns where the Vorbis comment block begins in `packet`, the `count`-th of the logical stream, or the
+        beginning of one; None if it has none.
+        """
         if self.name == "FLAC":
-            return packet[4:] if packet[:1] and packet[0] & 0x7F == 4 else None
+            return FLAC_BLOCK_HEAD if packet[0] & 0x7F == _FLAC_COMMENTS else None
         if self.name == "Speex":
-            return packet
-        if self.comment_head and packet.startswith(self.comment_head):
-            return packet[len(self.comment_head) :]
-        return None
+            return 0 if count == 2 else None
+        return len(self.comment_head) if self.comment_head and packet.startswith(self.comment_head) else None
 
 
 def identify(packet: bytes) -> Codec:
-    """Returns the codec whose logical stream begins with `packet`. Raises FormatError if a known codec's packet is
+    """Returns the codec whose logical stream begins with `packet`. Raises BrokenHeaders if a known codec's packet is
     broken.
     """
     for signature, read in _READERS:
@@ -98,7 +107,7 @@ def identify(packet: bytes) -> Codec:
             try:
                 return read(packet)
             except (struct.error, IndexError, ZeroDivisionError) as error:
-                raise FormatError("broken codec header in the Ogg stream", cause=f"{signature!r}: {error}") from error
+                raise BrokenHeaders("broken codec header in the Ogg stream", cause=f"{signature!r}: {error}") from error
     return Codec("", Role.EXTRA)
 
 
@@ -183,9 +192,9 @@ def _audio(rate: int, channels: int) -> dict[str, str]:
 
 
 def _checked(rate: float) -> float:
-    """Returns `rate` if it may be divided by. Raises FormatError."""
+    """Returns `rate` if it may be divided by. Raises BrokenHeaders."""
     if rate <= 0:
-        raise FormatError("an Ogg stream with a rate of zero")
+        raise BrokenHeaders("an Ogg stream with a rate of zero")
     return rate
 
 

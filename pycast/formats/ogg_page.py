@@ -1,27 +1,29 @@
 """Ogg pages: cutting bytes into pages that are whole and intact (RFC 3533 section 6).
 
-Knows nothing of codecs or chains. Bytes between pages and pages whose checksum is wrong are dropped and counted, as a
-decoder would drop them; too many in a row are an error. The one invariant: a page that comes out has a correct
-checksum.
+Knows nothing of codecs or chains. Bytes before and between pages, and pages whose checksum is wrong, are dropped and
+counted, as a decoder would drop them; too many in a row are an error. The one invariant: a page that comes out has a
+correct checksum.
 
 The checksum is a CRC-32 with zlib's polynomial, but with the bits of each byte the other way round and no inversion.
 Reversing the bits of the input (`bytes.translate`) and of the result lets zlib do the work at C speed: a page of 8 kB
 costs some 10 us here.
 """
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
 from pycast.errors import FormatError
 
-MAX_GARBAGE = 64 * 1024
-"""Most bytes dropped in a row: one whole page (65,307 bytes) may be broken, and a little more."""
+MAX_GARBAGE = 1024 * 1024
+"""Most bytes dropped in a row: many broken pages, or a large ID3 tag. A stream that has no page in so many bytes will
+have none later."""
 
 MAX_WASTE = 1024 * 1024
-"""Most bytes of checksums in vain. A broken page costs its own length, at most 64 KiB, and each intact one makes up for
-as many bytes as it has. Without this limit, heads of large pages that follow each other closely, none of them intact,
-would each cost a checksum of 64 KiB."""
+"""Most bytes of checksums in vain. A broken page costs its own length, at most 64 KiB, and whatever is done with, as an
+intact page or as garbage, makes up for as many bytes as it has. Without this limit, heads of large pages that follow
+each other closely, none of them intact, would each cost a checksum of 64 KiB."""
 
 NO_GRANULE = -1
 """Granule position of a page on which no packet ends."""
@@ -30,6 +32,7 @@ _CAPTURE = b"OggS"
 _HEAD = Struct("<4sBBqIIIB")
 _HEAD_SIZE = _HEAD.size
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
+_MOST_SEGMENTS = 255
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -40,6 +43,7 @@ class Page(NamedTuple):
     flags: int
     granule: int
     serial: int
+    sequence: int
     lacing: bytes
     body: int
 
@@ -58,24 +62,25 @@ class Page(NamedTuple):
         """Whether it begins with the rest of a packet from the page before."""
         return bool(self.flags & _CONTINUED)
 
-    def packets(self, partial: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """Returns the packets that end here, and the parts of one that does not. `partial` are those of the page
-        before; the list is used up.
+    @property
+    def identity(self) -> bytes:
+        """Its number and checksum: equal for a page that is sent twice."""
+        return self.data[18:26]
 
-        The rest of a packet whose beginning was never seen is dropped, and so is a beginning that is not continued.
+    def pieces(self) -> list[tuple[bytes, bool]]:
+        """Returns the part of each packet that is on this page, and whether the packet ends here. The first one is the
+        rest of a packet if the page is continued.
         """
-        packets = []
-        skipping = self.is_continued and not partial
-        parts = partial if self.is_continued else []
-        pos = self.body
+        pieces = []
+        begin = end = self.body
         for size in self.lacing:
-            parts.append(self.data[pos : pos + size])
-            pos += size
-            if size < 255:
-                if not skipping:
-                    packets.append(b"".join(parts))
-                skipping, parts = False, []
-        return packets, [] if skipping else parts
+            end += size
+            if size < _MOST_SEGMENTS:
+                pieces.append((self.data[begin:end], True))
+                begin = end
+        if self.lacing and self.lacing[-1] == _MOST_SEGMENTS:
+            pieces.append((self.data[begin:end], False))
+        return pieces
 
     def starts(self) -> list[int]:
         """Returns the positions in `data` at which packets start."""
@@ -99,10 +104,9 @@ class PageReader:
         self._need = len(_CAPTURE)
         self._garbage = 0
         self._waste = 0
-        self._is_started = False
 
     def feed(self, data: bytes) -> list[Page]:
-        """Returns the pages that are complete now. Raises FormatError if the stream is not or no longer Ogg."""
+        """Returns the pages that are complete now. Raises FormatError if no more are to be expected."""
         self._buf += data
         if len(self._buf) < self._need:
             return []
@@ -119,14 +123,11 @@ class PageReader:
         the number of bytes that the next try needs there.
         """
         if not buf.startswith(_CAPTURE, pos):
-            if not self._is_started:
-                raise FormatError("not an Ogg stream")
             return None, self._drop(buf, pos)
-        self._is_started = True
         available = len(buf) - pos
         if available < _HEAD_SIZE:
             return self._wait(_HEAD_SIZE, pos)
-        _, version, flags, granule, serial, _, crc, segments = _HEAD.unpack_from(buf, pos)
+        _, version, flags, granule, serial, sequence, crc, segments = _HEAD.unpack_from(buf, pos)
         if version != 0:
             return None, self._drop(buf, pos)
         body = _HEAD_SIZE + segments
@@ -145,7 +146,7 @@ class PageReader:
         self._need = len(_CAPTURE)
         self._garbage = 0
         self._waste = max(self._waste - size, 0)
-        return Page(data, flags, granule, serial, lacing, body), pos + size
+        return Page(data, flags, granule, serial, sequence, lacing, body), pos + size
 
     def _wait(self, need: int, pos: int) -> tuple[None, int]:
         self._need = need
@@ -158,8 +159,9 @@ class PageReader:
         self._need = len(_CAPTURE)
         self.skipped += end - pos
         self._garbage += end - pos
+        self._waste = max(self._waste - (end - pos), 0)
         if self._garbage > MAX_GARBAGE:
-            raise FormatError("the Ogg stream is broken: no page in 64 KiB")
+            raise FormatError(f"no intact Ogg page in {MAX_GARBAGE >> 20} MiB")
         return end
 
 
@@ -169,3 +171,21 @@ def checksum(page: bytes) -> int:
     crc = crc32(b"\0\0\0\0", crc32(reflected[:22], 0xFFFFFFFF))
     crc = crc32(reflected[26:], crc) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
+
+
+def write_pages(packets: Iterable[bytes], serial: int, sequence: int) -> bytes:
+    """Returns pages with header packets, none of which shares a page with another. They are numbered from `sequence`
+    on."""
+    pages: list[bytes] = []
+    for packet in packets:
+        table = b"\xff" * (len(packet) // _MOST_SEGMENTS) + bytes([len(packet) % _MOST_SEGMENTS])
+        for at in range(0, len(table), _MOST_SEGMENTS):
+            lacing = table[at : at + _MOST_SEGMENTS]
+            begin, is_end = at * _MOST_SEGMENTS, at + _MOST_SEGMENTS >= len(table)
+            # The granule position of a header is 0, as soon as it is complete.
+            numbers = (_CONTINUED if at else 0, 0 if is_end else NO_GRANULE, serial, (sequence + len(pages)) % 2**32)
+            head = bytearray(_HEAD.pack(_CAPTURE, 0, *numbers, 0, len(lacing)) + lacing)
+            head += packet[begin : begin + sum(lacing)]
+            head[22:26] = checksum(bytes(head)).to_bytes(4, "little")
+            pages.append(bytes(head))
+    return b"".join(pages)

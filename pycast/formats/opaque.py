@@ -12,6 +12,7 @@ class Opaque:
     """A format that passes all bytes through. Never raises; keeps nothing."""
 
     family = "generic"
+    dropped = 0
 
     def __init__(self, base: int = 0) -> None:
         self.warning = ""

@@ -69,6 +69,11 @@ class _Continued:
         self._header = header
         self._known = known
         self._shift: int | None = None
+        self._dropped_before = inner.dropped
+
+    @property
+    def dropped(self) -> int:
+        return self._inner.dropped - self._dropped_before
 
     @property
     def warning(self) -> str:

@@ -96,6 +96,14 @@ class Counters:
     bytes_read: int = field(
         default=0, metadata=metric("pycast_received_bytes_total", "Audio bytes read from sources.", is_summed=True)
     )
+    bytes_dropped: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_dropped_bytes_total",
+            "Bytes of sources that were not passed on: junk, broken or incomplete parts, large pictures.",
+            is_summed=True,
+        ),
+    )
     bytes_sent: int = field(
         default=0, metadata=metric("pycast_sent_bytes_total", "Bytes sent to listeners.", is_summed=True)
     )

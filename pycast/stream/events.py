@@ -46,6 +46,7 @@ class MountEmptied(NamedTuple):
 
     mount: str
     bytes_read: int
+    bytes_dropped: int
     bytes_sent: int
 
 

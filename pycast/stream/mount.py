@@ -71,6 +71,7 @@ class Mount:
         self.end_reason: Reason | None = None
         """Why the mount is over; None before."""
         self.bytes_read = 0
+        self.bytes_dropped = 0
         self.sources = 0
         self.restarts = 0
         """How often its offsets jumped: a reader that keeps an offset has to begin anew."""
@@ -242,6 +243,7 @@ class Mount:
         """Takes bytes from the source. Raises FormatError."""
         self.bytes_read += len(data)
         out, marks = self._program.feed(data)
+        self.bytes_dropped += self._program.take_dropped()
         self.take(out, marks)
 
     def take(self, out: bytes, marks: Sequence[Mark]) -> None:

@@ -229,5 +229,6 @@ class Mounts:
         mount.fanout.run()
         self._pacer.forget(mount.fanout)
         del self._ending[mount]
-        self._events.mount_emptied.emit(MountEmptied(mount.name, mount.bytes_read, mount.fanout.bytes_sent))
+        totals = mount.bytes_read, mount.bytes_dropped, mount.fanout.bytes_sent
+        self._events.mount_emptied.emit(MountEmptied(mount.name, *totals))
         mount.free()

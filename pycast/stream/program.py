@@ -35,6 +35,7 @@ class Program:
         self._format: Format | None = None
         self._dump: Dump | None = None
         self._warned = ""
+        self._counted = 0
         self.rename(stream_name)
 
     def rename(self, stream_name: str) -> None:
@@ -62,6 +63,11 @@ class Program:
         if not self._warned:
             self._warn()
         return found
+
+    def take_dropped(self) -> int:
+        """Returns how many bytes of the source were dropped since the last call."""
+        before, self._counted = self._counted, self._format.dropped if self._format else 0
+        return max(self._counted - before, 0)
 
     def note(self, info: Info) -> None:
         """Stores properties of the stream."""

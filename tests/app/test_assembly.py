@@ -48,8 +48,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
         parts.logs.close()
 
 
-def begin(parts: NodeParts, name: str = "/x") -> StageSource:
-    source = StageSource("text/plain")
+def begin(parts: NodeParts, name: str = "/x", content_type: str = "text/plain") -> StageSource:
+    source = StageSource(content_type)
     parts.context.ownership.admit(name, source)
     return source
 
@@ -94,6 +94,18 @@ def test_the_totals_of_a_mount_that_is_over_stay_and_count_once(make: Make, wait
     assert (counters.bytes_read, counters.bytes_sent) == (1000, len(heard.got)) == (1000, 1000)
     begin(parts)
     assert (counters.bytes_read, counters.bytes_sent) == (1000, 1000)
+
+
+def test_what_was_dropped_of_a_mount_that_is_over_stays_counted(make: Make, wait_until: WaitUntil) -> None:
+    parts = make()
+    source = begin(parts, "/x", "application/ogg")
+    source.output.feed(b"junk" * 10 + b"OggS")
+    assert parts.context.site.local.snapshot().counters.bytes_dropped == 40
+    parts.context.ownership.remove("/x", source)
+    wait_until(
+        lambda: not parts.context.mounts.ending and parts.context.mounts.get("/x") is None, "the end of the mount"
+    )
+    assert parts.context.site.local.snapshot().counters.bytes_dropped == parts.context.counters.bytes_dropped == 40
 
 
 def test_listeners_go_to_the_fallback_when_their_source_ends(make: Make, wait_until: WaitUntil) -> None:

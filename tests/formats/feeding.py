@@ -60,7 +60,7 @@ def run(stream: Format, pieces: Iterable[bytes]) -> Result:
             break
         taken += len(piece)
         given += len(data)
-        result.held = max(result.held, taken - given - getattr(stream, "skipped", 0))
+        result.held = max(result.held, taken - given - stream.dropped)
         out.append(data)
         result.marks += marks
     result.out = b"".join(out)

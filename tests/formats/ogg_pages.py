@@ -39,15 +39,33 @@ def lacing_of(packets: Sequence[bytes], is_last_complete: bool = True) -> bytes:
 
 
 def page(
-    packets: Sequence[bytes], serial: int = 1, granule: int = 0, flags: int = 0, *, is_last_complete: bool = True
+    packets: Sequence[bytes],
+    serial: int = 1,
+    granule: int = 0,
+    flags: int = 0,
+    *,
+    sequence: int = 0,
+    is_last_complete: bool = True,
 ) -> bytes:
     """Returns a page with `packets`; if the last one is not complete, its size must be a multiple of 255."""
     body = b"".join(packets)
     assert is_last_complete or len(packets[-1]) % 255 == 0
     lacing = lacing_of(packets, is_last_complete)
-    head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, serial, 0, 0, len(lacing)) + lacing
+    head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, serial, sequence, 0, len(lacing)) + lacing
     data = head + body
     return data[:22] + struct.pack("<I", crc(data)) + data[26:]
+
+
+def spread(packets: Sequence[bytes], serial: int = 1, sequence: int = 1, size: int = 255) -> list[bytes]:
+    """Returns pages numbered from `sequence` on with `packets`, each on pages of its own of `size` segments."""
+    pages: list[bytes] = []
+    for packet in packets:
+        pieces = [packet[at : at + 255 * size] for at in range(0, len(packet), 255 * size)]
+        for number, piece in enumerate(pieces):
+            is_end, flags = number + 1 == len(pieces), CONTINUED if number else 0
+            granule = 0 if is_end else NO_GRANULE
+            pages.append(page([piece], serial, granule, flags, sequence=sequence + len(pages), is_last_complete=is_end))
+    return pages
 
 
 def comments(*fields: str) -> bytes:

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.errors import FormatError
-from pycast.formats.ebml import Element, Parts, children, floating, read_element, read_vint, unsigned, with_unknown_size
+from pycast.formats.ebml import (
+    Element,
+    Parts,
+    children,
+    floating,
+    read_element,
+    read_vint,
+    unsigned,
+    void,
+    with_unknown_size,
+)
 from tests.formats.elements import UNKNOWN, element, head
 
 
@@ -83,3 +93,11 @@ def test_an_element_with_too_many_parts_is_refused_after_so_many() -> None:
         for _, content in children(element(0xAE, void * 3) * 2, 0, 2 * (9 + 6), outer):
             inner += len(list(children(content, 0, len(content), outer)))
     assert inner == 3
+
+
+@pytest.mark.parametrize("size", [2, 3, 127, 128, 129, 130, 5000])
+def test_an_element_that_says_nothing_has_the_size_that_is_asked_for(size: int) -> None:
+    data = void(size)
+    head = read_element(data, 0)
+    assert head is not None
+    assert (head.id, len(data), head.size) == (0xEC, size, size - head.content)

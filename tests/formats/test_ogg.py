@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pycast.errors import FormatError
 from pycast.formats.marks import Header, Info, Join, Tags
-from pycast.formats.ogg import Ogg
+from pycast.formats.ogg import MAX_LOST, Ogg
 from pycast.formats.ogg_chain import AUDIO_PATIENCE, MAX_HEADERS, MAX_STREAMS, VIDEO_PATIENCE
+from pycast.formats.ogg_page import MAX_GARBAGE
 from tests.formats import ogg_pages as pages
-from tests.formats.feeding import CUTS, Result, assert_same_in_pieces, run
+from tests.formats.feeding import CUTS, Result, assert_same_in_pieces, every, run
 from tests.formats.ogg_pages import CONTINUED, FIRST, LAST, NO_GRANULE, page, vorbis_audio, vorbis_headers
 
-MAX_HELD = 65307
+MAX_PAGES = 2 * 65307
 
 
 def feed(*parts: bytes, base: int = 0) -> Result:
@@ -31,11 +33,11 @@ def test_a_listener_starts_at_the_beginning_or_with_the_headers_at_any_page() ->
     assert result.joins == [Join(100, 0.0), Join(start, 0.0), Join(start + len(audio[0]), 1.0)]
 
 
-def test_headers_pass_as_they_arrive() -> None:
+def test_headers_pass_once_all_of_them_are_there() -> None:
     first, second = vorbis_headers()
     stream = Ogg()
-    assert stream.feed(first)[0] == first
-    assert stream.feed(second)[0] == second
+    assert stream.feed(first) == (b"", [])
+    assert stream.feed(second)[0] == first + second
 
 
 def test_header_pages_of_all_streams_come_first_pages_first() -> None:
@@ -102,11 +104,8 @@ def test_a_chain_continues_time_and_brings_its_own_headers() -> None:
 def test_a_source_that_begins_again_in_mid_header_begins_a_new_chain() -> None:
     first, second = vorbis_headers()
     result = feed(first, first, second, *vorbis_audio(1, [44100]))
-    assert result.headers == [
-        Header(0, b""),
-        Header(len(first), b""),
-        Header(2 * len(first) + len(second), first + second),
-    ]
+    assert result.headers == [Header(0, b""), Header(len(first + second), first + second)]
+    assert result.out == first + second + vorbis_audio(1, [44100])[0]
 
 
 def test_flac_headers_end_with_the_last_metadata_block() -> None:
@@ -129,13 +128,8 @@ def test_flac_headers_without_a_last_block_end_with_the_first_frame() -> None:
 
 def test_a_comment_of_many_pages_is_one_header() -> None:
     tags = pages.opus_tags("TITLE=T", "PICTURE=" + "p" * 60_000)
-    size = len(tags) // 255 // 3 * 255
-    headers = [
-        page([pages.opus_head()], flags=FIRST),
-        page([tags[:size]], is_last_complete=False, granule=NO_GRANULE),
-        page([tags[size : 2 * size]], flags=CONTINUED, is_last_complete=False, granule=NO_GRANULE),
-        page([tags[2 * size :]], flags=CONTINUED),
-    ]
+    headers = [page([pages.opus_head()], flags=FIRST), *pages.spread([tags], size=80)]
+    assert len(headers) == 4
     result = feed(*headers, page([b"\xfc" + bytes(50)], granule=960))
     assert result.headers[-1].data == b"".join(headers)
     assert result.of(Tags) == [Tags(0, "", "T")]
@@ -152,7 +146,7 @@ def test_skeleton_belongs_to_the_headers_and_never_delays_them() -> None:
 
 
 def test_an_unknown_codec_is_carried() -> None:
-    first, *data = [page([b"NEWCODEC"], flags=FIRST), page([b"data"]), page([b"data"])]
+    first, *data = [page([b"NEWCODEC"], flags=FIRST), page([b"data"], sequence=1), page([b"data"], sequence=2)]
     result = feed(first, *data)
     assert result.out == b"".join([first, *data])
     assert result.headers[-1] == Header(len(first), first)
@@ -169,16 +163,20 @@ def test_a_page_that_begins_inside_a_packet_is_no_join() -> None:
 
 
 def test_pages_that_all_begin_inside_packets_are_joins_after_a_while() -> None:
-    inside = page([b"rest", b"\0" * 4000], granule=88200, flags=CONTINUED)
-    result = feed(*vorbis_headers(), *[inside] * 50)
+    pieces = [page([b"rest", b"\0" * 4000], granule=88200, flags=CONTINUED, sequence=at) for at in range(50)]
+    result = feed(*vorbis_headers(), *pieces)
+    inside = pieces[0]
     first, second = result.joins[1:3]
     assert AUDIO_PATIENCE <= second.offset - first.offset < AUDIO_PATIENCE + 2 * len(inside)
 
 
 def test_key_frames_that_never_begin_a_page_are_joins_after_a_while() -> None:
     headers = [page([pages.theora_id()], flags=FIRST), page(pages.THEORA_HEADERS)]
-    late = page([pages.INTER_FRAME + bytes(30_000), pages.KEY_FRAME], granule=1 << 6)
-    result = feed(*headers, *[late] * 80)
+    pieces = [
+        page([pages.INTER_FRAME + bytes(30_000), pages.KEY_FRAME], granule=1 << 6, sequence=at) for at in range(80)
+    ]
+    result = feed(*headers, *pieces)
+    late = pieces[0]
     first, second = result.joins[1:3]
     assert VIDEO_PATIENCE <= second.offset - first.offset < VIDEO_PATIENCE + 2 * len(late)
 
@@ -211,7 +209,7 @@ def test_pages_of_a_stream_that_never_began_are_dropped_and_counted() -> None:
     stream = Ogg()
     result = run(stream, [stray + b"".join(vorbis_headers()) + stray])
     assert result.out == b"".join(vorbis_headers())
-    assert stream.skipped == 2 * len(stray)
+    assert stream.dropped == 2 * len(stray)
 
 
 def test_garbage_is_dropped_and_offsets_do_not_count_it() -> None:
@@ -219,31 +217,82 @@ def test_garbage_is_dropped_and_offsets_do_not_count_it() -> None:
     stream = Ogg()
     result = run(stream, [b"".join(headers) + b"garbage" + b"".join(audio)])
     assert result.out == b"".join(headers + audio)
-    assert stream.skipped == 7
+    assert stream.dropped == 7
     assert join_offsets(result)[1] == len(b"".join(headers))
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "reason"),
     [
-        pytest.param(b"ID3\x04", id="not Ogg"),
+        pytest.param(b"ID3\x04" + bytes(MAX_GARBAGE), "no intact Ogg page in 1 MiB", id="not Ogg"),
         pytest.param(
-            b"".join(page([b"?"], serial, flags=FIRST) for serial in range(MAX_STREAMS + 1)), id="too many streams"
+            b"".join(page([b"?"], serial, flags=FIRST) for serial in range(MAX_STREAMS + 1)),
+            "too many logical streams",
+            id="too many streams",
         ),
         pytest.param(
-            page([pages.opus_head()], flags=FIRST)
-            + page([b"OpusTags" + b"x" * 5092], granule=NO_GRANULE, is_last_complete=False)
-            + page([b"x" * 51000], flags=CONTINUED, granule=NO_GRANULE, is_last_complete=False)
-            * (MAX_HEADERS // 51000 + 1),
+            page([pages.opus_head()], flags=FIRST) + b"".join(pages.spread([b"OpusTags" + bytes(MAX_HEADERS)])),
+            "do not end",
             id="headers do not end",
         ),
-        pytest.param(b"".join([vorbis_headers()[0], *vorbis_audio(1, [100])]), id="headers missing"),
-        pytest.param(page([b"\x01vorbis"], flags=FIRST), id="broken codec header"),
-        pytest.param(vorbis_audio(5, [1])[0] * 800, id="no beginning"),
+        pytest.param(
+            vorbis_headers()[0] + page([pages.VORBIS_AUDIO * 2000]) * (MAX_LOST // 40_000),
+            "headers of Vorbis are missing",
+            id="headers missing",
+        ),
+        pytest.param(
+            page([b"\x01vorbis"], flags=FIRST) + page([pages.VORBIS_AUDIO * 2000]) * (MAX_LOST // 40_000),
+            "broken codec header",
+            id="broken codec header",
+        ),
+        pytest.param(
+            page([pages.VORBIS_AUDIO * 2000]) * (MAX_LOST // 40_000), "beginning is missing", id="no beginning"
+        ),
     ],
 )
-def test_what_cannot_be_played_is_refused(data: bytes) -> None:
-    assert feed(data).is_refused
+def test_what_can_never_be_played_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+    stream = Ogg()
+    with pytest.raises(FormatError, match=reason):
+        for piece in every(data, 1 << 16):
+            stream.feed(piece)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(vorbis_audio(9, [1000, 2000]), id="pages without a beginning"),
+        pytest.param([vorbis_headers()[0], *vorbis_audio(1, [100])], id="a header is missing"),
+        pytest.param([page([b"\x01vorbis"], flags=FIRST), *vorbis_audio(1, [100])], id="a broken header"),
+        pytest.param([vorbis_headers(5)[0]], id="headers that break off"),
+        pytest.param([vorbis_headers()[1]], id="the first header is missing"),
+    ],
+)
+def test_the_next_chain_is_heard_and_the_broken_one_dropped(broken: list[bytes]) -> None:
+    whole = [*vorbis_headers(5), *vorbis_audio(5, [1000, 2000])]
+    alone, before = feed(*whole), [*vorbis_headers(4), *vorbis_audio(4, [44100])]
+    first = feed(*broken, *whole)
+    assert (first.out, first.marks) == (alone.out, alone.marks)
+    stream = Ogg()
+    between = run(stream, [b"".join([*before, *broken, *whole])])
+    assert between.out == b"".join([*before, *whole])
+    assert stream.dropped == len(b"".join(broken))
+    assert f"{stream.dropped} bytes" in stream.warning
+
+
+def test_headers_that_break_off_before_others_are_left_out() -> None:
+    whole = [
+        *vorbis_headers(5),
+        *[page([pages.VORBIS_AUDIO * 2000], 5, number, sequence=number) for number in range(2, 9)],
+    ]
+    stream, cut_off = Ogg(), vorbis_headers(1)[0]
+    assert run(stream, [cut_off, *whole]).out == b"".join(whole)
+    assert stream.dropped == len(cut_off)
+
+
+def test_a_page_that_comes_twice_passes_once() -> None:
+    headers, audio = vorbis_headers(), vorbis_audio(1, [1000, 2000])
+    result = feed(*headers, audio[0], audio[0], audio[1])
+    assert result.out == b"".join([*headers, *audio])
 
 
 def test_a_measured_bit_rate_is_reported_when_it_differs() -> None:
@@ -277,5 +326,5 @@ BLOCKS = [
 @given(st.lists(st.sampled_from(BLOCKS) | st.binary(max_size=20), max_size=20), CUTS)
 @settings(deadline=None, max_examples=150)
 def test_any_bytes_cut_anywhere_give_the_same_or_are_refused(blocks: list[bytes], places: list[int]) -> None:
-    assert_same_in_pieces(Ogg, b"".join(blocks), places, MAX_HELD)
-    assert_same_in_pieces(Ogg, b"".join(vorbis_headers()) + b"".join(blocks), places, MAX_HELD)
+    assert_same_in_pieces(Ogg, b"".join(blocks), places, MAX_PAGES)
+    assert_same_in_pieces(Ogg, b"".join(vorbis_headers()) + b"".join(blocks), places, MAX_PAGES)

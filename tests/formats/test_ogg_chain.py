@@ -6,7 +6,8 @@ Whole streams of several chains are in test_ogg.py.
 import pytest
 
 from pycast.errors import FormatError
-from pycast.formats.ogg_chain import AUDIO_PATIENCE, MAX_STREAMS, VIDEO_PATIENCE, Chain
+from pycast.formats.ogg_chain import AUDIO_PATIENCE, MAX_EARLY, MAX_HEADERS, MAX_STREAMS, VIDEO_PATIENCE, Chain
+from pycast.formats.ogg_codecs import BrokenHeaders
 from pycast.formats.ogg_page import Page, PageReader
 from tests.formats import ogg_pages as pages
 from tests.formats.ogg_pages import CONTINUED, FIRST, LAST, page, vorbis_audio, vorbis_headers
@@ -25,7 +26,7 @@ def complete(*heads: bytes, start_s: float = 0.0) -> Chain:
         if one.is_first:
             chain.open_stream(one)
         else:
-            assert chain.take_header(one)
+            chain.take_header(one)
     assert chain.is_complete
     return chain
 
@@ -39,7 +40,7 @@ def test_headers_are_complete_with_the_last_page_that_a_codec_needs() -> None:
     chain = Chain(7, 0.0)
     chain.open_stream(first)
     assert (chain.is_complete, chain.is_begun) == (False, False)
-    assert chain.take_header(second)
+    chain.take_header(second)
     assert (chain.is_complete, chain.is_begun, chain.headers) == (True, True, first.data + second.data)
 
 
@@ -49,8 +50,11 @@ def test_several_streams_are_complete_when_the_last_one_is() -> None:
     for one in read(first[0], second[0]):
         chain.open_stream(one)
     (page_of_first,), (page_of_second,) = read(first[1]), read(second[1])
-    taken = [(chain.take_header(one), chain.is_complete) for one in (page_of_first, page_of_second)]
-    assert taken == [(True, False), (True, True)]
+    taken = []
+    for one in (page_of_first, page_of_second):
+        chain.take_header(one)
+        taken.append(chain.is_complete)
+    assert taken == [False, True]
     assert chain.headers == first[0] + second[0] + first[1] + second[1]
 
 
@@ -60,12 +64,22 @@ def test_a_page_belongs_to_the_streams_that_began_with_the_chain() -> None:
     assert chain.knows(mine) and not chain.knows(other)
 
 
-def test_data_before_the_headers_ends_the_stream() -> None:
+def test_data_before_the_headers_breaks_the_chain() -> None:
     head, audio = read(vorbis_headers()[0], *vorbis_audio(1, [100]))
     chain = Chain(0, 0.0)
     chain.open_stream(head)
-    with pytest.raises(FormatError, match="headers of Vorbis are missing"):
+    with pytest.raises(BrokenHeaders, match="headers of Vorbis are missing"):
         chain.take_header(audio)
+
+
+def test_a_page_that_is_missing_in_a_header_breaks_the_chain() -> None:
+    pieces = pages.spread([pages.opus_tags("TITLE=" + "t" * 900)], size=1)
+    head, first, _, third = read(page([pages.opus_head()], flags=FIRST), *pieces[:3])
+    chain = Chain(0, 0.0)
+    chain.open_stream(head)
+    chain.take_header(first)
+    with pytest.raises(BrokenHeaders, match="a page is missing"):
+        chain.take_header(third)
 
 
 def test_a_text_beside_the_audio_is_not_waited_for() -> None:
@@ -76,8 +90,9 @@ def test_a_text_beside_the_audio_is_not_waited_for() -> None:
     chain.open_stream(first)
     chain.take_header(second)
     (audio,) = read(*vorbis_audio(1, [44100]))
-    assert not chain.take_header(audio), "the first page of data"
-    assert chain.is_complete
+    assert not chain.is_complete
+    chain.take_header(audio)
+    assert (chain.is_complete, chain.early) == (True, [audio])
 
 
 def test_each_audio_page_that_begins_a_packet_is_a_place_to_start() -> None:
@@ -134,9 +149,23 @@ def test_there_is_an_end_to_streams_and_to_headers() -> None:
         chain.open_stream(one)
     with pytest.raises(FormatError, match="too many logical streams"):
         chain.open_stream(read(vorbis_headers(99)[0])[0])
-    (endless,) = read(page([b"\x05vorbis" + BIG], is_last_complete=True))
     chain = Chain(0, 0.0)
-    chain.open_stream(read(vorbis_headers()[0])[0])
+    chain.open_stream(read(page([pages.opus_head()], flags=FIRST))[0])
+    begin = read(page([b"OpusTags" + b"x" * (255 * 200 - 8)], sequence=1, is_last_complete=False))[0]
     with pytest.raises(FormatError, match="do not end"):
-        for _ in range(100):
-            chain.take_header(endless._replace(flags=CONTINUED, lacing=b"\xff" * 200))
+        for number in range(MAX_HEADERS // 50_000):
+            flags = CONTINUED if number else 0
+            chain.take_header(begin._replace(flags=flags, sequence=1 + number))
+
+
+def test_headers_that_do_not_come_are_not_waited_for() -> None:
+    first, second = vorbis_headers(1), vorbis_headers(2)
+    chain = Chain(0, 0.0)
+    for one in read(first[0], second[0], first[1]):
+        (chain.open_stream if one.is_first else chain.take_header)(one)
+    (audio,) = read(page([BIG], 1))
+    while not chain.is_complete:
+        chain.take_header(audio)
+    assert MAX_EARLY < len(b"".join(page.data for page in chain.early)) <= MAX_EARLY + len(audio.data)
+    assert chain.headers == first[0] + first[1]
+    assert not chain.knows(read(second[0])[0])

@@ -153,10 +153,13 @@ def test_audio_and_headers_are_distinguished(first: bytes, audio: bytes, header:
     ],
 )
 def test_comments_are_found_in_every_codec_that_has_them(first: bytes, packet: bytes) -> None:
-    assert identify(first).comments(packet) == pages.comments("TITLE=x")
+    at = identify(first).comments_at(packet, 2)
+    assert at is not None
+    assert packet[at:] == pages.comments("TITLE=x")
 
 
 def test_other_packets_have_no_comments() -> None:
-    assert identify(pages.vorbis_id()).comments(pages.VORBIS_SETUP) is None
-    assert identify(pages.flac_id()).comments(b"\x06" + bytes(30)) is None
-    assert identify(pages.SKELETON_ID).comments(pages.FISBONE) is None
+    assert identify(pages.vorbis_id()).comments_at(pages.VORBIS_SETUP, 3) is None
+    assert identify(pages.flac_id()).comments_at(b"\x06" + bytes(30), 3) is None
+    assert identify(pages.speex_head()).comments_at(b"extra", 3) is None
+    assert identify(pages.SKELETON_ID).comments_at(pages.FISBONE, 2) is None

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycast.errors import FormatError
+from pycast.formats.ebml import void
 from pycast.formats.marks import Header, Info, Join
-from pycast.formats.webm import MAX_HEADER, MAX_HELD, MAX_UNIT, WebM
+from pycast.formats.webm import MAX_EXTRA, MAX_HEADER, MAX_HELD, MAX_LOST, MAX_UNIT, WebM
 from tests.formats.elements import (
     UNKNOWN,
     audio_track,
@@ -19,7 +20,7 @@ from tests.formats.elements import (
     simple_block,
     video_track,
 )
-from tests.formats.feeding import CUTS, Result, assert_same_in_pieces, run
+from tests.formats.feeding import CUTS, Result, assert_same_in_pieces, every, run
 
 AUDIO = document(audio_track())
 VIDEO = document(audio_track(1), video_track(2))
@@ -55,9 +56,9 @@ def test_properties_are_reported_at_the_start_of_the_chain() -> None:
     assert info == Info(0, None, stats)
 
 
-def test_a_segment_of_known_size_has_none_for_listeners_that_join_it() -> None:
+def test_a_segment_of_known_size_has_none_for_listeners() -> None:
     result = feed(document(audio_track(), segment_size=5000), cluster(0, SOUND))
-    assert result.out.startswith(document(audio_track(), segment_size=5000))
+    assert result.out == AUDIO + cluster(0, SOUND)
     assert result.headers[-1].data == document(audio_track(), segment_size=UNKNOWN)
 
 
@@ -78,9 +79,10 @@ def test_video_is_joined_at_clusters_that_begin_with_a_key_frame() -> None:
 
 def test_a_cluster_of_video_is_held_back_until_it_is_decided() -> None:
     stream = WebM()
-    stream.feed(VIDEO)
+    assert stream.feed(VIDEO) == (b"", [])
     start = cluster(0, SOUND)
-    assert stream.feed(start) == (b"", [Info(0, None, {**_stats()}), Header(len(VIDEO), VIDEO)])
+    marks = [Header(0, b""), Join(0, 0.0), Info(0, None, {**_stats()}), Header(len(VIDEO), VIDEO)]
+    assert stream.feed(start) == (VIDEO, marks)
     assert stream.feed(KEY) == (start + KEY, [Join(len(VIDEO), 0.0)])
 
 
@@ -135,20 +137,97 @@ def test_the_bit_rate_is_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    "junk",
     [
-        pytest.param(b"OggS", id="not EBML"),
-        pytest.param(AUDIO + cluster(0, SOUND) + bytes(20), id="zeros in a cluster"),
-        pytest.param(AUDIO + cluster(0) + head(0xA3, MAX_UNIT), id="block too large"),
-        pytest.param(AUDIO + cluster(0) + head(0xA3, UNKNOWN), id="block of unknown size"),
-        pytest.param(AUDIO + element(0x1941A469, bytes(MAX_HEADER)) + cluster(0), id="header too large"),
-        pytest.param(AUDIO + element(0xEC, bytes(1000)) * 1100, id="header does not end"),
-        pytest.param(document(element(0xAE, b"\xff")) + cluster(0), id="broken track"),
-        pytest.param(AUDIO + cluster(0) + element(0xA3, b"\x81"), id="broken block"),
+        pytest.param(b"\r\n", id="a line end"),
+        pytest.param(bytes(20), id="zeros"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", id="text"),
+        pytest.param(SOUND[7:], id="the rest of a block"),
+        pytest.param(head(0xA3, MAX_UNIT), id="a block that is too large"),
+        pytest.param(head(0xA3, UNKNOWN), id="a block of unknown size"),
+        pytest.param(head(0x1941A469, MAX_LOST), id="an attachment that is too large"),
+        pytest.param(element(0xA3, b"\x81"), id="a block without a head"),
+        pytest.param(element(0xA0, b"\xec\x80"), id="a group without a block"),
     ],
 )
-def test_what_cannot_be_played_is_refused(data: bytes) -> None:
-    assert feed(data).is_refused
+def test_junk_between_elements_is_dropped_up_to_the_next_cluster_or_document(junk: bytes) -> None:
+    rest = SOUND if junk != element(0xA3, b"\x81") and junk[:1] != b"\xa0" else b""
+    for after in (cluster(1000, SOUND), document(audio_track(3)) + cluster(0, SOUND)):
+        stream = WebM()
+        result = run(stream, [AUDIO + cluster(0, SOUND) + junk + rest + after])
+        assert result.out == AUDIO + cluster(0, SOUND) + after
+        assert stream.dropped == len(junk + rest)
+        assert f"{stream.dropped} bytes" in stream.warning
+        assert result.joins[-1].offset == len(result.out) - len(cluster(0, SOUND))
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        pytest.param(b"\r\n", id="a line end"),
+        pytest.param(b"ID3\x04" + bytes(3000), id="a tag"),
+        pytest.param(cluster(5000, SOUND) + SOUND, id="clusters of a document that began before"),
+        pytest.param(SOUND[9:] + cluster(5000, SOUND), id="a block's rest before"),
+        pytest.param(AUDIO[:-60], id="a document that is cut off"),
+        pytest.param(document(element(0xAE, b"\xff")), id="a broken track"),
+        pytest.param(AUDIO[:60] + element(0xA3, bytes(MAX_HEADER)), id="a header that is too large"),
+    ],
+)
+def test_the_first_document_is_waited_for(junk: bytes) -> None:
+    stream, alone = WebM(), feed(AUDIO, cluster(0, SOUND))
+    result = run(stream, [junk + AUDIO + cluster(0, SOUND)])
+    assert (result.out, result.marks) == (alone.out, alone.marks)
+    assert stream.dropped == len(junk)
+
+
+def test_an_encoder_that_begins_again_in_the_middle_of_a_block_begins_another_document() -> None:
+    stream, block, after = WebM(), simple_block(size=2000), document(audio_track(3)) + cluster(0, SOUND)
+    result = run(stream, [AUDIO + cluster(0, SOUND) + block[:100] + after + cluster(1000, block)])
+    assert result.out == AUDIO + cluster(0, SOUND) + after + cluster(1000, block)
+    assert result.headers[-1].data == document(audio_track(3))
+    assert stream.dropped == 100
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 20])
+def test_a_cluster_that_breaks_off_is_filled_up_to_its_size(blocks: int) -> None:
+    whole, after = cluster(0, *[SOUND] * (blocks + 1), is_sized=True), cluster(1000, SOUND)
+    out = feed(AUDIO, whole[: -len(SOUND)], b"\r\n", after).out
+    assert out == AUDIO + whole[: -len(SOUND)] + void(len(SOUND)) + after
+
+
+@pytest.mark.parametrize("element_id", [0x1941A469, 0x1254C367, 0xEC, 0x1043A770, 0x1C53BB6B])
+@pytest.mark.parametrize("size", [MAX_EXTRA, 1_500_000, 16_000_000])
+def test_large_attachments_and_tags_are_left_out_for_everybody(element_id: int, size: int) -> None:
+    stream = WebM()
+    large = element(element_id, bytes(size))
+    pieces = every(AUDIO + large + cluster(0, SOUND) + cluster(1000, SOUND) + large + cluster(2000, SOUND), 1 << 16)
+    result = run(stream, pieces)
+    assert result.out == AUDIO + cluster(0, SOUND) + cluster(1000, SOUND) + cluster(2000, SOUND)
+    assert result.headers[-1].data == AUDIO
+    assert result.held <= MAX_EXTRA + (1 << 16)
+    assert stream.dropped == 2 * len(large)
+    assert "attachments" in stream.warning
+
+
+def test_small_attachments_and_tags_pass() -> None:
+    whole = AUDIO + element(0x1941A469, bytes(5000)) + cluster(0, SOUND) + element(0x1254C367, bytes(5000))
+    assert feed(whole).out == whole
+
+
+@pytest.mark.parametrize(
+    ("unit", "reason"),
+    [
+        pytest.param(b"OggS" * 100_000, "no beginning", id="not EBML"),
+        pytest.param(element(0xEC, bytes(400_000)), "no cluster follows", id="header does not end"),
+        pytest.param(element(0xA3, bytes(400_000)), "in the first 1 MiB", id="header is too large"),
+    ],
+)
+def test_what_can_never_be_played_is_refused_with_the_reason(unit: bytes, reason: str) -> None:
+    stream = WebM()
+    with pytest.raises(FormatError, match=f"nothing in 32 MiB.*{reason}"):
+        for _ in range(MAX_LOST // len(unit) + 2):
+            stream.feed(b"" if reason == "no beginning" or stream.dropped else AUDIO)
+            stream.feed(unit)
 
 
 BLOCKS = [
@@ -173,10 +252,3 @@ BLOCKS = [
 def test_any_bytes_cut_anywhere_give_the_same_or_are_refused(blocks: list[bytes], places: list[int]) -> None:
     assert_same_in_pieces(WebM, b"".join(blocks), places, MAX_UNIT)
     assert_same_in_pieces(WebM, VIDEO + b"".join(blocks), places, MAX_UNIT)
-
-
-def test_a_header_that_is_too_large_is_refused_before_it_has_come() -> None:
-    webm = WebM()
-    webm.feed(document(audio_track()))
-    with pytest.raises(FormatError, match="no cluster"):
-        webm.feed(head(0x1941A469, MAX_HEADER))

@@ -7,8 +7,21 @@ Invariant: they begin as streams of their type do, so that a parser does not giv
 import struct
 from collections.abc import Callable
 
+from pycast.formats.comments import MAX_FIELD
+from pycast.formats.ogg_chain import MAX_PLAIN
 from tests.formats.elements import document, element, head, number, simple_block
-from tests.formats.ogg_pages import CONTINUED, FIRST, comments, opus_head, opus_tags, page, theora_id, vorbis_id
+from tests.formats.ogg_pages import (
+    CONTINUED,
+    FIRST,
+    comments,
+    flac_id,
+    opus_head,
+    opus_tags,
+    page,
+    spread,
+    theora_id,
+    vorbis_id,
+)
 
 Make = Callable[[int], bytes]
 
@@ -41,8 +54,8 @@ def many_comments(size: int) -> bytes:
     block = b"OpusTags" + comments(*["a="] * (size // 6))
     pieces = [block[at : at + 255 * 255] for at in range(0, len(block), 255 * 255)]
     pages = [
-        page([piece], flags=CONTINUED if number else 0, is_last_complete=number + 1 == len(pieces))
-        for number, piece in enumerate(pieces)
+        page([piece], flags=CONTINUED if at else 0, sequence=1 + at, is_last_complete=at + 1 == len(pieces))
+        for at, piece in enumerate(pieces)
     ]
     return page([opus_head()], flags=FIRST) + b"".join(pages)
 
@@ -52,6 +65,23 @@ def many_titles(size: int) -> bytes:
     one = page([opus_head()], flags=FIRST)
     return b"".join(one + page([opus_tags(f"title={number}")]) for number in range(size // 150))
 
+
+def picture(head: bytes, begin: bytes, unit: bytes = b"\xff" * 255) -> Make:
+    """Returns a function that makes a stream whose second header begins with `begin`, claims 16 MB, and goes on with
+    `unit`s."""
+    return lambda size: head + b"".join(spread([begin + unit * (size // len(unit))]))
+
+
+def chains_with_pictures(size: int) -> bytes:
+    """Returns an Ogg stream of chains, each with a picture that is just too large to be sent on."""
+    tags = opus_tags("METADATA_BLOCK_PICTURE=" + "p" * MAX_PLAIN)
+    one = page([opus_head()], flags=FIRST) + b"".join(spread([tags])) + page([b"\xfc" + bytes(99)], sequence=9)
+    return one * max(size // len(one), 1)
+
+
+OPUS_PICTURE = b"OpusTags" + struct.pack("<I4sII", 4, b"test", 1, 16_000_000)
+OPUS_FIELDS = b"OpusTags" + struct.pack("<I4sI", 4, b"test", 0xFFFFFFFF)
+FLAC_PICTURE = b"\x06\xff\xff\xff"
 
 WORST: dict[str, tuple[str, Make]] = {
     "mpeg: a run of the byte 255": ("audio/mpeg", again(MP3 * 3, b"\xff")),
@@ -86,6 +116,19 @@ WORST: dict[str, tuple[str, Make]] = {
     ),
     "ogg: pages within pages": ("application/ogg", again(OPUS, NOT_A_PAGE)),
     "ogg: pages within pages, and whole ones": ("application/ogg", again(OPUS, NOT_A_PAGE * 30 + page([b""]))),
+    "ogg: a picture": ("audio/ogg", picture(page([opus_head()], flags=FIRST), OPUS_PICTURE)),
+    "ogg: a picture of FLAC": ("audio/ogg", picture(page([flac_id()], flags=FIRST), FLAC_PICTURE)),
+    "ogg: empty comments": ("audio/ogg", picture(page([opus_head()], flags=FIRST), OPUS_FIELDS, b"\0" * 255)),
+    "ogg: comments that are not kept": (
+        "audio/ogg",
+        picture(page([opus_head()], flags=FIRST), OPUS_FIELDS, struct.pack("<I", MAX_FIELD + 1) + bytes(MAX_FIELD + 1)),
+    ),
+    "ogg: chains with pictures": ("audio/ogg", chains_with_pictures),
+    "ogg: headers that are never complete": (
+        "audio/ogg",
+        again(b"", page([opus_head()], flags=FIRST) + page([b"\xfc"], sequence=1)),
+    ),
+    "ogg: junk and pages in turn": ("audio/ogg", again(OPUS, b"OggS" * 5 + page([b"\xfc"]))),
     "ogg: strays": ("application/ogg", again(OPUS, page([b""], 9) * 1000 + page([b""]))),
     "webm: a block group of two-byte elements": ("audio/webm", one_element(WEBM, 0xA0, VOID)),
     "webm: tracks of two-byte elements": ("audio/webm", one_element(document(), 0x1654AE6B, VOID)),
@@ -108,11 +151,25 @@ WORST: dict[str, tuple[str, Make]] = {
     "webm: documents with an empty cluster": ("audio/webm", again(WEBM, EBML + CLUSTER + TIME)),
     "webm: shortest blocks": ("audio/webm", again(WEBM, b"\xa3\x84\x81\x00\x00\x80")),
     "webm: shortest groups": ("audio/webm", again(WEBM, b"\xa0\x86\xa1\x84\x81\x00\x00\x80")),
+    "webm: junk": ("audio/webm", again(WEBM, b"\r\n")),
+    "webm: clusters and junk in turn": ("audio/webm", again(WEBM, CLUSTER + TIME + b"\r")),
+    "webm: documents and junk in turn": ("audio/webm", again(b"", EBML + b"\r")),
+    "webm: heads that are nearly those of clusters": ("audio/webm", again(WEBM + b"\r", b"\x1f\x43\xb6")),
+    "webm: documents within blocks within documents": (
+        "audio/webm",
+        again(b"", document()[:23] + CLUSTER + head(0xA3, (4 << 20) - 9)),
+    ),
+    "webm: attachments": ("audio/webm", again(document(), element(0x1941A469, bytes(300_000)))),
     "webm: one large block": ("audio/webm", lambda size: WEBM + simple_block(size=size)),
 }
 
 # Those that hold much in one element, which is worked on in one piece: they show what they do only when they are large.
 AT_ONCE = (
+    "ogg: a picture",
+    "ogg: a picture of FLAC",
+    "ogg: comments that are not kept",
+    "ogg: chains with pictures",
+    "webm: attachments",
     "ogg: comments of two bytes",
     "webm: a block group of two-byte elements",
     "webm: tracks of two-byte elements",

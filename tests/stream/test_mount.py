@@ -228,6 +228,18 @@ def test_what_is_wrong_with_a_stream_is_logged_once(caplog: pytest.LogCaptureFix
     assert caplog.text.count("passed on as it is") == 1
 
 
+def test_what_is_dropped_of_a_source_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    mount, _ = new_mount()
+    for _ in range(2):
+        mount.start(description("application/ogg"))
+        mount.feed(b"junk" * 10)
+        mount.feed(b"junk" * 10 + b"OggS")
+        mount.end()
+    assert mount.bytes_dropped == 2 * 2 * 40
+    # The first time with what was dropped by then, at the end with all of it.
+    assert len([one for one in caplog.messages if "no intact Ogg pages" in one]) == 2 * 2
+
+
 def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_dropped() -> None:
     assert LISTENER_SILENCE_S < 20
     mount, gone = new_mount()

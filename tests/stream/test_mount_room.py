@@ -16,6 +16,7 @@ class Video:
 
     family = "webm"
     warning = ""
+    dropped = 0
 
     def __init__(self, bitrate: int | None = None) -> None:
         self._bitrate = bitrate
