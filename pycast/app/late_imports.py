@@ -30,7 +30,7 @@ MODULES = (
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),
     *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.pages", "pycast.web.nodes_page"),
     "hashlib",
-    *("decimal", "mutagen", "mutagen.flac"),
+    *("decimal", "mutagen", "mutagen.flac", "unicodedata"),
 )
 
 

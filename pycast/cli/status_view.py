@@ -215,7 +215,7 @@ def _mount(name: str, values: Mapping[str, Any]) -> MountRow:
         peak=number(values.get("listener_peak")),
         bitrate=printable(values.get("bitrate") or values.get("ice-bitrate") or "")[:6],
         started=_moment(values.get("stream_start_iso8601")),
-        title=f"{artist} - {title}" if artist and title else title or printable(values.get("server_name")),
+        title=" - ".join(filter(None, (artist, title))) or printable(values.get("server_name")),
         bytes_sent=number(values["total_bytes_sent"]) if "total_bytes_sent" in values else None,
         slow_listeners=number(values["slow_listeners"]) if "slow_listeners" in values else None,
         source_ip=printable(values.get("source_ip")),

@@ -151,7 +151,10 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
 
     source, settings, title = mount.description, mount.settings, mount.timeline.title
     info = source.info
-    is_ogg = mount.family == "ogg"
+    # A player ends the title of a block there, and so do Icecast's statistics.
+    shown = title.title if title else ""
+    if mount.family == "generic":
+        shown = shown.partition("';")[0]
     measured = str(round(mount.bitrate / 1000)) if mount.bitrate else ""
     stats = dict(mount.all_stats())
     subtype = stats.pop("subtype", "")
@@ -167,8 +170,8 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
         listener_connections=mount.listener_connections,
         slow_listeners=mount.slow_listeners,
         max_listeners=settings.max_listeners,
-        artist=title.artist if title and is_ogg else "",
-        title=(title.title if is_ogg else title.text) if title else "",
+        artist=title.artist if title else "",
+        title=shown,
         server_name=settings.stream_name or info.name,
         server_description=settings.stream_description or info.description,
         server_url=settings.stream_url or info.url,

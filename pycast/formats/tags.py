@@ -1,8 +1,8 @@
 """Artist and title from Vorbis comments, whichever codec carries them.
 
 Takes the comment block alone (codec framing already cut off) and lets mutagen read it. A block that cannot be read has
-no tags: a broken title is no reason to end a stream. The one invariant: what comes out is one line of limited length,
-fit for a title block or a page. Pictures and everything else in the comments are ignored.
+no tags: a broken title is no reason to end a stream. The one invariant: what comes out is of limited length. The mount
+makes it clean, like every title. Pictures and everything else in the comments are ignored.
 """
 
 from struct import Struct, error
@@ -44,6 +44,5 @@ def _first(comments: bytes) -> bytes:
 
 
 def _text(fields: list[tuple[str, str]], name: str) -> str:
-    """Returns all values of one field on one line."""
-    joined = ", ".join(value.strip() for key, value in fields if key.lower() == name and value.strip())
-    return " ".join("".join(c if c.isprintable() else " " for c in joined[:MAX_TEXT]).split())
+    """Returns all values of one field in one text."""
+    return ", ".join(value.strip() for key, value in fields if key.lower() == name and value.strip())[:MAX_TEXT]

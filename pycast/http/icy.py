@@ -10,7 +10,8 @@ Which block a listener gets, and where, is decided in `stream/views.py`.
 
 from typing import NamedTuple
 
-from pycast.http.charset import decode, encode
+from pycast.http.charset import decode_damaged, encode
+from pycast.http.titles import cut
 
 EMPTY_BLOCK = b"\0"
 """The block that says that the title has not changed."""
@@ -21,21 +22,28 @@ BLANK_TITLE_BLOCK = b"\x01StreamTitle='';\0"
 _LONGEST_TEXT = 255 * 16 - 1
 
 
-def title_block(text: str, url: str = "", charset: str = "UTF-8") -> bytes | None:
-    """Returns the block for a title; None if it is too long (4,079 bytes with the syntax)."""
-    payload = f"StreamTitle='{text}';" + (f"StreamUrl='{url}';" if url else "")
-    raw = encode(payload.replace("\0", ""), charset)
-    if b"\0" in raw:  # UTF-16 and the like: a reader would take the first NUL for the end
-        raw = encode(payload.replace("\0", ""))
+def title_block(text: str, url: str = "", charset: str = "UTF-8") -> bytes:
+    """Returns the block for a title. It holds 4,079 bytes with the syntax: if both do not fit, the URL is left out, as
+    it would lead nowhere if it were cut; a title that is too long is cut at a whole character.
+    """
+    if b"\0" in encode("StreamTitle", charset):  # UTF-16 and the like: a reader would take the first NUL for the end
+        charset = "UTF-8"
+    raw = _payload(text, url, charset)
     if len(raw) > _LONGEST_TEXT:
-        return None
+        room = _LONGEST_TEXT - len(_payload("", "", charset))
+        raw = _payload(cut(text, room, lambda part: len(encode(part, charset))), "", charset)
     units = len(raw) // 16 + 1
     return bytes((units,)) + raw.ljust(units * 16, b"\0")
 
 
+def _payload(text: str, url: str, charset: str) -> bytes:
+    payload = f"StreamTitle='{text}';" + (f"StreamUrl='{url}';" if url else "")
+    return encode(payload.replace("\0", ""), charset)
+
+
 def decode_title(raw: bytes, charset: str | None = None) -> str:
     """Returns the text of a title from an encoder: in the charset it names, else UTF-8, else Latin-1."""
-    return decode(raw, charset).replace("\0", "")
+    return decode_damaged(raw, charset).replace("\0", "")
 
 
 class IcyTitle(NamedTuple):
@@ -90,7 +98,7 @@ class IcyReader:
 
 def _parse_block(raw: bytes) -> IcyTitle:
     text = raw.rstrip(b"\0")
-    return IcyTitle(decode(_value(text, b"StreamTitle='")), decode(_value(text, b"StreamUrl='")), raw)
+    return IcyTitle(decode_title(_value(text, b"StreamTitle='")), decode_title(_value(text, b"StreamUrl='")), raw)
 
 
 def _value(text: bytes, key: bytes) -> bytes:

@@ -9,6 +9,7 @@ The source's part is the same for all its listeners, so it is made once, with `s
 import re
 from collections.abc import Iterable
 
+from pycast.characters import clean_line
 from pycast.http.headers import Headers
 from pycast.http.response import one_line
 
@@ -26,7 +27,8 @@ LONG_LENGTH = 221183499
 def source_block(source_headers: Iterable[tuple[str, str]], stream_name: str | None = None) -> bytes:
     """Returns the source's lines. `stream_name` replaces the value of `ice-name`, but is not added if there is none."""
     lines: list[str] = []
-    for name, value in sorted(dict(source_headers).items()):
+    for name, sent in sorted(dict(source_headers).items()):
+        value = clean_line(sent)
         if name in _NEVER or value == "(null)":
             continue
         if name == "ice-audio-info":

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
+from pycast.characters import clean_line
 from pycast.http.charset import decode
 from pycast.http.headers import Headers
 
@@ -78,7 +79,7 @@ def source_info(headers: Headers) -> SourceInfo:
 
 def _first(headers: Headers, what: str) -> str:
     for name in _NAMES[what]:
-        value = headers.get(name).strip()
+        value = clean_line(headers.get(name))
         if value and value != "(null)":
             return value
     return ""
@@ -109,4 +110,4 @@ def _value(raw: str) -> str:
     if _BAD_ESCAPE.search(raw):
         return ""
     text = decode(unquote_to_bytes(raw))
-    return "" if "\0" in text else text[:_LONGEST_VALUE]
+    return "" if "\0" in text else clean_line(text)[:_LONGEST_VALUE].rstrip()

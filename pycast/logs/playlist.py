@@ -9,8 +9,8 @@ marks of direction become blanks, so one title is one line; Icecast writes line 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pycast.characters import blanked
 from pycast.logs.access import MAX_LINE, local_utc_offset, log_time
-from pycast.logs.characters import blanked
 from pycast.logs.files import LogFile
 
 

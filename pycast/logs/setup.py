@@ -11,9 +11,9 @@ Invariant: logging never raises. A record that cannot be formatted becomes a lin
 import logging
 import time
 
+from pycast.characters import escaped, escaped_lines
 from pycast.errors import ConfigError
 from pycast.http.redact import without_secrets
-from pycast.logs.characters import escaped, escaped_lines
 from pycast.logs.files import LogFile
 
 LEVELS = {

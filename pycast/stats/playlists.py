@@ -6,10 +6,10 @@ that come from outside are removed: `stream_url` percent-encodes mount names, an
 spaces. Hidden mounts give empty lists, as in Icecast.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pycast.characters import blanked
 from pycast.stats.icestats import source_stats, stream_url, visible_mounts
 from pycast.stats.xml import xml_text
 
@@ -21,7 +21,6 @@ PLS_TYPE = "audio/x-scpls"
 XSPF_TYPE = "application/xspf+xml; charset=UTF-8"
 VCLT_TYPE = "audio/x-vclt; charset=UTF-8"
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ANNOTATED = (
     ("bitrate", "Bitrate: "),
     ("quality", "Quality: "),
@@ -125,4 +124,4 @@ def _signal_info(mount: "MountSnapshot") -> str:
 
 
 def _line(text: str) -> str:
-    return _CONTROL.sub(" ", text)
+    return blanked(text)

@@ -53,7 +53,7 @@ class MountSnapshot:
     """-1: no limit."""
     artist: str
     title: str
-    """The title alone for Ogg, "artist - title" as sent to players for everything else."""
+    """The title alone if its artist is known, else all that is known of the song."""
     server_name: str
     server_description: str
     server_url: str

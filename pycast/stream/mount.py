@@ -20,6 +20,7 @@ from pycast.errors import Refused
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.standby import StandbyStream
 from pycast.http.icy import title_block
+from pycast.http.titles import clean_song
 from pycast.stream.events import ListenerLeft, MountStateChanged, NewAudio, StreamEvents, TitleChanged
 from pycast.stream.fanout import Fanout, Reason
 from pycast.stream.journal import Journal, Started
@@ -41,6 +42,9 @@ RING_S = 30.0
 # No listener waits longer than this for a byte. Players and balancers give up a silent connection after 20 to 60 s; if
 # it is closed before, the player connects again, maybe to another node. Less than 20, as `expire` may run late.
 LISTENER_SILENCE_S = 19.0
+
+# Encoders clear the title right after they have set it, or send two requests of which one has nothing.
+CLEAR_S = 2.0
 
 # Bytes in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
 RING_MARGIN = 64 << 10
@@ -86,6 +90,8 @@ class Mount:
         self._program = Program(name, description, settings.stream_name)
         self._title_source: SourceDescription | None = None
         """The source that the latest title belongs to; None if that source took it along to its standby."""
+        self._titled_at = -CLEAR_S
+        """When it last got a title that is not empty."""
         self.floor = 0
         """No listener starts before this offset: its decoder could not follow to the present audio."""
         self._source_since = clock()
@@ -190,8 +196,9 @@ class Mount:
         if stream is None and before is not None and before.is_same_encoder(description):
             return
         tags, head = stream.tags if stream is not None else None, self.ring.head
-        has_title = tags is not None and self._add_title(tags._replace(offset=head))
-        if not has_title and self.timeline.title is not None:
+        if tags is not None:
+            self._add_title(tags._replace(offset=head))
+        elif self.timeline.title is not None:
             self._add_title(Tags(head, "", ""))
 
     def restart_at(self, offset: int) -> None:
@@ -262,12 +269,12 @@ class Mount:
         self._events.new_audio.emit(self._new_audio)
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
-        """Sets what plays from the head on. Returns False if it is too long for an ICY block (4,080 bytes) and was
-        refused.
-        """
-        is_taken = self._add_title(Tags(self.ring.head, artist, title, url))
-        self._events.new_audio.emit(self._new_audio)
-        return is_taken
+        """Sets what plays from the head on. Nothing, within `CLEAR_S` of a title, is ignored. Returns True."""
+        is_recent = self._clock() - self._titled_at < CLEAR_S
+        if clean_song(artist, title).text or not is_recent:
+            self._add_title(Tags(self.ring.head, artist, title, url))
+            self._events.new_audio.emit(self._new_audio)
+        return True
 
     def admit(self) -> None:
         """Raises Refused if the mount takes no more listeners: it is full, or over."""
@@ -344,25 +351,17 @@ class Mount:
                 self._program.note(mark)
                 self._size_ring()
 
-    def _add_title(self, tags: Tags) -> bool:
-        artist, title, url = tags.artist, tags.title, tags.url
-        latest = self.timeline.title
-        if latest and (latest.artist, latest.title, latest.url) == (artist, title, url):
-            return True
-        text = f"{artist} - {title}" if artist else title
-        block = title_block(text, url, self.settings.charset or "UTF-8")
-        if block is None:
-            log.warning(
-                "mount %s: a title of %d characters is too long for an ICY block, the old one stays",
-                self.name,
-                len(text),
-            )
-            return False
-        new = Title(artist, title, url, block)
+    def _add_title(self, tags: Tags) -> None:
+        """Begins a song, whatever it came by, made clean. Mirrors get it as it is here."""
+        song, latest = clean_song(tags.artist, tags.title, tags.url), self.timeline.title
+        if song.text:
+            self._titled_at = self._clock()
+        if latest and (latest.artist, latest.title, latest.url) == song:
+            return
+        new = Title(*song, title_block(song.text, song.url, self.settings.charset or "UTF-8"))
         self.timeline.add_title(tags.offset, new)
-        self.journal.add(tags)
+        self.journal.add(Tags(tags.offset, *song))
         self._events.title_changed.emit(TitleChanged(self.name, new, len(self.fanout)))
-        return True
 
     def view(self, metaint: int, phase: int) -> View:
         """Returns the byte stream that a listener gets; without titles if `metaint` is 0."""

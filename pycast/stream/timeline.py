@@ -13,6 +13,8 @@ from bisect import bisect_left, bisect_right
 from math import nan
 from typing import NamedTuple
 
+from pycast.http.titles import Song
+
 # Join points that fell off the ring are removed in batches, so that trimming costs next to nothing per mark.
 TRIM_BATCH = 512
 
@@ -37,7 +39,7 @@ class Title(NamedTuple):
     @property
     def text(self) -> str:
         """Artist and title in one, as players show them."""
-        return f"{self.artist} - {self.title}" if self.artist else self.title
+        return Song(self.artist, self.title, self.url).text
 
 
 class Timeline:

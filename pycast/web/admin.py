@@ -17,6 +17,7 @@ from pycast.http.headers import basic_credentials
 from pycast.http.icy import decode_title
 from pycast.http.mount_names import why_no_mount
 from pycast.http.response import HTML, PLAIN, Response
+from pycast.http.titles import choose
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
 from pycast.web.route import ADMIN, FORM, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
@@ -157,18 +158,16 @@ def _no_mount_command(call: Call, mount: str) -> Response:
 
 
 def _set_title(call: Call, mount: str) -> bool:
-    """Sets the title. `song` replaces artist and title (2.4.4 keeps an old artist, which mislabels the song). Returns
-    whether the stream takes titles. Raises Refused.
+    """Sets the title. Artist and title count before `song`, which replaces both (2.4.4 keeps an old artist, which
+    mislabels the song). Returns whether the stream takes titles. Raises Refused.
     """
+    if call.parameters.keys().isdisjoint(("song", "title", "artist")):
+        raise Refused("Missing parameter", status=400, cause=f"metadata for {mount} without song, title or artist")
     charset = call.text("charset") or call.config.for_mount(mount).charset or None
-    artist, title, song, url = (
-        decode_title(call.parameters.get(name, b""), charset).strip() for name in ("artist", "title", "song", "url")
+    song, artist, title, url = (
+        decode_title(call.parameters.get(name, b""), charset) for name in ("song", "artist", "title", "url")
     )
-    if "song" in call.parameters:
-        return call.control.set_title(mount, "", song, url)
-    if "title" in call.parameters or "artist" in call.parameters:
-        return call.control.set_title(mount, artist, title, url)
-    raise Refused("Missing parameter", status=400, cause=f"metadata for {mount} without song, title or artist")
+    return call.control.set_title(mount, *choose(song, artist, title), url)
 
 
 def _check_mount(call: Call, name: str) -> None:

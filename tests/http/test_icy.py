@@ -29,11 +29,26 @@ def test_blocks_are_icecasts(text: str, url: str, block: bytes) -> None:
     assert title_block(text, url) == block
 
 
-def test_longest_title_fits_and_one_byte_more_does_not() -> None:
+def test_longest_title_fits_and_a_longer_one_is_cut() -> None:
     room = 4079 - len("StreamTitle='';")
     block = title_block("x" * room)
-    assert block is not None and block[0] == 255 and len(block) == 4081 and block[-1] == 0
-    assert title_block("x" * (room + 1)) is None
+    assert block[0] == 255 and len(block) == 4081 and block[-1] == 0
+    assert title_block("x" * (room + 1)) == title_block("x" * 9000) == block
+
+
+def test_a_url_gives_way_to_the_title() -> None:
+    assert title_block("x" * 3000, "y" * 2000) == title_block("x" * 3000)
+
+
+@pytest.mark.parametrize(
+    ("charset", "character", "size"),
+    [("UTF-8", "日", 3), ("UTF-8", "a\u0301", 3), ("ISO-8859-1", "日", 8), ("UTF-16", "日", 3), ("Shift_JIS", "日", 2)],
+)
+def test_a_title_is_cut_between_two_characters_in_any_charset(charset: str, character: str, size: int) -> None:
+    block = title_block(character * 3000, "", charset)
+    text = block[1:].rstrip(b"\0").removeprefix(b"StreamTitle='").removesuffix(b"';")
+    assert len(text) == 4064 // size * size
+    assert text == text[:size] * (len(text) // size)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +57,13 @@ def test_longest_title_fits_and_one_byte_more_does_not() -> None:
 )
 def test_title_is_in_the_streams_charset(charset: str, raw: bytes) -> None:
     block = title_block("für 日", "", charset)
-    assert block is not None and block[1:].rstrip(b"\0") == b"StreamTitle='" + raw + b"';"
+    assert block[1:].rstrip(b"\0") == b"StreamTitle='" + raw + b"';"
 
 
 def test_encoders_title_is_decoded() -> None:
     assert decode_title(b"f\xfcr\0") == "für"
     assert decode_title(b"\xcf\xf0\xe8", "windows-1251") == "При"
+    assert decode_title("für 日".encode()[:-1], "UTF-8") == "für "
 
 
 def read(metaint: int, pieces: list[bytes]) -> list[bytes | IcyTitle]:
@@ -65,7 +81,6 @@ def read(metaint: int, pieces: list[bytes]) -> list[bytes | IcyTitle]:
 
 def test_reader_gives_audio_and_titles_in_order() -> None:
     block = title_block("A - T", "http://x/")
-    assert block is not None
     stream = b"12345678" + block + b"abcdefgh" + EMPTY_BLOCK + b"ijkl"
     events = read(8, byte_by_byte(stream))
     assert events == [b"12345678", IcyTitle("A - T", "http://x/", block[1:]), b"abcdefghijkl"]
@@ -99,7 +114,6 @@ def test_reader_undoes_the_writer(metaint: int, audio: bytes, titles: list[str],
         if len(piece) == metaint:
             text = titles[number % len(titles)].encode("utf-8", "replace").decode()
             block = title_block(text) if number % 3 else EMPTY_BLOCK
-            assert block is not None
             stream += block
             sent += [text] if block != EMPTY_BLOCK else []
     events = read(metaint, cut(stream, places))

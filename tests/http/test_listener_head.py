@@ -136,3 +136,7 @@ def test_utf8_passes_and_latin1_becomes_utf8() -> None:
 def test_no_source_can_add_lines(fields: dict[str, str], stream_name: str) -> None:
     block = source_block(fields.items(), stream_name)
     assert block.count(b"\n") == block.count(b"\r") == block.count(b"\r\n") <= len(fields) + 1
+
+
+def test_no_control_character_reaches_a_player() -> None:
+    assert source_block([("ice-name", "a\x1b[2J\r\nX: y\u202e\x9b")]) == b"icy-name:a [2J X: y\r\n"

@@ -111,3 +111,11 @@ def test_bitrate_that_a_source_declares_is_found_in_each_spelling(
     headers: list[tuple[str, str]], declared: str
 ) -> None:
     assert source_info(Headers(headers)).declared_bitrate == declared
+
+
+def test_a_description_is_clean_lines() -> None:
+    dirty = "a\x1b[2J\u202e\x9b b"
+    headers = [("ice-name", dirty), ("ice-description", dirty), ("ice-genre", dirty), ("user-agent", dirty)]
+    info = source_info(Headers([*headers, ("ice-audio-info", "quality=a%0A%1B[2J b")]))
+    assert {info.name, info.description, info.genre, info.user_agent} == {"a [2J b"}
+    assert info.audio_stats == {"quality": "a [2J b"}

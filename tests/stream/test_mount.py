@@ -145,13 +145,13 @@ def test_the_same_title_twice_is_one_title() -> None:
     assert received == ["one"]
 
 
-def test_a_title_too_long_for_a_block_leaves_the_old_one() -> None:
+def test_a_title_too_long_for_a_block_is_cut_and_does_not_leave_the_old_one() -> None:
     mount, _ = new_mount()
     mount.start(description())
     mount.set_title("", "short")
-    assert not mount.set_title("", "x" * 5000)
+    assert mount.set_title("", "x" * 5000)
     assert mount.timeline.title is not None
-    assert mount.timeline.title.title == "short"
+    assert mount.timeline.title.title == "x" * 4064
 
 
 def test_ogg_and_webm_carry_no_icy_titles() -> None:

@@ -102,14 +102,14 @@ def test_the_title_of_a_source_that_stood_by_is_the_last_it_set() -> None:
     assert title_of(mount) == "meanwhile"
 
 
-def test_a_title_that_fits_in_no_block_does_not_leave_that_of_the_source_before() -> None:
+def test_a_title_that_is_too_long_does_not_leave_that_of_the_source_before() -> None:
     mount = with_title()
     standby = mount.to_standby()
     standby.set_title("", "x" * 5000)
     mount.set_title("", "other's")
     mount.end()
     mount.start(ONE, standby)
-    assert title_of(mount) == ""
+    assert title_of(mount) == "x" * 4064
 
 
 def test_the_end_of_a_title_reaches_mirrors_in_order() -> None:

@@ -103,6 +103,8 @@ def test_the_admin_alone_is_told_that_a_password_is_publicly_known() -> None:
         ("metadata?mount=/live.mp3&mode=updinfo&song=a+-+b", ("title", "/live.mp3", "", "a - b", "")),
         ("metadata?mount=/live.mp3&mode=updinfo&artist=a&title=b&url=u", ("title", "/live.mp3", "a", "b", "u")),
         ("metadata?mount=/live.mp3&mode=updinfo&song=%e9&charset=latin1", ("title", "/live.mp3", "", "é", "")),
+        ("metadata?mount=/live.mp3&mode=updinfo&song=a+-+b&artist=a&title=b", ("title", "/live.mp3", "a", "b", "")),
+        ("metadata?mount=/live.mp3&mode=updinfo&song=a+-+b&title=b", ("title", "/live.mp3", "", "a - b", "")),
     ],
 )
 @pytest.mark.parametrize("authorization", [ADMIN, SOURCE])

@@ -1,4 +1,5 @@
-"""Characters that must not reach a log as they are: they end a line, move the cursor, or show text that is not there.
+"""Characters that must not reach a log, a title, a header or a terminal as they are: they end a line, move the cursor,
+or show text that is not there.
 
 These are the control characters of ASCII and Latin-1 (line ends, the escape that begins a terminal's commands), the
 line and paragraph separators of Unicode, which many programs take for line ends, marks that change the direction of the
@@ -16,6 +17,11 @@ UNSAFE = (
 
 _UNSAFE = re.compile(f"[{UNSAFE}]")
 _UNSAFE_BUT_LF = re.compile(f"(?!\n)[{UNSAFE}]")
+# Flags of England, Scotland and Wales are written with invisible letters behind a black flag.
+_UNSAFE_RUN = re.compile(f"(\U0001f3f4[\U000e0061-\U000e007a]{{1,6}}\U000e007f)|[{UNSAFE}]+")
+# A joiner joins what is before it; more than one, or one behind a blank, only hides something.
+_IDLE_JOINERS = re.compile("(?<!\\S)[\u200c\u200d]+|(?<=[\u200c\u200d])[\u200c\u200d]+")
+_NO_TEXT = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -32,6 +38,21 @@ def escaped_lines(text: str) -> str:
 def blanked(text: str) -> str:
     """Returns the text with a blank in place of each of these characters."""
     return _UNSAFE.sub(" ", text)
+
+
+def clean_line(text: str) -> str:
+    """Returns the text as one line that is fit to be shown: a blank for each run of these characters with the blanks
+    around it, none at its ends; U+FFFD for what is no character (half of a surrogate pair). What is clean stays.
+    """
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    line = _UNSAFE_RUN.sub(_flag_or_end, _NO_TEXT.sub("\ufffd", text))
+    pieces = _IDLE_JOINERS.sub("", line).split("\n")
+    return " ".join(filter(None, map(str.strip, pieces)))
+
+
+def _flag_or_end(found: re.Match[str]) -> str:
+    return found[1] or "\n"
 
 
 def _escape(found: re.Match[str]) -> str:
