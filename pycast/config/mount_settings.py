@@ -33,6 +33,10 @@ from pycast.config.values import (
 DEFAULT_METADATA_INTERVAL = 16000
 """Icecast's value: about a second of 128 kbit/s between two places where the title can change."""
 
+SHORTEST_PATIENCE_S = 19.0
+"""Players and balancers give up a silent connection after 20 to 60 s; if it is closed before, the player connects
+again, maybe to another node. Less than 20, as mounts are looked at twice a second."""
+
 _MAX_CACHED = 4096
 """Names come from requests, so the cache needs a limit."""
 
@@ -82,6 +86,9 @@ class MountSettings(Section):
     source_grace: Seconds = key(
         UNSET, "As in [limits], but for this mount.", example=5, inherits="limits.source_grace", icecast=()
     )
+    listener_patience: Seconds = key(
+        UNSET, "As in [limits], but for this mount.", example="2m", inherits="limits.listener_patience", icecast=()
+    )
     source_takeover: Flag = key(
         UNSET, "As in [limits], but for this mount.", example=True, inherits="limits.source_takeover", icecast=()
     )
@@ -124,6 +131,13 @@ class MountSettings(Section):
         "empty one removes it.",
         example={"X-Station": "demo"},
     )
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds without audio after which listeners are disconnected."""
+        # Not while the source may still go on, nor before its fallback could take them. The second is for those who
+        # have no grace: the end of the source has to come first.
+        return self.listener_patience or max(SHORTEST_PATIENCE_S, self.source_timeout + max(self.source_grace, 1.0))
 
 
 class MountSection(Section, some_of=MountSettings):

@@ -22,6 +22,7 @@ def advice(config: Config) -> list[str]:
         *_hostname_advice(config),
         *_port_advice(config),
         *_size_advice(config),
+        *_patience_advice(config),
         *_proxy_advice(config),
         *_drain_advice(config),
         *_worker_advice(config),
@@ -111,6 +112,15 @@ def _worker_advice(config: Config) -> Iterator[str]:
     has_others = bool(far or cluster.dns or cluster.registry == "etcd")
     if config.is_clustered and has_others and config.server.workers != 1 and not cluster.link_port:
         yield "cluster.link_port is 0: nodes on other machines cannot reach the workers of this one"
+
+
+def _patience_advice(config: Config) -> Iterator[str]:
+    own = [one.mount_name for one in config.mount if not {"listener_patience", "source_timeout"}.isdisjoint(one.given)]
+    for name in ("", *filter(None, own)):
+        mount = config.for_mount(name)
+        if 0 < mount.listener_patience < mount.source_timeout:
+            where = f"mount {name}" if name else "limits"
+            yield f"{where}: listener_patience is shorter than source_timeout: listeners leave a source that may go on"
 
 
 def _size_advice(config: Config) -> Iterator[str]:

@@ -177,6 +177,13 @@ class LimitsSection(Section):
         "How long listeners stay connected after a source ends, so that they hear it when it comes back.",
         icecast=(),
     )
+    listener_patience: Seconds = key(
+        0.0,
+        "The longest silence that a listener bears. When a mount has had no audio for so long, its listeners are "
+        "disconnected, so that their players connect again. 0: for as long as source_timeout and source_grace allow "
+        "together, at least 19 s.",
+        icecast=(),
+    )
     source_takeover: Flag = key(
         True,
         "Whether a source that connects again with the same credentials replaces its own earlier connection "

@@ -39,10 +39,6 @@ log = logging.getLogger(__name__)
 # The ring covers at least this much audio, so that a mirror or a player can come back to where it was.
 RING_S = 30.0
 
-# No listener waits longer than this for a byte. Players and balancers give up a silent connection after 20 to 60 s; if
-# it is closed before, the player connects again, maybe to another node. Less than 20, as `expire` may run late.
-LISTENER_SILENCE_S = 19.0
-
 # Encoders clear the title right after they have set it, or send two requests of which one has nothing.
 CLEAR_S = 2.0
 
@@ -311,10 +307,11 @@ class Mount:
 
     def expire(self, now: float) -> None:
         """Drops listeners that have been connected for `max_listener_duration`, and all of them if there was no audio
-        for `LISTENER_SILENCE_S`; `now` is on the same clock as `Listener.joined`.
+        for longer than they bear; `now` is on the same clock as `Listener.joined`.
         """
-        if now - self.last_audio >= LISTENER_SILENCE_S and len(self.fanout):
-            log.info("mount %s: no audio for %g s, its listeners are disconnected", self.name, LISTENER_SILENCE_S)
+        patience = self.settings.longest_silence
+        if now - self.last_audio >= patience and len(self.fanout):
+            log.info("mount %s: no audio for %g s, its listeners are disconnected", self.name, patience)
             self.fanout.drop_all(Reason.SILENT)
         limit = self.settings.max_listener_duration
         if limit:

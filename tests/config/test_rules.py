@@ -55,3 +55,11 @@ def test_a_port_for_shoutcast_sources_has_to_serve_them() -> None:
     text = GOOD + '[[listen]]\nshoutcast_mount = "/x"\nserves = ["listeners"]\n'
     with pytest.raises(ConfigError, match=r"listen\[0\].serves: expected \"sources\" too"):
         loads(text, {}, "f")
+
+
+def test_listeners_with_less_patience_than_sources_are_pointed_out() -> None:
+    [line] = advice(loads(GOOD + "[limits]\nlistener_patience = 9\n", {}, "f"))
+    assert line.startswith("limits: listener_patience is shorter")
+    [line] = advice(loads(GOOD + '[[mount]]\nmount_name = "/x"\nlistener_patience = 9\n', {}, "f"))
+    assert line.startswith("mount /x: listener_patience is shorter")
+    assert advice(loads(GOOD + "[limits]\nlistener_patience = 10\n", {}, "f")) == []

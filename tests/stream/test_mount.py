@@ -15,7 +15,7 @@ from pycast.http.source_headers import source_info
 from pycast.stream.dump import DUMP_WRITERS
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LISTENER_SILENCE_S, RING_S, Mount
+from pycast.stream.mount import RING_S, Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import SourceDescription
@@ -241,16 +241,17 @@ def test_what_is_dropped_of_a_source_is_counted_and_logged_once(caplog: pytest.L
 
 
 def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_dropped() -> None:
-    assert LISTENER_SILENCE_S < 20
+    patience = SETTINGS.longest_silence
+    assert patience < 20
     mount, gone = new_mount()
     mount.start(description())
     transports = [listen(mount), listen(mount)]
-    mount.expire(LISTENER_SILENCE_S - 0.1)
+    mount.expire(patience - 0.1)
     assert gone == []
     mount.last_audio = 5.0
-    mount.expire(LISTENER_SILENCE_S)
+    mount.expire(patience)
     assert gone == []
-    mount.expire(5.0 + LISTENER_SILENCE_S)
+    mount.expire(5.0 + patience)
     assert gone == [Reason.SILENT] * 2
     assert all(transport.closed for transport in transports)
 
@@ -282,7 +283,7 @@ def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
     else:
         mount.start_mirror(description(), 0)
     transport = listen(mount)
-    mount.expire(LISTENER_SILENCE_S + 1)
+    mount.expire(SETTINGS.longest_silence + 1)
     assert not transport.closed
 
 
@@ -372,5 +373,5 @@ def test_lb_04_a_title_is_no_audio() -> None:
     transport = listen(mount)
     now = 15.0
     mount.take(b"", [Tags(0, "", "a title")])
-    mount.expire(LISTENER_SILENCE_S)
+    mount.expire(SETTINGS.longest_silence)
     assert transport.closed

@@ -31,7 +31,7 @@ from pycast.net.ticks import sleep_until_tick
 from pycast.signals import Signal
 from pycast.stats.counters import MirrorCounters
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LISTENER_SILENCE_S, Mount
+from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 
 log = logging.getLogger(__name__)
@@ -376,10 +376,10 @@ class Mirrors:
 
     def _has_given_up(self, mirrored: _MirroredMount) -> bool:
         """Whether there is no origin, and has been no audio for longer than listeners wait."""
-        mount = self._mounts.get(mirrored.mirror.name)
-        last = mirrored.needed_at if mount is None else max(mount.last_audio, mirrored.needed_at - LISTENER_SILENCE_S)
-        gone = self._clock() - last
-        return gone >= LISTENER_SILENCE_S and self._state.origin(mirrored.mirror.name) is None
+        name = mirrored.mirror.name
+        mount, patience = self._mounts.get(name), self._settings.now.for_mount(name).longest_silence
+        last = mirrored.needed_at if mount is None else max(mount.last_audio, mirrored.needed_at - patience)
+        return self._clock() - last >= patience and self._state.origin(name) is None
 
     def _close(self, name: str, reason: Reason) -> None:
         self._lineages.forget(name)

@@ -17,7 +17,6 @@ from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LISTENER_SILENCE_S
 from pycast.stream.mount_state import MountState
 from tests.cluster.hosts import Host
 from tests.cluster.mirror.test_pull import NAME, Origin, epoch
@@ -285,7 +284,7 @@ def test_without_an_origin_a_mirror_waits_and_is_given_up_in_the_end(
     node.state.remove_origin(NAME, record.epoch)
     wait_until(lambda: mount.state is MountState.WAITING, "the wait")
     assert node.mounts.get(NAME) is mount
-    node.now += LISTENER_SILENCE_S
+    node.now += mount.settings.longest_silence
     wait_until(lambda: node.mounts.get(NAME) is None, "the end")
     assert mount.end_reason is Reason.ABANDONED
 
