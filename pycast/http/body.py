@@ -1,9 +1,19 @@
 """Bodies: what follows a head, without its framing.
 
-`new_body(request)` chooses one of three classes with the same interface. A source without framing sends until it
-closes: that is the body Icecast knows. libshout sends `Content-Length: 0` with an endless SOURCE, so there a zero means
-no length. Chunks go through httptools (llhttp); their sizes are checked, extensions and trailers are skipped and never
-kept, so memory is bounded whatever a peer sends. They are counted, too: a peer that sends only framing is refused.
+`new_body(request)` chooses one of three classes with the same interface. Chunks go through httptools (llhttp); their
+sizes are checked, extensions and trailers are skipped and never kept, so memory is bounded whatever a peer sends. They
+are counted, too: a peer that sends only framing is refused.
+
+**The rule for framing that makes no sense.** It is dangerous where two programs read one connection differently: a
+proxy takes the end of a body for the next request, of another client (request smuggling). Here a connection has one
+request, and is closed after it, but the proxy in front may think otherwise. So for everything that is no source's the
+framing has to be right, or the request is refused, before its path or password is looked at (`check_framing`): one
+Content-Length, made of digits, or `Transfer-Encoding: chunked`, not both. A source (SOURCE, PUT) sends until it closes,
+and nothing can follow it; Icecast 2.4.4 does not look at its framing at all, so encoders send what they like. There,
+what makes sense is obeyed, and the rest ignored: chunks are undone if the last coding is "chunked", also beside a
+length or another coding (what is in the chunks is passed on as it is); "identity" means nothing; a length that is no
+number, too large for one, zero, or given twice with different values, means no length. Only a last coding that is not
+known is refused. libshout sends `Content-Length: 0` with an endless SOURCE.
 
 Invariant: the bytes that come out depend on the bytes that went in, not on how they were cut. What came before a
 broken chunk size is therefore returned, and the error is raised by the next call. (A line that is too long is found
@@ -26,7 +36,9 @@ MAX_SIZE_LINE = 1024
 # Bytes of the fields after the last chunk: as many as those before the body may have.
 MAX_TRAILERS = MAX_HEAD
 
+# No number of 19 digits or more: 2^63 is one.
 _DIGITS = re.compile(r"[0-9]{1,18}\Z")
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 class Body(Protocol):
@@ -79,6 +91,8 @@ class ChunkedBody:
     def __init__(self) -> None:
         self._chunks = _Chunks()
         self._parser = HttpRequestParser(self._chunks)
+        # Some encoders fill the size up with blanks.
+        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._error = ""
         """What is wrong; not the exception, which would keep the frames that it passed."""
         self._framing = 0
@@ -160,22 +174,49 @@ class _Chunks:
 
 def new_body(request: Request, limit: int | None = None) -> Body:
     """Returns a parser for the body of `request`. Raises BodyError: with status 501 for an unknown Transfer-Encoding,
-    413 for a length over `limit` bytes.
+    413 for a length over `limit` bytes; for a request that is no source's also as `check_framing` does.
     """
-    encoding = request.headers.get("transfer-encoding").lower()
-    if encoding == "chunked":
+    if is_source(request):
+        return _body_of_source(request.headers)
+    check_framing(request)
+    if request.headers.get("transfer-encoding"):
         return ChunkedBody()
-    if encoding not in ("", "identity"):
-        raise BodyError("Unimplemented", status=501, cause=f"Transfer-Encoding {encoding!r}")
-    length = request.headers.get("content-length")
-    if length and not _DIGITS.match(length):
-        raise BodyError("bad Content-Length", cause=f"Content-Length {length!r}")
-    if limit is not None and int(length or 0) > limit:
+    length = int(request.headers.get("content-length") or 0)
+    if limit is not None and length > limit:
         raise BodyError("the request's body is too long", status=413)
-    is_source = request.method in ("SOURCE", "PUT")
-    if is_source and (not length or (request.method == "SOURCE" and int(length) == 0)):
-        return RawBody()
-    return LengthBody(int(length or 0))
+    return LengthBody(length)
+
+
+def is_source(request: Request) -> bool:
+    """Whether its body is a stream, without a length unless it gives one that makes sense."""
+    return request.method in ("SOURCE", "PUT")
+
+
+def check_framing(request: Request) -> None:
+    """Raises BodyError if two readers of the connection could disagree about the end of this request: with status 501
+    for a coding that is not known. A source may send what it likes.
+    """
+    if not request.headers.has_any(_FRAMING) or is_source(request):
+        return
+    encodings, lengths = request.headers.all("transfer-encoding"), request.headers.all("content-length")
+    if encodings and lengths:
+        raise BodyError("Transfer-Encoding together with Content-Length", cause="both framings in one request")
+    if encodings and [one.lower() for one in encodings] != ["chunked"]:
+        raise BodyError("Unimplemented", status=501, cause=f"Transfer-Encoding {', '.join(encodings)[:100]!r}")
+    if lengths and not (len(lengths) == 1 and _DIGITS.match(lengths[0])):
+        raise BodyError("bad Content-Length", cause=f"Content-Length {', '.join(lengths)[:100]!r}")
+
+
+def _body_of_source(headers: Headers) -> Body:
+    codings = [coding.strip().lower() for line in headers.all("transfer-encoding") for coding in line.split(",")]
+    codings = [coding for coding in codings if coding not in ("", "identity")]
+    if codings and codings[-1] == "chunked":
+        return ChunkedBody()
+    if codings:
+        raise BodyError("Unimplemented", status=501, cause=f"Transfer-Encoding {', '.join(codings)[:100]!r}")
+    lengths = {length.strip() for line in headers.all("content-length") for length in line.split(",")}
+    length = lengths.pop() if len(lengths) == 1 else ""
+    return LengthBody(int(length)) if _DIGITS.match(length) and int(length) else RawBody()
 
 
 def expects_continue(headers: Headers) -> bool:

@@ -5,7 +5,8 @@ Clients of streaming servers are older than the RFCs, so the head is found and i
 protocol; STATS and PLAY are methods. The header fields then go through httptools (llhttp), behind a fixed request line,
 because llhttp refuses those old ones. Where it refuses a field that Icecast ignores (a line without a colon: a
 station's description with a line break in it), that line is left out and the rest parsed again. That cannot smuggle a
-request: a connection has one request, then it closes.
+request: a connection has one request, then it closes. The two fields that frame a body never go through llhttp and are
+never left out: they are kept as they were sent, however wrong, and body.py decides what becomes of the request.
 
 Not here: what a method or path means, the body (body.py), the time limit for a slow head.
 
@@ -36,6 +37,10 @@ MAX_LINES = 100
 # may resume three bytes back.
 _END = re.compile(rb"\n\r?\r?\n")
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\x00]*\Z")
+# With the lines that continue it (obs-fold, RFC 9112, 5.2). A blank before the colon stays, and makes the value wrong.
+_FRAMING = re.compile(
+    rb"^(content-length|transfer-encoding)([ \t]*:[^\n]*(?:\n[ \t][^\n]*)*)\r\n", re.IGNORECASE | re.MULTILINE
+)
 _VERSION = re.compile(rb"[0-9](?:\.[0-9])?\Z")
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _NEWLINES = frozenset(b"\r\n")
@@ -174,6 +179,20 @@ class _Collector:
 
 def _parse_fields(lines: bytes) -> Fields:
     """Returns the fields in `lines`, each of which ends with CRLF. Raises RequestError."""
+    framing = _FRAMING.findall(lines)
+    if framing:
+        lines = _FRAMING.sub(b"", lines)
+        return _other_fields(lines) + tuple(_framing_field(name, rest) for name, rest in framing)
+    return _other_fields(lines)
+
+
+def _framing_field(name: bytes, rest: bytes) -> tuple[str, str]:
+    """Returns the field. What a value cannot hold becomes "?", as an empty value does: that is wrong, too."""
+    value = rest.removeprefix(b":").strip(b" \t").replace(b"\r\n", b" ")
+    return name.lower().decode("ascii"), decode(re.sub(rb"[\r\n\0]", b"?", value) or b"?")
+
+
+def _other_fields(lines: bytes) -> Fields:
     try:
         return _llhttp_fields(lines, is_lenient=False)
     except HttpParserError:
@@ -189,8 +208,7 @@ def _llhttp_fields(lines: bytes, *, is_lenient: bool) -> Fields:
     collector = _Collector()
     parser = HttpRequestParser(collector)
     if is_lenient:
-        # Control characters in a value; a Transfer-Encoding we do not know gets its own answer from body.py.
-        parser.set_dangerous_leniencies(lenient_headers=True, lenient_transfer_encoding=True)
+        parser.set_dangerous_leniencies(lenient_headers=True)  # control characters in a value
     with suppress(HttpParserUpgrade):  # libshout asks `Upgrade: TLS/1.0`; the fields are complete
         parser.feed_data(b"GET / HTTP/1.0\r\n" + lines + b"\r\n")
     return tuple(collector.fields)

@@ -11,6 +11,7 @@ from pycast.auth.logins import TooManyLogins
 from pycast.balance.admission import Slot
 from pycast.errors import PeerError, Refused
 from pycast.http.addresses import is_loopback
+from pycast.http.body import check_framing
 from pycast.http.cross_site import is_cross_site
 from pycast.http.forwarded import client_host, client_ip, client_scheme, is_proxied
 from pycast.http.mount_names import why_no_mount
@@ -42,6 +43,7 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         if connection.proxies is not None:
             connection.ip = client_ip(request.headers, connection.ip, connection.proxies)
         context.counters.client_connections += request.method == "GET"
+        check_framing(request)
         response = _serve(context, connection, slot, exchange, request)
     except PeerError as error:
         response = _refusal(context, connection, exchange, error)

@@ -12,6 +12,7 @@ from pycast.http.body import (
     ChunkedBody,
     LengthBody,
     RawBody,
+    check_framing,
     expects_continue,
     new_body,
 )
@@ -42,7 +43,19 @@ def outcome(body: Body, pieces: list[bytes]) -> tuple[bytes, bool, str]:
         ("PUT", [], RawBody),
         ("SOURCE", [("Content-Length", "0")], RawBody),  # libshout
         ("SOURCE", [("Content-Length", "9")], LengthBody),
-        ("PUT", [("Content-Length", "0")], LengthBody),
+        ("PUT", [("Content-Length", "0")], RawBody),
+        ("SOURCE", [("Content-Length", "-1")], RawBody),
+        ("PUT", [("Content-Length", str(2**63))], RawBody),
+        ("PUT", [("Content-Length", "lots")], RawBody),
+        ("PUT", [("Content-Length", "9"), ("Content-Length", "9")], LengthBody),
+        ("PUT", [("Content-Length", "9, 9")], LengthBody),
+        ("PUT", [("Content-Length", "9"), ("Content-Length", "8")], RawBody),
+        ("PUT", [("Transfer-Encoding", "chunked"), ("Content-Length", "9")], ChunkedBody),
+        ("PUT", [("Content-Length", "0"), ("Transfer-Encoding", "chunked")], ChunkedBody),
+        ("PUT", [("Transfer-Encoding", "gzip, chunked")], ChunkedBody),
+        ("PUT", [("Transfer-Encoding", "chunked, chunked")], ChunkedBody),
+        ("PUT", [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "Chunked")], ChunkedBody),
+        ("PUT", [("Transfer-Encoding", "identity"), ("Content-Length", "9")], LengthBody),
         ("PUT", [("Transfer-Encoding", "Chunked")], ChunkedBody),
         ("SOURCE", [("Transfer-Encoding", "chunked")], ChunkedBody),
         ("PUT", [("Transfer-Encoding", "identity")], RawBody),
@@ -55,18 +68,46 @@ def test_head_decides_the_framing(method: str, fields: list[tuple[str, str]], sh
     assert type(new_body(request(method, *fields))) is shape
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "gzip, chunked", "chunked, chunked", "x"])
-def test_unknown_transfer_encoding_is_501(encoding: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "encoding"),
+    [
+        *(("PUT", coding) for coding in ("gzip", "chunked, gzip", "x")),
+        *(("POST", coding) for coding in ("gzip", "gzip, chunked", "chunked, chunked", "identity", "x")),
+    ],
+)
+def test_unknown_transfer_encoding_is_501(method: str, encoding: str) -> None:
     with pytest.raises(BodyError) as caught:
-        new_body(request("PUT", ("Transfer-Encoding", encoding)))
+        new_body(request(method, ("Transfer-Encoding", encoding)))
     assert (caught.value.status, caught.value.public) == (501, "Unimplemented")
 
 
-@pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "٣", "9" * 30, "1, 1"])
-def test_bad_length_is_400(length: str) -> None:
-    with pytest.raises(BodyError) as caught:
-        new_body(request("PUT", ("Content-Length", length)))
-    assert caught.value.status == 400
+NONSENSE = {
+    **{length: [("Content-Length", length)] for length in ("-1", "+1", "1e3", "0x10", "٣", "9" * 30, "1, 1", "1 1")},
+    "2^63": [("Content-Length", str(2**63))],
+    "twice": [("Content-Length", "9"), ("Content-Length", "9")],
+    "two lengths": [("Content-Length", "9"), ("Content-Length", "8")],
+    "both": [("Content-Length", "9"), ("Transfer-Encoding", "chunked")],
+    "both, no length": [("Transfer-Encoding", "chunked"), ("Content-Length", "0")],
+    "identity": [("Transfer-Encoding", "identity"), ("Content-Length", "9")],
+}
+
+
+@pytest.mark.parametrize("fields", NONSENSE.values(), ids=NONSENSE)
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "DELETE"])
+def test_whoever_is_no_source_gets_400_for_framing_that_can_be_read_in_two_ways(
+    method: str, fields: list[tuple[str, str]]
+) -> None:
+    for check in (check_framing, new_body):
+        with pytest.raises(BodyError) as caught:
+            check(request(method, *fields))
+        assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("fields", NONSENSE.values(), ids=NONSENSE)
+@pytest.mark.parametrize("method", ["SOURCE", "PUT"])
+def test_no_source_is_refused_for_its_length(method: str, fields: list[tuple[str, str]]) -> None:
+    check_framing(request(method, *fields))
+    assert not new_body(request(method, *fields)).done
 
 
 def test_request_without_a_body_is_done_at_once() -> None:
@@ -91,6 +132,7 @@ def test_length_body_ends_at_its_length() -> None:
         (b"0a\r\n0123456789\r\n00\r\nTrailer: x\r\nOther: y\r\n\r\n", b"0123456789"),
         (b"1\r\na\r\n0\r\n\r\nPUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"a"),
         (b"1\r\na\r\n0\r\n\r\njunk", b"a"),
+        (b"5  \r\nhello\r\n0 \r\n\r\n", b"hello"),
     ],
 )
 def test_chunks_are_undone(data: bytes, out: bytes) -> None:

@@ -138,11 +138,12 @@ def test_what_sources_had_sent_is_fed_when_the_server_stops(
         assert mount.ring.read(0, mount.ring.head) == b"beginlast words"
 
 
-def test_a_body_of_no_length_ends_at_once(node: Node) -> None:
-    with source(node, method=b"PUT", more=b"Content-Length: 0\r\n") as sock:
-        sock.settimeout(2)
+@pytest.mark.parametrize("method", [b"PUT", b"SOURCE"])
+def test_a_body_of_no_length_may_be_a_stream(method: bytes, node: Node, wait_until: WaitUntil) -> None:
+    with source(node, method=method, more=b"Content-Length: 0\r\n") as sock:
         assert sock.recv(100) == OK
-        assert sock.recv(100) == b""
+        sock.sendall(b"audio")
+        wait_until(lambda: getattr(node.parts.context.mounts.get("/x"), "bytes_read", 0) == 5, "the audio")
 
 
 @pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/", b"/status.xsl", b"/status-json.xsl", b"/metrics"])
