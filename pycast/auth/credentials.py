@@ -3,9 +3,13 @@
 A comparison takes the same time wherever the texts differ, so that a password cannot be found letter by letter.
 """
 
+import re
 from hmac import compare_digest
 
 from pycast.config.schema import Config
+
+# The number of a stream behind a SHOUTcast 2 password. The port decides here which mount it is.
+_STREAM_NUMBER = re.compile(r":#[0-9]{1,9}\Z")
 
 Credentials = tuple[str, str]
 """User and password."""
@@ -27,6 +31,19 @@ def is_source(config: Config, mount: str, given: Credentials | None) -> bool:
     """Whether these are the credentials of the mount's source."""
     settings = config.for_mount(mount)
     return _match(given, (settings.username, settings.password))
+
+
+def shoutcast_credentials(config: Config, mount: str, line: str) -> Credentials | None:
+    """Returns the credentials in a SHOUTcast source's password line, if they are right for the mount; else None.
+
+    The protocol knows no user. Encoders for SHOUTcast 2 write the name of a DJ before the password and the number of a
+    stream behind it, `dj:password:#1`; the password alone decides. It may have colons itself.
+    """
+    user, plain = config.for_mount(mount).username, _STREAM_NUMBER.sub("", line)
+    for password in (line, plain, plain.partition(":")[2]):
+        if is_source(config, mount, (user, password)):
+            return user, password
+    return None
 
 
 def _match(given: Credentials | None, wanted: Credentials) -> bool:

@@ -182,6 +182,10 @@ class MountTable:
             found = self._cache[name] = self._merged(name)
         return found
 
+    def names(self, name: str) -> bool:
+        """Whether there is a section for exactly this mount."""
+        return name in self._exact
+
     def _merged(self, name: str) -> MountSettings:
         values: dict[str, Any] = dict(self._inherited)
         headers = self._http_headers

@@ -367,6 +367,10 @@ class Config(Section):
         """Returns the effective settings of the mount `name`, whether the file names it or not. Cheap: cached."""
         return self._mount_table.settings(name)
 
+    def names_mount(self, name: str) -> bool:
+        """Whether the file names this mount, and not by a pattern only."""
+        return self._mount_table.names(name) or any(listen.shoutcast_mount == name for listen in self.listen)
+
     @cached_property
     def _mount_table(self) -> MountTable:
         inherited = {name: self._value_at(one.inherits) for name, one in MountSettings.KEYS.items() if one.inherits}

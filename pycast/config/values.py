@@ -109,7 +109,7 @@ def _charset(value: object) -> str:
 
 def _mount_name(value: object) -> str:
     name = _text(value)
-    if not name.startswith("/") or len(name) < 2 or "//" in name:
+    if not name.startswith("/") or "//" in name:
         raise ValueError('expected a name that begins with one "/", such as "/live.mp3"')
     return name
 

@@ -7,6 +7,8 @@ then in its chain of fallbacks. The caller need not know which node has a source
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
+from pycast.config.serving import first_shoutcast_mount
+from pycast.http.mount_names import names_for_players
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
@@ -40,6 +42,31 @@ class MountFinder:
         if fallback is None or (mount is not None and mount.state is MountState.LIVE):
             return mount
         return fallback
+
+    def is_known(self, name: str) -> bool:
+        """Whether there is such a mount: on this node, on another one, or in the configuration, by its exact name.
+        Never switches.
+        """
+        return (
+            self._mounts.get(name) is not None
+            or (self._mirrors is not None and self._mirrors.has_origin(name))
+            or self._settings.now.names_mount(name)
+        )
+
+    def may_be_heard(self, name: str) -> bool:
+        """Whether who asks for that mount gets a stream, if only a fallback, or may get one later. Never switches."""
+        for _ in range(LONGEST_CHAIN):
+            if not name or self.is_known(name):
+                return bool(name)
+            name = self._settings.now.for_mount(name).fallback_mount
+        return False
+
+    def meant_by(self, path: str) -> str:
+        """Returns the mount that a player means by this path: that of this name, if there is one. Never switches."""
+        names = names_for_players(path, first_shoutcast_mount(self._settings.now))
+        if not names or self.is_known(path):
+            return path
+        return next(filter(self.is_known, names), path)
 
     def live(self, name: str) -> Mount | None:
         """Returns the first mount that has a source, of `name` and its chain of fallbacks. May switch."""

@@ -8,8 +8,11 @@ means nothing new.
 Which block a listener gets, and where, is decided in `stream/views.py`.
 """
 
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from pycast.errors import BodyError
 from pycast.http.charset import decode_damaged, encode
 from pycast.http.titles import cut
 
@@ -20,6 +23,11 @@ BLANK_TITLE_BLOCK = b"\x01StreamTitle='';\0"
 """What a stream without a title sends at its first boundary."""
 
 _LONGEST_TEXT = 255 * 16 - 1
+_KEYS = (b"StreamTitle='", b"StreamUrl='")
+_KEY = re.compile(rb"\s*Stream[A-Za-z]{1,20}\s*=", re.IGNORECASE)
+
+LONGEST_METAINT = 1 << 24
+"""As for `mp3_metadata_interval`."""
 
 
 def title_block(text: str, url: str = "", charset: str = "UTF-8") -> bytes:
@@ -52,6 +60,50 @@ class IcyTitle(NamedTuple):
     text: str
     url: str
     raw: bytes
+
+
+class InlineTitles:
+    """Takes the titles out of a source's audio. Of what is fed at once only the last title counts, and only if it is
+    another one than before: a source that sends a block after each byte costs no more than any other.
+    """
+
+    __slots__ = ("_charset", "_reader", "_title")
+
+    def __init__(self, metaint: int, charset: str = "") -> None:
+        self._reader = IcyReader(metaint)
+        self._charset = charset or None
+        self._title = ("", "")
+
+    def feed(self, data: bytes) -> list[bytes | IcyTitle]:
+        """Returns the audio, cut where a new title begins, and that title. Raises BodyError if where a block should be
+        there is something else: the source is out of step, and what follows is no audio.
+        """
+        before, after, title = bytearray(), bytearray(), None
+        for part in self._reader.feed(data):
+            if isinstance(part, bytes):
+                after += part
+            elif part.raw.strip(b"\0"):
+                title = self._checked(part)
+                before += after
+                after.clear()
+        if title is None or (title.text, title.url) == self._title:
+            return [bytes(before + after)]
+        self._title = (title.text, title.url)
+        return [part for part in (bytes(before), title, bytes(after)) if part]
+
+    def _checked(self, block: IcyTitle) -> IcyTitle:
+        raw = block.raw.rstrip(b"\0")
+        if not _KEY.match(raw):
+            raise BodyError("no title where icy-metaint says", cause=f"a block of {len(raw)} bytes that is no title")
+        title, url = (decode_title(_value(raw, key), self._charset) for key in _KEYS)
+        return IcyTitle(title, url, block.raw)
+
+
+def source_metaint(headers: Iterable[tuple[str, str]]) -> int:
+    """Returns after how many bytes of audio each a source says that it sends a title; 0 if it does not."""
+    text = dict(headers).get("icy-metaint", "").strip()
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return value if value <= LONGEST_METAINT else 0
 
 
 class IcyReader:
@@ -98,7 +150,8 @@ class IcyReader:
 
 def _parse_block(raw: bytes) -> IcyTitle:
     text = raw.rstrip(b"\0")
-    return IcyTitle(decode_title(_value(text, b"StreamTitle='")), decode_title(_value(text, b"StreamUrl='")), raw)
+    title, url = (decode_title(_value(text, key)) for key in _KEYS)
+    return IcyTitle(title, url, raw)
 
 
 def _value(text: bytes, key: bytes) -> bytes:

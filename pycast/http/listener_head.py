@@ -51,6 +51,11 @@ def wants_titles(headers: Headers) -> bool:
     return _NUMBER.match(headers.get("icy-metadata")) is not None
 
 
+def wants_page(headers: Headers) -> bool:
+    """Whether a browser asks, which would show a page. Players, also those in a page, do not accept HTML."""
+    return "text/html" in headers.get("accept").lower()
+
+
 def wants_length(headers: Headers) -> bool:
     """Whether the player is one that needs a length (Flash, old Internet Explorer)."""
     return "x-flash-version" in headers or "MSIE" in headers.get("user-agent")

@@ -38,9 +38,14 @@ def decode_path(raw: bytes) -> str:
             raise BadPath("bad escape in the path", cause=f"bad escape in path {raw[:200]!r}")
         raw = unquote_to_bytes(raw)
     path = decode(raw)
-    if _BAD_PATH.search(path):
+    if is_bad_path(path):
         raise BadPath("bad path", cause=f"bad path {path[:200]!r}")
     return path
+
+
+def is_bad_path(path: str) -> bool:
+    """Whether no request can have this path: it has a control character, an empty part, or one made of dots."""
+    return _BAD_PATH.search(path) is not None
 
 
 def _without_authority(method: str, target: bytes) -> bytes:

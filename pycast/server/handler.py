@@ -14,6 +14,7 @@ from pycast.http.addresses import is_loopback
 from pycast.http.body import check_framing
 from pycast.http.cross_site import is_cross_site
 from pycast.http.forwarded import client_host, client_ip, client_scheme, is_proxied
+from pycast.http.listener_head import wants_page
 from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
 from pycast.http.response import Response, error_response
@@ -93,12 +94,12 @@ def _serve(
             raise cross_site_refusal(context.counters, request)
         serve_source(context, connection, request, exchange.rest)
         return None
-    # No path of the table is looked for among the mounts: another node may have a mount of that name.
-    is_listener = request.method in ("GET", "HEAD") and not why_no_mount(request.path)
-    mount = context.finder.find(request.path) if is_listener else None
-    if mount is not None:
-        serve_listener(context, connection, request, mount)
-        return None
+    if request.method in ("GET", "HEAD") and _may_be_stream(context, request):
+        heard = request._replace(path=context.finder.meant_by(request.path))
+        mount = context.finder.find(heard.path)
+        if mount is not None:
+            serve_listener(context, connection, heard, mount)
+            return None
     door = Door(connection.ip, connection.serves, is_loopback(connection.ip) and not is_proxied(request.headers))
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
     request = request._replace(scheme=_scheme(connection, request), is_cross_site=_is_cross_site(connection, request))
@@ -106,6 +107,15 @@ def _serve(
         return answer(context.site, request, body, door)
     with context.answers.room():
         return answer(context.site, request, body, door)
+
+
+def _may_be_stream(context: ServerContext, request: Request) -> bool:
+    """Whether the path is looked for among the mounts. None of the table's is, since another node may have a mount of
+    that name, but for "/": there browsers get the page in any case, and all do without such a mount.
+    """
+    if request.path == "/":
+        return context.finder.is_known("/") and not wants_page(request.headers)
+    return not why_no_mount(request.path)
 
 
 def _scheme(connection: Connection, request: Request) -> str:

@@ -5,7 +5,7 @@ source of the mount is just ending, the new one waits until the mount is free. W
 `cluster/ownership.py`.
 """
 
-from pycast.auth.credentials import Credentials, is_source
+from pycast.auth.credentials import Credentials, is_source, shoutcast_credentials
 from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, Refused
 from pycast.http.headers import basic_credentials
@@ -28,12 +28,13 @@ def check_password(context: ServerContext, ip: str, slot: Slot, mount: str, pass
     """Returns the credentials of a SHOUTcast source, which sends a password alone. Raises HandshakeError if it is
     wrong, Refused if the node is full. (A source over HTTP is refused by `handler.py` then.) May switch.
     """
-    credentials = (context.settings.now.for_mount(mount).username, password)
-    is_right = is_source(context.settings.now, mount, credentials)
-    if not context.site.logins.check(ip, credentials, is_right):
+    config = context.settings.now
+    right = shoutcast_credentials(config, mount, password)
+    given = right or (config.for_mount(mount).username, password)
+    if not context.site.logins.check(ip, given, right is not None):
         raise HandshakeError("invalid password", cause=f"wrong password for {mount}")
     check_room(context.counters, slot)
-    return credentials
+    return given
 
 
 def pass_gate(context: ServerContext, mount: str) -> None:

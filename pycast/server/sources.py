@@ -19,6 +19,7 @@ from pycast.errors import PeerError, Refused
 from pycast.formats.content_types import OCTET_STREAM, content_type_for_listeners
 from pycast.http.body import Body, RawBody, expects_continue, new_body
 from pycast.http.forwarded import is_proxied
+from pycast.http.icy import InlineTitles, source_metaint
 from pycast.http.request import Request
 from pycast.http.response import CONTINUE, SOURCE_OK
 from pycast.http.source_headers import source_info
@@ -81,6 +82,8 @@ class ConnectedSource:
         self._connection = connection
         self._mount = mount
         self._body: Body = RawBody()
+        metaint = source_metaint(description.headers)
+        self._titles = InlineTitles(metaint, context.settings.now.for_mount(mount).charset) if metaint else None
         self._unfed = b""
         """The rest of the last read. The source may be ended while others have their turn."""
         self._has_left = Event()
@@ -208,8 +211,18 @@ class ConnectedSource:
         audio = self._body.feed(piece)
         if audio:
             self.last_data = time.monotonic()
-            self.output.feed(audio)
+            self._feed_audio(audio)
             self._body.feed(b"")  # raises an error behind the audio now, not only when more data arrives
+
+    def _feed_audio(self, audio: bytes) -> None:
+        if self._titles is None:
+            self.output.feed(audio)
+            return
+        for part in self._titles.feed(audio):
+            if isinstance(part, bytes):
+                self.output.feed(part)
+            else:
+                self.output.set_title("", part.text, part.url)
 
     def _read_last_bytes(self) -> None:
         deadline, left = time.monotonic() + LAST_BYTES_S, LAST_BYTES

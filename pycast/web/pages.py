@@ -166,7 +166,7 @@ def render_server_info(snapshot: NodeSnapshot) -> bytes:
 def _station(mount: MountSnapshot, cover: Cover, now: float) -> _Station:
     path = quote(mount.name.lstrip("/"), safe=PATH_CHARACTERS, errors="replace")
     artist, title = _artist_and_title(clean(mount.artist), clean(mount.title))
-    name = clean(mount.server_name) or clean(mount.name).lstrip("/")
+    name = clean(mount.server_name) or clean(mount.name).lstrip("/") or mount.name
     badges, details = _badges(mount), _details(mount)
     description, genre, home = (
         clean(mount.server_description),

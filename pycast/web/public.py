@@ -64,12 +64,14 @@ def kind_of(path: str) -> frozenset[str]:
 
 
 def playlist(call: Call) -> Response:
-    """Answers with the playlist of a mount. The mount need not exist, as in Icecast: a player may be started before the
-    source. May switch.
+    """Answers with the playlist of a mount. The mount need not have a source if the configuration names it: a player
+    may be started before the source. Raises Refused for a mount that nobody knows. May switch.
     """
     target = playlist_target(call.request.path)
     assert target is not None
     mount, kind = target
+    if not call.site.finder.may_be_heard(mount):
+        return not_found(call)
     base = base_url(call)
     url = stream_url(base, mount)
     match kind:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from pycast.auth.credentials import is_admin, is_relay, is_source
+from pycast.auth.credentials import is_admin, is_relay, is_source, shoutcast_credentials
 from pycast.auth.known_passwords import is_well_known
 from pycast.auth.logins import TooManyLogins
 from pycast.config.schema import Config
+from pycast.config.serving import first_shoutcast_mount
 from pycast.control.control import Control
 from pycast.errors import Refused
 from pycast.http.charset import decode
@@ -170,8 +171,8 @@ def has_access(access: Access, call: Call) -> bool:
     # SHOUTcast has its password in the query and no user: the mount's configuration gives the user.
     if access is Access.SHOUTCAST_SOURCE:
         mount, password = shoutcast_login(call)
-        login = (config.for_mount(mount).username, password)
-        return logins.check(ip, login, is_source(config, mount, login))
+        right = shoutcast_credentials(config, mount, password)
+        return logins.check(ip, right or (config.for_mount(mount).username, password), right is not None)
     # All others use HTTP's basic authentication, and the admin may use each of them. Not on a port without admin: it
     # must not tell whether a guess of the admin's password is right.
     given = basic_credentials(call.request.headers)
@@ -203,5 +204,4 @@ def shoutcast_login(call: Call) -> tuple[str, str]:
     if colon and mount.startswith("/"):
         return mount, password
     # Otherwise `mount=` names it, or it is the first mount of a SHOUTcast port.
-    first = next((one.shoutcast_mount for one in call.config.listen if one.shoutcast_mount), "")
-    return call.text("mount") or first, call.text("pass")
+    return call.text("mount") or first_shoutcast_mount(call.config), call.text("pass")

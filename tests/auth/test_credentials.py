@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.auth.credentials import is_admin, is_relay, is_source
+from pycast.auth.credentials import is_admin, is_relay, is_source, shoutcast_credentials
 from pycast.config.load import loads
 
 CONFIG = loads(
@@ -40,3 +40,21 @@ def test_a_mount_has_its_own_source() -> None:
 def test_everything_else_is_refused(given: tuple[str, str] | None) -> None:
     assert not is_source(CONFIG, "/x", given)
     assert not is_admin(CONFIG, given)
+
+
+@pytest.mark.parametrize("line", ["pw", "pw:#1", "pw:#12", "dj:pw", "dj:pw:#2", "the dj:pw:#1", ":pw"])
+def test_a_shoutcast_password_may_come_with_a_name_and_a_number(line: str) -> None:
+    config = loads('[authentication]\nsource_password = "pw"\n', {}, "test")
+    assert shoutcast_credentials(config, "/x", line) == ("source", "pw")
+
+
+@pytest.mark.parametrize("line", ["a:b", "a:b:#1", "dj:a:b:#1", "dj:a:b"])
+def test_a_shoutcast_password_may_have_colons(line: str) -> None:
+    config = loads('[authentication]\nsource_password = "a:b"\n', {}, "test")
+    assert shoutcast_credentials(config, "/x", line) == ("source", "a:b")
+
+
+@pytest.mark.parametrize("line", ["", "p", "pw2", "pw:", "pw:#", "pw:#x", "dj:p", "pw:dj", "#1", ":#1", "dj:pw#1"])
+def test_no_part_of_a_shoutcast_password_is_enough(line: str) -> None:
+    config = loads('[authentication]\nsource_password = "pw"\n', {}, "test")
+    assert shoutcast_credentials(config, "/x", line) is None

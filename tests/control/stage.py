@@ -52,6 +52,9 @@ class FakeMirrors:
         self.live: dict[str, Mount | None] = {}
         self.opened: list[str] = []
 
+    def has_origin(self, name: str) -> bool:
+        return name in self.live
+
     def has_source(self, name: str) -> bool:
         return name in self.live
 

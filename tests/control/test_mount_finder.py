@@ -103,3 +103,36 @@ def test_a_mount_that_has_its_source_again_when_its_fallback_is_found_is_found_i
         fallback = node.begin("/c")
         node.end("/a")
         assert node.finder.find("/a") is mount is not fallback
+
+
+def test_a_mount_exists_here_elsewhere_or_in_the_configuration_by_its_name() -> None:
+    toml = CHAIN + '[[mount]]\nmount_name = "/p/*"\n[[listen]]\nshoutcast_mount = "/sc"\n'
+    mirrors = FakeMirrors()
+    with stage(toml, mirrors) as node:
+        node.begin("/here")
+        mirrors.live["/there"] = node.begin("/x")
+        for name in ("/here", "/there", "/a", "/sc"):
+            assert node.finder.is_known(name) and node.finder.may_be_heard(name), name
+        for name in ("/none", "/p/x", "/"):
+            assert not node.finder.is_known(name) and not node.finder.may_be_heard(name), name
+        assert mirrors.opened == [], "nothing is fetched for it"
+
+
+def test_a_mount_with_a_fallback_may_be_heard() -> None:
+    with stage('[[mount]]\ntype = "default"\nfallback_mount = "/always"\n') as node:
+        assert not node.finder.may_be_heard("/any"), "not before the fallback has a source, either"
+        node.begin("/always")
+        assert node.finder.may_be_heard("/any") and not node.finder.is_known("/any")
+
+
+def test_a_players_path_means_a_mount_of_that_name_first() -> None:
+    with stage('[[listen]]\nshoutcast_mount = "/sc"\n') as node:
+        assert node.finder.meant_by("/;stream.mp3") == "/sc"
+        assert node.finder.meant_by("/stream/1/") == "/sc"
+        assert node.finder.meant_by("/live.mp3;") == "/live.mp3;", "nobody knows it"
+        node.begin("/live.mp3")
+        assert node.finder.meant_by("/live.mp3;") == node.finder.meant_by("/live.mp3/;x.nsv") == "/live.mp3"
+        for name in ("/;", "/stream/1/", "/live.mp3/", "/live.mp3;"):
+            node.begin(name)
+            assert node.finder.meant_by(name) == name
+        assert node.finder.meant_by("/live.mp3/;x.nsv") == "/live.mp3/"

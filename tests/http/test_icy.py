@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pycast.errors import BodyError
 from pycast.http.icy import (
     BLANK_TITLE_BLOCK,
     EMPTY_BLOCK,
     IcyReader,
     IcyTitle,
+    InlineTitles,
     decode_title,
+    source_metaint,
     title_block,
 )
 from tests.http.cuts import PLACES, QUICK, byte_by_byte, cut
@@ -127,3 +130,88 @@ def test_any_bytes_cut_anywhere_give_one_result(metaint: int, data: bytes, place
     whole = read(metaint, [data])
     assert read(metaint, byte_by_byte(data)) == whole
     assert read(metaint, cut(data, places)) == whole
+
+
+def inline(title: str, url: str = "") -> bytes:
+    block = title_block(title, url)
+    assert block is not None
+    return block
+
+
+def titles_and_audio(pieces: list[bytes], metaint: int, charset: str = "") -> tuple[list[tuple[int, str, str]], bytes]:
+    """Returns the titles with the offset of the audio at which they begin, and the audio."""
+    reader, audio, titles = InlineTitles(metaint, charset), b"", []
+    for piece in pieces:
+        for part in reader.feed(piece):
+            if isinstance(part, bytes):
+                audio += part
+            else:
+                titles.append((len(audio), part.text, part.url))
+    return titles, audio
+
+
+def test_titles_are_taken_out_of_the_audio_where_they_begin() -> None:
+    stream = b"0123" + inline("One", "http://x/") + b"4567" + EMPTY_BLOCK + b"89ab" + inline("Two") + b"cd"
+    whole = titles_and_audio(byte_by_byte(stream), 4)
+    assert whole == ([(4, "One", "http://x/"), (12, "Two", "")], b"0123456789abcd")
+    assert titles_and_audio([stream], 4) == ([(12, "Two", "")], b"0123456789abcd"), "of one piece the last counts"
+
+
+def test_the_same_title_again_is_no_new_one() -> None:
+    stream = b"0" + inline("One") + b"1" + inline("One") + b"2" + b"\x01" + bytes(16) + b"3" + inline("") + b"4"
+    assert titles_and_audio(byte_by_byte(stream), 1) == ([(1, "One", ""), (4, "", "")], b"01234")
+
+
+def test_a_title_inside_the_audio_is_in_the_charset_of_its_mount() -> None:
+    block = b"\x02" + "StreamTitle='\u0416\u0443\u043a';".encode("cp1251").ljust(32, b"\0")
+    assert titles_and_audio([b"0" + block], 1, "cp1251")[0] == [(1, "\u0416\u0443\u043a", "")]
+
+
+@pytest.mark.parametrize(
+    "block", [b"\x01" + b"\xff\xfb\x90\x64" * 4, b"\xff" + b"\xff" * 4080, b"\x01StreamTitle" + b"x" * 5]
+)
+def test_audio_where_a_title_should_be_ends_the_stream(block: bytes) -> None:
+    for pieces in ([b"0" + block], byte_by_byte(b"0" + block)):
+        with pytest.raises(BodyError):
+            titles_and_audio(pieces, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["StreamTitle='It's';", "StreamTitle='no end", "streamurl='x';", "StreamTitle=;", "StreamTitle='';"]
+)
+def test_a_block_that_is_only_untidy_is_no_error(text: str) -> None:
+    block = bytes([len(text) // 16 + 1]) + text.encode().ljust((len(text) // 16 + 1) * 16, b"\0")
+    assert titles_and_audio([b"0" + block + b"1"], 1)[1] == b"01"
+
+
+@QUICK
+@given(st.binary(max_size=400), st.integers(1, 20), PLACES)
+def test_any_bytes_give_audio_and_titles_or_an_error(data: bytes, metaint: int, places: list[int]) -> None:
+    def run(pieces: list[bytes]) -> bytes | None:
+        try:
+            return titles_and_audio(pieces, metaint)[1]
+        except BodyError:
+            return None
+
+    whole = run([data])
+    assert whole is None or len(whole) <= len(data)
+    assert run(cut(data, places)) == whole
+
+
+@pytest.mark.parametrize(
+    ("value", "metaint"),
+    [
+        ("16000", 16000),
+        (" 1 ", 1),
+        ("0", 0),
+        ("-1", 0),
+        ("x", 0),
+        ("1e3", 0),
+        ("99999999999", 0),
+        ("\u0663", 0),
+        ("16777217", 0),
+    ],
+)
+def test_the_interval_of_a_source_is_a_number_in_bounds(value: str, metaint: int) -> None:
+    assert source_metaint([("icy-metaint", value)]) == metaint
+    assert source_metaint([]) == 0

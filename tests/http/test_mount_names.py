@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.http.mount_names import is_mount_name, playlist_target, why_no_mount
+from pycast.http.mount_names import is_mount_name, names_for_players, playlist_target, why_no_mount
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ from pycast.http.mount_names import is_mount_name, playlist_target, why_no_mount
         ("/live.vclt", ("/live", "vclt")),
         ("/live.mp3", None),
         ("/live.M3U", None),
-        ("/.m3u", None),
-        ("/a/.m3u", None),
+        ("/.m3u", ("/", "m3u")),
+        ("/stream/2/.pls", ("/stream/2/", "pls")),
         ("/m3u", None),
         ("/", None),
         ("*", None),
@@ -25,12 +25,12 @@ def test_playlists_belong_to_the_mount_before_their_extension(path: str, target:
     assert playlist_target(path) == target
 
 
-@pytest.mark.parametrize("path", ["/live", "/a/b.ogg", "/adminx"])
+@pytest.mark.parametrize("path", ["/live", "/a/b.ogg", "/adminx", "/", "/live/"])
 def test_a_path_may_be_a_mount(path: str) -> None:
     assert is_mount_name(path)
 
 
-@pytest.mark.parametrize("path", ["/", "", "live", "/live/", "/admin", "/admin/x", "/admin.cgi"])
+@pytest.mark.parametrize("path", ["", "live", "/admin", "/admin/", "/admin/x", "/admin.cgi"])
 def test_a_mount_cannot_hide_a_page_of_the_server(path: str) -> None:
     assert not is_mount_name(path)
 
@@ -42,6 +42,7 @@ def test_a_mount_cannot_hide_a_page_of_the_server(path: str) -> None:
         *("/a.b.c", "/a b/c d.mp3"),
         *("/adminx", "/m3u", "/metrics.mp3", "/stream/2", "/stats.mp3", "/well-known", "/a/sw.js", "/x.m3u8", "/..x"),
         *("/live.html", "/7", "/status", "/radio/admin", "/cluster", "/_", "/0"),
+        *("/", "/live/", "/stream/2/", "/live.mp3/", "/a/admin/"),
     ],
 )
 def test_what_stations_use_may_be_a_mount(path: str) -> None:
@@ -55,7 +56,21 @@ def test_what_stations_use_may_be_a_mount(path: str) -> None:
         *("/live.mp3.m3u", "/live.mp3.pls", "/live.xspf", "/live.vclt", "/live.M3U", "/.m3u", "/x.xsl", "/status.XSL"),
         *("/sw.js", "/robots.txt", "/favicon.ico", "/SW.js", "/.well-known/security.txt", "/.well-known", "/ads.txt"),
         *("/admin", "/Admin/x", "/admin.cgi", "/admin/", "/admin\\x", "/_cluster/v1", "/_cluster", "/stats", "/7.html"),
-        *("/livez", "/readyz", "/metrics", "/", "", "live", "/live/", "*"),
+        *("/livez", "/readyz", "/metrics", "", "live", "*"),
+        *(
+            "/livez/",
+            "/stats/",
+            "/sw.js/",
+            "/Admin/",
+            "//",
+            "/a//b",
+            "/a/b//",
+            "/./",
+            "/a/..",
+            "/a\\..\\b",
+            "/a\0b",
+            "/a\nb",
+        ),
     ],
 )
 def test_where_something_else_is_expected_there_is_no_mount(path: str) -> None:
@@ -64,3 +79,28 @@ def test_where_something_else_is_expected_there_is_no_mount(path: str) -> None:
 
 def test_a_refusal_says_whose_playlist_the_name_would_be() -> None:
     assert why_no_mount("/live.mp3.m3u") == '"/live.mp3" has its playlist there'
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/;", ["/sc", "/"]),
+        ("/;stream.mp3", ["/sc", "/"]),
+        ("/;stream.nsv&type=mp3;", ["/sc", "/"]),
+        ("/live.mp3;", ["/live.mp3"]),
+        ("/live.mp3;stream.nsv", ["/live.mp3"]),
+        ("/live.mp3/;stream.nsv", ["/live.mp3/", "/live.mp3"]),
+        ("/stream/1/", ["/sc"]),
+        ("/stream/1", ["/sc"]),
+        ("/stream", ["/sc"]),
+        ("/stream/1/;", ["/sc", "/stream/1/", "/stream/1"]),
+        ("/stream/2/", []),
+        ("/live.mp3", []),
+        ("/", []),
+        ("/admin/;", []),
+        ("/metrics;", []),
+    ],
+)
+def test_what_players_of_shoutcast_streams_mean(path: str, names: list[str]) -> None:
+    assert names_for_players(path, "/sc") == names
+    assert names_for_players(path, "") == [name for name in names if name != "/sc"]

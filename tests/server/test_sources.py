@@ -146,7 +146,7 @@ def test_a_body_of_no_length_may_be_a_stream(method: bytes, node: Node, wait_unt
         wait_until(lambda: getattr(node.parts.context.mounts.get("/x"), "bytes_read", 0) == 5, "the audio")
 
 
-@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/", b"/status.xsl", b"/status-json.xsl", b"/metrics"])
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/livez/", b"/status.xsl", b"/status-json.xsl", b"/metrics"])
 @pytest.mark.parametrize("is_shoutcast", [False, True])
 def test_no_source_can_take_the_place_of_a_page(path: bytes, is_shoutcast: bool, node: Node) -> None:
     if is_shoutcast:

@@ -88,7 +88,9 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
     settings = Live(loads(toml, {}, "test"))
     local = local or FakeControl(node(mount()))
     drain: Any = FakeDrain()
-    finder: Any = SimpleNamespace(has_source=lambda name: has_source, on_this_node=lambda name: None)
+    finder: Any = SimpleNamespace(
+        has_source=lambda name: has_source, on_this_node=lambda name: None, may_be_heard=local.knows
+    )
     counters, pages = Counters(), SharedPages()
     logins = Logins(counters, lambda: 0.0, lambda seconds: None)
     address, readiness = OwnAddress(settings), Readiness(drain)

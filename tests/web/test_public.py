@@ -9,7 +9,7 @@ import pytest
 
 from pycast.web.routes import answer
 from tests.stats.snapshots import mount, node
-from tests.web.sites import DOOR, FakeControl, ask, make_request, make_site, text_of
+from tests.web.sites import DOOR, FakeControl, ask, make_request, make_site, refusal, text_of
 
 HOST = "Host: radio.example:8080\r\n"
 TWO = node(mount(), mount(name="/other", server_name="Other"), mount(name="/secret", hidden=True))
@@ -49,9 +49,15 @@ def test_a_playlist_has_the_address_by_which_the_visitor_came(kind: str) -> None
     assert "http://radio.example:8080/live.mp3" in playlist
 
 
+@pytest.mark.parametrize("kind", ["m3u", "pls", "xspf", "vclt"])
+def test_there_is_no_playlist_of_a_mount_that_nobody_knows(kind: str) -> None:
+    assert refusal(make_site(), f"/later.mp3.{kind}") == (404, "The file you requested could not be found")
+
+
 @pytest.mark.parametrize("kind", ["m3u", "pls"])
-def test_a_playlist_of_an_unknown_mount_is_answered(kind: str) -> None:
-    assert "/later.mp3" in text_of(ask(make_site(), f"/later.mp3.{kind}"))
+def test_a_mount_that_waits_for_its_source_has_a_playlist(kind: str) -> None:
+    finder: Any = SimpleNamespace(on_this_node=lambda name: None, may_be_heard=lambda name: True)
+    assert "/later.mp3" in text_of(ask(make_site()._replace(finder=finder), f"/later.mp3.{kind}"))
 
 
 @pytest.mark.parametrize("is_hidden", [False, True])
@@ -59,7 +65,7 @@ def test_a_playlist_does_not_say_what_a_hidden_mount_is_called(is_hidden: bool) 
     known = SimpleNamespace(
         settings=SimpleNamespace(hidden=is_hidden), description=SimpleNamespace(info=SimpleNamespace(name="Secret FM"))
     )
-    finder: Any = SimpleNamespace(on_this_node=lambda name: known)
+    finder: Any = SimpleNamespace(on_this_node=lambda name: known, may_be_heard=lambda name: True)
     playlist = text_of(ask(make_site()._replace(finder=finder), "/live.mp3.pls"))
     assert ("Secret FM" in playlist) is not is_hidden
 

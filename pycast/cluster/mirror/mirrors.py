@@ -125,7 +125,7 @@ class Mirrors:
     @property
     def health(self) -> float:
         """The part of the mirrors with an origin that have a parent, 0 to 1."""
-        wanted = [mirrored for name, mirrored in self._mirrored.items() if self._has_origin(name)]
+        wanted = [mirrored for name, mirrored in self._mirrored.items() if self.has_origin(name)]
         return sum(1 for mirrored in wanted if mirrored.parent) / len(wanted) if wanted else 1.0
 
     def has_source(self, name: str) -> bool:
@@ -133,7 +133,8 @@ class Mirrors:
         origin = self._state.origin(name)
         return origin is not None and origin.is_live and self._state.is_up(origin.node)
 
-    def _has_origin(self, name: str) -> bool:
+    def has_origin(self, name: str) -> bool:
+        """Whether a node that answers owns the mount, also while it waits for its source."""
         origin = self._state.origin(name)
         return origin is not None and self._state.is_up(origin.node)
 
