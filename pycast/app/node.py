@@ -32,7 +32,7 @@ from pycast.config.load import load, with_port
 from pycast.config.problems import Origin
 from pycast.config.schema import Config, LoggingSection
 from pycast.config.secret_files import file_advice, with_secrets
-from pycast.config.serving import first_serving
+from pycast.config.serving import first_serving, is_v6_only
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ConfigError, ExternalError
 from pycast.logs.files import LogFile
@@ -233,7 +233,7 @@ class Node:
 
                 proxies = proxies_before(listen)
             first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
-            first = first._replace(serves=frozenset(listen.serves))
+            first = first._replace(serves=frozenset(listen.serves), is_v6_only=is_v6_only(config, listen))
             second = first._replace(mount=listen.shoutcast_mount, certificate=None)
             self._acceptors += self._acceptors_of(first, second)
         self._passed.close_rest()

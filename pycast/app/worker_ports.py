@@ -18,6 +18,7 @@ from gevent import socket
 
 from pycast.app.passed_sockets import PassedSockets
 from pycast.config.schema import Config, ListenSection
+from pycast.config.serving import is_v6_only
 from pycast.errors import ConfigError
 from pycast.net.farewell import Farewell
 from pycast.net.packet_filters import hold_new, steer
@@ -39,6 +40,7 @@ class WorkerPort(NamedTuple):
     uses_tls: bool
     passed: tuple[socket.socket, ...]
     """The sockets that systemd passed for it; none if the parent opens them."""
+    is_v6_only: bool
     sockets: list[list[socket.socket]]
     """The listening sockets of each worker."""
 
@@ -52,7 +54,7 @@ class WorkerPorts:
         self._reserved: list[socket.socket] = []
         self._ports: list[WorkerPort] = []
         try:
-            self.public = tuple(self._hold_public(listen) for listen in config.listen)
+            self.public = tuple(self._hold_public(listen, is_v6_only(config, listen)) for listen in config.listen)
             self.link_address = config.listen[0].bind_address if config.cluster.link_port else LOOPBACK
             links = [self._reserve_link(config.cluster.link_port, index) for index in range(count)]
             self._passed.close_rest()
@@ -108,28 +110,28 @@ class WorkerPorts:
         self._reserved.clear()
         self._ports.clear()
 
-    def _hold_public(self, listen: ListenSection) -> int:
+    def _hold_public(self, listen: ListenSection, is_v6_only: bool) -> int:
         """Takes the port of a section, and the next one if it is for SHOUTcast. Returns its number."""
         address, number = listen.bind_address, listen.port
         passed = tuple(self._passed.take(address, number))
         if not passed:
-            number = self._reserve_public(listen)
-        self._ports.append(WorkerPort(address, number, listen.tls, passed, []))
+            number = self._reserve_public(listen, is_v6_only)
+        self._ports.append(WorkerPort(address, number, listen.tls, passed, is_v6_only, []))
         if listen.shoutcast_mount:
             next_passed = tuple(self._passed.take(address, number + 1)) if passed else ()
             if passed and not next_passed:
-                self._reserve(address, number + 1)
-            self._ports.append(WorkerPort(address, number + 1, False, next_passed, []))
+                self._reserve(address, number + 1, is_v6_only)
+            self._ports.append(WorkerPort(address, number + 1, False, next_passed, is_v6_only, []))
         return number
 
-    def _reserve_public(self, listen: ListenSection) -> int:
+    def _reserve_public(self, listen: ListenSection, is_v6_only: bool) -> int:
         tries = 1 if listen.port or not listen.shoutcast_mount else PAIR_TRIES
         while True:
             tries -= 1
-            number = self._reserve(listen.bind_address, listen.port)
+            number = self._reserve(listen.bind_address, listen.port, is_v6_only)
             try:
                 if listen.shoutcast_mount:
-                    self._reserve(listen.bind_address, number + 1)
+                    self._reserve(listen.bind_address, number + 1, is_v6_only)
                 return number
             except ConfigError:
                 self._reserved.pop().close()
@@ -139,10 +141,10 @@ class WorkerPorts:
     def _reserve_link(self, first: int, index: int) -> int:
         return self._reserve(self.link_address, first + index if first else 0)
 
-    def _reserve(self, address: str, port: int) -> int:
+    def _reserve(self, address: str, port: int, is_v6_only: bool = False) -> int:
         """Holds the port, or any free one for 0. Returns its number."""
         try:
-            sock = reserve(address, port)
+            sock = reserve(address, port, is_v6_only=is_v6_only)
         except (OSError, OverflowError) as error:
             raise _in_use(address, port, error) from error
         self._reserved.append(sock)
@@ -159,7 +161,7 @@ class WorkerPorts:
                 )
                 continue
             try:
-                sock = bind_shared(port.address, port.number)
+                sock = bind_shared(port.address, port.number, is_v6_only=port.is_v6_only)
             except OSError as error:
                 raise _in_use(port.address, port.number, error) from error
             sock.setblocking(False)

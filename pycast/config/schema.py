@@ -97,7 +97,12 @@ class ServerSection(Section):
 class ListenSection(Section):
     """A port to listen on. Repeat the section for more ports."""
 
-    bind_address: RequiredText = key("0.0.0.0", 'The address to listen on. "::" accepts IPv6 and IPv4.', restart=True)
+    bind_address: RequiredText = key(
+        "0.0.0.0",
+        'The address to listen on. "::" accepts IPv6 and IPv4, but IPv6 only if another section has the same port for '
+        "IPv4.",
+        restart=True,
+    )
     port: Whole = key(8000, "The TCP port. 0: any free one (see --ready-file).", ge=0, le=65535, restart=True)
     tls: Flag = key(
         False,

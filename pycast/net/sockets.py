@@ -40,16 +40,17 @@ def bind_hint(error: OSError, port: int) -> str:
     return ""
 
 
-def bind(address: str, port: int) -> gsocket.socket:
-    """Returns a listening TCP socket. Port 0 means any free one. Raises OSError.
+def bind(address: str, port: int, *, is_v6_only: bool = False) -> gsocket.socket:
+    """Returns a listening TCP socket. Port 0 means any free one. "::" accepts IPv4 too, as in Icecast, unless
+    `is_v6_only`. Raises OSError.
 
     Connections inherit the options (Linux copies them in accept), which saves a storm of players seven calls each.
     """
     sock = _tcp_socket(address)
-    return _set_up(sock, lambda: _listen(sock, address, port))
+    return _set_up(sock, is_v6_only, lambda: _listen(sock, address, port))
 
 
-def bind_shared(address: str, port: int) -> gsocket.socket:
+def bind_shared(address: str, port: int, *, is_v6_only: bool = False) -> gsocket.socket:
     """Returns a listening socket on a port that other processes bind in the same way; the kernel distributes
     connections among them. Raises OSError.
     """
@@ -59,7 +60,7 @@ def bind_shared(address: str, port: int) -> gsocket.socket:
         sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEPORT, 1)
         _listen(sock, address, port)
 
-    return _set_up(sock, share)
+    return _set_up(sock, is_v6_only, share)
 
 
 def inherit(fd: int) -> gsocket.socket:
@@ -71,7 +72,7 @@ def inherit(fd: int) -> gsocket.socket:
     return sock
 
 
-def reserve(address: str, port: int) -> gsocket.socket:
+def reserve(address: str, port: int, *, is_v6_only: bool = False) -> gsocket.socket:
     """Returns a socket that reserves a port for processes that `bind_shared` it, and does not listen. Raises OSError.
 
     The port is made shareable only after it was bound. So this fails on a port that another server shares.
@@ -82,19 +83,18 @@ def reserve(address: str, port: int) -> gsocket.socket:
         sock.bind((address, port))
         sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEPORT, 1)
 
-    return _set_up(sock, hold)
+    return _set_up(sock, is_v6_only, hold)
 
 
 def _tcp_socket(address: str) -> gsocket.socket:
     return gsocket.socket(gsocket.AF_INET6 if ":" in address else gsocket.AF_INET, gsocket.SOCK_STREAM)
 
 
-def _set_up(sock: gsocket.socket, bind_it: Callable[[], None]) -> gsocket.socket:
+def _set_up(sock: gsocket.socket, is_v6_only: bool, bind_it: Callable[[], None]) -> gsocket.socket:
     try:
         sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEADDR, 1)
         if sock.family == gsocket.AF_INET6:
-            # "::" accepts IPv4 too, as in Icecast.
-            sock.setsockopt(gsocket.IPPROTO_IPV6, gsocket.IPV6_V6ONLY, 0)
+            sock.setsockopt(gsocket.IPPROTO_IPV6, gsocket.IPV6_V6ONLY, is_v6_only)
         bind_it()
     except BaseException:
         sock.close()

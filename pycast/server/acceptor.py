@@ -70,6 +70,8 @@ class Endpoint(NamedTuple):
     """Whether other workers listen on the same port."""
     serves: frozenset[str] = EVERYTHING
     """What it answers: words of `listen.serves`, none for a port that only other nodes use."""
+    is_v6_only: bool = False
+    """Whether another section of the configuration has the port for IPv4."""
 
 
 class Acceptor:
@@ -89,7 +91,8 @@ class Acceptor:
         self._farewell = Farewell()
         self._last_accept = 0.0
         try:
-            self._sock = kept or (bind_shared if endpoint.is_shared else bind)(endpoint.address, endpoint.port)
+            open_port = bind_shared if endpoint.is_shared else bind
+            self._sock = kept or open_port(endpoint.address, endpoint.port, is_v6_only=endpoint.is_v6_only)
         except OSError as error:
             raise ConfigError(
                 [f"listen: cannot listen on {endpoint.address} port {endpoint.port}: {error.strerror}"],

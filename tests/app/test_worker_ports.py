@@ -180,3 +180,19 @@ def test_sockets_that_systemd_passes_are_dealt_out_and_left_open(
     assert accepted == 10
     for client in (*clients, *systemds):
         client.close()
+
+
+@pytest.mark.parametrize("first", ["0.0.0.0", "::"])
+def test_ipv4_and_ipv6_may_have_one_port_each_of_all_addresses(first: str) -> None:
+    second = "::" if first == "0.0.0.0" else "0.0.0.0"
+    free = bind("127.0.0.1", 0)
+    number = free.getsockname()[1]
+    free.close()
+    toml = "".join(f'[[listen]]\nbind_address = "{one}"\nport = {number}\n' for one in (first, second))
+    with held(toml) as ports:
+        assert ports.public == (number, number)
+        addresses = [inherit(os.dup(fd)) for fd in ports.sockets(0)]
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, number), 5).close()
+        for sock in addresses:
+            sock.close()
