@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pycast.stats.metric import metric
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, repr=False)
 class Counters:
     """The totals of a node, over all its mounts and connections."""
 
@@ -121,7 +121,7 @@ class Counters:
     )
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, repr=False)
 class MirrorCounters:
     """The totals of a node's mirrors."""
 
@@ -147,7 +147,7 @@ class MirrorCounters:
     )
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, repr=False)
 class LinkCounters:
     """The totals of a node's links with other nodes."""
 
@@ -160,7 +160,7 @@ class LinkCounters:
 _CLAIMS = "pycast_claims_total", "Claims of mounts, by result."
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True, repr=False)
 class OwnershipCounters:
     """The results of a node's claims."""
 
