@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from pycast.auth.known_passwords import password_advice
+from pycast.characters import escaped
 from pycast.cli.certificate_check import certificate_advice, certificate_problems, end_of_certificate
 from pycast.config.load import loads_from, read_text
 from pycast.config.rules import advice
@@ -41,7 +42,7 @@ def command(file: Path) -> None:
         *advice(config),
     )
     for line in warnings:
-        click.echo(f"{click.style('warning:', fg='yellow')} {origin.located(line)}", err=True)
+        click.echo(f"{click.style('warning:', fg='yellow')} {escaped(origin.located(line))}", err=True)
     click.echo(f"{click.style('ok', fg='green', bold=True)}  {file}: {', '.join(_facts(config))}")
 
 

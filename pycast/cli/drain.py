@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from pycast.characters import escaped
 from pycast.cli.serve import find_config
 from pycast.cli.server_client import ServerClient, UnexpectedAnswer, Unreachable, given_password
 from pycast.config.load import SEARCH_PATH, load
@@ -71,7 +72,7 @@ def command(
         timeout_s=_TIMEOUT_S,
     )
     if cancel:
-        click.echo(text_of(_progress(server, server.post(f"{_PATH}?cancel=1"))))
+        click.echo(escaped(text_of(_progress(server, server.post(f"{_PATH}?cancel=1")))))
         return
     given = {"--config": config_path, "--user": user, "--password": "…" if password else None}
     options = [part for name, value in given.items() if value for part in (name, str(value))]
@@ -120,7 +121,7 @@ def _follow(server: ServerClient, path: str, again: str) -> int:
     try:
         for line in _changes(server, _progress(server, server.post(path))):
             if line != shown:
-                click.echo(line)
+                click.echo(escaped(line))
                 shown = line
     except KeyboardInterrupt:
         click.echo("\nThe drain goes on without this command. To cancel it, or to follow it again:", err=True)

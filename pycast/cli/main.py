@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from pycast import __version__
+from pycast.characters import escaped
 from pycast.errors import ConfigError, ExternalError
 
 _COMMANDS = {
@@ -82,9 +83,9 @@ class Failure(click.ClickException):
         super().__init__("\n".join(lines))
 
     def show(self, file: object = None) -> None:
-        """Writes the lines to stderr."""
+        """Writes the lines to stderr. They may quote a file, or what a server has answered."""
         for line in self.message.split("\n"):
-            click.echo(f"{click.style('pycast:', fg='red', bold=True)} {line}" if line else "", err=True)
+            click.echo(f"{click.style('pycast:', fg='red', bold=True)} {escaped(line)}" if line else "", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import click
 
+from pycast.characters import escaped
 from pycast.cli.drain import own_url
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
 from pycast.cli.serve import find_config
@@ -113,7 +114,7 @@ def _show(server: ServerClient, interval: float) -> None:
             last = _look(server)
             history.append(last.server.listeners)
         except ExternalError as error:
-            trouble = str(error)
+            trouble = escaped(str(error))
         _draw(last, history, trouble, server.url)
         time.sleep(interval)
 

@@ -21,14 +21,14 @@ from pycast.config.load import loads
 from pycast.errors import ExternalError
 
 
-def progress(state: str, listeners: int = 0) -> dict[str, object]:
+def progress(state: str, listeners: object = 0) -> dict[str, object]:
     return {"state": state, "listeners": listeners, "of": 500, "next_s": 12.4, "deadline_s": 100.0}
 
 
 class Answers(BaseHTTPRequestHandler):
     """Gives one state after the other to who has the password, then closes without a word."""
 
-    states: ClassVar[list[tuple[str, int]]] = []
+    states: ClassVar[list[tuple[str, object]]] = []
     asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:  # the library's name
@@ -135,6 +135,12 @@ def test_trouble_is_told_with_what_to_do(server: str) -> None:
     Answers.states = [("done", 0)]
     assert "refused the user name or the password" in run(server, "--password", "wrong")[2]
     assert "Connection refused" in run("http://127.0.0.1:1", "--password", "pw")[2]
+
+
+def test_what_a_server_says_cannot_command_the_terminal(server: str) -> None:
+    Answers.states = [("leaving", "\x1b[2J\x9b"), ("done", "\u202e")]
+    _, lines, _ = run(server, "--password", "pw")
+    assert len(lines) == 2 and all(line.isprintable() for line in lines)
 
 
 @pytest.mark.parametrize("state", ["serving", "lead", "moving", "leaving", "done"])

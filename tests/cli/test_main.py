@@ -20,6 +20,16 @@ def test_help_lists_every_command() -> None:
     assert result.exit_code == 0
 
 
+def test_what_a_file_says_cannot_command_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text('[limits]\nclients = "\\u001b[2J\\u009b1m\\u202e\\u2028"\n"\\u001bx" = 1\n')
+    for command in (["serve", "--config", str(file)], ["check", str(file)]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1
+        assert all(line.isprintable() for line in result.stderr.split("\n")), result.stderr
+        assert r"\x1b[2J" in result.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
     result = CliRunner().invoke(main, [command, "-h"])
