@@ -88,7 +88,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     snapshots = NodeSnapshots(
         settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership, cluster
     )
-    local = NodeControl(mounts, finder, moves, snapshots)
+    local = NodeControl(mounts, claims, finder, moves, snapshots)
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
     listener_end, pages = ListenerEnd(hangups, admission, counters, logs), SharedPages()

@@ -92,10 +92,12 @@ class ClusterControl:
         """Ends a mount's source on the node that has it. Returns whether one had it. May switch."""
         return self._local.kill_source(mount) or self._any(KillSource(mount))
 
-    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
-        """Sets the title on the node that has the source. Returns whether the stream takes titles. May switch."""
-        if self._local.has_source(mount):
-            return self._local.set_title(mount, artist, title, url)
+    def set_title(self, mount: str, artist: str, title: str, url: str, sender: str = "") -> bool:
+        """Sets the title on the node that has the source, or here if the sender's source stands by here. (One that
+        stands by on another node is not found.) Returns whether the stream takes titles. May switch.
+        """
+        if self._local.has_source(mount) or self._local.has_standby_from(mount, sender):
+            return self._local.set_title(mount, artist, title, url, sender)
         return self._any(SetTitle(mount, artist, title, url))
 
     def move(self, mount: str, to: str) -> int:

@@ -25,8 +25,10 @@ class Control(Protocol):
     def kill_source(self, mount: str) -> bool:
         """Ends a mount's source. Returns whether there was one."""
 
-    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
-        """Sets the title. Returns whether the stream takes titles."""
+    def set_title(self, mount: str, artist: str, title: str, url: str, sender: str = "") -> bool:
+        """Sets the title. Returns whether the stream takes titles. `sender` is the address of the encoder that asks: if
+        its source stands by, it is the title of that one. Empty: it is that of the source on the air.
+        """
 
     def move(self, mount: str, to: str) -> int:
         """Moves a mount's listeners to another mount for good. Returns how many. Raises Refused."""

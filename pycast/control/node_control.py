@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from pycast.cluster.claim import MountClaims
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.control.node_snapshot import NodeSnapshots, snapshot_listeners
@@ -11,13 +12,22 @@ from pycast.stream.mounts import Mounts
 
 if TYPE_CHECKING:
     from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+    from pycast.stream.source import Source
 
 
 class NodeControl:
     """The control of this node alone."""
 
-    def __init__(self, mounts: Mounts, finder: MountFinder, moves: ListenerMoves, snapshots: NodeSnapshots) -> None:
+    def __init__(
+        self,
+        mounts: Mounts,
+        claims: MountClaims,
+        finder: MountFinder,
+        moves: ListenerMoves,
+        snapshots: NodeSnapshots,
+    ) -> None:
         self._mounts = mounts
+        self._claims = claims
         self._finder = finder
         self._moves = moves
         self._snapshots = snapshots
@@ -56,10 +66,28 @@ class NodeControl:
         source.end("removed by an admin")
         return True
 
-    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
-        """Sets the title. Returns whether the stream takes titles."""
+    def set_title(self, mount: str, artist: str, title: str, url: str, sender: str = "") -> bool:
+        """Sets the title, of the source from `sender` if that stands by. Returns whether the stream takes titles."""
+        standing_by = self._standing_by(mount, sender)
+        if standing_by:
+            taken = [source.output.set_title(artist, title, url) for source in standing_by]
+            return all(taken)
         found = self._finder.on_this_node(mount)
         return found is not None and found.family != "webm" and found.set_title(artist, title, url)
+
+    def has_standby_from(self, mount: str, sender: str) -> bool:
+        """Whether a title from the address `sender` is that of a source that stands by on this node."""
+        return bool(self._standing_by(mount, sender))
+
+    def _standing_by(self, mount: str, sender: str) -> "list[Source]":
+        """Returns the sources of the mount that stand by and are from `sender`; none if that on the air is from there
+        too. All have the same password, and only the address tells them apart.
+        """
+        claim, found = self._claims.get(mount), self._mounts.get(mount)
+        if claim is None or not sender or (found is not None and found.description.ip == sender):
+            return []
+        sources = (standby.source for standby in claim.standbys)
+        return [source for source in sources if source.description.ip == sender]
 
     def move(self, mount: str, to: str) -> int:
         """Moves a mount's listeners to another mount for good. Returns how many. Raises Refused. May switch."""

@@ -48,7 +48,9 @@ class StandbyStream:
                     self.tags = mark
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
-        """Keeps the title for when the source goes on the air. Returns True."""
+        """Keeps the title for when the source goes on the air. Returns whether the stream takes titles."""
+        if self._inner.family == "webm":
+            return False
         self.tags = Tags(self._size, artist, title, url)
         return True
 

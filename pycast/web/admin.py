@@ -167,7 +167,9 @@ def _set_title(call: Call, mount: str) -> bool:
     song, artist, title, url = (
         decode_title(call.parameters.get(name, b""), charset) for name in ("song", "artist", "title", "url")
     )
-    return call.control.set_title(mount, *choose(song, artist, title), url)
+    # What an admin sets is for the mount, whoever is on the air.
+    sender = "" if is_admin(call.config, basic_credentials(call.request.headers)) else call.door.ip
+    return call.control.set_title(mount, *choose(song, artist, title), url, sender)
 
 
 def _check_mount(call: Call, name: str) -> None:

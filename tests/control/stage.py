@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pycast.cluster.claim import MountClaims
 from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.control.fallbacks import Fallbacks
@@ -32,8 +33,8 @@ class StageSource:
     credentials = ("source", "hackme")
     is_silent = False
 
-    def __init__(self, content_type: str) -> None:
-        self.description = SourceDescription(source_info(Headers()), content_type, (), "127.0.0.1", 0.0)
+    def __init__(self, content_type: str, ip: str = "127.0.0.1") -> None:
+        self.description = SourceDescription(source_info(Headers()), content_type, (), ip, 0.0)
         self.output = SourceOutput()
         self.ended = ""
 
@@ -74,6 +75,7 @@ class Stage:
         pacer = Pacer(0.02, lambda: 0.0)
         self.mounts = Mounts(self.settings, pacer, self.group, self.events, time.monotonic)
         self.hangups: Hangups[tuple[Mount, Listener]] = Hangups(lambda watched, failed: None)
+        self.claims = MountClaims()
         self.finder = MountFinder(self.settings, self.mounts, mirrors)
         self.moves = ListenerMoves(self.hangups)
         self.fallbacks = Fallbacks(self.settings, self.mounts, self.finder, self.moves, self.group)

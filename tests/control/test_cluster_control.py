@@ -38,6 +38,7 @@ class FakeNodeControl:
         self.titles: list[tuple[str, str, str]] = []
         self.taken = 0
         self.may_move = True
+        self.standby = ""
 
     def snapshot(self) -> NodeSnapshot:
         self.taken += 1
@@ -62,7 +63,10 @@ class FakeNodeControl:
         had, self.has = self.has_source(mount), False
         return had
 
-    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
+    def has_standby_from(self, mount: str, sender: str) -> bool:
+        return bool(sender) and sender == self.standby
+
+    def set_title(self, mount: str, artist: str, title: str, url: str, sender: str = "") -> bool:
         self.titles.append((artist, title, url))
         return True
 
@@ -229,6 +233,16 @@ def test_a_title_is_set_on_the_node_that_has_the_source(sites: tuple[Site, Site]
     assert a.control.set_title(NAME, "Ärtist", "Title" * 2000, "") is (where != "nowhere")
     title = [("Ärtist", "Title" * 2000, "")]
     assert (a.local.titles, b.local.titles) == (title * (where == "here"), title * (where == "there"))
+
+
+def test_the_title_of_a_source_that_stands_by_here_does_not_go_to_the_node_with_the_other_one(
+    sites: tuple[Site, Site],
+) -> None:
+    a, b = sites
+    b.local.has, a.local.standby = True, "10.0.0.2"
+    assert a.control.set_title(NAME, "", "standby's", "", "10.0.0.2")
+    assert a.control.set_title(NAME, "", "the other's", "", "10.0.0.3")
+    assert (a.local.titles, b.local.titles) == ([("", "standby's", "")], [("", "the other's", "")])
 
 
 def test_listeners_are_moved_on_all_nodes_that_can(sites: tuple[Site, Site], caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from tests.control.stage import Stage, stage
 
 def control(node: Stage) -> NodeControl:
     snapshots: Any = SimpleNamespace(take=lambda: "now")
-    return NodeControl(node.mounts, node.finder, node.moves, snapshots)
+    return NodeControl(node.mounts, node.claims, node.finder, node.moves, snapshots)
 
 
 def test_each_snapshot_is_taken_anew() -> None:

@@ -56,7 +56,7 @@ class FakeControl:
         self.orders.append(("kill source", mount))
         return True
 
-    def set_title(self, mount: str, artist: str, title: str, url: str) -> bool:
+    def set_title(self, mount: str, artist: str, title: str, url: str, sender: str = "") -> bool:
         self.orders.append(("title", mount, artist, title, url))
         return True
 

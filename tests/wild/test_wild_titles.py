@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from pycast.cluster.claim import Standby
 from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import snapshot_mount
 from pycast.formats.marks import Tags
@@ -16,12 +17,13 @@ from pycast.stats.playlists import vclt, xspf
 from pycast.stats.status_json import status_json
 from pycast.stats.xml import stats_document
 from pycast.stream.mount import CLEAR_S, Mount
-from tests.control.stage import stage
+from tests.control.stage import StageSource, stage
 from tests.formats.ogg_pages import page, vorbis_audio, vorbis_comment, vorbis_id
+from tests.stats.snapshots import mount as mount_shown
 from tests.stats.snapshots import node
 from tests.stream.memory import WHO, MemoryTransport
 from tests.stream.test_mount import SETTINGS, description, new_mount
-from tests.web.sites import ADMIN, ask, make_site
+from tests.web.sites import ADMIN, SOURCE, FakeControl, ask, make_site
 
 NAME, METAINT = "/live.mp3", 100
 PASSWORDS = """
@@ -42,7 +44,7 @@ Way = Callable[[Mount, str], None]
 def admin(query: str, mount: Mount) -> None:
     """Sends a request for the title, as encoders do."""
     with stage(PASSWORDS) as here:
-        control = NodeControl(here.mounts, here.finder, here.moves, None)  # type: ignore[arg-type]
+        control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None)  # type: ignore[arg-type]
         here.mounts._mounts[NAME] = mount
         site = make_site(control, toml=PASSWORDS)
         reply = ask(site, query, authorization=ADMIN).body
@@ -198,3 +200,50 @@ def test_a_title_that_is_cleared_at_once_stays(empty: str) -> None:
     now += 0.1
     admin(f"/admin/metadata?mode=updinfo&mount={NAME}&{empty}", mount)
     assert heard(mount, transport) == ""
+
+
+@pytest.mark.parametrize(
+    ("sender", "on_air", "waiting"),
+    [
+        ("10.0.0.1", "new", ""),  # that of the source on the air
+        ("10.0.0.2", "", "new"),
+        ("10.0.0.3", "new", ""),  # a script
+        ("", "new", ""),  # an admin
+    ],
+)
+def test_the_title_of_an_encoder_that_stands_by_waits_with_it(sender: str, on_air: str, waiting: str) -> None:
+    with stage() as here:
+        mount = here.begin("/x")
+        mount._program.description = description()._replace(ip="10.0.0.1")
+        other, stream = StageSource("text/plain", "10.0.0.2"), StandbyStream("text/plain")
+        here.claims.get_or_create("/x").add(Standby(other, stream))
+        other.output.stand_by(stream)
+        control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None)  # type: ignore[arg-type]
+        assert control.set_title("/x", "", "new", "", sender)
+        assert (mount.timeline.title.text if mount.timeline.title else "") == on_air
+        assert (stream.tags.title if stream.tags else "") == waiting
+
+
+def test_of_two_encoders_at_one_address_that_on_the_air_has_the_title() -> None:
+    with stage() as here:
+        mount = here.begin("/x")
+        other, stream = StageSource("text/plain"), StandbyStream("text/plain")
+        here.claims.get_or_create("/x").add(Standby(other, stream))
+        other.output.stand_by(stream)
+        control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None)  # type: ignore[arg-type]
+        assert control.set_title("/x", "", "new", "", "127.0.0.1")
+        assert mount.timeline.title is not None and mount.timeline.title.text == "new"
+
+
+def test_an_encoders_request_names_its_address_and_an_admins_does_not() -> None:
+    asked: list[str] = []
+
+    class Told(FakeControl):
+        def set_title(self, mount: str, artist: str, title: str, url: str, sender: str = "") -> bool:
+            asked.append(sender)
+            return True
+
+    site = make_site(Told(node(mount_shown())), toml='[authentication]\nadmin_password = "pw"\n')
+    for login in (SOURCE, ADMIN):
+        ask(site, f"/admin/metadata?mode=updinfo&mount={NAME}&song=x", authorization=login)
+    assert asked == ["127.0.0.1", ""]
