@@ -12,7 +12,8 @@ too; Icecast writes XML with them that no parser reads.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from pycast.characters import clean_line
@@ -33,8 +34,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SourceInfo:
+class SourceInfo(NamedTuple):
     """A source's description of its stream; what it did not send is empty."""
 
     name: str = ""
@@ -46,7 +46,7 @@ class SourceInfo:
     is_public: bool = False
     audio_info: str = ""
     """The raw `ice-audio-info`."""
-    audio_stats: Mapping[str, str] = field(default_factory=dict)
+    audio_stats: Mapping[str, str] = MappingProxyType({})
     """The pairs in it, each a stat of the mount."""
     user_agent: str = ""
     content_type: str | None = None
