@@ -32,6 +32,9 @@ _MPEG = Row("mpeg", "MpegAudio", "generic")
 _ADTS = Row("adts", "Adts", "generic")
 _OGG = Row("ogg", "Ogg", "ogg")
 _WEBM = Row("webm", "WebM", "webm")
+_FLAC = Row("flac", "Flac", "flac")
+_MP4 = Row("mp4", "Mp4", "mp4")
+_WAV = Row("wav", "Wav", "wav")
 _OPAQUE = Row("opaque", "Opaque", "generic")
 
 _FORMATS = {
@@ -56,6 +59,16 @@ _FORMATS = {
     "audio/x-matroska": _WEBM,
     "video/x-matroska": _WEBM,
     "video/x-matroska-3d": _WEBM,
+    "audio/flac": _FLAC,
+    "audio/x-flac": _FLAC,
+    "audio/mp4": _MP4,
+    "audio/m4a": _MP4,
+    "audio/x-m4a": _MP4,
+    "video/mp4": _MP4,
+    "audio/wav": _WAV,
+    "audio/wave": _WAV,
+    "audio/x-wav": _WAV,
+    "audio/vnd.wave": _WAV,
 }
 
 OCTET_STREAM = "application/octet-stream"
@@ -77,7 +90,7 @@ def new_format(content_type: str, base: int = 0) -> Format:
 
 
 def family_of(content_type: str) -> str:
-    """Returns "generic", "ogg" or "webm"."""
+    """Returns "generic", "ogg", "webm", "flac", "mp4" or "wav"."""
     return _row(content_type).family
 
 

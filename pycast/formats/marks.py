@@ -49,7 +49,7 @@ class Format(Protocol):
     """A parser: bytes in, whole units and marks out. After a FormatError it must not be fed again."""
 
     family: str
-    """"generic", "ogg" or "webm": a listener may only be moved between streams of one family."""
+    """"generic", "ogg", "webm", "flac", "mp4" or "wav": a listener may only be moved between streams of one family."""
 
     @property
     def warning(self) -> str:

@@ -1,8 +1,7 @@
 """Opaque streams: whatever pycast has no parser for passes through untouched.
 
 Nothing is looked at and nothing is held back, so listeners may start at any byte; the first one of each piece that
-arrives is marked. The one invariant: what comes out is exactly what came in. Native FLAC, MP4, NSV and plain text are
-such streams.
+arrives is marked. The one invariant: what comes out is exactly what came in. NSV and plain text are such streams.
 """
 
 from pycast.formats.marks import Join, Mark

@@ -103,7 +103,7 @@ class Mount:
 
     @property
     def family(self) -> str:
-        """Which streams a listener of this mount can be moved to: "generic", "ogg" or "webm"."""
+        """Which streams a listener of this mount can be moved to: as `Format.family`."""
         return self._program.family
 
     @property

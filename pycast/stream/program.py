@@ -24,7 +24,7 @@ class Program:
     def __init__(self, mount: str, description: SourceDescription, stream_name: str) -> None:
         self.description = description
         self.family = family_of(description.content_type)
-        """Which streams a listener of this one can be moved to: "generic", "ogg" or "webm"."""
+        """Which streams a listener of this one can be moved to: as `Format.family`."""
         self.listener_lines = b""
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
         self.bitrate: int | None = None

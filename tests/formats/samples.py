@@ -12,6 +12,7 @@ from tests.e2e.programs import require
 _TONE = "sine=frequency=440:duration={seconds}:sample_rate=44100"
 # 25 frames a second are 40 ms each, a whole number of Matroska's ticks.
 _PICTURE = "testsrc=duration={seconds}:size=160x120:rate=25"
+_FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
 _TAGS = ("-metadata", "title=Tïtle", "-metadata", "artist=Artist")
 
 ENCODINGS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -27,12 +28,17 @@ ENCODINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "theora": ("video/ogg", ("-c:v", "libtheora", "-g", "25", "-c:a", "libvorbis", "-ac", "2", *_TAGS, "-f", "ogg")),
     "webm": ("audio/webm", ("-c:a", "libopus", "-b:a", "64k", "-cluster_time_limit", "1000", "-f", "webm")),
     "webm-video": ("video/webm", ("-c:v", "libvpx", "-g", "25", "-c:a", "libopus", "-f", "webm")),
+    "native-flac": ("audio/flac", ("-c:a", "flac", "-ac", "2", *_TAGS, "-f", "flac")),
+    "mp4": ("audio/mp4", ("-c:a", "aac", "-movflags", _FRAGMENTS, "-frag_duration", "500000", "-f", "mp4")),
+    "mp4-video": ("video/mp4", ("-c:v", "libx264", "-g", "25", "-c:a", "aac", "-movflags", _FRAGMENTS, "-f", "mp4")),
+    "wav": ("audio/wav", ("-c:a", "pcm_s16le", *_TAGS, "-f", "wav")),
     "matroska": ("video/x-matroska", ("-c:v", "libvpx", "-g", "25", "-c:a", "libvorbis", "-f", "matroska")),
 }
 OGG = ("vorbis", "opus", "flac", "speex", "theora")
 FRAMES = ("mp3", "mp3-vbr", "mp3-22050", "mp2", "aac")
 WEBM = ("webm", "webm-video", "matroska")
-_WITH_PICTURE = ("theora", "webm-video", "matroska")
+OTHERS = ("native-flac", "mp4", "mp4-video", "wav")
+_WITH_PICTURE = ("mp4-video", "theora", "webm-video", "matroska")
 
 
 def content_type(name: str) -> str:

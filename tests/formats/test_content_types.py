@@ -4,10 +4,13 @@ import pytest
 
 from pycast.formats.adts import Adts
 from pycast.formats.content_types import OCTET_STREAM, content_type_for_listeners, family_of, new_format
+from pycast.formats.flac import Flac
 from pycast.formats.marks import Join
+from pycast.formats.mp4 import Mp4
 from pycast.formats.mpeg import MpegAudio
 from pycast.formats.ogg import Ogg
 from pycast.formats.opaque import Opaque
+from pycast.formats.wav import Wav
 from pycast.formats.webm import WebM
 
 
@@ -25,7 +28,10 @@ from pycast.formats.webm import WebM
         ("video/ogg", Ogg, "ogg"),
         ("audio/webm", WebM, "webm"),
         ("video/x-matroska-3d", WebM, "webm"),
-        ("audio/flac", Opaque, "generic"),
+        ("audio/flac", Flac, "flac"),
+        ("audio/x-flac", Flac, "flac"),
+        *((kind, Mp4, "mp4") for kind in ("audio/mp4", "video/mp4", "audio/m4a", "audio/x-m4a")),
+        *((kind, Wav, "wav") for kind in ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")),
         ("", Opaque, "generic"),
         ("no/such;thing", Opaque, "generic"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from pycast.formats.content_types import new_format
 from pycast.formats.marks import Join, Tags
 from tests.formats.feeding import Result, cut, every, run
-from tests.formats.samples import FRAMES, OGG, WEBM, content_type, decode_errors, sample
+from tests.formats.samples import FRAMES, OGG, OTHERS, WEBM, content_type, decode_errors, sample
 
 
 def fed(name: str, data: bytes) -> Result:
@@ -20,7 +20,7 @@ def some_joins(result: Result) -> list[Join]:
     return [joins[0], joins[1], joins[len(joins) // 2], joins[-2]]
 
 
-@pytest.mark.parametrize("name", [*FRAMES, *OGG, *WEBM])
+@pytest.mark.parametrize("name", [*FRAMES, *OGG, *WEBM, *OTHERS])
 def test_a_stream_is_the_same_however_it_is_cut(name: str) -> None:
     data = sample(name)
     whole = run(new_format(content_type(name)), [data])
@@ -33,7 +33,7 @@ def test_a_stream_is_the_same_however_it_is_cut(name: str) -> None:
         assert (result.out, result.marks) == (whole.out, whole.marks)
 
 
-@pytest.mark.parametrize("name", [*OGG, *WEBM])
+@pytest.mark.parametrize("name", [*OGG, *WEBM, *OTHERS])
 def test_a_stream_decodes_from_its_joins_without_an_error(name: str) -> None:
     result = fed(name, sample(name))
     for join in some_joins(result):
@@ -72,12 +72,12 @@ def test_a_second_webm_document_can_be_joined_at_once_and_later() -> None:
         assert decode_errors(result.heard_from(join)) == ""
 
 
-@pytest.mark.parametrize("name", ["vorbis", "opus", "flac", "theora"])
+@pytest.mark.parametrize("name", ["vorbis", "opus", "flac", "theora", "native-flac"])
 def test_titles_are_read_from_real_comments(name: str) -> None:
     assert fed(name, sample(name)).of(Tags) == [Tags(0, "Artist", "Tïtle")]
 
 
-@pytest.mark.parametrize("name", [*OGG, *WEBM, "mp3", "aac"])
+@pytest.mark.parametrize("name", [*OGG, *WEBM, *OTHERS, "mp3", "aac"])
 def test_media_time_runs_from_zero_to_the_length_of_the_stream(name: str) -> None:
     times = [join.time_s for join in fed(name, sample(name)).joins if join.time_s is not None]
     assert times == sorted(times)

@@ -8,10 +8,10 @@ from pycast.formats.content_types import new_format
 from pycast.formats.marks import Header, Info, Join, Tags
 from pycast.formats.standby import StandbyStream
 from tests.formats.feeding import Result, every, run
-from tests.formats.samples import content_type, decode_errors, sample
+from tests.formats.samples import OTHERS, content_type, decode_errors, sample
 
 BASE = 1_000_003
-NAMES = ("mp3", "mp3-vbr", "aac", "vorbis", "opus", "flac", "theora", "webm", "webm-video")
+NAMES = ("mp3", "mp3-vbr", "aac", "vorbis", "opus", "flac", "theora", "webm", "webm-video", *OTHERS)
 PIECE = 700
 
 

@@ -10,6 +10,11 @@ from collections.abc import Callable
 from pycast.formats.comments import MAX_FIELD
 from pycast.formats.ogg_chain import MAX_PLAIN
 from tests.formats.elements import document, element, head, number, simple_block
+from tests.formats.flac_frames import begin as flac_begin
+from tests.formats.flac_frames import frame as flac_frame
+from tests.formats.flac_frames import header as flac_header
+from tests.formats.flac_frames import streaminfo
+from tests.formats.mp4_parts import box, movie, track
 from tests.formats.ogg_pages import (
     CONTINUED,
     FIRST,
@@ -35,6 +40,9 @@ TIME = b"\xe7\x81\x00"
 EBML = b"\x1a\x45\xdf\xa3\x80"
 
 OPUS = page([opus_head()], flags=FIRST) + page([opus_tags()])
+FLAC = flac_begin()
+MP4 = movie(track(1))
+WAV = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8) + b"data\0\0\0\0"
 NOT_A_PAGE = struct.pack("<4sBBqIIIB", b"OggS", 0, 0, -1, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 255)
 WEBM = document() + head(0x1F43B675, -1) + TIME
 
@@ -160,11 +168,36 @@ WORST: dict[str, tuple[str, Make]] = {
         again(b"", document()[:23] + CLUSTER + head(0xA3, (4 << 20) - 9)),
     ),
     "webm: attachments": ("audio/webm", again(document(), element(0x1941A469, bytes(300_000)))),
+    "flac: headers that none follows": ("audio/flac", again(FLAC, flac_header(9))),
+    "flac: sync words": ("audio/flac", again(FLAC + flac_frame(0), b"\xff\xf8\xc9\x18")),
+    "flac: headers that each begin anew": (
+        "audio/flac",
+        lambda size: FLAC + b"".join(flac_header(2 * at) + flac_header(2 * at + 1) for at in range(size // 14)),
+    ),
+    "flac: frames of seven bytes": (
+        "audio/flac",
+        lambda size: FLAC + b"".join(flac_header(at) + bytes(9) for at in range(size // 16)),
+    ),
+    "flac: files without frames": ("audio/flac", again(b"", FLAC)),
+    "flac: empty blocks": ("audio/flac", again(b"fLaC" + streaminfo(), b"\x01\0\0\0")),
+    "flac: a picture": ("audio/flac", again(b"fLaC" + streaminfo() + b"\x06\xff\xff\xff", bytes(255))),
+    "mp4: empty boxes": ("audio/mp4", again(MP4, b"\0\0\0\x08free")),
+    "mp4: fragments without samples": ("audio/mp4", again(MP4, b"\0\0\0\x08moof\0\0\0\x08mdat")),
+    "mp4: boxes before a fragment": ("audio/mp4", again(MP4, b"\0\0\0\x08styp")),
+    "mp4: a fragment of empty boxes": ("audio/mp4", lambda size: MP4 + box(b"moof", b"\0\0\0\x08free" * (size // 8))),
+    "mp4: fragments as large as they may be": ("audio/mp4", again(MP4, box(b"moof", b"\0\0\0\x08free" * 4000))),
+    "mp4: headers again and again": ("audio/mp4", again(b"", MP4)),
+    "mp4: junk": ("audio/mp4", again(MP4, b"\0\0\0\x08moo")),
+    "wav: samples of a byte": ("audio/wav", again(WAV, b"x")),
+    "wav: files without samples": ("audio/wav", again(b"", WAV)),
+    "wav: empty chunks": ("audio/wav", again(WAV[:12], b"LIST\0\0\0\0")),
+    "wav: nothing but its name": ("audio/wav", again(b"x", b"RIFF")),
     "webm: one large block": ("audio/webm", lambda size: WEBM + simple_block(size=size)),
 }
 
 # Those that hold much in one element, which is worked on in one piece: they show what they do only when they are large.
 AT_ONCE = (
+    "mp4: a fragment of empty boxes",
     "ogg: a picture",
     "ogg: a picture of FLAC",
     "ogg: comments that are not kept",

@@ -154,12 +154,13 @@ def test_a_title_too_long_for_a_block_is_cut_and_does_not_leave_the_old_one() ->
     assert mount.timeline.title.title == "x" * 4064
 
 
-def test_ogg_and_webm_carry_no_icy_titles() -> None:
+@pytest.mark.parametrize("content_type", ["application/ogg", "video/webm", "audio/flac", "audio/mp4", "audio/wav"])
+def test_containers_carry_no_icy_titles(content_type: str) -> None:
     mount, _ = new_mount()
     mount.start(description("audio/mpeg"))
     assert mount.metaint() == 16_000
     mount.end()
-    mount.start(description("application/ogg"))
+    mount.start(description(content_type))
     assert mount.metaint() == 0
 
 

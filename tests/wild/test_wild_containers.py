@@ -1,4 +1,4 @@
-"""Ogg and WebM that are not clean: the source stays, and whoever joins at the end hears what can be decoded.
+"""Containers that are not clean: the source stays, and whoever joins at the end hears what can be decoded.
 
 Each kind of input is one small stream, made from a real one, for every format to which it applies.
 """
@@ -27,14 +27,19 @@ Make = Callable[[bytes, bytes], bytes]
 SETTINGS = loads("", {}, "test").for_mount("/x")
 OGG = ("opus", "vorbis", "flac")
 WEBM = ("webm", "webm-video")
+OTHERS = ("native-flac", "mp4", "mp4-video", "wav")
 CLUSTER = b"\x1f\x43\xb6\x75"
 ID3 = b"ID3\x04\x00\x00\x00\x01\x00\x00" + bytes(128 * 128)
 PICTURE, ATTACHMENT = 2_500_000, 1_500_000
 
 
+UNITS = {b"OggS": b"OggS", b"\x1aE\xdf\xa3": CLUSTER, b"fLaC": b"\xff\xf8", b"RIFF": b""}
+
+
 def middle(data: bytes) -> int:
-    """Returns where a page or a cluster begins in the middle of a stream."""
-    return data.index(b"OggS" if data.startswith(b"OggS") else CLUSTER, len(data) // 2)
+    """Returns where a page, a cluster, a frame or a fragment begins in the middle of a stream."""
+    unit = UNITS.get(data[:4])
+    return data.index(b"moof", len(data) // 2) - 4 if unit is None else data.index(unit, len(data) // 2)
 
 
 def split(data: bytes, junk: bytes) -> bytes:
@@ -73,6 +78,8 @@ BOTH: dict[str, Make] = {
     "a stream that breaks off, and another": lambda one, two: one[: middle(one) + 500] + two,
     "in the middle first, then another stream": lambda one, two: one[middle(one) :] + two,
 }
+JUNK = ("noise between", "the answer of another server between")
+BEFORE = ("a line end first", "an ID3 tag first", "the rest of another connection first")
 OGG_ONLY: dict[str, Make] = {
     "a wrong checksum": lambda one, _: with_flipped_bit(one),
     "a page that is lost": lambda one, _: without_page(one, 4),
@@ -87,7 +94,11 @@ WEBM_ONLY: dict[str, Make] = {
     "tags of 1.5 MB between clusters": lambda one, _: split(one, element(0x1254C367, bytes(ATTACHMENT))),
 }
 CASES = [
-    *((name, kind, make) for kind, make in BOTH.items() for name in (*OGG, *WEBM)),
+    *((name, kind, make) for kind, make in BOTH.items() for name in (*OGG, *WEBM, "mp4", "mp4-video")),
+    # Junk between whole frames of FLAC passes: decoders skip it, and ffprobe says so.
+    *(("native-flac", kind, make) for kind, make in BOTH.items() if kind not in JUNK),
+    *(("wav", kind, BOTH[kind]) for kind in BEFORE),
+    *((name, "nothing unusual", lambda one, _: one) for name in OTHERS),
     *((name, kind, make) for kind, make in OGG_ONLY.items() for name in OGG),
     *((name, kind, make) for kind, make in WEBM_ONLY.items() for name in WEBM),
 ]
