@@ -19,6 +19,7 @@ from pycast.config.values import (
     Charset,
     Flag,
     Headers,
+    MaybeAddress,
     MaybeMountName,
     MountName,
     Public,
@@ -115,6 +116,12 @@ class MountSettings(Section):
     stream_name: Text = key("", "Replaces the name that the source sends.", example="Radio Example")
     stream_description: Text = key("", "Replaces the source's description.", example="All day, all night")
     stream_url: Text = key("", "Replaces the source's URL.", example="https://radio.example.org/")
+    listenurl: MaybeAddress = key(
+        "",
+        "What listeners use for this mount instead of server.public_url: the whole address of the stream, or without a "
+        "path only what stands before the mount's name.",
+        example="https://cdn.example.org/live.mp3",
+    )
     genre: Text = key("", "Replaces the source's genre.", example="various")
     bitrate: Bitrate = key("", "Replaces the source's bitrate, in kbit/s.", example="128")
     on_connect: Text = key(

@@ -80,7 +80,7 @@ def _cluster_conflicts(config: Config) -> Iterator[Problem]:
 
 def _hostname_advice(config: Config) -> Iterator[str]:
     local = all(listen.bind_address in ("127.0.0.1", "::1", "localhost") for listen in config.listen)
-    if config.server.hostname == "localhost" and not local:
+    if config.server.hostname == "localhost" and not config.server.public_url and not local:
         yield 'server.hostname is "localhost": playlists will send listeners to their own machine'
 
 

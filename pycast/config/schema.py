@@ -25,6 +25,7 @@ from pycast.config.values import (
     Fraction,
     Headers,
     LogLevel,
+    MaybeAddress,
     MaybeDnsName,
     MaybeMountName,
     MaybeNodeAddress,
@@ -62,6 +63,14 @@ class ServerSection(Section):
 
     hostname: RequiredText = key(
         "localhost", "The host name by which listeners reach this server. It is used in playlists and in listenurl."
+    )
+    public_url: MaybeAddress = key(
+        "",
+        "What listeners use instead of http://hostname:port, for example behind a proxy or a CDN: in the statistics, "
+        "in playlists and on the page. Empty: in playlists and on the page the address that was asked for, in the "
+        "statistics too if a trusted proxy passed it on.",
+        example="https://radio.example.org",
+        icecast=(),
     )
     location: Text = key("Earth", "Where the server is: free text, shown on the status page and in the statistics.")
     admin: Text = key("webmaster@localhost", "How to contact the operator: free text, usually an email address.")

@@ -24,6 +24,10 @@ _LEVELS = {
 }
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
 _URL = re.compile(r"https?://[^/?#\s]+?(?::([0-9]{1,5}))?/?")
+# Its characters need no escape in a page, a playlist or JSON.
+_PUBLIC = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:/[A-Za-z0-9/:@!$*+,;=~%._-]*)?"
+)
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -195,6 +199,17 @@ def _is_url(text: str) -> bool:
     return found is not None and (found[1] is None or 1 <= int(found[1]) <= 65535)
 
 
+def _maybe_address(value: object) -> str:
+    found = _PUBLIC.fullmatch(_text(value))
+    if value == "":
+        return ""
+    if found is None or not (found[1] is None or 1 <= int(found[1]) <= 65535):
+        raise ValueError(
+            'expected an address for listeners, such as "https://radio.example.org", without user or query'
+        )
+    return _text(value).rstrip("/")
+
+
 def _urls(value: object) -> tuple[str, ...]:
     what = 'URLs, such as ["http://10.0.0.9:2379"]'
     found = _list(value, what)
@@ -268,6 +283,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], _networks]
 MaybeNodeAddress = Annotated[str, _maybe_node_address]
 MaybeDnsName = Annotated[str, _maybe_dns_name]
 Addresses = Annotated[tuple[str, ...], _addresses]
+MaybeAddress = Annotated[str, _maybe_address]
 Urls = Annotated[tuple[str, ...], _urls]
 Served = Annotated[tuple[str, ...], _served]
 Bits = Annotated[int, _bits]

@@ -188,6 +188,7 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
         sources=mount.sources,
         is_mirror=is_mirror,
         fallback=settings.fallback_mount,
+        listen_url=settings.listenurl,
     )
 
 

@@ -13,7 +13,9 @@ class OwnAddress:
 
     @property
     def url(self) -> str:
-        """The beginning of stream addresses, `http://hostname:port`."""
+        """The beginning of stream addresses: `server.public_url`, or `http://hostname:port`."""
         config = self._settings.now
+        if config.server.public_url:
+            return config.server.public_url
         scheme = "https" if config.listen[first_serving(config, "listeners")].tls else "http"
         return f"{scheme}://{config.server.hostname}:{self.port}"

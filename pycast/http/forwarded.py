@@ -1,4 +1,5 @@
-"""The headers of HTTP proxies about a client: `X-Forwarded-For`, `-Proto` and `-Host`, and `Forwarded` (RFC 7239).
+"""The headers of HTTP proxies about a client: `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, and `Forwarded` (RFC
+7239).
 
 Each proxy adds the address of its own peer at the right, and passes on unchanged what is there already, so a client can
 write anything at the left. So the addresses are read from the right, over the trusted proxies, to the first one that is
@@ -26,6 +27,7 @@ _TRACES = frozenset({"via", "x-forwarded-for", "x-real-ip", "forwarded"})
 # `for=192.0.2.1` or `for="[2001:db8::1]:80"`, then the next pair (;), the next proxy (,) or the end. Values without
 # quotes are taken with colons too, which RFC 7239 forbids and proxies send.
 _PAIR = re.compile(r'\s*([^\s=;,"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";,]*))\s*([;,]|\Z)')
+_PORT = re.compile(r"[1-9][0-9]{0,4}\Z")
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -64,6 +66,17 @@ def client_host(headers: Headers) -> str:
     if not host:
         host = _elements(headers.get("forwarded"))[-1].get("host", "")
     return host.strip()
+
+
+def asked_host(headers: Headers, scheme: str) -> str:
+    """Returns the host that the client asked for, and its port unless it is the scheme's: as the proxy nearest to us
+    reports them, else from `Host`.
+    """
+    host = client_host(headers) or headers.get("host")
+    port = headers.get("x-forwarded-port").rpartition(",")[2].strip()
+    if not host or ":" in host.rpartition("]")[2] or not _PORT.match(port):
+        return host
+    return host if port == {"http": "80", "https": "443"}.get(scheme) else f"{host}:{port}"
 
 
 def _hops(headers: Headers) -> Iterator[str]:

@@ -61,6 +61,9 @@ class Request(NamedTuple):
     headers: Headers
     scheme: str = ""
     """`http` or `https`, as the client uses it. It is not in the head; the code that knows the connection sets it."""
+    proxied_host: str = ""
+    """The host and port that the client asked a trusted proxy for; empty if none passed the request on. Set like
+    `scheme`."""
     is_cross_site: bool = False
     """Whether a browser sent it for a page of another site (cross_site.py). Set like `scheme`."""
 

@@ -13,7 +13,7 @@ from pycast.errors import PeerError, Refused
 from pycast.http.addresses import is_loopback
 from pycast.http.body import check_framing
 from pycast.http.cross_site import is_cross_site
-from pycast.http.forwarded import client_host, client_ip, client_scheme, is_proxied
+from pycast.http.forwarded import asked_host, client_host, client_ip, client_scheme, is_proxied
 from pycast.http.listener_head import wants_page
 from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
@@ -102,7 +102,10 @@ def _serve(
             return None
     door = Door(connection.ip, connection.serves, is_loopback(connection.ip) and not is_proxied(request.headers))
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
-    request = request._replace(scheme=_scheme(connection, request), is_cross_site=_is_cross_site(connection, request))
+    scheme = _scheme(connection, request)
+    host = asked_host(request.headers, scheme) if connection.proxies is not None else ""
+    is_foreign = _is_cross_site(connection, request)
+    request = request._replace(scheme=scheme, proxied_host=host, is_cross_site=is_foreign)
     if not is_open(request) or is_answered_when_full(request):
         return answer(context.site, request, body, door)
     with context.answers.room():

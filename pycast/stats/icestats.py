@@ -22,9 +22,13 @@ UNLIMITED = "unlimited"
 _PATH_SAFE = "/:@!$&'()*+,;=~"
 
 
-def stream_url(base: str, mount: str) -> str:
-    """Returns the URL of a mount. `base` is `http://host:port`; the name is percent-encoded where it must be."""
-    return base + quote(mount, safe=_PATH_SAFE, errors="replace")
+def stream_url(base: str, mount: str, own: str = "") -> str:
+    """Returns the URL of a mount. `base` is `http://host:port`; the name is percent-encoded where it must be. `own` is
+    the mount's `listenurl`: the whole URL if it has a path, else what replaces `base`.
+    """
+    if "/" in own.partition("://")[2]:
+        return own
+    return (own or base) + quote(mount, safe=_PATH_SAFE, errors="replace")
 
 
 def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
@@ -107,7 +111,7 @@ def _known(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
         "genre": mount.genre or "various",
         "listener_peak": str(mount.listener_peak),
         "listeners": str(mount.listeners),
-        "listenurl": stream_url(snapshot.listen_url, mount.name),
+        "listenurl": stream_url(snapshot.listen_url, mount.name, mount.listen_url),
         "max_listeners": UNLIMITED if mount.max_listeners < 0 else str(mount.max_listeners),
         "public": "1" if mount.public else "0",
         "server_description": mount.server_description or "Unspecified description",

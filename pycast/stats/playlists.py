@@ -81,7 +81,7 @@ def vclt(snapshot: "NodeSnapshot", mount: str) -> bytes:
 def _track(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> str:
     stats = source_stats(snapshot, mount)
     fields = [
-        ("location", stream_url(snapshot.listen_url, mount.name)),
+        ("location", stream_url(snapshot.listen_url, mount.name, mount.listen_url)),
         ("creator", stats.get("artist")),
         ("title", mount.title),
         ("annotation", _annotation(stats)),
@@ -108,7 +108,7 @@ def _leaf(name: str, value: str) -> str:
 
 
 def _vclt_entry(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> Iterable[str]:
-    yield "STREAMURL=" + stream_url(snapshot.listen_url, mount.name)
+    yield "STREAMURL=" + stream_url(snapshot.listen_url, mount.name, mount.listen_url)
     stats = source_stats(snapshot, mount)
     yield from (f"{name}={_line(stats[stat])}" for stat, name in _VCLT_NAMES if stat in stats)
     yield "SIGNALINFO=" + _signal_info(mount)

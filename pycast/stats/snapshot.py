@@ -91,6 +91,8 @@ class MountSnapshot:
     """Whether its source is on another node."""
     fallback: str = ""
     """The mount to which its listeners are moved while it has no source."""
+    listen_url: str = ""
+    """Its `listenurl` in the configuration; see `stream_url`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class NodeSnapshot:
     location: str
     server_id: str
     listen_url: str
-    """`http://hostname:port`, no slash at the end: what listenurl and playlists begin with."""
+    """`http://hostname:port` or what replaces it, no slash at the end: what listenurl and playlists begin with."""
     server_start: float = field(
         metadata=metric("pycast_start_time_seconds", "When the server started, seconds since the epoch.")
     )

@@ -20,6 +20,7 @@ from pycast.http.response import HTML, PLAIN, Response
 from pycast.http.titles import choose
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
+from pycast.web.public import stats_url
 from pycast.web.route import ADMIN, FORM, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
 
 if TYPE_CHECKING:
@@ -69,7 +70,12 @@ def admin_cgi(call: Call) -> Response:
 
 def _stats(call: Call) -> Response:
     # Browsers show this to an admin who opens /admin/.
-    return Response(200, stats_document(call.control.snapshot(), None, password_advice(call.config)), XML)
+    return Response(200, stats_document(_snapshot(call), None, password_advice(call.config)), XML)
+
+
+def _snapshot(call: Call) -> "NodeSnapshot":
+    """Returns the statistics, with the addresses that the client can use."""
+    return replace(call.control.snapshot(), listen_url=stats_url(call))
 
 
 def _listmounts(call: Call) -> Response:
@@ -85,7 +91,7 @@ def _no_node_command(call: Call) -> Response:
 
 
 def _mount_stats(call: Call, mount: str) -> Response:
-    return Response(200, stats_document(call.control.snapshot(), mount), XML)
+    return Response(200, stats_document(_snapshot(call), mount), XML)
 
 
 def _listclients(call: Call, mount: str) -> Response:

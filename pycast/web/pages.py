@@ -25,6 +25,7 @@ from urllib.parse import quote
 from pycast.characters import clean_line
 from pycast.http.response import Pair
 from pycast.net.turns import in_turns
+from pycast.stats.icestats import stream_url
 from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
 from pycast.web.cover import Cover, covers
 
@@ -177,7 +178,7 @@ def _station(mount: MountSnapshot, cover: Cover, now: float) -> _Station:
     return _Station(
         mount=mount.name,
         link=f"./{path}",
-        url=f"{_gap('base')}/{path}",
+        url=stream_url(_gap("base"), mount.name, mount.listen_url),
         is_live=mount.is_live,
         name=name,
         title=title,
@@ -195,7 +196,16 @@ def _station(mount: MountSnapshot, cover: Cover, now: float) -> _Station:
         uptime=_duration(now - mount.stream_start) if mount.stream_start else "",
         cover=cover,
         revision=_revision(
-            name, description, genre, home, *badges, *details, since, str(mount.is_live), cover.palette.ink
+            mount.listen_url,
+            name,
+            description,
+            genre,
+            home,
+            *badges,
+            *details,
+            since,
+            str(mount.is_live),
+            cover.palette.ink,
         ),
     )
 
@@ -233,7 +243,8 @@ def _is_count(text: str) -> bool:
 
 def _howto(base_url: str) -> dict[str, str]:
     """Returns how to send a stream to a server that has none. The password is a placeholder: the page is public."""
-    scheme, _, netloc = base_url.partition("://")
+    scheme, _, address = base_url.partition("://")
+    netloc = address.partition("/")[0]
     host, port = _host_and_port(netloc)
     # It may hold the visitor's Host header: quoted, it has no meaning to the shell that this is pasted into.
     target = shlex.quote(f"icecast://source:PASSWORD@{netloc}/live.mp3")

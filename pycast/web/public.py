@@ -1,8 +1,9 @@
 """Handlers without access control: pages, status, playlists."""
 
+import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from pycast.errors import Refused
@@ -21,6 +22,21 @@ JSON = "application/json; charset=UTF-8"
 
 # The Host headers that may be copied into a page or a playlist: a name, an IPv4 or bracketed IPv6 address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
+
+
+# What stands in the statistics for the address of the server: nobody else knows it, so no title can be one. All that
+# replaces it is made of characters that need no escape in JSON.
+_GAP = os.urandom(8).hex().encode()
+
+
+class _JsonPage(NamedTuple):
+    """`status-json.xsl` with gaps for the address of the server."""
+
+    body: bytes
+
+    def for_visitor(self, base_url: str) -> bytes:
+        """Returns the document."""
+        return self.body.replace(_GAP, base_url.encode())
 
 
 def status_page(call: Call) -> Response:
@@ -45,11 +61,12 @@ def server_version(call: Call) -> Response:
 def status_json_page(call: Call) -> Response:
     """Answers `/status-json.xsl[?mount=/x]`. May switch."""
     mount = _mount(call)
-    page = call.site.pages.get(
-        f"json {call.scope}",
-        mount,
-        lambda: b"".join(in_turns(status_json_parts(_snapshot(call, mount), mount))),
-    )
+
+    def render() -> _JsonPage:
+        snapshot = replace(_snapshot(call, mount), listen_url=_GAP.decode())
+        return _JsonPage(b"".join(in_turns(status_json_parts(snapshot, mount))))
+
+    page = call.site.pages.get_for_visitor(f"json {call.scope}", mount, render, stats_url(call))
     return page.answer(call.request, JSON)
 
 
@@ -73,7 +90,7 @@ def playlist(call: Call) -> Response:
     if not call.site.finder.may_be_heard(mount):
         return not_found(call)
     base = base_url(call)
-    url = stream_url(base, mount)
+    url = stream_url(base, mount, call.config.for_mount(mount).listenurl)
     match kind:
         case "m3u":
             return Response(200, m3u(url), M3U_TYPE)
@@ -100,12 +117,21 @@ NOT_FOUND = Route("", not_found, LISTENERS)
 
 
 def base_url(call: Call) -> str:
-    """Returns `http://host:port` as this client reached the server, so that links work behind a balancer or a port
-    mapping too.
+    """Returns `server.public_url`, or `http://host:port` as this client reached the server, so that links work behind a
+    balancer or a port mapping too.
     """
-    host, own = call.request.headers.get("host"), call.site.address.url
+    host, own = call.request.proxied_host or call.request.headers.get("host"), call.site.address.url
+    if call.config.server.public_url:
+        return own
     scheme = call.request.scheme or urlsplit(own).scheme
     return f"{scheme}://{host}" if _HOST.match(host) else own
+
+
+def stats_url(call: Call) -> str:
+    """Returns what `listenurl` begins with: the configured address as in Icecast, unless a trusted proxy says for which
+    one it was asked.
+    """
+    return base_url(call) if call.request.proxied_host else call.site.address.url
 
 
 def _mount(call: Call) -> str | None:

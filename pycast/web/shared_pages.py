@@ -13,7 +13,7 @@ import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pycast.http.request import Request
 from pycast.http.response import Pair, Response
@@ -24,7 +24,6 @@ from pycast.web.kept import LONGEST_S, Changes, Kept
 if TYPE_CHECKING:
     from pycast.control.control import Control
     from pycast.stats.snapshot import NodeSnapshot
-    from pycast.web.pages import StatusPage
 
 # Pages of single mounts that are kept.
 MOST_MOUNTS = 64
@@ -40,6 +39,13 @@ GZIP_LEVEL, GZIP_FORMAT = 4, 31
 
 # Compressed at once: about a millisecond.
 PIECE = 32_768
+
+
+class ForVisitors(Protocol):
+    """A rendered page with gaps for the address of the server."""
+
+    def for_visitor(self, base_url: str) -> bytes:
+        """Returns the page for who came by that address."""
 
 
 class SharedPage(NamedTuple):
@@ -96,7 +102,7 @@ class SharedPages:
         return kept.get()
 
     def get_for_visitor(
-        self, key: str, mount: str | None, render: "Callable[[], StatusPage]", base_url: str
+        self, key: str, mount: str | None, render: Callable[[], ForVisitors], base_url: str
     ) -> SharedPage:
         """Returns a page with the visitor's address of the server in it. May switch."""
         copies: _Copies = self._find(key, mount, lambda: _Copies(render, self._changes))
@@ -123,7 +129,7 @@ class SharedPages:
 class _Copies:
     """A page, and its copies for the addresses by which most visitors came since it was last rendered."""
 
-    def __init__(self, render: "Callable[[], StatusPage]", changes: Changes) -> None:
+    def __init__(self, render: Callable[[], ForVisitors], changes: Changes) -> None:
         self._render = render
         self._asked: Counter[str] = Counter()
         self._kept = Kept(self._make, changes)
@@ -134,7 +140,7 @@ class _Copies:
         page, copies = self._kept.get()
         return copies.get(base_url) or SharedPage(page.for_visitor(base_url))
 
-    def _make(self) -> "tuple[StatusPage, dict[str, SharedPage]]":
+    def _make(self) -> tuple[ForVisitors, dict[str, SharedPage]]:
         page = self._render()
         most, self._asked = self._asked.most_common(MOST_ADDRESSES), Counter()
         return page, {base_url: packed(page.for_visitor(base_url)) for base_url, _ in most}

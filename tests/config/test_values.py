@@ -119,3 +119,43 @@ def test_a_word_that_no_port_serves_is_answered_with_the_nearest(written: object
     with pytest.raises(ValueError, match="expected a list of the words listeners, sources") as error:
         ListenSection.KEYS["serves"].read(written)
     assert hint in str(error.value)
+
+
+GOOD_ADDRESSES = {
+    "": "",
+    "https://radio.example": "https://radio.example",
+    "http://radio.example:8000/": "http://radio.example:8000",
+    "https://[2001:db8::1]:8443/below/": "https://[2001:db8::1]:8443/below",
+    "https://cdn.example/live%20x.mp3": "https://cdn.example/live%20x.mp3",
+}
+BAD_ADDRESSES = [
+    *(
+        "radio.example",
+        "ftp://radio.example",
+        "https://",
+        "https:///x",
+        "https://a b",
+        "https://a/b c",
+        "//radio.example",
+    ),
+    *("https://user@radio.example", "https://user:pw@radio.example", "https://a/?x=1", "https://a/#x", "https://a:0"),
+    *("https://a:65536", "https://a:x", "javascript:alert(1)", 'https://a/"', "https://a/<b>", "https://a\\b"),
+]
+
+
+@pytest.mark.parametrize("key", ["server.public_url", "mount.listenurl"])
+def test_an_address_for_listeners_has_a_scheme_and_a_host_and_nothing_secret(key: str) -> None:
+    section, name = key.split(".")
+    head = "[server]\n" if section == "server" else '[[mount]]\nmount_name = "/x"\n'
+    for given, kept in GOOD_ADDRESSES.items():
+        config = loads(f"{head}{name} = '{given}'\n", {}, "test")
+        assert (config.server.public_url if section == "server" else config.for_mount("/x").listenurl) == kept
+    for given in BAD_ADDRESSES:
+        with pytest.raises(ConfigError, match=f"{name}.*expected an address for listeners"):
+            loads(f"{head}{name} = '{given}'\n", {}, "test")
+
+
+def test_with_a_public_address_the_host_name_does_not_matter() -> None:
+    assert any("hostname" in line for line in advice(loads("", {}, "test")))
+    config = loads('[server]\npublic_url = "https://radio.example"\n', {}, "test")
+    assert not any("hostname" in line for line in advice(config))

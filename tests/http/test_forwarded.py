@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.http.addresses import Networks, maybe_address
-from pycast.http.forwarded import MAX_HOPS, client_host, client_ip, client_scheme, is_proxied
+from pycast.http.forwarded import MAX_HOPS, asked_host, client_host, client_ip, client_scheme, is_proxied
 from pycast.http.headers import Headers
 from tests.http.cuts import QUICK
 
@@ -158,3 +158,22 @@ def test_what_a_client_writes_never_wins_over_what_the_proxy_adds_to_forwarded(t
 )
 def test_the_nearest_proxy_names_the_host_that_was_asked_for(fields: list[tuple[str, str]], host: str) -> None:
     assert client_host(Headers(fields)) == host
+
+
+@pytest.mark.parametrize(
+    ("fields", "scheme", "expected"),
+    [
+        ([("Host", "a")], "http", "a"),
+        ([("Host", "a:1"), ("X-Forwarded-Port", "2")], "http", "a:1"),
+        ([("Host", "a"), ("X-Forwarded-Port", "2")], "http", "a:2"),
+        ([("Host", "a"), ("X-Forwarded-Port", "1, 443")], "https", "a"),
+        ([("Host", "[::1]"), ("X-Forwarded-Port", "80")], "http", "[::1]"),
+        ([("Host", "[::1]"), ("X-Forwarded-Port", "81")], "http", "[::1]:81"),
+        ([("Host", "a"), ("X-Forwarded-Host", "b, c:3"), ("X-Forwarded-Port", "2")], "http", "c:3"),
+        ([("Host", "a"), ("X-Forwarded-Port", "0")], "http", "a"),
+        ([("Host", "a"), ("X-Forwarded-Port", "x")], "http", "a"),
+        ([("X-Forwarded-Port", "2")], "http", ""),
+    ],
+)
+def test_the_host_that_was_asked_for(fields: list[tuple[str, str]], scheme: str, expected: str) -> None:
+    assert asked_host(Headers(fields), scheme) == expected

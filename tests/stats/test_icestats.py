@@ -1,5 +1,6 @@
 """Which stats exist, under which names."""
 
+import pytest
 from hypothesis import given, settings
 
 from pycast.stats.icestats import (
@@ -9,11 +10,25 @@ from pycast.stats.icestats import (
     rfc822_time,
     select_mounts,
     source_stats,
+    stream_url,
     visible_mounts,
 )
 from pycast.stats.playlists import vclt, xspf
 from pycast.stats.snapshot import NodeSnapshot
 from tests.stats.snapshots import MP3, VORBIS, mount, node, nodes
+
+
+@pytest.mark.parametrize(
+    ("own", "url"),
+    [
+        ("", "http://h:1/a%20b"),
+        ("https://c.example", "https://c.example/a%20b"),
+        ("https://c.example/", "https://c.example/"),
+        ("https://c.example/x?", "https://c.example/x?"),
+    ],
+)
+def test_an_address_of_its_own_is_the_mounts(own: str, url: str) -> None:
+    assert stream_url("http://h:1", "/a b", own) == url
 
 
 def test_times_are_utc_with_the_zone_written_out() -> None:

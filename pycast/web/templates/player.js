@@ -249,7 +249,9 @@
     show();
   }
 
-  function mountOf(source) {  // the mount is only in the listen URL, percent-encoded or not
+  function mountOf(source) {  // the mount is only in the listen URL, percent-encoded or not; a card may have that URL
+    const card = stations().find((one) => $("[data-url]", one)?.textContent === source.listenurl);
+    if (card) return card.dataset.mount;
     const path = String(source.listenurl).replace(/^[a-z]+:\/\/[^/]*/i, "");
     if (station(path)) return path;
     try { return decodeURIComponent(path); } catch { return path; }
