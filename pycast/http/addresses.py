@@ -7,6 +7,7 @@ address in its one canonical form, or None.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -32,6 +33,8 @@ def unmapped(address: Address) -> Address:
     return address if mapped is None else mapped
 
 
+# Asked for each request, and most visitors come again soon.
+@lru_cache(maxsize=1024)
 def is_loopback(ip: str) -> bool:
     """Whether this is an address of the machine's own, which no other machine can have."""
     address = maybe_address(ip)

@@ -29,7 +29,7 @@ class Farewell:
     def __len__(self) -> int:
         return len(self._leaving)
 
-    def add(self, sock: socket.socket, answer: bytes = b"") -> None:
+    def add(self, sock: socket.socket | _socket.socket, answer: bytes = b"") -> None:
         """Takes a connection, sends `answer` and the end of the stream. Never switches."""
         bare = detach(sock)
         try:

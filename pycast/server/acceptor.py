@@ -1,4 +1,4 @@
-"""A listening port: accepts connections, counts them, serves each in a greenlet of its own.
+"""A listening port: accepts connections, counts them, serves each in a greenlet of its own; kept pages need none.
 
 It does not know what a connection is for: `handler.py` and `shoutcast_source.py` read that. After a failed accept it
 waits, twice as long each time. A process that is out of descriptors gives up a spare one to accept the next client,
@@ -9,6 +9,7 @@ this one's successor, goes on with the queue.
 Invariant: a connection is closed here when its greenlet ends, unless it was given away.
 """
 
+import _socket
 import errno
 import logging
 import os
@@ -25,11 +26,14 @@ from pycast.errors import ConfigError, RequestError
 from pycast.net.farewell import Farewell
 from pycast.net.group import Group, Task
 from pycast.net.packet_filters import hold_new
-from pycast.net.sockets import BACKLOG, PAIR_TRIES, bind, bind_hint, bind_shared, peer_ip
+from pycast.net.sockets import BACKLOG, PAIR_TRIES, accept, bind, bind_hint, bind_shared, peer_ip
+from pycast.server.accept_rate import AcceptRate
 from pycast.server.connection import EVERYTHING, Connection, time_limit
 from pycast.server.context import ServerContext
-from pycast.server.handler import serve_http
+from pycast.server.handler import serve_http, serve_kept_page
+from pycast.server.newcomers import Newcomers
 from pycast.server.reserve import BUSY, send_busy
+from pycast.web.routes import is_for_shared_page
 
 if TYPE_CHECKING:  # loaded with the configuration of a port that needs them
     from pycast.net.tls import Certificate
@@ -42,9 +46,10 @@ FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 # Errors of accept(2) that pass when descriptors or memory are free again.
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-# Connections taken from the backlog before other greenlets run: in a storm, the players that are already accepted must
-# get their burst meanwhile.
+# Connections that get a greenlet before other greenlets run: in a storm, the players that are already accepted must get
+# their burst meanwhile. And those taken from the backlog: a health check may be behind a thousand who want a page.
 ACCEPTS_AT_ONCE = RESERVE // 2
+MOST_AT_ONCE = 128
 
 # The pause between two turns of the accept loop if `limits.accept_rate` is set.
 RATE_PAUSE_S = 0.01
@@ -55,6 +60,9 @@ ANSWERS_S, MORE_S, FAREWELL_S = 0.5, 0.5, 0.25
 
 # A port that accepted a client so recently has others on their way.
 BUSY_S = 0.5
+
+
+OnClient = Callable[[_socket.socket, tuple[str, int]], None]
 
 
 class Endpoint(NamedTuple):
@@ -83,6 +91,7 @@ class Acceptor:
         self._endpoint = endpoint
         self._connections = Group()
         self._open: set[Connection] = set()
+        self._begun = 0  # connections that got a greenlet in this turn
         self._rate = AcceptRate()
         self._serve_protocol = _protocol(endpoint)
         self._refuse_plain = _refuser(endpoint)
@@ -101,7 +110,9 @@ class Acceptor:
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
         self._spare: FileIO | None = FileIO(os.devnull)
-        self._accepting: Task | None = None
+        self._accepting: list[Task] = []
+        is_plain = endpoint.certificate is None and endpoint.proxies is None and not endpoint.mount
+        self._newcomers = Newcomers(is_for_shared_page, self._answer_page, self._begin) if is_plain else None
         self._is_closed = False
 
     @property
@@ -111,7 +122,10 @@ class Acceptor:
 
     def start(self) -> None:
         """Starts the accept loop."""
-        self._accepting = self._context.group.spawn_forever(f"accept on {self.port}", self._run)
+        spawn = self._context.group.spawn_forever
+        self._accepting = [spawn(f"accept on {self.port}", self._run)]
+        if self._newcomers is not None:
+            self._accepting.append(spawn(f"newcomers on {self.port}", self._newcomers.run))
 
     @property
     def is_busy(self) -> bool:
@@ -131,10 +145,12 @@ class Acceptor:
             return
         self.hold()
         self._is_closed = True
-        if self._accepting is not None:
-            self._accepting.kill(block=False)
-            if not self.is_kept:
-                self._accept_all()
+        for task in self._accepting:
+            task.kill(block=False)
+        if self._accepting and not self.is_kept:
+            self._accept_all()
+        if self._newcomers is not None:
+            self._newcomers.close()
         self._sock.close()
         self._drop_spare()
 
@@ -166,7 +182,7 @@ class Acceptor:
         on_client = self._on_client
         for _ in range(BACKLOG + 1):
             try:
-                on_client(*self._sock.accept())
+                on_client(*accept(self._sock))
             except BlockingIOError:
                 return
             except OSError as error:
@@ -179,14 +195,17 @@ class Acceptor:
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
+        hub = gevent.get_hub()
+        watcher = hub.loop.io(self._sock.fileno(), 1)
         while not self._is_closed:
             try:
-                # Accept a limited number of clients, then let their greenlets run.
-                socket.wait_read(self._sock.fileno())
-                self._accept(self._on_client)
+                # Accept a limited number of clients, then let their greenlets run: they do before this wait ends.
+                hub.wait(watcher)
+                self._accept(self._on_client, MOST_AT_ONCE)
                 self._last_accept = time.monotonic()
                 back_off = FIRST_BACK_OFF_S
-                gevent.sleep(RATE_PAUSE_S if self._context.settings.now.limits.accept_rate else 0)
+                if self._context.settings.now.limits.accept_rate:
+                    gevent.sleep(RATE_PAUSE_S)
             except OSError as error:
                 # The client left before it was accepted (ECONNABORTED and the like, accept(2)): go on at once.
                 if error.errno not in OUT_OF_RESOURCES:
@@ -198,29 +217,51 @@ class Acceptor:
                 back_off = min(2 * back_off, LONGEST_BACK_OFF_S)
 
     @property
-    def _on_client(self) -> Callable[[socket.socket, tuple[str, int]], None]:
+    def _on_client(self) -> OnClient:
         """What is done with a new client: at a stop no more than what thousands can have at once."""
         return self._turn_away if self._context.site.readiness.is_stopping else self._serve_client
 
-    def _turn_away(self, sock: socket.socket, address: tuple[str, int]) -> None:
+    def _turn_away(self, sock: _socket.socket, address: tuple[str, int]) -> None:
         """Answers a client 503 without reading its request, at a stop. Never switches."""
         self._context.counters.connections += 1
         self._context.counters.refused_connections += 1
         self._farewell.add(sock, b"" if self._endpoint.certificate else BUSY)
 
-    def _serve_client(self, sock: socket.socket, address: tuple[str, int]) -> None:
+    def _serve_client(self, sock: _socket.socket, address: tuple[str, int]) -> None:
         context = self._context
         context.counters.connections += 1
         slot = context.admission.enter()
         connection = Connection(sock, peer_ip(address), self._endpoint.certificate is not None)
         connection.serves = self._endpoint.serves
+        self._open.add(connection)
         if slot is Slot.RESERVED:
             context.reserve.hold(connection)
-        self._open.add(connection)
-        self._connections.spawn("connection", self._serve, connection, slot)
+        elif self._newcomers is not None:
+            return self._newcomers.take(connection)
+        return self._begin(connection, b"", slot)
 
-    def _serve(self, connection: Connection, slot: Slot) -> None:
-        endpoint, first = self._endpoint, b""
+    def _answer_page(self, connection: Connection, head: bytes) -> None:
+        """Answers a request for a page in its turn: with what is kept, without a greenlet, if that is possible."""
+
+        def answer() -> None:
+            if connection not in self._open:
+                return  # it was ended meanwhile
+            if serve_kept_page(self._context, connection, head):
+                self._open.discard(connection)
+            else:
+                self._begin(connection, head)
+
+        if not self._context.answers.in_turn(answer):
+            self._begin(connection, head)
+
+    def _begin(self, connection: Connection, first: bytes, slot: Slot = Slot.CLIENT) -> None:
+        """Serves a connection in a greenlet of its own; `first` are its bytes that were read already."""
+        self._begun += 1
+        connection.attach()
+        self._connections.spawn("connection", self._serve, connection, slot, first)
+
+    def _serve(self, connection: Connection, slot: Slot, first: bytes) -> None:
+        endpoint = self._endpoint
         try:
             # The PROXY header comes before everything else, then the TLS handshake, then the protocol of the port.
             if endpoint.proxies is not None:
@@ -264,18 +305,21 @@ class Acceptor:
         with time_limit(deadline - time.monotonic()):
             sock.do_handshake()
 
-    def _accept(self, on_client: Callable[[socket.socket, tuple[str, int]], None]) -> None:
-        """Accepts waiting clients, at most `ACCEPTS_AT_ONCE` and what the rate allows, and passes each to `on_client`.
-        Never switches.
+    def _accept(self, on_client: OnClient, most: int) -> None:
+        """Accepts waiting clients, at most `most` and what the rate allows, and passes each to `on_client`, until
+        `ACCEPTS_AT_ONCE` of them got a greenlet. Never switches.
         """
-        allowed = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, ACCEPTS_AT_ONCE)
-        for number in range(allowed):
-            try:
-                accepted = self._sock.accept()
-            except BlockingIOError:
-                self._rate.give_back(allowed - number)
-                return
-            on_client(*accepted)
+        left = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, most)
+        self._begun = 0
+        try:
+            while left and self._begun < ACCEPTS_AT_ONCE:
+                sock, address = accept(self._sock)
+                left -= 1
+                on_client(sock, address)
+        except BlockingIOError:
+            pass
+        finally:
+            self._rate.give_back(left)
 
     def _refuse_clients(self) -> None:
         """Answers waiting clients with 503, one after the other, using the descriptor that was kept for this."""
@@ -283,7 +327,7 @@ class Acceptor:
         self._drop_spare()
         try:
             # Each client takes the descriptor and gives it back, because `send_busy` closes the socket.
-            self._accept(self._refuse)
+            self._accept(self._refuse, ACCEPTS_AT_ONCE)
             # Keep a descriptor for the next time.
             self._spare = FileIO(os.devnull)
         except OSError as error:
@@ -294,38 +338,9 @@ class Acceptor:
             self._spare.close()
             self._spare = None
 
-    def _refuse(self, sock: socket.socket, address: tuple[str, int]) -> None:
+    def _refuse(self, sock: _socket.socket, address: tuple[str, int]) -> None:
         self._context.counters.refused_connections += 1
         send_busy(sock)
-
-
-class AcceptRate:
-    """A token bucket for `limits.accept_rate`, the number of connections accepted in a second. It holds at most a tenth
-    of a second's tokens.
-
-    Other connections wait in the kernel's backlog. Without a limit a reconnect storm is served as fast as the machine
-    can. Where each connection costs more, as with TLS, a limit keeps present listeners from waiting behind handshakes.
-    """
-
-    def __init__(self) -> None:
-        self._credit = 0.0
-        self._last = 0.0
-
-    def take(self, now: float, rate: int, most: int) -> int:
-        """Returns how many connections may be accepted at `now` (monotonic), at most `most`. `rate` is per second, 0
-        for no limit.
-        """
-        if not rate:
-            return most
-        self._credit = min(self._credit + (now - self._last) * rate, max(rate / 10, 1.0))
-        self._last = now
-        allowed = min(int(self._credit), most)
-        self._credit -= allowed
-        return allowed
-
-    def give_back(self, count: int) -> None:
-        """Puts `count` tokens of the last `take` back, for connections that did not arrive."""
-        self._credit += count
 
 
 def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, bytes], None]:

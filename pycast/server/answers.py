@@ -19,10 +19,10 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-import gevent
 from gevent import monkey, socket
 from gevent.event import Event
 from gevent.hub import get_hub
@@ -53,12 +53,10 @@ MOST_AT_ONCE = 64
 # Pages answered in one turn of the loop, in which up to 32 clients are accepted.
 PAGES_AT_ONCE = 8
 
-SWEEP_S = 0.5
+# How often those who have closed are let go, and how often the deadlines are looked at.
+SWEEP_S, LOOK_S = 0.05, 0.5
+MOST_ENDS = 512
 _READ_SIZE = 65_536
-
-
-class _SweepIsDue(Exception):
-    """Ends a wait for events."""
 
 
 class _Answer:
@@ -98,35 +96,49 @@ class PageTurns:
     """A queue that lets `PAGES_AT_ONCE` requests on in each turn of the loop, oldest first."""
 
     def __init__(self) -> None:
-        self._queue: deque[Event] = deque()
+        self._queue: deque[Callable[[], object]] = deque()
+        self._turn = -1
+        """The turn of the loop in which `_let_on` were let on."""
         self._let_on = 0
-        self._is_scheduled = False
 
     def wait(self) -> None:
         """Waits for a place in a turn; returns at once while few come. May switch."""
-        if not self._is_scheduled:
-            self._schedule()
-        if not self._queue and self._let_on < PAGES_AT_ONCE:
-            self._let_on += 1
+        if not self._has_place():
+            place = Event()
+            self.call(place.set)
+            place.wait()
+
+    def call(self, call: Callable[[], object]) -> None:
+        """Calls `call`, which must not switch: at once while few come, else in a turn with a place for it."""
+        if self._has_place():
+            call()
             return
-        place = Event()
-        self._queue.append(place)
-        place.wait()
+        self._queue.append(call)
+        if len(self._queue) == 1:
+            self._schedule()
+
+    def _has_place(self) -> bool:
+        turn = get_hub().loop.iteration
+        if self._turn != turn:
+            self._turn, self._let_on = turn, 0
+        if self._queue or self._let_on >= PAGES_AT_ONCE:
+            return False
+        self._let_on += 1
+        return True
 
     def _schedule(self) -> None:
         # A callback would not do: gevent runs fifty in a row before it looks at a socket. A timer comes once in a turn.
-        self._is_scheduled = True
         timer = get_hub().loop.timer(0.0)
         timer.start(self._begin_turn, timer)
 
     def _begin_turn(self, timer: Any) -> None:
         timer.close()
-        self._let_on = min(len(self._queue), PAGES_AT_ONCE)
-        for _ in range(self._let_on):
-            self._queue.popleft().set()
-        self._is_scheduled = False
-        if self._let_on:
+        calls = [self._queue.popleft() for _ in range(min(len(self._queue), PAGES_AT_ONCE))]
+        self._turn, self._let_on = get_hub().loop.iteration, PAGES_AT_ONCE
+        if self._queue:
             self._schedule()
+        for call in calls:
+            call()
 
 
 class Answers:
@@ -141,11 +153,14 @@ class Answers:
         self._log_access = log_access
         # gevent removes `epoll` from the patched module, because waiting on it blocks. This one is only polled.
         self._epoll = monkey.get_original("select", "epoll")()
+        self._ends = monkey.get_original("select", "epoll")()
+        """Tells which clients have closed. It is looked at every `SWEEP_S`, because nobody waits for it."""
         self._unread: dict[int, _Answer] = {}
         self._lingering: dict[int, _Answer] = {}
         self._bodies: dict[int, int] = {}
         """How many unread answers have a body, by its `id`."""
         self._bytes = 0
+        self._swept = 0.0
         self._turns = PageTurns()
         self._waiting = 0
         self._is_refusing = False
@@ -158,19 +173,43 @@ class Answers:
         """Counts a request that waits for a page, and waits for its turn. Raises Refused if too many wait, or too many
         do not read theirs. May switch.
         """
-        is_full = len(self._unread) >= MOST_UNREAD or self._waiting >= MOST_WAITING
-        if is_full and not self._is_refusing:
-            log.warning("pages are refused: %d wait for one, %d do not read theirs", self._waiting, len(self._unread))
-        self._is_refusing = is_full
-        if is_full:
-            self._counters.refused_pages += 1
-            raise Refused("Too many pages at once", status=503, cause="too many unread pages", headers=(RETRY_AFTER,))
+        self._check_room()
         self._waiting += 1
         try:
             self._turns.wait()
             yield
         finally:
             self._waiting -= 1
+
+    def in_turn(self, call: Callable[[], object]) -> bool:
+        """Calls `call`, which must not switch, when it is the turn of a request that came now. Returns False, and
+        calls nothing, where `room` raises Refused.
+        """
+        if self._is_full:
+            return False
+        self._waiting += 1
+        self._turns.call(partial(self._call, call))
+        return True
+
+    def _call(self, call: Callable[[], object]) -> None:
+        self._waiting -= 1
+        try:
+            call()
+        except Exception:
+            log.exception("! a page failed: a bug in the server")
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._unread) >= MOST_UNREAD or self._waiting >= MOST_WAITING
+
+    def _check_room(self) -> None:
+        is_full = self._is_full
+        if is_full and not self._is_refusing:
+            log.warning("pages are refused: %d wait for one, %d do not read theirs", self._waiting, len(self._unread))
+        self._is_refusing = is_full
+        if is_full:
+            self._counters.refused_pages += 1
+            raise Refused("Too many pages at once", status=503, cause="too many unread pages", headers=(RETRY_AFTER,))
 
     def take(self, connection: Connection, entry: AccessEntry | None, head: bytes, body: bytes) -> None:
         """Sends an answer and closes its connection after it. Never switches."""
@@ -187,26 +226,23 @@ class Answers:
         except OSError:
             self._end(answer)
         else:
-            self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
             self._linger(answer, now)
 
     def run(self) -> None:
         """Sends on, for ever. May switch."""
-        watcher = get_hub().loop.io(self._epoll.fileno(), 1)
-        swept = time.monotonic()
+        hub = get_hub()
+        watcher, timer = hub.loop.io(self._epoll.fileno(), 1), hub.loop.timer(SWEEP_S, SWEEP_S)
+        timer.start(self._sweep)
         try:
             while True:
-                with suppress(_SweepIsDue), gevent.Timeout(SWEEP_S, _SweepIsDue):
-                    get_hub().wait(watcher)
+                hub.wait(watcher)
                 now = time.monotonic()
                 for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
                     self._serve(fd, now)
-                if now - swept >= SWEEP_S:
-                    swept = now
-                    self._sweep(now)
         finally:
-            watcher.stop()
-            watcher.close()
+            for one in (timer, watcher):
+                one.stop()
+                one.close()
 
     def end_all(self) -> None:
         """Closes all connections, also those whose clients have not read everything. Never switches."""
@@ -217,6 +253,7 @@ class Answers:
         """Closes all connections. `run` must have ended. Can be called twice."""
         self.end_all()
         self._epoll.close()
+        self._ends.close()
 
     def _serve(self, fd: int, now: float) -> None:
         answer = self._unread.get(fd)
@@ -225,13 +262,8 @@ class Answers:
                 answer.send()
                 del self._unread[fd]
                 self._release(answer.body)
-                self._epoll.modify(fd, select.EPOLLIN | select.EPOLLRDHUP)
+                self._epoll.unregister(fd)
                 self._linger(answer, now)
-            elif (answer := self._lingering.get(fd)) is not None:
-                data = answer.sock.recv(_READ_SIZE)
-                answer.left -= len(data)
-                if not data or answer.left < 0:
-                    self._end(answer)
         except BlockingIOError:
             return
         except OSError:
@@ -244,13 +276,34 @@ class Answers:
         # They may be the last reference to a page that is not shown any more.
         answer.head = answer.body = b""
         answer.sent = 0
-        self._lingering[answer.sock.fileno()] = answer
+        fd = answer.sock.fileno()
+        self._lingering[fd] = answer
+        self._ends.register(fd, select.EPOLLIN)
         try:
             answer.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._end(answer)
 
-    def _sweep(self, now: float) -> None:
+    def _read_rest(self, fd: int) -> None:
+        """Reads and discards what a client sends that has its answer, to its end."""
+        answer = self._lingering[fd]
+        try:
+            data = answer.sock.recv(_READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        answer.left -= len(data)
+        if not data or answer.left < 0:
+            self._end(answer)
+
+    def _sweep(self) -> None:
+        for fd, _ in self._ends.poll(0, MOST_ENDS):
+            self._read_rest(fd)
+        now = time.monotonic()
+        if now - self._swept < LOOK_S:
+            return
+        self._swept = now
         late = [answer for answer in self._unread.values() if answer.deadline <= now]
         for answer in [*late, *(answer for answer in self._lingering.values() if answer.deadline <= now)]:
             self._end(answer)

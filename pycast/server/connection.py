@@ -5,8 +5,10 @@ not closed here then. However fast its peer sends, it is read once in a turn of 
 deadline.
 """
 
+import _socket
 import time
 from contextlib import suppress
+from typing import cast
 
 import gevent
 from gevent import socket
@@ -14,6 +16,7 @@ from gevent.ssl import SSLSocket
 
 from pycast.config.values import SERVED
 from pycast.http.addresses import Networks
+from pycast.net.sockets import attach, is_bare
 from pycast.net.turns import next_turn
 
 READ_SIZE = 65_536
@@ -34,8 +37,9 @@ EVERYTHING = frozenset(SERVED)
 class Connection:
     """A client's connection. Every wait has a deadline; a `TimeoutError` or another OSError means the peer is gone."""
 
-    def __init__(self, sock: socket.socket, ip: str, tls: bool) -> None:
-        self.sock = sock
+    def __init__(self, sock: socket.socket | _socket.socket, ip: str, tls: bool) -> None:
+        # A bare one before `attach`.
+        self.sock = cast(socket.socket | SSLSocket, sock)
         self.ip = ip
         self.tls = tls
         self.proxies: Networks | None = None
@@ -49,6 +53,11 @@ class Connection:
         self.given_away = False
         self._turn = -1
         """The turn of the loop in which it was read last."""
+
+    def attach(self) -> None:
+        """Makes a bare socket one of gevent's, so that a greenlet can wait for it."""
+        if is_bare(self.sock):
+            self.sock = attach(self.sock)
 
     def read(self, deadline: float) -> bytes:
         """Returns received bytes, and waits for them if there are none yet; returns no bytes at the end of the stream.

@@ -25,7 +25,7 @@ from pycast.server.listeners import serve_listener
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
 from pycast.web.route import Door, cross_site_refusal
-from pycast.web.routes import answer, check_port, is_answered_when_full, is_open, takes_form
+from pycast.web.routes import answer, check_port, is_answered_when_full, is_open, kept_answer, takes_form
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,29 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         exchange.log_access(status or 200)
 
 
+def serve_kept_page(context: ServerContext, connection: Connection, head: bytes) -> bool:
+    """Answers a request for a page that is kept, of a client that is connected directly; `head` is all that it has
+    sent. Returns False, and has done nothing then, if the request has to go the long way. Never switches.
+    """
+    exchange = HttpExchange(context, connection)
+    try:
+        request = exchange.parse(head)
+        if request is None or context.site.readiness.is_stopping or _may_be_stream(context, request):
+            return False
+        check_port(request, connection.serves)
+        response = kept_answer(context.site, *_at_the_door(connection, request))
+    except PeerError:
+        return False
+    except Exception:
+        log.exception("! %s: %s failed: a bug in the server", connection.ip, exchange)
+        return False
+    if response is None:
+        return False
+    context.counters.client_connections += request.method == "GET"
+    exchange.hand_over(response)
+    return True
+
+
 def _serve(
     context: ServerContext, connection: Connection, slot: Slot, exchange: HttpExchange, request: Request
 ) -> Response | None:
@@ -100,12 +123,8 @@ def _serve(
         if mount is not None:
             serve_listener(context, connection, heard, mount)
             return None
-    door = Door(connection.ip, connection.serves, is_loopback(connection.ip) and not is_proxied(request.headers))
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
-    scheme = _scheme(connection, request)
-    host = asked_host(request.headers, scheme) if connection.proxies is not None else ""
-    is_foreign = _is_cross_site(connection, request)
-    request = request._replace(scheme=scheme, proxied_host=host, is_cross_site=is_foreign)
+    request, door = _at_the_door(connection, request)
     if not is_open(request) or is_answered_when_full(request):
         return answer(context.site, request, body, door)
     with context.answers.room():
@@ -119,6 +138,15 @@ def _may_be_stream(context: ServerContext, request: Request) -> bool:
     if request.path == "/":
         return context.finder.is_known("/") and not wants_page(request.headers)
     return not why_no_mount(request.path)
+
+
+def _at_the_door(connection: Connection, request: Request) -> tuple[Request, Door]:
+    """Returns the request with what the connection says about it, and how it came in."""
+    door = Door(connection.ip, connection.serves, is_loopback(connection.ip) and not is_proxied(request.headers))
+    scheme = _scheme(connection, request)
+    host = asked_host(request.headers, scheme) if connection.proxies is not None else ""
+    is_foreign = _is_cross_site(connection, request)
+    return request._replace(scheme=scheme, proxied_host=host, is_cross_site=is_foreign), door
 
 
 def _scheme(connection: Connection, request: Request) -> str:

@@ -66,6 +66,11 @@ class HttpExchange:
         """The bytes that were received after the head."""
         return self._reader.rest
 
+    def parse(self, head: bytes) -> Request | None:
+        """Returns the request that has been received, None if that is not all of its head. Raises RequestError."""
+        self.request = self._reader.feed(head)
+        return self.request
+
     def read_head(self, first: bytes = b"") -> Request | None:
         """Reads the head; `first` are its bytes that were read already. Returns None if the peer closed without sending
         anything. Raises RequestError, TimeoutError. May switch.
@@ -74,9 +79,8 @@ class HttpExchange:
         data = first or self._connection.read(deadline)
         has_begun = bool(data)
         while data:
-            self.request = self._reader.feed(data)
-            if self.request is not None:
-                return self.request
+            if request := self.parse(data):
+                return request
             data = self._connection.read(deadline)
         if has_begun:
             raise RequestError("the request ends in the middle of its head")

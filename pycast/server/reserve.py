@@ -7,6 +7,7 @@ a round trip after its connection, and in a storm others connect meanwhile. Only
 descriptors are short, does the oldest go at once.
 """
 
+import _socket
 import logging
 import time
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def check_room(counters: Counters, slot: Slot) -> None:
         )
 
 
-def send_busy(sock: socket.socket) -> None:
+def send_busy(sock: socket.socket | _socket.socket) -> None:
     """Sends 503 and closes the socket. Never switches."""
     # gevent closes a socket of its own a turn later, when its descriptor is needed for the next client.
     bare = detach(sock)

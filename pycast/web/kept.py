@@ -42,6 +42,10 @@ class Changes:
         self.count += 1
 
 
+class NotKept(Exception):
+    """There is no value that can be given out without waiting."""
+
+
 class _Abandoned(Exception):
     """The greenlet that made a value was ended."""
 
@@ -71,8 +75,8 @@ class Kept(Generic[T]):
         """How many changes there were when making the value began."""
         self._making: AsyncResult[T] | None = None
 
-    def get(self) -> T:
-        """Returns the value. Raises what `make` raises. May switch."""
+    def get(self, may_wait: bool = True) -> T:
+        """Returns the value. Raises what `make` raises. May switch, unless it may not wait: then raises NotKept."""
         while True:
             age = self._clock() - self._began
             is_outdated = self._seen != self._changes.count and self._cost_s < CHEAP_S
@@ -80,6 +84,8 @@ class Kept(Generic[T]):
                 is_fresh = age < min(SHARE * self._cost_s, self._longest_s)
                 if is_fresh or (self._making is not None and age < 2 * self._longest_s):
                     return self._value[0]
+            if not may_wait:
+                raise NotKept
             if self._making is not None:
                 try:
                     return cast(T, self._making.get())

@@ -298,6 +298,7 @@ def _revision(*parts: str) -> str:
 
 
 @cache
+@cache
 def headers() -> tuple[Pair, ...]:
     """Returns the headers of every page: its policy, and what a policy within the page cannot forbid, frames."""
     return (("Content-Security-Policy", f"{_policy([_asset('player.js')])}; frame-ancestors 'none'"),)

@@ -45,7 +45,7 @@ def status_page(call: Call) -> Response:
 
     mount = _mount(call)
     page = call.site.pages.get_for_visitor(
-        f"status {call.scope}", mount, lambda: render_status(_snapshot(call, mount)), base_url(call)
+        f"status {call.scope}", mount, lambda: render_status(_snapshot(call, mount)), base_url(call), call.may_wait
     )
     return page.answer(call.request, HTML, headers())
 
@@ -54,7 +54,7 @@ def server_version(call: Call) -> Response:
     """Answers `/server_version.xsl`. May switch."""
     from pycast.web.pages import headers, render_server_info
 
-    page = call.site.pages.get("server", None, lambda: render_server_info(call.site.local.snapshot()))
+    page = call.site.pages.get("server", None, lambda: render_server_info(call.site.local.snapshot()), call.may_wait)
     return page.answer(call.request, HTML, headers())
 
 
@@ -66,7 +66,7 @@ def status_json_page(call: Call) -> Response:
         snapshot = replace(_snapshot(call, mount), listen_url=_GAP.decode())
         return _JsonPage(b"".join(in_turns(status_json_parts(snapshot, mount))))
 
-    page = call.site.pages.get_for_visitor(f"json {call.scope}", mount, render, stats_url(call))
+    page = call.site.pages.get_for_visitor(f"json {call.scope}", mount, render, stats_url(call), call.may_wait)
     return page.answer(call.request, JSON)
 
 

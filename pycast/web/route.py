@@ -61,6 +61,8 @@ class Call(NamedTuple):
     request: Request
     parameters: Mapping[str, bytes]
     door: Door
+    may_wait: bool = True
+    """Whether the handler may switch. That of a shared page raises NotKept if it may not, but has to."""
 
     @property
     def config(self) -> Config:
@@ -101,6 +103,8 @@ class Route(NamedTuple):
     """Raises Refused for what is refused whatever the credentials are."""
     is_answered_when_full: bool = False
     """Whether a full server answers it from its reserve: balancers and operators need it then as well."""
+    is_shared: bool = False
+    """Whether it is a page that all visitors share: without waiting, while it is kept."""
 
     @property
     def is_public(self) -> bool:

@@ -4,20 +4,23 @@ A new page is one row here, a new command of Icecast's admin interface one row i
 first, then the groups in their order.
 """
 
+import re
+
 from pycast.config.values import SERVED
 from pycast.errors import Refused
 from pycast.http.query import parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
 from pycast.web import admin, operations, public
+from pycast.web.kept import NotKept
 from pycast.web.route import ADMIN, FORM, HEALTH, LISTENERS, METRICS, TITLES, Access, Call, Door, Route, RouteGroup
 from pycast.web.site import Site
 
 ROUTES = (
-    Route("/", public.status_page, LISTENERS),
-    Route("/status.xsl", public.status_page, LISTENERS),
-    Route("/server_version.xsl", public.server_version, LISTENERS),
-    Route("/status-json.xsl", public.status_json_page, LISTENERS),
+    Route("/", public.status_page, LISTENERS, is_shared=True),
+    Route("/status.xsl", public.status_page, LISTENERS, is_shared=True),
+    Route("/server_version.xsl", public.server_version, LISTENERS, is_shared=True),
+    Route("/status-json.xsl", public.status_json_page, LISTENERS, is_shared=True),
     Route("/livez", operations.livez, HEALTH, is_answered_when_full=True),
     Route("/readyz", operations.readyz, HEALTH, is_answered_when_full=True),
     Route("/metrics", operations.metrics, METRICS, Access.ADMIN, for_others=operations.public_metrics),
@@ -33,6 +36,9 @@ GROUPS = (
 )
 
 _BY_PATH = {route.path: route for route in ROUTES}
+
+_SHARED = "|".join(re.escape(route.path) for route in ROUTES if route.is_shared)
+_SHARED_PAGE = re.compile(rf"(?:GET|HEAD) (?:{_SHARED})(?:\?[^\s#]*)? HTTP/1\.[01]\r\n".encode())
 
 # The same for all paths, because a mount may have any name. libshout uses PUT if it is listed, else SOURCE.
 ALLOW = "GET, HEAD, OPTIONS, PUT, SOURCE"
@@ -51,6 +57,13 @@ def is_answered_when_full(request: Request) -> bool:
     """
     route = _BY_PATH.get(request.path)
     return (route is not None and route.is_answered_when_full) or request.method == "OPTIONS"
+
+
+def is_for_shared_page(head: bytes) -> bool:
+    """Whether these are the bytes of a whole request for one of the pages that are shared. Most such requests: for what
+    is written in another way there is the long way.
+    """
+    return _SHARED_PAGE.match(head) is not None and head.endswith(b"\r\n\r\n")
 
 
 def is_open(request: Request) -> bool:
@@ -91,6 +104,18 @@ def answer(site: Site, request: Request, body: bytes, door: Door) -> Response:
     route = row.find(call) if isinstance(row, RouteGroup) else row
     site.counters.file_connections += route.is_public
     return route.answer(call)
+
+
+def kept_answer(site: Site, request: Request, door: Door) -> Response | None:
+    """Returns the answer to a request for a shared page, None if the page has to be made first. Raises Refused. Never
+    switches.
+    """
+    try:
+        response = _BY_PATH[request.path].answer(Call(site, request, request.query, door, may_wait=False))
+    except NotKept:
+        return None
+    site.counters.file_connections += 1
+    return response
 
 
 def _row(path: str) -> Route | RouteGroup:

@@ -96,17 +96,19 @@ class SharedPages:
         """Handles a change of a mount, its source or its title."""
         self._changes.on_change(event)
 
-    def get(self, key: str, mount: str | None, render: Callable[[], bytes]) -> SharedPage:
-        """Returns a page that is the same for all. May switch."""
+    def get(self, key: str, mount: str | None, render: Callable[[], bytes], may_wait: bool = True) -> SharedPage:
+        """Returns a page that is the same for all. May switch, unless it may not wait: then raises NotKept."""
         kept: Kept[SharedPage] = self._find(key, mount, lambda: Kept(lambda: packed(render()), self._changes))
-        return kept.get()
+        return kept.get(may_wait)
 
     def get_for_visitor(
-        self, key: str, mount: str | None, render: Callable[[], ForVisitors], base_url: str
+        self, key: str, mount: str | None, render: Callable[[], ForVisitors], base_url: str, may_wait: bool = True
     ) -> SharedPage:
-        """Returns a page with the visitor's address of the server in it. May switch."""
+        """Returns a page with the visitor's address of the server in it. May switch, unless it may not wait: then
+        raises NotKept.
+        """
         copies: _Copies = self._find(key, mount, lambda: _Copies(render, self._changes))
-        return copies.get(base_url)
+        return copies.get(base_url, may_wait)
 
     def snapshot(self, key: str, control: "Control") -> "NodeSnapshot":
         """Returns the statistics, not older than half a second, for pages of which there are many. May switch."""
@@ -134,10 +136,10 @@ class _Copies:
         self._asked: Counter[str] = Counter()
         self._kept = Kept(self._make, changes)
 
-    def get(self, base_url: str) -> SharedPage:
+    def get(self, base_url: str, may_wait: bool = True) -> SharedPage:
         if base_url in self._asked or len(self._asked) < MOST_COUNTED:
             self._asked[base_url] += 1
-        page, copies = self._kept.get()
+        page, copies = self._kept.get(may_wait)
         return copies.get(base_url) or SharedPage(page.for_visitor(base_url))
 
     def _make(self) -> tuple[ForVisitors, dict[str, SharedPage]]:

@@ -1,4 +1,4 @@
-"""Tests of pycast.server.acceptor: the rate of LB-20, and that it accepts from its start to its close."""
+"""Tests of pycast.server.acceptor: it accepts from its start to its close."""
 
 import errno
 import os
@@ -19,11 +19,11 @@ from pycast.server.acceptor import (
     ANSWERS_S,
     FAREWELL_S,
     Acceptor,
-    AcceptRate,
     Endpoint,
     listen_on_pair,
     stop_all,
 )
+from pycast.server.connection import Connection
 from pycast.server.reserve import BUSY
 from tests.conftest import WaitUntil
 from tests.server.contexts import Bench, make_bench, read_all
@@ -54,37 +54,19 @@ def ask(acceptor: Acceptor, data: bytes) -> bytes:
         return read_all(sock)
 
 
-def test_lb_20_without_a_limit_all_connections_are_accepted() -> None:
-    assert AcceptRate().take(0.0, 0, 32) == 32
-
-
-@pytest.mark.parametrize("rate", [5, 100, 1000])
-def test_lb_20_a_storm_is_accepted_at_the_rate(rate: int) -> None:
-    accepting = AcceptRate()
-    taken = sum(accepting.take(tick / 100, rate, 32) for tick in range(1, 501))
-    assert taken == pytest.approx(5 * rate, rel=0.05, abs=2)
-
-
-def test_lb_20_tokens_that_were_not_used_can_be_put_back() -> None:
-    accepting = AcceptRate()
-    assert accepting.take(10.0, 100, 32) == 10
-    accepting.give_back(9)
-    assert accepting.take(10.0, 100, 32) == 9
-
-
 def test_a_connection_is_served_counted_and_removed(bench: Bench, acceptor: Acceptor, wait_until: WaitUntil) -> None:
     assert ask(acceptor, LIVEZ).endswith(b"alive\n")
     assert bench.context.counters.connections == 1
     wait_until(lambda: bench.context.admission.open == 0, "the end of the connection")
 
 
-def test_after_its_close_it_accepts_nothing_and_its_loop_has_ended(
+def test_after_its_close_it_accepts_nothing_and_its_loops_have_ended(
     bench: Bench, acceptor: Acceptor, wait_until: WaitUntil
 ) -> None:
-    wait_until(lambda: len(bench.context.group) == 1, "the loop")
+    wait_until(lambda: len(bench.context.group) == 2, "the loops")
     acceptor.close()
     acceptor.close()
-    wait_until(lambda: len(bench.context.group) == 0, "the end of the loop")
+    wait_until(lambda: len(bench.context.group) == 0, "the end of the loops")
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", acceptor.port), 5)
 
@@ -149,11 +131,11 @@ def test_a_closing_port_without_descriptors_answers_503(
     class Poor:
         """The listening socket of a process that may open only so many files; the spare one counts."""
 
-        def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        def _accept(self) -> tuple[int, tuple[str, int]]:
             nonlocal free
             if free == 0 and acceptor._spare is not None:
                 raise OSError(errno.EMFILE, "Too many open files")
-            accepted = listening.accept()
+            accepted: tuple[int, tuple[str, int]] = listening._accept()  # type: ignore[attr-defined]
             free -= free > 0
             return accepted
 
@@ -260,3 +242,55 @@ def test_a_pair_has_two_ports_side_by_side(bench: Bench) -> None:
     assert second.endpoint.mount == "/sc"
     first.close()
     second.close()
+
+
+def test_a_page_that_is_kept_costs_no_greenlet(
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("pycast.web.kept.SHARE", 1e9)
+    page = b"GET /status-json.xsl HTTP/1.0\r\nUser-Agent: poller\r\n\r\n"
+    first = ask(acceptor, page)
+    begun: list[Connection] = []
+    monkeypatch.setattr(acceptor, "_begin", lambda connection, *_: begun.append(connection))
+    second = ask(acceptor, page)
+    assert not begun
+    assert first.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert first.partition(b"\r\n\r\n")[2] == second.partition(b"\r\n\r\n")[2]
+    wait_until(lambda: len(bench.accesses) == 2, "the access log")
+    assert {(one.path, one.status, one.agent) for one in bench.accesses} == {("/status-json.xsl", 200, "poller")}
+    assert bench.accesses[1].bytes_sent == len(second)
+    counters = bench.context.counters
+    assert (counters.connections, counters.client_connections) == (2, 2)
+    assert bench.context.site.counters.file_connections == 2
+    wait_until(lambda: bench.context.admission.open == 0, "the end of the connections")
+    assert acceptor.open == 0
+
+
+def test_a_health_check_behind_hundreds_of_pages_is_answered_before_most_of_them(bench: Bench) -> None:
+    acceptor = Acceptor(bench.context, ANY_PORT)
+    clients = [stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5) for _ in range(301)]
+    for client in clients[:300]:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    clients[300].sendall(LIVEZ)
+    acceptor.start()
+    with gevent.Timeout(10):
+        socket.wait_read(clients[300].fileno())
+    assert clients[300].recv(65_536).startswith(b"HTTP/1.0 200 OK")
+    assert len(bench.accesses) < 200
+    for client in clients:
+        client.close()
+    acceptor.close()
+    acceptor.stop()
+
+
+def test_a_page_in_the_queue_at_a_stop_is_told_to_come_again(bench: Bench) -> None:
+    acceptor = Acceptor(bench.context, ANY_PORT)
+    clients = [stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5) for _ in range(40)]
+    for client in clients:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    acceptor.start()
+    acceptor.close()
+    bench.context.site.readiness.is_stopping = True
+    acceptor.stop()
+    assert answers(clients) <= {b"200", b"503"}
+    assert acceptor.open == 0

@@ -6,11 +6,15 @@ import pytest
 from gevent import socket
 
 from pycast.app.node import Node
+from pycast.balance.admission import Slot
 from pycast.config.load import loads
+from pycast.server.handler import serve_http, serve_kept_page
 from pycast.stats.snapshot import NodeSnapshot
 from pycast.stream.fanout import Fanout
 from pycast.stream.mount import Mount
 from tests.conftest import WaitUntil
+from tests.server.contexts import connect_tcp as pair
+from tests.server.contexts import make_bench
 
 TOML = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nclient_timeout = 0.2\n[logging]\naccess_log = ""\n'
 LOGIN = b"Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"
@@ -174,3 +178,39 @@ def test_answers_to_admins_cannot_be_read_by_other_sites_and_no_page_can_be_fram
         (policy,) = [line for line in answer.split(b"\r\n") if line.startswith(b"Content-Security-Policy: ")]
         assert b"frame-ancestors 'none'" in policy
         assert b"\r\nReferrer-Policy: same-origin\r\n" in answer
+
+
+HEAD = b"GET /status-json.xsl HTTP/1.0\r\n\r\n"
+
+
+@pytest.mark.parametrize("why", ["not kept", "the server stops", "not served here", "no whole head", "not HTTP"])
+def test_what_has_to_go_the_long_way_is_left_as_it_was(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycast.web.kept.SHARE", 1e9)
+    bench, (connection, peer) = make_bench(), pair()
+    visitors = [] if why == "not kept" else [pair(), pair()]
+    if visitors:
+        serve_http(bench.context, visitors[0][0], Slot.CLIENT, HEAD)
+        assert serve_kept_page(bench.context, visitors[1][0], HEAD)
+    counters = bench.context.counters
+    before = counters.client_connections, counters.bad_requests, len(bench.accesses)
+    bench.context.site.readiness.is_stopping = why == "the server stops"
+    connection.serves = frozenset({"health"}) if why == "not served here" else connection.serves
+    head = {"no whole head": HEAD[:-2], "not HTTP": b"\x16\x03"}.get(why, HEAD)
+    assert not serve_kept_page(bench.context, connection, head)
+    assert (counters.client_connections, counters.bad_requests, len(bench.accesses)) == before
+    assert not connection.given_away
+    connection.close()
+    for _, end in (*visitors, (connection, peer)):
+        end.close()
+    bench.close()
+
+
+def test_a_player_that_means_the_mount_with_the_pages_name_is_not_given_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pycast.server.handler._may_be_stream", lambda context, request: request.path == "/")
+    bench, (connection, peer) = make_bench(), pair()
+    assert not serve_kept_page(bench.context, connection, b"GET / HTTP/1.0\r\n\r\n")
+    connection.close()
+    peer.close()
+    bench.close()

@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 from pycast.net.group import Group
-from pycast.web.kept import SHARE, SHARE_OF_CHANGES, Changes, Kept
+from pycast.web.kept import SHARE, SHARE_OF_CHANGES, Changes, Kept, NotKept
 
 
 class Maker:
@@ -162,3 +162,31 @@ def test_if_the_one_who_makes_it_is_ended_another_makes_it() -> None:
     gevent.sleep(0)
     maker.gate.set()
     assert crowd.all() == [2]
+
+
+def test_who_may_not_wait_gets_what_there_is_or_nothing() -> None:
+    now = 0.0
+    kept = Kept(lambda: 1, Changes(), clock=lambda: now, cost_clock=lambda: now)
+    with pytest.raises(NotKept):
+        kept.get(may_wait=False)
+    assert kept.get() == 1
+    now = 10.0
+    with pytest.raises(NotKept):
+        kept.get(may_wait=False)
+
+
+def test_who_may_not_wait_gets_the_old_value_while_a_new_one_is_made() -> None:
+    now, answers = 0.0, list[int]()
+
+    def make() -> int:
+        nonlocal now
+        now += 0.5
+        if len(answers) == 1:
+            answers.append(kept.get(may_wait=False))
+        return 7
+
+    kept = Kept(make, Changes(), clock=lambda: now, cost_clock=lambda: now)
+    answers.append(kept.get())
+    now = 1.2
+    kept.get()
+    assert answers == [7, 7]

@@ -9,7 +9,18 @@ from pycast.errors import Refused
 from pycast.http.mount_names import why_no_mount
 from pycast.web.admin import FOR_MOUNT, FOR_NODE
 from pycast.web.route import FORM, Access
-from pycast.web.routes import ALLOW, GROUPS, ROUTES, answer, check_port, is_answered_when_full, is_open, takes_form
+from pycast.web.routes import (
+    ALLOW,
+    GROUPS,
+    ROUTES,
+    answer,
+    check_port,
+    is_answered_when_full,
+    is_for_shared_page,
+    is_open,
+    kept_answer,
+    takes_form,
+)
 from tests.web.sites import ADMIN, DOOR, RELAY, SOURCE, ask, make_request, make_site, refusal
 
 PUBLIC = [route.path for route in ROUTES if route.is_public]
@@ -202,3 +213,36 @@ def test_no_command_of_an_admin_or_a_source_is_carried_out_for_a_foreign_page() 
                 answer(site, request, b"", DOOR)
     assert local.orders == []
     assert site.drain.orders == []  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("head", "is_page"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        (b"HEAD /status.xsl HTTP/1.0\r\n\r\n", True),
+        (b"GET /status-json.xsl?mount=/x.mp3 HTTP/1.1\r\n\r\n", True),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", False),  # not all of it
+        (b"POST / HTTP/1.1\r\n\r\n", False),
+        (b"SOURCE / HTTP/1.0\r\n\r\n", False),
+        (b"GET /live.mp3 HTTP/1.0\r\n\r\n", False),
+        (b"GET /status.xsl.mp3 HTTP/1.0\r\n\r\n", False),
+        (b"GET /statusxxsl HTTP/1.0\r\n\r\n", False),
+        (b"GET /livez HTTP/1.0\r\n\r\n", False),
+        (b"GET /admin/stats HTTP/1.0\r\n\r\n", False),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_requests_for_shared_pages_are_known_by_their_first_line(head: bytes, is_page: bool) -> None:
+    assert is_for_shared_page(head) is is_page
+
+
+@pytest.mark.parametrize("path", [route.path for route in ROUTES if route.is_shared])
+def test_a_shared_page_needs_no_waiting_once_it_is_made(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycast.web.kept.SHARE", 1e9)
+    site, request = make_site(), make_request(path)
+    assert kept_answer(site, request, DOOR) is None
+    assert site.counters.file_connections == 0
+    long_way = answer(site, request, b"", DOOR)
+    assert kept_answer(site, request, DOOR) == long_way
+    assert site.counters.file_connections == 2

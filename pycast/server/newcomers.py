@@ -1,0 +1,103 @@
+"""New connections of a plain port, until their first bytes are here: without a greenlet for each.
+
+Most clients send their request at once, so it is read when they are accepted, or a moment later when the kernel reports
+it: one epoll object has all who have sent nothing yet, and the hub watches only its descriptor, as in
+`net/hangups.py`. Who has sent nothing after `MOMENT_S` gets a greenlet, and waits there with a deadline.
+
+What comes may be a request for a shared page, of which thousands can come at once (`is_page`). It goes to `on_page`,
+all others to `on_client`: a health check or a player that comes after a thousand visitors is found among them before a
+page is made for the first.
+
+Invariant: a connection taken is passed on exactly once, unless it was closed meanwhile.
+"""
+
+import select
+import time
+from collections.abc import Callable
+
+from gevent import monkey
+from gevent.hub import get_hub
+
+from pycast.server.connection import READ_SIZE, Connection
+
+# A round trip around the world. Nearly all requests are sent with the connection's third packet, or right after it.
+MOMENT_S = 0.25
+
+# Connections read before other greenlets run.
+MOST_AT_ONCE = 64
+
+Passed = Callable[[Connection, bytes], None]
+"""Takes a connection and its first bytes; no bytes if there are none yet, or it has ended. Never switches."""
+
+
+class Newcomers:
+    """The connections of a port that have sent nothing yet."""
+
+    def __init__(self, is_page: Callable[[bytes], object], on_page: Passed, on_client: Passed) -> None:
+        self._is_page = is_page
+        self._on_page = on_page
+        self._on_client = on_client
+        # gevent removes `epoll` from the patched module, because waiting on it blocks. This one is only polled.
+        self._epoll = monkey.get_original("select", "epoll")()
+        self._waiting: dict[int, tuple[Connection, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self, connection: Connection) -> None:
+        """Passes the connection on if it has sent something, else waits for it. Never switches."""
+        try:
+            data = connection.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            fd = connection.sock.fileno()
+            self._waiting[fd] = connection, time.monotonic()
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
+        except OSError:
+            self._on_client(connection, b"")
+        else:
+            self._pass_on(connection, data)
+
+    def run(self) -> None:
+        """Passes on, for ever. May switch."""
+        hub = get_hub()
+        watcher, timer = hub.loop.io(self._epoll.fileno(), 1), hub.loop.timer(MOMENT_S / 2, MOMENT_S / 2)
+        timer.start(self._sweep)
+        try:
+            while True:
+                hub.wait(watcher)
+                for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
+                    self._on_bytes(fd)
+        finally:
+            for one in (timer, watcher):
+                one.stop()
+                one.close()
+
+    def close(self) -> None:
+        """Passes on all who are left. `run` must have ended. Never switches."""
+        for fd in list(self._waiting):
+            self._on_bytes(fd)
+        self._epoll.close()
+
+    def _on_bytes(self, fd: int) -> None:
+        connection, _ = self._waiting.pop(fd)
+        if connection.sock.fileno() != fd:  # it was closed, which also removed it from the epoll
+            return
+        self._epoll.unregister(fd)
+        try:
+            data = connection.sock.recv(READ_SIZE)
+        except OSError:
+            data = b""
+        self._pass_on(connection, data)
+
+    def _sweep(self) -> None:
+        late = time.monotonic() - MOMENT_S
+        for fd, (_, since) in list(self._waiting.items()):
+            if since > late:  # the others came later
+                return
+            self._on_bytes(fd)
+
+    def _pass_on(self, connection: Connection, data: bytes) -> None:
+        if self._is_page(data):
+            self._on_page(connection, data)
+        else:
+            self._on_client(connection, data)
