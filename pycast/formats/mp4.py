@@ -38,7 +38,7 @@ _LEFT_OUT = frozenset((b"free", b"skip", b"wide", b"mfra", b"meta", b"udta", b"u
 """Boxes that nobody needs who plays a live stream."""
 
 _KNOWN = _BEFORE | _LEFT_OUT | {b"ftyp", b"moov", b"moof", b"mdat"}
-_BEGIN = re.compile(rb"\x00[\x00-\x7f]..(?:ftyp|styp|moof)", re.DOTALL)
+_BEGIN = re.compile(rb"\x00[\x00-\x7f]..(?:ftyp|styp|sidx|moov|moof)", re.DOTALL)
 _TAIL = 7
 # A file or a fragment within another box: the encoder began again, or bytes are lost, and the box will never be
 # complete.

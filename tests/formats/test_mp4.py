@@ -97,6 +97,13 @@ def test_a_box_that_breaks_off_ends_where_a_fragment_or_a_file_begins() -> None:
     assert feed(BEGIN[:150] + BEGIN + SOUND[0]).out == BEGIN + SOUND[0]
 
 
+def test_a_stream_may_begin_with_its_movie() -> None:
+    at = BEGIN.index(b"moov") - 4
+    assert feed(BEGIN[at:], SOUND[0]).out == BEGIN[at:] + SOUND[0]
+    with pytest.raises(FormatError, match="not fragmented"):
+        Mp4().feed(movie(track(AUDIO), is_fragmented=False)[at:])
+
+
 def test_a_fragment_without_its_samples_is_dropped() -> None:
     lonely = SOUND[1][: SOUND[1].index(b"mdat") - 4]
     assert feed(BEGIN, SOUND[0], lonely, SOUND[2]).out == BEGIN + SOUND[0] + SOUND[2]
