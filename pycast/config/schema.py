@@ -143,8 +143,8 @@ class ListenSection(Section):
     trusted_proxies: Networks = key(
         (),
         'Addresses of proxies and balancers, such as ["10.0.0.0/8", "192.0.2.7"], that are trusted to name their '
-        "clients in X-Forwarded-For, X-Forwarded-Proto, Forwarded and PROXY headers. If not empty, only these "
-        "addresses may send a PROXY header.",
+        "clients in X-Forwarded-For, Forwarded and PROXY headers, and the address that these asked for in "
+        "X-Forwarded-Proto, -Host and -Port. If not empty, only these addresses may send a PROXY header.",
         restart=True,
         icecast=(),
     )

@@ -234,10 +234,10 @@ def test_trusted_proxy_behind_a_balancer_is_believed(pycast_server: Server) -> N
 
 def test_x_forwarded_proto_of_a_trusted_proxy_decides_the_scheme_of_playlists() -> None:
     headers = ("Host: radio.example\r\n", "X-Forwarded-Proto: https\r\n")
-    with Server(**TRUSTING) as server:
+    with Server(**TRUSTING) as server, source(server.port, MOUNT, server.source_password):
         assert get(server.port, f"{MOUNT}.m3u", *headers).body == b"https://radio.example/live.mp3\r\n"
         assert get(server.port, f"{MOUNT}.m3u", headers[0]).body == b"http://radio.example/live.mp3\r\n"
-    with Server() as server:
+    with Server() as server, source(server.port, MOUNT, server.source_password):
         assert get(server.port, f"{MOUNT}.m3u", *headers).body == b"http://radio.example/live.mp3\r\n"
 
 

@@ -140,6 +140,9 @@ WANTED = (
     Wanted("status json", "Cache-Control", "a browser may store it to ask whether it has changed"),
     Wanted("status page", "*", "a page of our own, made for listeners"),
     Wanted("root", "*", "a page of our own, made for listeners"),
+    Wanted(
+        "xspf unknown", "*", "404 says that there is no such stream; an empty list leaves a player without a reason"
+    ),
     Wanted("head", "*", "players and link checkers ask HEAD first; Icecast refuses it"),
     Wanted("options", "answered", "browsers need it before they may ask for titles, libshout probes with it"),
     Wanted("post", "*", "405 says what is wrong, and Allow says what is right"),
