@@ -20,6 +20,7 @@ from pycast.config.units import Size
 from pycast.config.values import (
     SERVED,
     Addresses,
+    BindAddress,
     Bits,
     Flag,
     Fraction,
@@ -106,7 +107,7 @@ class ServerSection(Section):
 class ListenSection(Section):
     """A port to listen on. Repeat the section for more ports."""
 
-    bind_address: RequiredText = key(
+    bind_address: BindAddress = key(
         "0.0.0.0",
         'The address to listen on. "::" accepts IPv6 and IPv4, but IPv6 only if another section has the same port for '
         "IPv4.",

@@ -68,6 +68,12 @@ def _required_text(value: object) -> str:
     return _text(value)
 
 
+def _bind_address(value: object) -> str:
+    """Returns the address without the brackets that it has in a URL, `[::1]`."""
+    text = _required_text(value)
+    return text[1:-1] if text.startswith("[") and text.endswith("]") and ":" in text else text
+
+
 def _secret(value: object) -> str:
     if not value or not isinstance(value, str) or not _is_clean(value):
         raise ValueError("expected a password in quotes, at least one character long")
@@ -269,6 +275,7 @@ def _headers(value: object) -> dict[str, str]:
 
 Text = Annotated[str, _text]
 RequiredText = Annotated[str, _required_text]
+BindAddress = Annotated[str, _bind_address]
 Secret = Annotated[str, _secret, SECRET]
 MaybeSecret = Annotated[str, _maybe_secret, SECRET]
 Whole = Annotated[int, _whole]
