@@ -22,7 +22,7 @@ from urllib.parse import quote
 from pycast.errors import HandshakeError, PeerError
 from pycast.http.charset import decode
 from pycast.http.mount_names import is_mount_name
-from pycast.http.request import MAX_HEAD, MAX_LINES, HeadReader, Request
+from pycast.http.request import MAX_HEAD, MAX_LINES, TLS_HANDSHAKE, HeadReader, Request
 
 REPLY_OK = b"OK2\r\nicy-caps:11\r\n\r\n"
 """The answer to a right password: exactly these 20 bytes. Audio may follow at once."""
@@ -51,6 +51,9 @@ class SourceHead:
 @dataclass(frozen=True, slots=True)
 class Http:
     """An HTTP client. `rest` (all bytes so far) is for a HeadReader."""
+
+
+_TLS_HERE = "a client of TLS, but SHOUTcast sources speak plain TCP: turn TLS (SSL) off in the encoder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class ShoutcastReader:
         return self._head.rest if self._head is not None else bytes(self._buffer)
 
     def _read_password(self) -> list[Event]:
+        if self._buffer and self._buffer[0] == TLS_HANDSHAKE:
+            raise HandshakeError("no password", cause=_TLS_HERE)
         if self._buffer and self._buffer[0] < 0x20:
             raise HandshakeError("no password", cause=f"handshake begins with byte {self._buffer[0]}")
         line, newline, after = self._buffer.partition(b"\n")

@@ -154,3 +154,8 @@ def test_any_bytes_cut_anywhere_give_one_result(data: bytes, places: list[int]) 
     whole = outcome([data], max_bytes=60)
     assert outcome(byte_by_byte(data), max_bytes=60) == whole
     assert outcome(cut(data, places), max_bytes=60) == whole
+
+
+def test_a_client_of_tls_is_named_in_words() -> None:
+    with pytest.raises(HandshakeError, match=r"a client of TLS.* turn TLS \(SSL\) off in the encoder"):
+        ShoutcastReader("/sc").feed(b"\x16\x03\x01\x02\x00\x01")
