@@ -2,11 +2,11 @@
 
 import re
 
-from pycast.stats.counters import Counters, MirrorCounters, OwnershipCounters
+from pycast.stats.counters import Counters, LinkCounters, MirrorCounters, OwnershipCounters
 from pycast.stats.metric import declared_metrics
 from pycast.stats.snapshot import ClusterSnapshot, MountSnapshot, NodeSnapshot
 
-KINDS = (NodeSnapshot, Counters, ClusterSnapshot, MirrorCounters, OwnershipCounters, MountSnapshot)
+KINDS = (NodeSnapshot, Counters, ClusterSnapshot, LinkCounters, MirrorCounters, OwnershipCounters, MountSnapshot)
 
 EXPORTED = {
     "pycast_build_info",
