@@ -30,7 +30,7 @@ MODULES = (
     *("email.utils", "email.parser", "ssl", "http.client", "mimetypes", "shutil", "http.server", "urllib.request"),
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),
     *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.pages", "pycast.web.nodes_page"),
-    "hashlib",
+    *("hashlib", "hmac", "zlib"),
     *("decimal", "mutagen", "mutagen.flac", "unicodedata"),
 )
 

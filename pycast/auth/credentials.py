@@ -4,7 +4,6 @@ A comparison takes the same time wherever the texts differ, so that a password c
 """
 
 import re
-from hmac import compare_digest
 
 from pycast.config.schema import Config
 
@@ -50,6 +49,8 @@ def _match(given: Credentials | None, wanted: Credentials) -> bool:
     # If no password is configured, no credentials match, as in Icecast.
     if given is None or not wanted[1]:
         return False
+    from hmac import compare_digest  # it loads OpenSSL, and the start of the server does without
+
     user = compare_digest(given[0].encode(), wanted[0].encode())
     password = compare_digest(given[1].encode(), wanted[1].encode())
     return user and password

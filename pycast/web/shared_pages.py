@@ -9,10 +9,8 @@ get their own, which costs no more than a copy of its bytes.
 What an admin gets is never kept here: a page is rendered for nobody in particular.
 """
 
-import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pycast.http.request import Request
@@ -71,6 +69,8 @@ class SharedPage(NamedTuple):
 
 def packed(body: bytes) -> SharedPage:
     """Returns a page with its gzip and its tag. May switch."""
+    from hashlib import blake2b
+
     tag = blake2b(body, digest_size=12).hexdigest()
     if len(body) < LEAST_GZIP:
         return SharedPage(body, b"", tag)
@@ -78,6 +78,8 @@ def packed(body: bytes) -> SharedPage:
 
 
 def _gzip(body: bytes) -> Iterator[bytes]:
+    import zlib
+
     gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_FORMAT)
     for at in range(0, len(body), PIECE):
         yield gzip.compress(body[at : at + PIECE])
