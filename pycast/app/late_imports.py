@@ -23,6 +23,7 @@ MODULES = (
         "pycast.formats.opaque",
         "pycast.formats.mpeg",
         "pycast.formats.adts",
+        "pycast.formats.detect",
         "pycast.formats.ogg",
     ),
     *("pycast.formats.webm", "pycast.formats.flac", "pycast.formats.mp4", "pycast.formats.wav"),

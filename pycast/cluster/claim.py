@@ -110,6 +110,10 @@ class MountClaim:
         """Adds a source at the end of the line."""
         self._standbys.append(standby)
 
+    def standby_of(self, source: Source) -> Standby | None:
+        """Returns the standby that `source` is, if it stands by."""
+        return next((standby for standby in self._standbys if standby.source is source), None)
+
     def remove(self, source: Source) -> bool:
         """Removes a source from the line. Returns whether it stood by."""
         for standby in self._standbys:
@@ -155,6 +159,11 @@ class MountClaims:
         claim = self._by_mount.get(mount)
         if claim is not None and claim.is_empty:
             del self._by_mount[mount]
+
+    def standby_of(self, mount: str, source: Source) -> Standby | None:
+        """Returns the standby that `source` is, if it stands by for the mount."""
+        claim = self._by_mount.get(mount)
+        return claim.standby_of(source) if claim is not None else None
 
     def remove(self, mount: str, source: Source) -> bool:
         """Removes a source from the mount's line. Returns whether it stood by."""

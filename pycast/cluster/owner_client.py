@@ -14,7 +14,7 @@ from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import OriginRecord
 from pycast.cluster.registry.registry import Held, Registry
 from pycast.net.group import Group
-from pycast.stream.source import SourceDescription
+from pycast.stream.source import Source, SourceDescription
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,24 @@ class OwnerClient:
     mirrors: Mirrors
     lineages: Lineages
     group: Group
+
+    def publish(self, origin: OriginRecord, source: Source | None, *, is_live: bool) -> OriginRecord:
+        """Tells the other nodes whether a mount of this one is live, and from which source. Returns the new record.
+        Never switches.
+        """
+        origin = replace(origin, is_live=is_live)
+        if source is not None:
+            one = source.description
+            origin = replace(origin, content_type=one.short_type, source_ip=one.ip, started=one.started)
+        self.registry.publish(origin)
+        if origin.is_provisional:
+            self.announce(origin)
+        return origin
+
+    def release(self, owned: OriginRecord) -> None:
+        """Gives up a mount that has closed."""
+        self.registry.release(owned.mount, owned.epoch)
+        self.lineages.forget(owned.mount)
 
     def announce(self, origin: OriginRecord) -> None:
         """Announces an origin to all known nodes, because the registry could not be told. Never switches."""

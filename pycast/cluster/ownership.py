@@ -119,6 +119,21 @@ class Ownership:
             elif not self._try_to_go_on_air(name, source):
                 self._resolve(name, source)
 
+    def start_known(self, name: str, source: Source, first: bytes) -> None:
+        """Takes the first bytes of a source, whose format is known now. Raises FormatError. Never switches."""
+        if self._mounts.source(name) is source:
+            self._mounts.start_known(name, source, first)
+            self._publish(name, is_live=True)
+        elif (standby := self._claims.standby_of(name, source)) is not None:
+            standby.stream.begin(source.description.new_format(), first)
+
+    def take_over_known(self, name: str, source: Source) -> None:
+        """Puts a standby on the air if it has to take over, as its format is known. Raises Refused. May switch."""
+        with self._turns.of(name):
+            standby = self._claims.standby_of(name, source)
+            if standby is not None and self._take_over(name, standby) and not self._claims.remove(name, source):
+                self.remove(name, source)
+
     def remove(self, name: str, source: Source) -> None:
         """Removes a source that has ended; the next in line replaces it. May switch."""
         source.output.take_out()
@@ -174,18 +189,24 @@ class Ownership:
     def _resolve(self, name: str, source: Source) -> None:
         """Applies the mount's `on_conflict`: another source is on the air. Raises Refused. May switch."""
         self._refuse_if_rejecting(name)
-        standby = Standby(source, StandbyStream(source.description.content_type))
-        if self._settings.now.for_mount(name).on_conflict == "take_over":
-            if self._mounts.source(name) is not None:
-                self._to_standby(name)
-            elif self._cluster is not None:
-                self._cluster.ask_to_yield(name)
-            # With a stream of its own it does not count as a reconnect of the other source, and does not get its title.
-            if self._try_to_go_on_air(name, source, standby.stream):
-                return
+        is_known = source.description.is_known
+        standby = Standby(source, StandbyStream(source.description.new_format() if is_known else None))
+        if is_known and self._take_over(name, standby):
+            return
         source.output.stand_by(standby.stream)
         self._wait_in_line(name, standby)
         log.info("mount %s: has a source; the one from %s stands by", name, source.description.ip)
+
+    def _take_over(self, name: str, standby: Standby) -> bool:
+        """Puts a source on the air in place of another, if `on_conflict` says so. Returns whether. May switch."""
+        if self._settings.now.for_mount(name).on_conflict != "take_over":
+            return False
+        if self._mounts.source(name) is not None:
+            self._to_standby(name)
+        elif self._cluster is not None:
+            self._cluster.ask_to_yield(name)
+        # With a stream of its own it does not count as a reconnect of the other source, and does not get its title.
+        return self._try_to_go_on_air(name, standby.source, standby.stream)
 
     def _replace(self, name: str, source: Source) -> None:
         held = self._mounts.source(name)
@@ -199,15 +220,14 @@ class Ownership:
         assert self._cluster is not None
         cluster, over = self._cluster, self._highest(name)
         # The registry decides: only one claim over the same epoch succeeds.
-        origin = cluster.claim(name, source.description, over)
-        if origin is None:
+        if (origin := cluster.claim(name, source.description, over)) is None:
             self.counters.held += 1
             return False
         self.counters.won += 1
         self.counters.provisional += origin.is_provisional
         # Fetch what other nodes have of the last epoch; our first byte comes after it.
         base = cluster.mirrors.level(name, over)
-        # That may have switched for long: give up if another node has claimed the mount meanwhile.
+        # That may have switched for long: another node may have claimed the mount meanwhile.
         if self._highest(name) > origin.epoch:
             cluster.mirrors.ensure(name)
             return False
@@ -243,10 +263,9 @@ class Ownership:
 
     def _take_off_air(self, name: str) -> Standby | None:
         """Takes the source off the air and returns it as a standby. Never switches."""
-        source, mount = self._mounts.source(name), self._mounts.get(name)
-        if source is None or mount is None:
+        if (source := self._mounts.source(name)) is None or (mount := self._mounts.get(name)) is None:
             return None
-        stream = mount.to_standby()
+        stream = mount.to_standby() if source.description.is_known else StandbyStream(tags=mount.timeline.tags_at(0))
         source.output.stand_by(stream)
         self._mounts.detach(name)
         return Standby(source, stream)
@@ -297,10 +316,9 @@ class Ownership:
     def _must_wait(self, name: str, claim: MountClaim) -> bool:
         """Whether the standbys have to wait: a newer source has time to claim, or another node's source sends audio."""
         assert self._cluster is not None
-        now, mount = self._clock(), self._mounts.get(name)
-        if now < claim.hold_off_until:
+        if (now := self._clock()) < claim.hold_off_until:
             return True
-        origin = self._cluster.registry.state.origin(name)
+        mount, origin = self._mounts.get(name), self._cluster.registry.state.origin(name)
         is_receiving = mount is not None and now - mount.last_audio < SOURCE_SILENT_S
         return origin is not None and origin.is_live and is_receiving and self._cluster.mirrors.has_parent(name)
 
@@ -354,27 +372,16 @@ class Ownership:
     def on_mount_closed(self, event: MountClosed) -> None:
         """Gives up a mount that has closed."""
         claim, owned = self._claims.get(event.mount), self._claims.origin(event.mount)
-        if claim is None or owned is None or self._cluster is None:
-            return
-        claim.move(ClaimEvent.MOUNT_CLOSED)
-        self._claims.drop_if_empty(event.mount)
-        self._cluster.registry.release(event.mount, owned.epoch)
-        self._cluster.lineages.forget(event.mount)
+        if claim is not None and owned is not None and self._cluster is not None:
+            claim.move(ClaimEvent.MOUNT_CLOSED)
+            self._claims.drop_if_empty(event.mount)
+            self._cluster.release(owned)
 
     def _publish(self, name: str, *, is_live: bool) -> None:
         claim, source = self._claims.get(name), self._mounts.source(name)
         if claim is None or claim.origin is None or self._cluster is None:
             return
-        origin = replace(claim.origin, is_live=is_live)
-        if source is not None:
-            description = source.description
-            origin = replace(
-                origin, content_type=description.short_type, source_ip=description.ip, started=description.started
-            )
-        claim.origin = origin
-        self._cluster.registry.publish(origin)
-        if origin.is_provisional:
-            self._cluster.announce(origin)
+        claim.origin = self._cluster.publish(claim.origin, source, is_live=is_live)
 
     def _highest(self, name: str) -> "Epoch":
         assert self._cluster is not None
@@ -385,8 +392,7 @@ class Ownership:
             raise Refused("Mountpoint in use", cause=f"{name} has a source that is alive")
 
     def _check_room(self) -> None:
-        connected, limit = self._mounts.sources + self.standbys, self._settings.now.limits.sources
-        if connected >= limit:
+        if (connected := self._mounts.sources + self.standbys) >= self._settings.now.limits.sources:
             raise Refused("too many sources connected", cause=f"{connected} sources are connected")
 
 

@@ -34,6 +34,9 @@ class MountFinder:
         the last switch.
         """
         mount = self.on_any_node(path)
+        if mount is not None and mount.state is not MountState.LIVE:
+            self._mounts.wait_until_known(path)
+            mount = self._mounts.get(path)
         if mount is not None and mount.state is MountState.LIVE:
             return mount
         fallback = self.live(self._settings.now.for_mount(path).fallback_mount)

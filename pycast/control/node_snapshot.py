@@ -93,7 +93,12 @@ class NodeSnapshots:
             fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
             cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,
             mounts=tuple(
-                snapshot_mount(mount, is_mirror=self._mounts.is_mirror(mount.name)) for mount in in_turns(mounts)
+                snapshot_mount(
+                    mount,
+                    is_mirror=self._mounts.is_mirror(mount.name),
+                    is_opening=self._mounts.is_opening(mount.name),
+                )
+                for mount in in_turns(mounts)
             ),
         )
 
@@ -145,7 +150,7 @@ def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
     return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
-def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
+def snapshot_mount(mount: Mount, *, is_mirror: bool = False, is_opening: bool = False) -> "MountSnapshot":
     """Returns the current state of a mount."""
     from pycast.stats.snapshot import MountSnapshot
 
@@ -160,7 +165,7 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False) -> "MountSnapshot":
     subtype = stats.pop("subtype", "")
     return MountSnapshot(
         name=mount.name,
-        is_live=mount.state is MountState.LIVE,
+        is_live=is_opening or mount.state is MountState.LIVE,
         hidden=settings.hidden,
         public=info.is_public if settings.public is None else settings.public,
         content_type=mount.listener_content_type,

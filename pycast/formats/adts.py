@@ -12,7 +12,7 @@ from pycast.formats.marks import Mark
 
 # Sync word, version and layer; and no sample rate index that is no frame's (13 to 15), as in a run of the byte 255.
 _SYNC = rb"\xff[\xf0\xf1\xf8\xf9](?![\x34-\x3f\x74-\x7f\xb4-\xbf\xf4-\xff])"
-_HEADER_SIZE = 7
+HEADER_SIZE = 7
 _SAMPLES = 1024
 _SAMPLERATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8)
@@ -25,7 +25,7 @@ class Adts:
     dropped = 0
 
     def __init__(self, base: int = 0) -> None:
-        self._frames = FrameStream("ADTS AAC", _SYNC, _HEADER_SIZE, decode_header, base)
+        self._frames = FrameStream("ADTS AAC", _SYNC, HEADER_SIZE, decode_header, base)
 
     @property
     def warning(self) -> str:
@@ -36,7 +36,7 @@ class Adts:
         return self._frames.feed(data)
 
 
-def decode_header(buf: bytes, pos: int) -> Frame | None:
+def decode_header(buf: bytes | bytearray, pos: int) -> Frame | None:
     """Returns the frame whose header is at `pos`; None if that is no header. `buf` has 7 bytes there."""
     flags = buf[pos + 1]
     # Twelve sync bits and the two layer bits, which are always 0; bit 0 is "no CRC".
@@ -45,7 +45,7 @@ def decode_header(buf: bytes, pos: int) -> Frame | None:
     middle = buf[pos + 3]
     length = (middle & 3) << 11 | buf[pos + 4] << 3 | buf[pos + 5] >> 5
     timed = _timed_kind(flags >> 3 & 1, buf[pos + 2] & 0xFD, middle >> 6)
-    if timed is None or length < _HEADER_SIZE + (0 if flags & 1 else 2):
+    if timed is None or length < HEADER_SIZE + (0 if flags & 1 else 2):
         return None
     seconds, kind = timed
     return length, seconds * (1 + (buf[pos + 6] & 3)), kind, 0

@@ -25,9 +25,10 @@ MAX_JUNK = 64 * 1024
 """Bytes of junk in a row after which the stream is taken for another format."""
 
 MAX_ID3 = 16 * 1024 * 1024
-"""A larger ID3v2 tag is taken for junk: covers of a few MB are common, 256 MB (the field's limit) a mistake."""
+"""A larger ID3v2 tag, or more of them in a row, is taken for junk: covers of a few MB are common, 256 MB (the field's
+limit) a mistake."""
 
-_ID3_HEAD = 10
+ID3_HEAD = 10
 _ID3_FIRST = 0x49
 _TAIL = 3
 """If there is no candidate in the buffer, this many bytes at its end may still be the start of one (`ID3`, or the first
@@ -66,6 +67,7 @@ class FrameStream:
         self._offset = base
         self._held = b""
         self._skip = 0
+        self._tags = 0
         self._junk = 0
         self._is_opaque = False
         self._is_synced = False
@@ -170,22 +172,19 @@ class FrameStream:
         else:
             self._meter.restart(self._offset + start, self._time_s)
         self._is_synced = True
-        self._junk = 0
+        self._junk = self._tags = 0
         return True
 
     def _judge_tag(self, buf: bytes, start: int) -> bool | None:
-        """Whether an ID3v2 tag starts at `start`, as `_judge_frame` (id3v2.4.0-structure section 3.1: the size is four
-        bytes of seven bits).
-        """
-        if start + _ID3_HEAD > len(buf):
+        """Whether an ID3v2 tag starts at `start`, as `_judge_frame`."""
+        if start + ID3_HEAD > len(buf):
             return None
-        size = buf[start + 6 : start + 10]
-        if max(size) > 0x7F:
+        size = tag_size(buf, start)
+        # Tags without a frame between them are one to a listener, who waits for the next frame.
+        if not size or self._tags + size > MAX_ID3:
             return False
-        body = size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3]
-        if body > MAX_ID3:
-            return False
-        self._skip = _ID3_HEAD + body
+        self._tags += size
+        self._skip = size
         self._junk = 0
         return True
 
@@ -208,6 +207,18 @@ class FrameStream:
     def _go_opaque(self, reason: str) -> None:
         self._is_opaque = True
         self.warning = f"{reason}: passed on as it is, listeners start anywhere"
+
+
+def tag_size(buf: bytes | bytearray, start: int) -> int:
+    """Returns the size of the ID3v2 tag whose head is at `start`, 0 if that is none. `buf` has `ID3_HEAD` bytes there.
+
+    id3v2.4.0-structure section 3.1: the size is four bytes of seven bits, without the head and a footer.
+    """
+    size = buf[start + 6 : start + ID3_HEAD]
+    if not 2 <= buf[start + 3] <= 4 or max(size) > 0x7F:
+        return 0
+    footer = ID3_HEAD if buf[start + 3] == 4 and buf[start + 5] & 0x10 else 0
+    return ID3_HEAD + footer + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
 
 
 def _info(offset: int, kind: FrameKind, bitrate: int | None) -> Info:

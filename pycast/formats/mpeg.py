@@ -16,6 +16,7 @@ from pycast.formats.marks import Mark
 # Sync word, version and layer; and no bit rate index that is no frame's (0 and 15), as in a run of the byte 255.
 _SYNC = rb"\xff[\xe2-\xff](?![\x00-\x0f\xf0-\xff])"
 _HEADER = Struct(">I")
+HEADER_SIZE = _HEADER.size
 _unpack = _HEADER.unpack_from
 
 # By version bits 0 (2.5), 2 (2), 3 (1); 1 is reserved.
@@ -41,7 +42,7 @@ class MpegAudio:
     dropped = 0
 
     def __init__(self, base: int = 0) -> None:
-        self._frames = FrameStream("MPEG audio", _SYNC, _HEADER.size, decode_header, base)
+        self._frames = FrameStream("MPEG audio", _SYNC, HEADER_SIZE, decode_header, base)
 
     @property
     def warning(self) -> str:
@@ -56,7 +57,7 @@ class MpegAudio:
 _known: dict[int, Frame] = {}
 
 
-def decode_header(buf: bytes, pos: int) -> Frame | None:
+def decode_header(buf: bytes | bytearray, pos: int) -> Frame | None:
     """Returns the frame whose header is at `pos`; None for no header, or free format. `buf` has 4 bytes there."""
     key = _unpack(buf, pos)[0] >> 6
     return _known.get(key) or _learn(key)

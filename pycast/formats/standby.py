@@ -8,7 +8,6 @@ point.
 The one invariant: what comes out of the continued format begins with a whole unit, and its marks count from `base`.
 """
 
-from pycast.formats.content_types import new_format
 from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
 
 
@@ -17,25 +16,30 @@ class StandbyStream:
 
     def __init__(
         self,
-        content_type: str,
         inner: Format | None = None,
         size: int = 0,
         header: bytes = b"",
         info: Info | None = None,
         tags: Tags | None = None,
     ) -> None:
-        """`inner` is the format of a stream that was on the air until now and has put out everything before `size`.
-        `header`, `info` and `tags` are what holds there.
+        """`inner` is the stream's format, None while it is not known; it has put out everything before `size` if the
+        stream was on the air until now. `header`, `info` and `tags` are what holds there.
         """
         self.tags = tags
         """What the source plays; None if that is not known."""
-        self._inner = inner or new_format(content_type)
+        self._inner = inner
         self._size = size
         self._header = header
         self._info = info
 
+    def begin(self, inner: Format, first: bytes) -> None:
+        """Takes the stream's format, which is known now, and the first bytes. Raises FormatError."""
+        self._inner = inner
+        self.feed(first)
+
     def feed(self, data: bytes) -> None:
-        """Takes bytes from the source. Raises FormatError."""
+        """Takes bytes from the source, whose format is known. Raises FormatError."""
+        assert self._inner is not None
         out, marks = self._inner.feed(data)
         self._size += len(out)
         for mark in marks:
@@ -49,13 +53,14 @@ class StandbyStream:
 
     def set_title(self, artist: str, title: str, url: str = "") -> bool:
         """Keeps the title for when the source goes on the air. Returns whether the stream takes titles."""
-        if self._inner.family == "webm":
+        if self._inner is not None and self._inner.family == "webm":
             return False
         self.tags = Tags(self._size, artist, title, url)
         return True
 
     def resume_at(self, base: int) -> Format:
-        """Returns the format with which a mount continues this stream at the offset `base`."""
+        """Returns the format with which a mount continues this stream, whose format is known, at the offset `base`."""
+        assert self._inner is not None
         known: list[Mark] = [mark._replace(offset=base) for mark in (self._info, self.tags) if mark is not None]
         return _Continued(self._inner, self._size, base, self._header, known)
 

@@ -9,14 +9,14 @@ a source that costs more than others waits longer: none takes more than half of 
 import logging
 import time
 from contextlib import suppress
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import gevent
 from gevent.event import Event
 
 from pycast.auth.credentials import Credentials
 from pycast.errors import PeerError, Refused
-from pycast.formats.content_types import OCTET_STREAM, content_type_for_listeners
+from pycast.formats.content_types import OCTET_STREAM, UNKNOWN, content_type_for_listeners
 from pycast.http.body import Body, RawBody, expects_continue, new_body
 from pycast.http.forwarded import is_proxied
 from pycast.http.icy import InlineTitles, source_metaint
@@ -32,7 +32,14 @@ from pycast.server.source_gate import check_credentials, check_drain, pass_gate
 from pycast.stream.pacer import SLICE_S
 from pycast.stream.source import SOURCE_SILENT_S, SourceDescription, SourceOutput, SourceState
 
+if TYPE_CHECKING:
+    from pycast.formats.detect import Detector, Found
+
 log = logging.getLogger(__name__)
+
+# A stream whose format is not known after so many seconds of audio is opaque: it must not stay silent because it is
+# slow.
+LOOK_S = 2.0
 
 # The answer after the last byte of a framed body.
 OK_AT_END = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n"
@@ -86,6 +93,9 @@ class ConnectedSource:
         self._titles = InlineTitles(metaint, context.settings.now.for_mount(mount).charset) if metaint else None
         self._unfed = b""
         """The rest of the last read. The source may be ended while others have their turn."""
+        self._detector: Detector | None = None
+        """Looks at the first bytes until the format is known."""
+        self._first_audio = 0.0
         self._has_left = Event()
         self._greenlet = cast(Task, gevent.getcurrent())
 
@@ -115,6 +125,8 @@ class ConnectedSource:
         Raises Refused. May switch.
         """
         self._body = body
+        if not self.description.is_known:
+            self._detector = new_detector(self.description.content_type)
         try:
             self._context.ownership.admit(self._mount, self)
             check_drain(self._context)  # a drain may have begun while it waited, and have moved the other sources
@@ -143,6 +155,7 @@ class ConnectedSource:
             if is_proxied and not first:
                 first = self._read_through_proxy()
             why = self._read(first)
+            self._give_up()
             if end:
                 self._connection.write(end, timeout)
         except PeerError as error:
@@ -199,7 +212,12 @@ class ConnectedSource:
         self._unfed, clock = data, self._context.pacer.cpu_clock
         spent, begun = 0.0, clock()
         while self._unfed:
+            is_known = self._detector is None
             self._feed_piece()
+            if not is_known and self._detector is None:
+                if self.output.state is SourceState.STANDBY:
+                    self._context.ownership.take_over_known(self._mount, self)
+                gevent.sleep(0)  # those who wait for the first byte start there before there are more
             if self._unfed and (took := clock() - begun) >= SLICE_S:
                 spent += took
                 give_turn()
@@ -216,13 +234,51 @@ class ConnectedSource:
 
     def _feed_audio(self, audio: bytes) -> None:
         if self._titles is None:
-            self.output.feed(audio)
+            self._take(audio)
             return
         for part in self._titles.feed(audio):
             if isinstance(part, bytes):
-                self.output.feed(part)
+                self._take(part)
             else:
                 self.output.set_title("", part.text, part.url)
+
+    def _take(self, audio: bytes) -> None:
+        """Feeds the mount, or the detector until the format is known. Raises FormatError. Never switches."""
+        if self._detector is None:
+            self.output.feed(audio)
+            return
+        self._first_audio = self._first_audio or self.last_data
+        found = self._detector.feed(audio)
+        if found is not None:
+            self._start(found)
+        elif self.last_data - self._first_audio >= LOOK_S:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Feeds what is held of a stream whose format is not known: it ends, or is too slow. As `_take`."""
+        found = self._detector.give_up() if self._detector is not None else None
+        if found is not None:
+            self._start(found)
+
+    def _start(self, found: "Found") -> None:
+        """Starts the stream with its first bytes. Raises FormatError."""
+        self._detector = None
+        announced, told = self.description.content_type, content_type_for_listeners(found.content_type)
+        self.description = self.description._replace(content_type=found.content_type, format=found.format)
+        if found.content_type != announced:
+            log.warning(
+                "mount %s: the source from %s announced %s, but its stream is %s: listeners are told %s",
+                *(self._mount, self.description.ip, announced, found.format, told),
+            )
+        elif told == OCTET_STREAM != announced:
+            log.warning(
+                "mount %s: the source from %s calls its stream %s, which is neither audio nor video: listeners are "
+                "told %s",
+                *(self._mount, self.description.ip, announced, told),
+            )
+        if found.left_out:
+            log.info("mount %s: %d bytes before the stream's first are left out", self._mount, found.left_out)
+        self._context.ownership.start_known(self._mount, self, found.data)
 
     def _read_last_bytes(self) -> None:
         deadline, left = time.monotonic() + LAST_BYTES_S, LAST_BYTES
@@ -235,6 +291,7 @@ class ConnectedSource:
                 if not self._unfed:
                     break
                 self._feed_piece()
+            self._give_up()
         self._unfed = b""
 
     def _pause(self, size: int) -> float:
@@ -272,13 +329,11 @@ def describe_source(connection: Connection, request: Request) -> SourceDescripti
             raise Refused("No Content-type given", cause=f"PUT {request.path} without Content-Type")
         log.warning("source %s %s names no content type: taken as audio/mpeg", connection.ip, request.path)
         content_type = "audio/mpeg"
-    told = content_type_for_listeners(content_type)
-    if told == OCTET_STREAM != content_type:
-        log.warning(
-            "mount %s: the source from %s calls its stream %s, which is neither audio nor video: listeners are told %s",
-            request.path,
-            connection.ip,
-            content_type,
-            told,
-        )
-    return SourceDescription(info, content_type, tuple(request.headers), connection.ip, time.time())
+    return SourceDescription(info, content_type, tuple(request.headers), connection.ip, time.time(), UNKNOWN)
+
+
+def new_detector(announced: str) -> "Detector":
+    """Returns what looks at the first bytes of a stream that is announced as `announced`."""
+    from pycast.formats.detect import Detector  # not at the start of the server: with the first source
+
+    return Detector(announced)

@@ -27,7 +27,7 @@ from pycast.stream.journal import Journal, Started
 from pycast.stream.listener import Identity, Listener, Transport
 from pycast.stream.mount_state import LIFE, MountEvent, MountState
 from pycast.stream.pacer import Pacer
-from pycast.stream.placement import FALLBACK_BITRATE, Placement, place
+from pycast.stream.placement import FALLBACK_BITRATE, Placement, begun_at, place, since_join
 from pycast.stream.program import Program
 from pycast.stream.ring import Ring
 from pycast.stream.source import SourceDescription
@@ -83,13 +83,14 @@ class Mount:
         self._events = events
         self._new_audio = NewAudio(name)
         self._clock = clock
-        self._program = Program(name, description, settings.stream_name)
+        self._program, self._described = Program(name, description, settings.stream_name), description
         self._title_source: SourceDescription | None = None
         """The source that the latest title belongs to; None if that source took it along to its standby."""
         self._titled_at = -CLEAR_S
         """When it last got a title that is not empty."""
         self.floor = 0
         """No listener starts before this offset: its decoder could not follow to the present audio."""
+        self._begun, self._first_until = 0, -1  # where its source began, and the head after its first bytes
         self._source_since = clock()
         """When its source connected, on a clock that nobody sets."""
         self._raw = RawView(self.ring)
@@ -99,7 +100,7 @@ class Mount:
     @property
     def description(self) -> SourceDescription:
         """The description of the present source, or of the last one."""
-        return self._program.description
+        return self._described
 
     @property
     def family(self) -> str:
@@ -151,9 +152,18 @@ class Mount:
 
         `stream` is what the source has fed so far, if it was a standby.
         """
+        self.start_known(description, stream)
+        self.start_title(description, stream)
+
+    def start_known(self, description: SourceDescription, stream: StandbyStream | None = None) -> None:
+        """As `start`, for a source that has had its `start_title`."""
         self._start(description, self.ring.head)
         self._program.begin(self.ring.head, stream, self.settings.dump_file)
-        self._start_title(description, stream)
+
+    def feed_first(self, data: bytes) -> None:
+        """As `feed`, for first bytes: until there are more, listeners start there. Raises FormatError."""
+        self.feed(data)
+        self._first_until = self.ring.head
 
     def start_mirror(self, description: SourceDescription, started_at: int) -> None:
         """Starts a source on another node, whose units and marks come through `take`.
@@ -176,18 +186,19 @@ class Mount:
         # The codec header of the last source is of no use to listeners that start with the new one.
         self.timeline.add_header(self.ring.head, b"")
         before.close_dump()
-        self._program = program
+        self._program, self._described = program, description
         # A source of another node, or one that stood by, has been connected for some time already.
         self._source_since = self._clock() - max(0.0, time.time() - description.started)
+        self._begun = started_at
         self.sources += 1
         self._move(MountEvent.SOURCE_STARTED)
         self.journal.add(Started(started_at, description))
         self.last_audio = self._clock()
         self._events.new_audio.emit(self._new_audio)
 
-    def _start_title(self, description: SourceDescription, stream: StandbyStream | None) -> None:
+    def start_title(self, description: SourceDescription, stream: StandbyStream | None) -> None:
         """Sets the title to that of the new source, or to none."""
-        before, self._title_source = self._title_source, description
+        before, self._title_source, self._described = self._title_source, description, description
         # An encoder that connects again keeps the title it had.
         if stream is None and before is not None and before.is_same_encoder(description):
             return
@@ -221,9 +232,8 @@ class Mount:
 
     def to_standby(self) -> StandbyStream:
         """Returns the present source's stream, with its title. The caller feeds it from now on."""
-        self._title_source, head, title = None, self.ring.head, self.timeline.title
-        tags = Tags(head, title.artist, title.title, title.url) if title else None
-        return self._program.to_standby(head, self.timeline.header_at(head), tags)
+        self._title_source, head = None, self.ring.head
+        return self._program.to_standby(head, self.timeline.header_at(head), self.timeline.tags_at(head))
 
     def close(self, reason: Reason = Reason.SOURCE_GONE) -> None:
         """Ends the mount. Its listeners are dropped for `reason` once they have the rest of the audio."""
@@ -276,8 +286,7 @@ class Mount:
         """Raises Refused if the mount takes no more listeners: it is full, or over."""
         if self.state is MountState.ENDED:
             raise Refused("The file you requested could not be found", status=404, cause=f"{self.name} is over")
-        limit = self.settings.max_listeners
-        if 0 <= limit <= len(self.fanout):
+        if 0 <= (limit := self.settings.max_listeners) <= len(self.fanout):
             raise Refused("max listeners reached", cause=f"{self.name} has its {limit} listeners")
 
     def metaint(self) -> int:
@@ -288,7 +297,8 @@ class Mount:
 
     def place(self, metaint: int) -> Placement:
         """Returns where a new listener starts."""
-        return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate, self.floor)
+        first = begun_at(self.ring, self.timeline, self.floor, self._begun, self._first_until)
+        return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate, self.floor, first)
 
     def join(
         self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float
@@ -313,8 +323,7 @@ class Mount:
         if now - self.last_audio >= patience and len(self.fanout):
             log.info("mount %s: no audio for %g s, its listeners are disconnected", self.name, patience)
             self.fanout.drop_all(Reason.SILENT)
-        limit = self.settings.max_listener_duration
-        if limit:
+        if limit := self.settings.max_listener_duration:
             for listener in self.fanout:
                 if now - listener.joined >= limit:
                     self.fanout.drop(listener, Reason.EXPIRED)
@@ -322,10 +331,8 @@ class Mount:
     def allowed_lag(self) -> int:
         """Returns how many bytes a listener may be behind; never less than the burst that new listeners get."""
         rate = (self._program.bitrate or FALLBACK_BITRATE) / 8
-        settings = self.settings
-        last_join = self.timeline.last_join()
-        begun = 0 if last_join is None else self.ring.head - last_join
-        return max(settings.queue_size.in_bytes(rate), 2 * settings.burst_size.in_bytes(rate)) + begun
+        queue, burst = self.settings.queue_size.in_bytes(rate), self.settings.burst_size.in_bytes(rate)
+        return max(queue, 2 * burst) + since_join(self.ring, self.timeline, self._begun)
 
     def _move(self, event: MountEvent) -> None:
         state = LIFE[self.state][event]
@@ -382,9 +389,7 @@ class Mount:
         """Grows the ring if `more` bytes would push out the only place where a listener can start (a long video
         cluster), or do not fit at once (a key frame).
         """
-        last, head = self.timeline.last_join(), self.ring.head
-        kept = head - last if last is not None and last >= self.ring.oldest else 0
-        needed = kept + more + RING_MARGIN
+        needed = since_join(self.ring, self.timeline, self._begun) + more + RING_MARGIN
         if needed > self.ring.capacity:
             self.ring.grow(min(2 * needed, LARGEST_RING))
 

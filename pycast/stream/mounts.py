@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import gevent
+from gevent.event import Event
 
 from pycast.config.live import Live
 from pycast.formats.standby import StandbyStream
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 # How long a source that connects again waits for its former connection to end. Reading the rest of that takes less than
 # a tenth of a second.
 SOURCE_ENDING_S = 2.0
+
+# How long a listener waits for the first bytes of a source that has just connected. Encoders send them at once.
+OPENING_S = 2.0
 
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
@@ -52,6 +56,8 @@ class Mounts:
         self._ending: dict[Mount, None] = {}
         self._sources: dict[str, Source] = {}
         self._mirrors: dict[str, object] = {}
+        self._opening: dict[str, Event] = {}
+        """Mounts with a source whose format is not known yet. The event is set when it is."""
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
 
@@ -114,13 +120,41 @@ class Mounts:
         return present is None or present.is_silent
 
     def attach_source(self, name: str, source: Source, stream: StandbyStream | None = None) -> Mount:
-        """Makes `source` feed the mount, in place of what fed it before. `stream` is what it has fed as a standby."""
+        """Makes `source` feed the mount, in place of what fed it before. `stream` is what it has fed as a standby.
+
+        If the source's format is not known the mount stays as it is until `start_known`, with its listeners.
+        """
         mount = self.get_or_create(name, source.description)
-        mount.start(source.description, stream)
         self._sources[name] = source
         self._mirrors.pop(name, None)
+        if source.description.is_known:
+            mount.start(source.description, stream)
+        else:
+            mount.start_title(source.description, stream)
+            self._opening.setdefault(name, Event())
         self._events.source_started.emit(SourceStarted(name, mount.settings))
         return mount
+
+    def is_opening(self, name: str) -> bool:
+        """Whether the mount has a source whose format is not known yet."""
+        return name in self._opening
+
+    def start_known(self, name: str, source: Source, first: bytes) -> None:
+        """Starts a mount whose source's format is known now, with its first bytes. Raises FormatError."""
+        mount, opening = self._mounts[name], self._opening.pop(name)
+        try:
+            mount.start_known(source.description)
+            mount.feed_first(first)
+        finally:
+            opening.set()
+
+    def wait_until_known(self, name: str) -> None:
+        """Waits up to `OPENING_S` for a mount whose source has just connected: what listeners are told depends on its
+        first bytes. May switch.
+        """
+        opening, mount = self._opening.get(name), self._mounts.get(name)
+        if opening is not None and mount is not None and mount.state is not MountState.LIVE:
+            opening.wait(OPENING_S)
 
     def attach_mirror(self, name: str, mirror: object, description: SourceDescription, started_at: int) -> Mount:
         """Makes `mirror` feed the mount, from a source on another node that began at `started_at`."""
@@ -137,6 +171,7 @@ class Mounts:
     def detach(self, name: str) -> None:
         """Removes what feeds the mount. Its listeners stay, as another source or mirror follows at once."""
         source, mirror = self._sources.pop(name, None), self._mirrors.pop(name, None)
+        self._end_opening(name)
         mount = self._mounts.get(name)
         if mount is None or (source is None and mirror is None):
             return
@@ -168,7 +203,10 @@ class Mounts:
             return
         del self._sources[name]
         mount = self._mounts[name]
-        mount.end()
+        self._end_opening(name)
+        # While its format is not known the mount is in the state in which the source found it.
+        if mount.state is MountState.LIVE:
+            mount.end()
         self._events.source_ended.emit(SourceEnded(name, mount.settings))
         grace = mount.settings.source_grace
         if grace <= 0:
@@ -205,6 +243,12 @@ class Mounts:
                 self._events.source_ended.emit(SourceEnded(name, mount.settings))
             self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)
+
+    def _end_opening(self, name: str) -> None:
+        """Ends the wait for the format of a source that leaves."""
+        opening = self._opening.pop(name, None)
+        if opening is not None:
+            opening.set()
 
     def _new(self, name: str, description: SourceDescription) -> Mount:
         settings = self._settings.now.for_mount(name)

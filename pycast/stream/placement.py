@@ -24,11 +24,21 @@ class Placement(NamedTuple):
     phase: int
 
 
-def place(ring: Ring, timeline: Timeline, burst: Size, metaint: int, bitrate: int | None, floor: int = 0) -> Placement:
-    """Returns where a new listener starts, not before `floor`.
+def place(
+    ring: Ring,
+    timeline: Timeline,
+    burst: Size,
+    metaint: int,
+    bitrate: int | None,
+    floor: int = 0,
+    first: int | None = None,
+) -> Placement:
+    """Returns where a new listener starts, not before `floor`; at `first` if that is given (`begun_at`).
 
     `metaint` is 0 for a listener without ICY titles; `bitrate` is in bit/s, None if unknown.
     """
+    if first is not None:
+        return Placement(first, timeline.header_at(first), first % metaint if metaint else 0)
     floor = max(floor, ring.oldest)
     target = max(_target(ring, timeline, burst, bitrate), floor)
     if metaint and ring.head - target >= metaint:
@@ -39,6 +49,25 @@ def place(ring: Ring, timeline: Timeline, burst: Size, metaint: int, bitrate: in
     if position is None or not floor <= position <= ring.head:
         position = ring.head
     return Placement(position, timeline.header_at(position), position % metaint if metaint else 0)
+
+
+def begun_at(ring: Ring, timeline: Timeline, floor: int, begun: int, first_until: int) -> int | None:
+    """Returns the first byte of the source, which began at `begun`, while listeners start there: as long as it has sent
+    no more than its first bytes, which end at `first_until`, and as long as there is no join point, but a tag.
+    """
+    floor, last = max(ring.oldest, floor), timeline.last_join()
+    has_join = last is not None and last >= floor
+    is_there = floor <= begun <= ring.head
+    return begun if is_there and (ring.head == first_until or not has_join) else None
+
+
+def since_join(ring: Ring, timeline: Timeline, begun: int) -> int:
+    """Returns the bytes since the last place where a listener can start: a join point, or the first byte of the source,
+    which began at `begun`, if there is none.
+    """
+    last = timeline.last_join()
+    start = begun if last is None or last < ring.oldest else last
+    return ring.head - start if ring.oldest <= start <= ring.head else 0
 
 
 def _target(ring: Ring, timeline: Timeline, burst: Size, bitrate: int | None) -> int:

@@ -8,7 +8,7 @@ another node. The title is not here: it belongs to an offset, and so to the time
 import logging
 from collections.abc import Mapping
 
-from pycast.formats.content_types import content_type_for_listeners, family_of, new_format
+from pycast.formats.content_types import content_type_for_listeners, family_of, is_same_format
 from pycast.formats.marks import Format, Info, Mark, Tags
 from pycast.formats.standby import StandbyStream
 from pycast.http.listener_head import source_block
@@ -23,7 +23,7 @@ class Program:
 
     def __init__(self, mount: str, description: SourceDescription, stream_name: str) -> None:
         self.description = description
-        self.family = family_of(description.content_type)
+        self.family = family_of(description.content_type, description.format)
         """Which streams a listener of this one can be moved to: as `Format.family`."""
         self.listener_lines = b""
         """The `icy-` lines of a listener's response head that mirror the source's headers."""
@@ -44,13 +44,13 @@ class Program:
 
     def can_follow(self, other: "Program") -> bool:
         """Whether a player that began with the other program can play this one after it."""
-        return is_same_format(self.description.content_type, other.description.content_type)
+        return is_same_format(self.description.format_name, other.description.format_name)
 
     def begin(self, offset: int, stream: StandbyStream | None, dump_file: str) -> None:
         """Starts the format and the dump; `feed` may be called from now on. `stream` is what the source has fed as a
         standby, if it was one.
         """
-        self._format = stream.resume_at(offset) if stream else new_format(self.description.content_type, offset)
+        self._format = stream.resume_at(offset) if stream else self.description.new_format(offset)
         if dump_file:
             self._dump = Dump(dump_file, self._mount, self.description.started)
 
@@ -84,7 +84,7 @@ class Program:
         self._warn()
         format, self._format = self._format, None
         info = Info(offset, self.bitrate, self.stats) if self.bitrate or self.stats else None
-        return StandbyStream(self.description.content_type, format, offset, header, info, tags)
+        return StandbyStream(format, offset, header, info, tags)
 
     def end(self) -> None:
         """Ends the format and the dump."""
@@ -103,8 +103,3 @@ class Program:
         if warning and warning != self._warned:
             log.warning("mount %s: %s", self._mount, warning)
             self._warned = warning
-
-
-def is_same_format(one: str, other: str) -> bool:
-    """Whether a player that began with one content type can play the other after it."""
-    return type(new_format(one)) is type(new_format(other))

@@ -8,6 +8,8 @@ has to get audio from somewhere. The one invariant: what a source feeds while it
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from pycast.formats.content_types import UNKNOWN, format_name, new_format
+from pycast.formats.marks import Format
 from pycast.http.source_headers import SourceInfo
 
 # A source that has sent nothing for this long has lost its connection: encoders send several times a second.
@@ -21,10 +23,29 @@ class SourceDescription(NamedTuple):
 
     info: SourceInfo
     content_type: str
+    """What listeners are told, if it is on the list of `content_types.py`. Until the format is known, what the source
+    announced."""
     headers: tuple[tuple[str, str], ...]
     ip: str
     started: float
     """Seconds since the epoch."""
+    format: str = ""
+    """The name of the stream's format; `UNKNOWN` until its first bytes have been seen. Empty: what the content type
+    promises."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the format is known. Only then does the source go on the air."""
+        return self.format != UNKNOWN
+
+    @property
+    def format_name(self) -> str:
+        """The name of a row of `FORMATS`."""
+        return format_name(self.content_type, self.format)
+
+    def new_format(self, base: int = 0) -> Format:
+        """Returns a parser for the stream, whose first byte out has the absolute offset `base`."""
+        return new_format(self.content_type, base, self.format)
 
     @property
     def short_type(self) -> str:
@@ -34,10 +55,14 @@ class SourceDescription(NamedTuple):
         return self.content_type[:_MOST_TYPE]
 
     def is_same_encoder(self, other: "SourceDescription") -> bool:
-        """Whether the other one seems to be the same source, connected at another time: address, content type and
-        information about the stream are the same.
+        """Whether the other one seems to be the same source, connected at another time: address, announced content type
+        and information about the stream are the same.
         """
-        return (self.ip, self.content_type, self.info) == (other.ip, other.content_type, other.info)
+        return (self.ip, self._announced, self.info) == (other.ip, other._announced, other.info)
+
+    @property
+    def _announced(self) -> str:
+        return self.info.content_type or self.content_type
 
 
 class SourceState(Enum):

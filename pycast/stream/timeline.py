@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from math import nan
 from typing import NamedTuple
 
+from pycast.formats.marks import Tags
 from pycast.http.titles import Song
 
 # Join points that fell off the ring are removed in batches, so that trimming costs next to nothing per mark.
@@ -145,6 +146,11 @@ class Timeline:
     @property
     def title(self) -> Title | None:
         return self._titles[-1] if self._titles else None
+
+    def tags_at(self, offset: int) -> Tags | None:
+        """Returns the latest title as a mark at `offset`; None if there is none."""
+        title = self.title
+        return Tags(offset, title.artist, title.title, title.url) if title else None
 
     def header_at(self, offset: int) -> bytes:
         """Returns the codec header that a listener that starts at `offset` needs first."""

@@ -30,7 +30,7 @@ def claim_in(state: ClaimState) -> MountClaim:
 
 
 def standby() -> Standby:
-    return Standby(FakeSource(), StandbyStream("text/plain"))
+    return Standby(FakeSource(), StandbyStream())
 
 
 @pytest.mark.parametrize("state", ClaimState)

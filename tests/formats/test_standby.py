@@ -19,7 +19,7 @@ def continued(name: str, data: bytes, cut: int) -> tuple[Result, int]:
     """Returns what goes on the air of a source that stood by for its first `cut` bytes, and what it had put out by
     then.
     """
-    standby = StandbyStream(content_type(name))
+    standby = StandbyStream(new_format(content_type(name)))
     for piece in every(data[:cut], PIECE):
         standby.feed(piece)
     before = run(new_format(content_type(name)), every(data[:cut], PIECE))
@@ -84,7 +84,7 @@ def test_a_stream_that_was_on_the_air_continues_at_other_offsets(name: str) -> N
     stream = new_format(content_type(name))
     aired = run(stream, every(data[: len(data) // 3], PIECE))
     header = aired.headers[-1].data if aired.headers else b""
-    standby = StandbyStream(content_type(name), stream, len(aired.out), header)
+    standby = StandbyStream(stream, len(aired.out), header)
     waited = data[len(data) // 3 : len(data) // 2]
     for piece in every(waited, PIECE):
         standby.feed(piece)
@@ -94,7 +94,7 @@ def test_a_stream_that_was_on_the_air_continues_at_other_offsets(name: str) -> N
 
 
 def test_nothing_comes_before_the_first_join_point() -> None:
-    standby = StandbyStream("audio/mpeg")
+    standby = StandbyStream(new_format("audio/mpeg"))
     stream = standby.resume_at(BASE)
     assert stream.feed(b"") == (b"", [])
     assert stream.family == "generic"

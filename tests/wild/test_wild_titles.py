@@ -8,6 +8,7 @@ import pytest
 from pycast.cluster.claim import Standby
 from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import snapshot_mount
+from pycast.formats.content_types import new_format
 from pycast.formats.marks import Tags
 from pycast.formats.standby import StandbyStream
 from pycast.http.icy import IcyReader, IcyTitle
@@ -67,7 +68,7 @@ def by_mirror(mount: Mount, title: str) -> None:
 
 
 def by_standby(mount: Mount, title: str) -> None:
-    stream = StandbyStream("text/plain")
+    stream = StandbyStream(new_format("text/plain"))
     stream.set_title("", title)
     mount.end()
     mount.start(description(), stream)
@@ -214,8 +215,8 @@ def test_a_title_that_is_cleared_at_once_stays(empty: str) -> None:
 def test_the_title_of_an_encoder_that_stands_by_waits_with_it(sender: str, on_air: str, waiting: str) -> None:
     with stage() as here:
         mount = here.begin("/x")
-        mount._program.description = description()._replace(ip="10.0.0.1")
-        other, stream = StageSource("text/plain", "10.0.0.2"), StandbyStream("text/plain")
+        mount._described = description()._replace(ip="10.0.0.1")
+        other, stream = StageSource("text/plain", "10.0.0.2"), StandbyStream(new_format("text/plain"))
         here.claims.get_or_create("/x").add(Standby(other, stream))
         other.output.stand_by(stream)
         control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None)  # type: ignore[arg-type]
@@ -227,7 +228,7 @@ def test_the_title_of_an_encoder_that_stands_by_waits_with_it(sender: str, on_ai
 def test_of_two_encoders_at_one_address_that_on_the_air_has_the_title() -> None:
     with stage() as here:
         mount = here.begin("/x")
-        other, stream = StageSource("text/plain"), StandbyStream("text/plain")
+        other, stream = StageSource("text/plain"), StandbyStream(new_format("text/plain"))
         here.claims.get_or_create("/x").add(Standby(other, stream))
         other.output.stand_by(stream)
         control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from pycast.cluster.link.frames import Kind, Malformed, pack, pack_json, read_js
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import MountName, Offset
+from pycast.formats.content_types import FORMATS
 from pycast.formats.marks import Header, Info, Join, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
@@ -65,6 +66,7 @@ class _Description:
     headers: Annotated[tuple[_HeaderLine, ...], Bounds(items=1000)]
     ip: str
     started: float
+    format: Annotated[str, Bounds(text=100)] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +276,14 @@ def _to_event(sent: _Event) -> Event:
 
 def _from_description(one: SourceDescription) -> _Description:
     headers = tuple(_HeaderLine(name, value) for name, value in one.headers if name.lower() not in _PRIVATE)
-    return _Description(one.content_type, headers, one.ip, one.started)
+    return _Description(one.content_type, headers, one.ip, one.started, one.format)
 
 
 def _to_description(sent: _Description) -> SourceDescription:
     headers = tuple((line.name, line.value) for line in sent.headers)
-    return SourceDescription(source_info(Headers(headers)), sent.content_type, headers, sent.ip, sent.started)
+    # The owner has decided the format, so it is never unknown here. A newer node may know more of them.
+    name = sent.format if sent.format in FORMATS else ""
+    return SourceDescription(source_info(Headers(headers)), sent.content_type, headers, sent.ip, sent.started, name)
 
 
 def _from_lineage(lineage: Lineage) -> tuple[_Ownership, ...]:

@@ -29,6 +29,7 @@ from pycast.cluster.mirror.messages import (
 )
 from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
+from pycast.formats.content_types import is_same_format
 from pycast.formats.marks import Header
 from pycast.stats.counters import MirrorCounters
 from pycast.stream.fanout import Reason
@@ -37,7 +38,6 @@ from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
-from pycast.stream.program import is_same_format
 from pycast.stream.relocation import relocate
 
 log = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ class Mirror:
         self._counters.gaps += 1
         self._counters.gap_bytes += missed
         log.warning("mount %s: jumps from offset %d to %d", self.name, mount.ring.head, head.offset)
-        before, feeding, restarts = mount.description.content_type, self._mounts.attached(self.name), mount.restarts
+        before, feeding, restarts = mount.description.format_name, self._mounts.attached(self.name), mount.restarts
 
         def restart(moving: list[Listener]) -> None:
             mount.restart_at(head.offset)
@@ -221,7 +221,7 @@ class Mirror:
         )
         if mount.restarts == restarts:
             raise LinkError("the mount is no longer mirrored")
-        if not is_same_format(before, head.description.content_type):
+        if not is_same_format(before, head.description.format_name):
             mount.fanout.drop_all(Reason.SOURCE_GONE)
 
     def _take(self, kind: Kind, payload: bytes) -> None:

@@ -70,7 +70,8 @@ class MirrorServer:
         """
         mount = self._mirrors.open(pull.mount, pull.depth + 1) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)
-        if mount is None or not lineage.entries:
+        # While the format of its first source is not known, a mount has nothing to mirror.
+        if mount is None or mount.state is MountState.IDLE or not lineage.entries:
             link.write(refused_frame("absent"))
             return
         if pull.epoch > lineage.newest:
