@@ -92,6 +92,7 @@ class Writers:
                 return False
             self._start()
             gevent.sleep(POLL_S)
+        gevent.sleep(0)  # what the threads gave the loop to do until then, such as to count a loss, is done before
         return True
 
     def _plan(self, seconds: float) -> None:
