@@ -13,7 +13,7 @@ The standard block is cached: in a storm of players all heads of one second are 
 Invariant: no header value can end its line, whatever a source or the configuration put into it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
@@ -97,6 +97,9 @@ class Response(NamedTuple):
     headers: tuple[Pair, ...] = ()
     may_be_stored: bool = False
     """Whether a browser or proxy may store it, and ask each time whether it is still good. Otherwise it may not."""
+    again: Callable[[], bool] | None = None
+    """Returns whether another request of the same bytes gets the same answer now, and counts that it does. None if that
+    is not known. Never switches."""
 
 
 def render_head(

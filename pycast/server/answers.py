@@ -33,6 +33,7 @@ from pycast.errors import Refused
 from pycast.logs.access import AccessEntry
 from pycast.net.sockets import detach
 from pycast.server.connection import LINGER_BYTES, LINGER_S, Connection
+from pycast.server.repeats import Repeats
 from pycast.server.reserve import RETRY_AFTER
 from pycast.stats.counters import Counters
 
@@ -62,12 +63,13 @@ _READ_SIZE = 65_536
 class _Answer:
     """One answer. `sent` counts head and body; `entry` is for the access log, None once it is written."""
 
-    __slots__ = ("began", "body", "deadline", "entry", "head", "left", "sent", "sock")
+    __slots__ = ("began", "body", "deadline", "entry", "head", "ip", "left", "sent", "sock")
 
     def __init__(
         self, connection: Connection, entry: AccessEntry | None, head: bytes, body: bytes, deadline: float
     ) -> None:
         self.began = connection.accepted
+        self.ip = connection.ip
         self.sent = 0
         self.sock = detach(connection.give_away())
         self.entry = entry
@@ -162,6 +164,7 @@ class Answers:
         self._bytes = 0
         self._swept = 0.0
         self._turns = PageTurns()
+        self.repeats = Repeats()
         self._waiting = 0
         self._is_refusing = False
 
@@ -338,7 +341,8 @@ class Answers:
             return
         now = time.time()
         self._counters.bytes_sent += answer.sent
-        self._log_access(entry._replace(ended=now, bytes_sent=answer.sent, duration_s=now - answer.began))
+        duration_s = now - answer.began
+        self._log_access(entry._replace(ip=answer.ip, ended=now, bytes_sent=answer.sent, duration_s=duration_s))
 
     def _hold(self, body: bytes) -> None:
         count = self._bodies.get(id(body), 0)

@@ -6,6 +6,7 @@ and logged with its traceback; other connections are not affected.
 """
 
 import logging
+import time
 
 from pycast.auth.logins import TooManyLogins
 from pycast.balance.admission import Slot
@@ -22,6 +23,7 @@ from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.http_exchange import HttpExchange
 from pycast.server.listeners import serve_listener
+from pycast.server.repeats import Repeat
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
 from pycast.web.route import Door, cross_site_refusal
@@ -74,23 +76,35 @@ def serve_kept_page(context: ServerContext, connection: Connection, head: bytes)
     """Answers a request for a page that is kept, of a client that is connected directly; `head` is all that it has
     sent. Returns False, and has done nothing then, if the request has to go the long way. Never switches.
     """
+    if context.site.readiness.is_stopping:
+        return False
+    second = int(time.time())
+    repeat = context.answers.repeats.find(head, context.settings.now, connection.serves, second)
+    if repeat is None:
+        repeat = _kept_page(context, connection, head)
+        if repeat is None:
+            return False
+        context.answers.repeats.keep(head, repeat, second)
+    context.counters.client_connections += repeat.is_get
+    context.site.counters.file_connections += 1
+    context.answers.take(connection, repeat.entry, repeat.head, repeat.body)
+    return True
+
+
+def _kept_page(context: ServerContext, connection: Connection, head: bytes) -> Repeat | None:
     exchange = HttpExchange(context, connection)
     try:
         request = exchange.parse(head)
-        if request is None or context.site.readiness.is_stopping or _may_be_stream(context, request):
-            return False
+        if request is None or _may_be_stream(context, request):
+            return None
         check_port(request, connection.serves)
         response = kept_answer(context.site, *_at_the_door(connection, request))
+        return None if response is None else exchange.as_repeat(response)
     except PeerError:
-        return False
+        return None
     except Exception:
         log.exception("! %s: %s failed: a bug in the server", connection.ip, exchange)
-        return False
-    if response is None:
-        return False
-    context.counters.client_connections += request.method == "GET"
-    exchange.hand_over(response)
-    return True
+        return None
 
 
 def _serve(

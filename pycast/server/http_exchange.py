@@ -23,6 +23,7 @@ from pycast.http.response import CONTINUE, FileRange, Pair, Response, ResponseBo
 from pycast.logs.access import AccessEntry
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
+from pycast.server.repeats import Repeat
 from pycast.web.routes import is_open as is_open_to_other_sites
 
 log = logging.getLogger(__name__)
@@ -135,10 +136,14 @@ class HttpExchange:
         """Sends an answer whose body is bytes, and closes its connection, by `Answers`: no greenlet waits for the
         client. Never switches.
         """
-        assert isinstance(response.body, bytes)
-        head = self._render(response._replace(body=b""), len(response.body))
-        body = b"" if self._is_head else response.body
-        self._context.answers.take(self._connection, self._access_entry(response.status), head, body)
+        self._context.answers.take(self._connection, self._access_entry(response.status), *self._parts(response))
+
+    def as_repeat(self, response: Response) -> Repeat:
+        """Returns the answer as it is kept for other requests of the same bytes."""
+        entry, request = self._access_entry(response.status), self.request
+        assert entry is not None and request is not None
+        config, serves = self._context.settings.now, self._connection.serves
+        return Repeat(response.again, config, serves, *self._parts(response), entry, request.method == "GET")
 
     def log_access(self, status: int) -> None:
         """Counts the bytes sent and writes a line of the access log, if there was a request."""
@@ -170,6 +175,12 @@ class HttpExchange:
     def __str__(self) -> str:
         """Returns the method and the target, for the log, without what may be secret."""
         return f"{self.request.method} {shown_target(self.request.target)}"[:200] if self.request else "request"
+
+    def _parts(self, response: Response) -> tuple[bytes, bytes]:
+        """Returns the head and the body of an answer whose body is bytes."""
+        assert isinstance(response.body, bytes)
+        head = self._render(response._replace(body=b""), len(response.body))
+        return head, b"" if self._is_head else response.body
 
     @property
     def _is_head(self) -> bool:

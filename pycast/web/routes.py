@@ -111,11 +111,9 @@ def kept_answer(site: Site, request: Request, door: Door) -> Response | None:
     switches.
     """
     try:
-        response = _BY_PATH[request.path].answer(Call(site, request, request.query, door, may_wait=False))
+        return _BY_PATH[request.path].answer(Call(site, request, request.query, door, may_wait=False))
     except NotKept:
         return None
-    site.counters.file_connections += 1
-    return response
 
 
 def _row(path: str) -> Route | RouteGroup:

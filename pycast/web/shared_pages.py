@@ -11,13 +11,14 @@ What an admin gets is never kept here: a page is rendered for nobody in particul
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pycast.http.request import Request
 from pycast.http.response import Pair, Response
 from pycast.http.validators import has_copy, takes_gzip
 from pycast.net.turns import in_turns
-from pycast.web.kept import LONGEST_S, Changes, Kept
+from pycast.web.kept import LONGEST_S, Changes, Kept, NotKept
 
 if TYPE_CHECKING:
     from pycast.control.control import Control
@@ -52,6 +53,8 @@ class SharedPage(NamedTuple):
     body: bytes
     gzipped: bytes = b""
     tag: str = ""
+    again: Callable[[], bool] | None = None
+    """That of its answers."""
 
     def answer(self, request: Request, content_type: str, headers: tuple[Pair, ...] = ()) -> Response:
         """Returns the answer to `request`: the page, gzipped if the client takes that, or 304 if it has this page."""
@@ -61,10 +64,10 @@ class SharedPage(NamedTuple):
             tag = f'"{self.tag}-gzip"' if is_gzipped else f'"{self.tag}"'
             headers = (*headers, ("ETag", tag))
             if has_copy(request.headers, tag):
-                return Response(304, b"", "", headers, may_be_stored=True)
+                return Response(304, b"", "", headers, True, self.again)
         if is_gzipped:
-            return Response(200, self.gzipped, content_type, (*headers, ("Content-Encoding", "gzip")), True)
-        return Response(200, self.body, content_type, headers, may_be_stored=True)
+            return Response(200, self.gzipped, content_type, (*headers, ("Content-Encoding", "gzip")), True, self.again)
+        return Response(200, self.body, content_type, headers, True, self.again)
 
 
 def packed(body: bytes) -> SharedPage:
@@ -136,15 +139,33 @@ class _Copies:
     def __init__(self, render: Callable[[], ForVisitors], changes: Changes) -> None:
         self._render = render
         self._asked: Counter[str] = Counter()
+        self._edition = 0
         self._kept = Kept(self._make, changes)
 
     def get(self, base_url: str, may_wait: bool = True) -> SharedPage:
-        if base_url in self._asked or len(self._asked) < MOST_COUNTED:
-            self._asked[base_url] += 1
-        page, copies = self._kept.get(may_wait)
+        self._count(base_url)
+        _, page, copies = self._kept.get(may_wait)
         return copies.get(base_url) or SharedPage(page.for_visitor(base_url))
 
-    def _make(self) -> tuple[ForVisitors, dict[str, SharedPage]]:
+    def _count(self, base_url: str) -> None:
+        if base_url in self._asked or len(self._asked) < MOST_COUNTED:
+            self._asked[base_url] += 1
+
+    def _make(self) -> tuple[int, ForVisitors, dict[str, SharedPage]]:
         page = self._render()
         most, self._asked = self._asked.most_common(MOST_ADDRESSES), Counter()
-        return page, {base_url: packed(page.for_visitor(base_url)) for base_url, _ in most}
+        self._edition += 1
+        return self._edition, page, {base_url: self._copy(page, base_url) for base_url, _ in most}
+
+    def _copy(self, page: ForVisitors, base_url: str) -> SharedPage:
+        return packed(page.for_visitor(base_url))._replace(again=partial(self._again, base_url, self._edition))
+
+    def _again(self, base_url: str, edition: int) -> bool:
+        try:
+            now, _, _ = self._kept.get(may_wait=False)
+        except NotKept:
+            return False
+        if now != edition:
+            return False
+        self._count(base_url)
+        return True

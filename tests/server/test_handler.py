@@ -14,7 +14,7 @@ from pycast.stream.fanout import Fanout
 from pycast.stream.mount import Mount
 from tests.conftest import WaitUntil
 from tests.server.contexts import connect_tcp as pair
-from tests.server.contexts import make_bench
+from tests.server.contexts import make_bench, read_all
 
 TOML = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nclient_timeout = 0.2\n[logging]\naccess_log = ""\n'
 LOGIN = b"Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"
@@ -213,4 +213,28 @@ def test_a_player_that_means_the_mount_with_the_pages_name_is_not_given_the_page
     assert not serve_kept_page(bench.context, connection, b"GET / HTTP/1.0\r\n\r\n")
     connection.close()
     peer.close()
+    bench.close()
+
+
+def test_a_request_that_comes_again_is_answered_the_same_and_logged_as_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pycast.web.kept.SHARE", 1e9)
+    monkeypatch.setattr("pycast.server.handler.time.time", lambda: 1e9)  # within one second
+    bench, (first, end) = make_bench(), pair()
+    serve_http(bench.context, first, Slot.CLIENT, HEAD)
+    end.close()
+    answers = []
+    for number in range(3):
+        connection, peer = pair()
+        connection.ip = f"192.0.2.{number}"
+        assert serve_kept_page(bench.context, connection, HEAD)
+        answers.append(read_all(peer).partition(b"Date: ")[2].partition(b"\r\n")[2])
+        peer.close()
+    assert answers[0].endswith(b"}")
+    assert answers == answers[:1] * 3
+    assert [one.ip for one in bench.accesses[-3:]] == ["192.0.2.0", "192.0.2.1", "192.0.2.2"]
+    assert len({(one.path, one.status, one.bytes_sent, one.protocol) for one in bench.accesses}) == 1
+    assert (bench.context.counters.client_connections, bench.context.site.counters.file_connections) == (4, 4)
+    assert len(bench.context.answers.repeats) == 1
     bench.close()

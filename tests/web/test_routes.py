@@ -245,4 +245,4 @@ def test_a_shared_page_needs_no_waiting_once_it_is_made(path: str, monkeypatch: 
     assert site.counters.file_connections == 0
     long_way = answer(site, request, b"", DOOR)
     assert kept_answer(site, request, DOOR) == long_way
-    assert site.counters.file_connections == 2
+    assert site.counters.file_connections == 1

@@ -105,7 +105,7 @@ def test_the_addresses_that_most_visitors_use_get_copies_although_others_are_mad
         if number % 100 == 0:
             copies.get("http://radio.example")
     assert len(copies._asked) <= MOST_COUNTED
-    _, kept = copies._make()
+    _, _, kept = copies._make()
     assert len(kept) == MOST_ADDRESSES
     assert "http://radio.example" in kept
 
@@ -162,3 +162,21 @@ def test_playlists_share_the_statistics(site: Site, control: Counting) -> None:
         assert f"/{number}.mp3" in text_of(ask(site, f"/{number}.mp3.xspf"))
     assert control.snapshots == 1
     assert public.PLAYLIST.is_public
+
+
+def test_an_answer_may_be_given_again_until_the_page_is_another_and_who_gets_it_is_counted() -> None:
+    changes = Changes()
+    copies = _Copies(lambda: html.StatusPage(b"page", "host"), changes)
+    copies._kept._clock = lambda: 0.0
+    copies.get("http://a.example")
+    page = copies.get("http://a.example")
+    assert page.again is not None
+    assert copies._asked["http://a.example"] == 1
+    assert page.again()
+    assert copies._asked["http://a.example"] == 2
+    changes.on_change(None)
+    assert not page.again()
+    assert copies._asked["http://a.example"] == 2
+    copies._kept._clock = lambda: 10.0
+    assert copies.get("http://a.example") is not page
+    assert not page.again()
