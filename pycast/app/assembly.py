@@ -176,6 +176,7 @@ def _keep_totals(counters: Counters, event: MountEmptied) -> None:
     counters.bytes_read += event.bytes_read
     counters.bytes_dropped += event.bytes_dropped
     counters.bytes_sent += event.bytes_sent
+    counters.marks_dropped += event.marks_dropped
 
 
 def _log_title(logs: LogSet, event: TitleChanged) -> None:

@@ -20,7 +20,7 @@ from pycast.stats.counters import Counters
 from pycast.stream.dump import DUMP_WRITERS
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
-from pycast.stream.mounts import Mounts
+from pycast.stream.mounts import Mounts, marks_dropped
 
 if TYPE_CHECKING:
     from pycast.cluster.member import ClusterMember
@@ -78,6 +78,7 @@ class NodeSnapshots:
                 counters,
                 bytes_read=counters.bytes_read + sum(mount.bytes_read for mount in counted),
                 bytes_dropped=counters.bytes_dropped + sum(mount.bytes_dropped for mount in counted),
+                marks_dropped=counters.marks_dropped + sum(marks_dropped(mount) for mount in counted),
                 bytes_sent=total_bytes_sent(counters, self._mounts),
                 log_lines_lost=LOG_WRITERS.lost,
                 dump_bytes_lost=DUMP_WRITERS.lost,

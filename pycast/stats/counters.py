@@ -104,6 +104,14 @@ class Counters:
             is_summed=True,
         ),
     )
+    marks_dropped: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_dropped_marks_total",
+            "Titles, codec headers, join points and splices that were forgotten early, as a mount had too many.",
+            is_summed=True,
+        ),
+    )
     bytes_sent: int = field(
         default=0, metadata=metric("pycast_sent_bytes_total", "Bytes sent to listeners.", is_summed=True)
     )

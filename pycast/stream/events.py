@@ -48,6 +48,7 @@ class MountEmptied(NamedTuple):
     bytes_read: int
     bytes_dropped: int
     bytes_sent: int
+    marks_dropped: int
 
 
 class TitleChanged(NamedTuple):

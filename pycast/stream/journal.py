@@ -36,6 +36,8 @@ class Journal:
         self._events: deque[tuple[int, Event]] = deque()
         self._bytes = 0
         self._base: Started | None = None
+        self.dropped = 0
+        """How many events were given up because there were too many."""
         self.next = 0
         """The number of the next event."""
 
@@ -46,6 +48,7 @@ class Journal:
         self.next += 1
         while len(self._events) > MOST_EVENTS or (self._bytes > MOST_BYTES and len(self._events) > 1):
             self._drop_first()
+            self.dropped += 1
 
     def since(self, number: int, offset: int) -> list[tuple[int, Event]]:
         """Returns the events from `number` on, without those before `offset`."""
@@ -74,7 +77,7 @@ class Journal:
             self._drop_first()
 
     def clear(self) -> None:
-        """Removes all events. The numbers continue."""
+        """Removes all events. The numbers continue, and so does the count of those that were dropped."""
         self._events.clear()
         self._bytes = 0
         self._base = None

@@ -60,6 +60,8 @@ class Mounts:
         """Mounts with a source whose format is not known yet. The event is set when it is."""
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
+        self._crowded: set[Mount] = set()
+        """Mounts whose marks were too many: said once for each."""
 
     def __iter__(self) -> Iterator[Mount]:
         return iter(list(self._mounts.values()))
@@ -230,6 +232,13 @@ class Mounts:
     def _expire(self) -> None:
         for mount in self:
             mount.expire(self._clock())
+            if marks_dropped(mount) and mount not in self._crowded:
+                self._crowded.add(mount)
+                log.warning(
+                    "mount %s: its source sends more titles, codec headers or join points than are kept: the oldest "
+                    "are forgotten early, and pycast_dropped_marks_total counts them",
+                    mount.name,
+                )
 
     def stop(self) -> None:
         """Ends all sources and closes all mounts; waits until the listeners have the rest. May switch."""
@@ -273,6 +282,12 @@ class Mounts:
         mount.fanout.run()
         self._pacer.forget(mount.fanout)
         del self._ending[mount]
-        totals = mount.bytes_read, mount.bytes_dropped, mount.fanout.bytes_sent
+        self._crowded.discard(mount)
+        totals = mount.bytes_read, mount.bytes_dropped, mount.fanout.bytes_sent, marks_dropped(mount)
         self._events.mount_emptied.emit(MountEmptied(mount.name, *totals))
         mount.free()
+
+
+def marks_dropped(mount: Mount) -> int:
+    """Returns how many of the mount's marks, and of the events for its mirrors, were forgotten early."""
+    return mount.timeline.dropped + mount.journal.dropped

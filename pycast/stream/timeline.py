@@ -47,6 +47,8 @@ class Timeline:
     """Marks of one mount, each at an offset that is not before the last one of its kind."""
 
     def __init__(self) -> None:
+        self.dropped = 0
+        """How many marks were given up because there were too many."""
         self._join_offsets = array("Q")
         self._join_times = array("d")
         self._timed_from = 0
@@ -67,6 +69,7 @@ class Timeline:
         self._join_times.append(nan if time_s is None else time_s)
         if len(self._join_offsets) > MOST_JOINS:
             # Not the last one: from there on the latest audio can be decoded.
+            self.dropped += len(self._join_offsets[1:-1:2])
             del self._join_offsets[1:-1:2]
             del self._join_times[1:-1:2]
 
@@ -84,6 +87,7 @@ class Timeline:
         self._titles.append(title)
         if len(self._titles) > MOST_MARKS:
             del self._title_offsets[0], self._titles[0]
+            self.dropped += 1
 
     def add_header(self, offset: int, data: bytes) -> None:
         """Marks `data` as what a listener that starts at `offset` or later needs first."""
@@ -96,6 +100,7 @@ class Timeline:
         self._headers.append(data)
         while len(self._headers) > MOST_MARKS or (self._header_bytes > MOST_HEADER_BYTES and len(self._headers) > 1):
             self._drop_header()
+            self.dropped += 1
 
     def add_splice(self, offset: int) -> None:
         """Marks `offset` as the first byte of another source."""
@@ -104,9 +109,13 @@ class Timeline:
         self._splices.append(offset)
         if len(self._splices) > MOST_MARKS:
             del self._splices[0]
+            self.dropped += 1
 
     def clear(self) -> None:
+        """Removes all marks. The count of those that were dropped continues."""
+        dropped = self.dropped
         self.__init__()  # type: ignore[misc]
+        self.dropped = dropped
 
     def joins(self, start: int, stop: int) -> list[tuple[int, float]]:
         """Returns the join points at `start` or later and before `stop`, each with its media time (NaN: unknown)."""

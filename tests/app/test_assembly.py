@@ -17,6 +17,7 @@ from pycast.cluster.registry.records import NodeState
 from pycast.config.load import loads
 from pycast.control.cluster_control import ClusterControl
 from pycast.stream.fanout import Reason
+from pycast.stream.timeline import MOST_MARKS
 from tests.conftest import WaitUntil
 from tests.control.stage import StageSource
 from tests.stream.memory import WHO, MemoryTransport
@@ -106,6 +107,23 @@ def test_what_was_dropped_of_a_mount_that_is_over_stays_counted(make: Make, wait
         lambda: not parts.context.mounts.ending and parts.context.mounts.get("/x") is None, "the end of the mount"
     )
     assert parts.context.site.local.snapshot().counters.bytes_dropped == parts.context.counters.bytes_dropped == 40
+
+
+def test_marks_that_were_too_many_are_counted_and_logged_once(
+    make: Make, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = make()
+    source, mounts, local = begin(parts), parts.context.mounts, parts.context.site.local
+    for number in range(MOST_MARKS + 20):
+        source.output.feed(b"a")
+        source.output.set_title("", f"song {number}")
+    assert local.snapshot().counters.marks_dropped == 20
+    for _ in range(2):
+        mounts._expire()
+    assert caplog.text.count("mount /x: its source sends more titles") == 1
+    parts.context.ownership.remove("/x", source)
+    wait_until(lambda: not mounts.ending and mounts.get("/x") is None, "the end of the mount")
+    assert local.snapshot().counters.marks_dropped == parts.context.counters.marks_dropped == 20
 
 
 def test_listeners_go_to_the_fallback_when_their_source_ends(make: Make, wait_until: WaitUntil) -> None:

@@ -83,6 +83,7 @@ def test_of_many_events_the_latest_are_kept_and_the_source_of_the_oldest() -> No
     for number in range(10 * MOST_EVENTS):
         made.add(title(number))
     assert len(made.since(0, 0)) == MOST_EVENTS
+    assert made.dropped == 9 * MOST_EVENTS + 1
     assert made.since(0, 0)[-1] == (10 * MOST_EVENTS, title(10 * MOST_EVENTS - 1))
     assert made.started_before(10 * MOST_EVENTS) == started(0, "a")
 
@@ -96,5 +97,7 @@ def test_events_are_limited_in_bytes() -> None:
     made.add(Header(19, b"h"))
     made.add(title(19, "x" * MOST_BYTES))
     assert [event.offset for _, event in made.since(0, 0)] == [19]
+    dropped = made.dropped
     made.trim(20)
-    assert made._bytes == 0
+    made.clear()
+    assert (made._bytes, made.dropped) == (0, dropped)

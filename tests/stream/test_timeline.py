@@ -139,6 +139,7 @@ def test_of_many_titles_the_latest_are_kept() -> None:
     assert timeline.title_at(last - MOST_MARKS + 2) == (last - MOST_MARKS + 1, title(f"{last - MOST_MARKS + 1}"))
     assert timeline.title_at(last - MOST_MARKS + 1) is None
     assert len(timeline._titles) == len(timeline._title_offsets) == MOST_MARKS
+    assert timeline.dropped == 9 * MOST_MARKS
 
 
 def test_of_many_headers_the_latest_are_kept_and_at_least_one() -> None:
@@ -147,6 +148,7 @@ def test_of_many_headers_the_latest_are_kept_and_at_least_one() -> None:
         timeline.add_header(number, b"%d" % number)
     assert timeline.header_at(10 * MOST_MARKS) == b"%d" % (10 * MOST_MARKS - 1)
     assert len(timeline._headers) == MOST_MARKS
+    assert timeline.dropped == 9 * MOST_MARKS
     for number in range(20):
         timeline.add_header(20 * MOST_MARKS + number, bytes(1 << 20))
         assert sum(map(len, timeline._headers)) == timeline._header_bytes <= MOST_HEADER_BYTES
@@ -164,6 +166,7 @@ def test_of_too_many_joins_every_second_one_is_kept_and_the_last() -> None:
         timeline.add_join(number * 10, number / 10)
     joins = timeline.joins(0, MOST_JOINS * 10 + 1)
     assert len(joins) == MOST_JOINS // 2 + 1
+    assert timeline.dropped == MOST_JOINS // 2
     assert joins == sorted(joins) and joins[0] == (0, 0.0) and joins[-1] == (MOST_JOINS * 10, MOST_JOINS / 10)
     assert all(time_s == offset / 100 for offset, time_s in joins)
     for number in range(MOST_JOINS + 1, 3 * MOST_JOINS):
@@ -180,6 +183,19 @@ def test_splices_without_audio_between_them_are_one_and_of_many_the_latest_are_k
     for number in range(10 * MOST_MARKS):
         timeline.add_splice(10 + number)
     assert timeline._splices[-1] == 10 * MOST_MARKS + 9 and len(timeline._splices) == MOST_MARKS
+    dropped = timeline.dropped
+    assert dropped == 9 * MOST_MARKS + 1
+    timeline.clear()
+    assert timeline.dropped == dropped
+
+
+def test_marks_that_no_listener_needs_any_more_are_not_counted_as_dropped() -> None:
+    timeline = Timeline()
+    for number in range(2 * TRIM_BATCH):
+        timeline.add_join(number, None)
+        timeline.add_title(number, title(f"{number}"))
+        timeline.trim(number)
+    assert timeline.dropped == 0
 
 
 def test_seconds_do_not_reach_behind_a_join_of_unknown_time() -> None:

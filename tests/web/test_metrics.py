@@ -45,6 +45,7 @@ def test_content_type_is_the_text_format() -> None:
         ("pycast_refused_connections_total", "refused_connections"),
         ("pycast_received_bytes_total", "bytes_read"),
         ("pycast_dropped_bytes_total", "bytes_dropped"),
+        ("pycast_dropped_marks_total", "marks_dropped"),
         ("pycast_sent_bytes_total", "bytes_sent"),
         ("pycast_fanout_round_seconds", "fanout_lag_s"),
         ("pycast_start_time_seconds", "server_start"),
