@@ -4,7 +4,6 @@ Fetches bodies and turns every failure into an error whose text says what to try
 invariant: only the body of a 200 is ever returned.
 """
 
-import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import click
@@ -12,19 +11,13 @@ import urllib3
 
 from pycast.config.secret_files import read_secret
 from pycast.errors import ExternalError
+from pycast.net.tls_words import distrust, is_of_plain_port, is_of_tls_port, plain_words
 
 _MAX_BODY = 32 << 20
 """10,000 mounts at 3 kB each; a status is never larger."""
 
 
 _PORTS = {"http": 80, "https": 443}
-
-# What servers say to plain HTTP on a TLS port: pycast and nginx; Apache.
-_WORDS_OF_TLS = (b"TLS", b"HTTPS port", b"SSL-enabled")
-# What OpenSSL says to an answer that is not TLS; the words depend on its version, and on what the answer begins with.
-_WORDS_OF_PLAIN = ("WRONG_VERSION_NUMBER", "wrong version number", "record layer failure", "HTTP_REQUEST")
-_VERIFY = re.compile(r"certificate verify failed: (.*?) ?\(_ssl\.c")
-_PLACE_IN_C = re.compile(r" ?\(_ssl\.c:\d+\)")
 
 
 class Unreachable(ExternalError):
@@ -88,7 +81,7 @@ class ServerClient:
                 f"{self.url}{path.partition('?')[0]} answered 404: is that a {expected}, and a port with "
                 '"admin" in listen.serves?'
             )
-        if answer.status == 400 and self.url.startswith("http:") and any(word in body for word in _WORDS_OF_TLS):
+        if self.url.startswith("http:") and is_of_tls_port(answer.status, body):
             raise UnexpectedAnswer(f"{self.url} takes TLS only: try {_other_scheme(self.url)}")
         if answer.status != 200:
             where = self.url + path.partition("?")[0]
@@ -113,12 +106,11 @@ class ServerClient:
 
     def _tls_reason(self, text: str) -> str:
         """Returns what an error of TLS means. OpenSSL's own words say it to those who know TLS."""
-        if any(word in text for word in _WORDS_OF_PLAIN):
+        if is_of_plain_port(text):
             return f"that port does not use TLS; try {_other_scheme(self.url)}"
-        found = _VERIFY.search(text)
-        if found:
-            return f"its certificate cannot be trusted ({found[1]}); --insecure accepts any"
-        return _PLACE_IN_C.sub("", text).rsplit("] ", 1)[-1].strip("()")
+        if reason := distrust(text):
+            return f"its certificate cannot be trusted ({reason}); --insecure accepts any"
+        return plain_words(text)
 
 
 def given_password(password: str | None, file: str | None) -> str | None:

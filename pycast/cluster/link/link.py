@@ -21,6 +21,7 @@ from gevent import socket
 from gevent.lock import RLock
 
 from pycast.cluster.codec import decode, encode
+from pycast.cluster.link.dial_errors import why, why_refused
 from pycast.cluster.link.frames import Frame, FrameReader, Kind, LinkError, pack_json
 from pycast.cluster.link.handshake import (
     NONCE_SIZE,
@@ -193,7 +194,7 @@ class Connector:
                 sock.close()
             is_refused = isinstance(error, ConnectionRefusedError)
             leads_to = error.identity if isinstance(error, _Elsewhere) else None
-            text = f"cannot reach the node at {address}: {error}"
+            text = f"cannot reach the node at {address}: {why(error)}"
             raise DialFailed(text, is_refused=is_refused, leads_to=leads_to) from error
         except BaseException:
             if sock is not None:
@@ -209,7 +210,7 @@ class Connector:
         )
         status, fields, rest = _head(sock)
         if status not in (_ACCEPTED, _ELSEWHERE):
-            raise LinkError(_explain(status))
+            raise LinkError(why_refused(status, rest))
         answerer, nonce, given = (
             fields.get(NODE.lower(), ""),
             fields.get(NONCE.lower(), ""),
@@ -362,14 +363,6 @@ def _from_text(text: str) -> object:
         return json.loads(urlsafe_b64decode(text.encode("ascii")))
     except RecursionError as error:
         raise ValueError("too deep") from error
-
-
-def _explain(status: int) -> str:
-    if status == 403:
-        return "it refuses our proof: are cluster.name and cluster.secret the same there?"
-    if status == 503:
-        return "it has not joined the cluster yet, is full, or was sent nonsense by this node: see its log"
-    return f"it answered {status}: is it a node of this cluster?"
 
 
 def _head(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
