@@ -4,6 +4,7 @@ All tests share one server with a steady stream on it, whose listener checks eve
 """
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pycast.formats.ogg_page import MAX_GARBAGE
 from pycast.testing import Server
 from tests.e2e.steady import SteadyStream
 from tests.e2e.wire import DEADLINE_S, Reply, Wire, ask, basic, frames, get, listen, parse, source
@@ -202,7 +204,23 @@ def test_source_with_garbage_in_its_container_harms_only_itself(
     server.wait_until(lambda: get(server.port, mount).status == 404, 5, "the mount to end")
 
 
-@pytest.mark.parametrize("content_type", ["application/ogg", "audio/webm"])
+# The bounds of the other formats, which are larger, are in their tests in tests/formats.
+@pytest.mark.parametrize(("name", "content_type"), [("vorbis", "application/ogg"), ("opus", "audio/mpeg")])
+def test_source_that_is_no_container_any_more_is_ended_with_a_reason(
+    name: str, content_type: str, server: Server, sound: Sound
+) -> None:
+    mount = f"/rubbish-{name}"
+    rubbish = random.Random(1).randbytes(MAX_GARBAGE + 100_000)
+    with source(server.port, mount, server.source_password, content_type=content_type) as wire:
+        with suppress(ConnectionError):  # it may be thrown out before the last byte
+            wire.send(sound(name).read_bytes() + rubbish)
+        with suppress(ConnectionError):
+            wire.read_all(5)
+    reason = re.compile(rf"mount {mount}: source .*cannot.*no intact Ogg page in 1 MiB")
+    server.wait_until(lambda: bool(reason.search(server.log())), 3, "the reason")
+
+
+@pytest.mark.parametrize("content_type", ["application/ogg", "audio/webm", "audio/flac", "audio/mp4", "audio/wav"])
 def test_source_that_is_no_container_at_all_is_ended_with_a_reason(content_type: str, server: Server) -> None:
     mount = f"/rubbish-{content_type.partition('/')[2]}"
     with source(server.port, mount, server.source_password, content_type=content_type) as wire:
