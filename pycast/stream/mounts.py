@@ -247,8 +247,10 @@ class Mounts:
         for source in sources.values():
             source.end("the server stops")
         for name, mount in list(self._mounts.items()):
+            self._end_opening(name)
             if mount.state is MountState.LIVE:
                 mount.end()
+            if name in sources:
                 self._events.source_ended.emit(SourceEnded(name, mount.settings))
             self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)
