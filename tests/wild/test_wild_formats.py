@@ -1,0 +1,140 @@
+"""Whatever an encoder calls its stream: listeners wait for its first bytes, get them, and are told what they are."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+from gevent import socket
+
+from pycast.app.node import Node
+from pycast.config.load import loads
+from pycast.formats.content_types import FORMATS
+from pycast.stream import mounts as mounts_module
+from tests.conftest import WaitUntil
+from tests.formats.frame_bytes import adts, mpeg
+from tests.formats.test_detect import RANDOM
+
+TOML = (
+    '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nsource_timeout = 5\nsource_grace = 5\n'
+    'burst_size = %d\n[logging]\naccess_log = ""\n'
+)
+LOGIN = b"Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"
+OK = b"HTTP/1.0 200 OK\r\n\r\n"
+UNITS = {"mpeg": mpeg(), "adts": adts(), "latm": b"\x56\xe0\x5e" + bytes(94), "ts": b"\x47" + bytes(187)}
+FRAMES = {
+    **{name: b"".join(one[:8] + bytes([number]) + one[9:] for number in range(1, 61)) for name, one in UNITS.items()},
+    "adif": b"ADIF" + RANDOM,
+    "opaque": RANDOM,
+}
+"""Of each format without a header, so that the first byte is not kept back; no two frames are alike."""
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    made = Node(loads(TOML % getattr(request, "param", 1000), {}, "test"), None, None, 1000)
+    made.start()
+    yield made
+    made.stop()
+
+
+def connect(node: Node, data: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", node.parts.context.site.address.port), 5)
+    sock.sendall(data)
+    return sock
+
+
+def source(node: Node, content_type: str) -> socket.socket:
+    sock = connect(node, b"SOURCE /x HTTP/1.1\r\n" + LOGIN + b"Content-Type: %s\r\n\r\n" % content_type.encode())
+    assert sock.recv(100) == OK
+    return sock
+
+
+def listen(node: Node) -> socket.socket:
+    return connect(node, b"GET /x HTTP/1.0\r\n\r\n")
+
+
+def answer(listener: socket.socket, size: int) -> tuple[bytes, bytes]:
+    """Returns the head of the answer, and the first `size` bytes behind it."""
+    got = b""
+    while b"\r\n\r\n" not in got or len(got.partition(b"\r\n\r\n")[2]) < size:
+        data = listener.recv(65536)
+        assert data, got
+        got += data
+    head, _, body = got.partition(b"\r\n\r\n")
+    return head, body[:size]
+
+
+def read(listener: socket.socket, size: int) -> bytes:
+    """Returns the next `size` bytes, or what comes before the end."""
+    got = b""
+    while len(got) < size:
+        data = listener.recv(size - len(got))
+        if not data:
+            break
+        got += data
+    return got
+
+
+def wait_for_the_wait(node: Node, number: int, wait_until: WaitUntil) -> None:
+    """Waits until so many listeners wait for the format."""
+    counters = node.parts.context.counters
+    wait_until(lambda: counters.client_connections == number, "the listeners")
+    gevent.sleep(0.01)
+
+
+@pytest.mark.parametrize("announced", ["audio/mpeg", "audio/x-unheard-of"])
+@pytest.mark.parametrize("name", FRAMES)
+def test_who_comes_before_the_first_byte_waits_for_it_and_gets_it(
+    name: str, announced: str, node: Node, wait_until: WaitUntil
+) -> None:
+    data = FRAMES[name]
+    with source(node, announced) as encoder, listen(node) as one, listen(node) as other:
+        wait_for_the_wait(node, 2, wait_until)
+        half = len(data) // 5
+        encoder.sendall(data[:half])
+        gevent.sleep(0.005)
+        encoder.sendall(data[half:])
+        size = len(data) // 2
+        for listener in (one, other):
+            head, body = answer(listener, size)
+            assert head.startswith(b"HTTP/1.0 200")
+            assert f"Content-Type: {FORMATS[name].told or announced}".encode() in head.split(b"\r\n")
+            assert body == data[:size]
+
+
+@pytest.mark.parametrize("node", [8000], indirect=True)
+def test_who_comes_later_gets_a_burst_of_an_opaque_stream(node: Node, wait_until: WaitUntil) -> None:
+    with source(node, "audio/x-unheard-of") as encoder:
+        encoder.sendall(RANDOM)
+        mounts = node.parts.context.mounts
+        wait_until(lambda: (mount := mounts.get("/x")) and mount.ring.head == len(RANDOM), "the audio")
+        with listen(node) as late:
+            head, body = answer(late, 3000)
+            assert b"Content-Type: audio/x-unheard-of" in head.split(b"\r\n")
+            assert len(RANDOM) - 8000 <= RANDOM.find(body)
+
+
+def test_who_waited_in_vain_is_a_listener_as_if_there_were_no_source_yet_and_gets_the_first_byte(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts_module, "OPENING_S", 0.02)
+    with source(node, "audio/mpeg") as encoder, listen(node) as listener:
+        head, _ = answer(listener, 0)
+        assert b"Content-Type: audio/mpeg" in head.split(b"\r\n")
+        encoder.sendall(FRAMES["mpeg"])
+        assert read(listener, 1600) == FRAMES["mpeg"][:1600]
+
+
+def test_who_waited_in_vain_and_was_told_another_type_is_disconnected_and_comes_back(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts_module, "OPENING_S", 0.02)
+    with source(node, "audio/mpeg") as encoder, listen(node) as listener:
+        head, _ = answer(listener, 0)
+        assert b"Content-Type: audio/mpeg" in head.split(b"\r\n")
+        encoder.sendall(FRAMES["adts"])
+        assert read(listener, 1) == b""
+        with listen(node) as again:
+            head, body = answer(again, 100)
+            assert b"Content-Type: audio/aac" in head.split(b"\r\n")
+            assert body.startswith(adts()[:8])
