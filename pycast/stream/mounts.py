@@ -250,7 +250,7 @@ class Mounts:
             self._end_opening(name)
             if mount.state is MountState.LIVE:
                 mount.end()
-            if name in sources:
+            if name in sources:  # also one whose format is not known yet
                 self._events.source_ended.emit(SourceEnded(name, mount.settings))
             self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)

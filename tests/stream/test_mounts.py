@@ -183,6 +183,15 @@ def test_stop_ends_sources_and_listeners(stage: Stage) -> None:
     assert len(stage.mounts) == 0
 
 
+def test_stop_announces_the_end_of_its_own_sources_only(stage: Stage) -> None:
+    received: list[object] = []
+    stage.events.source_ended.subscribe(received.append)
+    stage.mounts.attach_mirror("/m", object(), DESCRIPTION, 0)
+    settings = stage.mounts.attach_source("/x", FakeSource()).settings
+    stage.mounts.stop()
+    assert received == [SourceEnded("/x", settings)]
+
+
 def test_a_mirror_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None:
     received: list[object] = []
     stage.events.source_started.subscribe(received.append)
