@@ -130,6 +130,7 @@ def cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pa
     """Makes the parts that need only the data path and the claims of the node."""
     own, state, lineages = OwnRecord(), ClusterState(), Lineages()
     checks = PeerChecks(state.check_epoch)
+    state.origin_refused.subscribe(checks.on_origin_refused)
     connector = Connector(settings, own, checks)
     rpc_client, rpc_server = RpcClient(connector, group), RpcServer(group, checks)
     registry = _registry(settings, state, rpc_client, group)

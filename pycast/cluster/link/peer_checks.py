@@ -19,6 +19,7 @@ from pycast.cluster.codec import decode
 from pycast.cluster.link.frames import Malformed
 from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.link.rights import check_epochs, check_sender
+from pycast.cluster.registry.cluster_state import OriginRefused
 from pycast.cluster.registry.epoch import Epoch
 from pycast.stats.counters import LinkCounters
 
@@ -82,6 +83,12 @@ class PeerChecks:
         self._records[peer.node] = known  # the newest is last
         while len(self._records) > MOST_NODES:
             del self._records[next(iter(self._records))]
+
+    def on_origin_refused(self, event: OriginRefused) -> None:
+        """Notes that a node has a mount whose name is none. Its other messages make sense: its links stay."""
+        origin = event.origin
+        peer = NodeIdentity(origin.node, origin.boot, event.address)
+        self.blame(peer, f"it has a mount {origin.mount[:60]!r}, which is left out: {event.why}", blocks=False)
 
     def blocked_s(self, peer: NodeIdentity) -> float:
         """Returns for how many seconds no links with `peer` are opened."""

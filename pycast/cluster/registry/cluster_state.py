@@ -56,12 +56,23 @@ class OriginChanged:
     after: OriginRecord | None
 
 
+@dataclass(frozen=True, slots=True)
+class OriginRefused:
+    """The refusal of an origin whose mount cannot have its name on this node."""
+
+    origin: OriginRecord
+    address: str
+    """That of the origin's node; empty if the node is not known."""
+    why: str
+
+
 class ClusterState:
     """The nodes and origins of the cluster. Each change emits a signal after it is made."""
 
     def __init__(self) -> None:
         self.node_changed: Signal[NodeChanged] = Signal()
         self.origin_changed: Signal[OriginChanged] = Signal()
+        self.origin_refused: Signal[OriginRefused] = Signal()
         self._peers: dict[str, Peer] = {}
         self._origins: dict[str, OriginRecord] = {}
         self._by_node: dict[str, dict[str, None]] = {}
@@ -116,7 +127,11 @@ class ClusterState:
         """Stores an origin unless a higher epoch of the mount has been seen, or its name cannot be a mount: no node may
         put its audio where this one has a page. Returns whether it was stored.
         """
-        if record.epoch < self.highest(record.mount) or why_no_mount(record.mount):
+        if record.epoch < self.highest(record.mount):
+            return False
+        if why := why_no_mount(record.mount):
+            peer = self._peers.get(record.node)
+            self.origin_refused.emit(OriginRefused(record, peer.record.address if peer else "", why))
             return False
         self._highest[record.mount] = record.epoch
         self._ceiling.see(record.epoch)

@@ -237,3 +237,18 @@ def test_malformed_statistics_are_left_out_and_the_link_stays(
     assert a.checks.counters.faults == 3
     assert len(warnings(caplog)) == 1
     assert len(b.links) == 1
+
+
+def test_a_mount_whose_name_is_none_is_logged_once_and_counted_and_the_links_stay(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = ClusterState()
+    checks = PeerChecks(state.check_epoch, clock)
+    state.origin_refused.subscribe(checks.on_origin_refused)
+    state.put_node(NodeRecord("a", "a1", "a:1"))
+    for _ in range(3):
+        assert not state.put_origin(OriginRecord("/sw.js", "a", "a1", Epoch(0, 1, 1, "a"), 0, True))
+    assert checks.counters.faults == 3
+    [line] = warnings(caplog)
+    assert line.startswith("cluster: node a at a:1 sends nonsense: it has a mount '/sw.js', which is left out: ")
+    assert checks.blocked_s(PEER) == 0

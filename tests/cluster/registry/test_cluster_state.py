@@ -4,9 +4,17 @@ from random import Random
 
 import pytest
 
-from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Peer, Status
+from pycast.cluster.registry.cluster_state import (
+    ClusterState,
+    NodeChanged,
+    OriginChanged,
+    OriginRefused,
+    Peer,
+    Status,
+)
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
+from pycast.http.mount_names import why_no_mount
 
 A, B = NodeRecord("a", "a1", "a:1"), NodeRecord("b", "b1", "b:1")
 
@@ -116,5 +124,17 @@ def test_no_node_can_put_its_audio_where_a_page_is(
 ) -> None:
     state.put_node(A)
     changes.clear()
+    refused: list[OriginRefused] = []
+    state.origin_refused.subscribe(refused.append)
     assert not state.put_origin(origin("a", 1, mount))
     assert (state.origin(mount), changes) == (None, [])
+    assert [(one.origin, one.address) for one in refused] == [(origin("a", 1, mount), A.address)]
+    assert refused[0].why == why_no_mount(mount)
+
+
+def test_an_origin_that_comes_too_late_is_no_fault(state: ClusterState) -> None:
+    refused: list[OriginRefused] = []
+    state.origin_refused.subscribe(refused.append)
+    state.put_origin(origin("a", 2))
+    assert not state.put_origin(origin("a", 1))
+    assert refused == []
