@@ -69,6 +69,8 @@ class Standby:
 
     source: Source
     stream: StandbyStream
+    is_new: bool = False
+    """Whether it takes over, if `on_conflict` says so, as soon as its format is known: not one that was on the air."""
 
 
 class MountClaim:

@@ -190,7 +190,7 @@ class Ownership:
         """Applies the mount's `on_conflict`: another source is on the air. Raises Refused. May switch."""
         self._refuse_if_rejecting(name)
         is_known = source.description.is_known
-        standby = Standby(source, StandbyStream(source.description.new_format() if is_known else None))
+        standby = Standby(source, StandbyStream(source.description.new_format() if is_known else None), is_new=True)
         if is_known and self._take_over(name, standby):
             return
         source.output.stand_by(standby.stream)
@@ -199,7 +199,7 @@ class Ownership:
 
     def _take_over(self, name: str, standby: Standby) -> bool:
         """Puts a source on the air in place of another, if `on_conflict` says so. Returns whether. May switch."""
-        if self._settings.now.for_mount(name).on_conflict != "take_over":
+        if not standby.is_new or self._settings.now.for_mount(name).on_conflict != "take_over":
             return False
         if self._mounts.source(name) is not None:
             self._to_standby(name)
