@@ -87,3 +87,18 @@ def test_mount_that_is_there_is_no_file() -> None:
 
 def test_old_no_yp_is_public_off() -> None:
     assert imported("<mount><mount-name>/a</mount-name><no-yp>1</no-yp></mount>").mount[0].public is False
+
+
+@pytest.mark.parametrize("address", ["http://cdn.example.org/live.mp3", "https://cdn.example.org", ""])
+def test_the_address_of_a_mount_for_listeners_comes_over(address: str) -> None:
+    config = imported(f"<mount><mount-name>/a</mount-name><listenurl>{address}</listenurl></mount>")
+    assert config.for_mount("/a").listenurl == address
+
+
+@pytest.mark.parametrize("address", ["cdn.example.org:8000/live", "ftp://x/", "http://a b/", "javascript:alert(1)"])
+def test_an_address_that_is_none_is_left_out_with_its_line(address: str) -> None:
+    xml = f"<mount>\n<mount-name>/a</mount-name><listenurl>{address}</listenurl><genre>g</genre></mount>"
+    [mount] = result_of(xml).mount
+    assert (mount.genre, result_of(xml).for_mount("/a").listenurl) == ("g", "")
+    [said] = left_out(xml)
+    assert said.startswith(f"line 2: mount /a listenurl = {address}: expected an address for listeners")

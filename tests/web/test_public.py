@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pycast.web.routes import answer
+from tests.control.stage import FakeMirrors, stage
 from tests.stats.snapshots import mount, node
 from tests.web.sites import DOOR, FakeControl, ask, make_request, make_site, refusal, text_of
 
@@ -58,6 +59,17 @@ def test_there_is_no_playlist_of_a_mount_that_nobody_knows(kind: str) -> None:
 def test_a_mount_that_waits_for_its_source_has_a_playlist(kind: str) -> None:
     finder: Any = SimpleNamespace(on_this_node=lambda name: None, may_be_heard=lambda name: True)
     assert "/later.mp3" in text_of(ask(make_site()._replace(finder=finder), f"/later.mp3.{kind}"))
+
+
+@pytest.mark.parametrize("kind", ["m3u", "pls"])
+def test_a_mount_that_another_node_has_is_in_its_playlist(kind: str) -> None:
+    mirrors = FakeMirrors()
+    with stage("", mirrors) as here:
+        site = make_site()._replace(finder=here.finder)
+        assert refusal(site, f"/there.mp3.{kind}")[0] == 404
+        mirrors.live["/there.mp3"] = here.begin("/x")
+        assert "http://radio.example:8080/there.mp3" in text_of(ask(site, f"/there.mp3.{kind}", more=HOST))
+        assert mirrors.opened == [], "a playlist fetches no audio"
 
 
 @pytest.mark.parametrize("is_hidden", [False, True])

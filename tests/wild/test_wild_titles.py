@@ -4,8 +4,11 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+from gevent import socket
 
+from pycast.app.node import Node
 from pycast.cluster.claim import Standby
+from pycast.config.load import loads
 from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import snapshot_mount
 from pycast.formats.content_types import new_format
@@ -18,7 +21,9 @@ from pycast.stats.playlists import vclt, xspf
 from pycast.stats.status_json import status_json
 from pycast.stats.xml import stats_document
 from pycast.stream.mount import CLEAR_S, Mount
+from tests.conftest import WaitUntil
 from tests.control.stage import StageSource, stage
+from tests.formats import flac_frames
 from tests.formats.ogg_pages import page, vorbis_audio, vorbis_comment, vorbis_id
 from tests.stats.snapshots import mount as mount_shown
 from tests.stats.snapshots import node
@@ -38,6 +43,12 @@ shoutcast_mount = "/live.mp3"
 mount_name = "/live.mp3"
 mp3_metadata_interval = 100
 """
+
+NODE = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[logging]\naccess_log = ""\n[limits]\nsource_grace = 0\n'
+SOURCE_HEAD = (
+    b"SOURCE /x HTTP/1.0\r\nAuthorization: Basic c291cmNlOmhhY2ttZQ==\r\nContent-Type: text/plain\r\n"
+    b"icy-metaint: 3\r\n\r\n"
+)
 
 Way = Callable[[Mount, str], None]
 
@@ -135,6 +146,34 @@ def test_a_title_in_the_comments_of_an_ogg_stream_is_clean(dirty: str, clean: st
     mount.feed(b"".join([*headers, *vorbis_audio(1, [100, 200])]))
     assert mount.timeline.title is not None
     assert mount.timeline.title.title == clean[:900].replace("\ufffd", "?")
+
+
+@pytest.mark.parametrize(("dirty", "clean"), DIRTY)
+def test_a_title_in_the_comments_of_a_flac_stream_is_clean(dirty: str, clean: str) -> None:
+    mount, _ = new_mount()
+    mount.start(description("audio/flac"))
+    sent = dirty[:900].encode("utf-8", "replace").decode()
+    mount.feed(flac_frames.begin(f"TITLE={sent}") + flac_frames.frame(0) + flac_frames.frame(1))
+    assert mount.timeline.title is not None
+    assert mount.timeline.title.title == clean[:900].replace("\ufffd", "?")
+
+
+@pytest.mark.parametrize(("dirty", "clean"), DIRTY)
+def test_a_title_that_a_source_sends_in_its_audio_is_clean(dirty: str, clean: str, wait_until: WaitUntil) -> None:
+    text = dirty[:900].encode("utf-8", "surrogatepass")
+    block = b"StreamTitle='" + text + b"';"
+    size = -(-len(block) // 16)
+    node = Node(loads(NODE, {}, "test"), None, None, 1000)
+    try:
+        with socket.create_connection(("127.0.0.1", node.start().port), 5) as sock:
+            sock.sendall(SOURCE_HEAD + b"aud" + bytes([size]) + block.ljust(16 * size, b"\0") + b"io0" + b"\0")
+            mounts = node.parts.context.mounts
+            wait_until(lambda: (found := mounts.get("/x")) is not None and found.ring.head == 6, "the audio")
+            found = mounts.get("/x")
+            assert found is not None and found.timeline.title is not None
+            assert found.timeline.title.text == clean[:900]
+    finally:
+        node.stop()
 
 
 @pytest.mark.parametrize(
