@@ -8,6 +8,7 @@ other ports silent.
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 from pycast.config.schema import Config
 from pycast.net.certificate_files import BadCertificate, Validity, load_chain, validity
@@ -16,6 +17,9 @@ DAY_S = 86_400
 
 # Those who renew certificates by a program do so 30 days before the end: with less than this it has failed for weeks.
 SOON_S = 14 * DAY_S
+
+# Of the hosts that a certificate is for, so many are shown.
+_SHOWN = 5
 
 
 def certificate_problems(config: Config) -> Iterator[str]:
@@ -39,6 +43,10 @@ def certificate_advice(config: Config, now: float) -> Iterator[str]:
         yield f"tls.certificate: clients refuse it: {getattr(error, 'verify_message', '') or error.reason or error}"
         return
     yield from _about("tls.certificate", own, now)
+    for key, host in _hosts(config):
+        if not own.covers(host):
+            named = ", ".join(own.hosts[:_SHOWN]) or "no host at all (its subjectAltName is missing)"
+            yield f'tls.certificate: clients that connect to {key} = "{host}" refuse it: it is for {named}'
     for one in authorities:
         yield from _about(f'tls.certificate: that of the authority "{one.name}" in its file', one, now)
 
@@ -49,6 +57,29 @@ def end_of_certificate(config: Config) -> str:
         return _day(next(validity(_loaded(config), config.tls.certificate)).ends) if config.tls.certificate else ""
     except ssl.SSLError:
         return ""
+
+
+def _hosts(config: Config) -> Iterator[tuple[str, str]]:
+    """Yields the hosts to which clients connect by TLS, as far as the configuration names them, and the settings that
+    do. What bears a public_url has a proxy before it, with a certificate of its own.
+    """
+    ports = [(index, listen) for index, listen in enumerate(config.listen) if listen.tls]
+    if ports and not config.server.public_url and config.server.hostname != "localhost":
+        yield "server.hostname", config.server.hostname
+    for index, listen in ports:
+        if not _is_address(listen.bind_address) and listen.bind_address != "localhost":
+            yield f"listen[{index}].bind_address", listen.bind_address
+    cluster = config.cluster
+    if cluster.secret and cluster.tls and cluster.advertise:
+        yield "cluster.advertise", cluster.advertise.rpartition(":")[0].strip("[]")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _loaded(config: Config) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ OpenSSL's errors name neither file. Used by the server's TLS ports and by `pycas
 
 import ssl
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +24,20 @@ class BadCertificate(ExternalError):
 
 
 class Validity(NamedTuple):
-    """The time for which a certificate is valid, in seconds since the epoch."""
+    """For whom a certificate is valid, and for which time, in seconds since the epoch."""
 
     name: str
     """The name of whom it is for."""
     begins: float
     ends: float
+    hosts: tuple[str, ...] = ()
+    """The host names and addresses that clients take it for. They do not look at `name`."""
+
+    def covers(self, host: str) -> bool:
+        """Whether clients that have connected to `host` take it. A `*` stands for one label (RFC 6125, 6.4.3)."""
+        host = host.lower().removesuffix(".")
+        any_host = "*." + host.partition(".")[2]
+        return any(_canonical(one) in (_canonical(host), any_host) for one in self.hosts)
 
 
 def load_chain(context: ssl.SSLContext, certificate: str, private_key: str) -> None:
@@ -85,7 +94,15 @@ def _is_done(end: ssl.SSLObject) -> bool:
 def _validity(found: Mapping[str, Any]) -> Validity:
     parts = dict(pair for group in found.get("subject", ()) for pair in group)
     begins, ends = (ssl.cert_time_to_seconds(str(found[name])) for name in ("notBefore", "notAfter"))
-    return Validity(str(parts.get("commonName", "")), begins, ends)
+    hosts = tuple(str(value) for kind, value in found.get("subjectAltName", ()) if kind in ("DNS", "IP Address"))
+    return Validity(str(parts.get("commonName", "")), begins, ends, hosts)
+
+
+def _canonical(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host.lower().removesuffix(".")
 
 
 def _read(key: str, name: str) -> bytes:

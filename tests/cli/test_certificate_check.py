@@ -93,3 +93,45 @@ def test_check_warns_of_a_certificate_that_is_over_and_does_not_fail(
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 0
     assert f"warning: {file}:2: tls.certificate ended on " in result.stderr
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for some hosts."""
+    hosts = "subjectAltName=DNS:Radio.example,DNS:*.cdn.example,IP:10.0.0.1,IP:2001:db8::1"
+    return make(tmp_path_factory.mktemp("named"), "other.example", "-addext", hosts, days="30")
+
+
+@pytest.mark.parametrize(
+    ("toml", "refused"),
+    [
+        ('[server]\nhostname = "radio.example"\n[[listen]]\ntls = true\n', ""),
+        ('[server]\nhostname = "a.cdn.example"\n[[listen]]\ntls = true\n', ""),
+        ('[server]\nhostname = "10.0.0.1"\n[[listen]]\ntls = true\n', ""),
+        ('[server]\nhostname = "other.example"\n[[listen]]\ntls = true\n', 'server.hostname = "other.example"'),
+        ('[server]\nhostname = "a.b.cdn.example"\n[[listen]]\ntls = true\n', 'server.hostname = "a.b.cdn.example"'),
+        ('[server]\nhostname = "cdn.example"\n[[listen]]\ntls = true\n', 'server.hostname = "cdn.example"'),
+        ('[server]\nhostname = "other.example"\n', ""),  # no port of TLS
+        ('[server]\nhostname = "x.example"\npublic_url = "https://y.example"\n[[listen]]\ntls = true\n', ""),
+        ('[[listen]]\ntls = true\nbind_address = "10.0.0.9"\n', ""),
+        ('[[listen]]\ntls = true\nbind_address = "z.example"\n', 'listen[0].bind_address = "z.example"'),
+        ('[cluster]\nsecret = "s"\ntls = true\nadvertise = "[2001:DB8:0::1]:8000"\n', ""),
+        ('[cluster]\nsecret = "s"\ntls = true\nadvertise = "10.0.0.2:8000"\n', 'cluster.advertise = "10.0.0.2"'),
+        ('[cluster]\nsecret = "s"\nadvertise = "10.0.0.2:8000"\n', ""),
+    ],
+)
+def test_certificate_that_is_not_for_a_host_that_clients_connect_to_is_warned_about(
+    toml: str, refused: str, named: tuple[str, str]
+) -> None:
+    config = loads(f'{toml}[tls]\ncertificate = "{named[0]}"\nprivate_key = "{named[1]}"\n', {}, "f.toml")
+    said = list(certificate_advice(config, time.time()))
+    hosts = "Radio.example, *.cdn.example, 10.0.0.1, 2001:DB8:0:0:0:0:0:1"
+    line = f"tls.certificate: clients that connect to {refused} refuse it: it is for {hosts}"
+    assert said == ([line] if refused else [])
+
+
+def test_certificate_without_any_host_is_said_to_be_for_none(pair: tuple[str, str]) -> None:
+    toml = f'[[listen]]\ntls = true\n[tls]\ncertificate = "{pair[0]}"\nprivate_key = "{pair[1]}"\n'
+    config = loads(f'[server]\nhostname = "radio.example"\n{toml}', {}, "f.toml")
+    [line] = certificate_advice(config, time.time())
+    assert line.endswith("refuse it: it is for no host at all (its subjectAltName is missing)")
