@@ -39,6 +39,7 @@ from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
 from pycast.stream.relocation import relocate
+from pycast.stream.source import SourceDescription
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +197,7 @@ class Mirror:
         mount = self._mounts.get_or_create(self.name, head.description)
         if is_new:
             mount.restart_at(head.offset)
-        if mount.started_at == head.started_at:
+        if _has(mount, head.description, head.started_at):
             self._mounts.rebind_mirror(self.name, self)
         else:
             self._mounts.attach_mirror(self.name, self, head.description, head.started_at)
@@ -262,7 +263,7 @@ class Mirror:
         if not isinstance(event, Started):
             if not (isinstance(event, Header) and mount.timeline.header_at(event.offset) == event.data):
                 mount.take(b"", [event])
-        elif event.offset != mount.started_at:
+        elif not _has(mount, event.description, event.offset):
             if event.offset != mount.ring.head:
                 raise LinkError(f"a source that started at offset {event.offset}, expected {mount.ring.head}")
             self._mounts.attach_mirror(self.name, self, event.description, event.offset)
@@ -287,3 +288,10 @@ class Mirror:
             raise StaleEpoch(f"epoch {lineage.newest} is over, {floor} has been seen")
         if lineage.newest > highest:
             self._state.see(self.name, lineage.newest)
+
+
+def _has(mount: Mount, description: SourceDescription, started_at: int) -> bool:
+    """Whether the mount has that source already. A source without a byte may come before one at the same offset, and a
+    mirror that began before the format was known is told it later.
+    """
+    return (mount.started_at, mount.description) == (started_at, description)
