@@ -159,6 +159,7 @@ class ConnectedSource:
             if end:
                 self._connection.write(end, timeout)
         except PeerError as error:
+            self._context.counters.broken_sources += 1
             why = f"sent what cannot be streamed: {error}"
         except TimeoutError:
             why = f"sent nothing for {self._timeout:g} s"

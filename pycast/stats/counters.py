@@ -24,6 +24,14 @@ class Counters:
     source_client_connections: int = field(
         default=0, metadata=metric("pycast_source_connections_total", "Sources accepted.", is_summed=True)
     )
+    broken_sources: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_broken_sources_total",
+            "Sources ended because their stream cannot be played or breaks its framing. The log says why.",
+            is_summed=True,
+        ),
+    )
     file_connections: int = field(
         default=0, metadata=metric("pycast_file_requests_total", "Static files given out.", is_summed=True)
     )

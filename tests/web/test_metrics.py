@@ -40,6 +40,7 @@ def test_content_type_is_the_text_format() -> None:
         ("pycast_requests_total", "client_connections"),
         ("pycast_listener_connections_total", "listener_connections"),
         ("pycast_source_connections_total", "source_client_connections"),
+        ("pycast_broken_sources_total", "broken_sources"),
         ("pycast_file_requests_total", "file_connections"),
         ("pycast_slow_listeners_total", "slow_listeners"),
         ("pycast_refused_connections_total", "refused_connections"),

@@ -1,5 +1,6 @@
 """Whatever an encoder calls its stream: listeners wait for its first bytes, get them, and are told what they are."""
 
+import logging
 from collections.abc import Iterator
 
 import gevent
@@ -27,6 +28,9 @@ FRAMES = {
     "opaque": RANDOM,
 }
 """Of each format without a header, so that the first byte is not kept back; no two frames are alike."""
+
+BROKEN_WAV = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x02\0" + bytes(12) + b"data\xff\xff\xff\xff" + bytes(100)
+"""Without samples a second."""
 
 
 @pytest.fixture
@@ -138,3 +142,47 @@ def test_who_waited_in_vain_and_was_told_another_type_is_disconnected_and_comes_
             head, body = answer(again, 100)
             assert b"Content-Type: audio/aac" in head.split(b"\r\n")
             assert body.startswith(adts()[:8])
+
+
+def lines_with(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    return [text for text in caplog.messages if words in text]
+
+
+@pytest.mark.parametrize("name", ["mpeg", "adts"])
+def test_a_type_that_is_not_that_of_the_bytes_is_logged_once(
+    name: str, node: Node, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil
+) -> None:
+    caplog.set_level(logging.INFO)
+    with source(node, "audio/mpeg") as encoder:
+        for _ in range(5):
+            encoder.sendall(FRAMES[name])
+            gevent.sleep(0.002)
+    wait_until(lambda: lines_with(caplog, "closed the connection"), "the end")
+    lines = lines_with(caplog, "announced audio/mpeg, but its stream is adts: listeners are told audio/aac")
+    assert len(lines) == (name == "adts")
+    assert len(lines_with(caplog, "announced")) == len(lines)
+    assert node.parts.context.counters.broken_sources == 0
+
+
+@pytest.mark.parametrize(
+    ("announced", "data", "why"),
+    [
+        ("audio/mpeg", BROKEN_WAV, "a rate of zero"),
+        ("application/ogg", RANDOM, "announced as application/ogg, but nothing of that in 68 KiB"),
+    ],
+    ids=["known but broken", "nothing"],
+)
+def test_a_stream_that_cannot_be_played_is_counted_and_its_end_has_the_reason(
+    announced: str, data: bytes, why: str, node: Node, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil
+) -> None:
+    caplog.set_level(logging.INFO)
+    counters = node.parts.context.counters
+    with source(node, announced) as encoder, listen(node) as listener:
+        wait_for_the_wait(node, 1, wait_until)
+        encoder.sendall(data)
+        wait_until(lambda: counters.broken_sources == 1, "the end")
+        wait_until(lambda: lines_with(caplog, "sent what cannot be streamed"), "the log")
+        (line,) = lines_with(caplog, "sent what cannot be streamed")
+        assert why in line
+        # Who waits is not left without an answer.
+        answer(listener, 0)
