@@ -10,10 +10,14 @@ from gevent import socket
 from pycast.app.node import Node
 from pycast.config.load import loads
 from pycast.formats.content_types import FORMATS
+from pycast.formats.detect import Detector
 from pycast.stream import mounts as mounts_module
 from tests.conftest import WaitUntil
+from tests.formats.feeding import every
 from tests.formats.frame_bytes import adts, mpeg
+from tests.formats.samples import decode_errors, sample
 from tests.formats.test_detect import RANDOM
+from tests.stream.test_mount_starts import begin
 
 TOML = (
     '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nsource_timeout = 5\nsource_grace = 5\n'
@@ -186,3 +190,35 @@ def test_a_stream_that_cannot_be_played_is_counted_and_its_end_has_the_reason(
         assert why in line
         # Who waits is not left without an answer.
         answer(listener, 0)
+
+
+WRONG = {
+    "mp3": ("application/ogg", "audio/mpeg"),
+    "aac": ("audio/mpeg", "audio/aac"),
+    "vorbis": ("audio/mpeg", "application/ogg"),
+    "opus": ("audio/opus", "application/ogg"),
+    "flac": ("audio/flac", "application/ogg"),
+    "webm": ("audio/mpeg", "audio/webm"),
+    "native-flac": ("audio/mpeg", "audio/flac"),
+    "mp4": ("audio/aac", "audio/mp4"),
+    "wav": ("audio/mpeg", "audio/wav"),
+}
+"""Real streams: the type that encoders announce, and the one that listeners are told."""
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_who_joins_late_can_decode_what_was_announced_as_something_else(name: str) -> None:
+    announced, told = WRONG[name]
+    data, detector, mount = sample(name, 2), Detector(announced), begin(announced, 8000)
+    is_known = False
+    for piece in every(data, 1400):
+        if is_known:
+            mount.feed(piece)
+        elif (found := detector.feed(piece)) is not None:
+            mount.start(mount.description._replace(content_type=found.content_type, format=found.format))
+            mount.feed_first(found.data)
+            is_known = True
+    placement = mount.place(0)
+    assert mount.listener_content_type == told
+    assert 0 < placement.position < mount.ring.head
+    assert decode_errors(placement.header + mount.ring.read(placement.position, mount.ring.head)) == ""
