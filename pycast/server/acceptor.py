@@ -242,16 +242,15 @@ class Acceptor:
 
     def _answer_page(self, connection: Connection, head: bytes) -> None:
         """Answers a request for a page in its turn: with what is kept, without a greenlet, if that is possible."""
+        if not self._context.answers.in_turn(self._answer_now, connection, head):
+            self._begin(connection, head)
 
-        def answer() -> None:
-            if connection not in self._open:
-                return  # it was ended meanwhile
-            if serve_kept_page(self._context, connection, head):
-                self._open.discard(connection)
-            else:
-                self._begin(connection, head)
-
-        if not self._context.answers.in_turn(answer):
+    def _answer_now(self, connection: Connection, head: bytes) -> None:
+        if connection not in self._open:
+            return  # it was ended meanwhile
+        if serve_kept_page(self._context, connection, head):
+            self._open.discard(connection)
+        else:
             self._begin(connection, head)
 
     def _begin(self, connection: Connection, first: bytes, slot: Slot = Slot.CLIENT) -> None:

@@ -87,6 +87,9 @@ class _Answer:
         gone.
         """
         size = len(self.head)
+        if not self.sent:
+            # The end of the stream follows at once, in the same packet.
+            self.sent = self.sock.sendmsg((self.head, self.body), (), socket.MSG_MORE)
         while not self.is_out:
             if self.sent < size:
                 self.sent += self.sock.sendmsg((memoryview(self.head)[self.sent :], self.body))
@@ -105,21 +108,19 @@ class PageTurns:
 
     def wait(self) -> None:
         """Waits for a place in a turn; returns at once while few come. May switch."""
-        if not self._has_place():
+        if not self.has_place():
             place = Event()
-            self.call(place.set)
+            self.call_later(place.set)
             place.wait()
 
-    def call(self, call: Callable[[], object]) -> None:
-        """Calls `call`, which must not switch: at once while few come, else in a turn with a place for it."""
-        if self._has_place():
-            call()
-            return
+    def call_later(self, call: Callable[[], object]) -> None:
+        """Calls `call`, which must not switch, in a turn with a place for it: after `has_place` was false."""
         self._queue.append(call)
         if len(self._queue) == 1:
             self._schedule()
 
-    def _has_place(self) -> bool:
+    def has_place(self) -> bool:
+        """Whether one request is let on at once, since few come. It takes the place."""
         turn = get_hub().loop.iteration
         if self._turn != turn:
             self._turn, self._let_on = turn, 0
@@ -184,22 +185,22 @@ class Answers:
         finally:
             self._waiting -= 1
 
-    def in_turn(self, call: Callable[[], object]) -> bool:
-        """Calls `call`, which must not switch, when it is the turn of a request that came now. Returns False, and
+    def in_turn(self, call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> bool:
+        """Makes a call, which must not switch, when it is the turn of a request that came now. Returns False, and
         calls nothing, where `room` raises Refused.
         """
         if self._is_full:
             return False
-        self._waiting += 1
-        self._turns.call(partial(self._call, call))
+        if self._turns.has_place():
+            _call(call, connection, head)
+        else:
+            self._waiting += 1
+            self._turns.call_later(partial(self._call_late, call, connection, head))
         return True
 
-    def _call(self, call: Callable[[], object]) -> None:
+    def _call_late(self, call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> None:
         self._waiting -= 1
-        try:
-            call()
-        except Exception:
-            log.exception("! a page failed: a bug in the server")
+        _call(call, connection, head)
 
     @property
     def _is_full(self) -> bool:
@@ -355,3 +356,10 @@ class Answers:
             self._bodies[id(body)] = count
         else:
             self._bytes -= len(body)
+
+
+def _call(call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> None:
+    try:
+        call(connection, head)
+    except Exception:
+        log.exception("! a page failed: a bug in the server")

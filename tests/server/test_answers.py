@@ -196,19 +196,25 @@ def test_a_page_whose_greenlet_was_ended_keeps_no_other_out() -> None:
 def test_a_call_among_few_is_made_at_once_and_others_in_turns(
     answers: Answers, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
-    done: list[int] = []
-    assert answers.in_turn(lambda: done.append(0))
-    assert done == [0]
+    done: list[bool] = []
+    connection, peer = connect_tcp()
+    assert answers.in_turn(lambda one, head: done.append(one is connection and head == HEAD), connection, HEAD)
+    assert done == [True]
     monkeypatch.setattr(module, "MOST_WAITING", 50)
-    taken = [answers.in_turn(lambda: done.append(1)) for _ in range(100)]
+    taken = [answers.in_turn(lambda *_: done.append(True), connection, HEAD) for _ in range(100)]
     assert len(done) <= module.PAGES_AT_ONCE
     assert taken.count(False) >= 40
     wait_until(lambda: len(done) == 1 + taken.count(True), "all calls")
+    connection.close()
+    peer.close()
 
 
 def test_a_call_that_fails_is_logged_and_harms_no_other(answers: Answers, caplog: pytest.LogCaptureFixture) -> None:
     done: list[int] = []
-    assert answers.in_turn(lambda: 1 // 0)
-    assert answers.in_turn(lambda: done.append(1))
+    connection, peer = connect_tcp()
+    assert answers.in_turn(lambda *_: 1 // 0, connection, HEAD)
+    assert answers.in_turn(lambda *_: done.append(1), connection, HEAD)
     assert done == [1]
+    connection.close()
+    peer.close()
     assert "a page failed" in caplog.text
