@@ -30,7 +30,7 @@ from pycast.net.sockets import BACKLOG, PAIR_TRIES, accept, bind, bind_hint, bin
 from pycast.server.accept_rate import AcceptRate
 from pycast.server.connection import EVERYTHING, Connection, time_limit
 from pycast.server.context import ServerContext
-from pycast.server.handler import serve_http, serve_kept_page
+from pycast.server.handler import refuse_page, serve_http, serve_kept_page
 from pycast.server.newcomers import Newcomers
 from pycast.server.reserve import BUSY, send_busy
 from pycast.web.routes import is_for_shared_page
@@ -46,10 +46,9 @@ FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 # Errors of accept(2) that pass when descriptors or memory are free again.
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-# Connections that get a greenlet before other greenlets run: in a storm, the players that are already accepted must get
-# their burst meanwhile. And those taken from the backlog: a health check may be behind a thousand who want a page.
-ACCEPTS_AT_ONCE = RESERVE // 2
-MOST_AT_ONCE = 128
+# Connections that get a greenlet before other greenlets run: in a storm, players that are accepted must get their burst
+# meanwhile. And those taken from the backlog, within a time: a health check may be behind thousands who want a page.
+ACCEPTS_AT_ONCE, MOST_AT_ONCE, ACCEPT_S = RESERVE // 2, 512, 0.01
 
 # The pause between two turns of the accept loop if `limits.accept_rate` is set.
 RATE_PAUSE_S = 0.01
@@ -60,7 +59,6 @@ ANSWERS_S, MORE_S, FAREWELL_S = 0.5, 0.5, 0.25
 
 # A port that accepted a client so recently has others on their way.
 BUSY_S = 0.5
-
 
 OnClient = Callable[[_socket.socket, tuple[str, int]], None]
 
@@ -242,16 +240,19 @@ class Acceptor:
 
     def _answer_page(self, connection: Connection, head: bytes) -> None:
         """Answers a request for a page in its turn: with what is kept, without a greenlet, if that is possible."""
-        if not self._context.answers.in_turn(self._answer_now, connection, head):
-            self._begin(connection, head)
+        if not self._context.answers.in_turn(self._answer_kept, connection, head):
+            self._answer(refuse_page, connection, head)
 
-    def _answer_now(self, connection: Connection, head: bytes) -> None:
-        if connection not in self._open:
-            return  # it was ended meanwhile
-        if serve_kept_page(self._context, connection, head):
+    def _answer_kept(self, connection: Connection, head: bytes) -> bool:
+        has_ended = connection not in self._open
+        return has_ended or self._answer(serve_kept_page, connection, head)
+
+    def _answer(self, serve: Callable[..., bool], connection: Connection, head: bytes) -> bool:
+        if is_answered := serve(self._context, connection, head):
             self._open.discard(connection)
         else:
             self._begin(connection, head)
+        return is_answered
 
     def _begin(self, connection: Connection, first: bytes, slot: Slot = Slot.CLIENT) -> None:
         """Serves a connection in a greenlet of its own; `first` are its bytes that were read already."""
@@ -306,12 +307,13 @@ class Acceptor:
 
     def _accept(self, on_client: OnClient, most: int) -> None:
         """Accepts waiting clients, at most `most` and what the rate allows, and passes each to `on_client`, until
-        `ACCEPTS_AT_ONCE` of them got a greenlet. Never switches.
+        `ACCEPTS_AT_ONCE` of them got a greenlet or `ACCEPT_S` are over. Never switches.
         """
+        until = time.thread_time() + ACCEPT_S
         left = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, most)
         self._begun = 0
         try:
-            while left and self._begun < ACCEPTS_AT_ONCE:
+            while left and self._begun < ACCEPTS_AT_ONCE and time.thread_time() < until:
                 sock, address = accept(self._sock)
                 left -= 1
                 on_client(sock, address)

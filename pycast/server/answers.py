@@ -51,8 +51,10 @@ MOST_BYTES = 32 << 20
 # Connections served before other greenlets run.
 MOST_AT_ONCE = 64
 
-# Pages answered in one turn of the loop, in which up to 32 clients are accepted.
+# Pages made in one turn of the loop, in which up to 32 clients get a greenlet; and how long a turn goes on at most with
+# requests that need none. Where a turn has much else to do, as with hundreds of sources, eight of those would be few.
 PAGES_AT_ONCE = 8
+TURN_S = 0.005
 
 # How often those who have closed are let go, and how often the deadlines are looked at.
 SWEEP_S, LOOK_S = 0.05, 0.5
@@ -98,7 +100,9 @@ class _Answer:
 
 
 class PageTurns:
-    """A queue that lets `PAGES_AT_ONCE` requests on in each turn of the loop, oldest first."""
+    """A queue that lets `PAGES_AT_ONCE` requests on in each turn of the loop, oldest first; those that are answered at
+    once are not counted, up to `TURN_S`.
+    """
 
     def __init__(self) -> None:
         self._queue: deque[Callable[[], object]] = deque()
@@ -114,7 +118,9 @@ class PageTurns:
             place.wait()
 
     def call_later(self, call: Callable[[], object]) -> None:
-        """Calls `call`, which must not switch, in a turn with a place for it: after `has_place` was false."""
+        """Calls `call`, which must not switch, in a turn with a place for it: after `has_place` was false. It returns
+        true if the request is answered.
+        """
         self._queue.append(call)
         if len(self._queue) == 1:
             self._schedule()
@@ -136,12 +142,12 @@ class PageTurns:
 
     def _begin_turn(self, timer: Any) -> None:
         timer.close()
-        calls = [self._queue.popleft() for _ in range(min(len(self._queue), PAGES_AT_ONCE))]
         self._turn, self._let_on = get_hub().loop.iteration, PAGES_AT_ONCE
+        until, made = time.thread_time() + TURN_S, 0
+        while self._queue and made < PAGES_AT_ONCE and time.thread_time() < until:
+            made += not self._queue.popleft()()
         if self._queue:
             self._schedule()
-        for call in calls:
-            call()
 
 
 class Answers:
@@ -177,7 +183,7 @@ class Answers:
         """Counts a request that waits for a page, and waits for its turn. Raises Refused if too many wait, or too many
         do not read theirs. May switch.
         """
-        self._check_room()
+        self.check_room()
         self._waiting += 1
         try:
             self._turns.wait()
@@ -187,7 +193,7 @@ class Answers:
 
     def in_turn(self, call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> bool:
         """Makes a call, which must not switch, when it is the turn of a request that came now. Returns False, and
-        calls nothing, where `room` raises Refused.
+        calls nothing, where `check_room` raises Refused. `call` returns true if it has answered.
         """
         if self._is_full:
             return False
@@ -198,15 +204,16 @@ class Answers:
             self._turns.call_later(partial(self._call_late, call, connection, head))
         return True
 
-    def _call_late(self, call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> None:
+    def _call_late(self, call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> object:
         self._waiting -= 1
-        _call(call, connection, head)
+        return _call(call, connection, head)
 
     @property
     def _is_full(self) -> bool:
         return len(self._unread) >= MOST_UNREAD or self._waiting >= MOST_WAITING
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Raises Refused, and counts it, if too many wait for a page or do not read theirs."""
         is_full = self._is_full
         if is_full and not self._is_refusing:
             log.warning("pages are refused: %d wait for one, %d do not read theirs", self._waiting, len(self._unread))
@@ -358,8 +365,9 @@ class Answers:
             self._bytes -= len(body)
 
 
-def _call(call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> None:
+def _call(call: Callable[[Connection, bytes], object], connection: Connection, head: bytes) -> object:
     try:
-        call(connection, head)
+        return call(connection, head)
     except Exception:
         log.exception("! a page failed: a bug in the server")
+        return False

@@ -91,6 +91,27 @@ def serve_kept_page(context: ServerContext, connection: Connection, head: bytes)
     return True
 
 
+def refuse_page(context: ServerContext, connection: Connection, head: bytes) -> bool:
+    """Answers a request for a page 503 if `Answers` has no room for it; `head` is all that the client has sent. Returns
+    False, and has done nothing then, if the request has to go the long way. Never switches.
+    """
+    exchange = HttpExchange(context, connection)
+    try:
+        request = exchange.parse(head)
+        if request is None or context.site.readiness.is_stopping or _may_be_stream(context, request):
+            return False
+        check_port(request, connection.serves)
+    except PeerError:
+        return False
+    try:
+        context.answers.check_room()
+    except Refused as error:
+        context.counters.client_connections += request.method == "GET"
+        exchange.hand_over(_refusal(context, connection, exchange, error))
+        return True
+    return False
+
+
 def _kept_page(context: ServerContext, connection: Connection, head: bytes) -> Repeat | None:
     exchange = HttpExchange(context, connection)
     try:

@@ -23,8 +23,9 @@ from pycast.server.connection import READ_SIZE, Connection
 # A round trip around the world. Nearly all requests are sent with the connection's third packet, or right after it.
 MOMENT_S = 0.25
 
-# Connections read before other greenlets run.
-MOST_AT_ONCE = 64
+# Connections read before other greenlets run, and how many of them get one: in a storm they come on top of those that
+# the acceptor lets on in the same turn, and who plays already waits for all of them.
+MOST_AT_ONCE, CLIENTS_AT_ONCE = 64, 16
 
 Passed = Callable[[Connection, bytes], None]
 """Takes a connection and its first bytes; no bytes if there are none yet, or it has ended. Never switches."""
@@ -40,6 +41,7 @@ class Newcomers:
         # gevent removes `epoll` from the patched module, because waiting on it blocks. This one is only polled.
         self._epoll = monkey.get_original("select", "epoll")()
         self._waiting: dict[int, tuple[Connection, float]] = {}
+        self._passed = 0  # clients of this turn
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -65,8 +67,10 @@ class Newcomers:
         try:
             while True:
                 hub.wait(watcher)
+                self._passed = 0
                 for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
-                    self._on_bytes(fd)
+                    if self._passed < CLIENTS_AT_ONCE:  # the others are reported again
+                        self._on_bytes(fd)
         finally:
             for one in (timer, watcher):
                 one.stop()
@@ -100,4 +104,5 @@ class Newcomers:
         if self._is_page(data):
             self._on_page(connection, data)
         else:
+            self._passed += 1
             self._on_client(connection, data)

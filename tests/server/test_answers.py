@@ -218,3 +218,24 @@ def test_a_call_that_fails_is_logged_and_harms_no_other(answers: Answers, caplog
     connection.close()
     peer.close()
     assert "a page failed" in caplog.text
+
+
+def test_a_turn_lets_on_many_that_are_answered_at_once_and_few_that_are_not(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr(module, "TURN_S", 10.0)
+    turns: list[int] = []
+    connection, peer = connect_tcp()
+
+    def answer(is_answered: bool) -> bool:
+        turns.append(gevent.get_hub().loop.iteration)
+        return is_answered
+
+    for is_answered in (True, False):
+        turns.clear()
+        for _ in range(100):
+            assert answers.in_turn(lambda *_: answer(is_answered), connection, HEAD)  # noqa: B023  # called below
+        wait_until(lambda: len(turns) == 100, "all calls")
+        assert (len(set(turns[module.PAGES_AT_ONCE :])) == 1) is is_answered
+    connection.close()
+    peer.close()

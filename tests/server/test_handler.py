@@ -8,7 +8,7 @@ from gevent import socket
 from pycast.app.node import Node
 from pycast.balance.admission import Slot
 from pycast.config.load import loads
-from pycast.server.handler import serve_http, serve_kept_page
+from pycast.server.handler import refuse_page, serve_http, serve_kept_page
 from pycast.stats.snapshot import NodeSnapshot
 from pycast.stream.fanout import Fanout
 from pycast.stream.mount import Mount
@@ -237,4 +237,20 @@ def test_a_request_that_comes_again_is_answered_the_same_and_logged_as_its_own(
     assert len({(one.path, one.status, one.bytes_sent, one.protocol) for one in bench.accesses}) == 1
     assert (bench.context.counters.client_connections, bench.context.site.counters.file_connections) == (4, 4)
     assert len(bench.context.answers.repeats) == 1
+    bench.close()
+
+
+def test_a_page_for_which_there_is_no_room_is_refused_without_a_greenlet(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, (connection, peer) = make_bench(), pair()
+    assert not refuse_page(bench.context, connection, HEAD)  # there is room
+    assert not connection.given_away
+    monkeypatch.setattr("pycast.server.answers.MOST_WAITING", 0)
+    assert not refuse_page(bench.context, connection, HEAD[:-2])
+    assert refuse_page(bench.context, connection, HEAD)
+    answer = read_all(peer)
+    peer.close()
+    assert answer.startswith(b"HTTP/1.0 503 ")
+    assert b"\r\nRetry-After: 5\r\n" in answer
+    assert [one.status for one in bench.accesses] == [503]
+    assert bench.context.counters.refused_pages == bench.context.counters.bad_requests == 1
     bench.close()

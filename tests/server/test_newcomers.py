@@ -95,3 +95,21 @@ def test_its_end_passes_on_all_who_are_left(pair: Pair) -> None:
     pair[1].sendall(b"page")
     doors.newcomers.close()
     assert doors.pages == [(pair[0], b"page")]
+
+
+def test_of_many_who_send_at_once_a_few_get_a_greenlet_in_a_turn(doors: Doors, wait_until: WaitUntil) -> None:
+    pairs = []
+    for _ in range(40):
+        ours, peer = socket.socketpair()
+        pairs.append((Connection(detach(ours), "127.0.0.1", False), peer))
+    turns: list[int] = []
+    doors.newcomers._on_client = lambda connection, data: turns.append(gevent.get_hub().loop.iteration)
+    for connection, _ in pairs:
+        doors.newcomers.take(connection)
+    for _, peer in pairs:
+        peer.sendall(b"other")
+    wait_until(lambda: len(turns) == len(pairs), "all of them")
+    assert max(turns.count(turn) for turn in turns) <= module.CLIENTS_AT_ONCE
+    for connection, peer in pairs:
+        connection.close()
+        peer.close()
