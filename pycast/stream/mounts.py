@@ -6,6 +6,7 @@ connected to this node or the mirror of a source on another one. Which one is de
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 # a tenth of a second.
 SOURCE_ENDING_S = 2.0
 
-# How long a listener waits for the first bytes of a source that has just connected. Encoders send them at once.
-OPENING_S = 2.0
+# How long after a source has connected listeners wait for its first bytes. Encoders send them with the next packet.
+OPENING_S = 0.5
 
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
@@ -56,8 +57,8 @@ class Mounts:
         self._ending: dict[Mount, None] = {}
         self._sources: dict[str, Source] = {}
         self._mirrors: dict[str, object] = {}
-        self._opening: dict[str, Event] = {}
-        """Mounts with a source whose format is not known yet. The event is set when it is."""
+        self._opening: dict[str, tuple[Event, float]] = {}
+        """Mounts with a source whose format is not known yet: an event, set when it is, and until when listeners wait."""
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
         self._crowded: set[Mount] = set()
@@ -133,7 +134,7 @@ class Mounts:
             mount.start(source.description, stream)
         else:
             mount.start_title(source.description, stream)
-            self._opening.setdefault(name, Event())
+            self._opening.setdefault(name, (Event(), time.monotonic() + OPENING_S))
         self._events.source_started.emit(SourceStarted(name, mount.settings))
         return mount
 
@@ -143,7 +144,7 @@ class Mounts:
 
     def start_known(self, name: str, source: Source, first: bytes) -> None:
         """Starts a mount whose source's format is known now, with its first bytes. Raises FormatError."""
-        mount, opening = self._mounts[name], self._opening.pop(name)
+        mount, (opening, _) = self._mounts[name], self._opening.pop(name)
         try:
             mount.start_known(source.description)
             mount.feed_first(first)
@@ -151,12 +152,13 @@ class Mounts:
             opening.set()
 
     def wait_until_known(self, name: str) -> None:
-        """Waits up to `OPENING_S` for a mount whose source has just connected: what listeners are told depends on its
+        """Waits for a mount whose source has connected less than `OPENING_S` ago: what listeners are told depends on its
         first bytes. May switch.
         """
         opening, mount = self._opening.get(name), self._mounts.get(name)
         if opening is not None and mount is not None and mount.state is not MountState.LIVE:
-            opening.wait(OPENING_S)
+            event, until = opening
+            event.wait(max(0.0, until - time.monotonic()))
 
     def attach_mirror(self, name: str, mirror: object, description: SourceDescription, started_at: int) -> Mount:
         """Makes `mirror` feed the mount, from a source on another node that began at `started_at`."""
@@ -259,7 +261,7 @@ class Mounts:
         """Ends the wait for the format of a source that leaves."""
         opening = self._opening.pop(name, None)
         if opening is not None:
-            opening.set()
+            opening[0].set()
 
     def _new(self, name: str, description: SourceDescription) -> Mount:
         settings = self._settings.now.for_mount(name)
