@@ -132,6 +132,7 @@ class Mounts:
         self._mirrors.pop(name, None)
         if source.description.is_known:
             mount.start(source.description, stream)
+            self._end_opening(name)
         else:
             mount.start_title(source.description, stream)
             self._opening.setdefault(name, (Event(), time.monotonic() + OPENING_S))
@@ -258,7 +259,7 @@ class Mounts:
         gevent.joinall(loops, timeout=2 * FINISH_S)
 
     def _end_opening(self, name: str) -> None:
-        """Ends the wait for the format of a source that leaves."""
+        """Ends the wait for the format of a source that leaves, or is replaced by one whose format is known."""
         opening = self._opening.pop(name, None)
         if opening is not None:
             opening[0].set()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import gevent
 import pytest
 
 from pycast.errors import FormatError
@@ -165,3 +166,20 @@ def test_the_newest_source_stays_on_the_air_when_the_format_of_the_one_before_is
     assert is_on_air(stage, second)
     stage.ownership.remove(NAME, second)
     assert is_on_air(stage, first)
+
+
+@pytest.mark.parametrize("on_conflict", ["standby"])
+def test_who_waits_for_a_format_waits_no_longer_when_another_source_is_heard(
+    stage: Stage, wait_until: WaitUntil
+) -> None:
+    first, second = admit(stage, "one"), admit(stage, "other")
+    know(stage, second, "mpeg", MP3)
+    waiting = stage.group.spawn("a listener", stage.mounts.wait_until_known, NAME)
+    gevent.sleep(0)
+    assert stage.mounts.is_opening(NAME) and not waiting.ready()
+    stage.ownership.remove(NAME, first)
+    wait_until(lambda: is_on_air(stage, second), "its turn")
+    assert mount_of(stage).state is MountState.LIVE
+    assert not stage.mounts.is_opening(NAME)
+    gevent.sleep(0.001)
+    assert waiting.ready()
