@@ -6,10 +6,10 @@ export VENV
 PY = $(VENV)/bin/python
 ARGS ?=
 
-# Three workers, also on two cores: most tests wait for a real program, or for a time that a failure takes. A file stays
+# Four workers, also on two cores: most tests wait for a real program, or for a time that a failure takes. A file stays
 # on one worker, so what it starts is started once. A test that hangs takes its worker with it; a new worker would run it
 # again.
-WORKERS = -n 3 --dist loadfile --max-worker-restart 0
+WORKERS = -n 4 --dist loadfile --max-worker-restart 0
 # The packages of tests in which most of the code runs in pytest's own processes: all but these.
 IN_PROCESS = $(filter-out $(patsubst %,tests/%/,attacks balancer benchmarks cluster_e2e conf e2e peers testing __pycache__),$(wildcard tests/*/))
 # Most of the tests' time is starts of servers, and half of a start is compiling, unless its result is kept.
