@@ -58,7 +58,7 @@ class Mounts:
         self._sources: dict[str, Source] = {}
         self._mirrors: dict[str, object] = {}
         self._opening: dict[str, tuple[Event, float]] = {}
-        """Mounts with a source whose format is not known yet: an event, set when it is, and until when listeners wait."""
+        """Mounts with a source whose format is not known yet: the event is set when it is, and until when one waits."""
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
         self._crowded: set[Mount] = set()
@@ -153,8 +153,8 @@ class Mounts:
             opening.set()
 
     def wait_until_known(self, name: str) -> None:
-        """Waits for a mount whose source has connected less than `OPENING_S` ago: what listeners are told depends on its
-        first bytes. May switch.
+        """Waits for a mount whose source has connected less than `OPENING_S` ago: what listeners are told depends on
+        its first bytes. May switch.
         """
         opening, mount = self._opening.get(name), self._mounts.get(name)
         if opening is not None and mount is not None and mount.state is not MountState.LIVE:
