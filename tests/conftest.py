@@ -43,6 +43,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def is_not_looked_through() -> None:
+    """Sets apart what the files before this one have left, such as a failure with all its values: `_greenlets` would
+    look through it after each test.
+    """
+    gc.freeze()
+
+
 @pytest.fixture
 def wait_until() -> WaitUntil:
     """`wait_until(condition, what, timeout=5.0)` lets greenlets run until the condition holds, or fails the test."""

@@ -67,6 +67,11 @@ class Admission:
         """How many connections may be held beyond the limit: `RESERVE`, and more if descriptors are left over."""
         return max(RESERVE, min(MOST_RESERVED, RESERVE + self.open_files - self._kept - self.limit))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a new connection gets no client's slot."""
+        return self.open >= self.limit
+
     def enter(self) -> Slot:
         """Counts a new connection and returns its slot. `leave` has to be called once for each."""
         self.open += 1

@@ -94,6 +94,8 @@ class MountFinder:
     def has_source(self, name: str) -> bool:
         """Whether the mount has a source, on this node or another one."""
         mount = self._mounts.get(name)
-        return (mount is not None and mount.state is MountState.LIVE) or (
-            self._mirrors is not None and self._mirrors.has_source(name)
+        return (
+            self._mounts.is_opening(name)
+            or (mount is not None and mount.state is MountState.LIVE)
+            or (self._mirrors is not None and self._mirrors.has_source(name))
         )

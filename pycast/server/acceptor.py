@@ -228,7 +228,7 @@ class Acceptor:
     def _serve_client(self, sock: _socket.socket, address: tuple[str, int]) -> None:
         context = self._context
         context.counters.connections += 1
-        slot = context.admission.enter()
+        slot = context.enter()
         connection = Connection(sock, peer_ip(address), self._endpoint.certificate is not None)
         connection.serves = self._endpoint.serves
         self._open.add(connection)

@@ -308,9 +308,18 @@ class Answers:
         if not data or answer.left < 0:
             self._end(answer)
 
-    def _sweep(self) -> None:
+    def end_closed(self) -> None:
+        """Closes the connections whose clients have their answer and have closed. Never switches."""
         for fd, _ in self._ends.poll(0, MOST_ENDS):
             self._read_rest(fd)
+
+    def end_oldest(self) -> None:
+        """Closes the connection whose client has had its answer for longest, if there is one. Never switches."""
+        if self._lingering:
+            self._end(next(iter(self._lingering.values())))
+
+    def _sweep(self) -> None:
+        self.end_closed()
         now = time.monotonic()
         if now - self._swept < LOOK_S:
             return

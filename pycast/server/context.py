@@ -6,7 +6,7 @@ It has no methods, and no part in it refers back to it. A part that no connectio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycast.balance.admission import Admission
+from pycast.balance.admission import Admission, Slot
 from pycast.balance.drain import Drain
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
@@ -51,3 +51,13 @@ class ServerContext(NamedTuple):
     next_listener_id: Callable[[], int]
     site: Site
     """The parts that the handlers of `web` need."""
+
+    def enter(self) -> Slot:
+        """Counts a new connection and returns its slot. If there is none left, clients that have their answer lose
+        theirs: those that have closed, else the one that has had it for longest.
+        """
+        if self.admission.is_full:
+            self.answers.end_closed()
+        if self.admission.is_full:
+            self.answers.end_oldest()
+        return self.admission.enter()

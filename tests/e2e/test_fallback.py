@@ -43,8 +43,9 @@ def test_listeners_go_to_the_fallback_and_come_back_frame_by_frame(pycast_server
             backup.send(numbered(b"B", 50, 50))
             heard += read_until(wire, b"B%08d" % 99)
             with source(server.port, LIVE, "sourcepass") as back:
+                back.send(numbered(b"L", 100, 10))  # it is on the air once its format is known
                 until(lambda: server.listeners(LIVE) == 1, "the listener to be back")
-                back.send(numbered(b"L", 100, 50))
+                back.send(numbered(b"L", 110, 40))
                 heard += read_until(wire, b"L%08d" % 149)
                 own.read_to(b"B%08d" % 99)
                 assert server.listeners(BACKUP) == 1, "who asked for the fallback was taken along"
@@ -55,7 +56,7 @@ def test_listeners_go_to_the_fallback_and_come_back_frame_by_frame(pycast_server
         assert [letter for letter, _ in numbers] == [b"L", b"B", b"L"]
         for (_, heard_numbers), last in zip(numbers, (99, 99, 149), strict=True):
             assert heard_numbers == list(range(last + 1 - len(heard_numbers), last + 1)), "a frame is missing"
-        assert len(numbers[0][1]) >= 50 and len(numbers[2][1]) == 50
+        assert len(numbers[0][1]) >= 50 and len(numbers[2][1]) >= 40
 
 
 @pytest.mark.pycast(mount=MOUNTS, burst_size=0)
@@ -121,6 +122,7 @@ def test_a_fallback_on_another_node_serves_as_well(pycast_cluster: Cluster) -> N
             backup.send(numbered(b"B", 50, 50))
             wire.read_to(b"B%08d" % 99)
             with source(b.port, LIVE, "sourcepass") as back:
+                back.send(numbered(b"L", 100, 10))
                 until(lambda: metric(c, "pycast_mount_listeners", mount=LIVE) == 1, "the listener to be back")
-                back.send(numbered(b"L", 100, 50))
+                back.send(numbered(b"L", 110, 40))
                 wire.read_to(b"L%08d" % 149)
