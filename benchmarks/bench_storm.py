@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.frames import BYTES_PER_S
 from benchmarks.plan import Plan, read_plan
 from benchmarks.players import Outcome, Player
 from benchmarks.report import Bar, figure, finish, print_table, progress
@@ -18,6 +19,8 @@ from benchmarks.trial import Stage, outcome_row
 
 RUNNING = 1_000
 STORM = 5_000
+BUFFERED_S = 64 * 1024 / BYTES_PER_S
+"""The audio that a running listener's player has in its buffer, from its burst."""
 _TIMEOUT_S = 45.0  # icecast2's last players need half a minute
 
 
@@ -93,6 +96,7 @@ def _bars(storms: list[Storm]) -> list[Bar]:
         Bar("players that failed", figure(ours, lambda s: s.failed), 0),
         Bar("running listeners that were lost", figure(running, lambda o: o.players - o.playing), 0),
         Bar("least that a running listener got", figure(running, lambda o: 100 * o.least_share), 100, "%", True),
+        Bar("the worst lag of a running listener", figure(running, lambda o: o.worst_lag_s), BUFFERED_S, "s"),
         Bar("wrong, missing or repeated frames", figure(running, lambda o: o.frame_errors), 0),
     ]
 

@@ -27,7 +27,8 @@ STORM = 1000
 IN_PEACE = 50
 ROOM = 400
 STORM_S = 15.0
-LAG_MS = 1000.0
+BUFFERED_MS = 1000.0 * 64 * 1024 / BYTES_PER_S
+"""What a player has in its buffer after the burst: nobody hears a shorter silence. `bench_storm` measures how short."""
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_f17_storm_of_returning_listeners_is_accepted_as_far_as_there_is_room(cr
         assert crowd.playing() <= 2 * ROOM
         reports, returned = crowd.reports(peaceful), crowd.reports(storm)
     for report in reports:
-        assert report.is_flawless and report.longest_silence_ms < LAG_MS, report
+        assert report.is_flawless and report.longest_silence_ms < BUFFERED_MS, report
     statuses = {connection.status for report in returned for connection in report.connections[1:]}
     assert {200, 503} <= statuses <= {0, 200, 503}, "others than those beyond the limit were turned away"
     for report in returned:

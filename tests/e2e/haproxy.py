@@ -18,9 +18,11 @@ from typing import Self
 
 from tests.e2e.deadline import until
 
+# Without a timeout of its own a check has as long as the time between two checks, which tests make short.
 ONE_SERVER = """global
 defaults
     timeout connect 5s
+    timeout check 5s
     timeout client 30s
     timeout server 30s
 listen radio
