@@ -23,7 +23,8 @@ def node() -> Iterator[Node]:
 @pytest.fixture
 def proxy(node: Node) -> Iterator[HAProxy]:
     with HAProxy(
-        f"global\ndefaults\n    timeout connect 5s\n    timeout check 5s\n    timeout client 30s\n    timeout server 30s\n"
+        f"global\ndefaults\n    timeout connect 5s\n    timeout check 5s\n"
+        f"    timeout client 30s\n    timeout server 30s\n"
         f"listen radio\n    mode tcp\n    bind :8000\n    server node {node.address}:{node.port} "
         f"weight 100 check inter 50ms agent-check agent-addr {node.address} agent-port {node.agent_port} "
         f"agent-inter 50ms\n"
