@@ -53,6 +53,8 @@ class BodyError(PeerError):
 class FormatError(PeerError):
     """Audio that is not what its content type says."""
 
+    default_status = 415
+
 
 class HandshakeError(PeerError):
     """A SHOUTcast source that does not follow its protocol."""

@@ -21,7 +21,7 @@ from pycast.http.body import Body, RawBody, expects_continue, new_body
 from pycast.http.forwarded import is_proxied
 from pycast.http.icy import InlineTitles, source_metaint
 from pycast.http.request import Request
-from pycast.http.response import CONTINUE, SOURCE_OK
+from pycast.http.response import CONTINUE, SOURCE_OK, error_response, render
 from pycast.http.source_headers import source_info
 from pycast.net.group import Task
 from pycast.net.sockets import has_closed
@@ -161,6 +161,8 @@ class ConnectedSource:
         except PeerError as error:
             self._context.counters.broken_sources += 1
             why = f"sent what cannot be streamed: {error}"
+            if end:  # it has had no answer yet; all others got 200 before their first byte, for which they wait
+                self._refuse(error)
         except TimeoutError:
             why = f"sent nothing for {self._timeout:g} s"
         except OSError as error:
@@ -170,6 +172,14 @@ class ConnectedSource:
         finally:
             ip, count = description.ip, self.bytes_read
             log.info("< mount %s: source from %s ended after %d bytes: %s", self._mount, ip, count, why)
+
+    def _refuse(self, error: PeerError) -> None:
+        """Answers with the reason, which encoders show. May switch."""
+        settings = self._context.settings.now
+        answer = render(error_response(error.status, error.public), server=settings.server.server_id, now=time.time())
+        with suppress(OSError):
+            self._connection.write(answer, settings.limits.client_timeout)
+            self._connection.linger()
 
     @property
     def _timeout(self) -> float:

@@ -312,6 +312,22 @@ def test_a_source_that_is_ended_while_others_have_their_turn_loses_no_byte(
     assert mount.ring.read(0, mount.ring.head) == data + rest
 
 
+@pytest.mark.parametrize("data", [b"12000\r\n" + b"x" * 0x12000 + b"\r\n", b"zz\r\n"], ids=["stream", "chunk"])
+def test_a_source_that_waits_for_its_answer_is_told_what_is_wrong_with_its_stream(data: bytes, node: Node) -> None:
+    """curl and ffmpeg send `Expect: 100-continue` and chunks; they get the answer at the end of their body."""
+    head = (
+        b"PUT /told HTTP/1.1\r\n" + LOGIN + b"Content-Type: application/ogg\r\n"
+        b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with connect(node.parts.context.site.address.port, head) as sock:
+        answer = sock.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 100 ")
+        sock.sendall(data)
+        answer = b"".join(iter(partial(sock.recv, 1000), b""))
+    status, reason = (b"415", b"nothing of that in") if len(data) > 10 else (b"400", b"chunk")
+    assert answer.startswith(b"HTTP/1.0 " + status) and reason in answer
+
+
 def test_a_source_that_was_admitted_while_a_drain_moved_the_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing would move it before the node ends."""
     bench = make_bench(others=1)
