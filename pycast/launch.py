@@ -17,11 +17,25 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, Protocol
 
 PROGRAM = (sys.executable, "-m", "pycast")
 
-Process: TypeAlias = subprocess.Popen[bytes]
+
+class Process(Protocol):
+    """A process, with what is used here of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 def start(
@@ -32,7 +46,7 @@ def start(
     stderr: IO[bytes] | int | None = None,
     own_group: bool = False,
     pass_fds: Sequence[int] = (),
-) -> Process:
+) -> subprocess.Popen[bytes]:
     """Starts `pycast serve` with `options`. It prints its ready line to its stdout.
 
     Without an `environment` it gets that of `clean_environment`. With `own_group`, Ctrl-C in a terminal does not reach

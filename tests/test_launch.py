@@ -108,7 +108,7 @@ def test_processes_that_do_not_end_in_time_are_killed_and_that_is_reported() -> 
         for process in (stubborn, other):
             launch.wait_until_ready(process, 10)
         assert not launch.end([stubborn, other], 0.3)
-        assert (stubborn.returncode, other.returncode) == (-signal.SIGKILL, -signal.SIGTERM)
+        assert (stubborn.poll(), other.poll()) == (-signal.SIGKILL, -signal.SIGTERM)
         assert not is_there(stubborn) and not is_there(other)
 
 

@@ -28,6 +28,9 @@ _COMMANDS = {
 }
 """The modules of the commands, in the order of the help page. Each has its click command as `command`."""
 
+_HIDDEN = {"fork-server": "pycast.cli.fork_server"}
+"""Commands that no person runs."""
+
 _HINTS = {
     errno.EADDRINUSE: "Another program uses that port. Choose another one with --port; --port 0 takes any free one.",
     errno.ECONNREFUSED: "Nothing listens there. Is the server running, and is the port right?",
@@ -50,7 +53,7 @@ class Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
+        module = _COMMANDS.get(cmd_name) or _HIDDEN.get(cmd_name)
         if module is None:
             self._suggest(ctx, cmd_name)
             return None

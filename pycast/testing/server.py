@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from pycast import launch
+from pycast.testing import forked
 from pycast.testing.ports import Ports
 from pycast.testing.settings import arrange, default_mount, to_toml
 
@@ -242,7 +243,12 @@ class Server:
 
     def _run(self, *options: str) -> None:
         with open(self.directory / "error.log", "ab") as log:
-            self._process = launch.start("--config", str(self.config_path), *options, program=self.command, stderr=log)
+            args = ("--config", str(self.config_path), *options)
+            # A command of one's own, maybe a wrapper, needs a process of its own.
+            if self.command == launch.PROGRAM:
+                self._process = forked.start(*args, stderr=log)
+            else:
+                self._process = launch.start(*args, program=self.command, stderr=log)
         if self._clean_up is not None:
             self._clean_up.detach()
         self._clean_up = weakref.finalize(self, _remove, self._process, self.directory, self._ports)

@@ -1,0 +1,119 @@
+"""A forked server is as a started one, and is gone with the process that forked it or asked for it."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from pycast import __version__, launch
+from pycast.testing import Server, forked
+from pycast.testing.forked import ForkedProcess, ForkServer
+from tests.e2e.deadline import until
+
+ENVIRONMENT = launch.clean_environment()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    made = ForkServer(ENVIRONMENT)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def log() -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        yield file
+
+
+def output(process: ForkedProcess) -> bytes:
+    with process.stdout as stdout:
+        return stdout.read()
+
+
+def run_node(server: ForkServer, log: IO[bytes]) -> ForkedProcess:
+    args = ("serve", "--port", "0", "--ready-file", "-")
+    process = server.start(*args, environment=ENVIRONMENT, stderr=log)
+    ready = launch.wait_until_ready(process, 20)
+    assert ready is not None and ready["pid"] == process.pid
+    return process
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_it_has_its_arguments_output_and_status(server: ForkServer, log: IO[bytes]) -> None:
+    process = server.start("--version", environment=ENVIRONMENT, stderr=log)
+    assert output(process) == f"pycast {__version__}\n".encode()
+    assert process.wait(10) == process.poll() == 0
+
+
+def test_it_has_its_folder_environment_and_stderr(
+    server: ForkServer, log: IO[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here.toml").write_text("[limits]\nclients = 5\n")
+    environment = ENVIRONMENT | {"PYCAST_LIMITS__CLIENTS": "none"}
+    process = server.start("check", "here.toml", environment=environment, stderr=log)
+    output(process)
+    assert process.wait(10) == 1
+    log.seek(0)
+    assert b"PYCAST_LIMITS__CLIENTS" in log.read()
+    assert "PYCAST_LIMITS__CLIENTS" not in os.environ
+
+
+def test_signals_reach_it_and_it_ends_as_they_say(server: ForkServer, log: IO[bytes]) -> None:
+    killed, ended = run_node(server, log), run_node(server, log)
+    with pytest.raises(subprocess.TimeoutExpired):
+        killed.wait(0.01)
+    killed.kill()
+    assert killed.wait(10) == -signal.SIGKILL
+    assert launch.end([killed, ended], 10) and ended.poll() == 0  # who is gone gets no signal
+    assert not is_there(killed.pid) and not is_there(ended.pid)
+
+
+def test_servers_that_are_left_are_killed_with_the_process_that_asked_for_them(log: IO[bytes]) -> None:
+    server = ForkServer(ENVIRONMENT)
+    process = run_node(server, log)
+    server.close()
+    assert process.wait(10) == -signal.SIGKILL and not is_there(process.pid)
+    launch.close_pipes(process)
+    with pytest.raises(OSError, match=r".+"):
+        server.start("--version", environment=ENVIRONMENT, stderr=log)
+
+
+def test_servers_whose_forking_process_was_killed_end_when_they_are_asked(log: IO[bytes]) -> None:
+    server = ForkServer(ENVIRONMENT)
+    process = run_node(server, log)
+    server._process.kill()
+    assert process.wait(10) == -signal.SIGKILL
+    until(lambda: not is_there(process.pid), "its end")
+    launch.close_pipes(process)
+    with pytest.raises(OSError, match=r".+"):
+        server.start("--version", environment=ENVIRONMENT, stderr=log)
+    server.close()
+
+
+def test_where_a_fork_would_differ_a_process_is_started(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server.suits(ENVIRONMENT | {"PYCAST_X": "1", "PATH": "/bin"})
+    assert not server.suits(ENVIRONMENT | {"PYTHONMALLOC": "debug"})
+    monkeypatch.setattr(forked, "_fork_server", server)
+    with Server() as first:
+        assert isinstance(first._process, ForkedProcess)
+    monkeypatch.setenv("PYTHONMALLOC", "debug")
+    with Server() as second:
+        assert isinstance(second._process, subprocess.Popen)
+
+
+def test_a_wrapped_command_is_no_fork() -> None:
+    class Wrapped(Server):
+        command = ("env", *launch.PROGRAM)
+
+    with Wrapped() as server:
+        assert isinstance(server._process, subprocess.Popen)
