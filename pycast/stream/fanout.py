@@ -43,7 +43,6 @@ URGENT_BYTES = 128 << 10
 
 # At the end of a stream, listeners that are behind get this long for the rest of it.
 FINISH_S = 2.0
-
 # Sends between two looks at the clock.
 BATCH = 64
 
@@ -84,27 +83,24 @@ class Fanout:
         ring: Ring,
         pacer: Pacer,
         queue_size: Callable[[], int],
+        burst_size: Callable[[], int],
         on_gone: Callable[[Listener, Reason], None],
         clock: Callable[[], float],
     ) -> None:
         self._ring = ring
         self._pacer = pacer
-        self._queue_size = queue_size
+        self._queue_size, self._burst_size = queue_size, burst_size
         self._on_gone = on_gone
         self._clock = clock
         self._cohorts: dict[tuple[int, int], Cohort] = {}
         self._behind: dict[Listener, None] = {}
         self._all: dict[int, Listener] = {}
-        self._work = Event()
-        self._urgent = Event()
-        self._resting = Event()
+        self._work, self._urgent, self._resting = Event(), Event(), Event()
         self._resting.set()
         self._pushed = 0
         self._ending: Reason | None = None
         self._is_over = False
-        self._finish_at = 0.0
-        self._slice_end = 0.0
-        self._cost_from = 0.0
+        self._finish_at = self._slice_end = self._cost_from = 0.0
         self.bytes_sent = 0
         self.round_s = 0.0
         """Seconds between the beginnings of the last two passes."""
@@ -190,7 +186,7 @@ class Fanout:
     def free(self, on_gone: Callable[[Listener, Reason], None]) -> None:
         """Lets go of the mount, when `run` has returned. From now on `on_gone` is told of listeners that arrive."""
         self._on_gone = on_gone
-        self._queue_size = int
+        self._queue_size = self._burst_size = int
 
     def wake(self) -> None:
         """Announces new audio in the ring."""
@@ -225,7 +221,7 @@ class Fanout:
             try:
                 self._pacer.record(self, self._pass())
             except Exception:
-                # The pass may have moved positions ahead of what went out. A listener that connects again starts right.
+                # Positions may be ahead of what went out. A listener that connects again starts right.
                 self.drop_all(Reason.BUG)
                 raise
             finally:
@@ -234,11 +230,16 @@ class Fanout:
             if self._behind:
                 self._work.set()
             # Wait for the interval, or for urgent audio. The interval counts from the end of the pass, as audio for
-            # the next one gathers during a long pass too.
-            self._urgent.wait(self._pacer.interval)
+            # the next one gathers during a long pass too. A crowded node waits longer.
+            if not self._urgent.wait(self._pacer.interval) and self._is_buffered():
+                self._urgent.wait(self._pacer.extra_wait)
         assert self._ending is not None
         self.drop_all(self._ending)
         self._is_over = True
+
+    def _is_buffered(self) -> bool:
+        """Whether who joined last can wait twice as long: with at most half of a burst on its way, half is left."""
+        return 4 * (self._ring.head - self._pushed) <= self._burst_size()
 
     def _is_finished(self) -> bool:
         if self._ending is None:

@@ -67,7 +67,7 @@ class Mount:
         self.ring = Ring(RING_MARGIN)
         self.timeline = Timeline()
         self.journal = Journal()
-        self.fanout = Fanout(self.ring, pacer, self.allowed_lag, self._listener_left, clock)
+        self.fanout = Fanout(self.ring, pacer, self.allowed_lag, self._burst_bytes, self._listener_left, clock)
         self.end_reason: Reason | None = None
         """Why the mount is over; None before."""
         self.bytes_read = 0
@@ -330,9 +330,11 @@ class Mount:
 
     def allowed_lag(self) -> int:
         """Returns how many bytes a listener may be behind; never less than the burst that new listeners get."""
-        rate = (self._program.bitrate or FALLBACK_BITRATE) / 8
-        queue, burst = self.settings.queue_size.in_bytes(rate), self.settings.burst_size.in_bytes(rate)
-        return max(queue, 2 * burst) + since_join(self.ring, self.timeline, self._begun)
+        queue = self.settings.queue_size.in_bytes((self._program.bitrate or FALLBACK_BITRATE) / 8)
+        return max(queue, 2 * self._burst_bytes()) + since_join(self.ring, self.timeline, self._begun)
+
+    def _burst_bytes(self) -> int:
+        return self.settings.burst_size.in_bytes((self._program.bitrate or FALLBACK_BITRATE) / 8)
 
     def _move(self, event: MountEvent) -> None:
         state = LIFE[self.state][event]

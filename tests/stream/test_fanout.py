@@ -26,6 +26,7 @@ class Stage:
             self.ring,
             Pacer(0.5, lambda: 0.0),
             lambda: queue_size,
+            lambda: queue_size // 8,
             lambda listener, reason: self.gone.append((listener.id, reason)),
             lambda: 0.0,
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.stream.pacer import LONGEST_READ_WAIT_S, SHARE, SHORTEST_S, Pacer
+from pycast.stream.pacer import CROWDED_SHARE, LONGEST_READ_WAIT_S, SHARE, SHORTEST_S, Pacer
 
 
 def test_without_listeners_the_interval_is_the_shortest() -> None:
@@ -31,3 +31,10 @@ def test_mounts_count_together_and_by_their_latest_pass() -> None:
     for mount in range(100):
         pacer.forget(mount)
     assert pacer.interval == SHORTEST_S
+
+
+def test_only_a_crowded_node_takes_longer_and_at_most_twice_as_long() -> None:
+    pacer = Pacer(0.5, lambda: 0.0)
+    for cost, extra in ((0.0, 0.0), (0.5 * CROWDED_SHARE, 0.0), (0.8 * CROWDED_SHARE, 0.3), (10.0, 0.5)):
+        pacer.record("a", cost)
+        assert pacer.extra_wait == pytest.approx(extra)
