@@ -70,6 +70,8 @@ def missing_files(config: Config) -> Iterator[str]:
     for key in ("certificate", "private_key"):
         yield from _unreadable(f"tls.{key}", getattr(config.tls, key))
     yield from _unreadable("cluster.tls_ca", config.cluster.tls_ca)
+    if config.paths.webroot and not os.access(Path(config.paths.webroot), os.R_OK | os.X_OK):
+        yield f'paths.webroot = "{config.paths.webroot}": expected a folder that this user can read'
     for key in ("access_log", "error_log", "playlist_log"):
         yield from _unwritable(f"logging.{key}", getattr(config.logging, key))
     for index, mount in enumerate(config.mount):

@@ -61,7 +61,7 @@ class _Conversion:
     def __init__(self, root: XmlNode, host: Host) -> None:
         self._root = root
         self._settings = SettingReader(host)
-        names = ("server", "limits", "authentication", "logging", "tls")
+        names = ("server", "limits", "authentication", "paths", "logging", "tls")
         self._single = {name: TomlTable(f"[{name}]") for name in names}
         self._headers: TomlTable | None = None
         self._listen: list[TomlTable] = []
@@ -162,6 +162,8 @@ class _Conversion:
                 self._read_paths(setting)
             elif setting.name in KEYS["tls"]:
                 self._settings.set("tls", self._single["tls"], setting)
+            elif setting.name in KEYS["paths"]:
+                self._settings.set("paths", self._single["paths"], setting)
             elif setting.name == "logdir" or (setting.name == "chroot" and not is_yes(setting.text.strip())):
                 setting.value()  # the logs have the directory in their names
             elif setting.name == "alias" and len(setting.children) == 2:

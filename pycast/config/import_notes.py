@@ -51,7 +51,6 @@ _WHY = {
     "listen-socket/tls": "only plain connections here; for TLS add a [[listen]] section with tls = true",
     "fileserve": _NO_FILES,
     "paths/basedir": "it is for chroot only",
-    "paths/webroot": f"{_NO_FILES}, and has pages of its own",
     "paths/adminroot": _OWN_PAGES,
     "paths/alias": 'pycast has no aliases (but "/" is the status page)',
     "paths/pidfile": "systemd knows the process; --ready-file writes its number",

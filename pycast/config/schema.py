@@ -46,6 +46,7 @@ __all__ = [
     "LoggingSection",
     "MountSection",
     "MountSettings",
+    "PathsSection",
     "ServerSection",
     "Size",
     "TlsSection",
@@ -212,6 +213,15 @@ class AuthenticationSection(Section):
     admin_password: Secret = key("hackme", "The password for everything below /admin/.")
 
 
+class PathsSection(Section):
+    """Folders with files of the station's own."""
+
+    webroot: Text = key(
+        "",
+        "The folder of the files that mounts name as a fallback or an intro, below which all of them are. Empty: none.",
+    )
+
+
 class LoggingSection(Section):
     """Where the logs go: a file (a new one gets mode 640), "-" for stderr, "" for none. SIGHUP reopens the files."""
 
@@ -257,6 +267,7 @@ class Config(Section):
         "Headers of every reply. The default lets web pages of other sites play the streams and read status-json.xsl; "
         "replies that need a password never have headers that begin with Access-Control-.",
     )
+    paths: PathsSection = key(PathsSection())
     logging: LoggingSection = key(LoggingSection())
     tls: TlsSection = key(TlsSection())
     cluster: ClusterSection = key(ClusterSection())

@@ -110,8 +110,6 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
          "conf/pycast.logrotate"),
         ("<fileserve>1</fileserve>", "fileserve = 1: pycast serves no files"),
         ("<paths><adminroot>/w</adminroot></paths>", "paths/adminroot = /w: pycast has its own pages"),
-        ("<paths><webroot>/w</webroot></paths>", "paths/webroot = /w: pycast serves no files, and has pages of its "
-         "own"),
         ("<paths><pidfile>/p</pidfile></paths>", "paths/pidfile = /p: systemd knows the process; --ready-file writes "
          "its number"),
         ("<security><chroot>1</chroot></security>", "security/chroot = 1: use what the system offers (systemd: "
@@ -121,6 +119,10 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
 def test_what_has_no_equivalent_is_named_with_its_line(xml: str, said: str) -> None:
     assert left_out(xml) == [f"line 1: {said}"]
     assert f"# Left out: line 1: {said}" in run(xml).toml
+
+
+def test_the_folder_of_files_comes_over() -> None:
+    assert imported("<paths><webroot>/srv/web</webroot></paths>").paths.webroot == "/srv/web"
 
 
 def test_socket_for_tls_without_a_certificate_is_to_be_corrected() -> None:
@@ -160,7 +162,9 @@ def test_any_bytes_give_a_file_or_config_error(tree: list[tuple[str, str, str]],
         assert error.problems
 
 
-@pytest.mark.parametrize("section", ["server", "limits", "authentication", "listen", "mount", "logging", "tls"])
+@pytest.mark.parametrize(
+    "section", ["server", "limits", "authentication", "listen", "mount", "paths", "logging", "tls"]
+)
 def test_no_element_stands_for_two_keys(section: str) -> None:
     schema = Config.KEYS[section].section
     assert schema is not None
