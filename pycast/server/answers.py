@@ -32,6 +32,7 @@ from pycast.config.live import Live
 from pycast.errors import Refused
 from pycast.logs.access import AccessEntry
 from pycast.net.sockets import detach
+from pycast.net.sweeper import Sweeper
 from pycast.server.connection import LINGER_BYTES, LINGER_S, Connection
 from pycast.server.repeats import Repeats
 from pycast.server.reserve import RETRY_AFTER
@@ -169,7 +170,7 @@ class Answers:
         self._bodies: dict[int, int] = {}
         """How many unread answers have a body, by its `id`."""
         self._bytes = 0
-        self._swept = 0.0
+        self._sweeper, self._swept = Sweeper(SWEEP_S, self._sweep), 0.0
         self._turns = PageTurns()
         self.repeats = Repeats()
         self._waiting = 0
@@ -233,6 +234,7 @@ class Answers:
             self._unread[fd] = answer
             self._hold(body)
             self._epoll.register(fd, select.EPOLLOUT)
+            self._sweeper.begin()
             self._make_room()
         except OSError:
             self._end(answer)
@@ -242,8 +244,7 @@ class Answers:
     def run(self) -> None:
         """Sends on, for ever. May switch."""
         hub = get_hub()
-        watcher, timer = hub.loop.io(self._epoll.fileno(), 1), hub.loop.timer(SWEEP_S, SWEEP_S)
-        timer.start(self._sweep)
+        watcher = hub.loop.io(self._epoll.fileno(), 1)
         try:
             while True:
                 hub.wait(watcher)
@@ -251,9 +252,9 @@ class Answers:
                 for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
                     self._serve(fd, now)
         finally:
-            for one in (timer, watcher):
-                one.stop()
-                one.close()
+            self._sweeper.close()
+            watcher.stop()
+            watcher.close()
 
     def end_all(self) -> None:
         """Closes all connections, also those whose clients have not read everything. Never switches."""
@@ -263,6 +264,7 @@ class Answers:
     def close(self) -> None:
         """Closes all connections. `run` must have ended. Can be called twice."""
         self.end_all()
+        self._sweeper.close()
         self._epoll.close()
         self._ends.close()
 
@@ -290,6 +292,7 @@ class Answers:
         fd = answer.sock.fileno()
         self._lingering[fd] = answer
         self._ends.register(fd, select.EPOLLIN)
+        self._sweeper.begin()
         try:
             answer.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -318,12 +321,15 @@ class Answers:
         if self._lingering:
             self._end(next(iter(self._lingering.values())))
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> int:
         self.end_closed()
         now = time.monotonic()
-        if now - self._swept < LOOK_S:
-            return
-        self._swept = now
+        if now - self._swept >= LOOK_S:
+            self._swept = now
+            self._end_late(now)
+        return len(self)
+
+    def _end_late(self, now: float) -> None:
         late = [answer for answer in self._unread.values() if answer.deadline <= now]
         for answer in [*late, *(answer for answer in self._lingering.values() if answer.deadline <= now)]:
             self._end(answer)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from gevent import monkey
 from gevent.hub import get_hub
 
+from pycast.net.sweeper import Sweeper
 from pycast.server.connection import READ_SIZE, Connection
 
 # A round trip around the world. Nearly all requests are sent with the connection's third packet, or right after it.
@@ -42,6 +43,7 @@ class Newcomers:
         self._epoll = monkey.get_original("select", "epoll")()
         self._waiting: dict[int, tuple[Connection, float]] = {}
         self._passed = 0  # clients of this turn
+        self._sweeper = Sweeper(MOMENT_S / 2, self._sweep)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -54,6 +56,7 @@ class Newcomers:
             fd = connection.sock.fileno()
             self._waiting[fd] = connection, time.monotonic()
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
+            self._sweeper.begin()
         except OSError:
             self._on_client(connection, b"")
         else:
@@ -62,8 +65,7 @@ class Newcomers:
     def run(self) -> None:
         """Passes on, for ever. May switch."""
         hub = get_hub()
-        watcher, timer = hub.loop.io(self._epoll.fileno(), 1), hub.loop.timer(MOMENT_S / 2, MOMENT_S / 2)
-        timer.start(self._sweep)
+        watcher = hub.loop.io(self._epoll.fileno(), 1)
         try:
             while True:
                 hub.wait(watcher)
@@ -72,14 +74,15 @@ class Newcomers:
                     if self._passed < CLIENTS_AT_ONCE:  # the others are reported again
                         self._on_bytes(fd)
         finally:
-            for one in (timer, watcher):
-                one.stop()
-                one.close()
+            self._sweeper.close()
+            watcher.stop()
+            watcher.close()
 
     def close(self) -> None:
         """Passes on all who are left. `run` must have ended. Never switches."""
         for fd in list(self._waiting):
             self._on_bytes(fd)
+        self._sweeper.close()
         self._epoll.close()
 
     def _on_bytes(self, fd: int) -> None:
@@ -93,12 +96,13 @@ class Newcomers:
             data = b""
         self._pass_on(connection, data)
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> int:
         late = time.monotonic() - MOMENT_S
         for fd, (_, since) in list(self._waiting.items()):
             if since > late:  # the others came later
-                return
+                break
             self._on_bytes(fd)
+        return len(self._waiting)
 
     def _pass_on(self, connection: Connection, data: bytes) -> None:
         if self._is_page(data):
