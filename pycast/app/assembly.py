@@ -59,7 +59,7 @@ class NodeParts(NamedTuple):
 def assemble(config: Config, open_files: int) -> NodeParts:
     """Makes a node whose process may open `open_files` files. Raises ExternalError if a log cannot be opened."""
     settings, group, programs = Live(config), Group(), Group()
-    counters, events, logs = Counters(), StreamEvents(), LogSet(config.logging)
+    counters, events, logs = Counters(), StreamEvents(), LogSet(config)
 
     # The data path.
     pacer = Pacer(config.limits.flush_interval, time.thread_time)

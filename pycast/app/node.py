@@ -30,13 +30,12 @@ from pycast.balance.haproxy_agent import HaproxyAgent, agent_reply
 from pycast.config.live import restart_needed
 from pycast.config.load import load, with_port
 from pycast.config.problems import Origin
-from pycast.config.schema import Config, LoggingSection
+from pycast.config.schema import Config
 from pycast.config.secret_files import file_advice, with_secrets
 from pycast.config.serving import first_serving, is_v6_only
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ConfigError, ExternalError
-from pycast.logs.files import LogFile
-from pycast.logs.setup import setup_logging
+from pycast.logs.setup import set_up_again, setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair, stop_all
@@ -209,7 +208,7 @@ class Node:
         Raises ExternalError, and changes nothing, if a log cannot be opened. May switch before it changes anything.
         """
         context = self.parts.context
-        self.parts.logs.reload(config.logging)
+        self.parts.logs.reload(config)
         context.settings.replace(config)
         context.mounts.apply_settings()
         context.admission.set_clients(config.limits.clients)
@@ -286,7 +285,7 @@ def run(
     then its parent is gone.
     """
     tag = worker.tag if worker else ""
-    error_log = setup_logging(config.logging.log_level, config.logging.error_log, tag)
+    error_log = setup_logging(config, tag)
     passed = PassedSockets(worker.sockets) if worker else PassedSockets.from_systemd(os.environ)
     node = Node(config, config_path, port, raise_file_limit(), worker, passed)
     heartbeat = _heartbeat(worker, node.parts.context.counters)
@@ -304,7 +303,8 @@ def run(
         error_log.reopen()
         node.reload()
         notifier.ready(status)
-        error_log = _error_log(error_log, before, node.parts.context.settings.now.logging, tag)
+        if before != (now := node.parts.context.settings.now).logging:
+            error_log = set_up_again(error_log, now, tag)
 
     gevent.signal_handler(signal.SIGHUP, lambda: group.spawn("reload", reload))
     if demo:
@@ -359,17 +359,6 @@ def _heartbeat(worker: "WorkerPlace | None", counters: Counters) -> "Heartbeat |
     from pycast.app.life_sign import begin_heartbeat
 
     return begin_heartbeat(worker.life, counters)
-
-
-def _error_log(log_file: LogFile, before: LoggingSection, after: LoggingSection, tag: str) -> LogFile:
-    """Returns the error log after a reload: the same one, or a new one if its settings changed."""
-    if (before.error_log, before.log_level) == (after.error_log, after.log_level):
-        return log_file
-    try:
-        return setup_logging(after.log_level, after.error_log, tag)
-    except ExternalError as error:
-        log.error("the old error log stays: %s", error)
-        return log_file
 
 
 def _terminate(context: ServerContext, term: Event, stop: Event) -> None:

@@ -26,12 +26,11 @@ from pycast.app.worker_process import START_S, Past, WorkerProcess
 from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.live import restart_needed
 from pycast.config.load import loads, read_text, with_port
-from pycast.config.schema import Config, LoggingSection
+from pycast.config.schema import Config
 from pycast.config.secret_files import secrets_by_file, with_secrets
 from pycast.disk.calls import DiskStalled, off_hub
-from pycast.errors import ConfigError, ExternalError
-from pycast.logs.files import LogFile
-from pycast.logs.setup import setup_logging
+from pycast.errors import ConfigError
+from pycast.logs.setup import set_up_again, setup_logging
 from pycast.net.group import Group, Task
 
 log = logging.getLogger(__name__)
@@ -209,7 +208,7 @@ def run(
     `text` is the configuration; `port` is that of the command line, which overrides the text's. `made_up` are the keys
     of [authentication] whose password was made up at this start.
     """
-    error_log = setup_logging(config.logging.log_level, config.logging.error_log)
+    error_log = setup_logging(config)
     parent = Parent(config, count, text, config_path, port, PassedSockets.from_systemd(os.environ))
     notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers must not inherit its variables
 
@@ -217,7 +216,7 @@ def run(
         nonlocal error_log
         notifier.reloading()
         parent.reload()
-        error_log = _reopened(error_log, parent.config.logging)
+        error_log = set_up_again(error_log, parent.config)
         notifier.ready(f"{count} workers")
 
     def end(number: signal.Signals) -> None:
@@ -246,12 +245,3 @@ def run(
         notifier.close()
         error_log.close()
     return status
-
-
-def _reopened(log_file: LogFile, settings: LoggingSection) -> LogFile:
-    """Returns a new error log by the present settings, or the old one if that cannot be opened."""
-    try:
-        return setup_logging(settings.log_level, settings.error_log)
-    except ExternalError as error:
-        log.error("the old error log stays: %s", error)
-        return log_file

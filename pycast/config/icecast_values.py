@@ -40,6 +40,8 @@ def translated(element: str, text: str) -> object:
         return "-1"  # Icecast 2.5's word for it: the source decides
     if element == "fallback-override":
         return _OVERRIDE.get(lower, text)
+    if element == "logsize" and text.isdecimal():
+        return f"{text}k"
     return None if element.endswith("metadata-interval") and text == "-1" else text
 
 

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pycast.config.icecast_logs import LogReader
 from pycast.config.icecast_mounts import MountReader, close_mount
 from pycast.config.icecast_protection import ALLOW_LISTS, server_locks
 from pycast.config.icecast_settings import KEYS, LOOPBACK, Host, SettingReader
 from pycast.config.icecast_sockets import SocketReader
-from pycast.config.icecast_values import is_yes, log_file
+from pycast.config.icecast_values import is_yes
 from pycast.config.import_notes import ImportNote, NoteKind, described, is_nothing_lost
 from pycast.config.load import loads
 from pycast.config.toml_table import TomlTable
@@ -23,8 +24,6 @@ from pycast.config.xml_tree import XmlNode, parse_xml
 from pycast.errors import ConfigError
 
 _WHERE = re.compile(r"^pycast\.toml(:\d+)?: ")
-
-_LOGS = ("accesslog", "errorlog", "playlistlog")
 
 
 class Imported(NamedTuple):
@@ -97,6 +96,7 @@ class _Conversion:
         return "\n".join(part for part in parts if part)
 
     def _read_blocks(self) -> None:
+        logs = LogReader(self._settings, self._root, self._single["logging"])
         for child in self._root.inside():
             if child.name in KEYS["server"]:
                 self._settings.set("server", self._single["server"], child)
@@ -105,56 +105,13 @@ class _Conversion:
             elif child.name in ("limits", "authentication"):
                 self._settings.read(child.name, self._single[child.name], child)
             elif child.name == "logging":
-                self._read_logging(child)
+                logs.read(child)
             elif child.name == "http-headers":
                 self._headers = self._headers or TomlTable("[http_headers]")
                 for name, value in self._settings.headers(child, self._headers.values).items():
                     self._headers.set(name, value)
             elif child.name in ("paths", "tls-context", "security"):
                 self._read_paths(child)
-
-    def _read_logging(self, block: XmlNode) -> None:
-        table = self._single["logging"]
-        for setting in block.inside():
-            if setting.name in _LOGS:
-                self._read_log(table, setting)
-            elif setting.name in KEYS["logging"]:
-                self._settings.set("logging", table, setting)
-            elif setting.name == "accesslog_ip":
-                self._without_addresses(table, setting)
-
-    def _read_log(self, table: TomlTable, log: XmlNode) -> None:
-        """Reads the name of a log: the text, or as in icecast-kh an element or attribute in it."""
-        log.inside()
-        name = log.take("name") if log.find("name") else log.value()
-        paths = [one for one in self._root.all("paths") if one.find("logdir")]
-        try:
-            directory = self._settings.filled(paths[-1].peek("logdir")) if paths else ""
-            file = str(KEYS["logging"][log.name].read(log_file(self._settings.filled(name), directory)))
-        except ValueError as error:
-            self._settings.leave_out(log, str(error))
-        else:
-            self._set_log(table, log, file)
-        for inner in log.children:
-            if inner.name == "level" and log.name == "errorlog":
-                self._settings.set("logging", table, inner, "loglevel")
-            elif inner.name == "ip" and log.name == "accesslog":
-                self._without_addresses(table, inner)
-
-    def _set_log(self, table: TomlTable, log: XmlNode, file: str) -> None:
-        key = KEYS["logging"][log.name].name
-        why = self._settings.host.why_no_log(file) if file not in ("", "-") else ""
-        if why:
-            table.set_off(key, file, why)
-            self._settings.leave_out(log, f"{why}; the line is commented out")
-        elif table.values.get(key) != "":  # it may be off already, see below
-            table.set(key, file)
-
-    def _without_addresses(self, table: TomlTable, switch: XmlNode) -> None:
-        if not is_yes(switch.value()):
-            table.set("access_log", "", f"closed: line {switch.line}")
-            text = f"{described(switch)}: pycast would write the addresses of listeners, so access_log is off"
-            self._settings.close(switch, text)
 
     def _read_paths(self, block: XmlNode) -> None:
         for setting in block.inside():

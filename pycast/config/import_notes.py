@@ -41,7 +41,6 @@ _OWN_PAGES = "pycast has its own pages"
 _NO_FILES = "pycast serves no files"
 _NO_MASTER = "pycast is no slave of a master server"
 _CIPHERS = "TLS has the ciphers that OpenSSL holds for safe"
-_LOG_SIZE = "log files are rotated by logrotate, see conf/pycast.logrotate"
 
 _WHY = {
     "security/changeowner": "start pycast as that user (systemd: User=), see conf/pycast.service",
@@ -58,8 +57,6 @@ _WHY = {
     "paths/ssl-allowed-ciphers": _CIPHERS,
     "paths/tls-allowed-ciphers": _CIPHERS,
     "tls-context/tls-allowed-ciphers": _CIPHERS,
-    "logging/logsize": _LOG_SIZE,
-    "logging/logarchive": _LOG_SIZE,
     "relay": "pycast has no relays; several nodes can be a cluster, see docs/clustering.md",
     "relays-on-demand": "pycast has no relays",
     "directory": "pycast lists no streams in directories",
@@ -75,7 +72,6 @@ _NOTHING_LOST = {
     "fileserve": "0",
     "icelogin": "0",
     "relays-on-demand": "0",
-    "logging/logarchive": "0",
 }
 
 _SECRET = re.compile(r"passw|secret|token|username|[a-z]-?user$|^user$|key|authentication|role|seed", re.IGNORECASE)

@@ -11,6 +11,7 @@ keys at once are in rules.py.
 """
 
 from functools import cached_property
+from typing import Literal
 
 from pycast import __version__
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
@@ -20,6 +21,7 @@ from pycast.config.units import Size
 from pycast.config.values import (
     SERVED,
     BindAddress,
+    FileSize,
     Flag,
     Headers,
     LogLevel,
@@ -234,6 +236,29 @@ class LoggingSection(Section):
         "info",
         'The lowest level of lines in the error log: "debug", "info", "warning" or "error".',
         icecast=("loglevel",),
+    )
+    format: Literal["text", "combined", "json"] = key(
+        "text",
+        'How the lines look: "text" as those of Icecast, "combined" with an access log in the combined format of '
+        'Apache and nginx, which is the same without the seconds at the end, "json" with a JSON object for each line '
+        "of all three logs.",
+        icecast=(),
+    )
+    logsize: FileSize = key(
+        0,
+        'A log file that has become this large is renamed to its name with ".old" at the end, and a new one begun. 0: '
+        "never. In icecast.xml it is a number of KiB.",
+        example="10M",
+    )
+    logarchive: Flag = key(
+        False, 'With logsize: it is renamed to its name with the time instead (".20260131_235959"), and all stay.'
+    )
+    addresses: Literal["full", "truncate", "hash"] = key(
+        "full",
+        'How the addresses of clients are written into the logs: "full"; "truncate" with 0 in place of the last '
+        'number, of IPv6 addresses all after the first 48 bits; "hash" as a word that is the same for all lines of '
+        "an address and a day. Bans and statistics have the whole address.",
+        icecast=(),
     )
 
 

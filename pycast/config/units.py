@@ -24,6 +24,7 @@ MAX_BYTES = 1 << 30
 MAX_SECONDS = 100 * 365 * 86400.0
 
 _SIZE_EXPECTED = 'expected bytes up to 1 GiB, such as 65536, "64k" or "512KiB"'
+_FILE_EXPECTED = 'expected bytes such as 1000000, or a size such as "500k" or "10M"'
 _SPAN_EXPECTED = 'expected bytes such as 65536, "64k" or "512KiB", or a time of audio such as "4s"'
 _TIME_EXPECTED = 'expected seconds such as 10 or 0.5, or a time such as "500ms", "30s", "2m" or "1h"'
 
@@ -48,6 +49,11 @@ def parse_bytes(value: object) -> int:
     if size > MAX_BYTES:
         raise ValueError(_SIZE_EXPECTED)
     return int(size)
+
+
+def parse_file_size(value: object) -> int:
+    """Returns what `parse_bytes` reads, without its bound: a file is not in memory. Raises ValueError."""
+    return int(_scaled(value, _BYTES, _FILE_EXPECTED))
 
 
 def parse_size(value: object) -> Size:

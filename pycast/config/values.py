@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
-from pycast.config.units import Size, parse_size, parse_time
+from pycast.config.units import Size, parse_file_size, parse_size, parse_time
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name of a header
@@ -297,4 +297,5 @@ Bits = Annotated[int, _bits]
 Fraction = Annotated[float, _fraction]
 Headers = Annotated[dict[str, str], _headers]
 Seconds = Annotated[float, parse_time]
+FileSize = Annotated[int, parse_file_size]
 Span = Annotated[Size, parse_size]

@@ -2,6 +2,8 @@
 
 `IP - USER [22/Nov/2025:07:00:05 +0000] "GET /live.mp3 HTTP/1.1" 200 1234567 "REFERER" "AGENT" SECONDS`
 
+The combined format of Apache and nginx is the same without the seconds. Lines of JSON are in json_lines.py.
+
 Invariant: nothing that a client sends can end a field or a line. Quotes, control characters, back-slashes, back-ticks
 and all bytes outside ASCII become dots, as in Icecast. Passwords in URLs are hidden, which Icecast does not do.
 """
@@ -14,6 +16,7 @@ from typing import NamedTuple
 
 from pycast.http.redact import shown_target, without_secrets
 from pycast.logs.files import LogFile
+from pycast.logs.shown_addresses import ShownAddresses
 
 # Bytes without the newline: Icecast's line buffer has 1,024 bytes, one of them for the NUL.
 MAX_LINE = 1023
@@ -62,21 +65,46 @@ class AccessEntry(NamedTuple):
     duration_s: float
 
 
+AccessFormat = Callable[[AccessEntry, int], bytes]
+"""Returns the line of an entry, with its LF, in a zone so many seconds ahead of UTC."""
+
+
 class AccessLog:
     """The access log in its file. Never raises because of the file. Never switches."""
 
-    def __init__(self, file: LogFile, utc_offset: Callable[[float], int] = local_utc_offset) -> None:
+    def __init__(
+        self,
+        file: LogFile,
+        utc_offset: Callable[[float], int] = local_utc_offset,
+        line: "AccessFormat | None" = None,
+        shown: ShownAddresses | None = None,
+    ) -> None:
         self._file = file
         self._utc_offset = utc_offset
+        self._line = line or format_access
+        self._shown = shown or ShownAddresses()
 
     def write(self, entry: AccessEntry) -> None:
-        if self._file.is_on:
-            self._file.write(format_access(entry, self._utc_offset(entry.ended)))
+        if not self._file.is_on:
+            return
+        ip = self._shown(entry.ip, entry.ended)
+        shown = entry if ip is entry.ip else entry._replace(ip=ip)
+        self._file.write(self._line(shown, self._utc_offset(entry.ended)))
 
 
 def format_access(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
     """Returns the whole line with its LF; before the LF it is cut at `MAX_LINE` bytes."""
-    line = b'%b - %b [%b] "%b %b %b" %d %d "%b" "%b" %d' % (
+    line = b"%b %d" % (_combined(entry, utc_offset_s), max(0, int(entry.duration_s)))
+    return line[:MAX_LINE] + b"\n"
+
+
+def format_combined(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
+    """Returns the same without the seconds: the combined format of Apache and nginx."""
+    return _combined(entry, utc_offset_s)[:MAX_LINE] + b"\n"
+
+
+def _combined(entry: AccessEntry, utc_offset_s: int) -> bytes:
+    return b'%b - %b [%b] "%b %b %b" %d %d "%b" "%b"' % (
         _word(entry.ip),
         _word(entry.user),
         log_time(entry.ended, utc_offset_s).encode("ascii"),
@@ -87,9 +115,7 @@ def format_access(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
         entry.bytes_sent,
         _text(entry.referer),
         _text(entry.agent),
-        max(0, int(entry.duration_s)),
     )
-    return line[:MAX_LINE] + b"\n"
 
 
 def _escapes(keep: bytes) -> bytes:

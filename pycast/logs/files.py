@@ -3,18 +3,22 @@
 Whoever writes only puts the line into the file's queue (`disk/writers.py`); a thread writes it some milliseconds later,
 so that five thousand listeners that leave at once cost one write. If the disk is full lines are lost, and so they are
 if disk or reader stall for so long that `MAX_HELD` bytes are queued. They are counted, and this is reported when it
-begins and when it is over. Invariant: whole lines reach the file, in order; only an error in the middle of a write can
-break one off, and the next write ends it first.
+begins and when it is over. A file that has become too large is rotated by that thread (`disk/rotation.py`).
+
+Invariant: whole lines reach the file, in order; only an error in the middle of a write can break one off, and the next
+write ends it first.
 """
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from functools import cache
 
 from pycast.disk.appending import WriteFailed, open_to_append, write_all
 from pycast.disk.calls import off_hub
 from pycast.disk.losses import Losses
+from pycast.disk.rotation import NEVER, Rotation, rotated
 from pycast.disk.writers import Outlet, Writers
 from pycast.errors import ExternalError
 
@@ -33,6 +37,9 @@ MODE = 0o640
 # At the end of a file its lines have this long to be written: a stop must not take as long as a disk stalls.
 CLOSE_S = 0.5
 
+# A file that cannot be rotated, in a folder that the server may not write to, is tried again after this long.
+ROTATE_AGAIN_S = 60.0
+
 # There are three logs, and after a reload maybe one more that is still held by its old file.
 LOG_WRITERS = Writers(6)
 """The threads of all log files. Their losses are in lines."""
@@ -45,7 +52,9 @@ class LogFile:
     which cannot report that it does not work.
     """
 
-    def __init__(self, path: str, report: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: str, report: Callable[[str], None] | None = None, rotation: Rotation = NEVER) -> None:
+        self.rotation = rotation
+        """When it is rotated; may be set at any time."""
         self._path = path
         self._report = report or (_to_stderr if path != STDERR else _to_nobody)
         self._is_on = path != OFF
@@ -57,6 +66,8 @@ class LogFile:
         )
         self._is_torn = False
         self._is_given_up = False
+        self._rotates_from = 0.0
+        self._cannot_rotate = False
 
     @property
     def is_on(self) -> bool:
@@ -123,6 +134,21 @@ class LogFile:
             LOG_WRITERS.in_loop(self._lose, lines, str(error))
         else:
             self._is_torn = False
+        if self.rotation.size and self._path != STDERR and time.monotonic() >= self._rotates_from:
+            self._rotate_there(self._fd)
+
+    def _rotate_there(self, fd: int) -> None:
+        try:
+            fresh = rotated(fd, self._path, self.rotation)
+        except ExternalError as error:
+            self._rotates_from = time.monotonic() + ROTATE_AGAIN_S
+            if not self._cannot_rotate:
+                LOG_WRITERS.in_loop(self._report, f"cannot rotate log file {self._path}, which grows on: {error}")
+            self._cannot_rotate = True
+            return
+        if fresh is not None:
+            self._fd, self._is_torn, self._cannot_rotate = fresh, False, False
+            os.close(fd)
 
     def _reopen_there(self) -> None:
         if self._fd is None:

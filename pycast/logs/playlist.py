@@ -23,16 +23,26 @@ class PlaylistEntry(NamedTuple):
     title: str
 
 
+PlaylistFormat = Callable[[PlaylistEntry, int], bytes]
+"""Returns the line of an entry, with its LF, in a zone so many seconds ahead of UTC."""
+
+
 class PlaylistLog:
     """The playlist log in its file. Never raises because of the file. Never switches."""
 
-    def __init__(self, file: LogFile, utc_offset: Callable[[float], int] = local_utc_offset) -> None:
+    def __init__(
+        self,
+        file: LogFile,
+        utc_offset: Callable[[float], int] = local_utc_offset,
+        line: "PlaylistFormat | None" = None,
+    ) -> None:
         self._file = file
         self._utc_offset = utc_offset
+        self._line = line or format_playlist
 
     def write(self, entry: PlaylistEntry) -> None:
         if self._file.is_on:
-            self._file.write(format_playlist(entry, self._utc_offset(entry.at)))
+            self._file.write(self._line(entry, self._utc_offset(entry.at)))
 
 
 def format_playlist(entry: PlaylistEntry, utc_offset_s: int = 0) -> bytes:

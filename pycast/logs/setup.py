@@ -12,14 +12,19 @@ import logging
 import time
 
 from pycast.characters import escaped, escaped_lines
-from pycast.errors import ConfigError
+from pycast.config.schema import Config
+from pycast.errors import ExternalError
 from pycast.http.redact import without_secrets
+from pycast.logs.access import local_utc_offset
 from pycast.logs.files import LogFile
+from pycast.logs.log_set import rotation_of
+from pycast.logs.shown_addresses import ShownAddresses, shown_addresses
+
+log = logging.getLogger(__name__)
 
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
-    "warn": logging.WARNING,
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
@@ -27,23 +32,31 @@ _MARKS = ((logging.ERROR, "EROR"), (logging.WARNING, "WARN"), (logging.INFO, "IN
 
 
 class IcecastFormatter(logging.Formatter):
-    """The formatter of Icecast's error log. Each text begins with `tag`."""
+    """The formatter of Icecast's error log, or of lines of JSON. Each text begins with `tag`."""
 
-    def __init__(self, tag: str = "") -> None:
+    def __init__(self, tag: str = "", is_json: bool = False, shown: ShownAddresses | None = None) -> None:
         super().__init__()
         self._tag = tag
+        self._is_json = is_json
+        self._shown = shown or ShownAddresses()
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns one line, with the lines of the traceback if the record has one, and no LF at the end."""
+        mark = next((mark for level, mark in _MARKS if record.levelno >= level), "DBUG")
+        text = self._tag + escaped(self._clean(record.getMessage(), record))
+        trace = escaped_lines(self._clean(self.formatException(record.exc_info), record)) if record.exc_info else ""
+        if self._is_json:
+            from pycast.logs.json_lines import json_error
+
+            return json_error(record, mark, text, trace, local_utc_offset(record.created))
         year, month, day, hour, minute, second, *_ = time.localtime(record.created)
         # Not strftime: that looks at the file of the time zone each time, and a disk may stall.
         when = f"{year:04}-{month:02}-{day:02}  {hour:02}:{minute:02}:{second:02}"
-        mark = next((mark for level, mark in _MARKS if record.levelno >= level), "DBUG")
-        text = escaped(without_secrets(record.getMessage()))
-        line = f"[{when}] {mark} {record.module}/{record.funcName} {self._tag}{text}"
-        if record.exc_info:
-            line += "\n" + escaped_lines(without_secrets(self.formatException(record.exc_info)))
-        return line
+        line = f"[{when}] {mark} {record.module}/{record.funcName} {text}"
+        return f"{line}\n{trace}" if trace else line
+
+    def _clean(self, text: str, record: logging.LogRecord) -> str:
+        return self._shown.in_text(without_secrets(text), record.created)
 
 
 class LogFileHandler(logging.Handler):
@@ -51,10 +64,10 @@ class LogFileHandler(logging.Handler):
     none.
     """
 
-    def __init__(self, file: LogFile, tag: str = "") -> None:
+    def __init__(self, file: LogFile, formatter: IcecastFormatter) -> None:
         super().__init__()
         self.file = file
-        self.setFormatter(IcecastFormatter(tag))
+        self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes the record. Never raises. Never switches."""
@@ -75,22 +88,30 @@ class LogFileHandler(logging.Handler):
         super().close()
 
 
-def setup_logging(level: str, error_log: str, tag: str = "") -> LogFile:
-    """Writes the log of the whole process to `error_log` ("-", "" or a path). Returns it, for `reopen` and `close`.
+def setup_logging(config: Config, tag: str = "") -> LogFile:
+    """Writes the log of the whole process as the configuration says. Returns its file, for `reopen` and `close`.
 
-    Each text begins with `tag`. If called again, the new file and level replace the old ones. Raises ConfigError for an
-    unknown level, ExternalError if the file cannot be opened; the old log stays in use then. May switch.
+    Each text begins with `tag`. If called again, the new file and level replace the old ones. Raises ExternalError if
+    the file cannot be opened; the old log stays in use then. May switch.
     """
-    number = LEVELS.get(level.lower())
-    if number is None:
-        raise ConfigError([f"logging.log_level = {level}: expected one of {', '.join(LEVELS)}"])
-    file = LogFile(error_log)
+    settings = config.logging
+    file = LogFile(settings.error_log, rotation=rotation_of(settings))
     root = logging.getLogger()
     replaced = [handler for handler in root.handlers if isinstance(handler, LogFileHandler)]
-    root.addHandler(LogFileHandler(file, tag))
-    root.setLevel(number)
+    formatter = IcecastFormatter(tag, settings.format == "json", shown_addresses(config))
+    root.addHandler(LogFileHandler(file, formatter))
+    root.setLevel(LEVELS[settings.log_level])
     for handler in replaced:
         root.removeHandler(handler)
     for handler in replaced:
         handler.close()
     return file
+
+
+def set_up_again(file: LogFile, config: Config, tag: str = "") -> LogFile:
+    """Returns a new error log by this configuration, or `file`, which stays, if it cannot be opened. May switch."""
+    try:
+        return setup_logging(config, tag)
+    except ExternalError as error:
+        log.error("the old error log stays: %s", error)
+        return file

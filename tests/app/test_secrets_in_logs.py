@@ -106,7 +106,7 @@ def send(port: int, data: bytes) -> None:
 def logs(tmp_path: Path) -> Iterator[Path]:
     root = logging.getLogger()
     level = root.level
-    setup_logging("debug", str(tmp_path / "error.log"))
+    setup_logging(loads(f'[logging]\nlog_level = "debug"\nerror_log = "{tmp_path}/error.log"', {}, "test"))
     yield tmp_path
     for handler in [one for one in root.handlers if isinstance(one, LogFileHandler)]:
         root.removeHandler(handler)

@@ -106,8 +106,6 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
             '<http-headers><header name="A" value="b" status="404"/></http-headers>',
             "http-headers/header (A = b, status = 404): pycast sends headers with all statuses",
         ),
-        ("<logging><logsize>10</logsize></logging>", "logging/logsize = 10: log files are rotated by logrotate, see "
-         "conf/pycast.logrotate"),
         ("<fileserve>1</fileserve>", "fileserve = 1: pycast serves no files"),
         ("<paths><adminroot>/w</adminroot></paths>", "paths/adminroot = /w: pycast has its own pages"),
         ("<paths><pidfile>/p</pidfile></paths>", "paths/pidfile = /p: systemd knows the process; --ready-file writes "
@@ -281,54 +279,6 @@ def test_value_that_keeps_somebody_out_and_cannot_be_read_is_the_strictest(
     xml = f"<mount><mount-name>/a</mount-name>{setting}</mount>"
     assert getattr(loads(run(xml).toml, {}, "f").mount[0], key) == strictest
     assert len(closed(xml)) == 1
-
-
-@pytest.mark.parametrize(
-    ("log", "file"),
-    [
-        ("<accesslog>a.log</accesslog>", "/var/log/icecast2/a.log"),
-        ("<accesslog>/srv/a.log</accesslog>", "/srv/a.log"),
-        ('<accesslog name="a.log"/>', "/var/log/icecast2/a.log"),
-        ("<accesslog><name>/srv/a.log</name></accesslog>", "/srv/a.log"),
-        ("<accesslog>/dev/stderr</accesslog>", "-"),
-        ("<accesslog>-</accesslog>", "-"),
-        ("<accesslog>/dev/null</accesslog>", ""),
-        ("<accesslog/>", ""),
-    ],
-)
-def test_names_of_logs_are_absolute_or_in_the_directory(log: str, file: str) -> None:
-    xml = f"<logging>{log}</logging><paths><logdir>/var/log/icecast2/</logdir></paths>"
-    assert imported(xml).logging.access_log == file
-
-
-def test_log_that_cannot_be_written_is_commented_out_with_a_word() -> None:
-    host = Host(random.Random(1), why_no_log=lambda name: "nobody can write it" if name == "/l/e" else "")
-    result = run("<logging><errorlog>/l/e</errorlog><accesslog>/l/a</accesslog></logging>", host)
-    assert loads(result.toml, {}, "f").logging.given == {"access_log": "/l/a"}
-    assert '# error_log = "/l/e"  # nobody can write it\n' in result.toml
-    assert [str(note) for note in result.notes] == [
-        "line 1: logging/errorlog = /l/e: nobody can write it; the line is commented out"
-    ]
-
-
-@pytest.mark.parametrize("log", ["<accesslog><ip>0</ip><name>a</name></accesslog>", "<accesslog_ip>0</accesslog_ip>"])
-def test_log_without_addresses_is_off_as_pycast_would_write_them(log: str) -> None:
-    xml = f"<logging><accesslog>a</accesslog>{log}</logging>"
-    assert loads(run(xml).toml, {}, "f").logging.access_log == ""
-    assert len(closed(xml)) == 1
-
-
-@pytest.mark.parametrize(
-    ("written", "level"),
-    [
-        *(("4", "debug"), ("3", "info"), ("2", "warning"), ("1", "error"), ("0", "error"), ("5", "debug")),
-        *(("debug", "debug"), ("information", "info"), ("info", "info"), ("Warning", "warning"), ("error", "error")),
-        *(("DBUG", "debug"), ("INFO", "info"), ("WARN", "warning"), ("EROR", "error")),
-    ],
-)
-def test_log_levels_of_all_versions_are_understood(written: str, level: str) -> None:
-    assert imported(f"<logging><loglevel>{written}</loglevel></logging>").logging.log_level == level
-    assert imported(f"<logging><errorlog><level>{written}</level></errorlog></logging>").logging.log_level == level
 
 
 @pytest.mark.parametrize("where", ["security", "paths", ""])

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.logs.access import MAX_LINE, AccessEntry, AccessLog, format_access, local_utc_offset, log_time
+from pycast.logs.access import (
+    MAX_LINE,
+    AccessEntry,
+    AccessLog,
+    format_access,
+    format_combined,
+    local_utc_offset,
+    log_time,
+)
 from pycast.logs.files import LogFile
 
 ENTRY = AccessEntry(
@@ -51,6 +59,11 @@ def test_line_is_icecasts() -> None:
         b'127.0.0.1 - - [22/Nov/2025:07:00:05 +0000] "GET /live.mp3 HTTP/1.1" 200 1234567 "-" '
         b'"VLC/3.0.18 LibVLC/3.0.18" 5\n'
     )
+
+
+def test_combined_line_is_apaches() -> None:
+    assert format_combined(ENTRY) + b" 5" == format_access(ENTRY).replace(b" 5\n", b"\n 5")
+    assert format_combined(ENTRY).endswith(b'200 1234567 "-" "VLC/3.0.18 LibVLC/3.0.18"\n')
 
 
 def test_line_has_user_referer_and_zone_when_there_are_any() -> None:

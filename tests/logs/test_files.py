@@ -12,6 +12,7 @@ import pytest
 from gevent.monkey import get_original
 
 from pycast.disk import losses
+from pycast.disk.rotation import Rotation
 from pycast.errors import ExternalError
 from pycast.logs.files import LOG_WRITERS, MAX_HELD, LogFile
 from tests.conftest import WaitUntil
@@ -371,3 +372,36 @@ def test_whoever_logs_from_another_thread_gets_its_line_written(path: Path) -> N
     gevent.get_hub().threadpool.apply(log.write, (b"one\n",))
     log.close()
     assert path.read_bytes() == b"one\n"
+
+
+def test_a_file_that_is_too_large_is_rotated_and_no_line_is_lost(path: Path) -> None:
+    log = LogFile(str(path), rotation=Rotation(100, is_dated=True))
+    for number in range(40):
+        log.write(b"line %03d\n" % number)
+        log.flush()
+    log.close()
+    files = sorted(path.parent.iterdir(), key=lambda one: one.stat().st_mtime_ns)
+    lines = b"".join(one.read_bytes() for one in files).splitlines()
+    assert sorted(lines) == [b"line %03d" % number for number in range(40)]
+    assert len(files) == 4 and all(one.stat().st_size < 200 for one in files)
+
+
+def test_a_file_that_cannot_be_rotated_is_told_once_and_goes_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(old: str, new: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    reports: list[str] = []
+    monkeypatch.setattr("pycast.logs.files.ROTATE_AGAIN_S", 0.0)
+    log = LogFile(str(path), reports.append, Rotation(10))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuse)
+        for _ in range(3):
+            log.write(b"one more line\n")
+            log.flush()
+    log.write(b"the last\n")
+    log.flush()
+    log.close()
+    gevent.sleep(0)
+    assert reports == [f"cannot rotate log file {path}, which grows on: Permission denied"]
+    assert (path.parent / "access.log.old").read_bytes() == 3 * b"one more line\n" + b"the last\n"
+    assert log.lost == 0

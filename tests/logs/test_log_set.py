@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pycast.config.load import loads
-from pycast.config.schema import LoggingSection
+from pycast.config.schema import Config
 from pycast.errors import ExternalError
 from pycast.logs.access import AccessEntry
 from pycast.logs.log_set import LogSet
@@ -15,8 +15,8 @@ from pycast.logs.log_set import LogSet
 ENTRY = AccessEntry("10.0.0.1", "", 0.0, "GET", "/x", "HTTP/1.1", 200, 5, "", "player", 1.0)
 
 
-def section(access: object, playlist: object) -> LoggingSection:
-    return loads(f'[logging]\naccess_log = "{access}"\nplaylist_log = "{playlist}"\n', {}, "test").logging
+def section(access: object, playlist: object, more: str = "") -> Config:
+    return loads(f'[logging]\naccess_log = "{access}"\nplaylist_log = "{playlist}"\n{more}\n', {}, "test")
 
 
 def write(logs: LogSet, title: str) -> None:
@@ -88,3 +88,44 @@ def test_after_a_reload_that_failed_the_next_one_works(logs: LogSet, tmp_path: P
 def test_a_log_that_cannot_be_opened_leaves_no_other_one_open(tmp_path: Path) -> None:
     with pytest.raises(ExternalError):
         LogSet(section(tmp_path / "access", tmp_path / "none" / "x"))
+
+
+@pytest.mark.parametrize(
+    ("more", "access", "playlist"),
+    [
+        ('format = "text"', ' "player" 1\n', "|/x|3|Song\n"),
+        ('format = "combined"', ' "player"\n', "|/x|3|Song\n"),
+        ('format = "json"', ', "duration": 1.0}\n', '"title": "Song"}\n'),
+    ],
+)
+def test_a_format_is_put_in_force_by_a_reload(
+    logs: LogSet, tmp_path: Path, more: str, access: str, playlist: str
+) -> None:
+    logs.reload(section(tmp_path / "access", tmp_path / "playlist", more))
+    write(logs, "Song")
+    logs.close()
+    assert (tmp_path / "access").read_text().endswith(access)
+    assert (tmp_path / "playlist").read_text().endswith(playlist)
+
+
+def test_addresses_are_shortened_in_every_format(logs: LogSet, tmp_path: Path) -> None:
+    for style in ("text", "combined", "json"):
+        more = f'format = "{style}"\naddresses = "truncate"'
+        logs.reload(section(tmp_path / "access", "", more))
+        logs.log_access(ENTRY._replace(ip="203.0.113.77"))
+    logs.close()
+    text = (tmp_path / "access").read_text()
+    assert (text.count("203.0.113.0"), text.count("203.0.113.77")) == (3, 0)
+
+
+def test_a_size_is_put_in_force_by_a_reload_and_each_log_is_rotated_by_its_own(logs: LogSet, tmp_path: Path) -> None:
+    write(logs, "before")
+    logs.reload(section(tmp_path / "access", tmp_path / "playlist", "logsize = 150"))
+    for number in range(4):
+        write(logs, f"Song {number}")
+        logs._access_file.flush()
+        logs._playlist_file.flush()
+    logs.close()
+    assert (tmp_path / "access.old").read_text().count("\n") == 2
+    assert (tmp_path / "playlist.old").read_text().count("\n") >= 3
+    assert "before" in (tmp_path / "playlist.old").read_text()

@@ -1,5 +1,6 @@
 """The error log: Python's records in Icecast's format."""
 
+import json
 import logging
 import re
 import sys
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.errors import ConfigError, ExternalError
+from pycast.config.load import loads
+from pycast.config.schema import Config
+from pycast.errors import ExternalError
 from pycast.logs.files import LogFile
-from pycast.logs.setup import IcecastFormatter, LogFileHandler, setup_logging
+from pycast.logs.setup import IcecastFormatter, LogFileHandler, set_up_again, setup_logging
 
 log = logging.getLogger("pycast.test")
 
@@ -31,6 +34,10 @@ def root_as_before() -> Iterator[None]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "error.log"
+
+
+def logged(level: str, file: object, more: str = "") -> Config:
+    return loads(f'[logging]\nlog_level = "{level}"\nerror_log = "{file}"\n{more}\n', {}, "test")
 
 
 def flush() -> None:
@@ -77,7 +84,7 @@ def test_levels_have_icecasts_names(level: int, mark: str) -> None:
     ],
 )
 def test_level_decides_what_is_written(path: Path, level: str, texts: str) -> None:
-    file = setup_logging(level, str(path))
+    file = setup_logging(logged(level, path))
     log.debug("dbg")
     log.info("inf")
     log.warning("wrn")
@@ -87,7 +94,7 @@ def test_level_decides_what_is_written(path: Path, level: str, texts: str) -> No
 
 
 def test_shutdown_of_logging_writes_queued_lines(path: Path) -> None:
-    setup_logging("info", str(path))
+    setup_logging(logged("info", path))
     log.info("first")
     log.warning("last")
     flush()
@@ -95,7 +102,7 @@ def test_shutdown_of_logging_writes_queued_lines(path: Path) -> None:
 
 
 def test_a_traceback_follows_its_line(path: Path) -> None:
-    file = setup_logging("info", str(path))
+    file = setup_logging(logged("info", path))
     try:
         raise ValueError("forged\r\x1b[2J")
     except ValueError:
@@ -108,7 +115,7 @@ def test_a_traceback_follows_its_line(path: Path) -> None:
 
 
 def test_whoever_logs_it_a_password_is_not_written(path: Path) -> None:
-    file = setup_logging("info", str(path))
+    file = setup_logging(logged("info", path))
     log.info("! 10.0.0.1: GET /admin.cgi?mode=updinfo&pass=%s: 401", "s3cr3t-W0rd")
     try:
         raise ValueError("http://user:s3cr3t-W0rd@host/ cannot be opened")
@@ -125,7 +132,7 @@ class Broken:
 
 
 def test_a_record_that_cannot_be_formatted_raises_nothing_and_leaves_a_line(path: Path) -> None:
-    handler = LogFileHandler(LogFile(str(path)))
+    handler = LogFileHandler(LogFile(str(path)), IcecastFormatter())
     for text, value in (("%s", Broken()), ("%d", "text"), ("%s", "next")):
         # pytest's own handlers would raise, so this does not go through a logger.
         handler.emit(logging.LogRecord("x", logging.INFO, "some/file.py", 7, text, (value,), None))
@@ -139,8 +146,8 @@ def test_a_record_that_cannot_be_formatted_raises_nothing_and_leaves_a_line(path
 
 
 def test_a_second_set_up_replaces_the_first(tmp_path: Path) -> None:
-    setup_logging("info", str(tmp_path / "a"))
-    setup_logging("error", str(tmp_path / "b"))
+    setup_logging(logged("info", tmp_path / "a"))
+    setup_logging(logged("error", tmp_path / "b"))
     log.info("nowhere")
     log.error("in b")
     flush()
@@ -148,19 +155,49 @@ def test_a_second_set_up_replaces_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "b").read_text().count("\n") == 1
 
 
-def test_an_unknown_level_or_file_is_refused_and_the_old_log_stays(path: Path) -> None:
-    setup_logging("info", str(path))
-    with pytest.raises(ConfigError, match=r"log_level = loud: expected one of debug, info"):
-        setup_logging("loud", "-")
+def test_an_unknown_file_is_refused_and_the_old_log_stays(path: Path) -> None:
+    file = setup_logging(logged("info", path))
     with pytest.raises(ExternalError):
-        setup_logging("info", str(path / "below a file"))
+        setup_logging(logged("info", path / "below a file"))
+    assert set_up_again(file, logged("info", path / "below a file")) is file
     log.info("still here")
     flush()
-    assert "still here" in path.read_text()
+    lines = path.read_text().splitlines()
+    assert "the old error log stays: cannot open log file" in lines[0]
+    assert "still here" in lines[1]
+
+
+def test_lines_of_json_have_the_traceback_in_them(path: Path) -> None:
+    file = setup_logging(logged("info", path, 'format = "json"'), "[2] ")
+    log.info("listening on %d\n", 8000)
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        log.exception("it broke")
+    file.close()
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert (first["level"], first["text"]) == ("INFO", r"[2] listening on 8000\n")
+    assert first["where"] == "test_setup/test_lines_of_json_have_the_traceback_in_them"
+    assert (second["level"], second["traceback"].splitlines()[-1]) == ("EROR", "ValueError: wrong")
+    assert "traceback" not in first
+
+
+def test_no_address_is_written_whoever_logs_it(path: Path) -> None:
+    file = setup_logging(logged("info", path, 'addresses = "truncate"'))
+    log.info("! %s: GET /live.mp3: 404", "203.0.113.77")
+    try:
+        raise ValueError("connection from 203.0.113.78:4711 failed")
+    except ValueError:
+        log.exception("2001:db8:1:2::7: it broke")
+    file.close()
+    text = path.read_text()
+    assert "! 203.0.113.0: GET /live.mp3: 404" in text and "203.0.113.0:4711 failed" in text
+    assert "2001:db8:1::: it broke" in text
+    assert "203.0.113.7" not in text
 
 
 def test_a_log_that_is_off_prints_nothing_anywhere(capfd: pytest.CaptureFixture[str]) -> None:
-    setup_logging("info", "")
+    setup_logging(logged("info", ""))
     log.error("nobody hears")
     sys.stderr.flush()
     assert capfd.readouterr() == ("", "")
