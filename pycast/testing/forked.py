@@ -5,13 +5,14 @@ with this one. A request is one packet on a Unix socket: a JSON object with `arg
 and `folder`, and three descriptors: the server's stdout, its stderr, and a pipe that gets a line with its pid, and one
 with its status when it has ended.
 
-The invariant: where a fork would not be the same as a new process, because Python itself would start differently, a new
-process is started.
+The invariant: where a fork would not be the same as a new process, because Python would start differently or the caller
+has been given other limits, cores, user or namespaces since, a new process is started.
 """
 
 import atexit
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -28,6 +29,8 @@ FORK_S = 20.0
 
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GEVENT", "GREENLET", "COVERAGE", "OPENSSL", "SSL_")
 """How variables begin that are read when a process begins, or when a module is loaded."""
+
+_LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE)
 
 
 class ForkedProcess:
@@ -84,7 +87,7 @@ class ForkServer:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._pid = os.getpid()
-        self._environment = _read_at_start(environment)
+        self._inherited = _inherited(environment)
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -93,7 +96,7 @@ class ForkServer:
 
     def suits(self, environment: Mapping[str, str]) -> bool:
         """Whether its forks, with that environment, are as new processes would be."""
-        return self._pid == os.getpid() and self._environment == _read_at_start(environment)
+        return self._pid == os.getpid() and self._inherited == _inherited(environment)
 
     def start(self, *args: str, environment: Mapping[str, str], stderr: IO[bytes] | int) -> ForkedProcess:
         """Starts `pycast ARGS`. Raises OSError if that is not possible any more."""
@@ -148,8 +151,12 @@ def _the_fork_server(environment: Mapping[str, str]) -> ForkServer:
         return _fork_server
 
 
-def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+def _inherited(environment: Mapping[str, str]) -> list[object]:
+    """Returns what a process started by this thread has from it, and cannot be told later."""
+    variables = {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+    spaces = [os.readlink(f"/proc/thread-self/ns/{name}") for name in ("net", "mnt", "uts", "user")]
+    limits = [resource.getrlimit(number) for number in _LIMITS]
+    return [variables, spaces, limits, os.sched_getaffinity(0), os.geteuid(), os.getegid()]
 
 
 def _is_readable(file: IO[bytes], timeout: float | None) -> bool:

@@ -13,6 +13,9 @@ from tests.e2e.wire import basic, get, listen, source
 CLIENTS = 20
 MOUNT = "/live.mp3"
 
+FREE = range(60, 101)
+"""The weight of a node with nothing to do: on a busy machine its loop is late, which lowers the weight."""
+
 
 @pytest.fixture
 def node() -> Iterator[Node]:
@@ -39,7 +42,7 @@ def drain(node: Node, query: str = "") -> None:
 
 
 def test_lb_14_agent_speaks_haproxys_language(node: Node, proxy: HAProxy) -> None:
-    seen = proxy.wait_for(agent="L7OK", weight=100)
+    seen = proxy.wait_for(agent="L7OK", weight=FREE)
     assert (seen.status, seen.maxconn) == ("UP", CLIENTS + 64)
 
 
@@ -49,7 +52,7 @@ def test_lb_14_drain_is_a_drain_to_haproxy_and_serving_again_cancels_it(node: No
     assert node.ask_agent() == b"drain\n"
     proxy.wait_for(status="DRAIN")
     drain(node, "cancel=1")
-    assert proxy.wait_for(status="UP", weight=100).failures == 0
+    assert proxy.wait_for(status="UP", weight=FREE).failures == 0
 
 
 def test_lb_14_a_server_that_stops_is_down_to_haproxy(node: Node, proxy: HAProxy) -> None:
@@ -70,16 +73,16 @@ def test_lb_14_a_line_is_all_that_a_connection_gets(node: Node) -> None:
 
 
 def test_lb_13_lb_14_a_full_server_is_up_with_no_weight(node: Node, proxy: HAProxy) -> None:
-    proxy.wait_for(status="UP", weight=100)
+    proxy.wait_for(status="UP", weight=FREE)
     node.fill()
     assert node.ask_agent() == b"0%% maxconn:%d up ready\n" % (CLIENTS + 64)
     proxy.wait_for(status="UP", weight=0)
     node.leave()
-    assert proxy.wait_for(status="UP", weight=100).failures == 0
+    assert proxy.wait_for(status="UP", weight=FREE).failures == 0
 
 
 def test_lb_15_weight_falls_as_listeners_come_and_rises_as_they_go(node: Node, proxy: HAProxy) -> None:
-    proxy.wait_for(weight=100)
+    proxy.wait_for(weight=FREE)
     with source(node.port, MOUNT, node.server.source_password, host=node.address):
         wires = [listen(node.port, MOUNT, host=node.address)[0] for _ in range(CLIENTS // 2 - 1)]
         # HAProxy's own check may be in the eleventh slot at that moment.

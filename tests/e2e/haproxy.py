@@ -122,12 +122,13 @@ class HAProxy:
         )
 
     def wait_for(self, server: str = "node", **wanted: object) -> Seen:
-        """Returns once the server is seen so: `wait_for(status="UP", weight=50)`."""
+        """Returns once the server is seen so: `wait_for(status="UP", weight=50)`. A range means one of its values."""
         seen: list[Seen] = []
 
         def is_so() -> bool:
             seen.append(self.seen(server))
-            return all(getattr(seen[-1], name) == value for name, value in wanted.items())
+            found = ((getattr(seen[-1], name), value) for name, value in wanted.items())
+            return all(one in value if isinstance(value, range) else one == value for one, value in found)
 
         try:
             until(is_so, f"haproxy to see {server} with {wanted}")

@@ -1,6 +1,7 @@
 """A forked server is as a started one, and is gone with the process that forked it or asked for it."""
 
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -103,6 +104,13 @@ def test_servers_whose_forking_process_was_killed_end_when_they_are_asked(log: I
 def test_where_a_fork_would_differ_a_process_is_started(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.suits(ENVIRONMENT | {"PYCAST_X": "1", "PATH": "/bin"})
     assert not server.suits(ENVIRONMENT | {"PYTHONMALLOC": "debug"})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[0] - 1, limits[1]))
+    try:
+        assert not server.suits(ENVIRONMENT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert server.suits(ENVIRONMENT)
     monkeypatch.setattr(forked, "_fork_server", server)
     with Server() as first:
         assert isinstance(first._process, ForkedProcess)
