@@ -118,6 +118,11 @@ class Server:
             self._clean_up()
 
     @property
+    def exit_status(self) -> int | None:
+        """The status with which it has ended, negative for a signal; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`, without a slash at the end."""
         return f"{self._scheme}://{self.host}:{self.port}"

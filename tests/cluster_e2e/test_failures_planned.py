@@ -49,14 +49,8 @@ def drain(server: Server) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def maybe_status(server: Server) -> int | None:
-    """Returns the exit status of a server, or None if it still runs."""
-    ended = os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    return ended.si_status if ended is not None and ended.si_code == os.CLD_EXITED else None
-
-
 def has_ended(server: Server) -> bool:
-    return maybe_status(server) == 0
+    return server.exit_status == 0
 
 
 @pytest.mark.pycast(drain={"lead": LEAD_S, "rate": RATE, "deadline": 30.0})
