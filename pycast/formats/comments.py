@@ -6,6 +6,8 @@ more than `MAX_KEPT`, however long it is or claims to be. The one invariant: `bl
 
 from struct import Struct
 
+from pycast.characters import clean_line
+
 MAX_FIELD = 16 * 1024
 """Most bytes of one comment that is kept: texts are shorter, lyrics included."""
 
@@ -16,7 +18,23 @@ MAX_FIELDS = 1000
 """Comments that are kept. Songs have some twenty; a block of 1 MiB could have a hundred thousand, and reading them
 would take a second."""
 
+MAX_TEXT = 4000
+"""Characters of an artist or a title: no mount keeps more."""
+
 _SIZE = Struct("<I")
+
+
+_OF_THE_STATION = (b"ENCODER", b"SERVER", b"ORGANIZATION", b"R128_", b"REPLAYGAIN_", b"WAVEFORMATEXTENSIBLE_")
+"""How comments begin that are not about a song."""
+
+
+def with_song(block: bytes, artist: str, title: str) -> bytes:
+    """Returns a block with another song in it. What `block` has about the one before, its album and cover too, is left
+    out."""
+    reader = CommentReader()
+    reader.feed(block)
+    reader.set_song(artist, title)
+    return reader.block()
 
 
 class CommentReader:
@@ -49,6 +67,12 @@ class CommentReader:
         vendor = self._vendor or b""
         fields = [_SIZE.pack(len(field)) + field for field in self._fields]
         return b"".join((_SIZE.pack(len(vendor)), vendor, _SIZE.pack(len(fields)), *fields))
+
+    def set_song(self, artist: str, title: str) -> None:
+        """Replaces all that is about a song."""
+        kept = [field for field in self._fields if field.upper().startswith(_OF_THE_STATION)]
+        texts = ((b"ARTIST=", clean_line(artist)[:MAX_TEXT]), (b"TITLE=", clean_line(title)[:MAX_TEXT]))
+        self._fields = [name + text.encode("utf-8", "replace") for name, text in texts if text] + kept
 
     def _next(self, pos: int) -> int:
         """Reads the vendor's name, the number of comments, or a comment at `pos`. Returns its end, which is `pos` if it

@@ -6,7 +6,7 @@ with a unit. A mark's offset counts from the first byte of the mount, in `out`, 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Join(NamedTuple):
@@ -61,3 +61,11 @@ class Format(Protocol):
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         """Returns whole units and the marks in them. Raises FormatError."""
+
+
+@runtime_checkable
+class TitledFormat(Format, Protocol):
+    """A format that has a place for titles from outside in the stream itself."""
+
+    def retitle(self, artist: str, title: str) -> bool:
+        """Puts a title into the stream soon. Returns False if this stream can have none."""

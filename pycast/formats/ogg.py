@@ -9,6 +9,9 @@ An encoder that connects again may go on in the middle of a chain, and lines los
 dropped up to the next chain: pages of logical streams that never began, and chains of which a header is missing. So
 the headers are held back until all of them are there. The one invariant: what comes out is whole chains, or their
 beginnings: all headers first, then whole pages with correct checksums, in the order they came.
+
+A title that comes from outside goes into the comments: `retitle`, and `ogg_titles.py`, which pages of streams without
+such a title never reach.
 """
 
 from pycast.errors import FormatError
@@ -17,6 +20,7 @@ from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.ogg_chain import Chain
 from pycast.formats.ogg_codecs import BrokenHeaders
 from pycast.formats.ogg_page import Page, PageReader
+from pycast.formats.ogg_titles import Rewritten, TitledStream
 
 MAX_LOST = 16 * 1024 * 1024
 """Most bytes in a row that no decoder could use. Radio programs begin a chain with each song, and a song of a quarter
@@ -37,6 +41,10 @@ class Ogg:
         self._left_out = 0
         self._reason = "its pages belong to a stream whose beginning is missing"
         self._tags = ("", "")
+        self._song: tuple[str, str] | None = None
+        """The title from outside that holds; None if the stream's own one does."""
+        self._titled: TitledStream | None = None
+        """The chain's logical stream, if the chain has got such a title."""
         self._stats: dict[str, str] = {}
         self._meter = BitrateMeter(base, 0.0, None)
         self._out: list[bytes] = []
@@ -68,6 +76,24 @@ class Ogg:
         for page in self._pages.feed(data):
             self._take(page)
         return b"".join(self._out), self._marks
+
+    def retitle(self, artist: str, title: str) -> bool:
+        """Puts a title into the stream's comments, from a place in the next second on, until the stream has one of its
+        own. Returns False if this stream can have none.
+        """
+        self._tags, self._song = ("", ""), (artist, title)
+        if not self._chain.is_complete:
+            return True
+        if not self._chain.can_be_titled:
+            return False
+        self._ask_for_title()
+        return True
+
+    def _ask_for_title(self) -> None:
+        assert self._song is not None
+        if self._titled is None:
+            self._titled = self._chain.titled()
+        self._titled.set_song(*self._song)
 
     def _take(self, page: Page) -> None:
         chain = self._chain
@@ -107,6 +133,7 @@ class Ogg:
     def _give_up(self, reason: str) -> None:
         """Begins a chain that has no logical streams yet. The one before is dropped unless its headers are complete."""
         chain, self._chain = self._chain, Chain(self._offset, self._chain.time_s)
+        self._titled = None
         if not chain.is_complete and chain.size:
             self._reason = reason
             self._drop(chain.size)
@@ -128,25 +155,40 @@ class Ogg:
         self._stats = stats
         self._marks.append(Info(chain.offset, bitrate, stats))
         if chain.tags != self._tags:
-            self._tags = chain.tags
+            self._tags, self._song = chain.tags, None
             self._marks.append(Tags(chain.offset, *chain.tags))
         # From the end of the headers on, a listener needs them first.
         self._marks.append(Header(self._offset, headers))
         for page in chain.early:
             self._take_data(page)
         chain.early = []
+        # A stream without a title of its own keeps the one that the mount has.
+        if self._song is not None and chain.can_be_titled:
+            self._ask_for_title()
 
     def _take_data(self, page: Page) -> None:
         self._lost_in_row = 0
+        new = Rewritten(page.data) if self._titled is None else self._titled.take(page, self._chain.time_s)
         offset, time_s = self._offset, self._chain.take_data(page)
-        self._emit(page.data)
-        if time_s is None:
-            return
-        self._marks.append(Join(offset, time_s))
+        self._emit(new.data)
+        if time_s is not None:
+            self._marks.append(Join(offset, time_s))
+            self._measure(offset, time_s)
+        if new.headers:
+            self._begin_titled(new)
+
+    def _measure(self, offset: int, time_s: float) -> None:
         if time_s >= self._meter.due_s:
             bitrate = self._meter.measure(offset, time_s)
             if bitrate:
                 self._marks.append(Info(offset, bitrate, self._stats))
+
+    def _begin_titled(self, new: Rewritten) -> None:
+        """Passes on what begins a chain with a title from outside."""
+        self._marks += (Header(self._offset, b""), Join(self._offset, self._chain.time_s))
+        self._emit(new.headers)
+        self._marks.append(Header(self._offset, new.headers))
+        self._emit(new.begin)
 
     def _emit(self, data: bytes) -> None:
         self._out.append(data)

@@ -14,7 +14,8 @@ from pycast.errors import FormatError
 from pycast.formats.clock import MediaClock
 from pycast.formats.ogg_codecs import BrokenHeaders, Codec, Role, identify
 from pycast.formats.ogg_headers import HeaderPackets
-from pycast.formats.ogg_page import NO_GRANULE, Page, write_pages
+from pycast.formats.ogg_page import NO_GRANULE, Page, PageReader, write_pages
+from pycast.formats.ogg_titles import CODECS, TitledStream
 
 MAX_HEADERS = 32 * 1024 * 1024
 """Most bytes before the headers are complete. Comments may hold a cover picture of 16 MB, in base64; more than this is
@@ -61,7 +62,7 @@ class _LogicalStream:
         """Returns the header pages, but the first, as they are sent on if they are too large."""
         # Numbered on from the first one: decoders do without a page that is missing after the headers, as whoever joins
         # later misses some, but not in them.
-        return write_pages(self.headers.packets, self.latest.serial, self._first_sequence + 1)
+        return b"".join(write_pages(self.headers.packets, self.latest.serial, self._first_sequence + 1))
 
     def take_header(self, page: Page) -> bool:
         """Reads a page that should hold headers; returns False if it holds data. Raises BrokenHeaders if headers are
@@ -141,6 +142,17 @@ class Chain:
     @property
     def codecs(self) -> list[Codec]:
         return [stream.codec for stream in self._streams.values()]
+
+    @property
+    def can_be_titled(self) -> bool:
+        """Whether it can go on with another title: it has one logical stream, of a codec for which that is known."""
+        return [stream.codec.name in CODECS for stream in self._streams.values()] == [True]
+
+    def titled(self) -> TitledStream:
+        """Returns its logical stream, for a title. Only if `can_be_titled`."""
+        ((serial, stream),) = self._streams.items()
+        (first, _), *_ = PageReader().feed(self._first_pages[serial])[0].pieces()
+        return TitledStream(stream.codec, first, stream.headers.packets, stream.latest)
 
     @property
     def tags(self) -> tuple[str, str]:

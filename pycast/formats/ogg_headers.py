@@ -81,7 +81,7 @@ class HeaderPackets:
             packet = self._comments_packet(self._comments.block())
         elif self._is_left_out:
             # A block in its place: the first packet may have their number.
-            packet = _flac_block(self._begin[0] & _FLAC_LAST | _FLAC_PADDING, b"")
+            packet = flac_block(self._begin[0] & _FLAC_LAST | _FLAC_PADDING, b"")
         else:
             packet = b"".join(self._parts)
         self.packets.append(packet)
@@ -96,11 +96,11 @@ class HeaderPackets:
             self.tags = artist_and_title(block)
         codec = self._codec
         if codec.name == "FLAC":
-            return _flac_block(self._begin[0], block)
+            return flac_block(self._begin[0], block)
         framing = b"\x01" if codec.name == "Vorbis" else b""
         return codec.comment_head + block + framing
 
 
-def _flac_block(kind: int, content: bytes) -> bytes:
+def flac_block(kind: int, content: bytes) -> bytes:
     """Returns a metadata block of FLAC."""
     return bytes([kind]) + len(content).to_bytes(FLAC_BLOCK_HEAD - 1) + content

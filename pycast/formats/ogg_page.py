@@ -28,10 +28,12 @@ each other closely, none of them intact, would each cost a checksum of 64 KiB.""
 NO_GRANULE = -1
 """Granule position of a page on which no packet ends."""
 
+CONTINUED, FIRST, LAST = 1, 2, 4
+"""The flags of a page."""
+
 _CAPTURE = b"OggS"
 _HEAD = Struct("<4sBBqIIIB")
 _HEAD_SIZE = _HEAD.size
-_CONTINUED, _FIRST, _LAST = 1, 2, 4
 _MOST_SEGMENTS = 255
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -50,17 +52,17 @@ class Page(NamedTuple):
     @property
     def is_first(self) -> bool:
         """Whether it begins a logical stream (BOS)."""
-        return bool(self.flags & _FIRST)
+        return bool(self.flags & FIRST)
 
     @property
     def is_last(self) -> bool:
         """Whether it ends a logical stream (EOS)."""
-        return bool(self.flags & _LAST)
+        return bool(self.flags & LAST)
 
     @property
     def is_continued(self) -> bool:
         """Whether it begins with the rest of a packet from the page before."""
-        return bool(self.flags & _CONTINUED)
+        return bool(self.flags & CONTINUED)
 
     @property
     def identity(self) -> bytes:
@@ -173,19 +175,36 @@ def checksum(page: bytes) -> int:
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
 
 
-def write_pages(packets: Iterable[bytes], serial: int, sequence: int) -> bytes:
+def write_page(lacing: bytes, content: bytes, *, flags: int, granule: int, serial: int, sequence: int) -> bytes:
+    """Returns one page; `lacing` is its segment table, `content` what is in these segments."""
+    head = _HEAD.pack(_CAPTURE, 0, flags, granule, serial, sequence % 2**32, 0, len(lacing))
+    data = bytearray(head + lacing + content)
+    data[22:26] = checksum(bytes(data)).to_bytes(4, "little")
+    return bytes(data)
+
+
+def write_pages(packets: Iterable[bytes], serial: int, sequence: int) -> list[bytes]:
     """Returns pages with header packets, none of which shares a page with another. They are numbered from `sequence`
     on."""
     pages: list[bytes] = []
     for packet in packets:
-        table = b"\xff" * (len(packet) // _MOST_SEGMENTS) + bytes([len(packet) % _MOST_SEGMENTS])
+        table = lacing_of(packet)
         for at in range(0, len(table), _MOST_SEGMENTS):
             lacing = table[at : at + _MOST_SEGMENTS]
             begin, is_end = at * _MOST_SEGMENTS, at + _MOST_SEGMENTS >= len(table)
-            # The granule position of a header is 0, as soon as it is complete.
-            numbers = (_CONTINUED if at else 0, 0 if is_end else NO_GRANULE, serial, (sequence + len(pages)) % 2**32)
-            head = bytearray(_HEAD.pack(_CAPTURE, 0, *numbers, 0, len(lacing)) + lacing)
-            head += packet[begin : begin + sum(lacing)]
-            head[22:26] = checksum(bytes(head)).to_bytes(4, "little")
-            pages.append(bytes(head))
-    return b"".join(pages)
+            page = write_page(
+                lacing,
+                packet[begin : begin + sum(lacing)],
+                flags=CONTINUED if at else 0,
+                # The granule position of a header is 0, as soon as it is complete.
+                granule=0 if is_end else NO_GRANULE,
+                serial=serial,
+                sequence=sequence + len(pages),
+            )
+            pages.append(page)
+    return pages
+
+
+def lacing_of(packet: bytes) -> bytes:
+    """Returns the segments of a packet, in a segment table."""
+    return b"\xff" * (len(packet) // _MOST_SEGMENTS) + bytes([len(packet) % _MOST_SEGMENTS])

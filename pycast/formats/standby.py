@@ -8,7 +8,7 @@ point.
 The one invariant: what comes out of the continued format begins with a whole unit, and its marks count from `base`.
 """
 
-from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags
+from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags, TitledFormat
 
 
 class StandbyStream:
@@ -35,6 +35,7 @@ class StandbyStream:
     def begin(self, inner: Format, first: bytes) -> None:
         """Takes the stream's format, which is known now, and the first bytes. Raises FormatError."""
         self._inner = inner
+        self._retitle()
         self.feed(first)
 
     def feed(self, data: bytes) -> None:
@@ -56,7 +57,13 @@ class StandbyStream:
         if self._inner is not None and self._inner.family == "webm":
             return False
         self.tags = Tags(self._size, artist, title, url)
+        self._retitle()
         return True
+
+    def _retitle(self) -> None:
+        """Puts the title into the stream itself, if it has a place for it."""
+        if self.tags is not None and isinstance(self._inner, TitledFormat):
+            self._inner.retitle(self.tags.artist, self.tags.title)
 
     def resume_at(self, base: int) -> Format:
         """Returns the format with which a mount continues this stream, whose format is known, at the offset `base`."""
@@ -85,6 +92,9 @@ class _Continued:
     @property
     def warning(self) -> str:
         return self._inner.warning
+
+    def retitle(self, artist: str, title: str) -> bool:
+        return not isinstance(self._inner, TitledFormat) or self._inner.retitle(artist, title)
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
         out, marks = self._inner.feed(data)

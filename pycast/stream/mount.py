@@ -162,6 +162,7 @@ class Mount:
 
     def feed_first(self, data: bytes) -> None:
         """As `feed`, for first bytes: until there are more, listeners start there. Raises FormatError."""
+        self._program.retitle(self.timeline.title)
         self.feed(data)
         self._first_until = self.ring.head
 
@@ -279,6 +280,7 @@ class Mount:
         is_recent = self._clock() - self._titled_at < CLEAR_S
         if clean_song(artist, title).text or not is_recent:
             self._add_title(Tags(self.ring.head, artist, title, url))
+            self._program.retitle(self.timeline.title)
             self._events.new_audio.emit(self._new_audio)
         return True
 

@@ -9,11 +9,12 @@ import logging
 from collections.abc import Mapping
 
 from pycast.formats.content_types import content_type_for_listeners, family_of, is_same_format
-from pycast.formats.marks import Format, Info, Mark, Tags
+from pycast.formats.marks import Format, Info, Mark, Tags, TitledFormat
 from pycast.formats.standby import StandbyStream
 from pycast.http.listener_head import source_block
 from pycast.stream.dump import Dump
 from pycast.stream.source import SourceDescription
+from pycast.stream.timeline import Title
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Program:
         self._format: Format | None = None
         self._dump: Dump | None = None
         self._warned = ""
+        self._is_told = False
         self._counted = 0
         self.rename(stream_name)
 
@@ -63,6 +65,18 @@ class Program:
         if not self._warned:
             self._warn()
         return found
+
+    def retitle(self, title: Title | None) -> None:
+        """Puts a title into the stream itself, where its format has a place for one."""
+        if title is None or not isinstance(self._format, TitledFormat):
+            return
+        if not self._format.retitle(title.artist, title.title) and not self._is_told:
+            self._is_told = True
+            log.info(
+                "mount %s: titles are in the statistics only: %s in Ogg can have none in the middle of the stream",
+                self._mount,
+                self.stats.get("subtype") or "this codec",
+            )
 
     def take_dropped(self) -> int:
         """Returns how many bytes of the source were dropped since the last call."""

@@ -19,7 +19,7 @@ def with_picture(data: bytes, size: int) -> bytes:
     else:
         blocks = ((0x04, comments(*fields[:2])), (0x86, bytes(size)))
         packets = [bytes([kind]) + len(block).to_bytes(3, "big") + block for kind, block in blocks]
-    headers = write_pages(packets, first.serial, 1)
+    headers = b"".join(write_pages(packets, first.serial, 1))
     sequence = 1 + len(PageReader().feed(headers))
     return first.data + headers + b"".join(_numbered(rest[at:], sequence))
 

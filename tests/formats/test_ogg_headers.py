@@ -105,7 +105,7 @@ def test_the_next_song_may_have_a_picture(name: str) -> None:
 )
 def test_a_picture_of_16_megabytes_takes_no_memory(head: tuple[bytes, bytes]) -> None:
     first, packet = head
-    stream, pieces = Ogg(), every(page([first], flags=FIRST) + write_pages([packet], 1, 1)[:-100], 1 << 16)
+    stream, pieces = Ogg(), every(page([first], flags=FIRST) + b"".join(write_pages([packet], 1, 1))[:-100], 1 << 16)
     tracemalloc.start()
     for piece in pieces:
         assert stream.feed(piece)[0] == b""

@@ -138,7 +138,7 @@ def test_noise_before_the_first_page_is_skipped_however_it_is_cut(noise: bytes, 
 @pytest.mark.parametrize("size", [0, 1, 254, 255, 256, 255 * 255 - 1, 255 * 255, 255 * 255 + 1, 200_000])
 def test_written_pages_hold_their_packets_and_are_numbered(size: int) -> None:
     packets = [b"first", b"x" * size]
-    written = PageReader().feed(write_pages(packets, 9, 2**32 - 1))
+    written = PageReader().feed(b"".join(write_pages(packets, 9, 2**32 - 1)))
     assert [one.sequence for one in written] == [(2**32 - 1 + number) % 2**32 for number in range(len(written))]
     assert {one.serial for one in written} == {9}
     pieces = [piece for one in written for piece in one.pieces()]
