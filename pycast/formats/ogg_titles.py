@@ -172,7 +172,8 @@ class TitledStream:
     def _first_packet(self, lead_samples: int) -> bytes:
         first = bytearray(self._first)
         if self._codec.name == "Opus":
-            first[_OPUS_SKIP] = lead_samples.to_bytes(2, "little")
+            # Two packets of Opus are never that long (RFC 6716, 3.1), but broken ones may say so.
+            first[_OPUS_SKIP] = min(lead_samples, 0xFFFF).to_bytes(2, "little")
         elif self._codec.name == "FLAC":
             # Of a part neither the length nor the digest of the whole are right.
             first[_FLAC_TOTAL] &= 0xF0

@@ -148,9 +148,8 @@ class Mount:
         self._size_ring()
 
     def start(self, description: SourceDescription, stream: StandbyStream | None = None) -> None:
-        """Starts a source, whose bytes come through `feed`. Drops the listeners if they cannot play what it sends.
-
-        `stream` is what the source has fed so far, if it was a standby.
+        """Starts a source, whose bytes come through `feed`; `stream` is what it has fed so far, if it was a standby.
+        Drops the listeners if they cannot play what it sends.
         """
         self.start_known(description, stream)
         self.start_title(description, stream)
@@ -167,9 +166,8 @@ class Mount:
         self._first_until = self.ring.head
 
     def start_mirror(self, description: SourceDescription, started_at: int) -> None:
-        """Starts a source on another node, whose units and marks come through `take`.
-
-        The source began at `started_at`, at the head or before.
+        """Starts a source on another node, which began at `started_at`, at the head or before. Its units and marks come
+        through `take`.
         """
         self._start(description, started_at)
         self._title_source = description

@@ -327,3 +327,13 @@ def test_whatever_comes_in_only_whole_pages_come_out(parts: list[tuple[int, byte
     reader = PageReader()
     reader.feed(b"".join(out))
     assert reader.skipped == 0 and not reader._buf
+
+
+def test_a_packet_that_says_it_is_longer_than_packets_are_breaks_nothing() -> None:
+    stream = Ogg()
+    stream.feed(page([pages.opus_head()], flags=FIRST) + page([pages.opus_tags()], sequence=1))
+    stream.retitle("", "title")
+    out = stream.feed(page([b"\x1f\x17"], 1, 0, sequence=2))[0]  # 23 frames of 60 ms
+    reader = PageReader()
+    (first, *_) = (one for one in reader.feed(out) if one.is_first)
+    assert first.data[first.body :][10:12] == b"\xff\xff"
