@@ -43,7 +43,8 @@ def _bars(found: dict[tuple[str, int], Figures]) -> list[Bar]:
     ours = [figures.outcome for figures in (few, many) if figures is not None]
     return [
         Bar("p99 with 10 listeners", figure(few, _p99_ms), 60, "ms"),
-        Bar("p99 with 8,000 listeners", figure(many, _p99_ms), 800, "ms"),
+        # A crowded node collects audio for up to a second (`CROWDED_SHARE` in stream/pacer.py).
+        Bar("p99 with 8,000 listeners", figure(many, _p99_ms), 1400, "ms"),
         Bar("wrong, missing or repeated frames", max((o.frame_errors for o in ours), default=None), 0),
         Bar("listeners that failed", max((o.players - o.playing for o in ours), default=None), 0),
     ]

@@ -109,6 +109,12 @@ def tcp_memory_bytes() -> int:
     return 0
 
 
+def listen_overflows() -> int:
+    """Returns how many connections this machine's kernel has dropped because the queue of a listening port was full."""
+    names, values = (line.split() for line in _lines("/proc/net/netstat") if line.startswith("TcpExt:"))
+    return int(dict(zip(names, values, strict=True))["ListenOverflows"])
+
+
 def machine() -> dict[str, str]:
     """Returns processor, cores, memory and kernel, as text."""
     model = next((line.partition(":")[2] for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
