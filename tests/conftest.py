@@ -28,7 +28,7 @@ TIME_SCALE = float(os.environ.get("PYCAST_TIME_SCALE", "1"))
 
 # The folders of tests/ whose tests run greenlets or hold sockets in pytest's own process.
 IN_PROCESS = frozenset(
-    {"app", "auth", "balance", "cluster", "control", "disk", "logs", "net", "server", "stream", "web"}
+    {"app", "auth", "balance", "cluster", "control", "disk", "logs", "net", "relay", "server", "stream", "web"}
 )
 TEST_S = 60.0  # for one test as a whole
 TIDY_S = 2.0  # for what a test stopped to be gone

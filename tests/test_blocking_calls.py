@@ -76,6 +76,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         ("load_cert_chain", "load_verify_locations", "read_bytes"), "for tls.py in a thread, and for a command"
     ),
     "net/tls.py": {"path.stat": IN_A_THREAD},
+    "relay/resolver.py": {"getaddrinfo": "in a thread of its own"},
     "stream/dump.py": dict.fromkeys(("flock", "strftime"), IN_A_THREAD),
     "web/pages.py": {"read_text": "each template once, some seconds after the start (late_imports.py)"},
 }

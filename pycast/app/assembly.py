@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from gevent.event import Event
+
 from pycast.app.source_hooks import SourceHooks
 from pycast.auth.logins import Logins
 from pycast.balance.admission import Admission
@@ -25,6 +27,7 @@ from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import NodeSnapshots, total_bytes_sent
+from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
 from pycast.logs.log_set import LogSet
 from pycast.net.group import Group
@@ -54,6 +57,10 @@ class NodeParts(NamedTuple):
     """The programs of `on_connect` and `on_disconnect`, which outlive their sources."""
     logs: LogSet
     load_monitor: LoadMonitor
+    loops: tuple[tuple[str, Callable[[], None]], ...]
+    """What runs as long as the node, by name."""
+    run_relays: Callable[[], None]
+    """Runs the relays for ever, from when the node has joined its cluster."""
 
 
 def assemble(config: Config, open_files: int) -> NodeParts:
@@ -67,10 +74,9 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     hangups: Hangups[Watched] = Hangups(HangupHandler(settings, mounts, group).on_hangup)
 
     # The cluster, if there is one, and who owns which mount.
-    claims = MountClaims()
+    claims, on_demand = MountClaims(), OnDemand()
     parts = _cluster_parts(settings, mounts, claims, pacer, group) if config.is_clustered else None
-    owner_client = parts.owner_client if parts else None
-    ownership = Ownership(settings, mounts, claims, group, time.monotonic, owner_client)
+    ownership = Ownership(settings, mounts, claims, group, time.monotonic, parts.owner_client if parts else None)
 
     # How much the node can take.
     admission = Admission(config.limits.clients, open_files)
@@ -82,11 +88,11 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     readiness = Readiness(drain)
 
     # Questions and commands of admins.
-    address, logins = OwnAddress(settings), Logins(counters, time.monotonic)
-    finder, moves = MountFinder(settings, mounts, parts.mirrors if parts else None), ListenerMoves(hangups)
+    address, logins, moves = OwnAddress(settings), Logins(counters, time.monotonic), ListenerMoves(hangups)
+    finder = MountFinder(settings, mounts, parts.mirrors if parts else None, on_demand)
     fallbacks = Fallbacks(settings, mounts, finder, moves, group)
     snapshots = NodeSnapshots(
-        settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership, cluster
+        settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership, cluster, on_demand
     )
     local = NodeControl(mounts, claims, finder, moves, snapshots)
 
@@ -115,7 +121,18 @@ def assemble(config: Config, open_files: int) -> NodeParts:
         next_listener_id=_listener_ids(parts.own if parts else None),
         site=site,
     )
-    return NodeParts(context, programs, logs, load_monitor)
+    loops, relays = _loops(context, load_monitor), _relays(context, on_demand, parts)
+    return NodeParts(context, programs, logs, load_monitor, loops, relays)
+
+
+def _loops(context: ServerContext, load_monitor: LoadMonitor) -> tuple[tuple[str, Callable[[], None]], ...]:
+    return (
+        ("hang-ups", context.hangups.run),
+        ("answers", context.answers.run),
+        ("expiry", context.mounts.run_expiry),
+        ("load", load_monitor.run),
+        ("loop lag", load_monitor.lag.run),
+    )
 
 
 def _subscribe(
@@ -169,6 +186,27 @@ def _listener_ids(own: "OwnRecord | None") -> Callable[[], int]:
     """Returns a function that numbers listeners, uniquely in the cluster while the node runs."""
     numbers = itertools.count(1)
     return lambda: (own.number << 32 if own else 0) + next(numbers)
+
+
+def _relays(context: ServerContext, on_demand: OnDemand, parts: "ClusterParts | None") -> Callable[[], None]:
+    """Returns what makes the relays when the configuration has any, and runs them for ever."""
+    reloaded = Event()
+    context.settings.replaced.subscribe(lambda config: reloaded.set())
+
+    def run() -> None:
+        while not context.settings.now.has_relays:
+            reloaded.clear()
+            reloaded.wait()
+        import random  # a node without relays starts without all this
+
+        from pycast.relay.dial import Dialler
+        from pycast.relay.relays import Relays
+        from pycast.relay.resolver import Resolver
+
+        dialler, children = Dialler(Resolver(), context.site.address.server), parts.children.count if parts else None
+        Relays(context, dialler, on_demand, children or (lambda mount: 0), random.random, reloaded).run()
+
+    return run
 
 
 def _keep_totals(counters: Counters, event: MountEmptied) -> None:

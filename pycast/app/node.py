@@ -94,11 +94,8 @@ class Node:
         # One for each section, which may have several sockets.
         listening = list({(one.endpoint.address, one.port): one for one in public if not one.endpoint.mount}.values())
         context.site.address.port = listening[first_serving(context.settings.now, "listeners")].port
-        context.group.spawn_forever("hang-ups", context.hangups.run)
-        context.group.spawn_forever("answers", context.answers.run)
-        context.group.spawn_forever("expiry", context.mounts.run_expiry)
-        context.group.spawn_forever("load", self.parts.load_monitor.run)
-        context.group.spawn_forever("loop lag", self.parts.load_monitor.lag.run)
+        for name, run in self.parts.loops:
+            context.group.spawn_forever(name, run)
         if self._agent:
             self._agent.start()
         for acceptor in [self._link] if self._link else public:
@@ -114,6 +111,7 @@ class Node:
             # A worker's clients wait in the kernel until it has joined the cluster and knows the mounts of the others.
             for acceptor in public:
                 acceptor.start()
+        context.group.spawn_forever("relays", self.parts.run_relays)
         ports = dict.fromkeys(
             (one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public
         )

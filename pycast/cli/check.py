@@ -60,6 +60,7 @@ def unusable_mounts(config: Config) -> Iterator[str]:
     named = [(f"listen[{index}].shoutcast_mount", one.shoutcast_mount) for index, one in enumerate(config.listen)]
     for index, mount in enumerate(config.mount):
         named += [(f"mount[{index}].{key}", getattr(mount, key)) for key in ("mount_name", "fallback_mount")]
+    named += [(f"relay[{index}].local_mount", relay.local_name) for index, relay in enumerate(config.relay)]
     for key, name in named:
         if name and (why := why_no_mount(name)):
             yield f'{key} = "{name}": this name cannot be a mount: {why}'

@@ -15,7 +15,7 @@ from pycast.config.section import Key
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
-_SECTIONS = ("server", "limits", "authentication", "listen", "mount", "paths", "logging", "tls")
+_SECTIONS = ("server", "limits", "authentication", "listen", "mount", "relay", "master", "paths", "logging", "tls")
 """The sections that Icecast has too."""
 
 LOOPBACK = "127.0.0.1"

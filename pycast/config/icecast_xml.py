@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pycast.config.icecast_logs import LogReader
 from pycast.config.icecast_mounts import MountReader, close_mount
 from pycast.config.icecast_protection import ALLOW_LISTS, server_locks
+from pycast.config.icecast_relays import RelayReader
 from pycast.config.icecast_settings import KEYS, LOOPBACK, Host, SettingReader
 from pycast.config.icecast_sockets import SocketReader
 from pycast.config.icecast_values import is_yes
@@ -65,10 +66,13 @@ class _Conversion:
         self._headers: TomlTable | None = None
         self._listen: list[TomlTable] = []
         self._mount: list[TomlTable] = []
+        self._relay: list[TomlTable] = []
 
     def result(self) -> Imported:
         """Returns the file and the notes. The loader checks the file; its problems are notes too."""
         self._read_blocks()
+        relays = RelayReader(self._settings, self._root)
+        self._relay = [*relays.read(), relays.master()]
         self._listen = SocketReader(self._settings, self._root).read()
         self._mount = MountReader(self._settings, self._root).read()
         self._note_tls()
@@ -92,7 +96,7 @@ class _Conversion:
         parts = [table.text() for table in self._single.values()]
         if self._headers is not None:
             parts.append(self._headers.text() or f"{self._headers.title}\n")
-        parts += [table.text() for table in (*self._listen, *self._mount)]
+        parts += [table.text() for table in (*self._listen, *self._mount, *self._relay)]
         return "\n".join(part for part in parts if part)
 
     def _read_blocks(self) -> None:

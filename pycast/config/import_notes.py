@@ -39,7 +39,6 @@ class ImportNote(NamedTuple):
 _NO_SETTING = "pycast has no such setting"
 _OWN_PAGES = "pycast has its own pages"
 _NO_FILES = "pycast serves no files"
-_NO_MASTER = "pycast is no slave of a master server"
 _CIPHERS = "TLS has the ciphers that OpenSSL holds for safe"
 
 _WHY = {
@@ -57,21 +56,19 @@ _WHY = {
     "paths/ssl-allowed-ciphers": _CIPHERS,
     "paths/tls-allowed-ciphers": _CIPHERS,
     "tls-context/tls-allowed-ciphers": _CIPHERS,
-    "relay": "pycast has no relays; several nodes can be a cluster, see docs/clustering.md",
-    "relays-on-demand": "pycast has no relays",
+    "relay/retry-delay": "pycast tries again after half a second, and then less and less often, up to every 20 s",
+    "master-redirect": "pycast sends no listeners to slaves; several nodes can be a cluster, see docs/clustering.md",
     "directory": "pycast lists no streams in directories",
     "yp-directory": "pycast lists no streams in directories",
     "icelogin": "sources give their password as HTTP wants it",
     "mount/intro": "pycast plays no files",
     "mount/authentication": "pycast calls no URL; on_connect and on_disconnect run a program",
 }
-_WHY |= {f"master-{name}": _NO_MASTER for name in ("server", "server-port", "update-interval", "username", "password")}
 # None: with any value.
 _NOTHING_LOST = {
     "limits/threadpool": None,  # Icecast reads it, and does nothing with it
     "fileserve": "0",
     "icelogin": "0",
-    "relays-on-demand": "0",
 }
 
 _SECRET = re.compile(r"passw|secret|token|username|[a-z]-?user$|^user$|key|authentication|role|seed", re.IGNORECASE)

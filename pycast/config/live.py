@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from pycast.config.problems import dotted
 from pycast.config.schema import Config
 from pycast.config.section import Section
+from pycast.signals import Signal
 
 
 class Live:
     """A handle on the configuration in force, which only a reload replaces."""
 
     def __init__(self, config: Config) -> None:
+        self.replaced: Signal[Config] = Signal()
+        """Emitted with the new configuration when it is in force."""
         self._now = config
 
     @property
@@ -23,6 +26,7 @@ class Live:
 
     def replace(self, config: Config) -> None:
         self._now = config
+        self.replaced.emit(config)
 
 
 def restart_needed(before: Config, after: Config) -> list[str]:

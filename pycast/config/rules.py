@@ -13,7 +13,12 @@ from pycast.config.schema import Config
 
 def conflicts(config: Config) -> list[Problem]:
     """Returns the problems that make the configuration unusable although each value alone is right."""
-    return [*_listen_conflicts(config), *_mount_conflicts(config), *_cluster_conflicts(config)]
+    return [
+        *_listen_conflicts(config),
+        *_mount_conflicts(config),
+        *_relay_conflicts(config),
+        *_cluster_conflicts(config),
+    ]
 
 
 def advice(config: Config) -> list[str]:
@@ -63,6 +68,29 @@ def _mount_conflicts(config: Config) -> Iterator[Problem]:
         elif names[mount.mount_name] > 1 and mount.mount_name in seen:
             yield ("mount", index, "mount_name"), mount.mount_name, "expected each mount to have one section only"
         seen.add(mount.mount_name or "")
+
+
+def _relay_conflicts(config: Config) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, relay in enumerate(config.relay):
+        if not relay.server and not relay.upstreams:
+            yield ("relay", index, "server"), "", "expected the name of the server to relay from, or upstreams"
+        elif relay.local_name in seen:
+            yield ("relay", index, "local_mount"), relay.local_name, "expected each mount to have one relay only"
+        elif relay.local_name == relay.mount and _is_own(config, relay.server, relay.port):
+            yield ("relay", index, "server"), relay.server, "expected another server: this is the mount itself"
+        seen.add(relay.local_name)
+    master = config.master
+    if master.server and not master.password:
+        yield ("master", "password"), "", "expected the master's password for relays, as master.server is set"
+    if _is_own(config, master.server, master.port):
+        yield ("master", "server"), master.server, "expected another server: this is this one itself"
+
+
+def _is_own(config: Config, server: str, port: int) -> bool:
+    """Whether it is certain that this server listens there. What is not found here is found by its first answer."""
+    names = {"localhost", "127.0.0.1", "::1", "[::1]", *(listen.bind_address for listen in config.listen)}
+    return server in names and any(listen.port == port for listen in config.listen)
 
 
 def _cluster_conflicts(config: Config) -> Iterator[Problem]:

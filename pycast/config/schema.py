@@ -1,5 +1,6 @@
 """The keys of the configuration, each written once: name, type, default, bounds and the sentence that explains it. The
-keys of a mount are in mount_settings.py, those for clusters and balancers in cluster_sections.py.
+keys of a mount are in mount_settings.py, those for relays in relay_sections.py, those for clusters and balancers in
+cluster_sections.py.
 
 The sample file conf/pycast.toml, the tables in docs/configuration.md (both by reference.py), the import of icecast.xml
 and the list of keys that need a restart are made from these entries, so adding a key means adding one entry. A `Config`
@@ -16,6 +17,7 @@ from typing import Literal
 from pycast import __version__
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
 from pycast.config.mount_settings import MountSection, MountSettings, MountTable
+from pycast.config.relay_sections import MasterSection, RelaySection
 from pycast.config.section import Section, key
 from pycast.config.units import Size
 from pycast.config.values import (
@@ -46,9 +48,11 @@ __all__ = [
     "LimitsSection",
     "ListenSection",
     "LoggingSection",
+    "MasterSection",
     "MountSection",
     "MountSettings",
     "PathsSection",
+    "RelaySection",
     "ServerSection",
     "Size",
     "TlsSection",
@@ -287,6 +291,8 @@ class Config(Section):
     limits: LimitsSection = key(LimitsSection())
     authentication: AuthenticationSection = key(AuthenticationSection())
     mount: tuple[MountSection, ...] = key(())
+    relay: tuple[RelaySection, ...] = key(())
+    master: MasterSection = key(MasterSection())
     http_headers: Headers = key(
         {"Access-Control-Allow-Origin": "*"},
         "Headers of every reply. The default lets web pages of other sites play the streams and read status-json.xsl; "
@@ -304,13 +310,22 @@ class Config(Section):
         """Whether this node belongs to a cluster."""
         return bool(self.cluster.secret)
 
+    @property
+    def has_relays(self) -> bool:
+        """Whether any stream of another server is a mount of this one."""
+        return bool(self.relay or self.master.server)
+
     def for_mount(self, name: str) -> MountSettings:
         """Returns the effective settings of the mount `name`, whether the file names it or not. Cheap: cached."""
         return self._mount_table.settings(name)
 
     def names_mount(self, name: str) -> bool:
         """Whether the file names this mount, and not by a pattern only."""
-        return self._mount_table.names(name) or any(listen.shoutcast_mount == name for listen in self.listen)
+        return (
+            self._mount_table.names(name)
+            or any(listen.shoutcast_mount == name for listen in self.listen)
+            or any(relay.local_name == name for relay in self.relay)
+        )
 
     @cached_property
     def _mount_table(self) -> MountTable:

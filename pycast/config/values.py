@@ -28,6 +28,9 @@ _URL = re.compile(r"https?://[^/?#\s]+?(?::([0-9]{1,5}))?/?")
 _PUBLIC = re.compile(
     r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:/[A-Za-z0-9/:@!$*+,;=~%._-]*)?"
 )
+_STREAM_URL = re.compile(
+    r"https?://(?:[^/?#@\s]*@)?(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:/[^#\s]*)?"
+)
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -225,6 +228,17 @@ def _urls(value: object) -> tuple[str, ...]:
     return tuple(str(one).rstrip("/") for one in found)
 
 
+def _stream_urls(value: object) -> tuple[str, ...]:
+    what = 'addresses of streams, such as ["http://backup.example.org:8000/live.mp3"]'
+    found = _list(value, what)
+    for number, one in enumerate(found, 1):
+        text = one if isinstance(one, str) else ""
+        match = _STREAM_URL.fullmatch(text)
+        if match is None or not _is_clean(text) or not (match[1] is None or 1 <= int(match[1]) <= 65535):
+            raise ValueError(f"expected {what}; number {number} is none")  # not shown: it may have a password in it
+    return tuple(str(one) for one in found)
+
+
 def _served(value: object) -> tuple[str, ...]:
     what = f"the words {', '.join(SERVED)}"
     found = _list(value, what)
@@ -292,6 +306,7 @@ MaybeDnsName = Annotated[str, _maybe_dns_name]
 Addresses = Annotated[tuple[str, ...], _addresses]
 MaybeAddress = Annotated[str, _maybe_address]
 Urls = Annotated[tuple[str, ...], _urls]
+StreamUrls = Annotated[tuple[str, ...], _stream_urls]
 Served = Annotated[tuple[str, ...], _served]
 Bits = Annotated[int, _bits]
 Fraction = Annotated[float, _fraction]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
 from pycast.config.serving import first_shoutcast_mount
+from pycast.control.on_demand import OnDemand
 from pycast.http.mount_names import names_for_players
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
@@ -23,16 +24,18 @@ LONGEST_CHAIN = 10
 class MountFinder:
     """The search for mounts by path. `mirrors` is None for a node that is in no cluster."""
 
-    def __init__(self, settings: Live, mounts: Mounts, mirrors: "Mirrors | None") -> None:
+    def __init__(self, settings: Live, mounts: Mounts, mirrors: "Mirrors | None", on_demand: OnDemand) -> None:
         self._settings = settings
         self._mounts = mounts
         self._mirrors = mirrors
+        self._on_demand = on_demand
 
     def find(self, path: str) -> Mount | None:
         """Returns the mount of that name, or its fallback while it has no source. If no fallback has a source either,
         returns the mount that waits for its source, None if there is none. May switch; what it returns is right after
         the last switch.
         """
+        self._start(path)
         mount = self.on_any_node(path)
         if mount is not None and mount.state is not MountState.LIVE:
             self._mounts.wait_until_known(path)
@@ -54,6 +57,7 @@ class MountFinder:
             self._mounts.get(name) is not None
             or (self._mirrors is not None and self._mirrors.has_origin(name))
             or self._settings.now.names_mount(name)
+            or name in self._on_demand
         )
 
     def may_be_heard(self, name: str) -> bool:
@@ -76,6 +80,7 @@ class MountFinder:
         for _ in range(LONGEST_CHAIN):
             if not name:
                 return None
+            self._start(name)
             mount = self.on_any_node(name) if self.has_source(name) else None
             if mount is not None and mount.state is MountState.LIVE:
                 return mount
@@ -99,3 +104,8 @@ class MountFinder:
             or (mount is not None and mount.state is MountState.LIVE)
             or (self._mirrors is not None and self._mirrors.has_source(name))
         )
+
+    def _start(self, name: str) -> None:
+        """Has a mount that is fed on demand get its source, if it has none. May switch."""
+        if name in self._on_demand and not self.has_source(name):
+            self._on_demand.start(name)

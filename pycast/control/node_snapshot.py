@@ -13,6 +13,8 @@ from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
+from pycast.config.mount_settings import MountSettings
+from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
 from pycast.logs.files import LOG_WRITERS
 from pycast.net.turns import in_turns
@@ -43,6 +45,7 @@ class NodeSnapshots:
         readiness: Readiness,
         ownership: Ownership,
         cluster: "ClusterMember | None",
+        on_demand: OnDemand,
     ) -> None:
         self._settings = settings
         self._address = address
@@ -54,6 +57,7 @@ class NodeSnapshots:
         self._readiness = readiness
         self._ownership = ownership
         self._cluster = cluster
+        self._on_demand = on_demand
         self._started = time.time()
 
     def take(self) -> "NodeSnapshot":
@@ -93,15 +97,24 @@ class NodeSnapshots:
             egress_bps=self._load_monitor.egress_bps,
             fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
             cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,
-            mounts=tuple(
-                snapshot_mount(
-                    mount,
-                    is_mirror=self._mounts.is_mirror(mount.name),
-                    is_opening=self._mounts.is_opening(mount.name),
-                )
-                for mount in in_turns(mounts)
-            ),
+            mounts=self._mount_snapshots(mounts),
         )
+
+    def _mount_snapshots(self, mounts: "list[Mount]") -> "tuple[MountSnapshot, ...]":
+        found = [
+            snapshot_mount(
+                mount,
+                is_mirror=self._mounts.is_mirror(mount.name),
+                is_opening=self._mounts.is_opening(mount.name),
+                on_demand=mount.name in self._on_demand,
+            )
+            for mount in in_turns(mounts)
+        ]
+        idle = [name for name in self._on_demand if self._mounts.get(name) is None]
+        if idle:
+            found += [snapshot_idle(self._settings.now.for_mount(name)) for name in idle]
+            found.sort(key=lambda mount: mount.name.encode())
+        return tuple(found)
 
 
 def snapshot_cluster(cluster: "ClusterMember", ownership: Ownership) -> "ClusterSnapshot":
@@ -151,7 +164,9 @@ def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
     return counters.bytes_sent + sum(mount.fanout.bytes_sent for mount in counted)
 
 
-def snapshot_mount(mount: Mount, *, is_mirror: bool = False, is_opening: bool = False) -> "MountSnapshot":
+def snapshot_mount(
+    mount: Mount, *, is_mirror: bool = False, is_opening: bool = False, on_demand: bool = False
+) -> "MountSnapshot":
     """Returns the current state of a mount."""
     from pycast.stats.snapshot import MountSnapshot
 
@@ -193,6 +208,38 @@ def snapshot_mount(mount: Mount, *, is_mirror: bool = False, is_opening: bool = 
         total_bytes_sent=mount.fanout.bytes_sent,
         sources=mount.sources,
         is_mirror=is_mirror,
+        on_demand=on_demand,
+        fallback=settings.fallback_mount,
+        listen_url=settings.listenurl,
+    )
+
+
+def snapshot_idle(settings: MountSettings) -> "MountSnapshot":
+    """Returns the state of a relay on demand to which nobody listens: there is no mount yet."""
+    from pycast.stats.snapshot import MountSnapshot
+
+    return MountSnapshot(
+        name=settings.mount_name,
+        is_live=False,
+        hidden=settings.hidden,
+        public=bool(settings.public),
+        content_type="",
+        subtype="",
+        listeners=0,
+        listener_peak=0,
+        listener_connections=0,
+        slow_listeners=0,
+        max_listeners=settings.max_listeners,
+        artist="",
+        title="",
+        server_name=settings.stream_name,
+        server_description=settings.stream_description,
+        server_url=settings.stream_url,
+        genre=settings.genre,
+        bitrate=settings.bitrate,
+        audio_info="",
+        sources=0,
+        on_demand=True,
         fallback=settings.fallback_mount,
         listen_url=settings.listenurl,
     )

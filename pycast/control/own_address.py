@@ -1,4 +1,7 @@
-"""The address at which listeners reach this node, for playlists and statistics."""
+"""The address at which listeners reach this node, for playlists and statistics, and its name for other servers."""
+
+import os
+from functools import cached_property
 
 from pycast.config.live import Live
 from pycast.config.serving import first_serving
@@ -19,3 +22,13 @@ class OwnAddress:
             return config.server.public_url
         scheme = "https" if config.listen[first_serving(config, "listeners")].tls else "http"
         return f"{scheme}://{config.server.hostname}:{self.port}"
+
+    @cached_property
+    def server(self) -> str:
+        """What this server is called in `icy-relay-path`: all nodes of a cluster have one name."""
+        config = self._settings.now
+        if not config.is_clustered:
+            return os.urandom(4).hex()
+        from hashlib import blake2b
+
+        return blake2b(config.cluster.name.encode(), digest_size=4, key=config.cluster.secret.encode()[:64]).hexdigest()

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 
 from pycast.characters import clean_line
 from pycast.http.headers import Headers
+from pycast.http.relay_path import HEADER as RELAY_PATH
 from pycast.http.response import one_line
 
 # As in Icecast: if the text after the first "bitrate=" does not begin with a number, there is no bitrate.
 _BITRATE = re.compile(r"bitrate=\s*\+?0*([0-9]+)")
 _BITRATE_KEY = "bitrate="
 _NUMBER = re.compile(r"\s*[+-]?0*[1-9]")
-_NEVER = frozenset({"ice-password", "icy-metaint"})
+_NEVER = frozenset({"ice-password", "icy-metaint", RELAY_PATH, "ice-relay-path"})
 _RENAMED = {"ice-public": "icy-pub", "ice-bitrate": "icy-br"}
 
 LONG_LENGTH = 221183499

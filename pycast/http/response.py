@@ -100,6 +100,8 @@ class Response(NamedTuple):
     again: Callable[[], bool] | None = None
     """Returns whether another request of the same bytes gets the same answer now, and counts that it does. None if that
     is not known. Never switches."""
+    stream: str = ""
+    """If set, the client gets the stream of this mount, for another server, and nothing else of this counts."""
 
 
 def render_head(

@@ -161,7 +161,14 @@ def _serve(
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
     request, door = _at_the_door(connection, request)
     if not is_open(request) or is_answered_when_full(request):
-        return answer(context.site, request, body, door)
+        response = answer(context.site, request, body, door)
+        if not response.stream:
+            return response
+        mount = context.finder.find(response.stream)
+        if mount is None:
+            raise Refused("The file you requested could not be found", status=404, cause=f"no {response.stream}")
+        serve_listener(context, connection, request._replace(path=response.stream), mount, is_server=True)
+        return None
     with context.answers.room():
         return answer(context.site, request, body, door)
 

@@ -11,7 +11,9 @@ from gevent.ssl import SSLSocket
 from pycast.errors import Refused
 from pycast.formats.content_types import OCTET_STREAM
 from pycast.http.forwarded import is_proxied
+from pycast.http.headers import Headers
 from pycast.http.listener_head import listener_tail, wants_length, wants_titles
+from pycast.http.relay_path import is_server, path_line
 from pycast.http.request import Request
 from pycast.http.response import render_head
 from pycast.net.sockets import detach
@@ -44,11 +46,13 @@ PLAYABLE = (
 )
 
 
-def serve_listener(context: ServerContext, connection: Connection, request: Request, mount: Mount) -> None:
+def serve_listener(
+    context: ServerContext, connection: Connection, request: Request, mount: Mount, *, is_server: bool = False
+) -> None:
     """Answers a GET or HEAD of a mount, and hands the socket of a GET to the mount's fan-out. Raises Refused. May
-    switch.
+    switch. Another server that has logged in as a relay, if `is_server`, does not count for `max_listeners`.
     """
-    mount = _mount_with_room(context, mount) if request.method == "GET" else mount
+    mount = _mount_with_room(context, mount) if request.method == "GET" and not is_server else mount
     # From here on to the hand-over nothing switches: a mount that has ended meanwhile would never serve the listener.
     metaint = mount.metaint() if wants_titles(request.headers) else 0
     proxied = connection.proxies is not None or is_proxied(request.headers)
@@ -90,6 +94,9 @@ def response_head(
     headers = [policy, *mount.settings.http_headers.items(), *more]
     if request.headers.get("origin"):
         headers.append(EXPOSED)
+    path = b""
+    if is_server(request.headers):
+        path = path_line(Headers(mount.description.headers), context.site.address.server, mount.name)
     wants_end = mount.family == "generic" and wants_length(request.headers)
     return render_head(
         200,
@@ -97,7 +104,7 @@ def response_head(
         now=time.time(),
         content_type=mount.listener_content_type,
         headers=headers,
-        lines=mount.source_lines + listener_tail(metaint, wants_end),
+        lines=mount.source_lines + path + listener_tail(metaint, wants_end),
     )
 
 

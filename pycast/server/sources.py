@@ -78,7 +78,13 @@ class ConnectedSource:
         mount: str,
         credentials: Credentials,
         description: SourceDescription,
+        *,
+        is_relay: bool = False,
     ) -> None:
+        """With `is_relay` this server has opened the connection, to another one that has the stream."""
+        self.makes_way = False
+        """Whether another source with the same credentials may replace it now."""
+        self._is_relay = is_relay
         self.credentials = credentials
         self.description = description
         self.output = SourceOutput()
@@ -91,6 +97,8 @@ class ConnectedSource:
         self._body: Body = RawBody()
         metaint = source_metaint(description.headers)
         self._titles = InlineTitles(metaint, context.settings.now.for_mount(mount).charset) if metaint else None
+        self._first = b""
+        """What was read of the body before `run`; a variable of `run` would keep it for as long as the source."""
         self._unfed = b""
         """The rest of the last read. The source may be ended while others have their turn."""
         self._detector: Detector | None = None
@@ -101,8 +109,10 @@ class ConnectedSource:
 
     @property
     def is_silent(self) -> bool:
-        """Whether its peer has closed, or has sent no audio for `SOURCE_SILENT_S`."""
-        return has_closed(self._connection.sock) or time.monotonic() - self.last_data >= SOURCE_SILENT_S
+        """Whether its peer has closed, or has sent no audio for `SOURCE_SILENT_S`; or it makes way."""
+        return (
+            self.makes_way or has_closed(self._connection.sock) or time.monotonic() - self.last_data >= SOURCE_SILENT_S
+        )
 
     def wait_until_out(self, seconds: float) -> None:
         """Waits up to `seconds` until it has left, if its peer has closed: what it sent before is still read. May
@@ -124,22 +134,24 @@ class ConnectedSource:
         when the source is admitted, `end` after the last byte. If `is_proxied`, the log explains why no audio arrives.
         Raises Refused. May switch.
         """
-        self._body = body
+        self._body, self._first = body, first
+        del first
         if not self.description.is_known:
             self._detector = new_detector(self.description.content_type)
         try:
             self._context.ownership.admit(self._mount, self)
             check_drain(self._context)  # a drain may have begun while it waited, and have moved the other sources
-            self._run(first, begin, end, is_proxied=is_proxied)
+            self._run(begin, end, is_proxied=is_proxied)
         except Stopped as stopped:  # while it waited to be admitted
             log.info("< mount %s: source from %s: %s", self._mount, self.description.ip, stopped)
         finally:
             self._context.ownership.remove(self._mount, self)
             self._has_left.set()
 
-    def _run(self, first: bytes, begin: bytes, end: bytes, *, is_proxied: bool) -> None:
+    def _run(self, begin: bytes, end: bytes, *, is_proxied: bool) -> None:
         description, timeout = self.description, self._context.settings.now.limits.client_timeout
-        self._context.counters.source_client_connections += 1
+        self._context.counters.source_client_connections += not self._is_relay
+        self._context.counters.source_relay_connections += self._is_relay
         log.info(
             "< mount %s: source from %s (%s, %s)",
             self._mount,
@@ -152,9 +164,9 @@ class ConnectedSource:
         try:
             if begin:
                 self._connection.write(begin, timeout)
-            if is_proxied and not first:
-                first = self._read_through_proxy()
-            why = self._read(first)
+            if is_proxied and not self._first:
+                self._first = self._read_through_proxy()
+            why = self._read(self._take_first())
             self._give_up()
             if end:
                 self._connection.write(end, timeout)
@@ -180,6 +192,10 @@ class ConnectedSource:
         with suppress(OSError):
             self._connection.write(answer, settings.limits.client_timeout)
             self._connection.linger()
+
+    def _take_first(self) -> bytes:
+        first, self._first = self._first, b""
+        return first
 
     @property
     def _timeout(self) -> float:
@@ -274,21 +290,7 @@ class ConnectedSource:
     def _start(self, found: "Found") -> None:
         """Starts the stream with its first bytes. Raises FormatError."""
         self._detector = None
-        announced, told = self.description.content_type, content_type_for_listeners(found.content_type)
-        self.description = self.description._replace(content_type=found.content_type, format=found.format)
-        if found.content_type != announced:
-            log.warning(
-                "mount %s: the source from %s announced %s, but its stream is %s: listeners are told %s",
-                *(self._mount, self.description.ip, announced, found.format, told),
-            )
-        elif told == OCTET_STREAM != announced:
-            log.warning(
-                "mount %s: the source from %s calls its stream %s, which is neither audio nor video: listeners are "
-                "told %s",
-                *(self._mount, self.description.ip, announced, told),
-            )
-        if found.left_out:
-            log.info("mount %s: %d bytes before the stream's first are left out", self._mount, found.left_out)
+        self.description = as_found(self._mount, self.description, found)
         self._context.ownership.start_known(self._mount, self, found.data)
 
     def _read_last_bytes(self) -> None:
@@ -341,6 +343,24 @@ def describe_source(connection: Connection, request: Request) -> SourceDescripti
         log.warning("source %s %s names no content type: taken as audio/mpeg", connection.ip, request.path)
         content_type = "audio/mpeg"
     return SourceDescription(info, content_type, tuple(request.headers), connection.ip, time.time(), UNKNOWN)
+
+
+def as_found(mount: str, description: SourceDescription, found: "Found") -> SourceDescription:
+    """Returns the description of a source whose format has been found. Logs what it announced wrongly."""
+    announced, told = description.content_type, content_type_for_listeners(found.content_type)
+    if found.content_type != announced:
+        log.warning(
+            "mount %s: the source from %s announced %s, but its stream is %s: listeners are told %s",
+            *(mount, description.ip, announced, found.format, told),
+        )
+    elif told == OCTET_STREAM != announced:
+        log.warning(
+            "mount %s: the source from %s calls its stream %s, which is neither audio nor video: listeners are told %s",
+            *(mount, description.ip, announced, told),
+        )
+    if found.left_out:
+        log.info("mount %s: %d bytes before the stream's first are left out", mount, found.left_out)
+    return description._replace(content_type=found.content_type, format=found.format)
 
 
 def new_detector(announced: str) -> "Detector":

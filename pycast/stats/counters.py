@@ -24,6 +24,26 @@ class Counters:
     source_client_connections: int = field(
         default=0, metadata=metric("pycast_source_connections_total", "Sources accepted.", is_summed=True)
     )
+    source_relay_connections: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_relay_connections_total", "Streams of other servers that came on the air.", is_summed=True
+        ),
+    )
+    relay_failures: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_relay_failures_total",
+            "Streams of other servers that could not be had, or broke off. The log says why.",
+            is_summed=True,
+        ),
+    )
+    relay_retries: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_relay_retries_total", "Tries to get a stream of another server after a failure.", is_summed=True
+        ),
+    )
     broken_sources: int = field(
         default=0,
         metadata=metric(

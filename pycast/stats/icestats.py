@@ -48,10 +48,10 @@ def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
         "server_start": rfc822_time(snapshot.server_start),
         "server_start_iso8601": iso8601_time(snapshot.server_start),
         "source_client_connections": str(counters.source_client_connections),
-        # There are no relays and no streams of stats, but programs that read Icecast's stats expect these names.
-        "source_relay_connections": "0",
-        "source_total_connections": str(counters.source_client_connections),
+        "source_relay_connections": str(counters.source_relay_connections),
+        "source_total_connections": str(counters.source_client_connections + counters.source_relay_connections),
         "sources": str(snapshot.sources),
+        # There are no streams of stats, but programs that read Icecast's stats expect these names.
         "stats": "0",
         "stats_connections": "0",
     }
@@ -113,6 +113,7 @@ def _known(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
         "listeners": str(mount.listeners),
         "listenurl": stream_url(snapshot.listen_url, mount.name, mount.listen_url),
         "max_listeners": UNLIMITED if mount.max_listeners < 0 else str(mount.max_listeners),
+        "on_demand": "1" if mount.on_demand else "",
         "public": "1" if mount.public else "0",
         "server_description": mount.server_description or "Unspecified description",
         "server_name": mount.server_name or "Unspecified name",

@@ -51,7 +51,9 @@ def _with_load(member: MemberSnapshot, node: NodeSnapshot) -> MemberSnapshot:
 
 def _merge_mount(mounts: list[MountSnapshot]) -> MountSnapshot:
     """Returns one mount as a single snapshot of those that several nodes have."""
-    at_source = next((mount for mount in mounts if not mount.is_mirror), mounts[0])
+    # Of a relay that is fed on demand each node says that it is not live, but the one that feeds it.
+    own = [mount for mount in mounts if not mount.is_mirror]
+    at_source = next((mount for mount in own if mount.is_live), next(iter(own), mounts[0]))
     return replace(at_source, **_sums(mounts))
 
 

@@ -89,6 +89,8 @@ class MountSnapshot:
     """How many sources this mount has had."""
     is_mirror: bool = False
     """Whether its source is on another node."""
+    on_demand: bool = False
+    """Whether it is a relay that has its stream only while somebody listens; it is not live in between."""
     fallback: str = ""
     """The mount to which its listeners are moved while it has no source."""
     listen_url: str = ""

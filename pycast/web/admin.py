@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 XML = "text/xml; charset=utf-8"
 
+# Where icecast-kh's slaves get the list of mounts, and with `mount=` each stream.
+STREAMS = "/admin/streams"
+
 SUCCESS = "<html><head><title>Admin request successful</title></head><body><p>%s</p></body></html>"
 TITLE_SET = "Metadata update successful"
 TITLE_REFUSED = "Mountpoint will not accept URL updates"
@@ -84,6 +87,16 @@ def _listmounts(call: Call) -> Response:
 
 def _streamlist_text(call: Call) -> Response:
     return Response(200, streamlist_text(call.control.snapshot()), PLAIN)
+
+
+def _streams(call: Call) -> Response:
+    """Answers icecast-kh's slaves: each line is where they get a stream. The handler of `server` gives it to them."""
+    return Response(200, streamlist_text(call.control.snapshot(), f"{STREAMS}?mount="), PLAIN)
+
+
+def _stream(call: Call, mount: str) -> Response:
+    """Gives another server the stream itself: it may have it although the mount is full."""
+    return Response(200, stream=mount)
 
 
 def _no_node_command(call: Call) -> Response:
@@ -225,6 +238,7 @@ FOR_NODE = _by_command(
     Route("/admin/streamlist", _listmounts, ADMIN, Access.ADMIN, FORM),
     # Icecast accepts the relay's credentials only. The admin may see what any relay sees.
     Route("/admin/streamlist.txt", _streamlist_text, RELAYS, Access.RELAY, FORM),
+    Route(STREAMS, _streams, RELAYS, Access.RELAY, FORM),
 )
 NOT_FOR_NODE = Route("/admin/", _no_node_command, ADMIN, Access.ADMIN, FORM)
 
@@ -237,5 +251,6 @@ FOR_MOUNT = _by_command(
     Route("/admin/killsource", _on_mount(_killsource), ADMIN, Access.SOURCE, FORM),
     Route("/admin/metadata", _on_mount(_metadata), TITLES, Access.SOURCE, FORM),
     Route("/admin/moveclients", _on_mount(_moveclients), ADMIN, Access.SOURCE, FORM),
+    Route(STREAMS, _on_mount(_stream), RELAYS, Access.RELAY),
 )
 NOT_FOR_MOUNT = Route("/admin/", _on_mount(_no_mount_command), ADMIN, Access.SOURCE, FORM)

@@ -27,11 +27,11 @@ def run(file: Path, xml: str) -> Result:
 
 
 def test_file_goes_to_stdout_and_what_is_left_out_also_to_stderr(file: Path) -> None:
-    result = run(file, "<hostname>h</hostname><relay><server>x</server></relay>")
+    result = run(file, "<hostname>h</hostname><relay><enable>0</enable></relay>")
     assert result.exit_code == 0
     assert loads(result.stdout, {}, "f").server.hostname == "h"
-    assert "# Left out: line 1: relay (server = x): pycast has no relays" in result.stdout
-    assert result.stderr.startswith("left out: line 1: relay (server = x): pycast has no relays")
+    assert "# Left out: line 1: relay (enable = 0): it is switched off" in result.stdout
+    assert result.stderr.startswith("left out: line 1: relay (enable = 0): it is switched off")
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -91,13 +91,16 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
     ("xml", "said"),
     [
         (
-            "<relay><server>x</server><port>80</port><password>geheim</password></relay>",
-            "relay (server = x, port = 80, password): pycast has no relays; several nodes can be a cluster, "
-            "see docs/clustering.md",
+            "<relay><server>x</server><port>80</port><retry-delay>9</retry-delay></relay>",
+            "relay/retry-delay = 9: pycast tries again after half a second, and then less and less often, "
+            "up to every 20 s",
         ),
         ("<mount><mount-name>/a</mount-name><intro>/b</intro></mount>", "mount /a intro = /b: pycast plays no files"),
         ("<limits><clients>many</clients></limits>", "limits/clients = many: expected a whole number"),
-        ("<master-password>geheim</master-password>", "master-password: pycast is no slave of a master server"),
+        (
+            "<master-password>geheim</master-password>",
+            "master-password: Icecast is no slave without master-server and master-password",
+        ),
         (
             '<paths><alias source="/a" destination="/b"/></paths>',
             'paths/alias (source = /a, destination = /b): pycast has no aliases (but "/" is the status page)',

@@ -14,6 +14,7 @@ from pycast.config.load import loads
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
+from pycast.control.on_demand import OnDemand
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
@@ -75,8 +76,8 @@ class Stage:
         pacer = Pacer(0.02, lambda: 0.0)
         self.mounts = Mounts(self.settings, pacer, self.group, self.events, time.monotonic)
         self.hangups: Hangups[tuple[Mount, Listener]] = Hangups(lambda watched, failed: None)
-        self.claims = MountClaims()
-        self.finder = MountFinder(self.settings, self.mounts, mirrors)
+        self.claims, self.on_demand = MountClaims(), OnDemand()
+        self.finder = MountFinder(self.settings, self.mounts, mirrors, self.on_demand)
         self.moves = ListenerMoves(self.hangups)
         self.fallbacks = Fallbacks(self.settings, self.mounts, self.finder, self.moves, self.group)
         self.sources: dict[str, StageSource] = {}

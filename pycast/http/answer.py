@@ -1,0 +1,76 @@
+"""Heads of other servers' answers: bytes in, one `Answer` out.
+
+Streaming servers answer with `HTTP/1.0 200 OK` or, those of SHOUTcast's family, with `ICY 200 OK`, often without a
+blank after a header's colon, with bare line feeds, and with names in Latin-1. So lines are split here, by the rules of
+request.py, and what is no header is left out.
+
+The one invariant: the result depends on the bytes, not on how they were cut; never more than `max_bytes` + one `feed`
+is held.
+"""
+
+import re
+from typing import NamedTuple
+
+from pycast.characters import clean_line
+from pycast.errors import BodyError
+from pycast.http.body import Body, ChunkedBody, RawBody
+from pycast.http.charset import decode
+from pycast.http.headers import Headers
+
+MAX_ANSWER = 16384
+"""Bytes of a head; servers send under two thousand."""
+
+_END = re.compile(rb"\n\r?\r?\n")
+_STATUS = re.compile(rb"(?:HTTP/[0-9](?:\.[0-9])?|ICY)[ \t]+([1-9][0-9]{2})(?:[ \t]+([^\r\n]*))?\r*\Z")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([^\x00]*?)[ \t\r]*\Z")
+
+
+class Answer(NamedTuple):
+    """The head of an answer."""
+
+    status: int
+    reason: str
+    headers: Headers
+
+    def new_body(self) -> Body:
+        """Returns a parser for its body: a stream has no length that counts, whatever the server says."""
+        codings = self.headers.get("transfer-encoding").lower().split(",")
+        return ChunkedBody() if codings[-1].strip() == "chunked" else RawBody()
+
+
+class AnswerReader:
+    """A parser of one head. Must not be fed again after it returned an Answer or raised."""
+
+    __slots__ = ("_buffer", "_end", "_max_bytes")
+
+    def __init__(self, max_bytes: int = MAX_ANSWER) -> None:
+        self._max_bytes = max_bytes
+        self._buffer = bytearray()
+        self._end = 0
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Returns the answer once its head is complete, else None. Raises BodyError for what is no answer."""
+        searched = len(self._buffer)
+        self._buffer += data
+        match = _END.search(self._buffer, max(0, searched - 3))
+        if match is None and len(self._buffer) < self._max_bytes:
+            return None
+        if match is None or match.end() > self._max_bytes:
+            raise BodyError("the head of the answer is too long", cause=f"a head of over {self._max_bytes} bytes")
+        self._end = match.end()
+        return _parse(bytes(self._buffer[: match.start()]))
+
+    @property
+    def rest(self) -> bytes:
+        """What came after the head: the first bytes of the body."""
+        return bytes(self._buffer[self._end :])
+
+
+def _parse(head: bytes) -> Answer:
+    first, *lines = head.lstrip(b"\r\n").split(b"\n")
+    status = _STATUS.match(first)
+    if status is None:
+        raise BodyError("no HTTP", cause=f"the answer begins with {first[:40]!r}, which is neither HTTP nor ICY")
+    fields = [_FIELD.match(line) for line in lines]
+    headers = Headers((decode(found[1]).lower(), clean_line(decode(found[2]))) for found in fields if found)
+    return Answer(int(status[1]), clean_line(decode(status[2] or b"")), headers)

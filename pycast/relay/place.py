@@ -1,0 +1,120 @@
+"""Where a stream is on another server, and what the configuration says about each relay.
+
+Pure: values of the configuration in, values out. The one invariant: a login goes to the server that it is for, and to
+no other one that a redirect or a list names.
+"""
+
+from base64 import b64encode
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from pycast.config.relay_sections import MasterSection, RelaySection
+
+# Percent signs stay: who writes an address writes it encoded, and Icecast sends names as they are.
+_SAFE = "/:@!$&'()*+,;=~?%[]"
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Place(NamedTuple):
+    """A path on a server, and how to ask for it."""
+
+    host: str
+    """A name or an address, without brackets."""
+    port: int
+    path: str
+    """With the query, encoded."""
+    tls: bool = False
+    username: str = ""
+    password: str = ""
+    wants_titles: bool = True
+
+    @property
+    def url(self) -> str:
+        """The address, without the login: for logs."""
+        return f"{'https' if self.tls else 'http'}://{self.host_field}{self.path}"
+
+    @property
+    def host_field(self) -> str:
+        """The value of the Host header: the port is in it only if it is not the usual one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS["https" if self.tls else "http"] else f"{host}:{self.port}"
+
+    @property
+    def authorization(self) -> str:
+        """The value of the Authorization header, empty without a user, as in Icecast."""
+        if not self.username:
+            return ""
+        return f"Basic {b64encode(f'{self.username}:{self.password}'.encode()).decode()}"
+
+    def at(self, location: str) -> "Place":
+        """Returns the place to which this one's answer redirects. Raises ValueError if it is no HTTP address."""
+        found = place_of_url(urljoin(self.url, location), wants_titles=self.wants_titles)
+        is_same = found.host == self.host and (found.tls or not self.tls)
+        if is_same and not found.authorization:
+            return found._replace(username=self.username, password=self.password)
+        return found
+
+
+class RelaySpec(NamedTuple):
+    """One relay: the mount here, and where its stream is, best first."""
+
+    mount: str
+    places: tuple[Place, ...]
+    on_demand: bool = False
+    run_on: float = 0.0
+
+
+def place_of_url(url: str, *, wants_titles: bool = True) -> Place:
+    """Returns the place with that address. Raises ValueError if it is none of HTTP."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("not an address that begins with http:// or https://")
+    path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
+    return Place(
+        host=parts.hostname,
+        port=parts.port or _PORTS[parts.scheme],
+        path=path,
+        tls=parts.scheme == "https",
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        wants_titles=wants_titles,
+    )
+
+
+def spec_of(relay: RelaySection) -> RelaySpec:
+    """Returns the relay that a section describes."""
+    titles, places = relay.relay_shoutcast_metadata, []
+    if relay.server:
+        places.append(
+            Place(
+                host=relay.server.strip("[]"),
+                port=relay.port,
+                path=quote(relay.mount, safe=_SAFE),
+                tls=relay.tls,
+                username=relay.username,
+                password=relay.password,
+                wants_titles=titles,
+            )
+        )
+    for url in relay.upstreams:
+        place = place_of_url(url, wants_titles=titles)
+        has_own = place.username or place.password
+        places.append(place if has_own else place._replace(username=relay.username, password=relay.password))
+    return RelaySpec(relay.local_name, tuple(places), relay.on_demand, relay.run_on)
+
+
+def places_of_list(master: MasterSection) -> tuple[Place, Place]:
+    """Returns where a master has the list of its mounts: that for servers alone, which icecast-kh and pycast have, and
+    that of all.
+    """
+    place = Place(
+        host=master.server.strip("[]"),
+        port=master.port,
+        path="/admin/streams",
+        tls=master.tls,
+        username=master.username,
+        password=master.password,
+        wants_titles=False,
+    )
+    return place, place._replace(path="/admin/streamlist.txt")

@@ -1,0 +1,109 @@
+"""Relays and masters come over from Icecast 2.4, 2.5 and icecast-kh, in all their forms."""
+
+import pytest
+
+from pycast.relay.place import spec_of
+from tests.config.imports import imported, left_out, result_of, run
+
+
+def test_relay_of_icecast_2_4_comes_over() -> None:
+    [relay] = imported(
+        "<relay><server>127.0.0.1</server><port>8001</port><mount>/a.ogg</mount><local-mount>/b.ogg</local-mount>"
+        "<username>joe</username><password>soap</password><relay-shoutcast-metadata>0</relay-shoutcast-metadata>"
+        "<on-demand>1</on-demand></relay>"
+    ).relay
+    assert (relay.server, relay.port, relay.mount, relay.local_mount) == ("127.0.0.1", 8001, "/a.ogg", "/b.ogg")
+    assert (relay.username, relay.password) == ("joe", "soap")
+    assert (relay.on_demand, relay.relay_shoutcast_metadata) == (True, False)
+
+
+def test_what_azuracast_writes_comes_over() -> None:
+    xml = "<relay><server>127.0.0.1</server><port>81</port><mount>/l</mount><local-mount>/r</local-mount></relay>"
+    assert imported(xml).relay[0].local_name == "/r"
+
+
+def test_several_upstreams_of_icecast_2_5_are_one_relay() -> None:
+    xml = """<relay><local-mount>/x</local-mount><on-demand>true</on-demand>
+      <upstream type="default"><username>u</username><password>p/w</password>
+        <relay-shoutcast-metadata>false</relay-shoutcast-metadata></upstream>
+      <upstream type="normal"><uri>http://one:8001/a.mp3</uri></upstream>
+      <upstream><server>two</server><port>8002</port><mount>/b.mp3</mount></upstream>
+      <upstream><uri>https://v:q@three/c?d=e</uri></upstream></relay>"""
+    [relay] = imported(xml).relay
+    places = [(place.url, place.username, place.password) for place in spec_of(relay).places]
+    assert places == [
+        ("http://one:8001/a.mp3", "u", "p/w"),
+        ("http://two:8002/b.mp3", "u", "p/w"),
+        ("https://three/c?d=e", "v", "q"),
+    ]
+    assert (relay.local_name, relay.on_demand, relay.relay_shoutcast_metadata) == ("/x", True, False)
+
+
+def test_relay_inside_a_mount_feeds_that_mount() -> None:
+    xml = "<mount><mount-name>/m</mount-name><relay><upstream><uri>http://one/a</uri></upstream></relay></mount>"
+    config = imported(xml)
+    assert (config.relay[0].local_name, config.mount[0].mount_name) == ("/m", "/m")
+
+
+def test_hosts_of_icecast_kh_come_by_priority_and_as_attributes() -> None:
+    xml = """<relay local-mount="/x" run-on="9" relay-icy-metadata="1">
+      <master priority="2" server="late" port="8001" mount="/a"/>
+      <host priority="1"><ip>10.0.0.1</ip><port>8002</port><mount>/b</mount><ssl>1</ssl></host></relay>"""
+    [relay] = imported(xml).relay
+    assert [place.url for place in spec_of(relay).places] == ["https://10.0.0.1:8002/b", "http://late:8001/a"]
+    assert (relay.local_name, relay.run_on) == ("/x", 9)
+
+
+def test_relay_that_is_off_stays_off() -> None:
+    assert result_of("<relay><enable>0</enable><server>x</server></relay>").relay == ()
+    [said] = left_out("<relay><enable>0</enable><server>x</server></relay>")
+    assert said.endswith("it is switched off")
+
+
+def test_relays_on_demand_holds_for_those_that_do_not_say() -> None:
+    xml = (
+        "<relays-on-demand>1</relays-on-demand><relay><server>a</server><mount>/a</mount></relay>"
+        "<relay><server>b</server><mount>/b</mount><on-demand>0</on-demand></relay>"
+    )
+    assert [relay.on_demand for relay in imported(xml).relay] == [True, False]
+
+
+def test_second_relay_of_a_mount_and_one_without_a_server_are_left_out() -> None:
+    xml = "<relay><server>a</server><mount>/a</mount></relay><relay><server>b</server><mount>/a</mount></relay>"
+    assert [relay.server for relay in result_of(xml).relay] == ["a"]
+    assert len(left_out(xml)) == 1
+    assert left_out("<relay><local-mount>/x</local-mount></relay>")[0].endswith("it names no server")
+
+
+MASTER = "<master-server>m</master-server><master-server-port>8001</master-server-port>"
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        MASTER + "<master-update-interval>60</master-update-interval><master-password>geheim</master-password>",
+        "<master><server>m</server><port>8001</port><interval>60</interval><password>geheim</password></master>",
+    ],
+)
+def test_master_comes_over(xml: str) -> None:
+    master = imported(xml + "<relays-on-demand>1</relays-on-demand>").master
+    assert (master.server, master.port, master.update_interval, master.password) == ("m", 8001, 60, "geheim")
+    assert (master.username, master.relays_on_demand, master.tls) == ("relay", True, False)
+
+
+def test_tls_port_of_a_master_is_the_one_that_counts() -> None:
+    xml = MASTER + "<master-ssl-port>8443</master-ssl-port><master-password>geheim</master-password>"
+    assert (imported(xml).master.port, imported(xml).master.tls) == (8443, True)
+
+
+def test_without_its_password_a_master_is_none_as_in_icecast() -> None:
+    assert result_of(MASTER).master.server == ""
+    assert left_out(MASTER) == [
+        f"line 1: {said}: Icecast is no slave without master-server and master-password"
+        for said in ("master-server = m", "master-server-port = 8001")
+    ]
+
+
+def test_logins_are_in_no_note() -> None:
+    xml = "<relay><server>x</server><bind>y</bind><password>geheim</password><uri>http://u:geheim@h/</uri></relay>"
+    assert "geheim" not in " ".join(map(str, run(xml).notes))

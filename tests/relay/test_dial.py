@@ -1,0 +1,156 @@
+"""What another server answers is a stream with a known format, or a failure with a reason, in bounded time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from gevent import socket
+
+from pycast.http.headers import Headers
+from pycast.http.relay_path import path_line
+from pycast.relay import dial
+from pycast.relay.dial import MOST_REDIRECTS, Dialler, Listing, UpstreamFailed
+from pycast.relay.place import Place
+from tests.e2e.wire import frames
+from tests.relay.upstream import HTTP, ICY, Play, Upstream, answers, plays, plays_titles, silent
+
+
+def numbers(host: str, port: int) -> list[Any]:
+    return [(socket.AF_INET, (host, port))]
+
+
+@contextmanager
+def upstream(play: Play) -> Iterator[Upstream]:
+    server = Upstream(play)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def stream_of(server: Upstream, mount: str = "/x", charset: str = "") -> dial.Stream:
+    found = Dialler(numbers, "me").stream(server.place(), mount, charset)
+    found.connection.close()
+    return found
+
+
+@pytest.mark.parametrize("head", [HTTP, ICY, b"HTTP/1.1 200 OK\nContent-Type: text/plain\n"])
+def test_stream_is_known_by_its_bytes(head: bytes) -> None:
+    with upstream(plays(head)) as server:
+        found = stream_of(server)
+    assert (found.found.format, found.found.content_type, found.place.port) == ("mpeg", "audio/mpeg", server.port)
+    assert found.first.startswith(frames(0, 3))
+    [asked] = server.heads
+    assert asked.startswith(b"GET /live.mp3 HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nUser-Agent: pycast " % server.port)
+    assert b"\r\nIcy-MetaData: 1\r\n" in asked and b"Authorization" not in asked
+
+
+def test_titles_and_chunks_are_no_part_of_the_format() -> None:
+    with upstream(plays_titles(lambda: "ÿû\x90 not a frame")) as server:
+        assert stream_of(server).found.format == "mpeg"
+    body = b"".join(b"%x\r\n%b\r\n" % (417, frames(number, 1)) for number in range(20))
+    with upstream(answers(HTTP + b"Transfer-Encoding: chunked\r\n", body, then_s=5)) as server:
+        found = stream_of(server)
+    assert found.found.format == "mpeg" and found.first == body
+
+
+def test_login_is_sent() -> None:
+    with upstream(plays()) as server:
+        place = server.place()._replace(username="u", password="p", wants_titles=False)
+        Dialler(numbers, "me").stream(place, "/x", "").connection.close()
+    assert b"\r\nAuthorization: Basic dTpw\r\n" in server.heads[0] and b"Icy-MetaData" not in server.heads[0]
+
+
+def test_redirects_are_followed_and_bounded() -> None:
+    def redirect(sock: socket.socket, head: bytes) -> None:
+        if b"GET /live.mp3 " in head:
+            sock.sendall(b"HTTP/1.0 302 Found\r\nLocation: /other.mp3\r\n\r\n")
+        else:
+            plays()(sock, head)
+
+    with upstream(redirect) as server:
+        assert stream_of(server).place.path == "/other.mp3"
+    with upstream(answers(b"HTTP/1.0 302 Found\r\nLocation: /again\r\n")) as server:
+        with pytest.raises(UpstreamFailed, match="redirects more than"):
+            stream_of(server)
+        assert len(server.heads) == MOST_REDIRECTS + 1
+    for location in (b"ftp://x/", b"", b"http://"):
+        with (
+            upstream(answers(b"HTTP/1.0 302 Found\r\nLocation: " + location + b"\r\n")) as server,
+            pytest.raises(UpstreamFailed),
+        ):
+            stream_of(server)
+
+
+@pytest.mark.parametrize(
+    ("play", "why"),
+    [
+        (answers(b"HTTP/1.0 404 File Not Found\r\n"), "it answers 404 File Not Found"),
+        (answers(b"HTTP/1.0 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n", b"<html>" * 9999), "no stream"),
+        (answers(b"SSH-2.0-OpenSSH\r\n"), "neither HTTP nor ICY"),
+        (answers(HTTP), "ended the stream before its first bytes"),
+        (lambda sock, head: None, "closed the connection before it answered"),
+        (answers(HTTP + b"icy-metaint:100\r\n", b"x" * 100 + b"\x02" + b"y" * 40, then_s=5), "no title"),
+        (answers(HTTP + b"Transfer-Encoding: chunked\r\n", b"zz\r\n", then_s=5), "no stream"),
+    ],
+)
+def test_what_is_no_stream_is_a_failure_with_its_reason(play: Play, why: str) -> None:
+    with upstream(play) as server, pytest.raises(UpstreamFailed, match=why):
+        stream_of(server)
+
+
+@pytest.mark.parametrize(
+    "play", [silent, answers(HTTP, then_s=60), answers(HTTP, b"ID3\x04\0\0\0\x7f\x7f\x7f", then_s=60)]
+)
+def test_server_that_sends_nothing_is_a_failure_in_time(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "DIAL_S", 0.1)
+    with upstream(play) as server, pytest.raises(UpstreamFailed, match=r"in time|no audio"):
+        stream_of(server)
+
+
+def test_next_address_of_a_name_is_tried() -> None:
+    with upstream(plays()) as server:
+        addresses: list[Any] = [(socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET, ("127.0.0.1", server.port))]
+        Dialler(lambda host, port: addresses, "me").stream(server.place(), "/x", "").connection.close()
+
+
+@pytest.mark.parametrize("error", [OSError("no such name"), None])
+def test_name_without_an_address_is_a_failure(error: OSError | None) -> None:
+    def resolve(host: str, port: int) -> list[Any]:
+        if error:
+            raise error
+        return []
+
+    with pytest.raises(UpstreamFailed, match="its name"):
+        Dialler(resolve, "me").stream(Place("x", 1, "/"), "/x", "")
+
+
+def test_stream_that_came_from_here_is_refused_under_its_own_name_only() -> None:
+    path = path_line(Headers(), "me", "/x")
+    with upstream(plays(HTTP + path)) as server:
+        with pytest.raises(UpstreamFailed, match="circle"):
+            stream_of(server, "/x")
+        stream_of(server, "/y")
+
+
+def test_documents_say_whether_they_are_whole() -> None:
+    def ask(head: bytes, body: bytes, most: int = 100) -> Listing:
+        with upstream(answers(b"HTTP/1.0 200 OK\r\n" + head, body)) as server:
+            return Dialler(numbers, "me").document(server.place("/list"), most)
+
+    assert ask(b"", b"/a\r\n") == (b"/a\r\n", True)
+    assert ask(b"Content-Length: 4\r\n", b"/a\r\n") == (b"/a\r\n", True)
+    assert ask(b"Content-Length: 9\r\n", b"/a\r\n") == (b"/a\r\n", False)
+    assert ask(b"Transfer-Encoding: chunked\r\n", b"4\r\n/a\r\n\r\n0\r\n\r\n") == (b"/a\r\n", True)
+    assert ask(b"Transfer-Encoding: chunked\r\n", b"4\r\n/a\r\n\r\n") == (b"/a\r\n", False)
+    assert ask(b"", b"x" * 200) == (b"x" * 100, False)
+
+
+def test_refusal_of_a_document_has_its_status() -> None:
+    with (
+        upstream(answers(b"HTTP/1.0 401 No\r\n")) as server,
+        pytest.raises(UpstreamFailed) as failed,
+    ):
+        Dialler(numbers, "me").document(server.place("/list"), 100)
+    assert failed.value.status == 401

@@ -1,0 +1,66 @@
+"""A login goes to the server that it is for, whatever redirects and lists say."""
+
+import pytest
+
+from pycast.config.load import loads
+from pycast.relay.place import Place, place_of_url, places_of_list, spec_of
+
+HERE = Place("radio.example", 8000, "/a.mp3", username="u", password="p")
+
+
+def test_an_address_is_a_place() -> None:
+    assert place_of_url("https://u%40x:p%2Fw@[2001:db8::1]:8443/a b?c=d") == Place(
+        "2001:db8::1", 8443, "/a%20b?c=d", True, "u@x", "p/w"
+    )
+    assert place_of_url("http://x").host_field == "x"
+    assert place_of_url("http://[::1]:81/").host_field == "[::1]:81"
+    for wrong in ("ftp://x/", "/a", "http:///a", "http://x:99999/"):
+        with pytest.raises(ValueError, match=r".+"):
+            place_of_url(wrong)
+
+
+@pytest.mark.parametrize(
+    ("location", "url", "has_login"),
+    [
+        ("/b.mp3", "http://radio.example:8000/b.mp3", True),
+        ("http://radio.example:81/b", "http://radio.example:81/b", True),
+        ("https://radio.example/b", "https://radio.example/b", True),
+        ("http://other.example/b", "http://other.example/b", False),
+        ("//other.example/b", "http://other.example/b", False),
+    ],
+)
+def test_redirect_keeps_the_login_only_on_the_same_server(location: str, url: str, has_login: bool) -> None:
+    found = HERE.at(location)
+    assert (found.url, bool(found.authorization)) == (url, has_login)
+    assert HERE._replace(tls=True).at("http://radio.example/b").authorization == ""  # it would be readable
+
+
+def test_redirect_with_its_own_login_uses_that() -> None:
+    assert HERE.at("http://v:q@radio.example/").username == "v"
+
+
+def test_a_section_is_a_relay_with_its_upstreams_in_order() -> None:
+    config = loads(
+        '[[relay]]\nserver = "[::1]"\nmount = "/ü b?x=1"\nusername = "u"\npassword = "p"\n'
+        'on_demand = true\nrun_on = 7\nrelay_shoutcast_metadata = false\nupstreams = ["http://x/a", "https://v:q@y/b"]\n',
+        {},
+        "x",
+    )
+    spec = spec_of(config.relay[0])
+    assert (spec.mount, spec.on_demand, spec.run_on) == ("/ü b", True, 7)
+    assert [(one.url, one.username, one.wants_titles) for one in spec.places] == [
+        ("http://[::1]:8000/%C3%BC%20b?x=1", "u", False),
+        ("http://x/a", "u", False),
+        ("https://y/b", "v", False),
+    ]
+
+
+def test_login_without_a_user_is_none_as_in_icecast() -> None:
+    assert Place("x", 80, "/", password="p").authorization == ""
+    assert Place("x", 80, "/", username="u", password="p").authorization == "Basic dTpw"
+
+
+def test_lists_are_asked_for_with_the_login_of_the_master() -> None:
+    places = places_of_list(loads('[master]\nserver = "m"\npassword = "p"\n', {}, "x").master)
+    assert [place.path for place in places] == ["/admin/streams", "/admin/streamlist.txt"]
+    assert {place.authorization for place in places} == {"Basic cmVsYXk6cA=="}

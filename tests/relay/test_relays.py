@@ -1,0 +1,194 @@
+"""Relays follow the configuration and the master's list; those that did not change notice nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from pycast.app.node import Node
+from pycast.config.load import load, loads
+from pycast.control.on_demand import OnDemand
+from pycast.relay.dial import Dialler
+from pycast.relay.place import RelaySpec
+from pycast.relay.relay import RelayState
+from pycast.relay.relays import Relays
+from tests.e2e.wire import frames
+from tests.relay.stage import numbers, quick
+from tests.relay.upstream import HTTP, Upstream, comes, plays
+from tests.server.contexts import Bench, make_bench
+from tests.stream.memory import WHO, MemoryTransport
+
+__all__ = ["quick"]
+
+
+def section(server: Upstream, mount: str, more: str = "") -> str:
+    return f'[[relay]]\nserver = "127.0.0.1"\nport = {server.port}\nmount = "{mount}"\n{more}'
+
+
+@contextmanager
+def relays(toml: str = "") -> Iterator[tuple[Relays, Bench]]:
+    bench = make_bench(toml)
+    made = Relays(bench.context, Dialler(numbers, "me"), OnDemand(), lambda mount: 0, lambda: 0.0, Event())
+    try:
+        yield made, bench
+    finally:
+        bench.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Upstream]:
+    made = Upstream(plays())
+    yield made
+    made.close()
+
+
+def reload(bench: Bench, made: Relays, toml: str) -> None:
+    bench.context.settings.replace(loads(toml, {}, "x"))
+    made.apply()
+
+
+def test_reload_adds_and_removes_relays_and_leaves_the_others_alone(server: Upstream) -> None:
+    with relays(section(server, "/a") + section(server, "/b")) as (made, bench):
+        made.apply()
+        assert comes(lambda: bench.context.mounts.sources == 2) and len(made) == 2
+        kept = bench.context.mounts.source("/b")
+        reload(bench, made, section(server, "/b") + section(server, "/c"))
+        assert comes(lambda: bench.context.mounts.source("/c") is not None)
+        assert comes(lambda: bench.context.mounts.source("/a") is None)
+        assert bench.context.mounts.source("/b") is kept
+        assert sorted(head.split()[1] for head in server.heads) == [b"/a", b"/b", b"/c"]
+        assert made.get("/a") is None and made.get("/c") is not None
+
+
+def test_name_that_no_mount_can_have_is_left_out(server: Upstream, caplog: pytest.LogCaptureFixture) -> None:
+    with relays(section(server, "/status.xsl")) as (made, _):
+        made.apply()
+        assert len(made) == 0 and "/status.xsl is left out" in caplog.text
+
+
+MASTER = '[master]\nserver = "m"\npassword = "p"\n'
+
+
+def test_list_of_the_master_starts_relays_and_stops_none_that_plays(quick: None, server: Upstream) -> None:
+    with relays(MASTER + section(server, "/own")) as (made, bench):
+        listed = {name: RelaySpec(name, (server.place(name),)) for name in ("/a", "/b", "/own")}
+        made._master.specs = listed
+        made.apply()
+        assert comes(lambda: bench.context.mounts.sources == 3)
+        made._master.specs = {"/b": listed["/b"]._replace(places=(server.place("/b"),))}
+        made.apply()
+        gevent.sleep(0.05)
+        assert bench.context.mounts.sources == 3  # /a plays on
+        server.hang_up()
+        assert comes(lambda: bench.context.mounts.sources == 2)
+        made.apply()
+        assert made.get("/a") is None and made.get("/own") is not None and made.get("/b") is not None
+        reload(bench, made, "")
+        assert comes(lambda: bench.context.mounts.sources == 0) and len(made) == 0
+
+
+# -- a whole node, with its files
+
+
+@contextmanager
+def node_of(path: Path, toml: str) -> Iterator[tuple[Node, int]]:
+    path.write_text('[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[logging]\naccess_log = ""\n' + toml)
+    node = Node(load(path, {}), path, None, 1000)
+    port = node.start().port
+    try:
+        yield node, port
+    finally:
+        node.stop()
+
+
+def ask(port: int, path: str, head: str = "") -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", port), 10)
+    sock.sendall(f"GET {path} HTTP/1.0\r\n{head}\r\n".encode())
+    return sock
+
+
+def test_reload_by_signal_makes_the_first_relay_and_keeps_listeners(tmp_path: Path, server: Upstream) -> None:
+    path = tmp_path / "pycast.toml"
+    with node_of(path, "") as (node, _):
+        mounts, first = node.parts.context.mounts, path.read_text()
+        path.write_text(first + section(server, "/a"))
+        node.reload()
+        assert comes(lambda: mounts.source("/a") is not None)
+        mount = mounts.get("/a")
+        assert mount is not None
+        mount.join(1, MemoryTransport(), WHO, b"", 0, 0.0)
+        path.write_text(first + section(server, "/a", "on_demand = true\n") + section(server, "/b"))
+        node.reload()
+        assert comes(lambda: mounts.source("/b") is not None)
+        assert len(mount.fanout) == 1 and len(server.heads) == 2
+
+
+def test_first_listener_starts_a_relay_on_demand_and_gets_its_stream(tmp_path: Path, server: Upstream) -> None:
+    with node_of(tmp_path / "x.toml", section(server, "/a", "on_demand = true\n")) as (node, port):
+        assert comes(lambda: node.parts.context.finder.is_known("/a"))
+        with ask(port, "/admin/streamlist.txt", "Authorization: Basic cmVsYXk6aGFja21l\r\n") as listing:
+            assert listing.recv(4096).endswith(b"\r\n\r\n/a\r\n") or listing.recv(4096) == b"/a\r\n"
+        assert not server.heads
+        with ask(port, "/a") as listener:
+            data = b""
+            while len(data) < 8000:
+                data += listener.recv(65_536)
+            head, _, audio = data.partition(b"\r\n\r\n")
+        assert b"\r\nicy-name:Far away\r\n" in head + b"\r\n" and audio.startswith(frames(0, 2))
+
+
+def test_mount_that_would_be_relayed_from_itself_is_refused(
+    tmp_path: Path, server: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    toml = '[[mount]]\nmount_name = "/a"\nsource_grace = 30\n'
+    with node_of(tmp_path / "x.toml", toml + section(server, "/a")) as (node, port):
+        mounts, path = node.parts.context.mounts, tmp_path / "x.toml"
+        assert comes(lambda: mounts.source("/a") is not None)
+        with ask(port, "/a", "User-Agent: Icecast 2.4.4\r\n") as relaying, ask(port, "/a") as player:
+            told = relaying.recv(65_536).partition(b"\r\n\r\n")[0]
+            assert b"icy-relay-path" not in player.recv(65_536).partition(b"\r\n\r\n")[0]
+        [line] = [line for line in told.split(b"\r\n") if line.startswith(b"icy-relay-path:")]
+        server.play = plays(HTTP + line + b"\r\n")
+        server.hang_up()
+        assert comes(lambda: "a relay would be a circle" in caplog.text)
+        assert mounts.source("/a") is None
+        # Under another name it is no circle.
+        path.write_text(path.read_text() + section(server, "/a", 'local_mount = "/b"\n'))
+        node.reload()
+        assert comes(lambda: mounts.source("/b") is not None)
+
+
+def test_slave_of_icecast_kh_gets_the_list_and_each_stream_although_it_is_full(
+    tmp_path: Path, server: Upstream
+) -> None:
+    toml = section(server, "/a b") + '[[mount]]\nmount_name = "/a b"\nmax_listeners = 0\n'
+    login = "Authorization: Basic cmVsYXk6aGFja21l\r\n"
+    with node_of(tmp_path / "x.toml", toml) as (node, port):
+        assert comes(lambda: node.parts.context.mounts.source("/a b") is not None)
+
+        def answer(path: str, head: str = login) -> bytes:
+            data = b""
+            with ask(port, path, head) as sock:
+                while len(data) < 3000 and (more := sock.recv(65_536)):
+                    data += more
+            return data
+
+        assert answer("/admin/streams?rserver=x&rport=8000&interval=60").endswith(
+            b"\r\n\r\n/admin/streams?mount=/a b\r\n"
+        )
+        stream = answer("/admin/streams?mount=/a%20b")
+        assert stream.startswith(b"HTTP/1.0 200 OK\r\n") and frames(0, 3) in stream
+        assert answer("/a%20b").startswith(b"HTTP/1.0 403 ")
+        assert answer("/admin/streams?mount=/a%20b", "").startswith(b"HTTP/1.0 401 ")
+        assert answer("/admin/streams?mount=/none").startswith(b"HTTP/1.0 400 ")
+
+
+def test_state_of_a_relay_is_what_it_does(quick: None, server: Upstream) -> None:
+    with relays(section(server, "/a")) as (made, _):
+        made.apply()
+        relay = made.get("/a")
+        assert relay is not None and comes(lambda: relay.state is RelayState.ON_AIR)
