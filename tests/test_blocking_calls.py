@@ -60,6 +60,8 @@ ALLOWED: dict[str, dict[str, str]] = {
     "app/passed_sockets.py": {"getaddrinfo": AT_THE_START},
     "app/source_hooks.py": {"Popen": "gevent's: it waits in the loop for the child, and the child for its disk"},
     "app/worker_process.py": {"read_text": "of /proc, which is no disk"},
+    "auth/htpasswd.py": {"os.stat": IN_A_THREAD},
+    "auth/password_file.py": dict.fromkeys(("os.open", "flock", "path.stat", "open", "exists"), IN_A_THREAD),
     "balance/load_monitor.py": dict.fromkeys(("listdir", "os.stat"), "of /proc, which is no disk"),
     "cluster/codec.py": {"read_text": "reads a text in a message, no file"},
     "cluster/etcd/client.py": dict.fromkeys(("create_default_context", "load_verify_locations"), AT_THE_START),

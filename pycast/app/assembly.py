@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from gevent.event import Event
 
 from pycast.app.source_hooks import SourceHooks
+from pycast.auth.auth_calls import AuthCalls
+from pycast.auth.guests import Guests
 from pycast.auth.logins import Logins
+from pycast.auth.source_logins import SourceLogins
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
 from pycast.balance.load_monitor import LoadMonitor
@@ -88,7 +91,8 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     readiness = Readiness(drain)
 
     # Questions and commands of admins.
-    address, logins, moves = OwnAddress(settings), Logins(counters, time.monotonic), ListenerMoves(hangups)
+    address, moves = OwnAddress(settings), ListenerMoves(hangups)
+    logins = _logins(settings, mounts, address, events, counters, programs, group)
     finder = MountFinder(settings, mounts, parts.mirrors if parts else None, on_demand)
     fallbacks = Fallbacks(settings, mounts, finder, moves, group)
     snapshots = NodeSnapshots(
@@ -101,7 +105,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end, pages)
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
     worker_drain, cluster_control = whole or (drain, local)
-    site = Site(settings, counters, logins, address, readiness, finder, worker_drain, local, cluster_control, pages)
+    site = Site(settings, counters, *logins, address, readiness, finder, worker_drain, local, cluster_control, pages)
     context = ServerContext(
         settings=settings,
         group=group,
@@ -155,6 +159,27 @@ def _subscribe(
     events.listener_left.subscribe(listener_end.on_listener_left)
     for signal in (events.source_started, events.source_ended, events.mount_state_changed, events.title_changed):
         signal.subscribe(pages.on_change)
+
+
+def _logins(
+    settings: Live,
+    mounts: Mounts,
+    address: OwnAddress,
+    events: StreamEvents,
+    counters: Counters,
+    programs: Group,
+    group: Group,
+) -> tuple[Logins, SourceLogins, Guests]:
+    """Makes what decides who may do what. What other servers are told outlives the sources that it is about."""
+    if any(one.authentication and one.authentication.type == "url" for one in settings.now.mount):
+        import pycast.auth.auth_server  # noqa: F401  # it takes 50 ms, and nobody is served yet
+    logins = Logins(counters, time.monotonic)
+    calls = AuthCalls(settings, lambda: address.port, counters, programs, time.monotonic)
+    guests = Guests(settings, mounts, logins, calls, counters, group, time.monotonic)
+    events.source_started.subscribe(calls.on_source_started)
+    events.source_ended.subscribe(calls.on_source_ended)
+    events.listener_left.subscribe(guests.on_listener_left)
+    return logins, SourceLogins(settings, calls), guests
 
 
 def _cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pacer, group: Group) -> "ClusterParts":

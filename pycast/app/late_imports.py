@@ -32,6 +32,7 @@ MODULES = (
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),
     *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.pages", "pycast.web.nodes_page"),
     *("hashlib", "hmac", "zlib"),
+    *("pycast.auth.url_forms", "pycast.auth.signed_address", "pycast.auth.htpasswd", "pycast.server.guest_door"),
     *("decimal", "mutagen", "mutagen.flac", "unicodedata"),
 )
 

@@ -186,6 +186,7 @@ class Node:
         context.group.kill()
         context.hangups.close()
         context.answers.close()
+        context.site.guests.close()
         self.parts.logs.close()
         DUMP_WRITERS.settle(DUMPS_S)
 

@@ -27,8 +27,10 @@ def is_relay(config: Config, given: Credentials | None) -> bool:
 
 
 def is_source(config: Config, mount: str, given: Credentials | None) -> bool:
-    """Whether these are the credentials of the mount's source."""
+    """Whether these are the credentials of the mount's source, by the configuration alone (see source_logins.py)."""
     settings = config.for_mount(mount)
+    if settings.authentication.url_of("stream_auth"):  # a server is asked in place of the password
+        return False
     return _match(given, (settings.username, settings.password))
 
 
@@ -43,6 +45,15 @@ def shoutcast_credentials(config: Config, mount: str, line: str) -> Credentials 
         if is_source(config, mount, (user, password)):
             return user, password
     return None
+
+
+def shoutcast_login(user: str, line: str) -> Credentials:
+    """Returns the user and the password in a SHOUTcast source's password line, for a server that is asked about them:
+    those of a DJ if the line has both, else `user` and the line.
+    """
+    plain = _STREAM_NUMBER.sub("", line)
+    name, colon, password = plain.partition(":")
+    return (name, password) if colon and name else (user, plain)
 
 
 def _match(given: Credentials | None, wanted: Credentials) -> bool:

@@ -15,6 +15,7 @@ from pycast.auth.known_passwords import password_advice
 from pycast.characters import escaped
 from pycast.cli.certificate_check import certificate_advice, certificate_problems, end_of_certificate
 from pycast.config.load import loads_from, read_text
+from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.rules import advice
 from pycast.config.schema import Config
 from pycast.config.secret_files import file_advice
@@ -77,6 +78,7 @@ def missing_files(config: Config) -> Iterator[str]:
         yield from _unwritable(f"logging.{key}", getattr(config.logging, key))
     for index, mount in enumerate(config.mount):
         yield from _unwritable(f"mount[{index}].dump_file", mount.dump_file or "")
+        yield from _no_users(f"mount[{index}].authentication.filename", mount.authentication)
         yield from _not_a_program(f"mount[{index}].on_connect", mount.on_connect or "")
         yield from _not_a_program(f"mount[{index}].on_disconnect", mount.on_disconnect or "")
 
@@ -95,6 +97,12 @@ def pipes(config: Config) -> Iterator[str]:
 def _unreadable(key: str, name: str) -> Iterator[str]:
     if name and not (Path(name).is_file() and os.access(name, os.R_OK)):
         yield f'{key} = "{name}": expected a readable file'
+
+
+def _no_users(key: str, given: MountAuthentication | None) -> Iterator[str]:
+    name = given.filename if given is not None and given.type == "htpasswd" else ""
+    if name and not (Path(name).is_file() and os.access(name, os.R_OK)):
+        yield f'{key} = "{name}": expected a readable file; `pycast passwd {name} USER` makes one'
 
 
 def unwritable(name: str) -> bool:

@@ -25,6 +25,7 @@ _COMMANDS = {
     "conf": "pycast.cli.conf",
     "import-icecast": "pycast.cli.import_icecast",
     "passwd": "pycast.cli.passwd",
+    "sign": "pycast.cli.sign",
 }
 """The modules of the commands, in the order of the help page. Each has its click command as `command`."""
 

@@ -4,7 +4,8 @@ Pure: nodes in, tables out. The one invariant: a mount that Icecast protects in 
 listeners, and one whose sources it asks a URL for takes no source without a password that nobody knows yet.
 """
 
-from pycast.config.icecast_protection import Lock, MountLocks, checks_listeners, checks_sources, is_default
+from pycast.config.icecast_authentication import authentication_of, converted, is_convertible, is_default
+from pycast.config.icecast_protection import Lock, MountLocks, checks_listeners, checks_sources
 from pycast.config.icecast_settings import SettingReader
 from pycast.config.icecast_values import is_file_name, is_yes
 from pycast.config.import_notes import ImportNote, NoteKind, described, name_of, place
@@ -77,12 +78,31 @@ class MountReader:
     def _read_protection(self, table: TomlTable, block: XmlNode) -> None:
         for node in (*block.all("no-mount"), *block.all("allow-direct-access")):
             node.value()
+        self._read_authentication(table, block)
         for node in block.all("authentication"):
-            if checks_sources(node):
+            if is_convertible(node):
+                node.done()
+            elif checks_sources(node):
                 table.set("password", self._settings.password(), f"closed: line {node.line}")
                 self._settings.close(node, f"{described(node)}: sources need the random password in pycast.toml")
             if checks_sources(node) or checks_listeners(node):
                 node.done()
+
+    def _read_authentication(self, table: TomlTable, block: XmlNode) -> None:
+        """Reads what holds for the mount, in whatever section it is. What cannot be read closes the mount."""
+        node = authentication_of(block, self._blocks)
+        if node is None or not is_convertible(node):
+            return
+        try:
+            values, left = converted(node, self._settings.filled)
+        except ValueError as error:
+            close_mount(table, node.line)
+            table.set("password", self._settings.password(), f"closed: line {node.line}")
+            self._settings.close(node, f"{described(node)}: {str(error).removesuffix(' ${')}; until then it is closed")
+            return
+        table.set("authentication", values)
+        for option, why in left if node.parent is block else ():
+            self._settings.leave_out(option, why)
 
 
 def close_mount(table: TomlTable, line: int) -> None:

@@ -6,10 +6,10 @@ known here by name counts as protected.
 """
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 
+from pycast.config.icecast_authentication import applies, is_convertible
 from pycast.config.icecast_values import is_yes
-from pycast.config.import_notes import described, name_of
+from pycast.config.import_notes import described
 from pycast.config.xml_tree import XmlNode
 
 _LISTENER_OPTIONS = ("listener_add", "client_add")
@@ -43,10 +43,10 @@ def checks_sources(authentication: XmlNode) -> bool:
 
 
 def listener_lock(mount: XmlNode) -> Lock | None:
-    """Returns what keeps listeners out of a mount, None if all may listen."""
+    """Returns what keeps listeners out of a mount by means that pycast does not have, None if nothing does."""
     for child in mount.children:
         text = child.text.strip()
-        if child.name == "authentication" and checks_listeners(child):
+        if child.name == "authentication" and checks_listeners(child) and not is_convertible(child):
             return Lock(child)
         if (child.name == "no-mount" and is_yes(text)) or (child.name == "allow-direct-access" and not is_yes(text)):
             return Lock(child)
@@ -74,21 +74,7 @@ class MountLocks:
         """Returns what locks a mount: its own section, another one of its name, a pattern that Icecast 2.4 finds
         before it, or a default section, whose authentication holds for all mounts in Icecast 2.5.
         """
-        return next((lock for locked, lock in self._locked if _applies(locked, mount)), None)
-
-
-def is_default(mount: XmlNode) -> bool:
-    """Whether a <mount> gives values to others. The element <type> is something else."""
-    return mount.attribute("type") == "default"
-
-
-def _applies(locked: XmlNode, mount: XmlNode) -> bool:
-    pattern, name = name_of(locked), name_of(mount)
-    if locked is mount or (pattern == name and is_default(locked) == is_default(mount)):
-        return True
-    if is_default(mount):
-        return False
-    return fnmatchcase(name, pattern) if pattern else is_default(locked)
+        return next((lock for locked, lock in self._locked if applies(locked, mount)), None)
 
 
 def _options(authentication: XmlNode) -> set[str]:

@@ -62,7 +62,6 @@ _WHY = {
     "yp-directory": "pycast lists no streams in directories",
     "icelogin": "sources give their password as HTTP wants it",
     "mount/intro": "pycast plays no files",
-    "mount/authentication": "pycast calls no URL; on_connect and on_disconnect run a program",
 }
 # None: with any value.
 _NOTHING_LOST = {

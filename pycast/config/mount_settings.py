@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
+from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.section import UNSET, Section, key
 from pycast.config.values import (
     Bitrate,
@@ -137,6 +138,9 @@ class MountSettings(Section):
         "Headers of replies to listeners, added to [http_headers]. One of the same name replaces that one, an "
         "empty one removes it.",
         example={"X-Station": "demo"},
+    )
+    authentication: MountAuthentication = key(
+        MountAuthentication(), "Who may listen, and whom a server of yours is asked about.", icecast=()
     )
 
     @property

@@ -104,7 +104,7 @@ def keys_of(section: Sequence[str | int]) -> list[str]:
     """Returns the keys that a section can have: for () the sections, for ("listen", 0) the keys of [[listen]]."""
     if not section:
         return list(Config.KEYS)
-    found = Config.KEYS.get(str(section[0]))
+    found = key_at(tuple(section))
     return list(found.section.KEYS) if found and found.section else []
 
 

@@ -70,12 +70,15 @@ def _toml_section(key: Key) -> str:
     # A section without defaults, such as a mount without a name, would be an error.
     hidden = "" if key.default else "#"
     head = ["", _rule(title), "", *_comment(key.section.__doc__ or ""), f"{hidden}{title}", ""]
-    return "\n".join([*head, *_toml_keys(key.section, hidden)])
+    lines = [*head, *_toml_keys(key.section, hidden)]
+    for inner, section in _nested(key):
+        lines += ["", *_comment(section.__doc__ or ""), f"{hidden}{inner}", "", *_toml_keys(section, hidden)]
+    return "\n".join(lines)
 
 
 def _toml_keys(section: type[Section], hidden: str) -> Iterator[str]:
     shown_text = ""
-    for name, key in section.KEYS.items():
+    for name, key in _plain(section):
         text = f"{key.text} Needs a restart." if key.needs_restart else key.text
         if text != shown_text:  # neighbouring keys with the same text share one comment
             yield from ["", *_comment(text)] if shown_text else _comment(text)
@@ -83,6 +86,17 @@ def _toml_keys(section: type[Section], hidden: str) -> Iterator[str]:
         shown = key.default if key.example is None else key.example
         yield f"{hidden if key.example is None else '#'}{name} = {toml_value(shown)}"
     yield ""
+
+
+def _plain(section: type[Section]) -> list[tuple[str, Key]]:
+    return [(name, key) for name, key in section.KEYS.items() if key.section is None]
+
+
+def _nested(key: Key) -> Iterator[tuple[str, type[Section]]]:
+    """Yields the sections inside of a section, each with its title."""
+    for name, inner in key.section.KEYS.items() if key.section else ():
+        if inner.section is not None:
+            yield f"[{key.name}.{name}]", inner.section
 
 
 def _rule(title: str) -> str:
@@ -102,9 +116,15 @@ def _markdown_section(key: Key) -> str:
     if key.section is None:
         default = ", ".join(f"`{toml_value(name)} = {toml_value(value)}`" for name, value in key.default.items())
         return "\n".join([*lines, f"{key.text} Default: {default}", ""])
-    lines += [key.section.__doc__ or "", "", "| key | default | meaning | restart |", "|---|---|---|---|"]
-    lines += [_markdown_row(one) for one in key.section.KEYS.values()]
+    lines += _markdown_table(key.section)
+    for inner, section in _nested(key):
+        lines += ["", f"### `{inner}`", "", *_markdown_table(section)]
     return "\n".join([*lines, ""])
+
+
+def _markdown_table(section: type[Section]) -> list[str]:
+    head = [section.__doc__ or "", "", "| key | default | meaning | restart |", "|---|---|---|---|"]
+    return [*head, *(_markdown_row(one) for _, one in _plain(section))]
 
 
 def _markdown_row(key: Key) -> str:

@@ -7,7 +7,8 @@ passwords in auth/known_passwords.py.
 from collections import Counter
 from collections.abc import Iterator
 
-from pycast.config.problems import Problem
+from pycast.config.mount_authentication import MountAuthentication
+from pycast.config.problems import Path, Problem
 from pycast.config.schema import Config
 
 
@@ -26,6 +27,7 @@ def advice(config: Config) -> list[str]:
     return [
         *_hostname_advice(config),
         *_port_advice(config),
+        *_fallback_advice(config),
         *_size_advice(config),
         *_patience_advice(config),
         *_proxy_advice(config),
@@ -61,6 +63,8 @@ def _mount_conflicts(config: Config) -> Iterator[Problem]:
     names = Counter(mount.mount_name for mount in config.mount if mount.type == "normal")
     seen: set[str] = set()
     for index, mount in enumerate(config.mount):
+        if mount.authentication is not None:
+            yield from _authentication_conflicts(("mount", index, "authentication"), mount.authentication)
         if mount.type == "default":
             continue
         if mount.mount_name is None:
@@ -93,6 +97,18 @@ def _is_own(config: Config, server: str, port: int) -> bool:
     return server in names and any(listen.port == port for listen in config.listen)
 
 
+def _authentication_conflicts(path: Path, given: MountAuthentication) -> Iterator[Problem]:
+    if given.type == "htpasswd" and not given.filename:
+        yield (*path, "filename"), None, 'expected the file with the users, as type is "htpasswd"'
+    if given.type == "signed" and not given.keys:
+        yield (*path, "keys"), None, 'expected a list of keys, as type is "signed"'
+    actions = ("listener_add", "listener_remove", "stream_auth", "mount_add", "mount_remove")
+    if given.type == "url" and not any(given.url_of(action) for action in actions):
+        yield (*path, "listener_add"), None, f'expected one of {", ".join(actions)}, as type is "url"'
+    if given.type == "none" and any(name != "type" for name in given.given):
+        yield (*path, "type"), None, 'expected type = "htpasswd", "url" or "signed": without it everybody may listen'
+
+
 def _cluster_conflicts(config: Config) -> Iterator[Problem]:
     cluster = config.cluster
     for key in ("peers", "dns", "etcd"):
@@ -117,6 +133,16 @@ def _port_advice(config: Config) -> Iterator[str]:
     for kind in ("listeners", "sources"):
         if kind not in served:
             yield f'no [[listen]] section has "{kind}" in serves: this server takes no {kind}'
+
+
+def _fallback_advice(config: Config) -> Iterator[str]:
+    for index, mount in enumerate(config.mount):
+        name, fallback = mount.mount_name, mount.fallback_mount
+        if name and fallback and not config.lets_on(name, fallback):
+            yield (
+                f"mount[{index}].fallback_mount: {fallback} asks its listeners for something else than {name}: nobody "
+                "is moved there"
+            )
 
 
 def _proxy_advice(config: Config) -> Iterator[str]:

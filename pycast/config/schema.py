@@ -1,6 +1,6 @@
 """The keys of the configuration, each written once: name, type, default, bounds and the sentence that explains it. The
-keys of a mount are in mount_settings.py, those for relays in relay_sections.py, those for clusters and balancers in
-cluster_sections.py.
+keys of a mount are in mount_settings.py and mount_authentication.py, those for relays in relay_sections.py, those for
+clusters and balancers in cluster_sections.py.
 
 The sample file conf/pycast.toml, the tables in docs/configuration.md (both by reference.py), the import of icecast.xml
 and the list of keys that need a restart are made from these entries, so adding a key means adding one entry. A `Config`
@@ -16,6 +16,7 @@ from typing import Literal
 
 from pycast import __version__
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
+from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.mount_settings import MountSection, MountSettings, MountTable
 from pycast.config.relay_sections import MasterSection, RelaySection
 from pycast.config.section import Section, key
@@ -49,6 +50,7 @@ __all__ = [
     "ListenSection",
     "LoggingSection",
     "MasterSection",
+    "MountAuthentication",
     "MountSection",
     "MountSettings",
     "PathsSection",
@@ -326,6 +328,11 @@ class Config(Section):
             or any(listen.shoutcast_mount == name for listen in self.listen)
             or any(relay.local_name == name for relay in self.relay)
         )
+
+    def lets_on(self, asked: str, other: str) -> bool:
+        """Whether listeners who were let into the mount `asked` may hear `other` too without being asked again."""
+        there = self.for_mount(other).authentication
+        return not there.asks_listeners or there == self.for_mount(asked).authentication
 
     @cached_property
     def _mount_table(self) -> MountTable:

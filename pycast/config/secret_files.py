@@ -57,7 +57,9 @@ def with_secrets(config: Config, read: Reader = read_secret) -> tuple[Config, li
 
 def secrets_by_file(config: Config) -> dict[str, str]:
     """Returns what each file held when it was read for `config`, by the file's name."""
-    return {name: getattr(section, key.secret) for _, section, key, name in _files(config, ())}
+    held = ((name, getattr(section, key.secret)) for _, section, key, name in _files(config, ()))
+    # A list is in its file as in a variable of the environment.
+    return {name: value if isinstance(value, str) else ",".join(value) for name, value in held}
 
 
 def secrets_in(section: Section, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
@@ -70,7 +72,7 @@ def secrets_in(section: Section, path: KeyPath = ()) -> Iterator[tuple[KeyPath, 
             for index, one in enumerate(value or ()):
                 yield from secrets_in(one, (*path, name, index))
         elif key.is_secret and value:
-            yield (*path, name), value
+            yield from (((*path, name), one) for one in (value if isinstance(value, tuple) else (value,)))
 
 
 def file_advice(config: Config) -> Iterator[str]:

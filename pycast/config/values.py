@@ -29,10 +29,13 @@ _PUBLIC = re.compile(
     r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:/[A-Za-z0-9/:@!$*+,;=~%._-]*)?"
 )
 _STREAM_URL = re.compile(
-    r"https?://(?:[^/?#@\s]*@)?(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:/[^#\s]*)?"
+    r"https?://(?:[^/?#@\s]*@)?(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][^#\s]*)?"
 )
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+SHORTEST_KEY = 16
+"""Characters of a key that signs: fewer can be found by trying."""
 
 SECRET = object()
 """Marks the kinds of values that are never shown, and that a file can hold in place of the configuration."""
@@ -239,6 +242,39 @@ def _stream_urls(value: object) -> tuple[str, ...]:
     return tuple(str(one) for one in found)
 
 
+def _call_url(value: object) -> str:
+    """Returns the URL of something to ask: with a path and a query, maybe with a user and a password."""
+    text = _text(value)
+    found = _STREAM_URL.fullmatch(text)
+    if text and (found is None or not (found[1] is None or 1 <= int(found[1]) <= 65535)):
+        raise ValueError('expected a URL, such as "http://127.0.0.1:8080/listener-add"')
+    return text
+
+
+def _auth_header(value: object) -> str:
+    name, colon, content = _text(value).partition(":")
+    if not colon or not _TOKEN.fullmatch(name.strip()):
+        raise ValueError('expected a header and its value, such as "icecast-auth-user: 1"')
+    return f"{name.strip()}: {content.strip()}".rstrip()
+
+
+def _header_names(value: object) -> tuple[str, ...]:
+    what = 'names of headers, such as ["cookie", "x-session"]'
+    found = _list(value, what)
+    for one in found:
+        if not isinstance(one, str) or not _TOKEN.fullmatch(one):
+            raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
+    return tuple(str(one).lower() for one in found)
+
+
+def _signing_keys(value: object) -> tuple[str, ...]:
+    what = f"texts of {SHORTEST_KEY} characters or more"
+    for one in (found := _list(value, what)):
+        if not isinstance(one, str) or not _is_clean(one) or len(one) < SHORTEST_KEY:
+            raise ValueError(f"expected a list of {what}")
+    return tuple(str(one) for one in found)
+
+
 def _served(value: object) -> tuple[str, ...]:
     what = f"the words {', '.join(SERVED)}"
     found = _list(value, what)
@@ -307,6 +343,10 @@ Addresses = Annotated[tuple[str, ...], _addresses]
 MaybeAddress = Annotated[str, _maybe_address]
 Urls = Annotated[tuple[str, ...], _urls]
 StreamUrls = Annotated[tuple[str, ...], _stream_urls]
+CallUrl = Annotated[str, _call_url]
+AuthHeader = Annotated[str, _auth_header]
+HeaderNames = Annotated[tuple[str, ...], _header_names]
+SigningKeys = Annotated[tuple[str, ...], _signing_keys, SECRET]
 Served = Annotated[tuple[str, ...], _served]
 Bits = Annotated[int, _bits]
 Fraction = Annotated[float, _fraction]

@@ -32,7 +32,7 @@ class Fallbacks:
 
     def next_of(self, mount: Mount) -> Mount | None:
         """Returns the fallback that has a source and whose format suits the mount's listeners. May switch."""
-        other = self._finder.live(mount.settings.fallback_mount)
+        other = self._finder.live(mount.settings.fallback_mount, mount.name)
         return other if other is not None and other is not mount and other.family == mount.family else None
 
     def on_mount_state_changed(self, event: MountStateChanged) -> None:

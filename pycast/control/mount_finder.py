@@ -42,7 +42,7 @@ class MountFinder:
             mount = self._mounts.get(path)
         if mount is not None and mount.state is MountState.LIVE:
             return mount
-        fallback = self.live(self._settings.now.for_mount(path).fallback_mount)
+        fallback = self.live(self._settings.now.for_mount(path).fallback_mount, path)
         # The search for a fallback may have taken seconds: the mount may have ended, or have its source again.
         mount = self._mounts.get(path)
         if fallback is None or (mount is not None and mount.state is MountState.LIVE):
@@ -75,13 +75,17 @@ class MountFinder:
             return path
         return next(filter(self.is_known, names), path)
 
-    def live(self, name: str) -> Mount | None:
-        """Returns the first mount that has a source, of `name` and its chain of fallbacks. May switch."""
+    def live(self, name: str, asked: str = "") -> Mount | None:
+        """Returns the first mount that has a source, of `name` and its chain of fallbacks. With `asked` it is for the
+        listeners of that mount, who may not hear one that asks for another login. May switch.
+        """
         for _ in range(LONGEST_CHAIN):
             if not name:
                 return None
-            self._start(name)
-            mount = self.on_any_node(name) if self.has_source(name) else None
+            mount = None
+            if not asked or self._settings.now.lets_on(asked, name):
+                self._start(name)
+                mount = self.on_any_node(name) if self.has_source(name) else None
             if mount is not None and mount.state is MountState.LIVE:
                 return mount
             name = self._settings.now.for_mount(name).fallback_mount

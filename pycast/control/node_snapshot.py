@@ -242,6 +242,7 @@ def snapshot_idle(settings: MountSettings) -> "MountSnapshot":
         on_demand=True,
         fallback=settings.fallback_mount,
         listen_url=settings.listenurl,
+        authenticator=settings.authentication.type if settings.authentication.asks_listeners else "",
     )
 
 
@@ -258,6 +259,7 @@ def snapshot_listeners(mount: Mount) -> "list[ListenerSnapshot]":
             connected_s=int(now - listener.joined),
             bytes_sent=mount.fanout.sent_to(listener),
             lag=mount.ring.head - mount.fanout.position_of(listener),
+            user=listener.identity.user,
         )
         for listener in mount.fanout
     ]

@@ -154,9 +154,7 @@ def _serve(
         return None
     if request.method in ("GET", "HEAD") and _may_be_stream(context, request):
         heard = request._replace(path=context.finder.meant_by(request.path))
-        mount = context.finder.find(heard.path)
-        if mount is not None:
-            serve_listener(context, connection, heard, mount)
+        if _serve_stream(context, connection, heard):
             return None
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
     request, door = _at_the_door(connection, request)
@@ -171,6 +169,20 @@ def _serve(
         return None
     with context.answers.room():
         return answer(context.site, request, body, door)
+
+
+def _serve_stream(context: ServerContext, connection: Connection, request: Request) -> bool:
+    """Serves a listener. Returns False, and has done nothing then, if there is no such mount. Raises Refused. May
+    switch.
+    """
+    if context.settings.now.for_mount(request.path).authentication.follows_listeners:
+        from pycast.server.guest_door import serve_guest  # only for a mount with authentication
+
+        return serve_guest(context, connection, request)
+    mount = context.finder.find(request.path)
+    if mount is not None:
+        serve_listener(context, connection, request, mount)
+    return mount is not None
 
 
 def _may_be_stream(context: ServerContext, request: Request) -> bool:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from gevent.ssl import SSLSocket
 
+from pycast.auth.guests import Guest
 from pycast.errors import Refused
 from pycast.formats.content_types import OCTET_STREAM
 from pycast.http.forwarded import is_proxied
@@ -47,10 +48,17 @@ PLAYABLE = (
 
 
 def serve_listener(
-    context: ServerContext, connection: Connection, request: Request, mount: Mount, *, is_server: bool = False
+    context: ServerContext,
+    connection: Connection,
+    request: Request,
+    mount: Mount,
+    guest: Guest | None = None,
+    *,
+    is_server: bool = False,
 ) -> None:
-    """Answers a GET or HEAD of a mount, and hands the socket of a GET to the mount's fan-out. Raises Refused. May
-    switch. Another server that has logged in as a relay, if `is_server`, does not count for `max_listeners`.
+    """Answers a GET or HEAD of a mount, and hands the socket of a GET to the mount's fan-out. `guest` is the listener
+    of a mount with authentication, which has let it in. Another server that has logged in as a relay, if `is_server`,
+    does not count for `max_listeners`. Raises Refused. May switch.
     """
     mount = _mount_with_room(context, mount) if request.method == "GET" and not is_server else mount
     # From here on to the hand-over nothing switches: a mount that has ended meanwhile would never serve the listener.
@@ -64,8 +72,8 @@ def serve_listener(
         raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
     transport = _transport(connection)
     context.counters.listener_connections += 1
-    id, now = context.next_listener_id(), time.monotonic()
-    listener = mount.join(id, transport, _identity(connection, request), head, metaint, now)
+    id, user = (guest.id, guest.user) if guest is not None else (context.next_listener_id(), "")
+    listener = mount.join(id, transport, _identity(connection, request, user), head, metaint, time.monotonic())
     listener.requested_mount = request.path if request.path != mount.name else ""
     if mount.fanout.get(id) is listener:  # it may have been dropped by its first write
         context.hangups.watch(transport.fileno(), (mount, listener))
@@ -113,12 +121,12 @@ def _transport(connection: Connection) -> Transport:
     return TlsTransport(sock) if isinstance(sock, SSLSocket) else detach(sock)
 
 
-def _identity(connection: Connection, request: Request) -> Identity:
+def _identity(connection: Connection, request: Request, user: str) -> Identity:
     return Identity(
         ip=connection.ip,
         user_agent=_shared(request.headers.get("user-agent")),
         referer=_shared(request.headers.get("referer")),
-        user="",
+        user=user,
         method=request.method,
         path=_shared(request.target.partition("?")[0]),
         protocol=_shared(f"{request.protocol}/{request.version}"),

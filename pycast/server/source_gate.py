@@ -5,7 +5,7 @@ source of the mount is just ending, the new one waits until the mount is free. W
 `cluster/ownership.py`.
 """
 
-from pycast.auth.credentials import Credentials, is_source, shoutcast_credentials
+from pycast.auth.credentials import Credentials
 from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, Refused
 from pycast.http.headers import basic_credentials
@@ -18,7 +18,7 @@ from pycast.server.reserve import RETRY_AFTER, check_room
 def check_credentials(context: ServerContext, ip: str, request: Request) -> Credentials:
     """Returns the credentials of a source's request. Raises Refused if they are not those of its mount. May switch."""
     given = basic_credentials(request.headers)
-    is_right = is_source(context.settings.now, request.path, given)
+    is_right = context.site.sources.is_right(request.path, given, ip)
     if not context.site.logins.check(ip, given, is_right) or given is None:
         raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
     return given
@@ -29,7 +29,7 @@ def check_password(context: ServerContext, ip: str, slot: Slot, mount: str, pass
     wrong, Refused if the node is full. (A source over HTTP is refused by `handler.py` then.) May switch.
     """
     config = context.settings.now
-    right = shoutcast_credentials(config, mount, password)
+    right = context.site.sources.shoutcast(mount, password, ip)
     given = right or (config.for_mount(mount).username, password)
     if not context.site.logins.check(ip, given, right is not None):
         raise HandshakeError("invalid password", cause=f"wrong password for {mount}")

@@ -85,6 +85,36 @@ class Counters:
             is_summed=True,
         ),
     )
+    refused_listeners: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_refused_listeners_total", "Listeners that the authentication of a mount refused.", is_summed=True
+        ),
+    )
+    busy_logins: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_busy_logins_total",
+            "Listeners and sources refused because too many waited for a server that is asked about them.",
+            is_summed=True,
+        ),
+    )
+    failed_auth_calls: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_failed_auth_calls_total",
+            "Calls of a server that is asked about listeners and sources that failed. The log says why.",
+            is_summed=True,
+        ),
+    )
+    auth_notices_lost: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_lost_auth_notices_total",
+            "Departures of listeners, and mounts that came or went, of which the server could not be told.",
+            is_summed=True,
+        ),
+    )
     log_lines_lost: int = field(
         default=0,
         metadata=metric(

@@ -107,6 +107,7 @@ def _known(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
     return {
         "artist": "" if _title_has_artist(mount) else mount.artist,
         "audio_info": mount.audio_info,
+        "authenticator": mount.authenticator,
         "bitrate": mount.bitrate,
         "genre": mount.genre or "various",
         "listener_peak": str(mount.listener_peak),

@@ -20,6 +20,8 @@ class ListenerSnapshot:
     connected_s: int
     bytes_sent: int
     lag: int
+    user: str = ""
+    """The name that it has given, or that a server gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class MountSnapshot:
     """The mount to which its listeners are moved while it has no source."""
     listen_url: str = ""
     """Its `listenurl` in the configuration; see `stream_url`."""
+    authenticator: str = ""
+    """What decides who may listen, "htpasswd", "url" or "signed"; empty if nothing does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,15 @@ def listclients(mount: "MountSnapshot", listeners: "Sequence[ListenerSnapshot]")
     return _document("icestats", _source(mount, head + "".join(map(_listener, listeners))))
 
 
+def user_list(mount: str, users: Iterable[str], message: str = "") -> bytes:
+    """Returns `/admin/manageauth`: the users of a mount, and after a change what became of it."""
+    listed = "".join(_wrap("User", _element("username", user)) for user in users)
+    name = re.sub(_NOT_XML, "\ufffd", mount).translate(_IN_ATTRIBUTE)
+    source = f'<source mount="{name}">{listed}</source>' if listed else f'<source mount="{name}"/>'
+    said = _wrap("iceresponse", _element("message", message)) if message else ""
+    return _document("icestats", source + said)
+
+
 def iceresponse(message: str, result: int) -> bytes:
     """Returns the answer of an admin command: its text, and 1 for success or 0. Clients mostly read the text."""
     return _document("iceresponse", _elements([("message", message), ("return", str(result))]))
@@ -90,6 +99,8 @@ def _nameable(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> Iterable[tupl
 
 def _listed(mount: "MountSnapshot") -> list[tuple[str, str]]:
     fields = [("fallback", mount.fallback), ("listeners", str(mount.listeners))]
+    if mount.authenticator:
+        fields.append(("authenticator", mount.authenticator))
     if mount.is_live:
         fields += [("Connected", str(mount.connected_s)), ("content-type", mount.content_type)]
     return fields
@@ -99,7 +110,8 @@ def _listener(listener: "ListenerSnapshot") -> str:
     """Returns the element of a listener: 2.4.4's fields in its order, then `lag`, as in icecast-kh."""
     return (
         f"<listener><IP>{xml_text(listener.ip)}</IP><UserAgent>{xml_text(listener.user_agent or 'Unknown')}</UserAgent>"
-        f"<Connected>{listener.connected_s}</Connected><ID>{listener.id}</ID><lag>{listener.lag}</lag></listener>"
+        f"<Connected>{listener.connected_s}</Connected><ID>{listener.id}</ID>"
+        f"{_element('username', listener.user) if listener.user else ''}<lag>{listener.lag}</lag></listener>"
     )
 
 

@@ -20,6 +20,7 @@ from pycast.http.response import HTML, PLAIN, Response
 from pycast.http.titles import choose
 from pycast.stats.icestats import find_mount
 from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
+from pycast.web.manage_users import manage_users
 from pycast.web.public import stats_url
 from pycast.web.route import ADMIN, FORM, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
 
@@ -140,8 +141,15 @@ def _moveclients(call: Call, mount: str) -> Response:
         raise Refused("No such destination", status=400, cause=f"no mount {destination}")
     if destination == mount:
         raise Refused("supplied mountpoints are identical", status=400)
+    if not _opens(call, destination) and not call.config.lets_on(mount, destination):
+        cause = f"the listeners of {mount} have not given what {destination} asks for"
+        raise Refused("The listeners of this mount may not hear that one", cause=cause)
     call.control.move(mount, destination)
     return _ice(f"Clients moved from {mount} to {destination}", 1)
+
+
+def _manageauth(call: Call) -> Response:
+    return Response(200, manage_users(call), XML)
 
 
 def _metadata(call: Call, mount: str) -> Response:
@@ -154,7 +162,7 @@ def _opens(call: Call, mount: str) -> bool:
     """Whether the request's credentials, which are right already, are the admin's or those of that mount too."""
     given = basic_credentials(call.request.headers)
     by_admin = "admin" in call.door.serves and is_admin(call.config, given)
-    return by_admin or is_source(call.config, mount, given)
+    return by_admin or mount == call.text("mount") or is_source(call.config, mount, given)
 
 
 def _shown_to(call: Call, snapshot: "NodeSnapshot") -> "NodeSnapshot":
@@ -252,5 +260,7 @@ FOR_MOUNT = _by_command(
     Route("/admin/metadata", _on_mount(_metadata), TITLES, Access.SOURCE, FORM),
     Route("/admin/moveclients", _on_mount(_moveclients), ADMIN, Access.SOURCE, FORM),
     Route(STREAMS, _on_mount(_stream), RELAYS, Access.RELAY),
+    # Of a mount that has no source just now, too: users are managed at any time.
+    Route("/admin/manageauth", _manageauth, ADMIN, Access.SOURCE, FORM),
 )
 NOT_FOR_MOUNT = Route("/admin/", _on_mount(_no_mount_command), ADMIN, Access.SOURCE, FORM)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from pycast.auth.credentials import is_admin, is_relay, is_source, shoutcast_credentials
+from pycast.auth.credentials import is_admin, is_relay
 from pycast.auth.known_passwords import is_well_known
 from pycast.auth.logins import TooManyLogins
 from pycast.config.schema import Config
@@ -175,15 +175,15 @@ def has_access(access: Access, call: Call) -> bool:
     # SHOUTcast has its password in the query and no user: the mount's configuration gives the user.
     if access is Access.SHOUTCAST_SOURCE:
         mount, password = shoutcast_login(call)
-        right = shoutcast_credentials(config, mount, password)
+        right = call.site.sources.shoutcast(mount, password, ip, is_admin=True)
         return logins.check(ip, right or (config.for_mount(mount).username, password), right is not None)
     # All others use HTTP's basic authentication, and the admin may use each of them. Not on a port without admin: it
     # must not tell whether a guess of the admin's password is right.
     given = basic_credentials(call.request.headers)
     by_admin = (access is Access.ADMIN or "admin" in call.door.serves) and is_admin(config, given)
-    by_other = (access is Access.RELAY and is_relay(config, given)) or (
-        access is Access.SOURCE and is_source(config, call.text("mount"), given)
-    )
+    by_other = access is Access.RELAY and is_relay(config, given)
+    if access is Access.SOURCE and not by_admin:
+        by_other = call.site.sources.is_right(call.text("mount"), given, ip, is_admin=True)
     is_right = logins.check(ip, given, by_admin or by_other)
     if is_right and by_admin and not call.door.is_local:
         _check_admin_password(config)

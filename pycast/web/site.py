@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pycast.auth.guests import Guests
 from pycast.auth.logins import Logins
+from pycast.auth.source_logins import SourceLogins
 from pycast.balance.drain import Drain
 from pycast.balance.readiness import Readiness
 from pycast.config.live import Live
@@ -22,6 +24,8 @@ class Site(NamedTuple):
     settings: Live
     counters: Counters
     logins: Logins
+    sources: SourceLogins
+    guests: Guests
     address: OwnAddress
     readiness: Readiness
     finder: MountFinder

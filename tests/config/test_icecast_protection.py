@@ -6,9 +6,9 @@ from pycast.config.icecast_protection import MountLocks, checks_listeners, check
 from pycast.config.xml_tree import parse_xml
 
 PROTECTED = [
-    '<authentication type="htpasswd"><option name="filename" value="x"/></authentication>',
-    '<authentication type="url"><option name="listener_add" value="http://x/"/></authentication>',
-    '<authentication type="url"><option name="client_add" value="http://x/"/></authentication>',
+    '<authentication type="htpasswd"><option name="file" value="x"/></authentication>',
+    '<authentication type="url"><option name="listener_add" value="x"/></authentication>',
+    '<authentication type="url"><option name="client_add" value="x"/></authentication>',
     '<authentication type="command"><option name="listener_add" value="/bin/x"/></authentication>',
     '<authentication type="something new"/>',
     '<authentication><role type="static"/></authentication>',
@@ -22,6 +22,9 @@ PROTECTED = [
 OPEN = [
     "",
     "<authentication/>",
+    # These come over as they are, see test_icecast_authentication.py.
+    '<authentication type="htpasswd"><option name="filename" value="x"/></authentication>',
+    '<authentication type="url"><option name="listener_add" value="http://x/"/></authentication>',
     '<authentication type="url"><option name="mount_add" value="http://x/"/></authentication>',
     '<authentication type="url"><option name="listener_remove" value="http://x/"/></authentication>',
     '<authentication type="url"><option name="listener_add" value=""/></authentication>',

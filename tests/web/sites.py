@@ -1,12 +1,16 @@
 """A small Site: real settings, counters and readiness, and a node that gives the answers a test chooses."""
 
+import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pycast.auth.auth_calls import AuthCalls
+from pycast.auth.guests import Guests
 from pycast.auth.logins import Logins
+from pycast.auth.source_logins import SourceLogins
 from pycast.balance.drain_plan import DrainState, Progress
 from pycast.balance.readiness import Readiness
 from pycast.config.live import Live
@@ -16,6 +20,7 @@ from pycast.control.own_address import OwnAddress
 from pycast.errors import Refused
 from pycast.http.request import HeadReader, Request
 from pycast.http.response import Response
+from pycast.net.group import Group
 from pycast.stats.counters import Counters
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 from pycast.web.route import Door
@@ -94,7 +99,22 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
     counters, pages = Counters(), SharedPages()
     logins = Logins(counters, lambda: 0.0, lambda seconds: None)
     address, readiness = OwnAddress(settings), Readiness(drain)
-    return Site(settings, counters, logins, address, readiness, finder, drain, local, cluster_wide or local, pages)
+    calls = AuthCalls(settings, lambda: 8000, counters, Group(), time.monotonic)
+    nobody: Any = ()
+    return Site(
+        settings=settings,
+        counters=counters,
+        logins=logins,
+        address=address,
+        readiness=readiness,
+        finder=finder,
+        drain=drain,
+        local=local,
+        cluster_wide=cluster_wide or local,
+        pages=pages,
+        sources=SourceLogins(settings, calls),
+        guests=Guests(settings, nobody, logins, calls, counters, Group(), time.monotonic),
+    )
 
 
 def make_request(target: str, *, method: str = "GET", authorization: str = "", more: str = "") -> Request:

@@ -1,0 +1,281 @@
+"""Calls of the servers that are asked about listeners and sources: bounded, with time limits, each server by itself.
+
+A server that is dead or slow delays only those who ask it. They have a few connections to it, wait for one of these in
+a queue that is bounded, and each has `timeout` for all. After some failures in a row the server counts as down: who
+asks then gets the failure at once, and one at a time tries whether it is back. What it is told (listeners that have
+left, mounts) waits in a queue of its own, of which one greenlet sends one after the other.
+
+Whether it answers is logged when that changes, not for each call. Invariant: no call waits for longer than its time
+limit, for whatever: a name, a connection, a handshake, a byte.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import gevent
+import urllib3
+from gevent import socket
+from gevent import ssl as gssl
+from gevent.lock import BoundedSemaphore
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
+from urllib3.util import make_headers
+
+from pycast.auth.url_forms import Answer
+from pycast.disk.calls import DiskStalled, off_hub
+from pycast.errors import ExternalError, Refused
+from pycast.http.redact import without_secrets
+from pycast.net.group import Group
+from pycast.stats.counters import Counters
+
+log = logging.getLogger(__name__)
+
+# Connections to one server. A station's script has some such number of processes.
+MOST_CALLS = 8
+
+# Those who wait for one of these: each holds a connection and a greenlet. After a restart thousands come at once, and
+# a server that answers within 5 ms has let that many in before the first of them has waited for a second.
+MOST_WAITING = 1000
+
+# What one server has still to be told, some hundred bytes each: all listeners of a large mount may leave at once.
+MOST_NOTICES = 10_000
+
+# So many failures in a row, not one, are a server that is down; for so long nobody asks it then.
+FAILURES = 5
+PAUSE_S = 2.0
+
+# Answers have a few headers. Their body is of no use, and read to keep the connection.
+MOST_BODY = 65_536
+
+Login = tuple[str, str]
+
+
+class AuthServerFailed(ExternalError):
+    """A call that was not answered, or not in time."""
+
+
+class Notice(NamedTuple):
+    """Something a server is told."""
+
+    url: str
+    body: bytes
+    login: Login | None
+    timeout_s: float
+
+
+class AuthServers:
+    """The servers that the configuration names, each made when it is called first."""
+
+    def __init__(self, counters: Counters, group: Group, clock: Callable[[], float], agent: Callable[[], str]) -> None:
+        self._counters = counters
+        self._group = group
+        self._clock = clock
+        self._agent = agent
+        self._servers: dict[tuple[str, str], AuthServer] = {}
+
+    def at(self, url: str) -> "AuthServer":
+        """Returns the server of a URL."""
+        parts = urlsplit(url)
+        key = parts.scheme, parts.netloc.rpartition("@")[2].lower()
+        if key not in self._servers:
+            self._servers[key] = AuthServer("://".join(key), self._counters, self._group, self._clock, self._agent)
+        return self._servers[key]
+
+    def close(self) -> None:
+        """Closes the connections that are kept."""
+        for server in self._servers.values():
+            server.close()
+
+
+class AuthServer:
+    """One server, `http://host:port`. `clock` is monotonic."""
+
+    def __init__(
+        self,
+        origin: str,
+        counters: Counters,
+        group: Group,
+        clock: Callable[[], float],
+        agent: Callable[[], str],
+    ) -> None:
+        self._origin = origin
+        self._counters = counters
+        self._group = group
+        self._clock = clock
+        self._agent = agent
+        self._pool: HTTPConnectionPool | None = None
+        self._calls = BoundedSemaphore(MOST_CALLS)
+        self._waiting = 0
+        self._failures = 0
+        """Calls in a row that failed."""
+        self._again_at = 0.0
+        """When it is tried again, if it is down."""
+        self._is_told = False
+        """Whether the log has it that the server fails."""
+        self._notices: deque[Notice] = deque()
+        self._is_telling = False
+
+    def ask(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> Answer:
+        """Returns the answer. Raises AuthServerFailed, or Refused if too many wait. May switch."""
+        if self._waiting >= MOST_WAITING:
+            self._counters.busy_logins += 1
+            raise Refused(
+                "busy, please try again later",
+                status=503,
+                cause=f"{MOST_WAITING} wait for {self._origin} already",
+                headers=(("Retry-After", "5"),),
+            )
+        self._check_pause()
+        self._waiting += 1
+        try:
+            with gevent.Timeout(timeout_s, AuthServerFailed(f"no answer within {timeout_s:g} s")), self._calls:
+                answer = self._post(url, body, login, timeout_s)
+        except AuthServerFailed as error:
+            self._fail(str(error))
+            raise
+        except (HTTPError, OSError, ValueError, DiskStalled) as error:
+            self._fail(str(error))
+            raise AuthServerFailed(str(error)) from error
+        finally:
+            self._waiting -= 1
+        self._succeed()
+        return answer
+
+    def tell(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> None:
+        """Tells the server something, in its turn. What it is told by then does not matter, and if too much waits for
+        it, it is not told. Never switches.
+        """
+        if len(self._notices) >= MOST_NOTICES:
+            self._counters.auth_notices_lost += 1
+            return
+        self._notices.append(Notice(url, body, login, timeout_s))
+        if not self._is_telling:
+            self._is_telling = True
+            self._group.spawn(f"notices for {self._origin}", self._tell_all)
+
+    def close(self) -> None:
+        """Closes the connections that are kept between calls."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _tell_all(self) -> None:
+        try:
+            while self._notices:
+                wait = self._again_at - self._clock()
+                if self._failures >= FAILURES and wait > 0:
+                    gevent.sleep(wait)
+                notice = self._notices.popleft()
+                try:
+                    self.ask(*notice)
+                except (AuthServerFailed, Refused):
+                    self._counters.auth_notices_lost += 1
+        finally:
+            self._is_telling = False
+
+    def _check_pause(self) -> None:
+        """Raises AuthServerFailed if the server is down and it is not time to try it again."""
+        if self._failures < FAILURES:
+            return
+        now = self._clock()
+        if now < self._again_at:
+            self._counters.failed_auth_calls += 1
+            raise AuthServerFailed("it is down")
+        self._again_at = now + PAUSE_S  # this call tries, and no other one meanwhile
+
+    def _fail(self, why: str) -> None:
+        self._counters.failed_auth_calls += 1
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._again_at = self._clock() + PAUSE_S
+        if not self._is_told:
+            self._is_told = True
+            log.error("! %s, which is asked about listeners or sources, fails: %s", self._origin, without_secrets(why))
+
+    def _succeed(self) -> None:
+        if self._is_told:
+            log.warning("! %s answers again", self._origin)
+        self._failures, self._is_told = 0, False
+
+    def _post(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> Answer:
+        pool = self._pool or self._open()
+        parts = urlsplit(url)
+        own = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
+        headers = {"User-Agent": self._agent(), "Content-Type": "application/x-www-form-urlencoded"}
+        if given := login or own:
+            headers |= make_headers(basic_auth=":".join(given))
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        for is_last in (False, True):
+            try:
+                return _answer(pool, path, body, headers, timeout_s)
+            except ProtocolError:
+                # It may have closed a connection that was kept just when this call was sent.
+                if is_last:
+                    raise
+        raise AssertionError
+
+    def _open(self) -> HTTPConnectionPool:
+        parts = urlsplit(self._origin)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        if parts.scheme == "https":
+            context = off_hub(gssl.create_default_context)  # it reads the system's list of authorities
+            self._pool = _TlsPool(host, parts.port, maxsize=MOST_CALLS, ssl_context=context)
+        else:
+            self._pool = _PlainPool(host, parts.port, maxsize=MOST_CALLS)
+        return self._pool
+
+
+class _OfGevent:
+    """Connects a socket of gevent's: names are resolved in a thread, and only the greenlet that asks waits."""
+
+    def _new_conn(self) -> Any:
+        connection: Any = self
+        try:
+            sock = socket.create_connection((connection._dns_host, connection.port), connection.timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
+            return sock
+        except OSError as error:
+            raise NewConnectionError(connection, str(error)) from error
+
+
+class _PlainConnection(_OfGevent, HTTPConnection):
+    """To a server without TLS."""
+
+
+class _TlsConnection(_OfGevent, HTTPSConnection):
+    """To one with TLS."""
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls: Any = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls: Any = _TlsConnection
+
+
+def _answer(pool: HTTPConnectionPool, path: str, body: bytes, headers: dict[str, str], timeout_s: float) -> Answer:
+    response = pool.urlopen(
+        "POST",
+        path,
+        body,
+        headers,
+        retries=False,
+        redirect=False,
+        timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
+        preload_content=False,
+    )
+    try:
+        rest = response.read(MOST_BODY + 1, decode_content=False)
+        found = tuple((name.lower(), value) for name, value in response.headers.items())
+    except BaseException:
+        response.close()
+        raise
+    if len(rest) > MOST_BODY:
+        response.close()
+    else:
+        response.release_conn()
+    return Answer(response.status, found)

@@ -1,0 +1,215 @@
+"""Listeners of mounts with authentication: who is let in, for how long, and who is told when they leave.
+
+A guest is let in before its mount is looked for, and counts as one from then on until it has left, wherever it has been
+moved meanwhile. A mount without authentication has no guests, and costs nothing here.
+
+Invariant: whoever was let in is given up exactly once: by `on_listener_left`, or by `give_up` if it got no stream.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import gevent
+
+from pycast.auth.auth_calls import AuthCalls
+from pycast.auth.credentials import Credentials
+from pycast.auth.logins import Logins
+from pycast.config.live import Live
+from pycast.config.mount_authentication import MountAuthentication
+from pycast.errors import Refused
+from pycast.http.headers import Headers
+from pycast.http.query import Pairs
+from pycast.net.group import Group
+from pycast.stats.counters import Counters
+from pycast.stream.events import ListenerLeft
+from pycast.stream.fanout import Reason
+from pycast.stream.mounts import Mounts
+
+if TYPE_CHECKING:  # loaded with the first listener of such a mount
+    from pycast.auth.htpasswd import PasswordChecks, UserFile
+    from pycast.auth.url_forms import About
+
+log = logging.getLogger(__name__)
+
+# How exactly the time of a guest is kept.
+LIMIT_S = 0.5
+
+
+class Asking(NamedTuple):
+    """One who asks for a mount, by its name there; `target` is what was sent. `is_listening`: for its audio, not only
+    for the head of the answer.
+    """
+
+    id: int
+    mount: str
+    target: str
+    ip: str
+    given: Credentials | None
+    headers: Headers
+    query: Pairs
+    is_listening: bool = True
+
+
+class Guest(NamedTuple):
+    """One who was let in. `about` is None unless a server is told when it leaves; `until` is inf without a limit."""
+
+    id: int
+    mount: str
+    user: str
+    rules: MountAuthentication
+    about: "About | None"
+    since: float
+    until: float
+    is_counted: bool
+    """Whether it counts as one of its user's."""
+
+
+class Guests:
+    """The guests of a node. `clock` is monotonic."""
+
+    def __init__(
+        self,
+        settings: Live,
+        mounts: Mounts,
+        logins: Logins,
+        calls: AuthCalls,
+        counters: Counters,
+        group: Group,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._mounts = mounts
+        self._logins = logins
+        self._calls = calls
+        self._counters = counters
+        self._group = group
+        self._clock = clock
+        self._guests: dict[int, Guest] = {}
+        self._users: Counter[tuple[str, str]] = Counter()
+        """How often each user listens to a mount, those included who are being looked for a mount now."""
+        self._limited: dict[int, float] = {}
+        self._files: dict[str, UserFile] = {}
+        self._checks: PasswordChecks | None = None
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def let_in(self, asking: Asking) -> Guest:
+        """Returns the guest. Raises Refused if the mount does not let it in. May switch."""
+        rules = self._settings.now.for_mount(asking.mount).authentication
+        user, about, limit_s = asking.given[0] if asking.given else "", None, 0.0
+        try:
+            if rules.type == "htpasswd":
+                self._check_password(asking, rules)
+            elif rules.type == "signed":
+                self._check_signature(asking, rules)
+                user = ""
+            else:
+                about = self._calls.about(
+                    asking.id, asking.target, asking.given, asking.ip, asking.headers.get("user-agent")
+                )
+                if rules.listener_add:
+                    named, limit_s = self._ask(asking, about, rules)
+                    user = named or user
+            if asking.is_listening:
+                self._check_duplicate(asking.mount, user, rules)
+        except Refused:
+            self._counters.refused_listeners += 1
+            raise
+        now = self._clock()
+        until, is_counted = now + limit_s if limit_s else float("inf"), bool(user) and asking.is_listening
+        guest = Guest(asking.id, asking.mount, user, rules, about, now, until, is_counted)
+        self._guests[guest.id] = guest
+        if is_counted:
+            self._users[guest.mount, user] += 1
+        return guest
+
+    def seated(self, guest: Guest) -> None:
+        """Begins the time of a guest who has its stream."""
+        if guest.until != float("inf") and guest.id in self._guests:
+            if not self._limited:
+                self._group.spawn("time limits", self._keep_limits)
+            self._limited[guest.id] = guest.until
+
+    def give_up(self, id: int) -> None:
+        """Forgets a guest who has left, or got no stream. Does nothing for others. Never switches."""
+        guest = self._guests.pop(id, None)
+        if guest is None:
+            return
+        self._limited.pop(id, None)
+        if guest.is_counted:
+            self._users[guest.mount, guest.user] -= 1
+            if not self._users[guest.mount, guest.user]:
+                del self._users[guest.mount, guest.user]
+        if guest.about is not None:
+            self._calls.listener_remove(guest.about, self._clock() - guest.since, guest.rules)
+
+    def on_listener_left(self, event: ListenerLeft) -> None:
+        """Forgets a guest who has left. Never switches."""
+        if self._guests:
+            self.give_up(event.listener.id)
+
+    def close(self) -> None:
+        """Closes connections and ends threads. Never switches."""
+        self._calls.close()
+        if self._checks is not None:
+            self._checks.close()
+
+    def file(self, name: str) -> "UserFile":
+        """Returns the users of a password file."""
+        from pycast.auth.htpasswd import PasswordChecks, UserFile
+
+        if name not in self._files:
+            self._checks = self._checks or PasswordChecks()
+            self._files[name] = UserFile(name, self._checks, self._clock)
+        return self._files[name]
+
+    def _check_password(self, asking: Asking, rules: MountAuthentication) -> None:
+        given = asking.given
+        is_right = given is not None and self.file(rules.filename).is_right(*given)
+        if not self._logins.check(asking.ip, given, is_right):
+            raise _unknown(f"wrong listener credentials for {asking.mount}")
+
+    def _check_signature(self, asking: Asking, rules: MountAuthentication) -> None:
+        from pycast.auth.signed_address import why_not
+
+        if why := why_not(rules.keys, asking.mount, asking.query, asking.ip, time.time()):
+            raise Refused(why, cause=f"{asking.mount}: {why}")
+
+    def _ask(self, asking: Asking, about: "About", rules: MountAuthentication) -> tuple[str, float]:
+        """Returns the name and the time that the server gives to the guest. Raises Refused. May switch."""
+        sent = tuple((name, value) for name in rules.headers if (value := asking.headers.get(name)))
+        verdict = self._calls.listener_add(about, sent, rules)
+        if verdict.is_let_in:
+            return verdict.user, verdict.limit_s
+        said = f": {verdict.message}" if verdict.message else ""
+        cause = f"{asking.mount}: the server that is asked does not let this listener in{said}"
+        if verdict.location:
+            raise Refused("Moved", status=verdict.status, cause=cause, headers=(("Location", verdict.location),))
+        if verdict.status == 401:
+            raise _unknown(cause)
+        raise Refused(verdict.message, status=verdict.status, cause=cause)
+
+    def _check_duplicate(self, mount: str, user: str, rules: MountAuthentication) -> None:
+        """Raises Refused for a user who listens to the mount already. 401, as in Icecast."""
+        if user and not rules.allow_duplicate_users and self._users[mount, user]:
+            raise _unknown(f"{user} listens to {mount} already, and allow_duplicate_users is off")
+
+    def _keep_limits(self) -> None:
+        """Ends guests whose time is over, until there are none with a limit."""
+        while self._limited:
+            gevent.sleep(LIMIT_S)
+            now = self._clock()
+            for id in [id for id, until in self._limited.items() if until <= now]:
+                del self._limited[id]
+                for mount in self._mounts:  # it may have been moved
+                    listener = mount.fanout.get(id)
+                    if listener is not None:
+                        mount.fanout.drop(listener, Reason.EXPIRED)
+
+
+def _unknown(cause: str) -> Refused:
+    return Refused("You need to authenticate", status=401, cause=cause)

@@ -1,0 +1,41 @@
+"""Whether a source's user and password are right: by the configuration, or by a server that is asked (`stream_auth`).
+
+The same for a source that connects and for its requests about its mount below /admin/. Invariant: a mount whose sources
+are asked about takes no password of the configuration, and nobody while the server that is asked fails.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from pycast.auth.credentials import Credentials, is_source, shoutcast_credentials, shoutcast_login
+from pycast.config.live import Live
+
+if TYPE_CHECKING:  # loaded with the first question
+    from pycast.auth.auth_calls import AuthCalls
+
+log = logging.getLogger(__name__)
+
+
+class SourceLogins:
+    """The logins of sources."""
+
+    def __init__(self, settings: Live, calls: "AuthCalls") -> None:
+        self._settings = settings
+        self._calls = calls
+
+    def is_right(self, mount: str, given: Credentials | None, ip: str, *, is_admin: bool = False) -> bool:
+        """Whether these are the credentials of the mount's source. `is_admin`: for a request below /admin/. Raises
+        Refused if too many wait for the server that is asked. May switch.
+        """
+        rules = self._settings.now.for_mount(mount).authentication
+        if not rules.url_of("stream_auth"):
+            return is_source(self._settings.now, mount, given)
+        return given is not None and self._calls.is_source(mount, given, ip, rules, is_admin=is_admin)
+
+    def shoutcast(self, mount: str, line: str, ip: str, *, is_admin: bool = False) -> Credentials | None:
+        """Returns the credentials in a SHOUTcast source's password line if they are right, else None. As `is_right`."""
+        rules = self._settings.now.for_mount(mount).authentication
+        if not rules.url_of("stream_auth"):
+            return shoutcast_credentials(self._settings.now, mount, line)
+        given = shoutcast_login(self._settings.now.for_mount(mount).username, line)
+        return given if self._calls.is_source(mount, given, ip, rules, is_admin=is_admin) else None

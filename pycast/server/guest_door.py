@@ -1,0 +1,44 @@
+"""Serves a listener of a mount with authentication: it is let in first, then it is a listener as any other.
+
+Whether it is let in may take seconds, so its mount is looked for afterwards: what was there before may be over.
+Invariant: a guest that did not become a listener is given up before its request is answered.
+"""
+
+from pycast.auth.guests import Asking
+from pycast.http.headers import basic_credentials
+from pycast.http.request import Request
+from pycast.server.connection import Connection
+from pycast.server.context import ServerContext
+from pycast.server.listeners import serve_listener
+
+
+def serve_guest(context: ServerContext, connection: Connection, request: Request) -> bool:
+    """Answers a GET or HEAD of a mount with authentication. Returns False, and has done nothing then, if there is no
+    such mount. Raises Refused. May switch.
+    """
+    # Nobody is asked about what does not exist: the settings of a default section are those of every name.
+    if not context.finder.may_be_heard(request.path):
+        return False
+    guest = context.site.guests.let_in(
+        Asking(
+            context.next_listener_id(),
+            request.path,
+            request.target,
+            connection.ip,
+            basic_credentials(request.headers),
+            request.headers,
+            request.query,
+            is_listening=request.method == "GET",
+        )
+    )
+    try:
+        mount = context.finder.find(request.path)
+        if mount is None:
+            return False
+        serve_listener(context, connection, request, mount, guest)
+        return True
+    finally:
+        if connection.given_away:
+            context.site.guests.seated(guest)
+        else:
+            context.site.guests.give_up(guest.id)

@@ -1,0 +1,87 @@
+"""Tests of pycast.auth.source_logins: a mount's sources have its password, or a server decides about them."""
+
+from typing import Any
+
+import pytest
+
+from pycast.auth.source_logins import SourceLogins
+from pycast.config.live import Live
+from pycast.config.load import loads
+
+TOML = """
+[[mount]]
+mount_name = "/asked"
+username = "me"
+password = "mine"
+[mount.authentication]
+type = "url"
+stream_auth = "http://127.0.0.1:1/"
+[[mount]]
+mount_name = "/plain"
+password = "pw"
+"""
+IP = "192.0.2.7"
+
+
+class Calls:
+    """Answers that a password is right if it is "yes", and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[str, str], str, bool]] = []
+
+    def is_source(self, mount: str, given: tuple[str, str], ip: str, rules: object, *, is_admin: bool) -> bool:
+        self.asked.append((mount, given, ip, is_admin))
+        return given[1] == "yes"
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def logins(calls: Any) -> SourceLogins:
+    return SourceLogins(Live(loads(TOML, {}, "test")), calls)
+
+
+@pytest.mark.parametrize(
+    ("mount", "given", "is_right"),
+    [
+        ("/plain", ("source", "pw"), True),
+        ("/plain", ("source", "yes"), False),
+        ("/other", ("source", "hackme"), True),
+        ("/asked", ("me", "yes"), True),
+        ("/asked", ("me", "mine"), False),
+        ("/asked", ("source", "hackme"), False),
+        ("/asked", None, False),
+        ("/plain", None, False),
+    ],
+)
+def test_mount_has_one_way_to_tell_its_sources(
+    logins: SourceLogins, mount: str, given: tuple[str, str] | None, is_right: bool
+) -> None:
+    assert logins.is_right(mount, given, IP) is is_right
+
+
+def test_what_a_server_is_asked(logins: SourceLogins, calls: Calls) -> None:
+    logins.is_right("/asked", ("dj", "no"), IP)
+    logins.is_right("/asked", ("dj", "no"), IP, is_admin=True)
+    logins.is_right("/plain", ("dj", "no"), IP)
+    assert calls.asked == [("/asked", ("dj", "no"), IP, False), ("/asked", ("dj", "no"), IP, True)]
+
+
+@pytest.mark.parametrize(
+    ("mount", "line", "found"),
+    [
+        ("/plain", "pw", ("source", "pw")),
+        ("/plain", "no", None),
+        ("/asked", "yes", ("me", "yes")),
+        ("/asked", "dj:yes:#1", ("dj", "yes")),
+        ("/asked", "yes:#2", ("me", "yes")),
+        ("/asked", "mine", None),
+    ],
+)
+def test_shoutcast_lines_have_the_same_ways(
+    logins: SourceLogins, mount: str, line: str, found: tuple[str, str] | None
+) -> None:
+    assert logins.shoutcast(mount, line, IP) == found
