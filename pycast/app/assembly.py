@@ -87,8 +87,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     cluster = parts.member(settings, admission, mounts, load_monitor, group) if parts else None
 
     # How it is emptied.
-    drain = Drain(settings, mounts, lambda: _move_sources(ownership, cluster), group)
-    readiness = Readiness(drain)
+    readiness = Readiness(drain := Drain(settings, mounts, lambda: _move_sources(ownership, cluster), group))
 
     # Questions and commands of admins.
     address, moves = OwnAddress(settings), ListenerMoves(hangups)
@@ -125,8 +124,8 @@ def assemble(config: Config, open_files: int) -> NodeParts:
         next_listener_id=_listener_ids(parts.own if parts else None),
         site=site,
     )
-    loops, relays = _loops(context, load_monitor), _relays(context, on_demand, parts)
-    return NodeParts(context, programs, logs, load_monitor, loops, relays)
+    loops = _loops(context, load_monitor)
+    return NodeParts(context, programs, logs, load_monitor, loops, _relays(context, on_demand, parts))
 
 
 def _loops(context: ServerContext, load_monitor: LoadMonitor) -> tuple[tuple[str, Callable[[], None]], ...]:

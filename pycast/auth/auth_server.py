@@ -25,7 +25,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 from urllib3.util import make_headers
 
-from pycast.auth.url_forms import Answer
+from pycast.auth.url_forms import AuthAnswer
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError, Refused
 from pycast.http.redact import without_secrets
@@ -119,7 +119,7 @@ class AuthServer:
         self._notices: deque[Notice] = deque()
         self._is_telling = False
 
-    def ask(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> Answer:
+    def ask(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> AuthAnswer:
         """Returns the answer. Raises AuthServerFailed, or Refused if too many wait. May switch."""
         if self._waiting >= MOST_WAITING:
             self._counters.busy_logins += 1
@@ -200,7 +200,7 @@ class AuthServer:
             log.warning("! %s answers again", self._origin)
         self._failures, self._is_told = 0, False
 
-    def _post(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> Answer:
+    def _post(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> AuthAnswer:
         pool = self._pool or self._open()
         parts = urlsplit(url)
         own = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
@@ -257,7 +257,7 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls: Any = _TlsConnection
 
 
-def _answer(pool: HTTPConnectionPool, path: str, body: bytes, headers: dict[str, str], timeout_s: float) -> Answer:
+def _answer(pool: HTTPConnectionPool, path: str, body: bytes, headers: dict[str, str], timeout_s: float) -> AuthAnswer:
     response = pool.urlopen(
         "POST",
         path,
@@ -278,4 +278,4 @@ def _answer(pool: HTTPConnectionPool, path: str, body: bytes, headers: dict[str,
         response.close()
     else:
         response.release_conn()
-    return Answer(response.status, found)
+    return AuthAnswer(response.status, found)

@@ -25,7 +25,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WEB = re.compile(r"https?://[!-~]{1,2000}\Z", re.IGNORECASE)
 
 
-class Answer(NamedTuple):
+class AuthAnswer(NamedTuple):
     """An answer: its status and its headers, the names in lower case."""
 
     status: int
@@ -92,7 +92,7 @@ def form(action: str, fields: Iterable[Field]) -> bytes:
     return b"&".join([f"action={action}".encode(), *(name.encode() + b"=" + _escape(value) for name, value in fields)])
 
 
-def judge(answer: Answer, rules: MountAuthentication) -> Judgement:
+def judge(answer: AuthAnswer, rules: MountAuthentication) -> Judgement:
     """Returns what an answer says."""
     message = answer.get(MESSAGE) or answer.get("icecast-auth-message")
     if _lets_in(answer, rules.auth_header):
@@ -108,7 +108,7 @@ def judge(answer: Answer, rules: MountAuthentication) -> Judgement:
     return Judgement(False, message=message, status=403 if is_forbidden else 401)
 
 
-def _lets_in(answer: Answer, wanted: str) -> bool:
+def _lets_in(answer: AuthAnswer, wanted: str) -> bool:
     name, _, content = wanted.lower().partition(":")
     content = content.strip()
     for key, value in answer.headers:

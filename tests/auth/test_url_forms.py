@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pycast.auth.url_forms import (
     About,
-    Answer,
+    AuthAnswer,
     Judgement,
     form,
     judge,
@@ -54,8 +54,8 @@ def test_any_values_are_read_as_they_were_given(one: str, two: str) -> None:
         assert parse_qsl(body.decode(), keep_blank_values=True) == [("action", "x_y"), ("a", one), ("b", two)]
 
 
-def answer(*headers: tuple[str, str], status: int = 200) -> Answer:
-    return Answer(status, tuple((name.lower(), value) for name, value in headers))
+def answer(*headers: tuple[str, str], status: int = 200) -> AuthAnswer:
+    return AuthAnswer(status, tuple((name.lower(), value) for name, value in headers))
 
 
 @pytest.mark.parametrize(
