@@ -1,0 +1,171 @@
+"""Files that are read from their first byte to their last, and again: piece by piece, each in a native thread.
+
+A file of any size costs one piece of memory. Whoever reads it hears when a round has ended, and when there is another
+file of that name: it is read from then on, if it is still of the same format. While somebody copies a file its time
+changes with each write, so a file counts only when nobody has written to it for a moment.
+
+The one invariant: the file that is open stays open until there is another one that can be read, so a file that is
+deleted or overwritten silences nobody.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from pycast.errors import ExternalError
+
+PIECE = 64 << 10
+
+# A file that was written to less than this ago may not be complete.
+SETTLED_S = 2.0
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+Identity = tuple[int, int, int, int]
+Detect = Callable[[Callable[[int, int], bytes]], str]
+"""A function that tells the format of a file, which it reads by offset and size; empty if it has none."""
+
+
+class Piece(NamedTuple):
+    """What was read. `note` is for the log, if there is something to say."""
+
+    data: bytes
+    begins: bool
+    """Whether these are the first bytes of a round."""
+    note: str = ""
+
+
+class LoopedContent(Protocol):
+    """Something that is read again and again."""
+
+    format: str
+
+    def next_piece(self) -> Piece:
+        """Returns the next bytes; none if there are none at present. Blocks, and never raises."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class LoopedBytes:
+    """Bytes in memory."""
+
+    def __init__(self, format: str, data: bytes) -> None:
+        self.format = format
+        self._data = data
+
+    def next_piece(self) -> Piece:
+        return Piece(self._data, begins=True)
+
+    def close(self) -> None:
+        """Has nothing to end."""
+
+
+class LoopedFile:
+    """A file. All methods block."""
+
+    def __init__(self, path: str, detect: Detect) -> None:
+        """Opens the file. Raises ExternalError, whose text is the reason."""
+        self._path = path
+        self._detect = detect
+        self._fd, self._identity = open_file(path)
+        self._refused: Identity | None = None
+        self._offset = 0
+        try:
+            self.format = detect(partial(_read_at, self._fd))
+        except OSError as error:
+            raise ExternalError(str(error.strerror)) from error
+        finally:
+            if not getattr(self, "format", ""):
+                os.close(self._fd)
+        if not self.format:
+            raise ExternalError("expected MP3, AAC (ADTS) or Ogg")
+
+    def next_piece(self) -> Piece:
+        note = ""
+        try:
+            note = self._renew()
+            data = os.pread(self._fd, PIECE, self._offset)
+            if not data and self._offset:
+                self._offset = 0
+                data = os.pread(self._fd, PIECE, 0)
+        except OSError as error:
+            return Piece(b"", begins=False, note=f"cannot be read: {error.strerror}")
+        begins, self._offset = self._offset == 0, self._offset + len(data)
+        return Piece(data, begins, note)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _renew(self) -> str:
+        """Takes the file that has the name now, if it is another one and can be used. Returns a note on it."""
+        found = identity_of(self._path)
+        if found is None or found in (self._identity, self._refused) or not is_settled(found):
+            return ""
+        try:
+            fd, identity = open_file(self._path)
+        except ExternalError:
+            return ""
+        format = self._detect(partial(_read_at, fd))
+        if format != self.format:
+            os.close(fd)
+            self._refused = identity
+            return "has changed, but is of another format: the old one goes on"
+        os.close(self._fd)
+        self._fd, self._identity, self._offset = fd, identity, 0
+        return "has changed, and is played from its beginning"
+
+
+def read_file(path: str, most: int) -> tuple[bytes, Identity]:
+    """Returns a whole file of at most `most` bytes. Raises ExternalError, whose text is the reason. Blocks."""
+    fd, identity = open_file(path)
+    try:
+        pieces, offset = [], 0
+        while piece := os.pread(fd, PIECE, offset):
+            pieces.append(piece)
+            offset += len(piece)
+            if offset > most:
+                raise ExternalError(f"expected a file of at most {most >> 20} MiB")
+        return b"".join(pieces), identity
+    except OSError as error:
+        raise ExternalError(str(error.strerror)) from error
+    finally:
+        os.close(fd)
+
+
+def open_file(path: str) -> tuple[int, Identity]:
+    """Opens a regular file for reading; returns what tells it from another one, too. Raises ExternalError."""
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError as error:
+        raise ExternalError(str(error.strerror)) from error
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        raise ExternalError("expected a file")
+    return fd, _identity(found)
+
+
+def identity_of(path: str) -> Identity | None:
+    """Returns what tells the file of that name from another one; None if there is none. Blocks."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return _identity(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def is_settled(identity: Identity) -> bool:
+    """Whether nobody has written to the file for a moment."""
+    return not 0 <= time.time() - identity[3] / 1e9 < SETTLED_S
+
+
+def _identity(found: os.stat_result) -> Identity:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read_at(fd: int, offset: int, size: int) -> bytes:
+    return os.pread(fd, size, offset)

@@ -1,0 +1,161 @@
+"""The audio of a file, for a stream in which it is played again and again.
+
+A file has what a stream must not have: tags, a frame that only describes the file (Xing, LAME), half a frame at its
+end. And a second round of an Ogg file would have the serial numbers of the first, which no chain may have (RFC 3533
+section 4). So a filter lets only whole frames through, and gives each logical Ogg stream of each round a number of its
+own; its pages keep their content, order and times. What comes out is fed to one parser for all rounds
+(`content_types.py`), whose media time goes on from round to round: that is when each unit is due.
+
+The one invariant: the bytes that come out of any number of rounds are one stream that a player can decode.
+"""
+
+from collections.abc import Callable
+from struct import Struct
+from typing import NamedTuple, Protocol
+
+from pycast.formats import adts, mpeg
+from pycast.formats.content_types import FORMATS, OCTET_STREAM, new_format
+from pycast.formats.detect import Detector
+from pycast.formats.frame_parser import Decode
+from pycast.formats.marks import Format, Join, Mark
+from pycast.formats.ogg_page import Page, PageReader, checksum
+
+PLAYABLE = ("mpeg", "adts", "ogg")
+"""The formats whose units have a time and can be repeated, by their names in `FORMATS`."""
+
+_DECODERS: dict[str, Decode] = {"mpeg": mpeg.decode_header, "adts": adts.decode_header}
+# Where the name of a Xing, LAME or VBRI frame can be: after the header, a checksum and the side information.
+_INFO_NAMES = (b"Xing", b"Info", b"VBRI")
+_INFO_FROM, _INFO_TO = 13, 48
+_NUMBER = Struct("<I")
+
+
+class Unit(NamedTuple):
+    """Some whole units of audio, which are due at `time_s` of the stream's media time, and the marks in them."""
+
+    time_s: float
+    data: bytes
+    marks: list[Mark]
+
+
+class _Filter(Protocol):
+    def feed(self, data: bytes) -> bytes:
+        """Returns what is part of the audio."""
+
+
+class FileAudio:
+    """The stream that a file gives, from the absolute offset `base` on. `new_serial` returns numbers of 32 bits."""
+
+    def __init__(self, name: str, base: int, new_serial: Callable[[], int]) -> None:
+        self._name = name
+        self._new_serial = new_serial
+        self._format: Format = new_format(FORMATS[name].told, base, name)
+        self._offset = base
+        self._time_s = 0.0
+        self.end_round()
+
+    def feed(self, data: bytes) -> list[Unit]:
+        """Takes the next bytes of the file; returns what is complete now. Raises FormatError."""
+        out, marks = self._format.feed(self._filter.feed(data))
+        begun, self._offset = self._offset, self._offset + len(out)
+        units = _units(out, begun, marks, self._time_s)
+        self._time_s = units[-1].time_s if units else self._time_s
+        return units
+
+    def end_round(self) -> None:
+        """Begins the file anew: the next bytes are its first."""
+        self._filter: _Filter = _Pages(self._new_serial) if self._name == "ogg" else _Frames(self._name)
+
+
+def detect(read: Callable[[int, int], bytes]) -> str:
+    """Returns the format of a file, by its name in `FORMATS`; empty if it has none that can be played. `read` returns
+    bytes from an offset on, at most so many as its second argument says.
+    """
+    detector, offset, size = Detector(OCTET_STREAM), 0, 64 << 10
+    while data := read(offset, size):
+        found = detector.feed(data)
+        if found is not None:
+            return found.format if found.format in PLAYABLE else ""
+        offset += len(data)
+    # A file of less than three frames.
+    return ""
+
+
+def _units(out: bytes, begun: int, marks: list[Mark], time_s: float) -> list[Unit]:
+    """Cuts `out`, which begins at the offset `begun`, at the places where a listener may start. What is before the
+    first of them is due at `time_s`, with the unit before.
+    """
+    joins = [mark for mark in marks if isinstance(mark, Join) and mark.time_s is not None and mark.offset >= begun]
+    units, left = [], list(marks)
+    starts = [(begun, time_s)] if out and (not joins or joins[0].offset > begun) else []
+    starts += [(join.offset, join.time_s or 0.0) for join in joins]
+    for index, (start, due_s) in enumerate(starts):
+        end = starts[index + 1][0] if index + 1 < len(starts) else begun + len(out)
+        inside = left if index + 1 == len(starts) else _taken(left, end)
+        units.append(Unit(due_s, out[start - begun : end - begun], inside))
+    return units
+
+
+def _taken(left: list[Mark], end: int) -> list[Mark]:
+    """Takes the marks before the offset `end` out of `left`, which has them in order of their offsets."""
+    count = next((index for index, mark in enumerate(left) if mark.offset >= end), len(left))
+    taken, left[:count] = left[:count], []
+    return taken
+
+
+class _Frames:
+    """Whole frames, without the tags and the junk between them."""
+
+    def __init__(self, name: str) -> None:
+        self._frames = new_format(FORMATS[name].told, 0, name)
+        self._decode = _DECODERS[name]
+        self._offset = 0
+        self._is_first = True
+
+    def feed(self, data: bytes) -> bytes:
+        out, marks = self._frames.feed(data)
+        begun, self._offset = self._offset, self._offset + len(out)
+        frames = []
+        for mark in marks:
+            if not isinstance(mark, Join) or mark.time_s is None:
+                continue
+            start = mark.offset - begun
+            frame = self._decode(out, start)
+            assert frame is not None
+            data = out[start : start + frame[0]]
+            if not (self._is_first and _is_info(data)):
+                frames.append(data)
+            self._is_first = False
+        return b"".join(frames)
+
+
+def _is_info(frame: bytes) -> bool:
+    """Whether a first frame describes the file, and has no audio."""
+    return any(name in frame[_INFO_FROM:_INFO_TO] for name in _INFO_NAMES)
+
+
+class _Pages:
+    """Whole pages, whose logical streams have new serial numbers."""
+
+    def __init__(self, new_serial: Callable[[], int]) -> None:
+        self._pages = PageReader()
+        self._new_serial = new_serial
+        self._serials: dict[int, int] = {}
+
+    def feed(self, data: bytes) -> bytes:
+        return b"".join(map(self._numbered, self._pages.feed(data)))
+
+    def _numbered(self, page: Page) -> bytes:
+        """Returns the page with its new number; nothing if its logical stream has not begun."""
+        if page.is_first:
+            self._serials[page.serial] = self._new_serial()
+        serial = self._serials.get(page.serial)
+        return b"" if serial is None else with_serial(page.data, serial)
+
+
+def with_serial(page: bytes, serial: int) -> bytes:
+    """Returns the page as one of the logical stream `serial`."""
+    changed = bytearray(page)
+    changed[14:18] = _NUMBER.pack(serial)
+    changed[22:26] = _NUMBER.pack(checksum(bytes(changed)))
+    return bytes(changed)

@@ -1,0 +1,135 @@
+"""A file that is played again and again is one stream: whole frames and no more, or new chains with new numbers."""
+
+from collections.abc import Iterable
+from itertools import count, pairwise
+from random import Random
+
+import pytest
+
+from pycast.formats.content_types import new_format
+from pycast.formats.file_audio import FileAudio, Unit, detect, with_serial
+from pycast.formats.marks import Header, Info, Join
+from pycast.formats.ogg_page import PageReader, checksum
+from pycast.formats.silence import StreamShape, silence
+from tests.formats.frame_bytes import adts, id3, mpeg
+from tests.formats.ogg_pages import LAST, flac_comment, flac_id, page, vorbis_audio, vorbis_headers
+
+SEED = 7
+
+
+def numbered(first: int, many: int) -> bytes:
+    return b"".join(mpeg()[:40] + b"%08d" % number + bytes(369) for number in range(first, first + many))
+
+
+def play(name: str, rounds: Iterable[bytes], cut: int = 1000, base: int = 0) -> list[Unit]:
+    """Feeds files in pieces, and begins anew after each."""
+    audio, numbers, units = FileAudio(name, base, count(5000).__next__), Random(SEED), list[Unit]()
+    for data in rounds:
+        at = 0
+        while at < len(data):
+            size = numbers.randint(1, cut)
+            units += audio.feed(data[at : at + size])
+            at += size
+        audio.end_round()
+    return units
+
+
+def audio_of(units: list[Unit]) -> bytes:
+    return b"".join(unit.data for unit in units)
+
+
+def test_frames_of_all_rounds_come_out_without_what_is_no_audio() -> None:
+    info = mpeg()[:36] + b"Info" + bytes(377)
+    file = id3(3000) + info + numbered(0, 20) + b"junk" + numbered(20, 5) + mpeg()[:200] + b"TAG".ljust(128, b"x")
+    units = play("mpeg", [file] * 3)
+    assert audio_of(units) == numbered(0, 25) * 3
+
+
+def test_the_info_frame_of_a_file_with_another_side_information_is_left_out_too() -> None:
+    mono = 0xFFFB90C0
+    assert audio_of(play("mpeg", [mpeg(mono)[:21] + b"Xing" + bytes(392) + mpeg(mono) * 9])) == mpeg(mono) * 9
+
+
+def test_units_are_due_when_those_before_them_are_over_through_all_rounds() -> None:
+    units = play("mpeg", [numbered(0, 30)] * 3, cut=5000)
+    times = [unit.time_s for unit in units]
+    assert times == pytest.approx([number * 1152 / 44100 for number in range(90)])
+    assert all(len(unit.data) == 417 for unit in units)
+
+
+def test_adts_is_played_as_well() -> None:
+    file = id3(50) + adts(100) * 30
+    units = play("adts", [file] * 2)
+    assert audio_of(units) == adts(100) * 60
+    assert units[-1].time_s == pytest.approx(59 * 1024 / 44100)
+
+
+def ogg_file(serial: int = 1) -> bytes:
+    audio = [*vorbis_audio(serial, [44100, 88200]), page([b"\x00last"], serial, 132300, LAST)]
+    return b"".join([*vorbis_headers(serial, "TITLE=x"), *audio])
+
+
+def test_each_round_of_ogg_is_a_chain_with_a_number_of_its_own_and_right_checksums() -> None:
+    units = play("ogg", [ogg_file()] * 3, cut=60)
+    reader = PageReader()
+    pages = reader.feed(audio_of(units))
+    assert reader.skipped == 0
+    assert [page.serial for page in pages if page.is_first] == [5000, 5001, 5002]
+    assert [page.is_last for page in pages].count(True) == 3
+    before = [page.data[26:] for page in PageReader().feed(ogg_file())]
+    assert [page.data[26:] for page in pages] == before * 3, "the rest of a page is as it was"
+    joins = [mark.time_s for unit in units for mark in unit.marks if isinstance(mark, Join)]
+    assert joins == sorted(joins, key=lambda time_s: time_s or 0.0) and joins[-1] == pytest.approx(8.0)
+
+
+def test_a_file_of_several_chains_keeps_them_apart() -> None:
+    units = play("ogg", [ogg_file(1) + ogg_file(2)] * 2)
+    assert [page.serial for page in PageReader().feed(audio_of(units)) if page.is_first] == [5000, 5001, 5002, 5003]
+
+
+def test_pages_whose_beginning_is_missing_are_left_out() -> None:
+    cut_off = b"".join(vorbis_audio(9, [1000, 2000]))
+    assert audio_of(play("ogg", [cut_off + ogg_file()])) == audio_of(play("ogg", [ogg_file()]))
+
+
+@pytest.mark.parametrize("name", ["mpeg", "adts", "ogg-Vorbis", "ogg-Opus"])
+def test_marks_are_where_a_parser_of_the_whole_stream_finds_them(name: str) -> None:
+    name, _, codec = name.partition("-")
+    file = silence(StreamShape(name, codec, 44100, 2, 96_000))
+    units = play(name, [file] * 3, cut=3000, base=100)
+    offset, marks = 100, []
+    for unit in units:
+        assert all(mark.offset <= offset + len(unit.data) for mark in unit.marks)
+        starts = [mark.offset for mark in unit.marks if isinstance(mark, Join)]
+        assert not starts or starts[0] >= offset
+        offset += len(unit.data)
+        marks += unit.marks
+    _, expected = new_format("", 100, name).feed(audio_of(units))
+    assert marks == expected
+    assert [mark.offset for mark in marks if not isinstance(mark, Header)] == sorted(
+        mark.offset for mark in marks if not isinstance(mark, Header)
+    )
+    assert any(isinstance(mark, Info) for mark in marks)
+    assert all(one.time_s <= other.time_s for one, other in pairwise(units))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        (id3(200_000) + numbered(0, 10), "mpeg"),
+        (adts(100) * 10, "adts"),
+        (ogg_file(), "ogg"),
+        (page([flac_id()], flags=2) + page([flac_comment("TITLE=x")], sequence=1), "ogg"),
+        (b"fLaC" + bytes(2000), ""),
+        (b"RIFF" + bytes(4) + b"WAVEfmt " + bytes(2000), ""),
+        (bytes(100_000), ""),
+        (b"", ""),
+    ],
+)
+def test_what_a_file_is_is_told_by_its_bytes(file: bytes, name: str) -> None:
+    assert detect(lambda offset, size: file[offset : offset + size]) == name
+
+
+def test_a_page_gets_another_number_and_its_checksum() -> None:
+    changed = with_serial(page([b"x"], 1), 0xFFFFFFFF)
+    assert changed == page([b"x"], 0xFFFFFFFF) and checksum(changed) == int.from_bytes(changed[22:26], "little")
