@@ -68,7 +68,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "cluster/mesh/name_lookup.py": {"getaddrinfo": "gevent's: it asks in a thread"},
     "cluster/mirror/serve.py": {"open": "a mirror, which is no file"},
     "cluster/registry/state_file.py": {"read_bytes": AT_THE_START},
-    "config/icecast_mounts.py": {"is_file": "of an object that a command passes"},
     "config/load.py": dict.fromkeys(
         ("read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
     ),

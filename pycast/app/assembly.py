@@ -26,7 +26,9 @@ from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.config.schema import Config
 from pycast.control.fallbacks import Fallbacks
+from pycast.control.intros import Intros
 from pycast.control.listener_moves import ListenerMoves
+from pycast.control.local_streams import LocalStreams
 from pycast.control.mount_finder import MountFinder
 from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import NodeSnapshots, total_bytes_sent
@@ -90,10 +92,9 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     readiness = Readiness(drain := Drain(settings, mounts, lambda: _move_sources(ownership, cluster), group))
 
     # Questions and commands of admins.
-    address, moves = OwnAddress(settings), ListenerMoves(hangups)
+    address, intros = OwnAddress(settings), Intros(settings, time.monotonic)
     logins = _logins(settings, mounts, address, events, counters, programs, group)
-    finder = MountFinder(settings, mounts, parts.mirrors if parts else None, on_demand)
-    fallbacks = Fallbacks(settings, mounts, finder, moves, group)
+    finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(
         settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership, cluster, on_demand
     )
@@ -101,7 +102,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
     listener_end, pages = ListenerEnd(hangups, admission, counters, logs), SharedPages()
-    _subscribe(events, SourceHooks(programs), fallbacks, ownership, counters, logs, listener_end, pages)
+    _subscribe(events, SourceHooks(programs), fallbacks, intros, ownership, counters, logs, listener_end, pages)
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
     worker_drain, cluster_control = whole or (drain, local)
     site = Site(settings, counters, *logins, address, readiness, finder, worker_drain, local, cluster_control, pages)
@@ -113,6 +114,7 @@ def assemble(config: Config, open_files: int) -> NodeParts:
         mounts=mounts,
         finder=finder,
         fallbacks=fallbacks,
+        intros=intros,
         ownership=ownership,
         cluster=cluster,
         hangups=hangups,
@@ -138,10 +140,26 @@ def _loops(context: ServerContext, load_monitor: LoadMonitor) -> tuple[tuple[str
     )
 
 
+def _moves(
+    settings: Live,
+    mounts: Mounts,
+    hangups: "Hangups[Watched]",
+    group: Group,
+    parts: "ClusterParts | None",
+    on_demand: OnDemand,
+) -> tuple[MountFinder, ListenerMoves, Fallbacks]:
+    """Makes the parts that find mounts for listeners, and move these."""
+    local = LocalStreams(settings, mounts, group)
+    finder = MountFinder(settings, mounts, parts.mirrors if parts else None, on_demand, local)
+    moves = ListenerMoves(hangups)
+    return finder, moves, Fallbacks(settings, mounts, finder, moves, group)
+
+
 def _subscribe(
     events: StreamEvents,
     hooks: SourceHooks,
     fallbacks: Fallbacks,
+    intros: Intros,
     ownership: Ownership,
     counters: Counters,
     logs: LogSet,
@@ -156,6 +174,7 @@ def _subscribe(
     events.mount_emptied.subscribe(lambda event: _keep_totals(counters, event))
     events.title_changed.subscribe(lambda event: _log_title(logs, event))
     events.listener_left.subscribe(listener_end.on_listener_left)
+    events.intro_heard.subscribe(intros.on_intro_heard)
     for signal in (events.source_started, events.source_ended, events.mount_state_changed, events.title_changed):
         signal.subscribe(pages.on_change)
 

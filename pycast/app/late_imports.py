@@ -27,6 +27,8 @@ MODULES = (
         "pycast.formats.ogg",
     ),
     *("pycast.formats.webm", "pycast.formats.flac", "pycast.formats.mp4", "pycast.formats.wav"),
+    *("pycast.formats.file_audio", "pycast.formats.silence", "pycast.disk.looped_file", "pycast.stream.file_player"),
+    "pycast.stream.intro",
     *("pycast.http.shoutcast", "pycast.server.shoutcast_source"),
     *("email.utils", "email.parser", "ssl", "http.client", "mimetypes", "shutil", "http.server", "urllib.request"),
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),

@@ -5,6 +5,7 @@ keeps the server from starting is an error; what works, but is probably not mean
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +20,17 @@ from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.rules import advice
 from pycast.config.schema import Config
 from pycast.config.secret_files import file_advice
+from pycast.config.values import SILENCE
+from pycast.control.intros import MOST_INTRO
+from pycast.control.local_streams import below
 from pycast.disk.appending import is_pipe
-from pycast.errors import ConfigError
+from pycast.disk.looped_file import LoopedFile
+from pycast.errors import ConfigError, ExternalError
+from pycast.formats.file_audio import detect
 from pycast.http.mount_names import why_no_mount
+
+# icecast-kh's way to name a file with its rate: /fallback-[128].mp3
+_RATE_IN_NAME = re.compile(r"\[[0-9]+\]")
 
 
 @click.command(short_help="Check a configuration.")
@@ -63,7 +72,7 @@ def unusable_mounts(config: Config) -> Iterator[str]:
         named += [(f"mount[{index}].{key}", getattr(mount, key)) for key in ("mount_name", "fallback_mount")]
     named += [(f"relay[{index}].local_mount", relay.local_name) for index, relay in enumerate(config.relay)]
     for key, name in named:
-        if name and (why := why_no_mount(name)):
+        if name and name != SILENCE and (why := why_no_mount(name)):
             yield f'{key} = "{name}": this name cannot be a mount: {why}'
 
 
@@ -76,11 +85,45 @@ def missing_files(config: Config) -> Iterator[str]:
         yield f'paths.webroot = "{config.paths.webroot}": expected a folder that this user can read'
     for key in ("access_log", "error_log", "playlist_log"):
         yield from _unwritable(f"logging.{key}", getattr(config.logging, key))
+    yield from _unplayable_files(config)
     for index, mount in enumerate(config.mount):
         yield from _unwritable(f"mount[{index}].dump_file", mount.dump_file or "")
         yield from _no_users(f"mount[{index}].authentication.filename", mount.authentication)
         yield from _not_a_program(f"mount[{index}].on_connect", mount.on_connect or "")
         yield from _not_a_program(f"mount[{index}].on_disconnect", mount.on_disconnect or "")
+
+
+def _unplayable_files(config: Config) -> Iterator[str]:
+    """Yields a line for each fallback and intro that is a file and cannot be played."""
+    for index, mount in enumerate(config.mount):
+        name, intro = mount.fallback_mount or "", mount.intro or ""
+        if why := _why_no_fallback(config, name):
+            yield f'mount[{index}].fallback_mount = "{name}": {why}'
+        if intro and (why := _why_unplayable(config, intro, MOST_INTRO)):
+            yield f'mount[{index}].intro = "{intro}": {why}'
+
+
+def _why_no_fallback(config: Config, name: str) -> str:
+    """Returns what is wrong with a fallback that is neither a mount nor silence."""
+    if name in ("", SILENCE) or config.describes_mount(name):
+        return ""
+    is_file = bool(config.paths.webroot) and Path(below(config.paths.webroot, name)).exists()
+    if is_file or _RATE_IN_NAME.search(name):
+        return _why_unplayable(config, name)
+    if config.paths.webroot:
+        return "expected a file below paths.webroot, or a mount that has a [[mount]] section"
+    return ""
+
+
+def _why_unplayable(config: Config, name: str, most: int | None = None) -> str:
+    if not config.paths.webroot:
+        return "expected paths.webroot, the folder that has this file"
+    path = below(config.paths.webroot, name)
+    try:
+        LoopedFile(path, detect).close()
+        return f"{path} has more than {most >> 20} MiB" if most and Path(path).stat().st_size > most else ""
+    except (ExternalError, OSError) as error:
+        return f"{path}: {error}"
 
 
 def pipes(config: Config) -> Iterator[str]:

@@ -37,7 +37,6 @@ def command(file: Path) -> None:
         random.SystemRandom(),
         os.environ,
         why_no_log=lambda name: why_no_log(name, is_in_use),
-        is_file=lambda name: Path(name).is_file(),
     )
     try:
         imported = convert(file.read_bytes(), host)

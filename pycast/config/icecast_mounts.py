@@ -7,7 +7,7 @@ listeners, and one whose sources it asks a URL for takes no source without a pas
 from pycast.config.icecast_authentication import authentication_of, converted, is_convertible, is_default
 from pycast.config.icecast_protection import Lock, MountLocks, checks_listeners, checks_sources
 from pycast.config.icecast_settings import SettingReader
-from pycast.config.icecast_values import is_file_name, is_yes
+from pycast.config.icecast_values import is_yes
 from pycast.config.import_notes import ImportNote, NoteKind, described, name_of, place
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
@@ -19,7 +19,6 @@ class MountReader:
     def __init__(self, settings: SettingReader, root: XmlNode) -> None:
         self._settings = settings
         self._blocks = root.all("mount")
-        self._webroot = next((one.peek("webroot") for one in reversed(root.all("paths")) if one.find("webroot")), "")
 
     def read(self) -> list[TomlTable]:
         """Returns the sections in the order of the file."""
@@ -60,24 +59,17 @@ class MountReader:
         return table
 
     def _read_fallback(self, table: TomlTable, block: XmlNode) -> None:
-        """Reads the fallback, in icecast-kh's form too. A file is none for pycast."""
+        """Reads the fallback, in icecast-kh's form too. Its rate is not needed: a file tells its own."""
         named = block.all("fallback-mount")
         for nested in block.all("fallback"):
             nested.inside()
             named += [nested] if nested.text.strip() else nested.all("mount")
-        mounts = {name_of(one) for one in self._blocks}
+            for rate in nested.all("rate"):
+                rate.value()
         for node in named:
-            name = node.value()
-            if name not in mounts and (
-                is_file_name(name) or self._settings.host.is_file(self._webroot.rstrip("/") + name)
-            ):
-                self._settings.leave_out(node, "a file; pycast falls back to mounts only")
-            else:
-                self._settings.set("mount", table, node, "fallback-mount")
+            self._settings.set("mount", table, node, "fallback-mount")
 
     def _read_protection(self, table: TomlTable, block: XmlNode) -> None:
-        for node in (*block.all("no-mount"), *block.all("allow-direct-access")):
-            node.value()
         self._read_authentication(table, block)
         for node in block.all("authentication"):
             if is_convertible(node):

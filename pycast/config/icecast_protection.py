@@ -8,7 +8,6 @@ known here by name counts as protected.
 from collections.abc import Iterator, Sequence
 
 from pycast.config.icecast_authentication import applies, is_convertible
-from pycast.config.icecast_values import is_yes
 from pycast.config.import_notes import described
 from pycast.config.xml_tree import XmlNode
 
@@ -45,10 +44,7 @@ def checks_sources(authentication: XmlNode) -> bool:
 def listener_lock(mount: XmlNode) -> Lock | None:
     """Returns what keeps listeners out of a mount by means that pycast does not have, None if nothing does."""
     for child in mount.children:
-        text = child.text.strip()
         if child.name == "authentication" and checks_listeners(child) and not is_convertible(child):
-            return Lock(child)
-        if (child.name == "no-mount" and is_yes(text)) or (child.name == "allow-direct-access" and not is_yes(text)):
             return Lock(child)
     return None
 

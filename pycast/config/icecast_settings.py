@@ -20,7 +20,15 @@ _SECTIONS = ("server", "limits", "authentication", "listen", "mount", "relay", "
 
 LOOPBACK = "127.0.0.1"
 
-_STRICTEST = {"max_listeners": 0, "hidden": True, "public": False, "tls": True, "bind_address": LOOPBACK}
+_STRICTEST = {
+    "max_listeners": 0,
+    "hidden": True,
+    "public": False,
+    "tls": True,
+    "bind_address": LOOPBACK,
+    "no_mount": True,
+    "allow_direct_access": False,
+}
 
 
 def elements(section: str) -> dict[str, Key]:
@@ -41,7 +49,6 @@ class Host(NamedTuple):
     """The values of ${VAR}."""
     why_no_log: Callable[[str], str] = lambda name: ""
     """Returns why a log file cannot be written, empty if it can."""
-    is_file: Callable[[str], bool] = lambda name: False
 
 
 class SettingReader:

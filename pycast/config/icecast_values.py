@@ -13,9 +13,7 @@ _TLS = {
     **dict.fromkeys(("1", "true", "yes", "on", "rfc2818", "rfc2817", "auto_no_plain"), True),
     **dict.fromkeys(("0", "false", "no", "off", "disabled", "auto", ""), False),
 }
-_OVERRIDE = {"none": False, "all": True, "own": True}
 _STREAMS = {"/dev/stderr": "-", "/dev/stdout": "-", "/dev/null": ""}
-_RATE_IN_NAME = re.compile(r"\[[0-9]+\]")
 _NOT_ZERO = re.compile(r"[+-]?0*[1-9]")
 _WILDCARD = re.compile(r"((?:[0-9]{1,3}\.){1,3})\*(?:\.\*)*")
 
@@ -39,7 +37,7 @@ def translated(element: str, text: str) -> object:
     if element == "public" and lower == "client":
         return "-1"  # Icecast 2.5's word for it: the source decides
     if element == "fallback-override":
-        return _OVERRIDE.get(lower, text)
+        return lower
     if element == "logsize" and text.isdecimal():
         return f"{text}k"
     return None if element.endswith("metadata-interval") and text == "-1" else text
@@ -53,11 +51,6 @@ def is_tls_and_plain(tls: str) -> bool:
 def is_yes(text: str) -> bool:
     """Whether a switch is on, in all ways to write it. Other words are off, as in Icecast."""
     return text.lower() in ("true", "yes", "on") or bool(_NOT_ZERO.match(text))
-
-
-def is_file_name(fallback: str) -> bool:
-    """Whether a fallback is a file by its name: `/fallback-[128].mp3`, with its rate, as icecast-kh takes it."""
-    return bool(_RATE_IN_NAME.search(fallback))
 
 
 def log_file(name: str, directory: str) -> str:

@@ -61,7 +61,6 @@ _WHY = {
     "directory": "pycast lists no streams in directories",
     "yp-directory": "pycast lists no streams in directories",
     "icelogin": "sources give their password as HTTP wants it",
-    "mount/intro": "pycast plays no files",
 }
 # None: with any value.
 _NOTHING_LOST = {

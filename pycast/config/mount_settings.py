@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.section import UNSET, Section, key
+from pycast.config.units import Size
 from pycast.config.values import (
     Bitrate,
     Charset,
+    Fallback,
     Flag,
     Headers,
     MaybeAddress,
-    MaybeMountName,
     MountName,
+    Override,
     Public,
     RequiredText,
     Seconds,
@@ -38,6 +40,9 @@ DEFAULT_METADATA_INTERVAL = 16000
 SHORTEST_PATIENCE_S = 19.0
 """Players and balancers give up a silent connection after 20 to 60 s; if it is closed before, the player connects
 again, maybe to another node. Less than 20, as mounts are looked at twice a second."""
+
+LOCAL_BURST = Size(seconds=4)
+"""A time, because silence may have so few bytes that a burst of the usual size would be minutes."""
 
 _MAX_CACHED = 4096
 """Names come from requests, so the cache needs a limit."""
@@ -58,17 +63,31 @@ class MountSettings(Section):
     )
     max_listeners: Whole = key(-1, "The most listeners at the same time. -1: no limit.", example=-1, ge=-1)
     max_listener_duration: Seconds = key(0.0, "After this time a listener is disconnected. 0: never.", example=0)
-    fallback_mount: MaybeMountName = key(
+    fallback_mount: Fallback = key(
         "",
-        "The mount to which listeners are moved while this one has no source. It must have the same kind of stream, "
-        "and may have a fallback itself.",
+        "What listeners hear while this mount has no source: another mount, a file below paths.webroot, which is "
+        'played again and again, or "silence". It must have the same kind of stream. A mount may have a fallback '
+        "itself.",
         example="/backup.mp3",
     )
-    fallback_override: Flag = key(
-        False, "Whether they are moved back when this mount has a source again.", example=True
+    fallback_override: Override = key(
+        "none",
+        'Who is moved back when this mount has a source again: "own", those who came from it (or true), "all", '
+        'everybody on the fallback mount, as in Icecast 2.4, or "none" (or false).',
+        example="own",
     )
     fallback_when_full: Flag = key(
         False, "Whether listeners get the fallback mount when this mount is full.", example=False
+    )
+    no_mount: Flag = key(
+        False, "Whether nobody may listen to this mount but those who come to it as a fallback.", example=True
+    )
+    allow_direct_access: Flag = key(True, "Icecast 2.5's word for the same, the other way round.", example=False)
+    intro: Text = key(
+        "",
+        "A file below paths.webroot that each listener hears first, once within an hour. It must have the format, the "
+        "sample rate and the channels of the stream.",
+        example="/intro.mp3",
     )
     dump_file: Text = key(
         "",
@@ -197,8 +216,14 @@ class MountTable:
         """Whether there is a section for exactly this mount."""
         return name in self._exact
 
+    def describes(self, name: str) -> bool:
+        """Whether there is a section for this mount, by its name or by a pattern."""
+        return self._normal_for(name) is not None
+
     def _merged(self, name: str) -> MountSettings:
         values: dict[str, Any] = dict(self._inherited)
+        if is_local(name):
+            return MountSettings(**values | {"mount_name": name, "hidden": True, "burst_size": LOCAL_BURST})
         headers = self._http_headers
         for section in (self._default_for(name), self._normal_for(name)):
             if section:
@@ -215,6 +240,13 @@ class MountTable:
     def _default_for(self, name: str) -> MountSection | None:
         matching = (s for s in self._default if s.mount_name is None or mount_matches(s.mount_name, name))
         return next(matching, None)
+
+
+def is_local(name: str) -> bool:
+    """Whether it is the name of what a node plays by itself in place of a mount. It is no path: no source, listener or
+    other node can ask for it, and no section of the file is for it.
+    """
+    return bool(name) and not name.startswith("/")
 
 
 def mount_matches(pattern: str, name: str) -> bool:

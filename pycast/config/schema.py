@@ -334,6 +334,10 @@ class Config(Section):
         there = self.for_mount(other).authentication
         return not there.asks_listeners or there == self.for_mount(asked).authentication
 
+    def describes_mount(self, name: str) -> bool:
+        """Whether the file has a section for this mount, by its name or by a pattern."""
+        return self._mount_table.describes(name)
+
     @cached_property
     def _mount_table(self) -> MountTable:
         inherited = {name: self._value_at(one.inherits) for name, one in MountSettings.KEYS.items() if one.inherits}

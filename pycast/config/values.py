@@ -39,6 +39,10 @@ SHORTEST_KEY = 16
 
 SECRET = object()
 """Marks the kinds of values that are never shown, and that a file can hold in place of the configuration."""
+SILENCE = "silence"
+"""The fallback that is neither a mount nor a file."""
+OVERRIDES = ("none", "all", "own")
+"""Who is moved back from a fallback."""
 SERVED = ("listeners", "sources", "admin", "metrics", "health")
 """What a port may answer."""
 
@@ -132,6 +136,19 @@ def _mount_name(value: object) -> str:
 
 def _maybe_mount_name(value: object) -> str:
     return "" if value == "" else _mount_name(value)
+
+
+def _fallback(value: object) -> str:
+    return SILENCE if value == SILENCE else _maybe_mount_name(value)
+
+
+def _override(value: object) -> str:
+    if value in OVERRIDES:
+        return str(value)
+    try:
+        return "own" if _flag(value) else "none"
+    except ValueError:
+        raise ValueError(choices(OVERRIDES, value)) from None
 
 
 def _log_level(value: object) -> str:
@@ -334,6 +351,8 @@ Public = Annotated[bool | None, _public]
 Charset = Annotated[str, _charset]
 MountName = Annotated[str, _mount_name]
 MaybeMountName = Annotated[str, _maybe_mount_name]
+Fallback = Annotated[str, _fallback]
+Override = Annotated[str, _override]
 LogLevel = Annotated[str, _log_level]
 Bitrate = Annotated[str, _bitrate]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], _networks]

@@ -1,13 +1,15 @@
 """Moves listeners to a fallback while their mount has no source, and back when it has one again.
 
-When a mount starts to wait for its source, its listeners are moved to the first mount in its chain of fallbacks that
-has a source. When the mount has a source again, they are moved back. Each node of a cluster moves its own listeners,
+When a mount starts to wait for its source, its listeners are moved to the first member of its chain of fallbacks that
+has audio: a mount with a source, a file, silence. When the mount has a source again, those who came from it are moved
+back, or all who are on that fallback, as `fallback_override` says. Each node of a cluster moves its own listeners,
 whichever node has the source.
 """
 
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
+from pycast.config.mount_settings import is_local
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.net.group import Group
@@ -31,8 +33,8 @@ class Fallbacks:
         self._group = group
 
     def next_of(self, mount: Mount) -> Mount | None:
-        """Returns the fallback that has a source and whose format suits the mount's listeners. May switch."""
-        other = self._finder.live(mount.settings.fallback_mount, mount.name)
+        """Returns the fallback that has audio and whose format suits the mount's listeners. May switch."""
+        other = self._finder.fallback_of(mount.name)
         return other if other is not None and other is not mount and other.family == mount.family else None
 
     def on_mount_state_changed(self, event: MountStateChanged) -> None:
@@ -47,7 +49,7 @@ class Fallbacks:
         """Starts to move listeners back from a fallback when another node gets the mount's source. Never switches."""
         if event.after is None or not event.after.is_live:
             return
-        if self._settings.now.for_mount(event.mount).fallback_override:
+        if self._settings.now.for_mount(event.mount).fallback_override != "none":
             self._group.spawn(f"back to {event.mount}", self._move_back, event.mount)
 
     def _move_to_fallback(self, name: str) -> None:
@@ -57,11 +59,27 @@ class Fallbacks:
             self._moves.to_fallback(mount, other)
 
     def _move_back(self, name: str) -> None:
-        """Moves listeners that asked for the mount back, from whatever mount they are on. May switch."""
-        if not self._settings.now.for_mount(name).fallback_override:
+        """Moves listeners back, from whatever mount they are on. May switch."""
+        settings = self._settings.now.for_mount(name)
+        if settings.fallback_override == "none":
             return
+        other = self._finder.live(settings.fallback_mount) if settings.fallback_override == "all" else None
         for mount in self._mounts:
-            if any(listener.requested_mount == name for listener in mount.fanout):
-                target = self._finder.live(name)
-                if target is not None and target.name == name and target.family == mount.family:
-                    self._moves.back(mount, target)
+            asked = self._from(name, mount)
+            if not asked and mount is not other:
+                continue
+            target = self._finder.live(name)
+            if target is None or target is mount or target.name != name or target.family != mount.family:
+                continue
+            if mount is other:
+                self._moves.all_back(mount, target)
+            else:
+                self._moves.back(mount, target, asked)
+
+    def _from(self, name: str, mount: Mount) -> set[str]:
+        """Returns the mounts that listeners on `mount` asked for who came there by way of the mount `name`."""
+        asked = {listener.requested_mount for listener in mount.fanout} - {""}
+        if is_local(mount.name):
+            # The last in a chain of fallbacks: any of the others is better.
+            return {one for one in asked if name in self._finder.chain(one)}
+        return asked & {name}

@@ -1,13 +1,13 @@
 """Moves of listeners between mounts: for good, to a fallback, and back again.
 
-A listener on a fallback keeps the name of the mount that it asked for, so only those that came from there are moved
-back. (Icecast moves all listeners of the fallback back, also those that had asked for the fallback itself.)
+A listener on a fallback keeps the name of the mount that it asked for, so that only those that came from there can be
+moved back. (Icecast 2.4 moves all listeners of the fallback back, also those that had asked for the fallback itself.)
 
 A move waits until a pass of the fan-out ends. Listeners move only if the target has a source then.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pycast.net.hangups import Hangups
 from pycast.stream.listener import Listener
@@ -41,15 +41,21 @@ class ListenerMoves:
             lambda: _is_live(fallback) and not _is_live(mount),
         )
 
-    def back(self, mount: Mount, target: Mount) -> int:
-        """Moves those listeners of `mount` that asked for `target`. Returns how many."""
+    def back(self, mount: Mount, target: Mount, asked: Collection[str] = ()) -> int:
+        """Moves those listeners of `mount` that asked for `target`, or for one of `asked`, whose fallback `target` is.
+        Returns how many.
+        """
         return self._move(
             mount,
             target,
-            lambda listener: listener.requested_mount == target.name,
-            lambda listener: "",
+            lambda listener: listener.requested_mount in (target.name, *asked),
+            lambda listener: "" if listener.requested_mount == target.name else listener.requested_mount,
             lambda: _is_live(target),
         )
+
+    def all_back(self, mount: Mount, target: Mount) -> int:
+        """Moves all listeners of `mount`, the fallback of `target`, whatever they asked for. Returns how many."""
+        return self._move(mount, target, lambda listener: True, lambda listener: "", lambda: _is_live(target))
 
     def _move(
         self,

@@ -1,13 +1,16 @@
 """Finds the mount for a path: for listeners, fallbacks and an admin's orders.
 
 A mount is looked for on this node first, then on the other nodes of the cluster (this node mirrors it from then on),
-then in its chain of fallbacks. The caller need not know which node has a source.
+then in its chain of fallbacks, of which a member may be a file or silence. The caller need not know which node has a
+source.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
 from pycast.config.serving import first_shoutcast_mount
+from pycast.control.local_streams import LocalStreams
 from pycast.control.on_demand import OnDemand
 from pycast.http.mount_names import names_for_players
 from pycast.stream.mount import Mount
@@ -24,11 +27,19 @@ LONGEST_CHAIN = 10
 class MountFinder:
     """The search for mounts by path. `mirrors` is None for a node that is in no cluster."""
 
-    def __init__(self, settings: Live, mounts: Mounts, mirrors: "Mirrors | None", on_demand: OnDemand) -> None:
+    def __init__(
+        self,
+        settings: Live,
+        mounts: Mounts,
+        mirrors: "Mirrors | None",
+        on_demand: OnDemand,
+        local: LocalStreams | None = None,
+    ) -> None:
         self._settings = settings
         self._mounts = mounts
         self._mirrors = mirrors
         self._on_demand = on_demand
+        self._local = local
 
     def find(self, path: str) -> Mount | None:
         """Returns the mount of that name, or its fallback while it has no source. If no fallback has a source either,
@@ -42,7 +53,7 @@ class MountFinder:
             mount = self._mounts.get(path)
         if mount is not None and mount.state is MountState.LIVE:
             return mount
-        fallback = self.live(self._settings.now.for_mount(path).fallback_mount, path)
+        fallback = self.fallback_of(path)
         # The search for a fallback may have taken seconds: the mount may have ended, or have its source again.
         mount = self._mounts.get(path)
         if fallback is None or (mount is not None and mount.state is MountState.LIVE):
@@ -60,13 +71,18 @@ class MountFinder:
             or name in self._on_demand
         )
 
+    def is_open(self, name: str) -> bool:
+        """Whether listeners may ask for the mount of that name, if it is one. Never switches."""
+        settings = self._settings.now.for_mount(name)
+        if settings.allow_direct_access and not settings.no_mount:
+            return True
+        return not (self.is_known(name) or self._settings.now.describes_mount(name))
+
     def may_be_heard(self, name: str) -> bool:
         """Whether who asks for that mount gets a stream, if only a fallback, or may get one later. Never switches."""
-        for _ in range(LONGEST_CHAIN):
-            if not name or self.is_known(name):
-                return bool(name)
-            name = self._settings.now.for_mount(name).fallback_mount
-        return False
+        if not self.is_open(name):
+            return False
+        return any(map(self.is_known, self.chain(name)))
 
     def meant_by(self, path: str) -> str:
         """Returns the mount that a player means by this path: that of this name, if there is one. Never switches."""
@@ -79,17 +95,45 @@ class MountFinder:
         """Returns the first mount that has a source, of `name` and its chain of fallbacks. With `asked` it is for the
         listeners of that mount, who may not hear one that asks for another login. May switch.
         """
+        for one in self.chain(name):
+            if (mount := self._with_source(one, asked)) is not None:
+                return mount
+        return None
+
+    def fallback_of(self, path: str) -> Mount | None:
+        """Returns what listeners of that mount hear while it has no source: of its chain of fallbacks the first mount
+        that has one, or file. May switch.
+        """
+        before = self._mounts.get(path)
+        # A section of type "default" may give a fallback to all mounts. To any other address than that of a mount it
+        # gives none that is always there, or each wrong address and each page would be a stream.
+        is_mount = before is not None or self._settings.now.describes_mount(path)
+        for one in self.chain(self._settings.now.for_mount(path).fallback_mount):
+            if (mount := self._with_source(one, path)) is not None:
+                return mount
+            if is_mount and self._local is not None and (mount := self._local.open(one, path, before)) is not None:
+                return mount
+        return None
+
+    def chain(self, name: str) -> Iterator[str]:
+        """Yields a mount and its fallbacks, as they are configured at the time."""
         for _ in range(LONGEST_CHAIN):
             if not name:
-                return None
-            mount = None
-            if not asked or self._settings.now.lets_on(asked, name):
-                self._start(name)
-                mount = self.on_any_node(name) if self.has_source(name) else None
-            if mount is not None and mount.state is MountState.LIVE:
-                return mount
+                return
+            yield name
             name = self._settings.now.for_mount(name).fallback_mount
-        return None
+
+    def _with_source(self, name: str, asked: str) -> Mount | None:
+        """Returns the mount if it has a source, and listeners of the mount `asked`, if that is not empty, may hear it.
+        May switch: its format may be about to be known, or its relay may have to connect.
+        """
+        if asked and not self._settings.now.lets_on(asked, name):
+            return None
+        self._start(name)
+        if self._mounts.is_opening(name):
+            self._mounts.wait_until_known(name)
+        mount = self.on_any_node(name) if self.has_source(name) else None
+        return mount if mount is not None and mount.state is MountState.LIVE else None
 
     def on_this_node(self, name: str) -> Mount | None:
         """Returns the mount if this node has it, as a mirror too."""

@@ -11,6 +11,7 @@ from pycast.balance.drain import Drain
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.fallbacks import Fallbacks
+from pycast.control.intros import Intros
 from pycast.control.mount_finder import MountFinder
 from pycast.logs.access import AccessEntry
 from pycast.net.group import Group
@@ -39,6 +40,7 @@ class ServerContext(NamedTuple):
     mounts: Mounts
     finder: MountFinder
     fallbacks: Fallbacks
+    intros: Intros
     ownership: Ownership
     cluster: "ClusterMember | None"
     """None for a node that is in no cluster."""

@@ -154,6 +154,8 @@ def _serve(
         return None
     if request.method in ("GET", "HEAD") and _may_be_stream(context, request):
         heard = request._replace(path=context.finder.meant_by(request.path))
+        if not context.finder.is_open(heard.path):
+            raise Refused("mountpoint unavailable", cause=f"{heard.path} is only a fallback (no_mount)")
         if _serve_stream(context, connection, heard):
             return None
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""

@@ -9,11 +9,12 @@ from functools import lru_cache
 from gevent.ssl import SSLSocket
 
 from pycast.auth.guests import Guest
+from pycast.config.mount_settings import is_local
 from pycast.errors import Refused
 from pycast.formats.content_types import OCTET_STREAM
 from pycast.http.forwarded import is_proxied
 from pycast.http.headers import Headers
-from pycast.http.listener_head import listener_tail, wants_length, wants_titles
+from pycast.http.listener_head import listener_tail, source_block, wants_length, wants_titles
 from pycast.http.relay_path import is_server, path_line
 from pycast.http.request import Request
 from pycast.http.response import render_head
@@ -60,9 +61,11 @@ def serve_listener(
     of a mount with authentication, which has let it in. Another server that has logged in as a relay, if `is_server`,
     does not count for `max_listeners`. Raises Refused. May switch.
     """
-    mount = _mount_with_room(context, mount) if request.method == "GET" and not is_server else mount
+    is_listener = request.method == "GET" and not is_server
+    intro = context.intros.of(request.path) if is_listener else None
+    mount = _mount_with_room(context, mount) if is_listener else mount
     # From here on to the hand-over nothing switches: a mount that has ended meanwhile would never serve the listener.
-    metaint = mount.metaint() if wants_titles(request.headers) else 0
+    metaint = _metaint(context, request, mount) if wants_titles(request.headers) else 0
     proxied = connection.proxies is not None or is_proxied(request.headers)
     head = response_head(context, request, mount, metaint, (UNBUFFERED,) if proxied else ())
     if request.method == "HEAD":
@@ -73,8 +76,15 @@ def serve_listener(
     transport = _transport(connection)
     context.counters.listener_connections += 1
     id, user = (guest.id, guest.user) if guest is not None else (context.next_listener_id(), "")
-    listener = mount.join(id, transport, _identity(connection, request, user), head, metaint, time.monotonic())
-    listener.requested_mount = request.path if request.path != mount.name else ""
+    asked = request.path if request.path != mount.name else ""
+    now, identity = time.monotonic(), _identity(connection, request, user)
+    if intro and context.intros.may_precede(intro, mount, request.path, identity.ip, identity.user_agent):
+        from pycast.stream.intro import join_with_intro  # with the first one, not at the start of the server
+
+        listener = join_with_intro(mount, intro, id, transport, identity, head, metaint, now, asked)
+    else:
+        listener = mount.join(id, transport, identity, head, metaint, now)
+        listener.requested_mount = asked
     if mount.fanout.get(id) is listener:  # it may have been dropped by its first write
         context.hangups.watch(transport.fileno(), (mount, listener))
 
@@ -94,12 +104,22 @@ def _mount_with_room(context: ServerContext, mount: Mount) -> Mount:
     return mount
 
 
+def _metaint(context: ServerContext, request: Request, mount: Mount) -> int:
+    """Returns the bytes between two title blocks; of a file or silence, those of the mount that was asked for."""
+    asked = context.settings.now.for_mount(request.path).mp3_metadata_interval
+    return asked if is_local(mount.name) and mount.metaint() else mount.metaint()
+
+
 def response_head(
     context: ServerContext, request: Request, mount: Mount, metaint: int, more: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
     """Returns the response head of a stream, in Icecast's order: the `icy-` lines last, `icy-metaint` the very last."""
     policy = SANDBOXED if mount.listener_content_type == OCTET_STREAM else PLAYABLE
-    headers = [policy, *mount.settings.http_headers.items(), *more]
+    settings, lines = mount.settings, mount.source_lines
+    if is_local(mount.name):  # a file or silence has no name of its own
+        settings = context.settings.now.for_mount(request.path)
+        lines = source_block((("ice-name", settings.stream_name),)) if settings.stream_name else b""
+    headers = [policy, *settings.http_headers.items(), *more]
     if request.headers.get("origin"):
         headers.append(EXPOSED)
     path = b""
@@ -112,7 +132,7 @@ def response_head(
         now=time.time(),
         content_type=mount.listener_content_type,
         headers=headers,
-        lines=mount.source_lines + path + listener_tail(metaint, wants_end),
+        lines=lines + path + listener_tail(metaint, wants_end),
     )
 
 

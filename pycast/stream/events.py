@@ -73,6 +73,13 @@ class ListenerLeft(NamedTuple):
     reason: Reason
 
 
+class IntroHeard(NamedTuple):
+    """The end of an intro for one listener, who has got all of it."""
+
+    mount: str
+    listener: Listener
+
+
 class StreamEvents:
     """The signals of all mounts of a node."""
 
@@ -85,3 +92,4 @@ class StreamEvents:
         self.title_changed = Signal[TitleChanged]()
         self.new_audio = Signal[NewAudio]()
         self.listener_left = Signal[ListenerLeft]()
+        self.intro_heard = Signal[IntroHeard]()

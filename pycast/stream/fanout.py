@@ -10,24 +10,24 @@ Theory of the cost: one greenlet per listener costs four times as much as Icecas
 listener costs half as much again as a `send` of bytes that are made once. What is left is the kernel's own work for a
 write (see benchmarks/bench_listeners.py).
 
-The loop switches to other greenlets in two places: in `run` between passes, and in `_rest_if_due` within a pass. So
-a listener can be dropped in the middle of a pass only while the pass rests. Its socket is closed by then, the next
+The loop switches to other greenlets in two places: in `run` between passes, and in `Slices.rest_if_due` within a pass.
+So a listener can be dropped in the middle of a pass only while the pass rests. Its socket is closed by then, the next
 `send` on it fails, and `_fall_behind` ignores it.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
 
 from gevent.event import Event
 
-from pycast.net.turns import give_turn
-from pycast.stream.listener import Listener
-from pycast.stream.pacer import SLICE_S, Pacer
+from pycast.stream.cohort import Cohort
+from pycast.stream.listener import Listener, Prelude
+from pycast.stream.pacer import Pacer
 from pycast.stream.ring import Ring
-from pycast.stream.views import Piece, View
+from pycast.stream.slices import Slices
+from pycast.stream.views import Piece
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +63,6 @@ class Reason(Enum):
     BUG = "an internal error in the fan-out"
 
 
-@dataclass(slots=True, eq=False)
-class Cohort:
-    """Listeners with the same view that are caught up. `sent` is the number of bytes that a member from the start on
-    would have got.
-    """
-
-    view: View
-    position: int
-    sent: int = 0
-    members: dict[Listener, None] = field(default_factory=dict)
-
-
 class Fanout:
     """All listeners of one mount. `on_gone(listener, reason)` is called once for each that leaves."""
 
@@ -92,6 +80,8 @@ class Fanout:
         self._queue_size, self._burst_size = queue_size, burst_size
         self._on_gone = on_gone
         self._clock = clock
+        self.on_intro_over: Callable[[Listener], None] = lambda listener: None
+        """Has a listener that has got its intro go on with the stream."""
         self._cohorts: dict[tuple[int, int], Cohort] = {}
         self._behind: dict[Listener, None] = {}
         self._all: dict[int, Listener] = {}
@@ -100,7 +90,8 @@ class Fanout:
         self._pushed = 0
         self._ending: Reason | None = None
         self._is_over = False
-        self._finish_at = self._slice_end = self._cost_from = 0.0
+        self._finish_at = 0.0
+        self._slices = Slices(pacer.cpu_clock)
         self.bytes_sent = 0
         self.round_s = 0.0
         """Seconds between the beginnings of the last two passes."""
@@ -121,7 +112,10 @@ class Fanout:
         if self._is_over:
             self.drop(listener, self._ending or Reason.BUG)
             return
-        self._push_behind(listener, self._ring.head)
+        if listener.intro is None:
+            self._push_behind(listener, self._ring.head)
+        else:
+            self._push_intro(listener, listener.intro)
         self._work.set()
 
     def wait_until_resting(self) -> None:
@@ -187,6 +181,7 @@ class Fanout:
         """Lets go of the mount, when `run` has returned. From now on `on_gone` is told of listeners that arrive."""
         self._on_gone = on_gone
         self._queue_size = self._burst_size = int
+        self.on_intro_over = lambda listener: None
 
     def wake(self) -> None:
         """Announces new audio in the ring."""
@@ -195,7 +190,9 @@ class Fanout:
             self._urgent.set()
 
     def position_of(self, listener: Listener) -> int:
-        """Returns the audio offset up to which the listener has got everything."""
+        """Returns the audio offset up to which the listener has got everything; with an intro, the head."""
+        if listener.intro is not None:
+            return self._ring.head
         cohort = self._cohort_of(listener)
         return cohort.position if cohort else listener.position
 
@@ -250,7 +247,7 @@ class Fanout:
     def _pass(self) -> float:
         """Pushes the audio up to the present head to all listeners; returns the CPU seconds it took. May switch."""
         spent = 0.0
-        self._begin_slice()
+        self._slices.begin()
         # All of the pass ends at the present head: audio that comes in while it rests is for the next pass.
         stop = self._pushed = self._ring.head
         self._urgent.clear()
@@ -260,12 +257,14 @@ class Fanout:
         # Those that are behind, also those that fell behind just now. While the pass rested, listeners may have left,
         # or may have joined at a position after `stop`.
         for count, listener in enumerate(list(self._behind), 1):
-            if listener.position <= stop and listener in self._behind:
+            if listener.intro is not None:
+                self._push_intro(listener, listener.intro)
+            elif listener.position <= stop and listener in self._behind:
                 self._push_behind(listener, stop)
                 self._maybe_catch_up(listener, stop)
             if not count % BATCH:
-                spent += self._rest_if_due()
-        return spent + self._pacer.cpu_clock() - self._cost_from
+                spent += self._slices.rest_if_due()
+        return spent + self._slices.end()
 
     def _push_cohort(self, cohort: Cohort, stop: int) -> float:
         if not cohort.members:
@@ -287,7 +286,7 @@ class Fanout:
         spent = 0.0
         for first in range(0, len(members), BATCH):
             self._push_batch(members[first : first + BATCH], cohort, data, pieces, start)
-            spent += self._rest_if_due()
+            spent += self._slices.rest_if_due()
         return spent
 
     def _push_batch(
@@ -342,7 +341,22 @@ class Fanout:
             self.drop(listener, Reason.SLOW)
             return
         start = listener.position
-        pieces = listener.view.pieces(start, min(stop, start + CATCH_UP_BYTES), listener.first_title_at)
+        self._send(listener, listener.view.pieces(start, min(stop, start + CATCH_UP_BYTES), listener.first_title_at))
+
+    def _push_intro(self, listener: Listener, intro: Prelude) -> None:
+        if listener not in self._behind:  # dropped while the pass rested
+            return
+        if self._clock() - listener.joined > intro.patience_s:
+            self.drop(listener, Reason.SLOW)
+            return
+        start = listener.position
+        stop = min(intro.size, start + CATCH_UP_BYTES)
+        self._send(listener, listener.view.pieces(start, stop, listener.first_title_at))
+        if listener.position == intro.size and not listener.prefix and listener in self._behind:
+            self.on_intro_over(listener)
+
+    def _send(self, listener: Listener, pieces: list[Piece]) -> None:
+        """Sends the listener's prefix and `pieces`, as much of it as the socket takes."""
         if listener.prefix:
             pieces.insert(0, listener.prefix)
         if not pieces:
@@ -384,17 +398,3 @@ class Fanout:
     def _cohort_of(self, listener: Listener) -> Cohort | None:
         cohort = self._cohorts.get(listener.view.key)
         return cohort if cohort is not None and listener in cohort.members else None
-
-    def _begin_slice(self) -> None:
-        self._cost_from = self._pacer.cpu_clock()
-        self._slice_end = self._cost_from + SLICE_S
-
-    def _rest_if_due(self) -> float:
-        """Yields to the hub if this slice is over; returns the CPU seconds of the slice that ended. May switch."""
-        now = self._pacer.cpu_clock()
-        if now < self._slice_end:
-            return 0.0
-        spent = now - self._cost_from
-        give_turn()  # one turn, so a storm of new connections does not starve the listeners
-        self._begin_slice()
-        return spent

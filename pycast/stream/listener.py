@@ -20,6 +20,13 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
+class Prelude(Protocol):
+    """An intro, as far as the fan-out needs to know it: see `stream/intro.py`."""
+
+    size: int
+    patience_s: float
+
+
 class Identity(NamedTuple):
     """What statistics and the access log show of a listener."""
 
@@ -39,6 +46,7 @@ class Listener:
         "first_title_at",
         "id",
         "identity",
+        "intro",
         "joined",
         "position",
         "prefix",
@@ -69,6 +77,8 @@ class Listener:
         self.prefix = prefix
         self.first_title_at = first_title_at
         """The offset of its first title block, which carries the title in any case. -1: it gets no titles."""
+        self.intro: Prelude | None = None
+        """What it hears before the stream; while it does, view and position are those of the intro."""
         self.sent = 0
         """Bytes written to the socket; relative to the cohort's count while it is in one."""
         self.requested_mount = ""

@@ -30,23 +30,15 @@ from pycast.stream.pacer import Pacer
 from pycast.stream.placement import FALLBACK_BITRATE, Placement, begun_at, place, since_join
 from pycast.stream.program import Program
 from pycast.stream.ring import Ring
+from pycast.stream.ring_size import RING_MARGIN, make_room, usual_size
 from pycast.stream.source import SourceDescription
 from pycast.stream.timeline import Timeline, Title
 from pycast.stream.views import IcyView, RawView, View
 
 log = logging.getLogger(__name__)
 
-# The ring covers at least this much audio, so that a mirror or a player can come back to where it was.
-RING_S = 30.0
-
 # Encoders clear the title right after they have set it, or send two requests of which one has nothing.
 CLEAR_S = 2.0
-
-# Bytes in the ring behind the slowest listener allowed, so that a pass never reads what is being overwritten.
-RING_MARGIN = 64 << 10
-
-# A ring that grows, to hold a large video cluster whole or for a high bitrate, stops here.
-LARGEST_RING = 64 << 20
 
 
 class Mount:
@@ -163,6 +155,10 @@ class Mount:
         """As `feed`, for first bytes: until there are more, listeners start there. Raises FormatError."""
         self._program.retitle(self.timeline.title)
         self.feed(data)
+        self.hold_first()
+
+    def hold_first(self) -> None:
+        """Until there is more than what is there now, listeners start with its first byte."""
         self._first_until = self.ring.head
 
     def start_mirror(self, description: SourceDescription, started_at: int) -> None:
@@ -264,7 +260,7 @@ class Mount:
             return
         if out:
             self.last_audio = self._clock()
-        self._make_room(len(out))
+        make_room(self.ring, since_join(self.ring, self.timeline, self._begun), len(out))
         self.ring.append(out)
         for mark in marks:
             self._mark(mark)
@@ -297,8 +293,12 @@ class Mount:
 
     def place(self, metaint: int) -> Placement:
         """Returns where a new listener starts."""
-        first = begun_at(self.ring, self.timeline, self.floor, self._begun, self._first_until)
+        first = self.first_place()
         return place(self.ring, self.timeline, self.settings.burst_size, metaint, self.bitrate, self.floor, first)
+
+    def first_place(self) -> int | None:
+        """Returns the first byte of the source, as long as listeners start there."""
+        return begun_at(self.ring, self.timeline, self.floor, self._begun, self._first_until)
 
     def join(
         self, id: int, transport: Transport, identity: Identity, head: bytes, metaint: int, now: float
@@ -310,10 +310,14 @@ class Mount:
         listener = Listener(
             id, transport, identity, view, placement.position, head + placement.header, first_title_at, now
         )
+        self.enter(listener)
+        return listener
+
+    def enter(self, listener: Listener) -> None:
+        """Takes a new listener over, and counts it."""
         self.listener_connections += 1
         self.fanout.join(listener)
         self.listener_peak = max(self.listener_peak, len(self.fanout))
-        return listener
 
     def expire(self, now: float) -> None:
         """Drops listeners that have been connected for `max_listener_duration`, and all of them if there was no audio
@@ -383,17 +387,7 @@ class Mount:
         _tell_of_departure(self._events, self.name, listener, reason)
 
     def _size_ring(self) -> None:
-        rate = (self._program.bitrate or 0) / 8
-        # The rate is the stream's own claim, and a Vorbis header may claim gigabytes a second.
-        self.ring.grow(min(max(self.allowed_lag() + RING_MARGIN, int(rate * RING_S)), LARGEST_RING))
-
-    def _make_room(self, more: int) -> None:
-        """Grows the ring if `more` bytes would push out the only place where a listener can start (a long video
-        cluster), or do not fit at once (a key frame).
-        """
-        needed = since_join(self.ring, self.timeline, self._begun) + more + RING_MARGIN
-        if needed > self.ring.capacity:
-            self.ring.grow(min(2 * needed, LARGEST_RING))
+        self.ring.grow(usual_size(self.allowed_lag(), self._program.bitrate))
 
 
 def _tell_of_departure(events: StreamEvents, name: str, listener: Listener, reason: Reason) -> None:

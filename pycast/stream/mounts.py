@@ -19,6 +19,7 @@ from pycast.net.group import Group, Task
 from pycast.net.ticks import sleep_until_tick
 from pycast.stream.events import MountClosed, MountEmptied, SourceEnded, SourceStarted, StreamEvents
 from pycast.stream.fanout import FINISH_S, Reason
+from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
@@ -267,9 +268,15 @@ class Mounts:
     def _new(self, name: str, description: SourceDescription) -> Mount:
         settings = self._settings.now.for_mount(name)
         mount = Mount(name, settings, description, self._pacer, self._events, self._clock)
+        mount.fanout.on_intro_over = lambda listener: self._begin_stream(mount, listener)
         self._mounts[name] = mount
         self._loops[name] = self._group.spawn_forever(f"fan-out of {name}", partial(self._run_fanout, mount))
         return mount
+
+    def _begin_stream(self, mount: Mount, listener: Listener) -> None:
+        from pycast.stream.intro import begin_stream  # with the first intro, not at the start of the server
+
+        begin_stream(mount, self._events, listener)
 
     def close(self, name: str, reason: Reason = Reason.SOURCE_GONE) -> None:
         """Ends the mount. Its listeners are dropped for `reason` once they have the rest of the audio."""

@@ -43,12 +43,25 @@ def place(
     target = max(_target(ring, timeline, burst, bitrate), floor)
     if metaint and ring.head - target >= metaint:
         target = max(target - target % metaint, floor)
-    position = timeline.first_join(target)
-    if position is None:
-        position = timeline.last_join()
-    if position is None or not floor <= position <= ring.head:
-        position = ring.head
+    position = _join_after(ring, timeline, target, floor)
     return Placement(position, timeline.header_at(position), position % metaint if metaint else 0)
+
+
+def place_after(
+    ring: Ring, timeline: Timeline, back: int, metaint: int, since_block: int, floor: int, first: int | None
+) -> Placement:
+    """Returns where a listener goes on that has had other audio: `back` bytes back, or up to two `metaint` more, so
+    that there are few phases. It has got `since_block` bytes of audio since its last title block. The rest as `place`.
+    """
+    floor = max(floor, ring.oldest)
+    position = first
+    if position is None:
+        target = ring.head - back
+        target -= (target - since_block) % metaint if metaint else 0
+        if metaint and timeline.first_join(target) is None:  # the first frame after that line is still to come
+            target -= metaint
+        position = _join_after(ring, timeline, max(target, floor), floor)
+    return Placement(position, timeline.header_at(position), (position - since_block) % metaint if metaint else 0)
 
 
 def begun_at(ring: Ring, timeline: Timeline, floor: int, begun: int, first_until: int) -> int | None:
@@ -68,6 +81,16 @@ def since_join(ring: Ring, timeline: Timeline, begun: int) -> int:
     last = timeline.last_join()
     start = begun if last is None or last < ring.oldest else last
     return ring.head - start if ring.oldest <= start <= ring.head else 0
+
+
+def _join_after(ring: Ring, timeline: Timeline, target: int, floor: int) -> int:
+    """Returns the first place from `target` on where a decoder can begin, else the last one; the head if there is none
+    after `floor`.
+    """
+    position = timeline.first_join(target)
+    if position is None:
+        position = timeline.last_join()
+    return ring.head if position is None or not floor <= position <= ring.head else position
 
 
 def _target(ring: Ring, timeline: Timeline, burst: Size, bitrate: int | None) -> int:

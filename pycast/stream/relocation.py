@@ -63,15 +63,20 @@ def detach(mount: Mount, which: Callable[[Listener], bool] = lambda listener: Tr
 
 
 def attach(mount: Mount, moving: list[Detached]) -> None:
-    """Puts listeners into `mount`, at its head or at the last place where a decoder can begin."""
-    head = mount.ring.head
-    position, header = head, b""
+    """Puts listeners into `mount`: at its first byte if it has just begun, else at its head or at the last place where
+    a decoder can begin.
+    """
+    position, header = mount.first_place(), b""
+    if position is None:
+        last = mount.timeline.last_join() if mount.family != "generic" else None
+        position = mount.ring.head if last is None else last
     if mount.family != "generic":
-        join = mount.timeline.last_join()
-        position = head if join is None else join
         header = mount.timeline.header_at(position)
     for one in moving:
         listener = one.listener
+        if listener.intro is not None:  # it gets the rest of that, and then begins here
+            mount.fanout.put_in(listener)
+            continue
         listener.prefix += header
         listener.position = position
         listener.view = mount.view(one.metaint, (position - one.since_block) % one.metaint if one.metaint else 0)
@@ -84,6 +89,8 @@ def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int
 
     `rests` keeps the rests made so far: most listeners are at the same position, and share what is left of the unit.
     """
+    if listener.intro is not None:
+        return Detached(listener, 0, 0)
     # A first title block that has not gone out yet still carries the title in any case.
     start = listener.position
     first_title_at = listener.first_title_at if listener.first_title_at > start else -1

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from pycast.cli.main import main
 from pycast.config.reference import default_toml, reference_markdown
+from tests.formats.frame_bytes import mpeg
 
 
 @pytest.fixture
@@ -84,6 +85,41 @@ def test_a_webroot_that_is_no_folder_is_a_problem(file: Path) -> None:
     assert result.stderr.startswith(f'pycast: {file}:2: paths.webroot = "{file.parent / "nowhere"}": expected a folder')
     file.write_text(f'[paths]\nwebroot = "{file.parent}"\n')
     assert CliRunner().invoke(main, ["check", str(file)]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('fallback_mount = "/f.mp3"', ""),
+        ('fallback_mount = "silence"', ""),
+        ('fallback_mount = "/a"', ""),
+        ('fallback_mount = "/p/x"', ""),
+        ('fallback_mount = "/no.mp3"', "expected a file below paths.webroot, or a mount that has a [[mount]] section"),
+        ('fallback_mount = "/no-[128].mp3"', "{}/no-[128].mp3: No such file or directory"),
+        ('fallback_mount = "/x.txt"', "{}/x.txt: expected MP3, AAC (ADTS) or Ogg"),
+        ('intro = "/f.mp3"', ""),
+        ('intro = "/no.mp3"', "{}/no.mp3: No such file or directory"),
+        ('intro = "/x.txt"', "{}/x.txt: expected MP3, AAC (ADTS) or Ogg"),
+    ],
+)
+def test_fallbacks_and_intros_have_to_be_there_and_playable(file: Path, line: str, why: str) -> None:
+    folder = file.parent
+    (folder / "f.mp3").write_bytes(mpeg() * 20)
+    (folder / "x.txt").write_text("no audio")
+    mounts = f'[[mount]]\nmount_name = "/p/*"\n[[mount]]\nmount_name = "/a"\n{line}\n'
+    file.write_text(f'[paths]\nwebroot = "{folder}"\n{mounts}')
+    result = CliRunner().invoke(main, ["check", str(file)])
+    key, value = line.split(" = ")
+    said = [one for one in result.stderr.splitlines() if "mount[1]" in one]
+    assert said == ([f"pycast: {file}:7: mount[1].{key} = {value}: {why.format(folder)}"] if why else [])
+    assert result.exit_code == bool(why)
+
+
+def test_files_of_mounts_need_the_folder(file: Path) -> None:
+    file.write_text('[[mount]]\nmount_name = "/a"\nfallback_mount = "/b.mp3"\nintro = "/i.mp3"\n')
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert "mount[0].intro" in result.stderr and "expected paths.webroot" in result.stderr
+    assert "fallback_mount" not in result.stderr, "without the folder it is a mount"
 
 
 def test_names_that_no_mount_can_have_are_problems(file: Path) -> None:

@@ -84,14 +84,6 @@ def test_variables_are_those_of_the_environment(file: Path, monkeypatch: pytest.
     assert loads(run(file, "<hostname>${STATION}</hostname>").stdout, {}, "f").server.hostname == "radio.example"
 
 
-def test_fallback_that_is_a_file_of_webroot_is_named(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "silence.mp3").write_bytes(b"")
-    mount = "<mount name='/a'><fallback-mount>/silence.mp3</fallback-mount></mount>"
-    result = run(file, f"{mount}<paths><webroot>{tmp_path}</webroot></paths>")
-    assert "fallback-mount = /silence.mp3: a file; pycast falls back to mounts only" in result.stderr
-    assert not loads(result.stdout, {}, "f").mount[0].fallback_mount
-
-
 def test_what_is_not_icecasts_is_told_with_the_name_of_the_file(file: Path) -> None:
     file.write_text("<html/>")
     result = CliRunner().invoke(main, ["import-icecast", str(file)])

@@ -1,10 +1,7 @@
 """Tests of pycast.config.icecast_mounts: mounts come over in all forms, and none that Icecast protects is open."""
 
-import random
-
 import pytest
 
-from pycast.config.icecast_settings import Host
 from tests.config.imports import closed, imported, left_out, result_of, run
 from tests.config.test_icecast_protection import PROTECTED
 
@@ -50,37 +47,45 @@ def test_attributes_are_settings_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "moves_back"), [("1", True), ("0", False), ("all", True), ("own", True), ("none", False)]
+    ("written", "who"), [("1", "own"), ("0", "none"), ("all", "all"), ("OWN", "own"), ("none", "none")]
 )
-def test_ways_to_move_listeners_back_are_understood(written: str, moves_back: bool) -> None:
+def test_ways_to_move_listeners_back_are_understood(written: str, who: str) -> None:
     xml = f"<mount><mount-name>/a</mount-name><fallback-override>{written}</fallback-override></mount>"
-    assert imported(xml).mount[0].fallback_override is moves_back
+    assert imported(xml).mount[0].fallback_override == who
 
 
-@pytest.mark.parametrize("form", ["<fallback-mount>/b</fallback-mount>", '<fallback mount="/b"/>'])
-def test_fallback_that_is_a_mount_comes_over(form: str) -> None:
-    assert imported(f"<mount><mount-name>/a</mount-name>{form}</mount>").mount[0].fallback_mount == "/b"
+@pytest.mark.parametrize("name", ["/b", "/f-[128].mp3", "/silence.mp3"])
+@pytest.mark.parametrize(
+    "form", ["<fallback-mount>{}</fallback-mount>", '<fallback mount="{}" rate="128k"/>', "<fallback>{}</fallback>"]
+)
+def test_fallback_comes_over_whether_it_is_a_mount_or_a_file(form: str, name: str) -> None:
+    assert imported(f"<mount><mount-name>/a</mount-name>{form.format(name)}</mount>").mount[0].fallback_mount == name
 
 
 @pytest.mark.parametrize(
-    ("form", "shown"),
+    ("inside", "no_mount", "direct"),
     [
-        ("<fallback-mount>/f-[128].mp3</fallback-mount>", "fallback-mount = /f-[128].mp3"),
-        ("<fallback-mount>/silence.mp3</fallback-mount>", "fallback-mount = /silence.mp3"),
-        ('<fallback mount="/silence.mp3"/>', "fallback/@mount = /silence.mp3"),
+        ("<no-mount>1</no-mount>", True, True),
+        ("<no-mount>0</no-mount>", False, True),
+        ("<allow-direct-access>0</allow-direct-access>", False, False),
+        ("<allow-direct-access>true</allow-direct-access>", False, True),
     ],
 )
-def test_fallback_that_is_a_file_is_named(form: str, shown: str) -> None:
-    host = Host(random.Random(1), is_file=lambda name: name.endswith("/web/silence.mp3"))
-    xml = f"<mount><mount-name>/a</mount-name>{form}</mount><paths><webroot>/srv/web</webroot></paths>"
-    assert result_of(xml, host).mount[0].fallback_mount is None
-    assert f"line 1: mount /a {shown}: a file; pycast falls back to mounts only" in map(str, run(xml, host).notes)
+def test_mount_that_is_only_a_fallback_comes_over_as_one(inside: str, no_mount: bool, direct: bool) -> None:
+    mount = imported(f"<mount><mount-name>/a</mount-name>{inside}</mount>").for_mount("/a")
+    assert (mount.no_mount, mount.allow_direct_access, mount.max_listeners) == (no_mount, direct, -1)
 
 
-def test_mount_that_is_there_is_no_file() -> None:
-    host = Host(random.Random(1), is_file=lambda name: True)
-    xml = '<mount name="/a"><fallback-mount>/b</fallback-mount></mount><mount name="/b"/>'
-    assert result_of(xml, host).mount[0].fallback_mount == "/b"
+def test_a_word_for_no_mount_that_nobody_knows_is_the_strictest() -> None:
+    xml = "<mount><mount-name>/a</mount-name><no-mount>2</no-mount><allow-direct-access>x</allow-direct-access></mount>"
+    assert len(closed(xml)) == 2
+    mount = result_of(xml).for_mount("/a")
+    assert (mount.no_mount, mount.allow_direct_access) == (True, False)
+
+
+def test_the_intro_comes_over_also_from_outside_of_webroot() -> None:
+    xml = "<mount><mount-name>/a</mount-name><intro>../../../config/intro.mp3</intro></mount>"
+    assert imported(xml).mount[0].intro == "../../../config/intro.mp3"
 
 
 def test_old_no_yp_is_public_off() -> None:

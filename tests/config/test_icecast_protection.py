@@ -14,10 +14,6 @@ PROTECTED = [
     '<authentication><role type="static"/></authentication>',
     '<authentication type="url"><role type="url"/></authentication>',
     "<authentication>what</authentication>",
-    "<no-mount>1</no-mount>",
-    "<no-mount>true</no-mount>",
-    "<allow-direct-access>false</allow-direct-access>",
-    "<allow-direct-access>0</allow-direct-access>",
 ]
 OPEN = [
     "",
@@ -28,8 +24,8 @@ OPEN = [
     '<authentication type="url"><option name="mount_add" value="http://x/"/></authentication>',
     '<authentication type="url"><option name="listener_remove" value="http://x/"/></authentication>',
     '<authentication type="url"><option name="listener_add" value=""/></authentication>',
-    "<no-mount>0</no-mount>",
-    "<allow-direct-access>true</allow-direct-access>",
+    "<no-mount>1</no-mount>",
+    "<allow-direct-access>0</allow-direct-access>",
 ]
 
 
@@ -66,7 +62,7 @@ def locked(xml: str) -> list[bool]:
 
 def mount(name: str, *, is_locked: bool = False, type: str = "normal") -> str:
     named = f"<mount-name>{name}</mount-name>" if name else ""
-    return f'<mount type="{type}">{named}{"<no-mount>1</no-mount>" * is_locked}</mount>'
+    return f'<mount type="{type}">{named}{"<authentication>x</authentication>" * is_locked}</mount>'
 
 
 @pytest.mark.parametrize(

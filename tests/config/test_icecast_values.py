@@ -5,7 +5,6 @@ import pytest
 from pycast.config.icecast_values import (
     cors_value,
     filled_in,
-    is_file_name,
     is_tls_and_plain,
     is_yes,
     networks,
@@ -21,9 +20,7 @@ from pycast.config.icecast_values import (
         *[("tls", mode, False) for mode in ("0", "disabled", "auto", "")],
         ("ssl", "1", True),
         ("ssl", "what", "what"),
-        *[("fallback-override", word, True) for word in ("all", "own")],
-        ("fallback-override", "none", False),
-        ("fallback-override", "1", "1"),
+        *[("fallback-override", word, word.lower()) for word in ("all", "Own", "none", "1")],
         ("public", "client", "-1"),
         ("mp3-metadata-interval", "-1", None),
         ("icy-metadata-interval", "-1", None),
@@ -89,7 +86,3 @@ def test_variables_are_filled_in_and_those_that_are_not_set_are_refused() -> Non
     assert filled_in("a${B}c${B}$D {E}", {"B": "x"}) == "axcx$D {E}"
     with pytest.raises(ValueError, match="the variable NO is not set"):
         filled_in("${NO}", {"B": "x"})
-
-
-def test_file_with_its_rate_is_told_by_its_name() -> None:
-    assert [name for name in ("/f-[128].mp3", "/f-[a].mp3", "/f.mp3") if is_file_name(name)] == ["/f-[128].mp3"]

@@ -95,7 +95,6 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
             "relay/retry-delay = 9: pycast tries again after half a second, and then less and less often, "
             "up to every 20 s",
         ),
-        ("<mount><mount-name>/a</mount-name><intro>/b</intro></mount>", "mount /a intro = /b: pycast plays no files"),
         ("<limits><clients>many</clients></limits>", "limits/clients = many: expected a whole number"),
         (
             "<master-password>geheim</master-password>",

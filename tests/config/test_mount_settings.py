@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from pycast.config.mount_settings import merge_headers, mount_matches
+from pycast.config.load import loads
+from pycast.config.mount_settings import is_local, merge_headers, mount_matches
 from pycast.config.parse import parse
 from pycast.config.schema import Config, MountSection, MountSettings
 from pycast.config.units import Size
+from pycast.errors import ConfigError
 
 
 def config(*mounts: dict[str, Any], **sections: Any) -> Config:
@@ -109,3 +111,31 @@ def test_asking_for_a_mount_does_not_change_the_configuration() -> None:
 
 def test_every_key_of_a_section_is_a_setting() -> None:
     assert MountSettings.KEYS.keys() == MountSection.KEYS.keys() - {"type"}
+
+
+@pytest.mark.parametrize(
+    ("written", "who"),
+    [("true", "own"), ("false", "none"), ('"own"', "own"), ('"all"', "all"), ('"none"', "none"), ("1", "own")],
+)
+def test_who_is_moved_back_is_a_word_or_a_flag(written: str, who: str) -> None:
+    toml = f'[[mount]]\nmount_name = "/a"\nfallback_override = {written}\n'
+    assert loads(toml, {}, "f").for_mount("/a").fallback_override == who
+    assert loads("", {}, "f").for_mount("/a").fallback_override == "none"
+
+
+def test_another_word_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match='expected "none", "all" or "own"; did you mean "own"'):
+        loads('[[mount]]\nmount_name = "/a"\nfallback_override = "owm"\n', {}, "f")
+
+
+def test_no_section_is_for_what_a_node_plays_by_itself() -> None:
+    toml = '[[mount]]\ntype = "default"\nmax_listeners = 1\nfallback_mount = "/f"\n[[mount]]\nmount_name = "/*"\n'
+    settings = loads(toml, {}, "f").for_mount("file:/a.mp3")
+    assert (settings.max_listeners, settings.fallback_mount, settings.hidden) == (-1, "", True)
+    assert settings.burst_size == Size(seconds=4), "silence of few bytes must not be sent minutes at once"
+    assert is_local("file:/a.mp3") and not is_local("/file:x") and not is_local("")
+
+
+def test_a_section_is_for_a_mount_by_its_name_or_a_pattern() -> None:
+    made = config({"mount_name": "/a"}, {"mount_name": "/p/*"}, {"type": "default"})
+    assert [made.describes_mount(name) for name in ("/a", "/p/x", "/b")] == [True, True, False]

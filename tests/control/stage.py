@@ -13,6 +13,7 @@ from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.listener_moves import ListenerMoves
+from pycast.control.local_streams import LocalStreams
 from pycast.control.mount_finder import MountFinder
 from pycast.control.on_demand import OnDemand
 from pycast.http.headers import Headers
@@ -77,7 +78,8 @@ class Stage:
         self.mounts = Mounts(self.settings, pacer, self.group, self.events, time.monotonic)
         self.hangups: Hangups[tuple[Mount, Listener]] = Hangups(lambda watched, failed: None)
         self.claims, self.on_demand = MountClaims(), OnDemand()
-        self.finder = MountFinder(self.settings, self.mounts, mirrors, self.on_demand)
+        self.local = LocalStreams(self.settings, self.mounts, self.group)
+        self.finder = MountFinder(self.settings, self.mounts, mirrors, self.on_demand, self.local)
         self.moves = ListenerMoves(self.hangups)
         self.fallbacks = Fallbacks(self.settings, self.mounts, self.finder, self.moves, self.group)
         self.sources: dict[str, StageSource] = {}

@@ -48,6 +48,21 @@ def test_without_override_they_stay_where_they_are(node: Stage, wait_until: Wait
     assert is_at(fallback, listener)
 
 
+def test_all_who_are_on_the_fallback_are_moved_to_the_mount_if_it_says_so(node: Stage, wait_until: WaitUntil) -> None:
+    node.settings.replace(loads(MOUNT.replace("true", '"all"'), {}, "test"))
+    fallback = node.begin("/f")
+    own, other = node.listen(fallback), node.listen(fallback)
+    other.requested_mount = "/b"
+    a = node.begin("/a")
+    wait_until(lambda: is_at(a, own) and is_at(a, other), "all")
+    assert (own.requested_mount, other.requested_mount) == ("", "")
+    bystander = node.listen(node.begin("/c"))
+    node.end("/a")
+    node.begin("/a")
+    wait_until(lambda: all(name != "back to /a" for name in names(node)), "the decision")
+    assert bystander.requested_mount == "" and not is_at(a, bystander)
+
+
 def names(node: Stage) -> list[str]:
     """Returns the names of the greenlets that still run."""
     return [task.name for task in node.group._members]

@@ -254,3 +254,24 @@ def test_a_page_for_which_there_is_no_room_is_refused_without_a_greenlet(monkeyp
     assert [one.status for one in bench.accesses] == [503]
     assert bench.context.counters.refused_pages == bench.context.counters.bad_requests == 1
     bench.close()
+
+
+@pytest.mark.parametrize("closed", ["no_mount = true", "allow_direct_access = false"])
+def test_a_mount_that_is_only_a_fallback_is_heard_as_one_and_not_by_its_name(closed: str) -> None:
+    backup = f"[[mount]]\nmount_name = '/b'\n{closed}\n[[mount]]\nmount_name = '/p/*'\n{closed}\n"
+    toml = f"{TOML}{backup}[[mount]]\nmount_name = '/a'\nfallback_mount = '/b'\n"
+    made = Node(loads(toml, {}, "test"), None, None, 1000)
+    made.start()
+    try:
+        with connect(made, SOURCE.replace(b"/x", b"/b") + b"x" * 2000) as source:
+            assert source.recv(100).startswith(b"HTTP/1.0 200 OK")
+            for method in (b"GET", b"HEAD"):
+                for path in (b"/b", b"/p/x"):
+                    answer = ask(made, method + b" " + path + b" HTTP/1.0\r\n\r\n")
+                    assert answer.startswith(b"HTTP/1.0 403 Forbidden\r\n"), path
+            assert ask(made, b"GET /b.m3u HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 404")
+            assert ask(made, b"GET /nowhere HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 404")
+            with connect(made, b"GET /a HTTP/1.0\r\n\r\n") as listener:
+                assert listener.recv(2000).startswith(b"HTTP/1.0 200 OK\r\n")
+    finally:
+        made.stop()

@@ -3,6 +3,7 @@
 import socket as plain
 from collections.abc import Iterator
 from ipaddress import ip_network
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from pycast.server.listeners import EXPOSED, UNBUFFERED, response_head, serve_li
 from pycast.stream.fanout import Fanout
 from pycast.stream.mount import Mount
 from tests.server.contexts import Bench, FakeSource, make_bench
+from tests.stream.test_relocation import frames
 from tests.web.sites import make_request
 
 AUDIO = b"0123456789"
@@ -198,3 +200,39 @@ def test_a_fallback_that_has_ended_while_it_was_looked_for_refuses(pair: Pair) -
         serve_listener(bench.context, pair[0], make_request("/x"), full)
     assert (pair[0].given_away, len(other.fanout)) == (False, 0)
     bench.close()
+
+
+def test_a_new_listener_hears_the_intro_first_and_one_who_has_heard_it_does_not(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "i.mp3").write_bytes(frames(0, 30))
+    bench = make_bench(f"[paths]\nwebroot = '{tmp_path}'\n[[mount]]\nmount_name = '/x'\nintro = '/i.mp3'\n")
+    mount = on_air(bench, "/x", "audio/mpeg")
+    mount.feed(frames(500, 40))
+    again = parcels()
+    for request in (make_request("/x", method="HEAD"), make_request("/x", more="User-Agent: p\r\n")):
+        serve_listener(bench.context, pair[0], request, mount)
+    assert pair[1].recv(100_000).endswith(b"\r\n\r\n")
+    assert pair[1].recv(100_000).partition(b"\r\n\r\n")[2] == frames(0, 30), "head and intro are one write"
+    serve_listener(bench.context, again[0], make_request("/x", more="User-Agent: p\r\n"), mount)
+    assert frames(500, 1) in again[1].recv(100_000), "the stream at once"
+    assert bench.context.counters.listener_connections == 2
+    bench.close()
+    for end in again:
+        end.close()
+
+
+def test_a_file_is_announced_with_the_name_the_titles_and_the_headers_of_the_mount_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "f.mp3").write_bytes(frames(0, 300))
+    mount = "mount_name = '/x'\nfallback_mount = '/f.mp3'\nstream_name = 'Radio'\nmp3_metadata_interval = 4000\n"
+    bench = make_bench(f"[paths]\nwebroot = '{tmp_path}'\n[[mount]]\n{mount}http_headers = {{X-A = 'b'}}\n")
+    found, (ours, peer) = bench.context.finder.find("/x"), parcels()
+    assert found is not None and found.name == "file:/f.mp3"
+    serve_listener(bench.context, ours, make_request("/x", more="Icy-MetaData: 1\r\n"), found)
+    head, _, audio = peer.recv(100_000).partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert {b"icy-name:Radio", b"icy-metaint:4000", b"X-A: b", b"Content-Type: audio/mpeg"} <= set(lines)
+    assert audio[:4000] == frames(0, 10)[:4000] and audio[4000:4017] == b"\x01StreamTitle='';\0"
+    bench.close()
+    ours.close()
+    peer.close()

@@ -15,9 +15,10 @@ from pycast.http.source_headers import source_info
 from pycast.stream.dump import DUMP_WRITERS
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import RING_S, Mount
+from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
+from pycast.stream.ring_size import RING_S
 from pycast.stream.source import SourceDescription
 from tests.stream.memory import WHO, MemoryTransport
 

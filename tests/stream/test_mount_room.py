@@ -5,7 +5,7 @@ import pytest
 from pycast.config.units import Size
 from pycast.formats.marks import Info, Join, Mark
 from pycast.stream.fanout import Reason
-from pycast.stream.mount import LARGEST_RING
+from pycast.stream.ring_size import LARGEST_RING
 from tests.stream.test_mount import SETTINGS, description, listen, new_mount
 
 KEY_FRAME = 3 << 20

@@ -1,7 +1,9 @@
 """Where listeners start: at join points, a burst back, ICY ones in few phases."""
 
+import pytest
+
 from pycast.config.units import Size
-from pycast.stream.placement import place
+from pycast.stream.placement import place, place_after
 from pycast.stream.ring import Ring
 from pycast.stream.timeline import Timeline
 
@@ -87,3 +89,28 @@ def test_no_listener_starts_before_the_floor() -> None:
     assert place(ring, timeline, Size(bytes=65_536), 16_000, None, floor).position == floor
     assert place(ring, timeline, Size(seconds=5), 0, None, floor).position == floor
     assert place(ring, timeline, Size(bytes=0), 0, None, ring.head).position == ring.head
+
+
+@pytest.mark.parametrize(("back", "since"), [(0, 0), (0, 927), (5000, 400), (60_000, 15_999)])
+def test_who_goes_on_after_other_audio_has_one_of_few_phases_and_little_more_than_asked_for(
+    back: int, since: int
+) -> None:
+    ring, timeline = Ring(1 << 20), Timeline()
+    phases, lines = set(), set()
+    for number in range(2000):
+        timeline.add_join(ring.head, None)
+        ring.append(b"f" * FRAME)
+        start = place_after(ring, timeline, back, 16_000, since, 0, None)
+        assert start.phase == (start.position - since) % 16_000 and start.position % FRAME == 0
+        if number > 300:
+            assert back - FRAME <= ring.head - start.position <= back + 2 * 16_000
+            phases.add(start.phase)
+            lines.add((start.position - since) // 16_000)
+    assert len(phases) == len(lines) and max(phases) < FRAME
+
+
+def test_who_goes_on_without_titles_begins_at_the_last_frame_or_where_the_source_began() -> None:
+    ring, timeline = stream(500)
+    assert place_after(ring, timeline, 0, 0, 0, 0, None).position == ring.head - FRAME
+    assert place_after(ring, timeline, 0, 0, 0, 0, 7 * FRAME).position == 7 * FRAME
+    assert place_after(ring, timeline, 10**6, 16_000, 0, 450 * FRAME, None).position == 450 * FRAME

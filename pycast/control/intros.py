@@ -1,0 +1,166 @@
+"""The intros of mounts: which one a new listener hears, if any.
+
+An intro is a file below `paths.webroot` that is read whole, once, and again when it has changed. Who has heard all of
+it does not hear it again within an hour: players lose their connection, and nobody wants the same words each time. A
+player is known by its address and its agent, on this node.
+
+The one invariant: an intro goes before a stream only if a decoder can go on from one to the other: format, sample rate
+and channels are the same.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from gevent.event import Event
+
+from pycast.config.live import Live
+from pycast.control.local_streams import below
+from pycast.disk.calls import begin_off_hub, off_hub
+from pycast.errors import ExternalError, FormatError
+from pycast.formats.content_types import is_same_format
+from pycast.stream.events import IntroHeard
+from pycast.stream.mount import Mount
+
+if TYPE_CHECKING:
+    from pycast.disk.looped_file import Identity
+    from pycast.stream.intro import Intro
+
+log = logging.getLogger(__name__)
+
+MOST_INTRO = 16 << 20
+"""Bytes of an intro, which is kept in memory: some ten minutes."""
+
+HEARD_S = 3600.0
+
+# Players that are remembered. A storm of more than these has some hear an intro twice.
+MOST_HEARD = 50_000
+
+# Between two looks whether a file has changed.
+LOOK_S = 2.0
+
+# What has to be the same, under Icecast's names.
+_SAME = {"subtype": "codec", "audio_samplerate": "sample rate", "audio_channels": "number of channels"}
+
+MOST_SAID = 1000
+
+
+class _Loaded(NamedTuple):
+    """A file as it was read: the intro, None if it cannot be used."""
+
+    intro: "Intro | None"
+    identity: "Identity | None"
+    looked_at: float
+
+
+class Intros:
+    """The intros of this node's mounts."""
+
+    def __init__(self, settings: Live, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._loaded: dict[str, _Loaded] = {}
+        self._loading: dict[str, Event] = {}
+        self._heard: dict[int, float] = {}
+        self._said: set[tuple[str, int]] = set()
+
+    def of(self, path: str) -> "Intro | None":
+        """Returns the intro of the mount of that name, None if it has none that can be used. May switch."""
+        now = self._settings.now
+        name = now.for_mount(path).intro
+        if not name:
+            return None
+        file = below(now.paths.webroot, name) if now.paths.webroot else ""
+        while (loading := self._loading.get(file)) is not None:
+            loading.wait()
+        loaded = self._loaded.get(file)
+        if loaded is None:
+            loaded = self._load(path, file)
+        elif self._clock() - loaded.looked_at >= LOOK_S:
+            self._look(file, loaded)
+        return loaded.intro
+
+    def may_precede(self, intro: "Intro", mount: Mount, path: str, ip: str, agent: str) -> bool:
+        """Whether a listener of `mount` that asked for `path` hears the intro now. Never switches."""
+        return not self._has_heard(path, ip, agent) and self._fits(intro, mount)
+
+    def on_intro_heard(self, event: IntroHeard) -> None:
+        """Remembers that a player has heard the intro of the mount that it asked for."""
+        listener = event.listener
+        path = listener.requested_mount or event.mount
+        key = hash((path, listener.identity.ip, listener.identity.user_agent))
+        self._heard.pop(key, None)
+        self._heard[key] = self._clock()
+        if len(self._heard) > MOST_HEARD:
+            del self._heard[next(iter(self._heard))]
+
+    def _has_heard(self, path: str, ip: str, agent: str) -> bool:
+        heard = self._heard.get(hash((path, ip, agent)))
+        return heard is not None and self._clock() - heard < HEARD_S
+
+    def _load(self, path: str, file: str) -> _Loaded:
+        loading = self._loading[file] = Event()
+        try:
+            intro, identity = off_hub(_read, file)
+            loaded = _Loaded(intro, identity, self._clock())
+            log.info("mount %s: its intro %s is read", path, file)
+        except (ExternalError, FormatError) as error:
+            loaded = _Loaded(None, None, self._clock())
+            log.warning("mount %s: its intro %s cannot be played: %s", path, file or "(no paths.webroot)", error)
+        finally:
+            del self._loading[file]
+            loading.set()
+        self._loaded[file] = loaded
+        return loaded
+
+    def _look(self, file: str, loaded: _Loaded) -> None:
+        """Begins to look whether the file has changed; if so, the next listener has it read. Never switches."""
+        self._loaded[file] = loaded._replace(looked_at=self._clock())
+        begin_off_hub(partial(_has_changed, file, loaded.identity), partial(self._on_look, file))
+
+    def _on_look(self, file: str, has_changed: bool) -> None:
+        if has_changed:
+            self._loaded.pop(file, None)
+
+    def _fits(self, intro: "Intro", mount: Mount) -> bool:
+        wanted = mount.description.format_name
+        if not is_same_format(intro.format, wanted):
+            self._say(intro, mount, f"it is {intro.format}, and the stream {wanted}")
+            return False
+        stats: Mapping[str, str] = mount.all_stats()
+        for key, words in _SAME.items():
+            has, other = intro.stats.get(key), stats.get(key)
+            if has and other and has != other:
+                self._say(intro, mount, f"its {words} is {has}, and that of the stream {other}")
+                return False
+        return True
+
+    def _say(self, intro: "Intro", mount: Mount, why: str) -> None:
+        if (mount.name, id(intro)) not in self._said and len(self._said) < MOST_SAID:
+            self._said.add((mount.name, id(intro)))
+            log.warning("mount %s: its intro %s is not played: %s", mount.name, intro.name, why)
+
+
+def _read(file: str) -> "tuple[Intro, Identity]":
+    """Reads an intro. Raises ExternalError or FormatError. Blocks."""
+    from pycast.disk.looped_file import read_file
+    from pycast.formats.file_audio import FileAudio, detect
+    from pycast.stream.intro import Intro
+
+    if not file:
+        raise ExternalError("expected paths.webroot, the folder that has it")
+    data, identity = read_file(file, MOST_INTRO)
+    format = detect(lambda offset, size: data[offset : offset + size])
+    units = FileAudio(format, 0, lambda: int.from_bytes(os.urandom(4))).feed(data) if format else []
+    if not units:
+        raise ExternalError("expected MP3, AAC (ADTS) or Ogg")
+    return Intro(file, format, units), identity
+
+
+def _has_changed(file: str, identity: "Identity | None") -> bool:
+    from pycast.disk.looped_file import identity_of, is_settled
+
+    found = identity_of(file) if file else None
+    return found is not None and found != identity and is_settled(found)

@@ -1,0 +1,151 @@
+"""Each player hears an intro once within an hour, and only before a stream with which its decoder can go on."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pycast.control import intros
+from pycast.control.intros import HEARD_S, LOOK_S, Intros
+from pycast.formats.marks import Info
+from pycast.stream.events import IntroHeard
+from pycast.stream.intro import Intro
+from pycast.stream.listener import Identity, Listener
+from pycast.stream.mount import Mount
+from tests.conftest import WaitUntil
+from tests.control.stage import Stage, stage
+from tests.formats.frame_bytes import adts
+from tests.stream.memory import MemoryTransport
+from tests.stream.test_relocation import frames
+
+WHO = ("/live", "192.0.2.1", "player")
+
+
+class Desk:
+    """Intros whose clock the test turns."""
+
+    def __init__(self, node: Stage, folder: Path) -> None:
+        self.node, self.folder, self.now = node, folder, 50.0
+        self.intros = Intros(node.settings, lambda: self.now)
+
+    def of(self, path: str = "/live") -> Intro:
+        found = self.intros.of(path)
+        assert found is not None
+        return found
+
+    def live(self, content_type: str = "audio/mpeg", rate: str = "44100") -> Mount:
+        mount = self.node.begin("/live", content_type)
+        mount.take(b"", [Info(0, None, {"audio_samplerate": rate, "audio_channels": "1"})])
+        return mount
+
+    def hear(self, path: str, ip: str, agent: str, mount: Mount) -> None:
+        """Tells that somebody has heard the intro of `path`."""
+        who = Identity(ip, agent, "", "", "GET", path, "HTTP/1.1")
+        listener = Listener(1, MemoryTransport(), who, mount.view(0, 0), 0, b"", -1, 0.0)
+        listener.requested_mount = path if path != mount.name else ""
+        self.intros.on_intro_heard(IntroHeard(mount.name, listener))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "intro.mp3").write_bytes(frames(0, 50))
+    os.utime(tmp_path / "intro.mp3", (1e9, 1e9))
+    mount = '[[mount]]\nmount_name = "/live"\nintro = "../intro.mp3"\n[[mount]]\nmount_name = "/plain"\n'
+    with stage(f'[paths]\nwebroot = "{tmp_path}/web"\n{mount}') as node:
+        yield Desk(node, tmp_path)
+
+
+def test_the_intro_of_a_mount_is_read_once_and_has_what_its_stream_has(desk: Desk) -> None:
+    intro = desk.of()
+    assert (intro.format, intro.size, intro.stats["audio_samplerate"]) == ("mpeg", 50 * 417, "44100")
+    assert desk.of() is intro
+    assert desk.intros.of("/plain") is None and desk.intros.of("/none") is None
+
+
+def test_who_has_heard_it_does_not_hear_it_again_within_an_hour(desk: Desk) -> None:
+    intro, mount = desk.of(), desk.live()
+    assert desk.intros.may_precede(intro, mount, *WHO)
+    desk.hear(*WHO, mount)
+    assert not desk.intros.may_precede(intro, mount, *WHO)
+    for path, ip, agent in (("/other", *WHO[1:]), ("/live", "192.0.2.2", "player"), ("/live", "192.0.2.1", "x")):
+        assert desk.intros.may_precede(intro, mount, path, ip, agent)
+    desk.now += HEARD_S - 1
+    assert not desk.intros.may_precede(intro, mount, *WHO)
+    desk.now += 2
+    assert desk.intros.may_precede(intro, mount, *WHO)
+
+
+def test_who_asked_for_another_mount_is_remembered_for_that(desk: Desk) -> None:
+    intro, mount = desk.of(), desk.live()
+    desk.hear("/asked", *WHO[1:], mount)
+    assert desk.intros.may_precede(intro, mount, *WHO)
+    assert not desk.intros.may_precede(intro, mount, "/asked", *WHO[1:])
+
+
+def test_only_so_many_are_remembered_the_latest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intros, "MOST_HEARD", 3)
+    intro, mount = desk.of(), desk.live()
+    for number in (1, 2, 3, 1, 4):
+        desk.hear("/live", f"192.0.2.{number}", "player", mount)
+    forgotten = [n for n in range(1, 5) if desk.intros.may_precede(intro, mount, "/live", f"192.0.2.{n}", "player")]
+    assert forgotten == [2]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "rate", "why"),
+    [
+        ("audio/aac", "44100", "it is mpeg, and the stream adts"),
+        ("audio/mpeg", "48000", "its sample rate is 44100, and that of the stream 48000"),
+    ],
+)
+def test_an_intro_that_does_not_fit_is_refused_and_said_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture, content_type: str, rate: str, why: str
+) -> None:
+    intro, mount = desk.of(), desk.live(content_type, rate)
+    assert not any(desk.intros.may_precede(intro, mount, *WHO) for _ in range(3))
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == [f"mount /live: its intro {desk.folder}/web/../intro.mp3 is not played: {why}"]
+
+
+def test_a_file_that_has_changed_is_read_again(desk: Desk, wait_until: WaitUntil) -> None:
+    intro = desk.of()
+    (desk.folder / "new").write_bytes(frames(0, 70))
+    os.utime(desk.folder / "new", (1e9 + 5, 1e9 + 5))
+    (desk.folder / "new").replace(desk.folder / "intro.mp3")
+    assert desk.of() is intro
+    desk.now += LOOK_S
+    assert desk.of() is intro, "nobody waits for the look"
+    wait_until(lambda: desk.of().size == 70 * 417, "the new one")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"nothing of that", "expected MP3"), (None, "No such file"), (adts(100), "expected MP3"), (b"", "expected MP3")],
+)
+def test_a_file_that_cannot_be_played_is_said_and_nobody_waits(
+    desk: Desk, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil, content: bytes | None, why: str
+) -> None:
+    file = desk.folder / "intro.mp3"
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert desk.intros.of("/live") is None and desk.intros.of("/live") is None
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "cannot be played" in said and why in said
+    file.write_bytes(frames(0, 9))
+    os.utime(file, (1e9 + 9, 1e9 + 9))
+    desk.now += LOOK_S
+    wait_until(lambda: desk.intros.of("/live") is not None, "the right one")
+
+
+def test_a_file_that_is_too_large_is_not_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intros, "MOST_INTRO", 1000)
+    assert desk.intros.of("/live") is None
+
+
+def test_without_a_webroot_there_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    with stage('[[mount]]\nmount_name = "/live"\nintro = "/a.mp3"\n') as node:
+        assert Intros(node.settings, lambda: 0.0).of("/live") is None
+    assert "paths.webroot" in caplog.text
