@@ -57,6 +57,11 @@ ALLOWED: dict[str, dict[str, str]] = {
     "app/local_cluster.py": dict.fromkeys(("Popen", "mkdtemp", "rmtree", "write_text"), SERVES_NOBODY),
     "app/local_haproxy.py": {"shutil.which": SERVES_NOBODY},
     "app/local_node.py": dict.fromkeys(("open", "read_text", "touch", "write_text"), SERVES_NOBODY),
+    "app/pidfile.py": {
+        "write_text": AT_THE_START,
+        **dict.fromkeys(("read_text", "unlink"), IN_A_THREAD),
+    },
+    "app/process_owner.py": dict.fromkeys(("getgrnam", "getpwnam", "os.access"), AT_THE_START),
     "app/passed_sockets.py": {"getaddrinfo": AT_THE_START},
     "app/source_hooks.py": {"Popen": "gevent's: it waits in the loop for the child, and the child for its disk"},
     "app/worker_process.py": {"read_text": "of /proc, which is no disk"},
@@ -69,7 +74,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "cluster/mirror/serve.py": {"open": "a mirror, which is no file"},
     "cluster/registry/state_file.py": {"read_bytes": AT_THE_START},
     "config/load.py": dict.fromkeys(
-        ("read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
+        ("is_file", "open", "read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
     ),
     "control/mount_finder.py": {"open": "a mirror, which is no file"},
     "config/secret_files.py": dict.fromkeys(("open", "path.stat"), "as config/load.py, and by it"),

@@ -9,8 +9,8 @@ import faulthandler
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,10 @@ from gevent.event import Event
 from gevent.lock import Semaphore
 
 from pycast.app.assembly import assemble
+from pycast.app.host_process import HostProcess
+from pycast.app.import_log import log_notes
 from pycast.app.late_imports import import_late
+from pycast.app.node_ports import NodePorts, open_ports
 from pycast.app.passed_sockets import PassedSockets
 from pycast.app.ready import ReadyInfo, write_ready
 from pycast.app.systemd import SystemdNotifier
@@ -32,13 +35,13 @@ from pycast.config.load import load, with_port
 from pycast.config.problems import Origin
 from pycast.config.schema import Config
 from pycast.config.secret_files import file_advice, with_secrets
-from pycast.config.serving import first_serving, is_v6_only
+from pycast.config.serving import first_serving
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ConfigError, ExternalError
 from pycast.logs.setup import set_up_again, setup_logging
 from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
-from pycast.server.acceptor import Acceptor, Endpoint, listen_on_pair, stop_all
+from pycast.server.acceptor import stop_all
 from pycast.server.context import ServerContext
 from pycast.stats.counters import Counters
 from pycast.stream.dump import DUMP_WRITERS
@@ -77,20 +80,22 @@ class Node:
         self._port = port
         self._worker = worker
         self.parts = assemble(config, open_files)
-        self._acceptors: list[Acceptor] = []
-        self._link: Acceptor | None = None
+        self._ports = NodePorts()
         self._agent: HaproxyAgent | None = None
         self._reloading = Semaphore()
 
-    def start(self) -> ReadyInfo:
-        """Listens and accepts. Raises ConfigError if a port is in use or a certificate cannot be used."""
+    def start(self, opening: Callable[[], AbstractContextManager[object]] = nullcontext) -> ReadyInfo:
+        """Listens and accepts. Ports are opened within `opening`. Raises ConfigError if a port is in use or a
+        certificate cannot be used.
+        """
         context = self.parts.context
         try:
-            self._listen()
+            with opening():
+                self._listen()
         except ConfigError:
             self.stop()
             raise
-        public = [one for one in self._acceptors if one is not self._link]
+        public, link = self._ports.public, self._ports.link
         # One for each section, which may have several sockets.
         listening = list({(one.endpoint.address, one.port): one for one in public if not one.endpoint.mount}.values())
         context.site.address.port = listening[first_serving(context.settings.now, "listeners")].port
@@ -98,23 +103,21 @@ class Node:
             context.group.spawn_forever(name, run)
         if self._agent:
             self._agent.start()
-        for acceptor in [self._link] if self._link else public:
+        for acceptor in [link] if link else public:
             acceptor.start()
         if context.cluster:
             try:
                 machine = self._worker.machine if self._worker else ""
-                context.cluster.start((self._link or self._acceptors[0]).port, machine)
+                context.cluster.start((link or public[0]).port, machine)
             except ConfigError:
                 self.stop()
                 raise
-        if self._link:
+        if link:
             # A worker's clients wait in the kernel until it has joined the cluster and knows the mounts of the others.
             for acceptor in public:
                 acceptor.start()
         context.group.spawn_forever("relays", self.parts.run_relays)
-        ports = dict.fromkeys(
-            (one.port, one.endpoint.certificate is not None, bool(one.endpoint.mount)) for one in public
-        )
+        ports = dict.fromkeys((one.port, one.endpoint.is_tls_only, bool(one.endpoint.mount)) for one in public)
         return ReadyInfo(public[0].port, tuple(ports))
 
     def reload(self) -> None:
@@ -141,8 +144,10 @@ class Node:
             self._apply(settings.now)
             return
         restart = restart_needed(before, config)
-        if restart and self._worker is None:  # the parent logs it once for all workers
-            log.warning("changes that need a restart: %s", ", ".join(restart))
+        if self._worker is None:  # the parent logs it once for all workers
+            if restart:
+                log.warning("changes that need a restart: %s", ", ".join(restart))
+            log_notes(before.notes, config.notes)
         self._warn_of_open_files(config)
         log.info("read %s again", self._config_path)
 
@@ -165,17 +170,18 @@ class Node:
         context, programs = self.parts.context, self.parts.programs
         refused = context.counters.refused_connections
         context.site.readiness.is_stopping = True
-        for acceptor in self._acceptors:
+        acceptors = self._ports.acceptors
+        for acceptor in acceptors:
             acceptor.hold()
-        if any(acceptor.is_busy for acceptor in self._acceptors):
+        if any(acceptor.is_busy for acceptor in acceptors):
             gevent.sleep(HANDSHAKES_S)
-        for acceptor in self._acceptors:
+        for acceptor in acceptors:
             acceptor.close()
         if context.cluster:
             context.cluster.stop()
         context.mounts.stop()
-        stop_all(self._acceptors)
-        self._acceptors.clear()
+        stop_all(acceptors)
+        self._ports = NodePorts()
         if refused := context.counters.refused_connections - refused:
             log.info("%d requests that came during the stop were answered 503", refused)
         if self._agent:
@@ -192,7 +198,7 @@ class Node:
 
     def lose_parent(self) -> None:
         """Notes that the parent is gone: only systemd may still have this worker's listening sockets."""
-        for acceptor in self._acceptors:
+        for acceptor in self._ports.acceptors:
             acceptor.is_kept &= self._worker is not None and self._worker.from_systemd
 
     def stop_in_time(self, seconds: float) -> bool:
@@ -209,6 +215,8 @@ class Node:
         context = self.parts.context
         self.parts.logs.reload(config)
         context.settings.replace(config)
+        if self._ports.certificate:
+            self._ports.certificate.use(config.tls.certificate, config.tls.private_key)
         context.mounts.apply_settings()
         context.admission.set_clients(config.limits.clients)
 
@@ -217,47 +225,13 @@ class Node:
             log.warning("%s", line)
 
     def _listen(self) -> None:
+        """Opens the ports. Raises ConfigError."""
         context = self.parts.context
-        config = context.settings.now
-        certificate = None
-        if any(listen.tls for listen in config.listen) or (self._worker and config.cluster.tls):
-            from pycast.net.tls import Certificate  # the same for proxies: only for a port that needs it
-
-            certificate = Certificate(config.tls.certificate, config.tls.private_key, time.monotonic)
-        for listen in config.listen:
-            proxies = None
-            if listen.proxy_protocol or listen.trusted_proxies:
-                from pycast.server.proxies import proxies_before
-
-                proxies = proxies_before(listen)
-            first = Endpoint(listen.bind_address, listen.port, "", certificate if listen.tls else None, proxies)
-            first = first._replace(serves=frozenset(listen.serves), is_v6_only=is_v6_only(config, listen))
-            second = first._replace(mount=listen.shoutcast_mount, certificate=None)
-            self._acceptors += self._acceptors_of(first, second)
-        self._passed.close_rest()
-        if self._worker:
-            tls = certificate if config.cluster.tls else None
-            link = Endpoint(
-                self._worker.link_address, self._worker.link_port, "", tls, is_shared=True, serves=frozenset()
-            )
-            self._link = Acceptor(context, link)
-            self._acceptors.append(self._link)
-        balancer = config.balancer
+        self._ports = open_ports(context, self._passed, self._worker)
+        balancer = context.settings.now.balancer
         if balancer.agent_port:
             processes = self._worker.count if self._worker else 1
             self._agent = HaproxyAgent(balancer.agent_address, balancer.agent_port, lambda: self._agent_line(processes))
-
-    def _acceptors_of(self, first: Endpoint, second: Endpoint) -> list[Acceptor]:
-        """Listens on `first` and, if it is for SHOUTcast sources, on `second`, with the sockets that were passed."""
-        context, take = self.parts.context, self._passed.take
-        passed = take(first.address, first.port)
-        if not passed:
-            return listen_on_pair(context, first, second) if second.mount else [Acceptor(context, first)]
-        acceptors = [Acceptor(context, first, sock) for sock in passed]
-        if second.mount:
-            second = second._replace(port=first.port + 1)
-            acceptors += [Acceptor(context, second, sock) for sock in take(second.address, second.port) or (None,)]
-        return acceptors
 
     def _agent_line(self, processes: int) -> bytes:
         """Returns the agent's answer to HAProxy, on behalf of `processes` processes like this one."""
@@ -284,15 +258,15 @@ def run(
     then its parent is gone.
     """
     tag = worker.tag if worker else ""
+    process = HostProcess(config, config_path) if worker is None else None  # a worker's parent has it
     error_log = setup_logging(config, tag)
-    passed = PassedSockets(worker.sockets) if worker else PassedSockets.from_systemd(os.environ)
-    node = Node(config, config_path, port, raise_file_limit(), worker, passed)
+    node = Node(config, config_path, port, raise_file_limit(), worker, _passed_sockets(worker))
     heartbeat = _heartbeat(worker, node.parts.context.counters)
     notifier = SystemdNotifier.from_environment(os.environ)
     stop, term, group = Event(), Event(), node.parts.context.group
     gevent.signal_handler(signal.SIGINT, stop.set)
     gevent.signal_handler(signal.SIGTERM, lambda: group.spawn("terminate", _terminate, node.parts.context, term, stop))
-    ready = node.start()
+    ready = node.start(process.opening) if process else node.start()
     status = f"listening on {', '.join(str(port) for port, _, _ in ready.ports)}"
 
     def reload() -> None:
@@ -319,16 +293,20 @@ def run(
     if ready_file:
         write_ready(ready_file, config, ready, made_up)
     log.info("%s", status)
-    _warn_of_passwords(config, worker)
+    _warn(config, worker)
     notifier.ready(status)
     node.parts.context.drain.changed.subscribe(lambda event: _report_drain(notifier, node.parts.context))
     stop.wait()
-    _stop(node, notifier, heartbeat)
+    _stop(node, notifier, heartbeat, process)
     error_log.close()
     return 0
 
 
-def _stop(node: Node, notifier: SystemdNotifier, heartbeat: "Heartbeat | None") -> None:
+def _passed_sockets(worker: "WorkerPlace | None") -> PassedSockets:
+    return PassedSockets(worker.sockets) if worker else PassedSockets.from_systemd(os.environ)
+
+
+def _stop(node: Node, notifier: SystemdNotifier, heartbeat: "Heartbeat | None", process: HostProcess | None) -> None:
     """Stops the node within `STOP_S`. May switch."""
     log.info("stopping")
     if heartbeat:
@@ -338,11 +316,17 @@ def _stop(node: Node, notifier: SystemdNotifier, heartbeat: "Heartbeat | None") 
         log.error("the stop took longer than %g s and was cut short", STOP_S)
     if heartbeat:
         heartbeat.stop()
+    if process:
+        process.end()
     notifier.close()
 
 
-def _warn_of_passwords(config: Config, worker: "WorkerPlace | None") -> None:
-    """Logs each password that everybody knows, once for all workers."""
+def _warn(config: Config, worker: "WorkerPlace | None") -> None:
+    """Logs what did not simply come over from an icecast.xml, which a worker's parent does, and each password that
+    everybody knows, once for all workers.
+    """
+    if worker is None:
+        log_notes((), config.notes)
     if worker is None or worker.index == 0:
         for line in password_advice(config):
             log.warning("%s", line)

@@ -63,4 +63,5 @@ def _url(config: Config, ready: ReadyInfo, kind: str) -> str:
     index = first_serving(config, kind)
     listen = config.listen[index]
     host = "127.0.0.1" if listen.bind_address in ("0.0.0.0", "::") else listen.bind_address
-    return f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{ready.listening[index]}"
+    scheme = "https" if listen.is_tls_only else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{ready.listening[index]}"

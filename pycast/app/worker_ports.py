@@ -72,6 +72,11 @@ class WorkerPorts:
         """Whether some of the sockets are systemd's."""
         return any(port.passed for port in self._ports)
 
+    @property
+    def descriptors(self) -> list[int]:
+        """The descriptors of all sockets: those that listen, and those that only hold a port."""
+        return [sock.fileno() for sock in self._all]
+
     def sockets(self, index: int) -> tuple[int, ...]:
         """Returns the descriptors of a worker's listening sockets."""
         return tuple(sock.fileno() for port in self._ports for sock in port.sockets[index])
@@ -104,11 +109,15 @@ class WorkerPorts:
 
     def close(self) -> None:
         """Releases the ports. Can be called twice."""
-        sockets = [sock for port in self._ports for each in (port.passed, *port.sockets) for sock in each]
-        for sock in (*self._reserved, *sockets):
+        for sock in self._all:
             sock.close()
         self._reserved.clear()
         self._ports.clear()
+
+    @property
+    def _all(self) -> list[socket.socket]:
+        listening = [sock for port in self._ports for each in (port.passed, *port.sockets) for sock in each]
+        return [*self._reserved, *listening]
 
     def _hold_public(self, listen: ListenSection, is_v6_only: bool) -> int:
         """Takes the port of a section, and the next one if it is for SHOUTcast. Returns its number."""
@@ -116,7 +125,7 @@ class WorkerPorts:
         passed = tuple(self._passed.take(address, number))
         if not passed:
             number = self._reserve_public(listen, is_v6_only)
-        self._ports.append(WorkerPort(address, number, listen.tls, passed, is_v6_only, []))
+        self._ports.append(WorkerPort(address, number, listen.is_tls_only, passed, is_v6_only, []))
         if listen.shoutcast_mount:
             next_passed = tuple(self._passed.take(address, number + 1)) if passed else ()
             if passed and not next_passed:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import gevent
 
+from pycast.app.host_process import HostProcess
+from pycast.app.import_log import log_notes
 from pycast.app.passed_sockets import PassedSockets
 from pycast.app.pulse import LOOK_S, MOST_S
 from pycast.app.ready import ReadyInfo, write_ready
@@ -76,6 +78,11 @@ class Parent:
         self.is_ending = False
         """Whether `end` was called."""
 
+    @property
+    def sockets(self) -> list[int]:
+        """The descriptors of all sockets that hold its ports."""
+        return self._ports.descriptors
+
     def start(self) -> ReadyInfo | None:
         """Starts all workers and waits until they accept. Returns None if one of them does not. May switch."""
         self._tasks = [self._group.spawn(f"worker {index}", self._run, index) for index in range(self._count)]
@@ -102,6 +109,7 @@ class Parent:
         restart = restart_needed(self.config, config)
         if restart:
             log.warning("changes that need a restart: %s", ", ".join(restart))
+        log_notes(self.config.notes, config.notes)
         self._text, self.config = text, config
 
     def end(self, number: signal.Signals) -> float:
@@ -186,7 +194,7 @@ class Parent:
     def _ready_info(self) -> ReadyInfo:
         ports: list[tuple[int, bool, bool]] = []
         for listen, port in zip(self.config.listen, self._ports.public, strict=True):
-            ports.append((port, listen.tls, False))
+            ports.append((port, listen.is_tls_only, False))
             if listen.shoutcast_mount:
                 ports.append((port + 1, False, True))
         return ReadyInfo(ports[0][0], tuple(ports))
@@ -208,8 +216,12 @@ def run(
     `text` is the configuration; `port` is that of the command line, which overrides the text's. `made_up` are the keys
     of [authentication] whose password was made up at this start.
     """
+    process = HostProcess(config, config_path)
     error_log = setup_logging(config)
-    parent = Parent(config, count, text, config_path, port, PassedSockets.from_systemd(os.environ))
+    passed = PassedSockets.from_systemd(os.environ)
+    with process.opening() as sockets:
+        parent = Parent(config, count, text, config_path, port, passed)
+        sockets += parent.sockets
     notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers must not inherit its variables
 
     def reload() -> None:
@@ -234,6 +246,7 @@ def run(
                 write_ready(ready_file, config, ready, made_up)
             announce(ready)
             log.info("%d workers listen on %s", count, ", ".join(str(one) for one, _, _ in ready.ports))
+            log_notes((), config.notes)
             notifier.ready(f"{count} workers")
         elif not parent.is_ending:
             log.error("not all workers could be started")
@@ -242,6 +255,7 @@ def run(
         parent.wait()
     finally:
         parent.close()
+        process.end()
         notifier.close()
         error_log.close()
     return status

@@ -79,7 +79,7 @@ def base_url(config: Config, ports: Ports, kind: str) -> str:
     """Returns `http://host:port` of the port that serves `kind`, as a program on this machine can open it."""
     index = first_serving(config, kind)
     listen = config.listen[index]
-    scheme = "https" if listen.tls else "http"
+    scheme = "https" if listen.is_tls_only else "http"
     address = listen.bind_address
     host = config.server.hostname if address in ("0.0.0.0", "::", "") else address
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{ports[index]}"

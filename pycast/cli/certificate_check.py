@@ -55,7 +55,7 @@ def end_of_certificate(config: Config) -> str:
     """Returns the day on which the certificate ends; empty without one, or if that cannot be told."""
     try:
         return _day(next(validity(_loaded(config), config.tls.certificate)).ends) if config.tls.certificate else ""
-    except ssl.SSLError:
+    except (ssl.SSLError, BadCertificate):
         return ""
 
 

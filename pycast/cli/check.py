@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from pycast.app.process_owner import missing_owner, owner_advice
 from pycast.auth.known_passwords import password_advice
 from pycast.characters import escaped
 from pycast.cli.certificate_check import certificate_advice, certificate_problems, end_of_certificate
@@ -41,14 +42,20 @@ def command(file: Path) -> None:
     Also prints warnings: settings that work but are probably not meant. The exit status is 1 if there is an error.
     """
     config, origin = loads_from(read_text(file), os.environ, str(file))
-    problems = [*unusable_mounts(config), *(list(missing_files(config)) or certificate_problems(config))]
+    tls = list(missing_certificate(config)) or list(certificate_problems(config))
+    needed = [] if is_plain_enough(config) else tls
+    problems = [*unusable_mounts(config), *needed, *missing_owner(config), *missing_files(config)]
     if problems:
         raise ConfigError([origin.located(problem) for problem in problems])
+    for note in config.notes:
+        click.echo(f"{click.style('warning:', fg='yellow')} {escaped(note)}", err=True)
     warnings = (
+        *(f"{problem}; plain connections are taken without it" for problem in tls),
+        *owner_advice(config),
         *password_advice(config),
         *file_advice(config),
         *pipes(config),
-        *certificate_advice(config, time.time()),
+        *([] if tls else certificate_advice(config, time.time())),
         *advice(config),
     )
     for line in warnings:
@@ -76,10 +83,20 @@ def unusable_mounts(config: Config) -> Iterator[str]:
             yield f'{key} = "{name}": this name cannot be a mount: {why}'
 
 
-def missing_files(config: Config) -> Iterator[str]:
-    """Yields a line for each file that the configuration names and that this user cannot use."""
+def missing_certificate(config: Config) -> Iterator[str]:
+    """Yields a line for each file of the certificate that this user cannot use."""
     for key in ("certificate", "private_key"):
         yield from _unreadable(f"tls.{key}", getattr(config.tls, key))
+
+
+def is_plain_enough(config: Config) -> bool:
+    """Whether the server starts without its certificate: the ports that take TLS take plain connections as well."""
+    ports = [listen for listen in config.listen if listen.tls]
+    return bool(ports) and not any(listen.is_tls_only for listen in ports) and not config.cluster.tls
+
+
+def missing_files(config: Config) -> Iterator[str]:
+    """Yields a line for each file that the configuration names and that this user cannot use."""
     yield from _unreadable("cluster.tls_ca", config.cluster.tls_ca)
     if config.paths.webroot and not os.access(Path(config.paths.webroot), os.R_OK | os.X_OK):
         yield f'paths.webroot = "{config.paths.webroot}": expected a folder that this user can read'

@@ -171,4 +171,4 @@ def _config(path: Path | None, *, is_complete: bool) -> Config:
 def _url(listen: ListenSection) -> str:
     host = _ANY.get(listen.bind_address, listen.bind_address)
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"{'https' if listen.tls else 'http'}://{host}:{listen.port}"
+    return f"{'https' if listen.is_tls_only else 'http'}://{host}:{listen.port}"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from pycast.cli.check import missing_files, unusable_mounts, unwritable
+from pycast.cli.check import missing_certificate, missing_files, unusable_mounts, unwritable
 from pycast.config.icecast_settings import Host
 from pycast.config.icecast_xml import Imported, convert
+from pycast.config.import_check import checked
 from pycast.config.import_notes import ImportNote, NoteKind
 from pycast.config.load import loads
 from pycast.errors import ConfigError
@@ -18,7 +19,7 @@ from pycast.errors import ConfigError
 NOT_READY = 3
 """The exit status if something is closed, or the result does not work as it is."""
 
-_COLOURS = {NoteKind.CLOSED: "red", NoteKind.TO_CORRECT: "red"}
+_COLOURS = {NoteKind.REFUSED: "red", NoteKind.CLOSED: "red", NoteKind.TO_CORRECT: "red"}
 
 
 @click.command(short_help="Convert an icecast.xml to a pycast.toml.")
@@ -39,7 +40,7 @@ def command(file: Path) -> None:
         why_no_log=lambda name: why_no_log(name, is_in_use),
     )
     try:
-        imported = convert(file.read_bytes(), host)
+        imported = checked(convert(file.read_bytes(), host))
     except ConfigError as error:
         raise ConfigError([f"{file}: {problem}" for problem in error.problems]) from error
     imported = imported.with_notes(list(problems(imported)))
@@ -56,7 +57,7 @@ def problems(imported: Imported) -> Iterator[ImportNote]:
     if any(note.kind is NoteKind.TO_CORRECT for note in imported.notes):
         return
     config = loads(imported.body, {}, "pycast.toml")
-    for line in (*unusable_mounts(config), *missing_files(config)):
+    for line in (*unusable_mounts(config), *missing_certificate(config), *missing_files(config)):
         yield ImportNote(NoteKind.TO_CORRECT, 0, line)
 
 

@@ -1,12 +1,17 @@
 """The command line: a table of commands, each imported when it runs, and the text of errors.
 
+Started under the name `icecast` or `icecast2`, as a link to the command, it is Icecast's command (icecast.py).
+
 `pycast serve` should accept within 0.2 s, so this file imports nothing that only one command needs. Errors that pycast
 raises on purpose become text on stderr and exit status 1; any other exception is a bug and keeps its traceback.
 """
 
 import errno
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -47,8 +52,27 @@ _HINTS = {
 _MANUAL = "`pycast config` prints every setting with its meaning."
 
 
+_ICECAST = ("icecast", "icecast2")
+"""Names under which the command takes Icecast's options. The last part of a path counts, so a link has such a name."""
+
+_HIDDEN = {"icecast": "pycast.cli.icecast"}
+
+
 class Commands(click.Group):
     """The table of commands, and the one place where errors become text."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs the command that the arguments name; under Icecast's name, the one with Icecast's options."""
+        if args is None and os.path.basename(sys.argv[0]) in _ICECAST:
+            args, prog_name = ["icecast", *sys.argv[1:]], os.path.basename(sys.argv[0])
+        return super().main(args, prog_name, complete_var, standalone_mode, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -4,12 +4,11 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import click
 
-from pycast.cli.banner import serve_banner, write
+from pycast.cli.banner import Ready, serve_banner, write
 from pycast.config.load import (
     SEARCH_PATH,
     embedded_text,
@@ -20,6 +19,8 @@ from pycast.config.load import (
     with_port,
 )
 from pycast.config.schema import Config
+
+Announce = Callable[[Ready], None]
 
 
 @click.command(short_help="Run the server.")
@@ -37,20 +38,38 @@ def command(config_path: Path | None, port: int | None, ready_file: str | None, 
     """Run the server in the foreground.
 
     Without --config it uses ./pycast.toml or /etc/pycast/pycast.toml, or else the defaults with new random passwords.
-    Logs go to stderr unless the configuration names files. SIGHUP reloads the configuration, SIGTERM stops the server.
+    An icecast.xml is a configuration file too. Logs go to stderr unless the configuration names files. SIGHUP reloads
+    the configuration, SIGTERM stops the server.
     """
     if worker is not None:
         sys.exit(run_worker(sys.stdin.buffer.readline()))
-    path = config_path or find_config()
+    sys.exit(run_server(config_path or find_config(), port, ready_file))
+
+
+def run_server(
+    path: Path | None,
+    port: int | None = None,
+    ready_file: str | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> int:
+    """Runs the server with the configuration file `path`, or with the defaults, until a signal stops it. Calls
+    `on_ready` when it accepts. Returns the exit status.
+    """
     passwords = {} if path else make_up_passwords()
     text = read_text(path) if path else embedded_text(passwords)
     config = loads(text, os.environ, str(path) if path else "defaults")
     config = config if port is None else with_port(config, port)
     made_up = in_force(passwords, config)
     count = config.server.workers or len(os.sched_getaffinity(0))
+
+    def announce(ready: Ready) -> None:
+        write(serve_banner, config, path, made_up, ready)
+        if on_ready:
+            on_ready()
+
     if count > 1:
-        sys.exit(run_workers(config, count, text, path, port, ready_file, made_up))
-    sys.exit(run_node(config, path, port, ready_file, made_up))
+        return run_workers(config, count, text, path, port, ready_file, made_up, announce)
+    return run_node(config, path, port, ready_file, made_up, announce)
 
 
 def find_config() -> Path | None:
@@ -81,11 +100,15 @@ def load_node() -> Callable[..., int]:
 
 
 def run_node(
-    config: Config, path: Path | None, port: int | None, ready_file: str | None, made_up: frozenset[str]
+    config: Config,
+    path: Path | None,
+    port: int | None,
+    ready_file: str | None,
+    made_up: frozenset[str],
+    announce: Announce,
 ) -> int:
     """Runs a node until a signal stops it. Returns the exit status."""
     run = load_node()
-    announce = partial(write, serve_banner, config, path, made_up)
     return run(config, config_path=path, port=port, ready_file=ready_file, made_up=made_up, announce=announce)
 
 
@@ -97,12 +120,12 @@ def run_workers(
     port: int | None,
     ready_file: str | None,
     made_up: frozenset[str],
+    announce: Announce,
 ) -> int:
     """Runs the parent of several workers until a signal stops it. Returns the exit status."""
     from pycast.app.workers import run
     from pycast.logs.stderr import queued_stderr
 
-    announce = partial(write, serve_banner, config, path, made_up)
     with queued_stderr():
         return run(
             config, count, text, config_path=path, port=port, ready_file=ready_file, made_up=made_up, announce=announce

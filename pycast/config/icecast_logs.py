@@ -61,7 +61,7 @@ class LogReader:
             self._table.set_off(key, file, why)
             self._settings.leave_out(log, f"{why}; the line is commented out")
         elif self._table.values.get(key) != "":  # it may be off already, see below
-            self._table.set(key, file)
+            self._table.set(key, file, line=log.line)
 
     def _without_addresses(self, switch: XmlNode) -> None:
         # icecast-kh writes "-". A part of the address, or a word for it, would be more than the operator wants.

@@ -37,7 +37,7 @@ class MountReader:
         return tables
 
     def _mount(self, block: XmlNode, lock: Lock | None) -> TomlTable:
-        table = TomlTable("[[mount]]")
+        table = TomlTable("[[mount]]", block.line)
         if is_default(block):
             table.set("type", "default")
         for kind in block.all("type"):

@@ -131,7 +131,7 @@ class RelayReader:
 
     def _place(self, node: XmlNode) -> TomlTable:
         """Returns what a node says about one server."""
-        table = TomlTable("[[relay]]")
+        table = TomlTable("[[relay]]", node.line)
         is_one = node.name != "relay"
         if is_one:
             node.inside()

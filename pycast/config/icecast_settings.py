@@ -9,13 +9,16 @@ from typing import NamedTuple
 
 from pycast.config.icecast_values import cors_value, filled_in, is_yes, translated, with_header
 from pycast.config.import_notes import ImportNote, NoteKind, described, left_out
-from pycast.config.load import Rng, random_password
+from pycast.config.random_passwords import Rng, random_password
 from pycast.config.schema import Config
 from pycast.config.section import Key
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
-_SECTIONS = ("server", "limits", "authentication", "listen", "mount", "relay", "master", "paths", "logging", "tls")
+_SECTIONS = (
+    *("server", "limits", "authentication", "listen", "mount", "relay", "master", "paths", "security", "logging"),
+    "tls",
+)
 """The sections that Icecast has too."""
 
 LOOPBACK = "127.0.0.1"
@@ -78,7 +81,7 @@ class SettingReader:
         key = KEYS[section][element]
         try:
             value = translated(element, self.filled(setting.value()))
-            table.set(key.name, None if value is None else key.read(value))
+            table.set(key.name, None if value is None else key.read(value), line=setting.line)
         except ValueError as error:
             strictest = _STRICTEST.get(key.name)
             if strictest is None and key.name.endswith("password") and "${" in setting.text:

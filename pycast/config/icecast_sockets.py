@@ -5,8 +5,8 @@ that Icecast would not take there.
 """
 
 from pycast.config.icecast_protection import checks_listeners
-from pycast.config.icecast_settings import LOOPBACK, SettingReader
-from pycast.config.icecast_values import is_tls_and_plain, is_yes, networks
+from pycast.config.icecast_settings import KEYS, LOOPBACK, SettingReader
+from pycast.config.icecast_values import is_yes, networks
 from pycast.config.import_notes import described, place
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
@@ -26,7 +26,7 @@ class SocketReader:
         """Returns the sections; none if the file has no socket."""
         old = [one for name in ("port", "bind-address") for one in self._root.all(name)]
         if old:
-            table = TomlTable("[[listen]]")
+            table = TomlTable("[[listen]]", old[0].line)
             for setting in old:
                 self._settings.set("listen", table, setting)
             self._tables.append(table)
@@ -43,17 +43,15 @@ class SocketReader:
             else:
                 self._tables.append(table)
         self._join_shoutcast_ports(compatible)
+        self._take_tls_and_plain()
         self._trust_proxies()
         return self._tables
 
     def _socket(self, block: XmlNode) -> TomlTable:
-        table = TomlTable("[[listen]]")
+        table = TomlTable("[[listen]]", block.line)
         for kind in block.all("type"):
             if kind.is_attribute and kind.text == "normal":
                 kind.value()
-        for mode in block.all("tls"):
-            if is_tls_and_plain(mode.text.strip()):
-                self._settings.leave_out(mode)
         self._settings.read("listen", table, block)
         if block.find("port") and "port" not in table.values:
             self._close(table, block, f"{place(block)}: its port cannot be read")
@@ -79,6 +77,20 @@ class SocketReader:
                     block, 'set shoutcast_mount in the [[listen]] section of the port below, such as "/stream"'
                 )
 
+    def _take_tls_and_plain(self) -> None:
+        """Lets ports take TLS beside plain connections: those that say so, and all if the file has a certificate and no
+        port is for TLS (icecast-kh). Without a certificate they are plain ones, as in Icecast 2.5.
+        """
+        has_certificate = _has_certificate(self._root)
+        is_for_all = has_certificate and not any(table.values.get("tls") for table in self._tables)
+        if is_for_all:
+            self._tables = self._tables or [TomlTable("[[listen]]")]
+        for table in self._tables:
+            if is_for_all:
+                table.values.setdefault("tls", "auto")
+            elif table.values.get("tls") == "auto" and not has_certificate:
+                table.set("tls", None)
+
     def _trust_proxies(self) -> None:
         trusted = []
         for node in [one for paths in self._root.all("paths") for one in paths.all("x-forwarded-for")]:
@@ -90,6 +102,15 @@ class SocketReader:
             self._tables = self._tables or [TomlTable("[[listen]]")]
             for table in self._tables:
                 table.set("trusted_proxies", tuple(trusted))
+
+
+def _has_certificate(root: XmlNode) -> bool:
+    """Whether the file names a certificate, wherever it is."""
+    return any(
+        (KEYS["tls"].get(node.name) and KEYS["tls"][node.name].name == "certificate" and node.text.strip())
+        or _has_certificate(node)
+        for node in root.children
+    )
 
 
 def _port(table: TomlTable) -> int:

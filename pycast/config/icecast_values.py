@@ -10,8 +10,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS = {
-    **dict.fromkeys(("1", "true", "yes", "on", "rfc2818", "rfc2817", "auto_no_plain"), True),
-    **dict.fromkeys(("0", "false", "no", "off", "disabled", "auto", ""), False),
+    **dict.fromkeys(("1", "true", "yes", "on", "rfc2818", "rfc2817"), True),
+    **dict.fromkeys(("0", "false", "no", "off", "disabled"), False),
+    "auto": "auto",
+    "auto_no_plain": "auto_no_plain",
+    "": None,
 }
 _STREAMS = {"/dev/stderr": "-", "/dev/stdout": "-", "/dev/null": ""}
 _NOT_ZERO = re.compile(r"[+-]?0*[1-9]")
@@ -41,11 +44,6 @@ def translated(element: str, text: str) -> object:
     if element == "logsize" and text.isdecimal():
         return f"{text}k"
     return None if element.endswith("metadata-interval") and text == "-1" else text
-
-
-def is_tls_and_plain(tls: str) -> bool:
-    """Whether a socket of that mode takes TLS as well as plain connections."""
-    return tls.lower() in ("auto", "")
 
 
 def is_yes(text: str) -> bool:

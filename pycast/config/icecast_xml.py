@@ -1,14 +1,14 @@
 """Converts icecast.xml to pycast.toml: the settings that both have, and notes on all others.
 
 Reads the configuration of Icecast 2.4 and 2.5 and of icecast-kh. The schema says which element becomes which key, and
-checks each value; the loader checks the whole. What protects a mount or the server and has no equivalent closes it:
-the result lets nobody in whom Icecast would keep out. Notes tell it, with the line of the file.
+checks each value; who loads the result checks the whole. What protects a mount or the server and has no equivalent
+closes it: the result lets nobody in whom Icecast would keep out. Notes tell it, with the line of the file.
 
 The one invariant: every element, attribute and text of the file is in the TOML or in a note.
 """
 
-import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pycast.config.icecast_logs import LogReader
@@ -19,12 +19,11 @@ from pycast.config.icecast_settings import KEYS, LOOPBACK, Host, SettingReader
 from pycast.config.icecast_sockets import SocketReader
 from pycast.config.icecast_values import is_yes
 from pycast.config.import_notes import ImportNote, NoteKind, described, is_nothing_lost
-from pycast.config.load import loads
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode, parse_xml
 from pycast.errors import ConfigError
 
-_WHERE = re.compile(r"^pycast\.toml(:\d+)?: ")
+_KINDS = list(NoteKind)
 
 
 class Imported(NamedTuple):
@@ -32,6 +31,8 @@ class Imported(NamedTuple):
 
     body: str
     notes: tuple[ImportNote, ...]
+    lines: Mapping[tuple[str | int, ...], int] = {}
+    """Where in the file each section and key of the result is from: `("listen", 0, "port")`."""
 
     @property
     def toml(self) -> str:
@@ -41,10 +42,20 @@ class Imported(NamedTuple):
 
     def with_notes(self, more: Iterable[ImportNote]) -> "Imported":
         """Returns the same with more notes at the end."""
-        return Imported(self.body, (*self.notes, *more))
+        return self._replace(notes=(*self.notes, *more))
+
+    @property
+    def refused(self) -> list[ImportNote]:
+        """What pycast does not start with."""
+        return [note for note in self.notes if note.kind is NoteKind.REFUSED]
+
+    @property
+    def unlike(self) -> list[ImportNote]:
+        """What is not as in Icecast."""
+        return [note for note in self.notes if note.kind in (NoteKind.CLOSED, NoteKind.LEFT_OUT)]
 
 
-def convert(xml: bytes, host: Host) -> Imported:
+def convert(xml: bytes | str, host: Host) -> Imported:
     """Converts an icecast.xml. Raises ConfigError if it is none."""
     try:
         root = parse_xml(xml)
@@ -61,7 +72,7 @@ class _Conversion:
     def __init__(self, root: XmlNode, host: Host) -> None:
         self._root = root
         self._settings = SettingReader(host)
-        names = ("server", "limits", "authentication", "paths", "logging", "tls")
+        names = ("server", "limits", "authentication", "paths", "security", "logging", "tls")
         self._single = {name: TomlTable(f"[{name}]") for name in names}
         self._headers: TomlTable | None = None
         self._listen: list[TomlTable] = []
@@ -69,20 +80,18 @@ class _Conversion:
         self._relay: list[TomlTable] = []
 
     def result(self) -> Imported:
-        """Returns the file and the notes. The loader checks the file; its problems are notes too."""
+        """Returns the file and the notes."""
         self._read_blocks()
         relays = RelayReader(self._settings, self._root)
         self._relay = [*relays.read(), relays.master()]
         self._listen = SocketReader(self._settings, self._root).read()
         self._mount = MountReader(self._settings, self._root).read()
-        self._note_tls()
         self._close_server()
         self._add_passwords()
         self._note_unread()
-        body = self._body()
-        kinds = list(NoteKind)
-        notes = sorted([*self._settings.notes, *_problems(body)], key=lambda note: (kinds.index(note.kind), note.line))
-        return Imported(body, tuple(notes))
+        tables = self._tables()
+        notes = sorted(self._settings.notes, key=lambda note: (_KINDS.index(note.kind), note.line))
+        return Imported("\n".join(filter(None, (table.text() for table in tables))), tuple(notes), _lines(tables))
 
     def _note_unread(self) -> None:
         """Notes all that nobody has read. Nothing may be read after it."""
@@ -92,12 +101,10 @@ class _Conversion:
         for node in self._root.unread():
             self._settings.leave_out(node)
 
-    def _body(self) -> str:
-        parts = [table.text() for table in self._single.values()]
-        if self._headers is not None:
-            parts.append(self._headers.text() or f"{self._headers.title}\n")
-        parts += [table.text() for table in (*self._listen, *self._mount, *self._relay)]
-        return "\n".join(part for part in parts if part)
+    def _tables(self) -> list[TomlTable]:
+        """Returns the sections in the order of the result."""
+        headers = [] if self._headers is None else [self._headers]
+        return [*self._single.values(), *headers, *self._listen, *self._mount, *self._relay]
 
     def _read_blocks(self) -> None:
         logs = LogReader(self._settings, self._root, self._single["logging"])
@@ -111,7 +118,7 @@ class _Conversion:
             elif child.name == "logging":
                 logs.read(child)
             elif child.name == "http-headers":
-                self._headers = self._headers or TomlTable("[http_headers]")
+                self._headers = self._headers or TomlTable("[http_headers]", is_wanted=True)
                 for name, value in self._settings.headers(child, self._headers.values).items():
                     self._headers.set(name, value)
             elif child.name in ("paths", "tls-context", "security"):
@@ -125,18 +132,24 @@ class _Conversion:
                 self._settings.set("tls", self._single["tls"], setting)
             elif setting.name in KEYS["paths"]:
                 self._settings.set("paths", self._single["paths"], setting)
-            elif setting.name == "logdir" or (setting.name == "chroot" and not is_yes(setting.text.strip())):
+            elif setting.name == "changeowner":
+                self._settings.read("security", self._single["security"], setting)
+            elif setting.name == "chroot":
+                self._read_chroot(setting)
+            elif setting.name == "logdir":
                 setting.value()  # the logs have the directory in their names
             elif setting.name == "alias" and len(setting.children) == 2:
                 target = setting.peek("destination") or setting.peek("dest")
                 if (setting.peek("source"), target) == ("/", "/status.xsl"):
                     setting.done()  # what pycast does anyway
 
-    def _note_tls(self) -> None:
-        has_tls = any(table.values.get("tls") for table in self._listen)
-        if "certificate" in self._single["tls"].values and not has_tls:
-            text = "no socket has <ssl>: icecast-kh takes TLS on plain ports; add a [[listen]] section with tls = true"
-            self._settings.notes.append(ImportNote(NoteKind.LEFT_OUT, 0, text))
+    def _read_chroot(self, switch: XmlNode) -> None:
+        if is_yes(switch.value()):
+            why = (
+                "pycast cannot lock itself into a folder, as it loads modules later on; set it to 0, and let systemd "
+                "(ProtectSystem=, RootDirectory=) or a container do it"
+            )
+            self._settings.notes.append(ImportNote(NoteKind.REFUSED, switch.line, f"{described(switch)}: {why}"))
 
     def _close_server(self) -> None:
         locks = list(server_locks(self._root))
@@ -167,10 +180,17 @@ class _Conversion:
                 self._settings.notes.append(ImportNote(NoteKind.ADDED, 0, text))
 
 
-def _problems(body: str) -> list[ImportNote]:
-    try:
-        loads(body, {}, "pycast.toml")
-    except ConfigError as error:
-        # The body's lines are not those of the whole file, which has the notes at its head.
-        return [ImportNote(NoteKind.TO_CORRECT, 0, _WHERE.sub("", problem)) for problem in error.problems]
-    return []
+def _lines(tables: Iterable[TomlTable]) -> dict[tuple[str | int, ...], int]:
+    """Returns the line of each section and key, by its path in the result."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    seen: Counter[str] = Counter()
+    for table in tables:
+        name = table.title.strip("[]")
+        place: tuple[str | int, ...] = (name,)
+        if table.title.startswith("[["):
+            if not table.text():  # it is not in the result, and takes no number
+                continue
+            place = name, seen[name]
+            seen[name] += 1
+        lines |= {place: table.line, **{(*place, key): line for key, line in table.lines.items()}}
+    return lines

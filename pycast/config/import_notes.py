@@ -15,6 +15,8 @@ from pycast.config.xml_tree import XmlNode
 class NoteKind(Enum):
     """What a note is about. The value is the word that stands before it."""
 
+    REFUSED = "refused"
+    """Icecast locks itself in by this, and pycast cannot: it does not start with the file as it is."""
     CLOSED = "closed"
     """Icecast protects this in a way that pycast does not have, so pycast lets nobody in."""
     TO_CORRECT = "to be corrected"
@@ -42,16 +44,11 @@ _NO_FILES = "pycast serves no files"
 _CIPHERS = "TLS has the ciphers that OpenSSL holds for safe"
 
 _WHY = {
-    "security/changeowner": "start pycast as that user (systemd: User=), see conf/pycast.service",
-    "security/chroot": "use what the system offers (systemd: ProtectSystem=), and write whole paths into pycast.toml",
     "security/prng-seed": "pycast takes random numbers from the system",
     "shoutcast-mount": "no listen-socket has shoutcast-compat; set shoutcast_mount in a [[listen]] section",
-    "listen-socket/tls": "only plain connections here; for TLS add a [[listen]] section with tls = true",
     "fileserve": _NO_FILES,
-    "paths/basedir": "it is for chroot only",
     "paths/adminroot": _OWN_PAGES,
     "paths/alias": 'pycast has no aliases (but "/" is the status page)',
-    "paths/pidfile": "systemd knows the process; --ready-file writes its number",
     "paths/mime-types": _NO_FILES,
     "paths/ssl-allowed-ciphers": _CIPHERS,
     "paths/tls-allowed-ciphers": _CIPHERS,
@@ -65,6 +62,7 @@ _WHY = {
 # None: with any value.
 _NOTHING_LOST = {
     "limits/threadpool": None,  # Icecast reads it, and does nothing with it
+    "paths/basedir": None,  # it is for chroot only
     "fileserve": "0",
     "icelogin": "0",
 }

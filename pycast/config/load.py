@@ -1,4 +1,7 @@
-"""Makes a `Config` from a TOML file and the environment, or from defaults alone. ConfigError lists all errors at once.
+"""Makes a `Config` from a file and the environment, or from defaults alone. ConfigError lists all errors at once.
+
+A file is TOML, or Icecast's XML, told apart by what it begins with: an icecast.xml becomes the tables that
+`pycast import-icecast` would write (icecast_xml.py), and what came of it otherwise is in the configuration's `notes`.
 
 The environment overrides the file: PYCAST_LIMITS__BURST_SIZE=32k, PYCAST_LISTEN__0__PORT=9000. Only names with a "__"
 count: an orchestrator may set PYCAST_PORT and the like for a service of that name. The environment is an argument; this
@@ -9,13 +12,14 @@ that reads files.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import tomli
 
 from pycast.config.parse import parse
-from pycast.config.problems import Origin, is_xml, not_toml, other_form, unknown_key, unknown_variable, variable_names
+from pycast.config.problems import Origin, not_toml, other_form, unknown_key, unknown_variable, variable_names
 from pycast.config.problems import Path as KeyPath
+from pycast.config.random_passwords import Rng, random_password
 from pycast.config.rules import conflicts
 from pycast.config.schema import Config
 from pycast.config.secret_files import Reader, read_secret, with_secrets
@@ -25,15 +29,6 @@ SEARCH_PATH = (Path("pycast.toml"), Path("/etc/pycast/pycast.toml"))
 """Where `pycast serve` looks for its configuration without --config, in this order."""
 
 _PREFIX = "PYCAST_"
-# Letters and digits that are not confused with each other when a password is copied by hand.
-_PASSWORD_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-_PASSWORD_LENGTH = 16
-
-
-class Rng(Protocol):
-    """A source of randomness: `random.SystemRandom()` in the server, `random.Random(1)` in a test."""
-
-    def choice(self, seq: str, /) -> str: ...
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -47,8 +42,8 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-    if _is_xml(content):
-        raise ConfigError(is_xml(str(path)))
+    if is_xml(content.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")):
+        return _xml_text(content, path)
     try:
         return content.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
@@ -57,13 +52,13 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def _is_xml(content: bytes) -> bool:
-    """Whether it begins as XML does, in any encoding; no TOML file begins so."""
-    return content.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<")
+def is_xml(text: str | bytes) -> bool:
+    """Whether a file that begins so, after blanks, is XML; no TOML file begins like that."""
+    return text[:1] in ("<", b"<")
 
 
 def loads(text: str, environ: Mapping[str, str], filename: str, read: Reader = read_secret) -> Config:
-    """Loads the TOML `text`, overridden by `environ`; `filename` is for messages. Raises ConfigError.
+    """Loads the `text` of a file, overridden by `environ`; `filename` is for messages. Raises ConfigError.
 
     `read` returns the secret in a file.
     """
@@ -74,11 +69,11 @@ def loads_from(
     text: str, environ: Mapping[str, str], filename: str, read: Reader = read_secret
 ) -> tuple[Config, Origin]:
     """Does the same as `loads`, and also returns where the values are from. Raises ConfigError."""
-    data = _tables(text, filename)
-    variables, problems = _overlay(data, environ)
-    origin = Origin(filename, variables, text)
-    config, wrong = parse(data)
-    config, unreadable = with_secrets(config, read)
+    found = _tables(text, environ, filename)
+    variables, problems = _overlay(found.data, environ)
+    origin = Origin(filename, variables, text, found.lines)
+    config, wrong = parse(found.data)
+    config, unreadable = with_secrets(config.noted(found.notes) if found.notes else config, read)
     problems += [origin.line(*problem) for problem in [*wrong, *unreadable] or conflicts(config)]
     if problems:
         raise ConfigError(problems)
@@ -115,19 +110,59 @@ def with_port(config: Config, port: int) -> Config:
     return changed
 
 
-def random_password(rng: Rng) -> str:
-    """Returns a password of 80 random bits that needs no quoting in a shell, a URL or an XML file."""
-    return "".join(rng.choice(_PASSWORD_LETTERS) for _ in range(_PASSWORD_LENGTH))
+class _Tables(NamedTuple):
+    """What a file says."""
+
+    data: dict[str, Any]
+    lines: Mapping[KeyPath, int] | None = None
+    """The line of each key, if they are known. The lines of TOML are looked for where there is an error."""
+    notes: tuple[str, ...] = ()
 
 
-def _tables(text: str, filename: str) -> dict[str, Any]:
+def _tables(text: str, environ: Mapping[str, str], filename: str) -> _Tables:
     """Returns the tables of a file. Raises ConfigError."""
+    if is_xml(text.lstrip()):
+        return _xml_tables(text, environ, filename)
     try:
-        return tomli.loads(text)
+        return _Tables(tomli.loads(text))
     except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
         raise ConfigError(not_toml(text, filename, str(error))) from error
     except RecursionError as error:
         raise ConfigError([f"{filename}: too deeply nested"]) from error
+
+
+class _Device:
+    """The system's randomness, read from its device: for the passwords that an icecast.xml does not have."""
+
+    def choice(self, seq: str, /) -> str:
+        with Path("/dev/urandom").open("rb", buffering=0) as device:
+            number = int.from_bytes(device.read(8))
+        return seq[number % len(seq)]
+
+
+def _xml_text(content: bytes, path: Path) -> str:
+    from pycast.config.xml_tree import decoded
+
+    try:
+        return decoded(content)
+    except ValueError as error:
+        raise ConfigError([f"{path}: {error}"]) from error
+
+
+def _xml_tables(text: str, environ: Mapping[str, str], filename: str) -> _Tables:
+    """Returns the tables that an icecast.xml becomes. Raises ConfigError if it is none, or cannot be used."""
+    from pycast.config.icecast_settings import Host  # with what it imports: for such a file only
+    from pycast.config.icecast_xml import convert
+
+    try:
+        host = Host(_Device(), environ, is_file=lambda name: Path(name).is_file())
+        imported = convert(text, host)
+    except ConfigError as error:
+        raise ConfigError([f"{filename}: {problem}" for problem in error.problems]) from error
+    if refused := imported.refused:
+        raise ConfigError([f"{filename}:{note.line}: {note.text}" for note in refused])
+    lines = [f"{filename}:{note.line}: {note.kind.value}: {note.text}" for note in imported.unlike]
+    return _Tables(tomli.loads(imported.body), imported.lines, tuple(lines))
 
 
 def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[KeyPath, str], list[str]]:

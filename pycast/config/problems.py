@@ -22,12 +22,17 @@ _LIKE_A_SECRET = re.compile("pass|passwd|pwd|secret|token|credential|private")
 
 
 class Origin:
-    """The origin of values: the file with this text, or for some paths an environment variable."""
+    """The origin of values: the file with this text, or for some paths an environment variable. `lines` are those of
+    the keys, where they are known; else the text is searched for them.
+    """
 
-    def __init__(self, filename: str, variables: Mapping[Path, str], text: str = "") -> None:
+    def __init__(
+        self, filename: str, variables: Mapping[Path, str], text: str = "", lines: Mapping[Path, int] | None = None
+    ) -> None:
         self._filename = filename
         self._variables = variables
         self._text = text
+        self._lines = lines
 
     def line(self, path: Path, value: object, expected: str) -> str:
         """Returns `where: section.key = value: expected …`."""
@@ -44,10 +49,16 @@ class Origin:
         variable = next((name for known, name in self._variables.items() if known[: len(path)] == path), None)
         if variable or not self._text:
             return variable or self._filename
+        number = self._line(path)
+        return f"{self._filename}:{number}" if number else self._filename
+
+    def _line(self, path: Path) -> int | None:
+        if self._lines is not None:
+            known = (self._lines.get(path[:depth]) for depth in range(len(path), 0, -1))
+            return next(filter(None, known), None)
         from pycast.config.lines import line_of  # for a mistake only
 
-        number = line_of(self._text, path)
-        return f"{self._filename}:{number}" if number else self._filename
+        return line_of(self._text, path)
 
 
 def dotted(path: Path) -> str:
@@ -112,22 +123,12 @@ def not_toml(text: str, filename: str, error: str) -> list[str]:
     """Returns the lines for a file that the parser of TOML refuses with `error`: where, what, and what is probably
     meant.
     """
-    if text.lstrip().startswith("<"):
-        return is_xml(filename)
     found = _AT_LINE.fullmatch(error)
     if found is None:
         return [f"{filename}: not TOML: {error}"]
     what, line, column = found[1], int(found[2]), found[3]
     hint = "; text needs quotes around it" if what == "Invalid value" else ""
     return [f"{filename}:{line}: not TOML, at column {column}: {what}{hint}"]
-
-
-def is_xml(filename: str) -> list[str]:
-    """Returns the lines for a file that is XML."""
-    from shlex import quote  # imported for a mistake only, to keep the start of the server short
-
-    command = f"`pycast import-icecast {quote(filename)} > pycast.toml`"
-    return [f"{filename}: not TOML, but XML such as Icecast's", f"{command} converts it."]
 
 
 def other_form(path: Path) -> str:

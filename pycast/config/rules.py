@@ -19,6 +19,7 @@ def conflicts(config: Config) -> list[Problem]:
         *_mount_conflicts(config),
         *_relay_conflicts(config),
         *_cluster_conflicts(config),
+        *_security_conflicts(config),
     ]
 
 
@@ -120,6 +121,11 @@ def _cluster_conflicts(config: Config) -> Iterator[Problem]:
     for index, listen in enumerate(config.listen):
         if config.balancer.agent_port and listen.port == config.balancer.agent_port:
             yield ("balancer", "agent_port"), listen.port, f"expected a port that listen[{index}] does not use already"
+
+
+def _security_conflicts(config: Config) -> Iterator[Problem]:
+    if config.security.group and not config.security.user:
+        yield ("security", "group"), config.security.group, "expected security.user too: a group alone is not changed"
 
 
 def _hostname_advice(config: Config) -> Iterator[str]:

@@ -12,7 +12,7 @@ keys at once are in rules.py.
 """
 
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pycast import __version__
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
@@ -37,6 +37,7 @@ from pycast.config.values import (
     Served,
     Span,
     Text,
+    TlsMode,
     Whole,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "MountSettings",
     "PathsSection",
     "RelaySection",
+    "SecuritySection",
     "ServerSection",
     "Size",
     "TlsSection",
@@ -116,9 +118,10 @@ class ListenSection(Section):
         restart=True,
     )
     port: Whole = key(8000, "The TCP port. 0: any free one (see --ready-file).", ge=0, le=65535, restart=True)
-    tls: Flag = key(
+    tls: TlsMode = key(
         False,
-        "Whether this port uses TLS. Needs the certificate in [tls].",
+        'Whether this port uses TLS, with the certificate in [tls]. "auto": it takes TLS and plain connections, told '
+        'apart by the first byte. "auto_no_plain": it takes TLS, and tells others to upgrade (status 426).',
         restart=True,
         icecast=("tls", "ssl"),
     )
@@ -151,6 +154,11 @@ class ListenSection(Section):
         restart=True,
         icecast=(),
     )
+
+    @property
+    def is_tls_only(self) -> bool:
+        """Whether this port takes no connections without TLS."""
+        return bool(self.tls) and self.tls != "auto"
 
 
 class LimitsSection(Section):
@@ -222,12 +230,31 @@ class AuthenticationSection(Section):
 
 
 class PathsSection(Section):
-    """Folders with files of the station's own."""
+    """Files and folders."""
 
     webroot: Text = key(
         "",
         "The folder of the files that mounts name as a fallback or an intro, below which all of them are. Empty: none.",
     )
+    pidfile: Text = key(
+        "",
+        "A file that has the number of the server's process while it runs. It is written before the process changes "
+        "its user.",
+        restart=True,
+    )
+
+
+class SecuritySection(Section):
+    """Who the server runs as, if root has started it."""
+
+    user: Text = key(
+        "",
+        "The user as which the server goes on as soon as its ports are open and its certificate is read. Log files and "
+        "recordings are this user's. Empty: it stays who has started it.",
+        example="pycast",
+        restart=True,
+    )
+    group: Text = key("", "The group. Empty: that of the user.", example="pycast", restart=True)
 
 
 class LoggingSection(Section):
@@ -269,18 +296,16 @@ class LoggingSection(Section):
 
 
 class TlsSection(Section):
-    """The certificate for [[listen]] sections with tls = true. It is read again when the files change."""
+    """The certificate for [[listen]] sections with tls. It is read again when the files change."""
 
     certificate: Text = key(
         "",
         "A PEM file: the certificate, then those that signed it.",
-        restart=True,
         icecast=("ssl-certificate", "tls-certificate", "ssl_certificate"),
     )
     private_key: Text = key(
         "",
         "The PEM file of its private key. Empty: the key is in the certificate's file.",
-        restart=True,
         icecast=("ssl-private-key", "tls-key"),
     )
 
@@ -301,11 +326,25 @@ class Config(Section):
         "replies that need a password never have headers that begin with Access-Control-.",
     )
     paths: PathsSection = key(PathsSection())
+    security: SecuritySection = key(SecuritySection())
     logging: LoggingSection = key(LoggingSection())
     tls: TlsSection = key(TlsSection())
     cluster: ClusterSection = key(ClusterSection())
     drain: DrainSection = key(DrainSection())
     balancer: BalancerSection = key(BalancerSection())
+
+    notes: tuple[str, ...] = ()
+    """What of an icecast.xml did not simply come over, a line each with its place. It is no setting."""
+
+    def noted(self, notes: tuple[str, ...]) -> Self:
+        """Returns the same configuration with these notes."""
+        copy = super().replace()
+        vars(copy)["notes"] = notes
+        return copy
+
+    def replace(self, **values: Any) -> Self:
+        """Returns a copy with `values` changed; it has the same notes."""
+        return super().replace(**values).noted(self.notes) if self.notes else super().replace(**values)
 
     @property
     def is_clustered(self) -> bool:

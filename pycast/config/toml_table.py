@@ -7,18 +7,24 @@ from pycast.config.reference import toml_value
 
 
 class TomlTable:
-    """One section. `title` is its line in the file, `line` where it stands in the file that it comes from."""
+    """One section. `title` is its line in the file, `line` where it stands in the file that it comes from. `is_wanted`
+    says that it is written even without a key, as its presence means something.
+    """
 
-    def __init__(self, title: str, line: int = 0) -> None:
+    def __init__(self, title: str, line: int = 0, *, is_wanted: bool = False) -> None:
         self.title = title
         self.line = line
+        self._is_wanted = is_wanted
         self.values: dict[str, object] = {}
+        self.lines: dict[str, int] = {}
+        """Where each value stands there, as far as it was said."""
         self._words: dict[str, str] = {}
         self._off: list[str] = []
 
-    def set(self, key: str, value: object, word: str = "") -> None:
-        """Sets a key; None removes it. `word` stands behind it as a comment."""
+    def set(self, key: str, value: object, word: str = "", line: int = 0) -> None:
+        """Sets a key; None removes it. `word` stands behind it as a comment; `line` is where it is from."""
         self._words.pop(key, None)
+        self.lines[key] = line
         if value is None:
             self.values.pop(key, None)
             return
@@ -33,7 +39,7 @@ class TomlTable:
     def text(self) -> str:
         """Returns the section, an empty text if it has no line."""
         lines = [f"{_bare(key)} = {toml_value(value)}{self._word(key)}" for key, value in self.values.items()]
-        return "\n".join([self.title, *lines, *self._off, ""]) if lines or self._off else ""
+        return "\n".join([self.title, *lines, *self._off, ""]) if lines or self._off or self._is_wanted else ""
 
     def _word(self, key: str) -> str:
         return f"  # {self._words[key]}" if key in self._words else ""

@@ -112,6 +112,15 @@ def _flag(value: object) -> bool:
     return found
 
 
+def _tls_mode(value: object) -> bool | str:
+    if value in ("auto", "auto_no_plain"):
+        return str(value)
+    try:
+        return _flag(value)
+    except ValueError:
+        raise ValueError('expected true, false, "auto" or "auto_no_plain"') from None
+
+
 def _public(value: object) -> bool | None:
     if value is None or str(value) == "-1":
         return None  # Icecast's -1: the source decides
@@ -347,6 +356,7 @@ Secret = Annotated[str, _secret, SECRET]
 MaybeSecret = Annotated[str, _maybe_secret, SECRET]
 Whole = Annotated[int, _whole]
 Flag = Annotated[bool, _flag]
+TlsMode = Annotated[bool | str, _tls_mode]
 Public = Annotated[bool | None, _public]
 Charset = Annotated[str, _charset]
 MountName = Annotated[str, _mount_name]

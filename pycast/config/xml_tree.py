@@ -7,8 +7,13 @@ The one invariant: `unread` names each element, attribute and text that nobody h
 lost in silence.
 """
 
+import codecs
+import re
 from collections.abc import Iterator
 from xml.parsers.expat import ErrorString, ExpatError, ParserCreate
+
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']""")
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 _DEEPEST = 50
 """Elements inside each other. Configurations have up to six; the tree is walked by recursion."""
@@ -89,8 +94,26 @@ class XmlNode:
             yield from child.unread()
 
 
-def parse_xml(xml: bytes) -> XmlNode:
-    """Returns the outermost element. Raises ValueError with the line and what is wrong there."""
+def decoded(xml: bytes) -> str:
+    """Returns the text of an XML file, in the encoding that it names. Raises ValueError with what is wrong."""
+    declared = _DECLARED.match(xml)
+    by_mark = next((name for mark, name in _MARKS.items() if xml.startswith(mark)), "")
+    encoding = by_mark or (declared[1].decode() if declared else "utf-8")
+    try:
+        return xml.decode(encoding)
+    except LookupError as error:
+        raise ValueError(f"line 1: {error}") from error
+    except UnicodeDecodeError as error:
+        line = 1 + xml[: error.start].count(b"\n")
+        raise ValueError(
+            f"line {line}: expected {encoding}, but byte {error.start} is not: save it so, or name its encoding"
+        ) from error
+
+
+def parse_xml(xml: bytes | str) -> XmlNode:
+    """Returns the outermost element. Raises ValueError with the line and what is wrong there. The encoding that a text
+    names has been used already.
+    """
     reader = _TreeReader()
     try:
         reader.parser.Parse(xml, True)

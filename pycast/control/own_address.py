@@ -20,7 +20,7 @@ class OwnAddress:
         config = self._settings.now
         if config.server.public_url:
             return config.server.public_url
-        scheme = "https" if config.listen[first_serving(config, "listeners")].tls else "http"
+        scheme = "https" if config.listen[first_serving(config, "listeners")].is_tls_only else "http"
         return f"{scheme}://{config.server.hostname}:{self.port}"
 
     @cached_property

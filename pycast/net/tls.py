@@ -3,6 +3,7 @@
 import logging
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -23,73 +24,22 @@ _Stamp: TypeAlias = list[tuple[int, int] | None]
 
 
 class _Change(NamedTuple):
+    files: "CertificateFiles"
     stamp: _Stamp
     context: gssl.SSLContext | None
     error: BadCertificate | None
 
 
-class Certificate:
-    """The certificate and the TLS context made from it. If a changed certificate cannot be used, this is logged once
-    and the old one stays in use. Raises ConfigError if the first one cannot be used.
+class CertificateFiles(NamedTuple):
+    """Where a certificate is. An empty `private_key` means that the key is in the certificate's file."""
 
-    The files are read in a native thread while connections are accepted with the context that there is: a disk that
-    stalls holds up nobody.
-    """
+    certificate: str
+    private_key: str
 
-    def __init__(self, certificate: str, private_key: str, clock: Callable[[], float]) -> None:
-        self._certificate, self._private_key = certificate, private_key
-        self._paths = [Path(certificate)] + ([Path(private_key)] if private_key else [])
-        self._clock = clock
-        self._checked = clock()
-        self._is_checking = False
-        self._stamp = self._times()
-        try:
-            self._context = self._load()  # at the start, when nobody is served yet
-        except BadCertificate as error:
-            path = private_key if error.key == "private_key" else certificate
-            raise ConfigError([f'tls.{error.key} = "{path}": {error}']) from error
-
-    def context(self) -> gssl.SSLContext:
-        """Returns the context for a new connection. Has the files checked, at most every `CHECK_S`. Never switches."""
-        now = self._clock()
-        if now - self._checked >= CHECK_S and not self._is_checking:
-            self._checked = now
-            self._is_checking = begin_off_hub(self._look, self._on_look)
-        return self._context
-
-    def _look(self) -> "_Change | None":
-        """In a thread: returns what has changed, if the files' times and sizes are not those of the last attempt."""
-        stamp = self._times()
-        if stamp == self._stamp:
-            return None
-        try:
-            return _Change(stamp, self._load(), None)
-        except BadCertificate as error:
-            return _Change(stamp, None, error)
-
-    def _on_look(self, change: "_Change | None") -> None:
-        self._is_checking = False
-        if change is None:
-            return
-        # Files that cannot be used are tried, and logged, only once.
-        self._stamp = change.stamp
-        # Replace the context as a whole. Open connections keep the old one, and so do new ones if loading fails, for
-        # example because only one of the two files has been replaced yet.
-        if change.context:
-            self._context = change.context
-            log.info("reloaded the changed certificate %s", self._paths[0])
-        elif change.error:
-            log.error(
-                "the changed certificate %s cannot be used, the old one stays in use: tls.%s: %s",
-                self._paths[0],
-                change.error.key,
-                change.error,
-            )
-
-    def _times(self) -> "_Stamp":
+    def stamp(self) -> "_Stamp":
         """Returns time and size of each file, None for one that cannot be read."""
         found: _Stamp = []
-        for path in self._paths:
+        for path in map(Path, filter(None, self)):
             try:
                 status = path.stat()
                 found.append((status.st_mtime_ns, status.st_size))
@@ -97,10 +47,88 @@ class Certificate:
                 found.append(None)
         return found
 
-    def _load(self) -> gssl.SSLContext:
+    def load(self) -> gssl.SSLContext:
+        """Returns a server's context. Raises BadCertificate."""
         context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        load_chain(context, self._certificate, self._private_key)
+        load_chain(context, self.certificate, self.private_key)
         return context
+
+
+class Certificate:
+    """The certificate and the TLS context made from it. If a changed certificate cannot be used, this is logged once
+    and the old one stays in use. Raises ConfigError if the first one cannot be used, unless all ports take plain
+    connections too (`is_needed`): those go on, and take TLS as soon as the files can be used.
+
+    The files are read in a native thread while connections are accepted with the context that there is: a disk that
+    stalls holds up nobody.
+    """
+
+    def __init__(
+        self, certificate: str, private_key: str, clock: Callable[[], float], *, is_needed: bool = True
+    ) -> None:
+        self._files = CertificateFiles(certificate, private_key)
+        self._clock = clock
+        self._checked = clock()
+        self._is_checking = False
+        self._stamp: _Stamp | None = self._files.stamp()
+        """That of the last attempt; None before it."""
+        self._context: gssl.SSLContext | None = None
+        try:
+            self._context = self._files.load()  # at the start, when nobody is served yet
+        except BadCertificate as error:
+            path = private_key if error.key == "private_key" else certificate
+            problem = f'tls.{error.key} = "{path}": {error}'
+            if is_needed:
+                raise ConfigError([problem]) from error
+            log.error("no TLS, as its certificate cannot be used: %s", problem)
+
+    def context(self) -> gssl.SSLContext | None:
+        """Returns the context for a new connection, None if there has been no usable certificate yet. Has the files
+        checked, at most every `CHECK_S`. Never switches.
+        """
+        now = self._clock()
+        if now - self._checked >= CHECK_S and not self._is_checking:
+            self._checked = now
+            self._is_checking = begin_off_hub(partial(_look, self._files, self._stamp), self._on_look)
+        return self._context
+
+    def use(self, certificate: str, private_key: str) -> None:
+        """Goes over to other files, if they are others, or checks the same ones now. Never switches."""
+        files = CertificateFiles(certificate, private_key)
+        if files != self._files:
+            self._files, self._stamp = files, None
+        self._checked = self._clock() - CHECK_S
+        self.context()
+
+    def _on_look(self, change: "_Change | None") -> None:
+        self._is_checking = False
+        # Meanwhile a reload may have named other files; they are next.
+        if change is None or change.files != self._files:
+            return
+        # Files that cannot be used are tried, and logged, only once.
+        self._stamp = change.stamp
+        # Replace the context as a whole. Open connections keep the old one, and so do new ones if loading fails, for
+        # example because only one of the two files has been replaced yet.
+        name = self._files.certificate
+        if change.context:
+            self._context = change.context
+            log.info("reloaded the changed certificate %s", name)
+        elif change.error:
+            what, error = change.error.key, change.error
+            log.error(
+                "the changed certificate %s cannot be used, the old one stays in use: tls.%s: %s", name, what, error
+            )
+
+
+def _look(files: CertificateFiles, known: "_Stamp | None") -> "_Change | None":
+    """In a thread: returns what has changed, if the files' times and sizes are not those of the last attempt."""
+    stamp = files.stamp()
+    if stamp == known:
+        return None
+    try:
+        return _Change(files, stamp, files.load(), None)
+    except BadCertificate as error:
+        return _Change(files, stamp, None, error)
 
 
 def trusting(authorities: str) -> gssl.SSLContext:

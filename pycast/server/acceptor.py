@@ -28,16 +28,16 @@ from pycast.net.group import Group, Task
 from pycast.net.packet_filters import hold_new
 from pycast.net.sockets import BACKLOG, PAIR_TRIES, accept, bind, bind_hint, bind_shared, peer_ip
 from pycast.server.accept_rate import AcceptRate
-from pycast.server.connection import EVERYTHING, Connection, time_limit
+from pycast.server.connection import EVERYTHING, Connection
 from pycast.server.context import ServerContext
 from pycast.server.handler import refuse_page, serve_http, serve_kept_page
-from pycast.server.newcomers import Newcomers
+from pycast.server.newcomers import Newcomers, Read, read_arrived
 from pycast.server.reserve import BUSY, send_busy
 from pycast.web.routes import is_for_shared_page
 
 if TYPE_CHECKING:  # loaded with the configuration of a port that needs them
-    from pycast.net.tls import Certificate
     from pycast.server.proxies import Proxies
+    from pycast.server.tls_ports import TlsPort
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,8 @@ class Endpoint(NamedTuple):
     address: str
     port: int
     mount: str = ""
-    certificate: "Certificate | None" = None
+    tls: "TlsPort | None" = None
+    """None for a port without TLS."""
     proxies: "Proxies | None" = None
     """None if clients connect directly."""
     is_shared: bool = False
@@ -78,6 +79,11 @@ class Endpoint(NamedTuple):
     """What it answers: words of `listen.serves`, none for a port that only other nodes use."""
     is_v6_only: bool = False
     """Whether another section of the configuration has the port for IPv4."""
+
+    @property
+    def is_tls_only(self) -> bool:
+        """Whether it takes no connection without TLS."""
+        return self.tls is not None and not self.tls.takes_plain
 
 
 class Acceptor:
@@ -92,7 +98,6 @@ class Acceptor:
         self._begun = 0  # connections that got a greenlet in this turn
         self._rate = AcceptRate()
         self._serve_protocol = _protocol(endpoint)
-        self._refuse_plain = _refuser(endpoint)
         self.is_kept = kept is not None
         """Whether another process has the socket too, and serves the queue when this one is gone."""
         self._farewell = Farewell()
@@ -109,8 +114,10 @@ class Acceptor:
         self.port: int = self._sock.getsockname()[1]
         self._spare: FileIO | None = FileIO(os.devnull)
         self._accepting: list[Task] = []
-        is_plain = endpoint.certificate is None and endpoint.proxies is None and not endpoint.mount
-        self._newcomers = Newcomers(is_for_shared_page, self._answer_page, self._begin) if is_plain else None
+        is_plain = endpoint.proxies is None and not endpoint.mount and not endpoint.is_tls_only
+        self._newcomers = (
+            Newcomers(is_for_shared_page, self._answer_page, self._begin, _reader(endpoint)) if is_plain else None
+        )
         self._is_closed = False
 
     @property
@@ -223,13 +230,13 @@ class Acceptor:
         """Answers a client 503 without reading its request, at a stop. Never switches."""
         self._context.counters.connections += 1
         self._context.counters.refused_connections += 1
-        self._farewell.add(sock, b"" if self._endpoint.certificate else BUSY)
+        self._farewell.add(sock, b"" if self._endpoint.is_tls_only else BUSY)
 
     def _serve_client(self, sock: _socket.socket, address: tuple[str, int]) -> None:
         context = self._context
         context.counters.connections += 1
         slot = context.enter()
-        connection = Connection(sock, peer_ip(address), self._endpoint.certificate is not None)
+        connection = Connection(sock, peer_ip(address), self._endpoint.is_tls_only)
         connection.serves = self._endpoint.serves
         self._open.add(connection)
         if slot is Slot.RESERVED:
@@ -270,8 +277,8 @@ class Acceptor:
                 first = read_proxy_header(
                     connection, endpoint.proxies, self._context.settings.now.limits.header_timeout
                 )
-            if endpoint.certificate is not None:
-                self._handshake_tls(connection, endpoint.certificate)
+            if endpoint.tls is not None:
+                endpoint.tls.enter(self._context, connection, first)
             self._serve_protocol(self._context, connection, slot, first)
         except (OSError, RequestError) as error:
             level = logging.DEBUG if connection.is_health_check else logging.INFO
@@ -293,17 +300,6 @@ class Acceptor:
             self._farewell.add(connection.sock, b"" if connection.bytes_sent or connection.tls else BUSY)
         else:
             connection.close()
-
-    def _handshake_tls(self, connection: Connection, certificate: "Certificate") -> None:
-        assert self._refuse_plain is not None
-        deadline = time.monotonic() + self._context.settings.now.limits.header_timeout
-        self._refuse_plain(self._context, connection, deadline)
-        connection.sock.settimeout(None)
-        # The connection gets the TLS socket before the handshake, so that closing it in the middle closes this socket.
-        sock = certificate.context().wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
-        connection.sock = sock
-        with time_limit(deadline - time.monotonic()):
-            sock.do_handshake()
 
     def _accept(self, on_client: OnClient, most: int) -> None:
         """Accepts waiting clients, at most `most` and what the rate allows, and passes each to `on_client`, until
@@ -355,13 +351,13 @@ def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, 
     return lambda context, connection, slot, first: serve_shoutcast(context, connection, slot, endpoint.mount, first)
 
 
-def _refuser(endpoint: Endpoint) -> Callable[[ServerContext, Connection, float], None] | None:
-    """Returns the function that refuses clients without TLS on a port of TLS; None for any other port."""
-    if endpoint.certificate is None:
-        return None
-    from pycast.server.plain_on_tls import refuse_plain
+def _reader(endpoint: Endpoint) -> Read:
+    """Returns the function that reads what new clients of the port send first."""
+    if endpoint.tls is None:
+        return read_arrived
+    from pycast.server.tls_ports import read_unless_tls
 
-    return refuse_plain
+    return read_unless_tls
 
 
 def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) -> list[Acceptor]:

@@ -4,6 +4,8 @@ Most clients send their request at once, so it is read when they are accepted, o
 it: one epoll object has all who have sent nothing yet, and the hub watches only its descriptor, as in
 `net/hangups.py`. Who has sent nothing after `MOMENT_S` gets a greenlet, and waits there with a deadline.
 
+On a port that takes TLS too, a client that begins a handshake is passed on with its bytes unread (`read`).
+
 What comes may be a request for a shared page, of which thousands can come at once (`is_page`). It goes to `on_page`,
 all others to `on_client`: a health check or a player that comes after a thousand visitors is found among them before a
 page is made for the first.
@@ -11,11 +13,12 @@ page is made for the first.
 Invariant: a connection taken is passed on exactly once, unless it was closed meanwhile.
 """
 
+import _socket
 import select
 import time
 from collections.abc import Callable
 
-from gevent import monkey
+from gevent import monkey, socket
 from gevent.hub import get_hub
 
 from pycast.net.sweeper import Sweeper
@@ -28,14 +31,25 @@ MOMENT_S = 0.25
 # the acceptor lets on in the same turn, and who plays already waits for all of them.
 MOST_AT_ONCE, CLIENTS_AT_ONCE = 64, 16
 
+Read = Callable[[_socket.socket | socket.socket], bytes]
+"""Returns what has arrived at a socket. Raises BlockingIOError and other errors of recv(2). Never switches."""
+
 Passed = Callable[[Connection, bytes], None]
 """Takes a connection and its first bytes; no bytes if there are none yet, or it has ended. Never switches."""
+
+
+def read_arrived(sock: _socket.socket | socket.socket) -> bytes:
+    """Reads as a port without TLS does."""
+    return sock.recv(READ_SIZE)
 
 
 class Newcomers:
     """The connections of a port that have sent nothing yet."""
 
-    def __init__(self, is_page: Callable[[bytes], object], on_page: Passed, on_client: Passed) -> None:
+    def __init__(
+        self, is_page: Callable[[bytes], object], on_page: Passed, on_client: Passed, read: Read = read_arrived
+    ) -> None:
+        self._read = read
         self._is_page = is_page
         self._on_page = on_page
         self._on_client = on_client
@@ -51,7 +65,7 @@ class Newcomers:
     def take(self, connection: Connection) -> None:
         """Passes the connection on if it has sent something, else waits for it. Never switches."""
         try:
-            data = connection.sock.recv(READ_SIZE)
+            data = self._read(connection.sock)
         except BlockingIOError:
             fd = connection.sock.fileno()
             self._waiting[fd] = connection, time.monotonic()
@@ -91,7 +105,7 @@ class Newcomers:
             return
         self._epoll.unregister(fd)
         try:
-            data = connection.sock.recv(READ_SIZE)
+            data = self._read(connection.sock)
         except OSError:
             data = b""
         self._pass_on(connection, data)

@@ -54,4 +54,4 @@ def test_all_that_a_request_may_import_x() -> None:
     wanted = imports_of_requests()
     assert {"jinja2", "prometheus_client"} <= wanted
     # Loaded at the start, for a port that needs it.
-    assert wanted - loaded() <= {"pycast.server.proxies", "pycast.server.plain_on_tls"}
+    assert wanted - loaded() <= {"pycast.server.proxies", "pycast.server.tls_ports"}

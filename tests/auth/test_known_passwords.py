@@ -5,7 +5,8 @@ import random
 import pytest
 
 from pycast.auth.known_passwords import WELL_KNOWN, is_well_known, password_advice, well_known_keys
-from pycast.config.load import loads, random_password
+from pycast.config.load import loads
+from pycast.config.random_passwords import random_password
 
 
 @pytest.mark.parametrize(

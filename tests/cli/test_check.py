@@ -137,6 +137,37 @@ def test_names_that_no_mount_can_have_are_problems(file: Path) -> None:
     assert '"/live.mp3" has its playlist there' in result.stderr
 
 
+def test_icecasts_file_is_checked_with_its_own_lines(tmp_path: Path) -> None:
+    xml = tmp_path / "icecast.xml"
+    xml.write_text(
+        "<icecast>\n<hostname>radio.example</hostname>\n<surprise>1</surprise>\n<authentication>"
+        "<source-password>long enough 1</source-password>\n<relay-password>long enough 2</relay-password>\n"
+        "<admin-password>hackme</admin-password></authentication>\n<mount><mount-name>/a</mount-name></mount>\n"
+        f"<logging><accesslog>{tmp_path}/a.log</accesslog></logging>\n"
+        f"<paths><ssl-certificate>{tmp_path}/none</ssl-certificate></paths></icecast>"
+    )
+    result = CliRunner().invoke(main, ["check", str(xml)])
+    assert (result.exit_code, result.stdout) == (0, f"ok  {xml}: port 8000, 1 mount\n")
+    assert result.stderr.splitlines() == [
+        f"warning: {xml}:3: left out: surprise = 1: pycast has no such setting",
+        f'warning: {xml}:9: tls.certificate = "{tmp_path}/none": expected a readable file; '
+        "plain connections are taken without it",
+        f"warning: {xml}:6: authentication.admin_password is publicly known, so the admin is accepted from this "
+        "machine only: set one that nobody can guess",
+    ]
+    xml.write_text(xml.read_text().replace("/a.log", "/no/a.log"))
+    result = CliRunner().invoke(main, ["check", str(xml)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f'pycast: {xml}:8: logging.access_log = "{tmp_path}/no/a.log": expected a file')
+
+
+def test_user_that_this_machine_does_not_have_is_a_problem(file: Path) -> None:
+    file.write_text('[security]\nuser = "no-such-user"\n')
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    assert f'{file}:2: security.user = "no-such-user": expected a user of this machine' in result.stderr
+
+
 def test_missing_file_is_a_problem(file: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 1

@@ -4,6 +4,7 @@ import random
 
 from pycast.config.icecast_settings import Host
 from pycast.config.icecast_xml import Imported, convert
+from pycast.config.import_check import checked
 from pycast.config.import_notes import NoteKind
 from pycast.config.load import loads
 from pycast.config.schema import Config
@@ -14,7 +15,7 @@ PASSWORDS = """<authentication><source-password>s</source-password><relay-passwo
 
 def run(xml: str, host: Host | None = None) -> Imported:
     """Converts settings on line 1, with passwords after them."""
-    return convert(f"<icecast>{xml}{PASSWORDS}</icecast>".encode(), host or Host(random.Random(1)))
+    return checked(convert(f"<icecast>{xml}{PASSWORDS}</icecast>".encode(), host or Host(random.Random(1))))
 
 
 def result_of(xml: str, host: Host | None = None) -> Config:

@@ -24,7 +24,8 @@ def test_socket_comes_over_in_each_form(xml: str) -> None:
 @pytest.mark.parametrize("mode", ["1", "true", "rfc2818", "rfc2817", "auto_no_plain"])
 def test_port_that_takes_no_plain_connections_takes_none(mode: str) -> None:
     xml = f"<listen-socket><port>8443</port><tls>{mode}</tls></listen-socket>{CERTIFICATE}"
-    assert imported(xml).listen[0].tls
+    assert imported(xml).listen[0].is_tls_only
+    assert (imported(xml).listen[0].tls == "auto_no_plain") == (mode == "auto_no_plain")
 
 
 def test_port_with_a_mode_that_is_not_known_takes_no_plain_connections() -> None:
@@ -33,13 +34,30 @@ def test_port_with_a_mode_that_is_not_known_takes_no_plain_connections() -> None
     assert len(closed(xml)) == 1
 
 
-def test_port_for_both_is_a_plain_one_and_that_is_said() -> None:
+def modes(xml: str) -> list[bool | str]:
+    return [listen.tls for listen in imported(xml).listen]
+
+
+def test_port_for_both_takes_both_if_there_is_a_certificate() -> None:
     xml = "<listen-socket><port>8000</port><tls>auto</tls></listen-socket>"
-    assert not result_of(xml).listen[0].tls
-    assert left_out(xml) == [
-        "line 1: listen-socket 8000 tls = auto: only plain connections here; "
-        "for TLS add a [[listen]] section with tls = true"
-    ]
+    assert modes(xml + CERTIFICATE) == ["auto"]
+    assert modes(xml) == [False]
+
+
+@pytest.mark.parametrize("sockets", ["", "<port>8000</port>", '<listen-socket port="8000"/>'])
+def test_certificate_without_a_port_for_it_is_for_all_ports(sockets: str) -> None:
+    assert modes(sockets + CERTIFICATE) == ["auto"]
+
+
+def test_port_that_is_said_to_be_plain_stays_so() -> None:
+    plain = "<listen-socket><port>8000</port><ssl>0</ssl></listen-socket>"
+    other = "<listen-socket><port>8001</port></listen-socket>"
+    assert modes(plain + other + CERTIFICATE) == [False, "auto"]
+
+
+def test_with_a_port_for_tls_the_others_are_plain_as_in_icecast() -> None:
+    tls = "<listen-socket><port>8443</port><ssl>1</ssl></listen-socket>"
+    assert modes(f"<listen-socket><port>8000</port></listen-socket>{tls}{CERTIFICATE}") == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,6 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
         ),
         ("<fileserve>1</fileserve>", "fileserve = 1: pycast serves no files"),
         ("<paths><adminroot>/w</adminroot></paths>", "paths/adminroot = /w: pycast has its own pages"),
-        ("<paths><pidfile>/p</pidfile></paths>", "paths/pidfile = /p: systemd knows the process; --ready-file writes "
-         "its number"),
-        ("<security><chroot>1</chroot></security>", "security/chroot = 1: use what the system offers (systemd: "
-         "ProtectSystem=), and write whole paths into pycast.toml"),
     ],
 )  # fmt: skip
 def test_what_has_no_equivalent_is_named_with_its_line(xml: str, said: str) -> None:
@@ -212,7 +208,7 @@ EVERYTHING = b"""<icecast>
   </paths>
   <logging><accesslog name="a.log"><ip>0</ip></accesslog><errorlog><name>e</name><level>3</level></errorlog>
     <accesslog_ip>1</accesslog_ip></logging>
-  <security><chroot>0</chroot><changeowner><user>u</user></changeowner>
+  <security><chroot>0</chroot><changeowner><user>root</user></changeowner>
     <tls-context><tls-key>/k</tls-key></tls-context></security>
   <relay><server>h</server><upstream type="normal"><uri>http://h/</uri></upstream></relay>
 </icecast>"""
@@ -292,10 +288,31 @@ def test_certificate_of_a_tls_context_comes_over_wherever_that_is(where: str) ->
     assert (config.tls.certificate, config.tls.private_key) == ("/c.pem", "/k.pem")
 
 
-def test_certificate_without_a_socket_for_it_is_named() -> None:
-    assert left_out("<paths><ssl-certificate>/c.pem</ssl-certificate></paths>") == [
-        "no socket has <ssl>: icecast-kh takes TLS on plain ports; add a [[listen]] section with tls = true"
+def test_chroot_is_refused_with_the_reason_and_without_it_nothing_is_said() -> None:
+    assert notes("<security><chroot>1</chroot></security>", NoteKind.REFUSED) == [
+        "line 1: security/chroot = 1: pycast cannot lock itself into a folder, as it loads modules later on; set it to "
+        "0, and let systemd (ProtectSystem=, RootDirectory=) or a container do it"
     ]
+    for off in ("0", "false", ""):
+        imported(f"<security><chroot>{off}</chroot></security><paths><basedir>/b</basedir></paths>")
+
+
+def test_user_and_pidfile_come_over() -> None:
+    config = imported(
+        "<security><changeowner><user>icecast2</user><group>icecast</group></changeowner></security>"
+        "<paths><pidfile>/run/icecast.pid</pidfile></paths>"
+    )
+    assert (config.security.user, config.security.group) == ("icecast2", "icecast")
+    assert config.paths.pidfile == "/run/icecast.pid"
+
+
+def test_each_section_and_key_has_its_line() -> None:
+    socket = "<listen-socket/>\n<listen-socket>\n<port>8000</port></listen-socket>"
+    xml = f"\n<hostname>h</hostname>\n{socket}\n<mount>\n<mount-name>/a</mount-name></mount>"
+    lines = run(xml).lines
+    assert lines["server", "hostname"] == 2
+    assert (lines["listen", 0], lines["listen", 0, "port"]) == (4, 5)
+    assert (lines["mount", 0], lines["mount", 0, "mount_name"]) == (6, 7)
 
 
 SERVER_LOCKS = [

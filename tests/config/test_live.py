@@ -52,7 +52,8 @@ def test_change_of_what_is_read_each_time_needs_no_restart() -> None:
     ("after", "keys"),
     [
         ("[server]\nworkers = 2", ["server.workers"]),
-        ('[tls]\ncertificate = "a"\nprivate_key = "b"', ["tls.certificate", "tls.private_key"]),
+        ('[tls]\ncertificate = "a"\nprivate_key = "b"', []),
+        ('[security]\nuser = "nobody"', ["security.user"]),
         ('[cluster]\nsecret = "s"\nnode = "a"\nmirror = "always"', ["cluster.node", "cluster.secret"]),
         ("[balancer]\nagent_port = 7000", ["balancer.agent_port"]),
         ("[[listen]]\nport = 8001", ["listen[0].port"]),

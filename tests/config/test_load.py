@@ -5,15 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.cli.main import main
+from pycast.config.icecast_settings import Host
+from pycast.config.icecast_xml import convert
 from pycast.config.load import embedded_config, load, loads, with_port
 from pycast.config.schema import Config
 from pycast.config.units import Size
 from pycast.errors import ConfigError
+from tests.e2e.azuracast import station_xml
 
 LEVELS = 'expected "debug", "info", "warning" or "error"'
 
@@ -41,16 +42,15 @@ def test_no_file_gives_the_defaults_with_the_environment() -> None:
     assert load(None, {"PYCAST_LIMITS__CLIENTS": "7"}).limits.clients == 7
 
 
-@pytest.mark.parametrize("command", [["serve", "-c"], ["check"]])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_icecasts_file_is_told_by_its_content_and_import_icecast_named(
-    tmp_path: Path, command: list[str], encoding: str
-) -> None:
+def test_icecasts_file_is_told_by_its_content(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "my station.conf"
-    file.write_bytes("\n<!-- für uns --><icecast/>".encode(encoding))
-    result = CliRunner().invoke(main, [*command, str(file)])
-    assert result.exit_code == 1
-    assert f"pycast import-icecast '{file}' > pycast.toml" in result.stderr
+    file.write_bytes("\n<!-- für uns --><icecast><location>Köln</location></icecast>".encode(encoding))
+    if encoding != "latin-1":
+        assert load(file, {}).server.location == "Köln"
+        return
+    with pytest.raises(ConfigError, match="line 2: expected utf-8"):  # its encoding is not named
+        load(file, {})
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])
@@ -133,10 +133,88 @@ def test_broken_toml_is_told_with_its_place() -> None:
     assert problems("a = [1")[0].startswith("f.toml: not TOML: ")
 
 
-def test_icecasts_xml_is_recognized_and_its_conversion_named() -> None:
-    what, then = problems("\n<icecast>\n<hostname>x</hostname></icecast>\n")
-    assert "not TOML, but XML" in what
-    assert "pycast import-icecast f.toml > pycast.toml" in then
+def test_group_without_a_user_is_an_error() -> None:
+    assert problems('[security]\ngroup = "g"\n') == [
+        'f.toml:2: security.group = "g": expected security.user too: a group alone is not changed'
+    ]
+
+
+XML = """<icecast>
+  <hostname>radio.example</hostname>
+  <limits><clients>7</clients><threadpool>5</threadpool></limits>
+  <authentication>
+    <source-password>s</source-password><relay-password>r</relay-password><admin-password>a</admin-password>
+  </authentication>
+  <listen-socket><port>8000</port></listen-socket>
+  <mount><mount-name>/live.mp3</mount-name><hidden>1</hidden></mount>
+  <icelogin>1</icelogin>
+</icecast>
+"""
+
+
+def test_icecasts_xml_is_the_configuration_that_its_import_would_be() -> None:
+    config = loads(XML, {}, "icecast.xml")
+    imported = convert(XML.encode(), Host(random.Random(1)))
+    assert config == loads(imported.body, {}, "pycast.toml")
+    assert (config.server.hostname, config.listen[0].port) == ("radio.example", 8000)
+    assert config.for_mount("/live.mp3").hidden
+    assert config.notes == ("icecast.xml:9: left out: icelogin = 1: sources give their password as HTTP wants it",)
+    assert with_port(config, 9000).notes == config.notes
+
+
+def test_what_a_file_is_is_told_by_what_it_begins_with_and_not_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "pycast.toml"
+    file.write_bytes(XML.replace("radio", "rädio").encode())
+    assert load(file, {}).server.hostname == "rädio.example"
+    file.write_bytes(b'<?xml version="1.0" encoding="ISO-8859-1"?>' + XML.replace("radio", "rädio").encode("latin-1"))
+    assert load(file, {}).server.hostname == "rädio.example"
+    file.write_bytes(XML.replace("radio", "rädio").encode("latin-1"))
+    with pytest.raises(ConfigError, match="line 2: expected utf-8"):
+        load(file, {})
+
+
+def test_environment_overrides_icecasts_xml_and_fills_its_variables() -> None:
+    config = loads(
+        XML.replace("radio.example", "${HOST}"), {"PYCAST_LIMITS__CLIENTS": "9", "HOST": "h.example"}, "icecast.xml"
+    )
+    assert (config.limits.clients, config.server.hostname) == (9, "h.example")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("</icecast>", "", "icecast.xml: not XML that pycast reads: line 11: no element found"),
+        ("icecast>", "html>", "icecast.xml: expected <icecast> as the outermost element, not <html>"),
+        (
+            "  <icelogin>1</icelogin>",
+            "<listen-socket><bind-address>0.0.0.0</bind-address><port>8000</port></listen-socket>",
+            "icecast.xml:9: listen[1].port = 8000: expected a port that listen[0] does not use already",
+        ),
+        (
+            "<icelogin>1</icelogin>",
+            "<security><chroot>1</chroot></security>",
+            "icecast.xml:9: security/chroot = 1: pycast cannot lock itself into a folder",
+        ),
+    ],
+)
+def test_errors_in_icecasts_xml_have_its_lines(old: str, new: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        loads(XML.replace(old, new), {}, "icecast.xml")
+    assert [problem for problem in raised.value.problems if problem.startswith(said)], raised.value.problems
+
+
+def test_the_file_that_azuracast_writes_is_read_whole(tmp_path: Path) -> None:
+    config = loads(station_xml(tmp_path, 8000, 8001, 8002), {}, "icecast.xml")
+    radio = config.for_mount("/radio.mp3")
+    assert (config.limits.clients, config.limits.sources) == (500, 4)
+    assert (config.authentication.source_password, config.authentication.admin_user) == ("srcpw12345", "admin")
+    assert config.listen[0].tls == "auto"
+    assert [str(network) for network in config.listen[0].trusted_proxies] == ["127.0.0.1/32"]
+    assert config.tls.certificate == f"{tmp_path}/acme/ssl.crt"
+    assert (config.logging.access_log, config.logging.error_log) == (f"{tmp_path}/config/icecast_access.log", "-")
+    assert config.paths.pidfile == f"{tmp_path}/config/icecast.pid"
+    assert (radio.stream_name, radio.genre, radio.max_listener_duration) == ("Radio Exämple", "Various", 43200)
+    assert config.for_mount("/mobile.aac").hidden
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.config.xml_tree import XmlNode, parse_xml
+from pycast.config.xml_tree import XmlNode, decoded, parse_xml
 
 TREE = b"""<a>
   <b c="1"
@@ -83,3 +83,31 @@ def test_any_bytes_give_a_tree_or_a_value_error(xml: bytes) -> None:
         assert list(parse_xml(xml).unread())
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding"),
+    [
+        ("", "utf-8"),
+        ("", "utf-8-sig"),
+        ("", "utf-16"),
+        ("<?xml version='1.0' encoding='ISO-8859-1'?>", "latin-1"),
+        ('<?xml version="1.0" encoding="windows-1252" standalone="yes"?>', "cp1252"),
+    ],
+)
+def test_text_is_in_the_encoding_that_its_mark_or_its_declaration_names(head: str, encoding: str) -> None:
+    text = f"{head}<a>ü</a>"
+    assert decoded(text.encode(encoding)) == text
+    assert parse_xml(decoded(text.encode(encoding))).text == "ü"
+
+
+@pytest.mark.parametrize(
+    ("xml", "said"),
+    [
+        (b"<a>\n\xfc</a>", "line 2: expected utf-8, but byte 4 is not"),
+        (b'<?xml version="1.0" encoding="klingon"?><a/>', "line 1: unknown encoding: klingon"),
+    ],
+)
+def test_text_that_is_in_another_encoding_is_told(xml: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        decoded(xml)

@@ -47,7 +47,7 @@ def connect(port: int, data: bytes) -> socket.socket:
 
 
 def shoutcast_port(node: Node) -> int:
-    return next(one.port for one in node._acceptors if one.endpoint.mount)
+    return next(one.port for one in node._ports.acceptors if one.endpoint.mount)
 
 
 def source(node: Node, mount: bytes = b"/x", method: bytes = b"SOURCE", more: bytes = b"") -> socket.socket:
