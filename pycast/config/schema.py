@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from pycast import __version__
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
+from pycast.config.host_sections import PathsSection, SecuritySection
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.mount_settings import MountSection, MountSettings, MountTable
 from pycast.config.relay_sections import MasterSection, RelaySection
@@ -227,34 +228,6 @@ class AuthenticationSection(Section):
     relay_password: Secret = key("hackme", "The password of other servers.")
     admin_user: RequiredText = key("admin", "The user name for everything below /admin/.")
     admin_password: Secret = key("hackme", "The password for everything below /admin/.")
-
-
-class PathsSection(Section):
-    """Files and folders."""
-
-    webroot: Text = key(
-        "",
-        "The folder of the files that mounts name as a fallback or an intro, below which all of them are. Empty: none.",
-    )
-    pidfile: Text = key(
-        "",
-        "A file that has the number of the server's process while it runs. It is written before the process changes "
-        "its user.",
-        restart=True,
-    )
-
-
-class SecuritySection(Section):
-    """Who the server runs as, if root has started it."""
-
-    user: Text = key(
-        "",
-        "The user as which the server goes on as soon as its ports are open and its certificate is read. Log files and "
-        "recordings are this user's. Empty: it stays who has started it.",
-        example="pycast",
-        restart=True,
-    )
-    group: Text = key("", "The group. Empty: that of the user.", example="pycast", restart=True)
 
 
 class LoggingSection(Section):
