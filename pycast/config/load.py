@@ -155,7 +155,7 @@ def _xml_tables(text: str, environ: Mapping[str, str], filename: str) -> _Tables
     from pycast.config.icecast_xml import convert
 
     try:
-        host = Host(_Device(), environ, is_file=lambda name: Path(name).is_file())
+        host = Host(_Device(), environ)
         imported = convert(text, host)
     except ConfigError as error:
         raise ConfigError([f"{filename}: {problem}" for problem in error.problems]) from error
