@@ -1,9 +1,11 @@
-"""Serves a listener of a mount with authentication: it is let in first, then it is a listener as any other.
+"""Serves a listener of a mount with authentication: it is let in first, then it is a listener as any other. Another
+server that logs in as a relay is let in by that, as in Icecast: it will ask its own listeners.
 
 Whether it is let in may take seconds, so its mount is looked for afterwards: what was there before may be over.
 Invariant: a guest that did not become a listener is given up before its request is answered.
 """
 
+from pycast.auth.credentials import is_relay
 from pycast.auth.guests import Asking
 from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
@@ -19,13 +21,19 @@ def serve_guest(context: ServerContext, connection: Connection, request: Request
     # Nobody is asked about what does not exist: the settings of a default section are those of every name.
     if not context.finder.may_be_heard(request.path):
         return False
+    given = basic_credentials(request.headers)
+    if is_relay(context.settings.now, given) and context.site.logins.check(connection.ip, given, True):
+        mount = context.finder.find(request.path)
+        if mount is not None:
+            serve_listener(context, connection, request, mount, is_server=True)
+        return mount is not None
     guest = context.site.guests.let_in(
         Asking(
             context.next_listener_id(),
             request.path,
             request.target,
             connection.ip,
-            basic_credentials(request.headers),
+            given,
             request.headers,
             request.query,
             is_listening=request.method == "GET",

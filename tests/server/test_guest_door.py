@@ -290,6 +290,14 @@ def test_playlist_of_a_protected_mount_shows_no_secret(house: House) -> None:
         assert not any(secret in answer for secret in (b"secret", b"signature", b"expires"))
 
 
+def test_another_server_that_relays_is_let_in_and_asks_nobody(house: House, backend: Backend) -> None:
+    house.source("/file")
+    house.source("/signed")
+    assert [house.status(name, "relay:hackme") for name in ("/file", "/file", "/signed")] == [200, 200, 200]
+    assert house.status("/signed", "relay:wrong") == 403
+    assert len(house.node.parts.context.site.guests) == 0
+
+
 def test_nothing_is_left_of_many_who_come_and_go(house: House, backend: Backend, wait_until: WaitUntil) -> None:
     house.source("/asked", "dj:pw")
     for _ in range(30):

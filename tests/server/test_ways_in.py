@@ -65,7 +65,7 @@ MOUNTS = ("/open", "/own", "/guarded", "/asked")
 # Whose the sources of a mount are.
 SOURCE_OF = {"/open": "source", "/own": "own", "/guarded": "source", "/asked": "dj", "/sc": "source"}
 # Who may listen.
-LISTENERS_OF = {"/open": set(LOGINS), "/own": set(LOGINS), "/guarded": {"listener"}, "/asked": set(LOGINS)}
+LISTENERS_OF = {"/open": set(LOGINS), "/own": set(LOGINS), "/guarded": {"listener", "relay"}, "/asked": set(LOGINS)}
 ALL = set(LOGINS)
 COMMANDS = sorted({*FOR_NODE, *FOR_MOUNT})
 
