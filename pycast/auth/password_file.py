@@ -7,9 +7,13 @@ scrypt's: salted, and each try takes 8 MiB of memory for some 20 ms, which makes
 find too. Not PBKDF2, which a graphics card computes with almost no memory, thousands at the same time; and scrypt is in
 the standard library, which bcrypt and Argon2 are not. The numbers are in each hash, so they can grow later.
 
+Icecast 2.5 writes hashes of crypt(3), `$6$…` and the like. They are checked by the system's own libcrypt; on a system
+without it they are hashes of an unknown kind.
+
 Invariant: a reader of the file sees the old one or the new one, never a part of one.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -18,6 +22,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from hmac import compare_digest
 from pathlib import Path
 
@@ -37,6 +42,10 @@ LARGEST_FILE = 16 << 20
 _SCRYPT = re.compile(
     r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{1,88}={0,2})\$([A-Za-z0-9+/]{1,88}={0,2})"
 )
+# Kinds of crypt(3) that Icecast 2.5 knows, and bcrypt. Others, such as DES, would take any text for a hash.
+_CRYPT = re.compile(r"\$(?:1|5|6|7|y|2[aby])\$[!-9;-~]{1,200}")
+# Larger than `struct crypt_data` of any libcrypt.
+_CRYPT_DATA = 1 << 18
 _MD5 = re.compile(r"[0-9A-Fa-f]{32}")
 
 Edit = Callable[[list[str]], "list[str] | None"]
@@ -87,12 +96,13 @@ def hashed(password: str, salt: bytes) -> str:
 
 def is_slow(stored: str) -> bool:
     """Whether `is_right` takes long for this hash."""
-    return stored.startswith("$scrypt$")
+    return stored.startswith("$")
 
 
 def is_known_kind(stored: str) -> bool:
     """Whether this is a hash that can be checked."""
-    return bool(_MD5.fullmatch(stored)) or _parts(stored) is not None
+    is_crypt = bool(_CRYPT.fullmatch(stored)) and _libcrypt() is not None
+    return bool(_MD5.fullmatch(stored)) or is_crypt or _parts(stored) is not None
 
 
 def is_right(stored: str, password: str) -> bool:
@@ -100,6 +110,8 @@ def is_right(stored: str, password: str) -> bool:
     if _MD5.fullmatch(stored):
         digest = hashlib.md5(password.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
         return compare_digest(digest, stored.lower())
+    if _CRYPT.fullmatch(stored):
+        return compare_digest(_crypt(password, stored), stored.encode())
     parts = _parts(stored)
     if parts is None:
         return False
@@ -156,6 +168,29 @@ def _parts(stored: str) -> tuple[int, int, int, bytes, bytes] | None:
     except Base64Error:
         return None
     return (log_cost, blocks, parallel, salt, key) if key else None
+
+
+@cache
+def _libcrypt() -> ctypes.CDLL | None:
+    for name in ("libcrypt.so.1", "libcrypt.so.2"):
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:
+            continue
+        library.crypt_r.restype = ctypes.c_char_p
+        library.crypt_r.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p]
+        return library
+    return None
+
+
+def _crypt(password: str, stored: str) -> bytes:
+    """Returns the hash of the password with the salt of `stored`; no bytes if there is none."""
+    library = _libcrypt()
+    if library is None or "\0" in password:
+        return b""
+    room = ctypes.create_string_buffer(_CRYPT_DATA)
+    found = library.crypt_r(password.encode("utf-8", "replace"), stored.encode(), ctypes.cast(room, ctypes.c_void_p))
+    return bytes(found or b"")
 
 
 def _scrypt(password: str, salt: bytes, log_cost: int, blocks: int, parallel: int, size: int) -> bytes:

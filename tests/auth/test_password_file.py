@@ -31,6 +31,15 @@ OF_RFC = (
 )
 
 
+# What Icecast 2.5 writes: `openssl passwd -1 -salt abcdefgh secret`, and -5, -6; the last one is yescrypt.
+OF_CRYPT = (
+    "$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1",
+    "$5$abcdefgh$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.",
+    "$6$abcdefgh$ltjgWl6579NluT/Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip/cZ/1GM/O6IND4WQhG.",
+    "$y$j9T$abcdefgh$IUWJt2doU4Kf6E/JP1UkAT3S5O3Q7SSA8SJirXIlEu9",
+)
+
+
 @pytest.mark.parametrize(
     ("stored", "password", "is_so"),
     [
@@ -40,6 +49,9 @@ OF_RFC = (
         (MD5_OF_A, "", False),
         (OF_RFC, "pleaseletmein", True),
         (OF_RFC, "pleaseletmeout", False),
+        *((stored, "secret", True) for stored in OF_CRYPT),
+        *((stored, "secreT", False) for stored in OF_CRYPT),
+        (OF_CRYPT[0], "secret\0", False),
         ("", "", False),
         ("a", "a", False),
         ("$1$x$y", "a", False),
@@ -65,7 +77,8 @@ def test_new_hash_is_salted_slow_and_never_icecasts() -> None:
         "$scrypt$ln=13,r=8,p=99$AAAA$AAAA",
         "$scrypt$ln=0,r=0,p=0$AAAA$AAAA",
         "$scrypt$ln=13,r=8,p=1$A$A",
-        "$2y$10$abc",
+        "$9$10$abc",
+        "$6$",
     ],
 )
 def test_hash_that_asks_for_too_much_is_of_no_known_kind(stored: str) -> None:
