@@ -58,14 +58,18 @@ class Crowd:
         self._span_s = 0.0
         self.retries = 0
 
-    def add(self, paths: Sequence[str], count: int, *, is_icy: bool = False, sample: int = 40) -> list[Player]:
-        """Makes `count` players, not yet connected, spread over the mounts `paths`; `sample` of them read for real."""
+    def add(
+        self, paths: Sequence[str], count: int, *, is_icy: bool = False, sample: int = 40, head: str = ""
+    ) -> list[Player]:
+        """Makes `count` players, not yet connected, spread over the mounts `paths`; `sample` of them read for real.
+        `head` are more lines of their requests.
+        """
         every = max(1, count // max(1, sample))
         made = []
         for i in range(count):
             mount = i % len(paths)
             is_sample = i % every == every - 1 and i // every < sample
-            player = Player(self._socket(), paths[mount], mount, is_icy=is_icy, is_sample=is_sample)
+            player = Player(self._socket(), paths[mount], mount, is_icy=is_icy, is_sample=is_sample, head=head)
             made.append(player)
             self._players.append(player)
         return made

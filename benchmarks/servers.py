@@ -22,8 +22,12 @@ from urllib.parse import quote
 
 from benchmarks.procfs import children, pinned
 from pycast import launch
+from pycast.auth.password_file import hashed
 
 PASSWORD = "benchmark"
+GUARDED = "/guarded.mp3"
+"""A mount of pycast whose listeners are a user with a slow hash. Each of them sends `LOGIN`."""
+LOGIN = f"Authorization: Basic {base64.b64encode(f'bench:{PASSWORD}'.encode()).decode()}\r\n"
 ROOT = Path(__file__).resolve().parent.parent
 MASTER_UPDATE_S = 10
 """How often an icecast2 slave asks its master for mounts; it does so every 120 s unless told otherwise."""
@@ -149,6 +153,7 @@ class Pycast:
         """Starts `pycast serve` with a config of its own and waits until it accepts."""
         config = self._child.folder / "pycast.toml"
         config.write_text(self._config())
+        (self._child.folder / "listeners.htpasswd").write_text(f"bench:{hashed(PASSWORD, b'benchmark')}\n")
         self.port = self._child.serve("--port", "0", "--config", str(config))
         self.pid = self._child.pid
 
@@ -183,6 +188,13 @@ admin_password = "{PASSWORD}"
 [logging]
 access_log = "{folder}/access.log"
 error_log = "{folder}/error.log"
+
+[[mount]]
+mount_name = "{GUARDED}"
+[mount.authentication]
+type = "htpasswd"
+filename = "{folder}/listeners.htpasswd"
+allow_duplicate_users = true
 """
 
 
