@@ -74,7 +74,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "cluster/mirror/serve.py": {"open": "a mirror, which is no file"},
     "cluster/registry/state_file.py": {"read_bytes": AT_THE_START},
     "config/load.py": dict.fromkeys(
-        ("is_file", "open", "read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
+        ("open", "read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
     ),
     "control/mount_finder.py": {"open": "a mirror, which is no file"},
     "config/secret_files.py": dict.fromkeys(("open", "path.stat"), "as config/load.py, and by it"),
