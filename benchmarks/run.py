@@ -26,6 +26,7 @@ NAMES = (
     "latency",
     "memory",
     "sources",
+    "relay",
     "slow",
     "pages",
     "health",

@@ -141,7 +141,11 @@ class Pycast:
 
     name = "pycast"
 
-    def __init__(self, core: int, *, queue_size: str = "512k", clients: int = 15_000, workers: int = 1) -> None:
+    def __init__(
+        self, core: int, *, queue_size: str = "512k", clients: int = 15_000, workers: int = 1, master_port: int = 0
+    ) -> None:
+        """With `master_port` it relays all mounts of the server there."""
+        self._master_port = master_port
         self.port = 0
         self.pid = 0
         self._workers = workers
@@ -195,7 +199,12 @@ mount_name = "{GUARDED}"
 type = "htpasswd"
 filename = "{folder}/listeners.htpasswd"
 allow_duplicate_users = true
-"""
+{self._master()}"""
+
+    def _master(self) -> str:
+        if not self._master_port:
+            return ""
+        return f'[master]\nserver = "127.0.0.1"\nport = {self._master_port}\npassword = "{PASSWORD}"\n'
 
 
 class Icecast:

@@ -53,6 +53,10 @@ PROXIED_FIRST_BYTES_S = 5.0
 # run away from the listeners. So a source is read at some 50 Mbit/s at most.
 FULL_READ_PAUSE_S = 0.01
 
+# Streams of other servers are read less often where there are many: each read costs some 100 us, whatever it returns,
+# and their listeners are behind by a burst of the other server anyway. Below a hundred of them it makes no difference.
+RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S = 1200, 0.25
+
 # Bytes that are worked on before the clock is looked at: the dearest byte of any format costs a microsecond or two.
 PIECE_SIZE = 4096
 
@@ -310,6 +314,8 @@ class ConnectedSource:
     def _pause(self, size: int) -> float:
         """Returns the seconds to wait after a read of `size` bytes."""
         wait = self._context.pacer.read_wait
+        if self._is_relay:
+            wait = max(wait, min(self._context.mounts.sources / RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S))
         return wait if size < READ_SIZE else min(wait, FULL_READ_PAUSE_S)
 
 

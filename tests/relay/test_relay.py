@@ -50,12 +50,12 @@ def test_listeners_stay_while_an_upstream_comes_back() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_upstream_that_is_frozen_is_left_and_a_slow_one_is_not() -> None:
-    with relaying(plays(), toml="source_timeout = 0.3\n") as (stage, [server]):
+    with relaying(plays(), toml="source_timeout = 0.2\n") as (stage, [server]):
         assert stage.grows()
         server.play = plays(step_s=0.1)
         server.hang_up()
         assert comes(lambda: len(server.heads) == 2) and stage.grows()
-        gevent.sleep(0.5)
+        gevent.sleep(0.3)
         assert len(server.heads) == 2
         server.play = answers(HTTP, frames(0, 40), then_s=60)
         server.hang_up()
@@ -180,7 +180,7 @@ def test_limit_of_sources_holds_for_relays(quick: None, caplog: pytest.LogCaptur
 
 
 def test_relay_on_demand_begins_with_the_first_listener_and_ends_after_the_last(quick: None) -> None:
-    with relaying(plays(), on_demand=True, run_on=0.3) as (stage, [server]):
+    with relaying(plays(), on_demand=True, run_on=0.1) as (stage, [server]):
         assert comes(lambda: stage.relay.state is RelayState.IDLE)
         gevent.sleep(0.1)
         assert not server.heads
@@ -188,7 +188,7 @@ def test_relay_on_demand_begins_with_the_first_listener_and_ends_after_the_last(
             stage.on_demand.start(MOUNT)  # as a listener's request does
             assert stage.is_live and len(server.heads) == number
             listener = stage.listen(stage.mount)
-            gevent.sleep(0.5)
+            gevent.sleep(0.2)
             assert stage.is_live
             stage.mount.fanout.drop_all(Reason.KILLED)
             assert comes(lambda: server.connections == 0) and stage.relay.state is RelayState.IDLE
@@ -209,7 +209,7 @@ def test_other_nodes_that_have_it_from_here_are_listeners_too(quick: None) -> No
         stage.children = 1
         stage.relay._wake.set()
         assert comes(lambda: stage.is_live)
-        gevent.sleep(0.3)
+        gevent.sleep(0.15)
         assert stage.is_live
         stage.children = 0
         assert comes(lambda: server.connections == 0)
@@ -221,7 +221,7 @@ def test_change_takes_effect_when_the_new_stream_is_there(quick: None) -> None:
         mount, place = stage.mount, new.place()
         wrong = place._replace(port=1)
         stage.relay.change(RelaySpec(MOUNT, (wrong,)))
-        gevent.sleep(0.3)
+        gevent.sleep(0.15)
         assert stage.grows() and old.connections == 1  # nothing better is there
         stage.relay.change(RelaySpec(MOUNT, (place,)))
         assert comes(lambda: old.connections == 0)

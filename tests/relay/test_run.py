@@ -7,6 +7,7 @@ import pytest
 
 from pycast.relay.dial import Dialler
 from pycast.relay.run import StreamRun, describe_stream
+from pycast.server.sources import LONGEST_RELAY_WAIT_S
 from pycast.stream.source import SourceState
 from tests.relay.stage import numbers
 from tests.relay.upstream import Upstream, comes, plays
@@ -57,5 +58,20 @@ def test_stream_that_is_refused_says_why() -> None:
     run.begin(bench.context, "/x", ("relay", "x"), lambda: None)
     run.wait()
     assert run.is_over and "sources are connected" in run.refusal
+    server.close()
+    bench.close()
+
+
+def test_many_relays_are_read_less_often_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, bench = Upstream(plays()), make_bench()
+    run = StreamRun(0, Dialler(numbers, "me").stream(server.place(), "/x", ""), time.monotonic())
+    run.begin(bench.context, "/x", ("relay", "x"), lambda: None)
+    assert run.source is not None and run.source._pause(100) == bench.context.pacer.read_wait
+    monkeypatch.setattr(type(bench.context.mounts), "sources", 240)
+    assert run.source._pause(100) == 0.2
+    monkeypatch.setattr(type(bench.context.mounts), "sources", 9000)
+    assert run.source._pause(100) == LONGEST_RELAY_WAIT_S
+    run.end("enough")
+    run.wait()
     server.close()
     bench.close()
