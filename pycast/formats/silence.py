@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from struct import pack
 from typing import NamedTuple
 
-from pycast.formats.ogg_page import checksum, write_pages
+from pycast.formats.ogg_page import write_page, write_pages
 
 _ROUND_S = 60
 """Seconds of a round of Ogg."""
@@ -180,7 +180,7 @@ def _ogg(headers: Iterable[bytes], packets: list[tuple[bytes, int]], first: int,
     """
     begin, *rest = headers
     pages = [_page([begin], 0, 0, 2), *write_pages(rest, 0, 1)]
-    granule, sequence = first - packets[0][1], len(pages)
+    granule, sequence = first - packets[0][1], 1 + len(rest)
     for at in range(0, len(packets), a_page):
         some = packets[at : at + a_page]
         granule += sum(samples for _, samples in some)
@@ -193,10 +193,7 @@ def _ogg(headers: Iterable[bytes], packets: list[tuple[bytes, int]], first: int,
 def _page(packets: list[bytes], granule: int, sequence: int, flags: int) -> bytes:
     """Returns a page of packets of less than 255 bytes."""
     lacing = bytes(len(packet) for packet in packets)
-    head = pack("<4sBBqIIIB", b"OggS", 0, flags, granule, 0, sequence, 0, len(lacing))
-    page = bytearray(b"".join((head, lacing, *packets)))
-    page[22:26] = checksum(bytes(page)).to_bytes(4, "little")
-    return bytes(page)
+    return write_page(lacing, b"".join(packets), flags=flags, granule=granule, serial=0, sequence=sequence)
 
 
 _FRAMES: dict[str, Callable[[StreamShape], bytes]] = {"mpeg": _mp3, "adts": _adts}

@@ -5,6 +5,7 @@ Invariant: after the hand-over no greenlet belongs to the listener.
 
 import time
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from gevent.ssl import SSLSocket
 
@@ -25,6 +26,9 @@ from pycast.server.context import ServerContext
 from pycast.server.reserve import RETRY_AFTER
 from pycast.stream.listener import Identity, Transport
 from pycast.stream.mount import Mount
+
+if TYPE_CHECKING:
+    from pycast.stream.intro import Intro
 
 # Headers that a script in a browser may read; without this it cannot see `icy-metaint` (icecast-metadata-js).
 EXPOSED = (
@@ -61,9 +65,8 @@ def serve_listener(
     of a mount with authentication, which has let it in. Another server that has logged in as a relay, if `is_server`,
     does not count for `max_listeners`. Raises Refused. May switch.
     """
-    is_listener = request.method == "GET" and not is_server
-    intro = context.intros.of(request.path) if is_listener else None
-    mount = _mount_with_room(context, mount) if is_listener else mount
+    intro = _intro(context, request, has_logged_in=is_server)
+    mount = _mount_with_room(context, mount) if request.method == "GET" and not is_server else mount
     # From here on to the hand-over nothing switches: a mount that has ended meanwhile would never serve the listener.
     metaint = _metaint(context, request, mount) if wants_titles(request.headers) else 0
     proxied = connection.proxies is not None or is_proxied(request.headers)
@@ -75,9 +78,9 @@ def serve_listener(
         raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
     transport = _transport(connection)
     context.counters.listener_connections += 1
-    id, user = (guest.id, guest.user) if guest is not None else (context.next_listener_id(), "")
     asked = request.path if request.path != mount.name else ""
-    now, identity = time.monotonic(), _identity(connection, request, user)
+    id, user = (guest.id, guest.user) if guest is not None else (context.next_listener_id(), "")
+    identity, now = _identity(connection, request, user), time.monotonic()
     if intro and context.intros.may_precede(intro, mount, request.path, identity.ip, identity.user_agent):
         from pycast.stream.intro import join_with_intro  # with the first one, not at the start of the server
 
@@ -102,6 +105,14 @@ def _mount_with_room(context: ServerContext, mount: Mount) -> Mount:
         other.admit()
         return other
     return mount
+
+
+def _intro(context: ServerContext, request: Request, *, has_logged_in: bool) -> "Intro | None":
+    """Returns what a listener may hear first; not another server, whose listeners would hear it in the stream. May
+    switch.
+    """
+    is_player = request.method == "GET" and not has_logged_in and not is_server(request.headers)
+    return context.intros.of(request.path) if is_player else None
 
 
 def _metaint(context: ServerContext, request: Request, mount: Mount) -> int:

@@ -220,6 +220,16 @@ def test_a_new_listener_hears_the_intro_first_and_one_who_has_heard_it_does_not(
         end.close()
 
 
+def test_another_server_gets_no_intro(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "i.mp3").write_bytes(frames(0, 30))
+    bench = make_bench(f"[paths]\nwebroot = '{tmp_path}'\n[[mount]]\nmount_name = '/x'\nintro = '/i.mp3'\n")
+    mount = on_air(bench, "/x", "audio/mpeg")
+    mount.feed(frames(500, 40))
+    serve_listener(bench.context, pair[0], make_request("/x", more="User-Agent: Icecast 2.4.4\r\n"), mount)
+    assert frames(0, 1) not in pair[1].recv(100_000), "its listeners would hear it in the stream"
+    bench.close()
+
+
 def test_a_file_is_announced_with_the_name_the_titles_and_the_headers_of_the_mount_that_was_asked_for(
     tmp_path: Path,
 ) -> None:
