@@ -84,6 +84,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "net/tls.py": {"path.stat": IN_A_THREAD},
     "relay/resolver.py": {"getaddrinfo": "in a thread of its own"},
     "stream/dump.py": dict.fromkeys(("flock", "strftime"), IN_A_THREAD),
+    "web/log_tail.py": dict.fromkeys(("os.open", "pread"), IN_A_THREAD),
     "web/pages.py": {"read_text": "each template once, some seconds after the start (late_imports.py)"},
 }
 

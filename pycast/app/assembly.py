@@ -6,8 +6,11 @@ only a cluster needs; no other file does so. `node.py` starts, reloads and stops
 """
 
 import itertools
+import os
 import time
 from collections.abc import Callable
+from functools import partial
+from signal import SIGHUP
 from typing import TYPE_CHECKING, NamedTuple
 
 from gevent.event import Event
@@ -34,6 +37,7 @@ from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import NodeSnapshots, total_bytes_sent
 from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
+from pycast.control.title_history import TitleHistory
 from pycast.logs.log_set import LogSet
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
@@ -68,7 +72,7 @@ class NodeParts(NamedTuple):
     """Runs the relays for ever, from when the node has joined its cluster."""
 
 
-def assemble(config: Config, open_files: int) -> NodeParts:
+def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> NodeParts:
     """Makes a node whose process may open `open_files` files. Raises ExternalError if a log cannot be opened."""
     settings, group, programs = Live(config), Group(), Group()
     counters, events, logs = Counters(), StreamEvents(), LogSet(config)
@@ -95,17 +99,17 @@ def assemble(config: Config, open_files: int) -> NodeParts:
     address, intros = OwnAddress(settings), Intros(settings, time.monotonic)
     logins = _logins(settings, mounts, address, events, counters, programs, group)
     finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
-    snapshots = NodeSnapshots(
-        settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership, cluster, on_demand
-    )
+    snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
+                              cluster, on_demand, history := _history(events))  # fmt: skip
     local = NodeControl(mounts, claims, finder, moves, snapshots)
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
     listener_end, pages = ListenerEnd(hangups, admission, counters, logs), SharedPages()
     _subscribe(events, SourceHooks(programs), fallbacks, intros, ownership, counters, logs, listener_end, pages)
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
+    own = settings, counters, *logins, address, readiness, finder, local
     worker_drain, cluster_control = whole or (drain, local)
-    site = Site(settings, counters, *logins, address, readiness, finder, worker_drain, local, cluster_control, pages)
+    site = Site(*own, worker_drain, cluster_control, pages, history, partial(_ask_for_reload, is_worker))
     context = ServerContext(
         settings=settings,
         group=group,
@@ -198,6 +202,17 @@ def _logins(
     events.source_ended.subscribe(calls.on_source_ended)
     events.listener_left.subscribe(guests.on_listener_left)
     return logins, SourceLogins(settings, calls), guests
+
+
+def _history(events: StreamEvents) -> TitleHistory:
+    history = TitleHistory()
+    events.title_changed.subscribe(history.on_title_changed)
+    return history
+
+
+def _ask_for_reload(is_worker: bool) -> None:
+    """Reloads as a service manager does: a worker's parent tells all workers."""
+    os.kill(os.getppid() if is_worker else os.getpid(), SIGHUP)
 
 
 def _cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: Pacer, group: Group) -> "ClusterParts":

@@ -20,6 +20,7 @@ PAUSE_S = 0.05
 MODULES = (
     *(
         "pycast.stats.snapshot",
+        "pycast.stats.merge",
         "pycast.formats.opaque",
         "pycast.formats.mpeg",
         "pycast.formats.adts",
@@ -33,6 +34,7 @@ MODULES = (
     *("email.utils", "email.parser", "ssl", "http.client", "mimetypes", "shutil", "http.server", "urllib.request"),
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),
     *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.pages", "pycast.web.nodes_page"),
+    *("xml.etree.ElementTree", "pycast.web.admin_looks", "pycast.web.stats_stream", "pycast.web.log_tail"),
     *("hashlib", "hmac", "zlib"),
     *("pycast.auth.url_forms", "pycast.auth.signed_address", "pycast.auth.htpasswd", "pycast.server.guest_door"),
     *("decimal", "mutagen", "mutagen.flac", "unicodedata"),

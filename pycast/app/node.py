@@ -79,7 +79,7 @@ class Node:
         self._config_path = config_path
         self._port = port
         self._worker = worker
-        self.parts = assemble(config, open_files)
+        self.parts = assemble(config, open_files, is_worker=worker is not None)
         self._ports = NodePorts()
         self._agent: HaproxyAgent | None = None
         self._reloading = Semaphore()

@@ -16,6 +16,7 @@ from pycast.config.live import Live
 from pycast.config.mount_settings import MountSettings
 from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
+from pycast.control.title_history import TitleHistory
 from pycast.logs.files import LOG_WRITERS
 from pycast.net.turns import in_turns
 from pycast.stats.counters import Counters
@@ -27,7 +28,14 @@ from pycast.stream.mounts import Mounts, marks_dropped
 if TYPE_CHECKING:
     from pycast.cluster.member import ClusterMember
     from pycast.cluster.registry.cluster_state import Peer
-    from pycast.stats.snapshot import ClusterSnapshot, ListenerSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
+    from pycast.stats.snapshot import (
+        ClusterSnapshot,
+        ListenerSnapshot,
+        MemberSnapshot,
+        MountSnapshot,
+        NodeSnapshot,
+        PlayedTitle,
+    )
 
 
 class NodeSnapshots:
@@ -46,6 +54,7 @@ class NodeSnapshots:
         ownership: Ownership,
         cluster: "ClusterMember | None",
         on_demand: OnDemand,
+        history: TitleHistory,
     ) -> None:
         self._settings = settings
         self._address = address
@@ -58,6 +67,7 @@ class NodeSnapshots:
         self._ownership = ownership
         self._cluster = cluster
         self._on_demand = on_demand
+        self._history = history
         self._started = time.time()
 
     def take(self) -> "NodeSnapshot":
@@ -107,6 +117,7 @@ class NodeSnapshots:
                 is_mirror=self._mounts.is_mirror(mount.name),
                 is_opening=self._mounts.is_opening(mount.name),
                 on_demand=mount.name in self._on_demand,
+                history=self._history.of(mount.name),
             )
             for mount in in_turns(mounts)
         ]
@@ -165,7 +176,12 @@ def total_bytes_sent(counters: Counters, mounts: Mounts) -> int:
 
 
 def snapshot_mount(
-    mount: Mount, *, is_mirror: bool = False, is_opening: bool = False, on_demand: bool = False
+    mount: Mount,
+    *,
+    is_mirror: bool = False,
+    is_opening: bool = False,
+    on_demand: bool = False,
+    history: "tuple[PlayedTitle, ...]" = (),
 ) -> "MountSnapshot":
     """Returns the current state of a mount."""
     from pycast.stats.snapshot import MountSnapshot
@@ -211,6 +227,7 @@ def snapshot_mount(
         on_demand=on_demand,
         fallback=settings.fallback_mount,
         listen_url=settings.listenurl,
+        history=history,
     )
 
 

@@ -31,7 +31,7 @@ _SHOUTCAST_PATHS = frozenset({"/stream", "/stream/", "/stream/1", "/stream/1/"})
 
 _RESERVED = frozenset(
     {
-        *("/livez", "/readyz", "/healthz", "/metrics"),
+        *("/livez", "/readyz", "/healthz", "/metrics", "/admin.html", "/adminbar.html"),
         *("/stats", "/stats.xml", "/stats.json", "/statistics", "/7.html", "/currentsong", "/played"),  # of SHOUTcast
     }
 )

@@ -55,6 +55,14 @@ class Counters:
     file_connections: int = field(
         default=0, metadata=metric("pycast_file_requests_total", "Static files given out.", is_summed=True)
     )
+    stats_connections: int = field(
+        default=0,
+        metadata=metric("pycast_stats_connections_total", "Streams of statistics (STATS) begun.", is_summed=True),
+    )
+    stats_disconnections: int = field(
+        default=0,
+        metadata=metric("pycast_stats_disconnections_total", "Streams of statistics that are over.", is_summed=True),
+    )
     slow_listeners: int = field(
         default=0,
         metadata=metric(

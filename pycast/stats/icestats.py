@@ -51,9 +51,8 @@ def global_stats(snapshot: "NodeSnapshot") -> list[tuple[str, str]]:
         "source_relay_connections": str(counters.source_relay_connections),
         "source_total_connections": str(counters.source_client_connections + counters.source_relay_connections),
         "sources": str(snapshot.sources),
-        # There are no streams of stats, but programs that read Icecast's stats expect these names.
-        "stats": "0",
-        "stats_connections": "0",
+        "stats": str(counters.stats_connections - counters.stats_disconnections),
+        "stats_connections": str(counters.stats_connections),
     }
     return sorted(stats.items())
 

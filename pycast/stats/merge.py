@@ -10,7 +10,14 @@ from typing import Any
 
 from pycast.stats.counters import Counters
 from pycast.stats.metric import summed_fields
-from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot
+from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot, PlayedTitle
+
+HISTORY = 20
+"""Titles of a mount that are kept: about an hour of songs."""
+
+SAME_S = 30.0
+"""How far apart two nodes hear the same title at most: the audio of a mirror's backlog, and clocks that differ a
+little."""
 
 
 def merge(own: NodeSnapshot, others: Sequence[NodeSnapshot]) -> NodeSnapshot:
@@ -54,7 +61,21 @@ def _merge_mount(mounts: list[MountSnapshot]) -> MountSnapshot:
     # Of a relay that is fed on demand each node says that it is not live, but the one that feeds it.
     own = [mount for mount in mounts if not mount.is_mirror]
     at_source = next((mount for mount in own if mount.is_live), next(iter(own), mounts[0]))
-    return replace(at_source, **_sums(mounts))
+    return replace(at_source, **_sums(mounts), history=merge_history([mount.history for mount in mounts]))
+
+
+def merge_history(histories: Sequence[tuple[PlayedTitle, ...]]) -> tuple[PlayedTitle, ...]:
+    """Returns one mount's titles from what several nodes have heard, the newest first. A node hears a title a moment
+    after another one; one that was away has not heard all, and hears the present one when it is back.
+    """
+    heard = sorted((one for history in histories for one in history), key=lambda one: one.at)
+    titles: list[PlayedTitle] = []
+    for one in heard:
+        song = (one.artist, one.title)
+        known = [other for other in titles if one.at - other.at < SAME_S] or titles[-1:]
+        if all((other.artist, other.title) != song for other in known):
+            titles.append(one)
+    return tuple(reversed(titles[-HISTORY:]))
 
 
 def _sums(parts: Sequence[Any]) -> dict[str, Any]:

@@ -25,6 +25,25 @@ class ListenerSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayedTitle:
+    """A song that a mount has played, and when it began."""
+
+    at: float
+    artist: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLine:
+    """A relay of the configuration."""
+
+    mount: str
+    on_demand: bool
+    upstreams: tuple[tuple[str, str, int], ...]
+    """Server, mount and port of each, without passwords."""
+
+
+@dataclass(frozen=True, slots=True)
 class MountSnapshot:
     """One mount. `is_live` is False while the mount waits for its source to come back."""
 
@@ -99,6 +118,8 @@ class MountSnapshot:
     """Its `listenurl` in the configuration; see `stream_url`."""
     authenticator: str = ""
     """What decides who may listen, "htpasswd", "url" or "signed"; empty if nothing does."""
+    history: tuple[PlayedTitle, ...] = ()
+    """Its last titles, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ has no quotes there), nor that a song called 1979 is a number: text is always a 
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pycast.stats.icestats import global_stats, source_stats, visible_mounts
 
 if TYPE_CHECKING:
-    from pycast.stats.snapshot import NodeSnapshot
+    from pycast.stats.snapshot import NodeSnapshot, PlayedTitle
 
 CONTENT_TYPE = "application/json; charset=UTF-8"
 
@@ -39,6 +39,9 @@ _TEXT = frozenset(
 )
 """Stats that are always strings. The others are numbers or booleans if they look like them, as in Icecast."""
 
+SHOWN_TITLES = 10
+"""Titles of the history that are shown: this page is polled by every player on a web site."""
+
 # Icecast takes a leading 0 (but not 0 itself) for text. At most 15 digits: what a reader's double holds exactly.
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}(\.[0-9]{1,15})?")
 
@@ -59,24 +62,35 @@ def status_json_parts(snapshot: "NodeSnapshot", mount: str | None = None) -> Ite
     before, after = ("", "") if len(mounts) == 1 else ("[", "]")
     yield _utf8(f'{{"icestats":{head},"source":{before}')
     for number, one in enumerate(mounts):
-        yield _utf8(f"{',' if number else ''}{_source(source_stats(snapshot, one))}")
+        yield _utf8(f"{',' if number else ''}{_source(source_stats(snapshot, one), one.history)}")
     yield _utf8(f"{after}}}}}")
 
 
-def _source(stats: dict[str, str]) -> str:
-    fields = [(name, _value(name, value)) for name, value in stats.items() if not _is_hidden(name, _HIDDEN_SOURCE)]
+def _source(stats: dict[str, str], history: "Sequence[PlayedTitle]") -> str:
+    fields = [(name, typed(name, value)) for name, value in stats.items() if not _is_hidden(name, _HIDDEN_SOURCE)]
     # A source may have a stat of the name "dummy" too, and a key must not occur twice.
     fields = [field for field in fields if field[0] != "dummy"]
     if _is_hidden(next(reversed(stats)), _HIDDEN_SOURCE):
         fields.append(("dummy", "null"))
+    if history:
+        fields = [field for field in fields if field[0] != "history"]
+        fields.append(("history", f"[{','.join(map(_played, history[:SHOWN_TITLES]))}]"))
     return _object(fields)
+
+
+def _played(song: "PlayedTitle") -> str:
+    """Returns a title of the history. Icecast has none."""
+    texts = (("artist", song.artist), ("title", song.title))
+    known = [(name, _string(text)) for name, text in texts if text]
+    return _object([("time", str(int(song.at))), *known])
 
 
 def _is_hidden(name: str, hidden: frozenset[str]) -> bool:
     return name in hidden or "connections" in name or "total_bytes" in name
 
 
-def _value(name: str, value: str) -> str:
+def typed(name: str, value: str) -> str:
+    """Returns the JSON of a stat."""
     if name in _TEXT:
         return _string(value)
     if _NUMBER.fullmatch(value):

@@ -7,13 +7,13 @@ stat whose name is no XML name (the source chooses those of `ice-audio-info`) is
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pycast.stats.icestats import global_stats, select_mounts, source_stats, visible_mounts
+from pycast.stats.icestats import global_stats, iso8601_time, select_mounts, source_stats, visible_mounts
 
 if TYPE_CHECKING:
-    from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot
+    from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot, PlayedTitle, RelayLine
 
 # Not compiled here, which would cost the start of the server more than all else in this file: `re` keeps what it has
 # compiled once.
@@ -22,6 +22,13 @@ _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # Nearly every text is plain; a list of 8,000 listeners is made while they are being served.
 _NOT_PLAIN = "[^\x20-\x7e]|[&<>]"
 _NOT_ASCII = "[^\x00-\x7f]"
+_PUBLIC = frozenset({"admin", "host", "location", "server_id", "server_start_iso8601"})
+_PUBLIC_OF_MOUNT = frozenset(
+    {
+        *("artist", "genre", "listeners", "listenurl", "server_description", "server_name", "server_type"),
+        *("stream_start_iso8601", "subtype", "title"),
+    }
+)
 _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
 # XML 1.0 section 3.3.3: a parser turns a bare tab or line end inside an attribute into a space.
 _IN_ATTRIBUTE = str.maketrans(
@@ -60,10 +67,48 @@ def listclients(mount: "MountSnapshot", listeners: "Sequence[ListenerSnapshot]")
 def user_list(mount: str, users: Iterable[str], message: str = "") -> bytes:
     """Returns `/admin/manageauth`: the users of a mount, and after a change what became of it."""
     listed = "".join(_wrap("User", _element("username", user)) for user in users)
-    name = re.sub(_NOT_XML, "\ufffd", mount).translate(_IN_ATTRIBUTE)
-    source = f'<source mount="{name}">{listed}</source>' if listed else f'<source mount="{name}"/>'
     said = _wrap("iceresponse", _element("message", message)) if message else ""
-    return _document("icestats", source + said)
+    return _document("icestats", _source_element(mount, listed) + said)
+
+
+def one_source(mount: str) -> bytes:
+    """Returns `/admin/updatemetadata`: the name of the mount, for a form."""
+    return _document("icestats", _source_element(mount, ""))
+
+
+def public_stats(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
+    """Returns `/admin/publicstats` of Icecast 2.5: what everybody may know, without hidden mounts."""
+    sources = (
+        _source(one, _elements(pair for pair in _nameable(snapshot, one) if pair[0] in _PUBLIC_OF_MOUNT))
+        for one in visible_mounts(snapshot, mount)
+    )
+    known = _elements(pair for pair in global_stats(snapshot) if pair[0] in _PUBLIC)
+    return _document("icestats", known + "".join(sources))
+
+
+def version(snapshot: "NodeSnapshot", build: str) -> bytes:
+    """Returns `/admin/version`. `build` is the version of pycast, whatever `server_id` says."""
+    names = ("admin", "host", "location", "server_id", "server_start_iso8601")
+    return _document(
+        "icestats", _elements([*((n, v) for n, v in global_stats(snapshot) if n in names), ("build", build)])
+    )
+
+
+def relays(found: "Iterable[RelayLine]") -> bytes:
+    """Returns `/admin/managerelays` of icecast-kh."""
+    return _document("icerelaystats", "".join(map(_relay, found)))
+
+
+def history(titles: "Mapping[str, Sequence[PlayedTitle]]") -> bytes:
+    """Returns `/admin/history`: the last titles of mounts, the newest first."""
+    return _document(
+        "icestats", "".join(_source_element(mount, "".join(map(_played, played))) for mount, played in titles.items())
+    )
+
+
+def log_document(name: str, lines: Iterable[str]) -> bytes:
+    """Returns `/admin/showlog`: the last lines of a log, the oldest first."""
+    return _document("icestats", _wrap("log", _element("name", name) + _elements(("line", line) for line in lines)))
 
 
 def iceresponse(message: str, result: int) -> bytes:
@@ -121,8 +166,33 @@ def _document(root: str, content: str) -> bytes:
 
 
 def _source(mount: "MountSnapshot", content: str) -> str:
-    name = re.sub(_NOT_XML, "\ufffd", mount.name).translate(_IN_ATTRIBUTE)
-    return f'<source mount="{name}">{content}</source>'
+    return _source_element(mount.name, content)
+
+
+def _source_element(mount: str, content: str) -> str:
+    name = re.sub(_NOT_XML, "\ufffd", mount).translate(_IN_ATTRIBUTE)
+    return f'<source mount="{name}">{content}</source>' if content else f'<source mount="{name}"/>'
+
+
+def _relay(relay: "RelayLine") -> str:
+    head = (
+        ("localmount", relay.mount),
+        ("enable", "1"),
+        ("on_demand", str(int(relay.on_demand))),
+        ("from_master", "0"),
+    )
+    masters = (
+        _wrap("master", _elements((("server", server), ("mount", mount), ("port", str(port)))))
+        for server, mount, port in relay.upstreams
+    )
+    return _wrap("relay", _elements(head) + "".join(masters))
+
+
+def _played(song: "PlayedTitle") -> str:
+    """Returns one title: when it began, in seconds since the epoch and for people."""
+    known = [("artist", song.artist), ("title", song.title)]
+    when = [("time", str(int(song.at))), ("time_iso8601", iso8601_time(song.at))]
+    return _wrap("played", _elements([*when, *(pair for pair in known if pair[1])]))
 
 
 def _elements(fields: Iterable[tuple[str, str]]) -> str:

@@ -1,48 +1,38 @@
-"""`/admin/…` and `/admin.cgi`: Icecast 2.4.4's commands, answers and order of checks.
+"""`/admin/…` and `/admin.cgi`: the commands of Icecast 2.4.4, and those of 2.5 and icecast-kh that people use.
 
-An unknown command is refused before credentials are checked. With `mount=`, the credentials of the admin and of that
-mount's source are accepted; without it only the admin's (for `streamlist.txt` also a relay's). Whether the mount exists
-is checked after the credentials. A comment in the code gives the reason where this differs from 2.4.4. A new command is
-one row of `FOR_NODE` or `FOR_MOUNT`.
+Credentials are checked first, then whether there is such a command, then the mount. (2.4.4 tells everybody which
+commands there are.) With `mount=`, the credentials of the admin and of that mount's source are accepted; without it
+only the admin's (for `streamlist.txt` also a relay's). A comment in the code gives the reason where a command differs
+from 2.4.4's. A command's name ends in `.xsl` for a page and in `.json` for JSON: see `admin_looks.py`. A new command is
+one row of `FOR_NODE` (`admin_node.py`) or `FOR_MOUNT` (`admin_mounts.py`).
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from pycast.auth.credentials import is_admin, is_source
-from pycast.auth.known_passwords import password_advice
 from pycast.errors import Refused
-from pycast.http.headers import basic_credentials
-from pycast.http.icy import decode_title
-from pycast.http.mount_names import why_no_mount
-from pycast.http.response import HTML, PLAIN, Response
-from pycast.http.titles import choose
-from pycast.stats.icestats import find_mount
-from pycast.stats.xml import iceresponse, listclients, listmounts, stats_document, streamlist_text
+from pycast.http.response import HTML, Response
+from pycast.web import admin_mounts, admin_node
+from pycast.web.admin_mounts import check_mount
+from pycast.web.admin_node import STREAMS
 from pycast.web.manage_users import manage_users
-from pycast.web.public import stats_url
-from pycast.web.route import ADMIN, FORM, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
-
-if TYPE_CHECKING:
-    from pycast.stats.snapshot import NodeSnapshot
+from pycast.web.route import ADMIN, FORM, LISTENERS, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
 
 XML = "text/xml; charset=utf-8"
 
-# Where icecast-kh's slaves get the list of mounts, and with `mount=` each stream.
-STREAMS = "/admin/streams"
-
 SUCCESS = "<html><head><title>Admin request successful</title></head><body><p>%s</p></body></html>"
-TITLE_SET = "Metadata update successful"
-TITLE_REFUSED = "Mountpoint will not accept URL updates"
+
+Command = Callable[[Call], bytes | Response]
+MountCommand = Callable[[Call, str], bytes | Response]
+
+_LOOKS = ("xsl", "json")
 
 
 def find_command(call: Call) -> Route:
-    """Returns the row of `/admin/<command>[.xsl]`. Raises Refused for an unknown command."""
-    name = _command(call.request.path)
+    """Returns the row of `/admin/<command>[.xsl|.json]`; for an unknown one a row that refuses whoever may come in."""
+    name = _command(call.request.path)[0]
     node, mount = FOR_NODE.get(name), FOR_MOUNT.get(name)
     if node is None and mount is None:
-        raise Refused("Unrecognised command", status=400, cause=f"/admin/{name}")
+        return UNKNOWN_FOR_MOUNT if "mount" in call.parameters else UNKNOWN
     if "mount" in call.parameters:
         return mount or NOT_FOR_MOUNT
     return node or NOT_FOR_NODE
@@ -52,7 +42,7 @@ def kind_of(path: str) -> frozenset[str]:
     """Returns the kind of `/admin/<command>`: encoders set titles where sources are served, and servers that relay
     get their list where listeners are. With `mount=` or without, a command is of one kind.
     """
-    name = _command(path)
+    name = _command(path)[0]
     return (FOR_NODE.get(name) or FOR_MOUNT.get(name) or NOT_FOR_NODE).kind
 
 
@@ -67,200 +57,125 @@ def check_cgi(call: Call) -> None:
 def admin_cgi(call: Call) -> Response:
     """Answers `/admin.cgi?mode=updinfo&pass=…&song=…`, with which SHOUTcast encoders set the title. Raises Refused."""
     mount, _ = shoutcast_login(call)
-    _check_mount(call, mount)
-    reply = TITLE_SET if _set_title(call, mount) else TITLE_REFUSED
-    return Response(200, (SUCCESS % reply).encode(), HTML)
+    check_mount(call, mount)
+    return _success(admin_mounts.set_title(call, mount))
 
 
-def _stats(call: Call) -> Response:
-    # Browsers show this to an admin who opens /admin/.
-    return Response(200, stats_document(_snapshot(call), None, password_advice(call.config)), XML)
+def go_to_admin(call: Call) -> Response:
+    """Answers the addresses of icecast-kh's frames: the pages below /admin/ have what is in them."""
+    return Response(302, b"", "", (("Location", "admin/"),))
 
 
-def _snapshot(call: Call) -> "NodeSnapshot":
-    """Returns the statistics, with the addresses that the client can use."""
-    return replace(call.control.snapshot(), listen_url=stats_url(call))
+def _success(text: str) -> Response:
+    return Response(200, (SUCCESS % text).encode(), HTML)
 
 
-def _listmounts(call: Call) -> Response:
-    return Response(200, listmounts(call.control.snapshot()), XML)
-
-
-def _streamlist_text(call: Call) -> Response:
-    return Response(200, streamlist_text(call.control.snapshot()), PLAIN)
-
-
-def _streams(call: Call) -> Response:
-    """Answers icecast-kh's slaves: each line is where they get a stream. The handler of `server` gives it to them."""
-    return Response(200, streamlist_text(call.control.snapshot(), f"{STREAMS}?mount="), PLAIN)
-
-
-def _stream(call: Call, mount: str) -> Response:
-    """Gives another server the stream itself: it may have it although the mount is full."""
-    return Response(200, stream=mount)
+def _unknown(call: Call) -> Response:
+    raise Refused("Unrecognised command", status=400, cause=call.request.path)
 
 
 def _no_node_command(call: Call) -> Response:
     raise Refused("Unknown admin request", status=400, cause=f"{call.request.path} without mount")
 
 
-def _mount_stats(call: Call, mount: str) -> Response:
-    return Response(200, stats_document(_snapshot(call), mount), XML)
-
-
-def _listclients(call: Call, mount: str) -> Response:
-    listeners = call.control.listeners(mount)
-    shown = find_mount(call.control.snapshot(), mount)
-    if shown is None:  # its source is on another node, which does not answer
-        raise _no_source(mount)
-    return Response(200, listclients(replace(shown, listeners=len(listeners)), listeners), XML)
-
-
-def _killclient(call: Call, mount: str) -> Response:
-    text = _required(call, "id")
-    is_number = text.isascii() and text.isdigit() and len(text) < 19
-    if not is_number or not call.control.kill(mount, int(text)):
-        return _ice(f"Client {text} not found", 0)
-    return _ice(f"Client {text} removed", 1)
-
-
-def _killsource(call: Call, mount: str) -> Response:
-    call.control.kill_source(mount)
-    return _ice("Source Removed", 1)
-
-
-def _moveclients(call: Call, mount: str) -> Response:
-    if "destination" not in call.parameters:
-        return Response(200, listmounts(_shown_to(call, call.control.snapshot()), mount), XML)
-    destination = call.text("destination")
-    if why := why_no_mount(destination):
-        raise Refused(f"This name cannot be a mount: {why}", cause=f"destination {destination}: {why}")
-    # What a source may not see does not exist for it.
-    is_secret = _is_hidden(call, call.control.snapshot(), destination) and not _opens(call, destination)
-    if is_secret or not call.control.knows(destination):
-        raise Refused("No such destination", status=400, cause=f"no mount {destination}")
-    if destination == mount:
-        raise Refused("supplied mountpoints are identical", status=400)
-    if not _opens(call, destination) and not call.config.lets_on(mount, destination):
-        cause = f"the listeners of {mount} have not given what {destination} asks for"
-        raise Refused("The listeners of this mount may not hear that one", cause=cause)
-    call.control.move(mount, destination)
-    return _ice(f"Clients moved from {mount} to {destination}", 1)
-
-
-def _manageauth(call: Call) -> Response:
-    return Response(200, manage_users(call), XML)
-
-
-def _metadata(call: Call, mount: str) -> Response:
-    if _required(call, "mode") != "updinfo":
-        return _ice("No such action", 0)
-    return _ice(TITLE_SET if _set_title(call, mount) else TITLE_REFUSED, 1)
-
-
-def _opens(call: Call, mount: str) -> bool:
-    """Whether the request's credentials, which are right already, are the admin's or those of that mount too."""
-    given = basic_credentials(call.request.headers)
-    by_admin = "admin" in call.door.serves and is_admin(call.config, given)
-    return by_admin or mount == call.text("mount") or is_source(call.config, mount, given)
-
-
-def _shown_to(call: Call, snapshot: "NodeSnapshot") -> "NodeSnapshot":
-    """Returns the statistics without the hidden mounts, and their names as fallbacks, that this client does not own."""
-    names = {mount.name for mount in snapshot.mounts} | {mount.fallback for mount in snapshot.mounts}
-    secret = {name for name in names if _is_hidden(call, snapshot, name) and not _opens(call, name)}
-    mounts = (mount for mount in snapshot.mounts if mount.name not in secret)
-    shown = (replace(mount, fallback="") if mount.fallback in secret else mount for mount in mounts)
-    return replace(snapshot, mounts=tuple(shown))
-
-
-def _is_hidden(call: Call, snapshot: "NodeSnapshot", mount: str) -> bool:
-    """Whether the mount is hidden here or on the node that has its source."""
-    found = find_mount(snapshot, mount)
-    return call.config.for_mount(mount).hidden or (found is not None and found.hidden)
-
-
 def _no_mount_command(call: Call, mount: str) -> Response:
     raise Refused("Mount request unknown", status=400, cause=f"{call.request.path} for {mount}")
 
 
-def _set_title(call: Call, mount: str) -> bool:
-    """Sets the title. Artist and title count before `song`, which replaces both (2.4.4 keeps an old artist, which
-    mislabels the song). Returns whether the stream takes titles. Raises Refused.
-    """
-    if call.parameters.keys().isdisjoint(("song", "title", "artist")):
-        raise Refused("Missing parameter", status=400, cause=f"metadata for {mount} without song, title or artist")
-    charset = call.text("charset") or call.config.for_mount(mount).charset or None
-    song, artist, title, url = (
-        decode_title(call.parameters.get(name, b""), charset) for name in ("song", "artist", "title", "url")
-    )
-    # What an admin sets is for the mount, whoever is on the air.
-    sender = "" if is_admin(call.config, basic_credentials(call.request.headers)) else call.door.ip
-    return call.control.set_title(mount, *choose(song, artist, title), url, sender)
+def _command(path: str) -> tuple[str, str]:
+    """Returns the command in a path, and its look: "xsl", "json", or "" for Icecast's XML."""
+    name = path.removeprefix("/admin/")
+    if not name:  # what a browser shows to an admin who opens /admin/
+        return "stats", "xsl"
+    command, _, look = name.rpartition(".")
+    return (command or "stats", look) if look in _LOOKS else (name, "")
 
 
-def _check_mount(call: Call, name: str) -> None:
-    """Raises Refused if no node has the mount."""
-    if not call.control.knows(name):
-        raise _no_source(name)
-
-
-def _no_source(name: str) -> Refused:
-    return Refused("Source does not exist", status=400, cause=f"no mount {name}")
-
-
-def _required(call: Call, name: str) -> str:
-    if name not in call.parameters:
-        raise Refused("Missing parameter", status=400, cause=f"without {name}")
-    return call.text(name)
-
-
-def _ice(message: str, result: int) -> Response:
-    return Response(200, iceresponse(message, result), XML)
-
-
-def _command(path: str) -> str:
-    return path.removeprefix("/admin/").removesuffix(".xsl") or "stats"
-
-
-def _on_mount(run: Callable[[Call, str], Response]) -> Handler:
-    """Returns the handler of a command about the mount in `mount=`; it raises Refused if there is no such mount."""
+def _in_look(run: Command) -> Handler:
+    """Returns the handler of a command: what it says, in the look that is asked for."""
 
     def handler(call: Call) -> Response:
-        name = call.text("mount")
-        _check_mount(call, name)
-        return run(call, name)
+        said = run(call)
+        command, look = _command(call.request.path)
+        if isinstance(said, Response):
+            return said
+        if not look:
+            return Response(200, said, XML)
+        from pycast.web import admin_looks  # not before it is needed, as in public.py
+
+        return admin_looks.as_json(said) if look == "json" else admin_looks.as_page(said, command, call.text("mount"))
 
     return handler
+
+
+def _on_mount(run: MountCommand) -> Handler:
+    """Returns the handler of a command about the mount in `mount=`; it raises Refused if there is no such mount."""
+
+    def on_mount(call: Call) -> bytes | Response:
+        name = call.text("mount")
+        check_mount(call, name)
+        return run(call, name)
+
+    return _in_look(on_mount)
+
+
+def _for_admin(name: str, run: Command) -> Route:
+    return Route(f"/admin/{name}", _in_look(run), ADMIN, Access.ADMIN, FORM)
+
+
+def _for_source(name: str, run: MountCommand) -> Route:
+    return Route(f"/admin/{name}", _on_mount(run), ADMIN, Access.SOURCE, FORM)
 
 
 def _by_command(*routes: Route) -> dict[str, Route]:
     return {route.path.removeprefix("/admin/"): route for route in routes}
 
 
+PUBLIC_STATS = Route("/admin/publicstats", _in_look(admin_node.publicstats), LISTENERS)
+
 # Commands without `mount=`.
 FOR_NODE = _by_command(
-    Route("/admin/stats", _stats, ADMIN, Access.ADMIN, FORM),
-    Route("/admin/stats.xml", _stats, ADMIN, Access.ADMIN, FORM),
-    Route("/admin/listmounts", _listmounts, ADMIN, Access.ADMIN, FORM),
-    Route("/admin/streamlist", _listmounts, ADMIN, Access.ADMIN, FORM),
+    _for_admin("stats", admin_node.stats),
+    _for_admin("stats.xml", admin_node.stats),
+    _for_admin("listmounts", admin_node.listmounts),
+    _for_admin("streamlist", admin_node.listmounts),
     # Icecast accepts the relay's credentials only. The admin may see what any relay sees.
-    Route("/admin/streamlist.txt", _streamlist_text, RELAYS, Access.RELAY, FORM),
-    Route(STREAMS, _streams, RELAYS, Access.RELAY, FORM),
+    Route("/admin/streamlist.txt", admin_node.streamlist_text, RELAYS, Access.RELAY, FORM),
+    Route(STREAMS, admin_node.streams, RELAYS, Access.RELAY, FORM),
+    # Of 2.5.
+    _for_admin("version", admin_node.version),
+    _for_admin("reloadconfig", admin_node.reloadconfig),
+    PUBLIC_STATS,
+    # Of icecast-kh; `showlog` of both.
+    _for_admin("function", admin_node.function),
+    _for_admin("managerelays", admin_node.managerelays),
+    _for_admin("showlog", admin_node.showlog),
+    _for_admin("logs", admin_node.showlog),
+    Route("/admin/showlog.txt", admin_node.showlog_text, ADMIN, Access.ADMIN, FORM),
+    # Ours.
+    _for_admin("history", admin_node.history),
 )
 NOT_FOR_NODE = Route("/admin/", _no_node_command, ADMIN, Access.ADMIN, FORM)
+UNKNOWN = Route("/admin/", _unknown, ADMIN, Access.ADMIN, FORM)
 
 # Commands with `mount=`.
 FOR_MOUNT = _by_command(
-    Route("/admin/stats", _on_mount(_mount_stats), ADMIN, Access.SOURCE, FORM),
-    Route("/admin/stats.xml", _on_mount(_mount_stats), ADMIN, Access.SOURCE, FORM),
-    Route("/admin/listclients", _on_mount(_listclients), ADMIN, Access.SOURCE, FORM),
-    Route("/admin/killclient", _on_mount(_killclient), ADMIN, Access.SOURCE, FORM),
-    Route("/admin/killsource", _on_mount(_killsource), ADMIN, Access.SOURCE, FORM),
-    Route("/admin/metadata", _on_mount(_metadata), TITLES, Access.SOURCE, FORM),
-    Route("/admin/moveclients", _on_mount(_moveclients), ADMIN, Access.SOURCE, FORM),
-    Route(STREAMS, _on_mount(_stream), RELAYS, Access.RELAY),
+    _for_source("stats", admin_mounts.stats),
+    _for_source("stats.xml", admin_mounts.stats),
+    _for_source("listclients", admin_mounts.listclients),
+    _for_source("killclient", admin_mounts.killclient),
+    _for_source("killsource", admin_mounts.killsource),
+    Route("/admin/metadata", _on_mount(admin_mounts.metadata), TITLES, Access.SOURCE, FORM),
+    _for_source("updatemetadata", admin_mounts.updatemetadata),
+    _for_source("moveclients", admin_mounts.moveclients),
+    # Everybody: it has what was in the request, and nothing else. The mount need not exist.
+    Route("/admin/buildm3u", admin_mounts.buildm3u, LISTENERS, methods=FORM),
+    PUBLIC_STATS,
+    # Also of a mount that is over.
+    Route("/admin/history", _in_look(admin_mounts.history), ADMIN, Access.SOURCE, FORM),
+    Route(STREAMS, _on_mount(admin_mounts.stream), RELAYS, Access.RELAY),
     # Of a mount that has no source just now, too: users are managed at any time.
-    Route("/admin/manageauth", _manageauth, ADMIN, Access.SOURCE, FORM),
+    Route("/admin/manageauth", _in_look(manage_users), ADMIN, Access.SOURCE, FORM),
 )
 NOT_FOR_MOUNT = Route("/admin/", _on_mount(_no_mount_command), ADMIN, Access.SOURCE, FORM)
+UNKNOWN_FOR_MOUNT = Route("/admin/", _unknown, ADMIN, Access.SOURCE, FORM)

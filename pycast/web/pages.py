@@ -301,7 +301,7 @@ def _revision(*parts: str) -> str:
 @cache
 def headers() -> tuple[Pair, ...]:
     """Returns the headers of every page: its policy, and what a policy within the page cannot forbid, frames."""
-    return (("Content-Security-Policy", f"{_policy([_asset('player.js')])}; frame-ancestors 'none'"),)
+    return (("Content-Security-Policy", f"{page_policy([_asset('player.js')])}; frame-ancestors 'none'"),)
 
 
 def render(template: str, **values: object) -> bytes:
@@ -333,7 +333,7 @@ def _environment() -> "Environment":
         auto_reload=False,
     )
     script = _asset("player.js")
-    environment.globals.update(style=Markup(_asset("style.css")), script=Markup(script), policy=_policy([script]))
+    environment.globals.update(style=Markup(_asset("style.css")), script=Markup(script), policy=page_policy([script]))
     return environment
 
 
@@ -341,11 +341,13 @@ def _asset(name: str) -> str:
     return (_TEMPLATES / name).read_text("utf-8")
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Returns the Content-Security-Policy: it allows our own script, by its hash, and our own server."""
+def page_policy(scripts: Sequence[str], forms: str = "'none'") -> str:
+    """Returns the Content-Security-Policy: it allows our own scripts, by their hashes, and our own server. `forms` is
+    where forms may be sent.
+    """
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+        f"media-src 'self'; connect-src 'self'; base-uri 'none'; form-action {forms}"
     )

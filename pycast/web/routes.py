@@ -27,6 +27,9 @@ ROUTES = (
     Route("/admin/drain", operations.drain, ADMIN, Access.ADMIN, FORM, is_answered_when_full=True),
     Route("/admin/cluster", operations.cluster_json, ADMIN, Access.ADMIN, FORM),
     Route("/admin/nodes", operations.nodes_page, ADMIN, Access.ADMIN, FORM),
+    # icecast-kh's frames, to which AzuraCast has a link.
+    Route("/admin.html", admin.go_to_admin, ADMIN),
+    Route("/adminbar.html", admin.go_to_admin, ADMIN),
     Route("/admin.cgi", admin.admin_cgi, TITLES, Access.SHOUTCAST_SOURCE, FORM, before_access=admin.check_cgi),
 )
 
@@ -68,7 +71,7 @@ def is_for_shared_page(head: bytes) -> bool:
 
 def is_open(request: Request) -> bool:
     """Whether pages of other sites may read the answer: of public pages, not of what takes a password."""
-    if request.method in ("SOURCE", "PUT"):
+    if request.method in ("SOURCE", "PUT", "STATS"):
         return False
     return _row(request.path).is_public
 
@@ -85,6 +88,9 @@ def check_port(request: Request, serves: frozenset[str]) -> None:
     if request.method in ("SOURCE", "PUT"):
         if "sources" not in serves:
             raise Refused("This port takes no sources", cause="listen.serves of this port has no sources")
+    elif request.method == "STATS":
+        if "admin" not in serves:
+            raise Refused("This port does not serve that", status=404, cause="listen.serves of this port has no admin")
     elif request.method != "OPTIONS" and serves.isdisjoint(_kind(request.path)):
         raise Refused("This port does not serve that", status=404, cause="not in listen.serves of this port")
 
@@ -93,6 +99,8 @@ def answer(site: Site, request: Request, body: bytes, door: Door) -> Response:
     """Answers a request that is neither a source's nor a listener's. Raises Refused. May switch."""
     if request.method == "OPTIONS":
         return options_response(ALLOW, PREFLIGHT if request.headers.get("origin") and is_open(request) else ())
+    if request.method == "STATS":  # whatever the path
+        return _stats_route().answer(Call(site, request, request.query, door))
     row = _row(request.path)
     if request.method not in row.methods:
         raise Refused(
@@ -114,6 +122,12 @@ def kept_answer(site: Site, request: Request, door: Door) -> Response | None:
         return _BY_PATH[request.path].answer(Call(site, request, request.query, door, may_wait=False))
     except NotKept:
         return None
+
+
+def _stats_route() -> Route:
+    from pycast.web.stats_stream import STATS  # few servers are ever asked
+
+    return STATS
 
 
 def _row(path: str) -> Route | RouteGroup:

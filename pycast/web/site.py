@@ -1,5 +1,6 @@
 """The parts of the node that the handlers of `web` need: a record, made once by `app/assembly.py`."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycast.auth.guests import Guests
@@ -11,6 +12,7 @@ from pycast.config.live import Live
 from pycast.control.control import Control
 from pycast.control.mount_finder import MountFinder
 from pycast.control.own_address import OwnAddress
+from pycast.control.title_history import TitleHistory
 from pycast.stats.counters import Counters
 from pycast.web.shared_pages import SharedPages
 
@@ -29,10 +31,13 @@ class Site(NamedTuple):
     address: OwnAddress
     readiness: Readiness
     finder: MountFinder
-    drain: "Drain | WorkerDrain"
-    """The drain of this node, in a cluster that of all workers of this server."""
     local: Control
     """This node alone."""
+    drain: "Drain | WorkerDrain"
+    """The drain of this node, in a cluster that of all workers of this server."""
     cluster_wide: Control
     """All nodes as one server; the same as `local` without a cluster."""
     pages: SharedPages
+    history: TitleHistory
+    ask_for_reload: Callable[[], None]
+    """Has the configuration read again soon, by all workers of this server."""

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pycast.testing import Server
-from tests.e2e.wire import Reply, basic, frames, get, listen, source
+from tests.e2e.wire import Reply, Wire, basic, frames, get, listen, source
 
 MOUNT = "/live.mp3"
 
@@ -130,3 +130,17 @@ def test_admin_cgi_takes_titles_with_the_sources_password(pycast_server: Server)
         reply = get(pycast_server.port, path + pycast_server.source_password)
         assert b"<p>Metadata update successful</p>" in reply.body
         pycast_server.wait_for_title(MOUNT, "Old way")
+
+
+def test_changes_are_told_to_a_statistics_client_and_a_reload_can_be_asked_for(pycast_server: Server) -> None:
+    login = basic("admin", pycast_server.admin_password)
+    with Wire(pycast_server.port) as wire:
+        wire.send(f"STATS / HTTP/1.0\r\n{login}\r\n")
+        assert wire.read_head().status == 200
+        assert b"EVENT global admin " in wire.read_to(b"EVENT global stats 1\n")
+        with source(pycast_server.port, MOUNT, pycast_server.source_password):
+            wire.read_to(f"EVENT {MOUNT} server_type audio/mpeg\n".encode())
+        config = pycast_server.config_path
+        config.write_text(f'{config.read_text()}\n[server]\nlocation = "Mars"\n')
+        assert message(admin(pycast_server, "function?perform=updatecfg"))[1] == "1"
+        wire.read_to(b"EVENT global location Mars\n")

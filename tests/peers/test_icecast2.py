@@ -135,6 +135,7 @@ WANTED = (
     Wanted("metadata*", "-Access-Control-Allow-Origin", "as for all of /admin/"),
     Wanted("source*", "-Access-Control-Allow-Origin", "pages of other sites may not try passwords of sources"),
     Wanted("put*", "-Access-Control-Allow-Origin", "as for SOURCE"),
+    Wanted("admin poke", "*", "nobody is told without a password which commands there are; libshout takes 401"),
     Wanted("status json", "+ETag", "a player that polls gets 304 if nothing has changed"),
     Wanted("status json", "+Vary", "the answer can be compressed"),
     Wanted("status json", "Cache-Control", "a browser may store it to ask whether it has changed"),
@@ -151,6 +152,7 @@ WANTED = (
 )
 
 EXTRA = (
+    Extra("status json", rb',"history":\[[^]]*\]', "the last titles, which Icecast does not keep"),
     Extra(
         "status json",
         rb'"audio_(channels|samplerate)":\d+,',

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from pycast.stats.merge import merge
-from pycast.stats.snapshot import MemberSnapshot, NodeSnapshot
+from pycast.stats.merge import HISTORY, merge
+from pycast.stats.snapshot import MemberSnapshot, NodeSnapshot, PlayedTitle
 from tests.stats.snapshots import CLUSTER, START, mount, node
 
 MEMBERS = tuple(MemberSnapshot(name, f"{name}:8000", "", "up", "up", 0, 0, 100, 100, "") for name in "abc")
@@ -40,3 +40,18 @@ def test_loads_are_those_of_the_snapshots_and_without_one_the_last_that_was_anno
 
 def test_a_server_alone_is_no_cluster() -> None:
     assert merge(node(), []).cluster is None
+
+
+def test_titles_that_any_node_has_heard_are_in_the_history_once() -> None:
+    origin = mount(history=(PlayedTitle(300, "", "c"), PlayedTitle(200, "", "b")))
+    mirror = mount(is_mirror=True, history=(PlayedTitle(301.5, "", "c"), PlayedTitle(100, "A", "a")))
+    late = mount(is_mirror=True, history=(PlayedTitle(900, "", "c"),))
+    (merged,) = merge(node(origin), [node(mirror), node(late)]).mounts
+    assert [(one.at, one.title) for one in merged.history] == [(300, "c"), (200, "b"), (100, "a")]
+
+
+def test_the_history_of_a_cluster_is_as_long_as_that_of_a_node() -> None:
+    titles = [PlayedTitle(number * 100.0, "", str(number)) for number in range(2 * HISTORY)]
+    one, other = mount(history=tuple(titles[:HISTORY])), mount(is_mirror=True, history=tuple(titles[HISTORY:]))
+    (merged,) = merge(node(one), [node(other)]).mounts
+    assert [title.title for title in merged.history] == [str(n) for n in range(2 * HISTORY - 1, HISTORY - 1, -1)]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from pycast.stats.snapshot import NodeSnapshot
-from pycast.stats.status_json import status_json
+from pycast.stats.snapshot import NodeSnapshot, PlayedTitle
+from pycast.stats.status_json import SHOWN_TITLES, status_json
 from tests.stats.snapshots import MP3, VORBIS, mount, node, nodes
 
 GLOBAL = (
@@ -123,3 +123,11 @@ def test_it_is_json_whatever_is_in_it(snapshot: NodeSnapshot) -> None:
     seen = [one for one in snapshot.mounts if not one.hidden]
     assert ("source" in stats) == bool(seen)
     assert isinstance(stats.get("source", {}), list) == (len(seen) > 1)
+
+
+def test_the_last_titles_are_there_with_their_times() -> None:
+    titles = tuple(PlayedTitle(1000.7 - number, "A" if number else "", f'"{number}"') for number in range(20))
+    found = json.loads(status_json(node(mount(history=titles))))["icestats"]["source"]["history"]
+    assert found[:2] == [{"time": 1000, "title": '"0"'}, {"time": 999, "artist": "A", "title": '"1"'}]
+    assert len(found) == SHOWN_TITLES
+    assert "history" not in json.loads(status_json(node(mount())))["icestats"]["source"]

@@ -17,6 +17,7 @@ from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.config.values import SERVED
 from pycast.control.own_address import OwnAddress
+from pycast.control.title_history import TitleHistory
 from pycast.errors import Refused
 from pycast.http.request import HeadReader, Request
 from pycast.http.response import Response
@@ -113,6 +114,8 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
         cluster_wide=cluster_wide or local,
         pages=pages,
         sources=SourceLogins(settings, calls),
+        history=TitleHistory(),
+        ask_for_reload=lambda: local.orders.append(("reload",)),
         guests=Guests(settings, nobody, logins, calls, counters, Group(), time.monotonic),
     )
 

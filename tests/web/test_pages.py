@@ -252,7 +252,7 @@ def test_page_loads_nothing_from_anywhere(mounts: tuple[MountSnapshot, ...]) -> 
 def test_policy_allows_the_script_of_the_page_and_no_other() -> None:
     page = status(MOUNT)
     policy = next(tag["content"] for tag in page.all("meta") if tag.get("http-equiv") == "Content-Security-Policy")
-    assert pages._policy(page.scripts) == policy
+    assert pages.page_policy(page.scripts) == policy
     assert "script-src 'sha256-" in policy
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 

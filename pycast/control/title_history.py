@@ -1,0 +1,49 @@
+"""The last titles of each mount, also of mounts that are over: what a listener wants to know who heard a song.
+
+Each node keeps those that it has heard of itself, as the origin or as a mirror; `stats/merge.py` puts them together.
+The one invariant: however many titles and mounts come and go, it keeps at most `MOST_MOUNTS` times `HISTORY`.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pycast.stream.events import TitleChanged
+
+if TYPE_CHECKING:  # its module is for pages: the start does without
+    from pycast.stats.snapshot import PlayedTitle
+
+MOST_MOUNTS = 1000
+
+
+class TitleHistory:
+    """The titles of all mounts, by name."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._by_mount: dict[str, deque[PlayedTitle]] = {}
+
+    def on_title_changed(self, event: TitleChanged) -> None:
+        """Keeps a title. One that a source sets again when it is back is not another one."""
+        from pycast.stats.merge import HISTORY
+        from pycast.stats.snapshot import PlayedTitle
+
+        artist, title = event.title.artist, event.title.title
+        if not (artist or title):
+            return
+        # The mount with the newest title is the last one.
+        titles = self._by_mount.pop(event.mount, None) or deque(maxlen=HISTORY)
+        self._by_mount[event.mount] = titles
+        if not titles or (titles[-1].artist, titles[-1].title) != (artist, title):
+            titles.append(PlayedTitle(self._clock(), artist, title))
+        if len(self._by_mount) > MOST_MOUNTS:
+            del self._by_mount[next(iter(self._by_mount))]
+
+    def of(self, mount: str) -> "tuple[PlayedTitle, ...]":
+        """Returns the mount's last titles, the newest first."""
+        return tuple(reversed(self._by_mount.get(mount, ())))
+
+    def mounts(self) -> list[str]:
+        """Returns the names of all mounts that have had a title."""
+        return sorted(self._by_mount)
