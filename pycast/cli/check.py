@@ -55,6 +55,7 @@ def command(file: Path) -> None:
         *password_advice(config),
         *file_advice(config),
         *pipes(config),
+        *style_sheets(config),
         *([] if tls else certificate_advice(config, time.time())),
         *advice(config),
     )
@@ -152,6 +153,17 @@ def pipes(config: Config) -> Iterator[str]:
     for key, name in named:
         if name and is_pipe(name):
             yield f'{key} = "{name}" is a named pipe: it is used only if a program reads it when it is opened'
+
+
+def style_sheets(config: Config) -> Iterator[str]:
+    """Yields a line if there are style sheets that cannot be applied."""
+    from pycast.web.routes import ROUTES
+    from pycast.web.xsl import missing_lxml
+
+    names = {f"/{path.name}" for path in Path(config.paths.webroot).glob("*.xsl")} if config.paths.webroot else set()
+    own = sorted(names - {route.path for route in ROUTES})
+    if own and (why := missing_lxml()):
+        yield f'paths.webroot = "{config.paths.webroot}" has {own[0][1:]}: {why}'
 
 
 def _unreadable(key: str, name: str) -> Iterator[str]:

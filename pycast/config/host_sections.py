@@ -11,7 +11,13 @@ class PathsSection(Section):
 
     webroot: Text = key(
         "",
-        "The folder of the files that mounts name as a fallback or an intro, below which all of them are. Empty: none.",
+        "The folder of the files that mounts name as a fallback or an intro, below which all of them are. Empty: none. "
+        "With server.fileserve everybody can fetch what is in it.",
+    )
+    mime_types: Text = key(
+        "/etc/mime.types",
+        "The file that says which extension of a file's name has which content type. Common ones are known without it.",
+        icecast=("mime-types",),
     )
     pidfile: Text = key(
         "",

@@ -16,8 +16,8 @@ from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
 _SECTIONS = (
-    *("server", "limits", "authentication", "listen", "mount", "relay", "master", "paths", "security", "logging"),
-    "tls",
+    *("server", "limits", "authentication", "listen", "mount", "relay", "master", "paths", "alias", "security"),
+    *("logging", "tls"),
 )
 """The sections that Icecast has too."""
 

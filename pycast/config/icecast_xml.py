@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from pycast.config.icecast_aliases import read_alias
 from pycast.config.icecast_logs import LogReader
 from pycast.config.icecast_mounts import MountReader, close_mount
 from pycast.config.icecast_protection import ALLOW_LISTS, server_locks
@@ -78,6 +79,7 @@ class _Conversion:
         self._listen: list[TomlTable] = []
         self._mount: list[TomlTable] = []
         self._relay: list[TomlTable] = []
+        self._alias: list[TomlTable] = []
 
     def result(self) -> Imported:
         """Returns the file and the notes."""
@@ -104,13 +106,15 @@ class _Conversion:
     def _tables(self) -> list[TomlTable]:
         """Returns the sections in the order of the result."""
         headers = [] if self._headers is None else [self._headers]
-        return [*self._single.values(), *headers, *self._listen, *self._mount, *self._relay]
+        return [*self._single.values(), *headers, *self._listen, *self._mount, *self._relay, *self._alias]
 
     def _read_blocks(self) -> None:
         logs = LogReader(self._settings, self._root, self._single["logging"])
         for child in self._root.inside():
             if child.name in KEYS["server"]:
                 self._settings.set("server", self._single["server"], child)
+            elif child.name == "mime-types":
+                self._settings.set("paths", self._single["paths"], child)
             elif child.name == "source-password" and not child.children:
                 self._settings.set("authentication", self._single["authentication"], child)
             elif child.name in ("limits", "authentication"):
@@ -138,10 +142,8 @@ class _Conversion:
                 self._read_chroot(setting)
             elif setting.name == "logdir":
                 setting.value()  # the logs have the directory in their names
-            elif setting.name == "alias" and len(setting.children) == 2:
-                target = setting.peek("destination") or setting.peek("dest")
-                if (setting.peek("source"), target) == ("/", "/status.xsl"):
-                    setting.done()  # what pycast does anyway
+            elif setting.name == "alias" and (alias := read_alias(self._settings, setting)):
+                self._alias.append(alias)
 
     def _read_chroot(self, switch: XmlNode) -> None:
         if is_yes(switch.value()):

@@ -40,16 +40,12 @@ class ImportNote(NamedTuple):
 
 _NO_SETTING = "pycast has no such setting"
 _OWN_PAGES = "pycast has its own pages"
-_NO_FILES = "pycast serves no files"
 _CIPHERS = "TLS has the ciphers that OpenSSL holds for safe"
 
 _WHY = {
     "security/prng-seed": "pycast takes random numbers from the system",
     "shoutcast-mount": "no listen-socket has shoutcast-compat; set shoutcast_mount in a [[listen]] section",
-    "fileserve": _NO_FILES,
     "paths/adminroot": _OWN_PAGES,
-    "paths/alias": 'pycast has no aliases (but "/" is the status page)',
-    "paths/mime-types": _NO_FILES,
     "paths/ssl-allowed-ciphers": _CIPHERS,
     "paths/tls-allowed-ciphers": _CIPHERS,
     "tls-context/tls-allowed-ciphers": _CIPHERS,
@@ -63,7 +59,6 @@ _WHY = {
 _NOTHING_LOST = {
     "limits/threadpool": None,  # Icecast reads it, and does nothing with it
     "paths/basedir": None,  # it is for chroot only
-    "fileserve": "0",
     "icelogin": "0",
 }
 

@@ -18,6 +18,7 @@ def conflicts(config: Config) -> list[Problem]:
         *_listen_conflicts(config),
         *_mount_conflicts(config),
         *_relay_conflicts(config),
+        *_alias_conflicts(config),
         *_cluster_conflicts(config),
         *_security_conflicts(config),
     ]
@@ -108,6 +109,15 @@ def _authentication_conflicts(path: Path, given: MountAuthentication) -> Iterato
         yield (*path, "listener_add"), None, f'expected one of {", ".join(actions)}, as type is "url"'
     if given.type == "none" and any(name != "type" for name in given.given):
         yield (*path, "type"), None, 'expected type = "htpasswd", "url" or "signed": without it everybody may listen'
+
+
+def _alias_conflicts(config: Config) -> Iterator[Problem]:
+    for index, alias in enumerate(config.alias):
+        for key in ("source", "destination"):
+            if not getattr(alias, key):
+                yield ("alias", index, key), None, 'expected a path, such as "/listen"'
+        if alias.source and alias.source == alias.destination:
+            yield ("alias", index, "destination"), alias.destination, "expected another path than source"
 
 
 def _cluster_conflicts(config: Config) -> Iterator[Problem]:

@@ -11,10 +11,12 @@ name differs, or that Icecast has no such setting. Files and the environment are
 keys at once are in rules.py.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
 
 from pycast import __version__
+from pycast.config.alias_section import AliasSection, by_source
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
 from pycast.config.host_sections import PathsSection, SecuritySection
 from pycast.config.mount_authentication import MountAuthentication
@@ -101,6 +103,9 @@ class ServerSection(Section):
         "is written to the error log. 0: never. Less than 1 counts as 1. A process alone is watched by systemd, "
         "see WatchdogSec in pycast.service.",
         icecast=(),
+    )
+    fileserve: Flag = key(
+        True, "Whether the files in paths.webroot are served. Pages of the station's own (*.xsl) are in any case."
     )
     drain: Flag = key(
         False,
@@ -299,6 +304,7 @@ class Config(Section):
         "replies that need a password never have headers that begin with Access-Control-.",
     )
     paths: PathsSection = key(PathsSection())
+    alias: tuple[AliasSection, ...] = key(())
     security: SecuritySection = key(SecuritySection())
     logging: LoggingSection = key(LoggingSection())
     tls: TlsSection = key(TlsSection())
@@ -349,6 +355,11 @@ class Config(Section):
     def describes_mount(self, name: str) -> bool:
         """Whether the file has a section for this mount, by its name or by a pattern."""
         return self._mount_table.describes(name)
+
+    @cached_property
+    def aliases(self) -> Mapping[str, tuple[AliasSection, ...]]:
+        """The aliases by the path that is asked for."""
+        return by_source(self.alias)
 
     @cached_property
     def _mount_table(self) -> MountTable:

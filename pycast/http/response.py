@@ -53,6 +53,7 @@ REASONS = {
     408: "Request Timeout",
     409: "Conflict",
     411: "Length Required",
+    412: "Precondition Failed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     416: "Request Range Not Satisfiable",
@@ -83,8 +84,21 @@ class FileRange(NamedTuple):
     length: int
 
 
-ResponseBody = bytes | FileRange | Iterator[bytes]
-"""Bytes, a part of a file, or an iterator that makes the body while it is sent. Its pieces should be small, as the time
+class FileParts(NamedTuple):
+    """Several parts of an open file with bytes between them. The code that sends the answer closes the file."""
+
+    file: BinaryIO
+    parts: tuple[bytes | tuple[int, int], ...]
+    """Bytes as they are, or a start and a length in the file."""
+
+    @property
+    def length(self) -> int:
+        """The length of all of them."""
+        return sum(len(one) if isinstance(one, bytes) else one[1] for one in self.parts)
+
+
+ResponseBody = bytes | FileRange | FileParts | Iterator[bytes]
+"""Bytes, parts of a file, or an iterator that makes the body while it is sent. Its pieces should be small, as the time
 limit for a write holds for each. An iterator that has a `close` is closed when the answer ends."""
 
 
@@ -97,6 +111,8 @@ class Response(NamedTuple):
     headers: tuple[Pair, ...] = ()
     may_be_stored: bool = False
     """Whether a browser or proxy may store it, and ask each time whether it is still good. Otherwise it may not."""
+    is_own: bool = False
+    """Whether it is the station's own content, which is not restricted in a browser as the server's pages are."""
     again: Callable[[], bool] | None = None
     """Returns whether another request of the same bytes gets the same answer now, and counts that it does. None if that
     is not known. Never switches."""
@@ -153,7 +169,7 @@ def render(
 
 def body_length(body: ResponseBody) -> int | None:
     """Returns the body's length; None if it is not known before its end."""
-    if isinstance(body, FileRange):
+    if isinstance(body, FileRange | FileParts):
         return body.length
     return len(body) if isinstance(body, bytes) else None
 

@@ -43,6 +43,7 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         request = exchange.read_head(first)
         if request is None:
             return
+        request = _aliased(context, connection, exchange, request)
         if connection.proxies is not None:
             connection.ip = client_ip(request.headers, connection.ip, connection.proxies)
         context.counters.client_connections += request.method == "GET"
@@ -98,7 +99,10 @@ def refuse_page(context: ServerContext, connection: Connection, head: bytes) -> 
     exchange = HttpExchange(context, connection)
     try:
         request = exchange.parse(head)
-        if request is None or context.site.readiness.is_stopping or _may_be_stream(context, request):
+        if request is None or context.site.readiness.is_stopping:
+            return False
+        request = _aliased(context, connection, exchange, request)
+        if _may_be_stream(context, request):
             return False
         check_port(request, connection.serves)
     except PeerError:
@@ -116,7 +120,10 @@ def _kept_page(context: ServerContext, connection: Connection, head: bytes) -> R
     exchange = HttpExchange(context, connection)
     try:
         request = exchange.parse(head)
-        if request is None or _may_be_stream(context, request):
+        if request is None:
+            return None
+        request = _aliased(context, connection, exchange, request)
+        if _may_be_stream(context, request):
             return None
         check_port(request, connection.serves)
         response = kept_answer(context.site, *_at_the_door(connection, request))
@@ -126,6 +133,18 @@ def _kept_page(context: ServerContext, connection: Connection, head: bytes) -> R
     except Exception:
         log.exception("! %s: %s failed: a bug in the server", connection.ip, exchange)
         return None
+
+
+def _aliased(context: ServerContext, connection: Connection, exchange: HttpExchange, request: Request) -> Request:
+    """Returns the request with the path that it stands for, if that is another one: all but the log go by that."""
+    aliases = context.settings.now.aliases.get(request.path)
+    if aliases is None or request.method not in ("GET", "HEAD"):
+        return request
+    address, port, *_ = connection.sock.getsockname()
+    found = next((one for one in aliases if one.holds_at(address, port)), None)
+    if found is not None:
+        request = exchange.request = request._replace(path=found.destination)
+    return request
 
 
 def _serve(
@@ -177,6 +196,8 @@ def _serve_stream(context: ServerContext, connection: Connection, request: Reque
     """Serves a listener. Returns False, and has done nothing then, if there is no such mount. Raises Refused. May
     switch.
     """
+    if _is_file(context, request.path):
+        return False
     if context.settings.now.for_mount(request.path).authentication.follows_listeners:
         from pycast.server.guest_door import serve_guest  # only for a mount with authentication
 
@@ -185,6 +206,18 @@ def _serve_stream(context: ServerContext, connection: Connection, request: Reque
     if mount is not None:
         serve_listener(context, connection, request, mount)
     return mount is not None
+
+
+def _is_file(context: ServerContext, path: str) -> bool:
+    """Whether a file of the station is meant: the fallback of all mounts is for mounts that somebody knows. May
+    switch.
+    """
+    config = context.settings.now
+    if not config.paths.webroot or not config.for_mount(path).fallback_mount or context.finder.is_known(path):
+        return False
+    from pycast.web.files import has_file
+
+    return has_file(config, path)
 
 
 def _may_be_stream(context: ServerContext, request: Request) -> bool:

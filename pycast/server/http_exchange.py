@@ -19,7 +19,7 @@ from pycast.errors import BodyError, ExternalError, RequestError
 from pycast.http.body import expects_continue, new_body
 from pycast.http.redact import shown_target
 from pycast.http.request import MAX_HEAD, HeadReader, Request
-from pycast.http.response import CONTINUE, FileRange, Pair, Response, ResponseBody, render
+from pycast.http.response import CONTINUE, FileParts, FileRange, Pair, Response, ResponseBody, render
 from pycast.logs.access import AccessEntry
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
@@ -215,12 +215,14 @@ class HttpExchange:
 
     def _common_headers(self, response: Response) -> list[Pair]:
         """Returns the configured headers, and for browsers those that protect our pages unless they are configured or
-        the response's own.
+        the response's own. The station's own pages say themselves what they may do.
         """
         configured = self._context.settings.now.http_headers
         # Pages of other sites may read public answers only.
         is_open = self.request is None or is_open_to_other_sites(self.request)
         headers = [pair for pair in configured.items() if is_open or not pair[0].lower().startswith(CORS)]
+        if response.is_own:
+            return headers
         names = {name.lower() for name, _ in (*headers, *response.headers)}
         return [pair for pair in FOR_BROWSERS if pair[0].lower() not in names] + headers
 
@@ -229,16 +231,27 @@ class BodyBug(Exception):
     """An unexpected exception, its `__cause__`, from a body's iterator."""
 
 
-def _pieces(body: FileRange | Iterator[bytes]) -> Iterator[bytes]:
+def _pieces(body: FileRange | FileParts | Iterator[bytes]) -> Iterator[bytes]:
     """Yields the pieces of a body that are not empty. Raises ExternalError, BodyBug."""
     try:
-        for piece in _read(body) if isinstance(body, FileRange) else body:
+        for piece in _read_parts(body) if isinstance(body, FileRange | FileParts) else body:
             if piece:
                 yield piece
     except ExternalError:
         raise
     except Exception as error:
         raise BodyBug from error
+
+
+def _read_parts(body: FileRange | FileParts) -> Iterator[bytes]:
+    if isinstance(body, FileRange):
+        yield from _read(body)
+        return
+    for part in body.parts:
+        if isinstance(part, bytes):
+            yield part
+        else:
+            yield from _read(FileRange(body.file, *part))
 
 
 def _read(part: FileRange) -> Iterator[bytes]:
@@ -256,7 +269,7 @@ def _read(part: FileRange) -> Iterator[bytes]:
 
 
 def _close(body: ResponseBody) -> None:
-    close = getattr(body.file if isinstance(body, FileRange) else body, "close", None)
+    close = getattr(body.file if isinstance(body, FileRange | FileParts) else body, "close", None)
     if close is None:
         return
     try:

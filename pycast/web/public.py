@@ -29,8 +29,8 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 _GAP = os.urandom(8).hex().encode()
 
 
-class _JsonPage(NamedTuple):
-    """`status-json.xsl` with gaps for the address of the server."""
+class _GappedPage(NamedTuple):
+    """A page of the statistics with gaps for the address of the server."""
 
     body: bytes
 
@@ -62,17 +62,17 @@ def status_json_page(call: Call) -> Response:
     """Answers `/status-json.xsl[?mount=/x]`. May switch."""
     mount = _mount(call)
 
-    def render() -> _JsonPage:
+    def render() -> _GappedPage:
         snapshot = replace(_snapshot(call, mount), listen_url=_GAP.decode())
-        return _JsonPage(b"".join(in_turns(status_json_parts(snapshot, mount))))
+        return _GappedPage(b"".join(in_turns(status_json_parts(snapshot, mount))))
 
     page = call.site.pages.get_for_visitor(f"json {call.scope}", mount, render, stats_url(call), call.may_wait)
     return page.answer(call.request, JSON)
 
 
 def find_page(call: Call) -> Route:
-    """Returns the row for a path that is in no table: that of a playlist, or the one that answers 404."""
-    return NOT_FOUND if playlist_target(call.request.path) is None else PLAYLIST
+    """Returns the row for a path that is in no table: that of a playlist, or of a file."""
+    return FILE if playlist_target(call.request.path) is None else PLAYLIST
 
 
 def kind_of(path: str) -> frozenset[str]:
@@ -81,14 +81,17 @@ def kind_of(path: str) -> frozenset[str]:
 
 
 def playlist(call: Call) -> Response:
-    """Answers with the playlist of a mount. The mount need not have a source if the configuration names it: a player
-    may be started before the source. Raises Refused for a mount that nobody knows. May switch.
+    """Answers with the playlist of a mount; a file of that name goes first, as in Icecast. The mount need not have a
+    source if the configuration names it: a player may be started before the source. Raises Refused for a mount that
+    nobody knows. May switch.
     """
     target = playlist_target(call.request.path)
     assert target is not None
+    if call.config.paths.webroot and (own := _own_playlist(call)) is not None:
+        return own
     mount, kind = target
     if not call.site.finder.may_be_heard(mount):
-        return not_found(call)
+        raise Refused("The file you requested could not be found", status=404, cause="no such mount")
     base = base_url(call)
     url = stream_url(base, mount, call.config.for_mount(mount).listenurl)
     match kind:
@@ -107,13 +110,28 @@ def playlist(call: Call) -> Response:
             return Response(200, vclt(replace(snapshot, listen_url=base), mount), VCLT_TYPE)
 
 
-def not_found(call: Call) -> Response:
-    """Raises Refused with 404."""
-    raise Refused("The file you requested could not be found", status=404, cause="no such mount")
+def _own_playlist(call: Call) -> Response | None:
+    from pycast.web.files import maybe_file
+
+    return maybe_file(call)
+
+
+def file(call: Call) -> Response:
+    """Answers with a file of the station, or the page of a style sheet. Raises Refused, with 404 if there is none. May
+    switch.
+    """
+    if ".xsl" in call.request.path.lower():
+        from pycast.web.xsl import IS_XSL, answer_xsl
+
+        if IS_XSL.search(call.request.path):
+            return answer_xsl(call)
+    from pycast.web.files import answer_file  # loaded for the first file, so that the server starts faster
+
+    return answer_file(call)
 
 
 PLAYLIST = Route("/<mount>.<kind>", playlist, LISTENERS)
-NOT_FOUND = Route("", not_found, LISTENERS)
+FILE = Route("/<file>", file, LISTENERS)
 
 
 def base_url(call: Call) -> str:

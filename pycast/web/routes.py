@@ -118,8 +118,11 @@ def kept_answer(site: Site, request: Request, door: Door) -> Response | None:
     """Returns the answer to a request for a shared page, None if the page has to be made first. Raises Refused. Never
     switches.
     """
+    route = _BY_PATH.get(request.path)
+    if route is None or not route.is_shared:  # the path that was asked for stands for another one
+        return None
     try:
-        return _BY_PATH[request.path].answer(Call(site, request, request.query, door, may_wait=False))
+        return route.answer(Call(site, request, request.query, door, may_wait=False))
     except NotKept:
         return None
 

@@ -9,10 +9,11 @@ get their own, which costs no more than a copy of its bytes.
 What an admin gets is never kept here: a page is rendered for nobody in particular.
 """
 
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pycast.http.request import Request
 from pycast.http.response import Pair, Response
@@ -40,6 +41,9 @@ GZIP_LEVEL, GZIP_FORMAT = 4, 31
 PIECE = 32_768
 
 
+T = TypeVar("T")
+
+
 class ForVisitors(Protocol):
     """A rendered page with gaps for the address of the server."""
 
@@ -64,10 +68,11 @@ class SharedPage(NamedTuple):
             tag = f'"{self.tag}-gzip"' if is_gzipped else f'"{self.tag}"'
             headers = (*headers, ("ETag", tag))
             if has_copy(request.headers, tag):
-                return Response(304, b"", "", headers, True, self.again)
+                return Response(304, b"", "", headers, True, again=self.again)
         if is_gzipped:
-            return Response(200, self.gzipped, content_type, (*headers, ("Content-Encoding", "gzip")), True, self.again)
-        return Response(200, self.body, content_type, headers, True, self.again)
+            headers = (*headers, ("Content-Encoding", "gzip"))
+            return Response(200, self.gzipped, content_type, headers, True, again=self.again)
+        return Response(200, self.body, content_type, headers, True, again=self.again)
 
 
 def packed(body: bytes) -> SharedPage:
@@ -114,6 +119,11 @@ class SharedPages:
         """
         copies: _Copies = self._find(key, mount, lambda: _Copies(render, self._changes))
         return copies.get(base_url, may_wait)
+
+    def get_made(self, key: str, mount: str | None, make: Callable[[], T]) -> T:
+        """Returns what `make` returns, kept by how long making it takes, waiting included. May switch."""
+        kept: Kept[T] = self._find(key, mount, lambda: Kept(make, self._changes, cost_clock=time.monotonic))
+        return kept.get()
 
     def snapshot(self, key: str, control: "Control") -> "NodeSnapshot":
         """Returns the statistics, not older than half a second, for pages of which there are many. May switch."""

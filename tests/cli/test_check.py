@@ -1,6 +1,7 @@
 """Tests of pycast.cli.check and pycast.cli.config."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,19 @@ def test_files_of_mounts_need_the_folder(file: Path) -> None:
     result = CliRunner().invoke(main, ["check", str(file)])
     assert "mount[0].intro" in result.stderr and "expected paths.webroot" in result.stderr
     assert "fallback_mount" not in result.stderr, "without the folder it is a mount"
+
+
+def test_style_sheets_without_what_applies_them_are_warned_about(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(f'[paths]\nwebroot = "{file.parent}"\n')
+    (file.parent / "status.xsl").touch()
+    monkeypatch.setitem(sys.modules, "lxml.etree", None)
+    assert "lxml" not in CliRunner().invoke(main, ["check", str(file)]).stderr, "the server's own page needs none"
+    (file.parent / "own.xsl").touch()
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert "has own.xsl: style sheets need lxml: install pycast-server[xsl]" in result.stderr
+    assert result.exit_code == 0
+    monkeypatch.undo()
+    assert "lxml" not in CliRunner().invoke(main, ["check", str(file)]).stderr
 
 
 def test_names_that_no_mount_can_have_are_problems(file: Path) -> None:

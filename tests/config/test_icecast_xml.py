@@ -101,14 +101,9 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
             "master-password: Icecast is no slave without master-server and master-password",
         ),
         (
-            '<paths><alias source="/a" destination="/b"/></paths>',
-            'paths/alias (source = /a, destination = /b): pycast has no aliases (but "/" is the status page)',
-        ),
-        (
             '<http-headers><header name="A" value="b" status="404"/></http-headers>',
             "http-headers/header (A = b, status = 404): pycast sends headers with all statuses",
         ),
-        ("<fileserve>1</fileserve>", "fileserve = 1: pycast serves no files"),
         ("<paths><adminroot>/w</adminroot></paths>", "paths/adminroot = /w: pycast has its own pages"),
     ],
 )  # fmt: skip
@@ -159,7 +154,7 @@ def test_any_bytes_give_a_file_or_config_error(tree: list[tuple[str, str, str]],
 
 
 @pytest.mark.parametrize(
-    "section", ["server", "limits", "authentication", "listen", "mount", "paths", "logging", "tls"]
+    "section", ["server", "limits", "authentication", "listen", "mount", "paths", "alias", "logging", "tls"]
 )
 def test_no_element_stands_for_two_keys(section: str) -> None:
     schema = Config.KEYS[section].section

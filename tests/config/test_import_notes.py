@@ -58,8 +58,8 @@ def test_note_is_one_line_without_control_characters() -> None:
 @pytest.mark.parametrize(
     ("xml", "path", "is_lost"),
     [
-        ("<fileserve>0</fileserve>", (0,), False),
-        ("<fileserve>1</fileserve>", (0,), True),
+        ("<icelogin>0</icelogin>", (0,), False),
+        ("<icelogin>1</icelogin>", (0,), True),
         ("<limits><threadpool>9</threadpool></limits>", (0, 0), False),
         ("<threadpool>9</threadpool>", (0,), True),
     ],

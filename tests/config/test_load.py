@@ -78,7 +78,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     [
         ("[limits]\nbust_size = 1", "limits.bust_size = 1: unknown key; did you mean burst_size?"),
         ("[limits]\nburst-size = 1", "limits.burst-size = 1: unknown key; did you mean burst_size?"),
-        ("[server]\nport = 1", "server.port = 1: unknown key here; it belongs in [[listen]] or [[relay]] or [master]"),
+        ("[server]\nproxy_protocol = true", "server.proxy_protocol = true: unknown key here; it belongs in [[listen]]"),
         ("[limit]\nclients = 1", "limit: unknown section; did you mean [limits]?"),
         ("[tls]\nzzz = 1", "tls.zzz = 1: unknown key; the keys here are certificate, private_key"),
         ("[listen]\nport = 1", "listen: expected an array of tables: write the section with double brackets"),

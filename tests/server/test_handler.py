@@ -1,6 +1,7 @@
 """A request does no harm to the node, even if it runs into a bug of the server."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from gevent import socket
@@ -275,3 +276,52 @@ def test_a_mount_that_is_only_a_fallback_is_heard_as_one_and_not_by_its_name(clo
                 assert listener.recv(2000).startswith(b"HTTP/1.0 200 OK\r\n")
     finally:
         made.stop()
+
+
+def test_an_alias_is_another_path_for_streams_pages_and_files(tmp_path: Path, wait_until: WaitUntil) -> None:
+    (tmp_path / "f.txt").write_text("a file")
+    pairs = {"/": "/x", "/now": "/status-json.xsl", "/f": "/f.txt", "/health": "/livez", "/a": "/admin/stats"}
+    aliases = "".join(f'[[alias]]\nsource = "{source}"\ndestination = "{to}"\n' for source, to in pairs.items())
+    node = Node(loads(f'{TOML}[paths]\nwebroot = "{tmp_path}"\n{aliases}', {}, "test"), None, None, 1000)
+    node.start()
+    try:
+        with connect(node, SOURCE) as source:
+            source.recv(100)
+            listener = connect(node, b"GET / HTTP/1.0\r\nAccept: text/html\r\n\r\n")
+            assert b"200 OK" in listener.recv(10_000)
+            source.sendall(b"audio")
+            wait_until(lambda: listener.recv(100) == b"audio", "the stream")
+            listener.close()
+            assert b'{"icestats":' in ask(node, b"GET /now HTTP/1.0\r\n\r\n")
+            assert ask(node, b"GET /f?x HTTP/1.0\r\n\r\n").endswith(b"a file")
+            assert ask(node, b"GET /health HTTP/1.0\r\n\r\n").endswith(b"alive\n")
+            refused = ask(node, b"GET /a HTTP/1.0\r\n\r\n")
+            assert refused.startswith(b"HTTP/1.0 401 ") and b"Access-Control-Allow-Origin" not in refused
+            with connect(node, SOURCE.replace(b" /x ", b" /now ")) as other:  # an alias is for GET and HEAD only
+                assert other.recv(100) == b"HTTP/1.0 200 OK\r\n\r\n"
+    finally:
+        node.stop()
+
+
+def test_a_mount_on_the_air_goes_before_a_file_of_its_name_and_the_fallback_of_all_mounts_after_it(
+    tmp_path: Path,
+) -> None:
+    for name in ("w", "y"):
+        (tmp_path / name).write_text("a file")
+    fallback = '[[mount]]\ntype = "default"\nfallback_mount = "/x"\n'
+    node = Node(loads(f'{TOML}[paths]\nwebroot = "{tmp_path}"\n{fallback}', {}, "test"), None, None, 1000)
+    node.start()
+    try:
+        assert ask(node, b"GET /w HTTP/1.0\r\n\r\n").endswith(b"a file")
+        for path in (b"/x", b"/w"):
+            source = connect(node, SOURCE.replace(b" /x ", b" " + path + b" "))
+            assert source.recv(100) == b"HTTP/1.0 200 OK\r\n\r\n"
+            source.sendall(b"audio" * 1000)
+            with connect(node, b"GET " + path + b" HTTP/1.0\r\n\r\n") as listener:
+                heard = b""
+                while not heard.endswith(b"audio"):
+                    heard += listener.recv(10_000)
+            assert ask(node, b"GET /y HTTP/1.0\r\n\r\n").endswith(b"a file")
+            source.close()
+    finally:
+        node.stop()

@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from pycast.errors import BodyError, HeadTooLarge, RequestError
 from pycast.http.request import Request
-from pycast.http.response import FileRange, Response, ResponseBody
+from pycast.http.response import FileParts, FileRange, Response, ResponseBody
 from pycast.server.connection import Connection
 from pycast.server.http_exchange import PIECE_SIZE, HttpExchange
 from tests.conftest import WaitUntil
@@ -244,6 +244,23 @@ def test_a_range_of_no_bytes_is_an_answer(bench: Bench, pair: Pair, tmp_path: Pa
     start(bench, pair, FileRange(sparse(tmp_path, 1 << 12), 10, 0))
     pair[1].shutdown(socket.SHUT_WR)
     assert read_all(pair[1]).endswith(b"Content-Length: 0\r\n\r\n")
+
+
+def test_parts_of_a_file_are_sent_with_what_stands_between_them(bench: Bench, pair: Pair, tmp_path: Path) -> None:
+    file = sparse(tmp_path, 1 << 18)
+    start(bench, pair, FileParts(file, (b"<", (1000, 5), b"|", ((1 << 18) - 3, 3), b">")))
+    head, _, body = read_all(pair[1]).partition(b"\r\n\r\n")
+    assert body == b"<begin|end>" and b"Content-Length: 11" in head
+    assert file.closed
+
+
+def test_the_stations_own_pages_are_not_restricted_in_a_browser(bench: Bench, pair: Pair) -> None:
+    exchange, _ = begin(bench, pair)
+    exchange.send(Response(200, b"<script>", "text/html", is_own=True))
+    pair[0].close()
+    head = read_all(pair[1]).partition(b"\r\n\r\n")[0]
+    assert b"Content-Security-Policy" not in head and b"X-Frame-Options" not in head
+    assert b"X-Content-Type-Options: nosniff" in head and b"X-Own: 1" in head
 
 
 def test_a_file_that_has_become_shorter_ends_the_connection_and_is_logged_once(
