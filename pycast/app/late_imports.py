@@ -35,7 +35,7 @@ MODULES = (
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),
     *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.pages", "pycast.web.nodes_page"),
     *("xml.etree.ElementTree", "pycast.web.admin_looks", "pycast.web.stats_stream", "pycast.web.log_tail"),
-    *("pycast.web.files", "pycast.web.xsl"),
+    *("pycast.stats.scraped_pages", "pycast.web.files", "pycast.web.xsl"),
     *("hashlib", "hmac", "zlib"),
     *("pycast.auth.url_forms", "pycast.auth.signed_address", "pycast.auth.htpasswd", "pycast.server.guest_door"),
     *("decimal", "mutagen", "mutagen.flac", "unicodedata"),

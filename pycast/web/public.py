@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from pycast.errors import Refused
+from pycast.http.listener_head import wants_page
 from pycast.http.mount_names import playlist_target
 from pycast.http.response import HTML, Response
 from pycast.net.turns import in_turns
@@ -43,11 +44,49 @@ def status_page(call: Call) -> Response:
     """Answers `/` and `/status.xsl[?mount=/x]`. May switch."""
     from pycast.web.pages import headers, render_status  # loaded for the first page, so that the server starts faster
 
+    if call.request.path == "/status.xsl" and not wants_page(call.request.headers):
+        return _status_for_programs(call)
     mount = _mount(call)
     page = call.site.pages.get_for_visitor(
         f"status {call.scope}", mount, lambda: render_status(_snapshot(call, mount)), base_url(call), call.may_wait
     )
     return page.answer(call.request, HTML, headers())
+
+
+def _status_for_programs(call: Call) -> Response:
+    """Answers a program, which takes the page apart that Icecast has there. May switch."""
+    from pycast.stats.scraped_pages import XHTML_TYPE, status_xhtml
+
+    mount = _mount(call)
+
+    def render() -> bytes:
+        return b"".join(in_turns(status_xhtml(_snapshot(call, mount), mount)))
+
+    page = call.site.pages.get(f"xhtml {call.scope}", mount, render, call.may_wait)
+    return page.answer(call.request, XHTML_TYPE)
+
+
+def seven_page(call: Call) -> Response:
+    """Answers `/7.xsl[?mount=/x]`. May switch."""
+    from pycast.stats.scraped_pages import HTML_TYPE, seven
+
+    mount = _mount(call)
+    page = call.site.pages.get(f"7 {call.scope}", mount, lambda: seven(_snapshot(call, mount), mount), call.may_wait)
+    return page.answer(call.request, HTML_TYPE)
+
+
+def status2_page(call: Call) -> Response:
+    """Answers `/status2.xsl[?mount=/x]`. May switch."""
+    from pycast.stats.scraped_pages import TEXT_TYPE, status2
+
+    mount = _mount(call)
+
+    def render() -> _GappedPage:
+        snapshot = replace(_snapshot(call, mount), listen_url=_GAP.decode())
+        return _GappedPage(b"".join(in_turns(status2(snapshot, mount))))
+
+    page = call.site.pages.get_for_visitor(f"status2 {call.scope}", mount, render, stats_url(call), call.may_wait)
+    return page.answer(call.request, TEXT_TYPE)
 
 
 def server_version(call: Call) -> Response:

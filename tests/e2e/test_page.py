@@ -80,6 +80,6 @@ def test_page_without_javascript_has_name_title_and_a_player(station: Server) ->
 
 def test_page_of_an_empty_server_says_how_to_stream() -> None:
     with Server() as server:
-        reply = get(server.port, "/status.xsl")
+        reply = get(server.port, "/")
         assert reply.status == 200
         assert b"ffmpeg" in reply.body

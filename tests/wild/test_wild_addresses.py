@@ -50,7 +50,7 @@ def live(wait_until: WaitUntil, server: str = "", listen: str = "", mount: str =
 
 def ask(node: Node, path: str, head: str = "") -> str:
     with socket.create_connection(("127.0.0.1", node.parts.context.site.address.port), 5) as sock:
-        sock.sendall(f"GET {path} HTTP/1.0\r\n{ADMIN}{head}\r\n".encode())
+        sock.sendall(f"GET {path} HTTP/1.0\r\n{ADMIN}Accept: text/html\r\n{head}\r\n".encode())
         answer = b""
         while piece := sock.recv(65_536):
             answer += piece

@@ -218,7 +218,7 @@ def test_a_stream_at_the_root_is_for_players_and_the_page_for_browsers(
         assert hear(node, b"GET / HTTP/1.0\r\n\r\n", sock).endswith(b"more")
         assert b"text/html" in ask(node, b"GET / HTTP/1.0\r\n" + BROWSER)
         assert b"http://h:1/\r\n" in ask(node, b"GET /.m3u HTTP/1.0\r\nHost: h:1\r\n\r\n")
-        assert b"<!doctype html>" in ask(node, b"GET /status.xsl HTTP/1.0\r\n" + PLAYER).lower()
+        assert b"<!doctype html>" in ask(node, b"GET /status.xsl HTTP/1.0\r\n" + BROWSER).lower()
 
 
 @pytest.mark.parametrize("mount", ["/stream/2/", "/live/", "/a/b/", "/live.mp3/"])
