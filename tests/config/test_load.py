@@ -206,7 +206,7 @@ def test_errors_in_icecasts_xml_have_its_lines(old: str, new: str, said: str) ->
 def test_the_file_that_azuracast_writes_is_read_whole(tmp_path: Path) -> None:
     config = loads(station_xml(tmp_path, 8000, 8001, 8002), {}, "icecast.xml")
     radio = config.for_mount("/radio.mp3")
-    assert (config.limits.clients, config.limits.sources) == (500, 4)
+    assert (config.limits.clients, config.limits.sources) == (2500, 4)
     assert (config.authentication.source_password, config.authentication.admin_user) == ("srcpw12345", "admin")
     assert config.listen[0].tls == "auto"
     assert [str(network) for network in config.listen[0].trusted_proxies] == ["127.0.0.1/32"]

@@ -1,6 +1,24 @@
-"""The icecast.xml of an AzuraCast station, as its writer makes it: each element, in its order, no declaration."""
+"""An AzuraCast station: its icecast.xml as its writer makes it (each element, in its order, no declaration), how it
+runs its server, the requests that its nginx passes on, and what it reads of the statistics.
+"""
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+from urllib.parse import parse_qsl
+from xml.etree import ElementTree
+
+from pycast import launch
+from tests.e2e.deadline import until
+from tests.e2e.test_tls import make_certificate
+from tests.e2e.wire import basic, get
 
 MOUNT = """    <mount type="normal">
         <mount-name>{name}</mount-name>
@@ -34,8 +52,8 @@ STATION = """<icecast>
     <admin>icemaster@localhost</admin>
     <hostname>radio.example.com</hostname>
     <limits>
-        <clients>500</clients>
-        <max-listeners>250</max-listeners>
+        <clients>2500</clients>
+        <max-listeners>1000</max-listeners>
         <sources>4</sources>
         <queue-size>524288</queue-size>
         <client-timeout>30</client-timeout>
@@ -105,3 +123,130 @@ def make_folders(root: Path) -> Path:
     for name in ("ip_bans.txt", "user_agent_bans.txt"):
         (root / "config" / name).write_text("")
     return root / "config"
+
+
+class Station:
+    """A station's folders and its server, run as AzuraCast's supervisor runs it: `icecast -c '<config>/icecast.xml'` in
+    the folder of its configuration. `reload` rewrites the file and sends SIGHUP, as its adapter does.
+    """
+
+    def __init__(self, root: Path, auth: int, upstream: int) -> None:
+        self.config = make_folders(root)
+        self.web = root / "share" / "web"
+        make_certificate(root / "acme", "radio.example.com")
+        for name in ("key", "crt"):
+            (root / "acme" / f"tls.{name}").rename(root / "acme" / f"ssl.{name}")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.xml = station_xml(root, self.port, auth, upstream)
+        self._link = root / "icecast"
+        self._link.symlink_to(Path(sys.executable).parent / "pycast")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        (self.config / "icecast.xml").write_text(self.xml)
+        with (self.config / "icecast.log").open("wb") as log:
+            command = [self._link, "-c", self.config / "icecast.xml"]
+            environment = launch.clean_environment()
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.config, env=environment)
+        until(lambda: "listening on" in self.log() or (self._process and self._process.poll()), "the server", 20)
+        assert self._process.poll() is None, self.log()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process
+        is_tidy = launch.end([self._process], 10)
+        if error is not None:
+            error.add_note(self.log()[-3000:])
+        assert is_tidy
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def log(self) -> str:
+        """Returns what its supervisor has of it: all that it wrote to stdout and stderr."""
+        return (self.config / "icecast.log").read_text()
+
+    def reload(self, xml: str) -> None:
+        """Writes the file again, and has the server read it."""
+        (self.config / "icecast.xml").write_text(xml)
+        before = len(self.log())
+        os.kill(self.pid, signal.SIGHUP)
+        until(lambda: "icecast.xml again" in self.log()[before:], "the reload")
+
+
+class ListenerAuth:
+    """AzuraCast's own answer to a listener, by the country of its address: 198.51.100.0/24 is in a banned one."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, str]] = []
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                asked.append(form)
+                self.send_response(200)
+                is_banned = form["ip"].startswith("198.51.100.")
+                self.send_header("icecast-auth-user", "0" if is_banned else "1")
+                if is_banned:
+                    self.send_header("icecast-auth-message", "geo-blocked")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+def behind_nginx(path: str, ip: str = "203.0.113.5", agent: str = "Player/1") -> str:
+    """Returns a request as the nginx rules of a station pass it on."""
+    return (
+        f"GET {path}?&_ic2=1 HTTP/1.1\r\nHost: radio.example.com//listen/example\r\nX-Forwarded-For: {ip}\r\n"
+        f"X-Forwarded-Proto: https\r\nX-Forwarded-Port: 443\r\nX-Forwarded-Ssl: on\r\nX-Real-IP: {ip}\r\n"
+        f"User-Agent: {agent}\r\nConnection: close\r\n\r\n"
+    )
+
+
+class NowPlaying(NamedTuple):
+    """What AzuraCast's library reads of a mount in /admin/stats and /admin/listclients."""
+
+    artist: str
+    title: str
+    kbps: int
+    format: str
+    listeners: int
+    clients: frozenset[tuple[str, str]]
+    """The address and the User-Agent of each."""
+
+
+def now_playing(port: int, mount: str) -> NowPlaying:
+    """Reads as the library does: the texts of elements, and the larger of two bitrates as kbit/s."""
+    login = basic("admin", "admpw12345")
+    stats = ElementTree.fromstring(get(port, "/admin/stats", login).body)
+    [source] = stats.findall(f"source[@mount='{mount}']")
+    clients = ElementTree.fromstring(get(port, f"/admin/listclients?mount={mount}", login).body)
+    return NowPlaying(
+        source.findtext("artist", ""),
+        source.findtext("title", ""),
+        max(int(source.findtext("audio_bitrate", "0")), int(source.findtext("bitrate", "0"))),
+        source.findtext("server_type", ""),
+        int(source.findtext("listeners", "-1")),
+        frozenset(
+            (one.findtext("IP", ""), one.findtext("UserAgent", "")) for one in clients.findall("source/listener")
+        ),
+    )

@@ -1,0 +1,190 @@
+"""An AzuraCast station on pycast in place of icecast-kh: its file, its nginx, its authentication, what it reads, its
+reload.
+"""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.azuracast import ListenerAuth, Station, behind_nginx, now_playing
+from tests.e2e.deadline import until
+from tests.e2e.test_tls import certificate_of
+from tests.e2e.wire import FRAME_BYTES, Wire, ask, basic, frames, get, source
+
+PASSWORD = "srcpw12345"
+INTRO, FALLBACK, UPSTREAM = 500_000, 600_000, 700_000
+"""The numbers of the first frames of each."""
+
+
+class Upstream:
+    """The server that one mount of the station relays: it sends frames for ever."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            with sock:
+                try:
+                    assert sock.recv(4096).startswith(b"GET /live.mp3 ")
+                    sock.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\nicy-name: Upstream\r\n\r\n")
+                    number = UPSTREAM
+                    while not self._stop.wait(0.05):
+                        sock.sendall(frames(number, 4))
+                        number += 4
+                except OSError:
+                    continue
+
+    def close(self) -> None:
+        self._stop.set()
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join(5)
+
+
+@pytest.fixture(scope="module")
+def auth() -> Iterator[ListenerAuth]:
+    made = ListenerAuth()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory, auth: ListenerAuth) -> Iterator[Station]:
+    upstream = Upstream()
+    made = Station(tmp_path_factory.mktemp("azuracast"), auth.port, upstream.port)
+    (made.config / "intro.mp3").write_bytes(frames(INTRO, 30))
+    (made.web / "fallback-[128].mp3").write_bytes(frames(FALLBACK, 200))
+    with made:
+        yield made
+    upstream.close()
+
+
+def playing(station: Station, path: str, ip: str = "203.0.113.5", agent: str = "Player/1") -> Wire:
+    """Returns a listener that came through nginx."""
+    wire = Wire(station.port)
+    reply = wire.send(behind_nginx(path, ip, agent)).read_head()
+    assert reply.status == 200, reply
+    return wire
+
+
+def numbers(audio: bytes) -> list[int]:
+    """The numbers of whole frames."""
+    return [int(audio[at + 4 : at + 36]) for at in range(0, len(audio) - FRAME_BYTES + 1, FRAME_BYTES)]
+
+
+def test_it_starts_with_the_file_as_it_is_and_closes_nothing(station: Station) -> None:
+    assert (station.config / "icecast.pid").read_text() == f"{station.pid}\n"
+    assert "closed:" not in station.log()
+    assert (station.config / "icecast_access.log").exists()
+    assert get(station.port, "/status-json.xsl").status == 200
+
+
+def test_what_it_reads_is_what_is_played_and_by_whom(station: Station) -> None:
+    with source(station.port, "/radio.mp3", PASSWORD, headers="ice-bitrate: 128\r\n") as feed:
+        feed.send(frames(0, 100))
+        query = "mode=updinfo&mount=/radio.mp3&charset=UTF-8&artist=Bj%C3%B6rk&title=J%C3%B3ga&album=Homogenic"
+        assert get(station.port, f"/admin/metadata?{query}", basic("source", PASSWORD)).status == 200
+        with playing(station, "/radio.mp3", "203.0.113.5", "One/1"), playing(station, "/radio.mp3", "203.0.113.6"):
+            until(lambda: now_playing(station.port, "/radio.mp3").listeners == 2, "the listeners")
+            seen = now_playing(station.port, "/radio.mp3")
+            assert (seen.artist, seen.title) == ("Björk", "Jóga")
+            assert (seen.kbps, seen.format) == (128, "audio/mpeg")
+            assert seen.clients == {("203.0.113.5", "One/1"), ("203.0.113.6", "Player/1")}
+            found = json.loads(get(station.port, "/status-json.xsl?mount=/radio.mp3").body)["icestats"]["source"]
+            assert found["listenurl"] == "https://radio.example.com/listen/example/radio.mp3"
+            assert (found["bitrate"], found["server_type"], found["listeners"]) == (128, "audio/mpeg", 2)
+
+
+def test_who_is_in_a_banned_country_hears_nothing(station: Station, auth: ListenerAuth) -> None:
+    with source(station.port, "/radio.mp3", PASSWORD) as feed:
+        feed.send(frames(0, 100))
+        assert ask(station.port, behind_nginx("/radio.mp3", "198.51.100.7")).status in (401, 403)
+        assert auth.asked[-1]["action"] == "listener_add"
+        assert auth.asked[-1]["ip"] == "198.51.100.7"
+        playing(station, "/radio.mp3", "203.0.113.9").close()
+
+
+def test_a_listener_hears_the_intro_and_stays_over_the_gap_on_the_file(station: Station) -> None:
+    with source(station.port, "/radio.mp3", PASSWORD) as feed:
+        feed.send(frames(0, 200))
+        with playing(station, "/radio.mp3", "203.0.113.77") as wire:
+            heard = wire.read(40 * FRAME_BYTES)
+            feed.close()
+            heard += wire.read_to(b"%032d" % (FALLBACK + 5)) + wire.read(FRAME_BYTES - 36)
+            with source(station.port, "/radio.mp3", PASSWORD) as back:
+                back.send(frames(1000, 50))
+                heard += wire.read_to(b"%032d" % 1049)
+    assert numbers(heard)[:30] == list(range(INTRO, INTRO + 30))
+
+
+def test_a_mount_with_an_address_plays_the_other_server(station: Station) -> None:
+    with playing(station, "/relayed.mp3") as wire:
+        found = numbers(wire.read(20 * FRAME_BYTES))
+        assert found == list(range(found[0], found[0] + 20))
+        assert found[0] >= UPSTREAM
+
+
+def test_tls_and_plain_share_the_port(station: Station) -> None:
+    assert certificate_of(station.port)
+    assert ask(station.port, "GET /livez HTTP/1.0\r\n\r\n", tls=True).status == 200
+
+
+def test_a_listing_before_the_source_takes_no_place_of_a_source(station: Station) -> None:
+    with ExitStack() as stack:
+        for number in range(4):
+            login = basic("admin", "admpw12345")
+            get(station.port, f"/admin/listclients?mount=/{number}.mp3", login)
+        for number in range(3):  # the relay is the fourth
+            stack.enter_context(source(station.port, f"/{number}.mp3", PASSWORD))
+
+
+def test_a_reload_under_500_listeners_loses_none(station: Station) -> None:
+    before = station.xml
+    with ExitStack() as stack:
+        feed = stack.enter_context(source(station.port, "/radio.mp3", PASSWORD))
+        feed.send(frames(0, 200))
+        wires = [stack.enter_context(Wire(station.port)) for _ in range(500)]
+        for wire in wires:
+            wire.send(behind_nginx("/radio.mp3", "203.0.113.8", "Crowd/1"))
+        until(lambda: now_playing(station.port, "/radio.mp3").listeners == 500, "the listeners", 20)
+        after = before.replace("Various", "Jazz").replace(PASSWORD, "another12345").replace("<sources>4", "<sources>9")
+        station.reload(after)
+        feed.send(frames(200, 10))
+        for wire in wires:
+            wire.read_to(b"%032d" % 209)
+        assert now_playing(station.port, "/radio.mp3").listeners == 500
+        assert b"<genre>Jazz</genre>" in get(station.port, "/admin/stats", basic("admin", "admpw12345")).body
+        source(station.port, "/new.mp3", "another12345").close()
+    station.reload(before)
+
+
+BANS = Path("ip_bans.txt"), Path("user_agent_bans.txt")
+
+
+def test_bans_of_addresses_and_players_hold_behind_the_proxy(station: Station) -> None:
+    with source(station.port, "/radio.mp3", PASSWORD) as feed:
+        feed.send(frames(0, 100))
+        (station.config / BANS[0]).write_text("203.0.113.66\n192.0.2.0/24\n")
+        (station.config / BANS[1]).write_text("BadBot*\n")
+        station.reload(station.xml)
+        for ip, agent in (("203.0.113.66", "Player/1"), ("192.0.2.9", "Player/1"), ("203.0.113.5", "BadBot/2")):
+            with Wire(station.port) as wire:
+                assert b" 200 " not in wire.send(behind_nginx("/radio.mp3", ip, agent)).read_all()[:20]
+        playing(station, "/radio.mp3", "203.0.113.5").close()
+        for name in BANS:
+            (station.config / name).write_text("")
+        station.reload(station.xml)
