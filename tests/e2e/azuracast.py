@@ -146,7 +146,7 @@ class Station:
     def __enter__(self) -> Self:
         (self.config / "icecast.xml").write_text(self.xml)
         with (self.config / "icecast.log").open("wb") as log:
-            command = [self._link, "-c", self.config / "icecast.xml"]
+            command = [str(self._link), "-c", str(self.config / "icecast.xml")]
             environment = launch.clean_environment()
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.config, env=environment)
         until(lambda: "listening on" in self.log() or (self._process and self._process.poll()), "the server", 20)
