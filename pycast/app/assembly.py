@@ -17,11 +17,13 @@ from gevent.event import Event
 
 from pycast.app.source_hooks import SourceHooks
 from pycast.auth.auth_calls import AuthCalls
+from pycast.auth.bans import Bans
 from pycast.auth.guests import Guests
 from pycast.auth.logins import Logins
 from pycast.auth.source_logins import SourceLogins
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
+from pycast.balance.listener_limits import ListenerLimits
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
 from pycast.cluster.claim import MountClaims
@@ -87,12 +89,11 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     parts = _cluster_parts(settings, mounts, claims, pacer, group) if config.is_clustered else None
     ownership = Ownership(settings, mounts, claims, group, time.monotonic, parts.owner_client if parts else None)
 
-    # How much the node can take.
+    # How much the node can take, and how it is emptied.
     admission = Admission(config.limits.clients, open_files)
     load_monitor = _load_monitor(settings, admission, counters, mounts, parts)
     cluster = parts.member(settings, admission, mounts, load_monitor, group) if parts else None
-
-    # How it is emptied.
+    limits = ListenerLimits(settings, mounts, counters, time.monotonic, lambda: _listeners_elsewhere(cluster))
     readiness = Readiness(drain := Drain(settings, mounts, lambda: _move_sources(ownership, cluster), group))
 
     # Questions and commands of admins.
@@ -105,7 +106,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
     listener_end, pages = ListenerEnd(hangups, admission, counters, logs), SharedPages()
-    _subscribe(events, SourceHooks(programs), fallbacks, intros, ownership, counters, logs, listener_end, pages)
+    _subscribe(events, SourceHooks(programs), fallbacks, intros, ownership, counters, logs, listener_end, limits, pages)
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
     own = settings, counters, *logins, address, readiness, finder, local
     worker_drain, cluster_control = whole or (drain, local)
@@ -125,6 +126,8 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
         answers=Answers(settings, admission, counters, logs.log_access),
         admission=admission,
         reserve=Reserve(counters, lambda: admission.reserve),
+        bans=Bans(settings, mounts, counters, time.monotonic),
+        listener_limits=limits,
         drain=drain,
         log_access=logs.log_access,
         next_listener_id=_listener_ids(parts.own if parts else None),
@@ -141,6 +144,7 @@ def _loops(context: ServerContext, load_monitor: LoadMonitor) -> tuple[tuple[str
         ("expiry", context.mounts.run_expiry),
         ("load", load_monitor.run),
         ("loop lag", load_monitor.lag.run),
+        ("ban lists", context.bans.run),
     )
 
 
@@ -168,6 +172,7 @@ def _subscribe(
     counters: Counters,
     logs: LogSet,
     listener_end: ListenerEnd,
+    limits: ListenerLimits,
     pages: SharedPages,
 ) -> None:
     """Subscribes parts to the events of the data path."""
@@ -179,6 +184,7 @@ def _subscribe(
     events.title_changed.subscribe(lambda event: _log_title(logs, event))
     events.listener_left.subscribe(listener_end.on_listener_left)
     events.intro_heard.subscribe(intros.on_intro_heard)
+    events.listener_left.subscribe(limits.on_listener_left)
     for signal in (events.source_started, events.source_ended, events.mount_state_changed, events.title_changed):
         signal.subscribe(pages.on_change)
 
@@ -219,6 +225,10 @@ def _cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: P
     from pycast.app.cluster_assembly import cluster_parts  # a node alone starts without what only a cluster needs
 
     return cluster_parts(settings, mounts, claims, pacer, group)
+
+
+def _listeners_elsewhere(cluster: "ClusterMember | None") -> int:
+    return sum(node.listeners for node in cluster.others()) if cluster else 0
 
 
 def _move_sources(ownership: Ownership, cluster: "ClusterMember | None") -> None:

@@ -99,6 +99,7 @@ class Node:
         # One for each section, which may have several sockets.
         listening = list({(one.endpoint.address, one.port): one for one in public if not one.endpoint.mount}.values())
         context.site.address.port = listening[first_serving(context.settings.now, "listeners")].port
+        context.bans.refresh()
         for name, run in self.parts.loops:
             context.group.spawn_forever(name, run)
         if self._agent:
@@ -219,6 +220,7 @@ class Node:
             self._ports.certificate.use(config.tls.certificate, config.tls.private_key)
         context.mounts.apply_settings()
         context.admission.set_clients(config.limits.clients)
+        context.group.spawn("ban lists", context.bans.refresh)
 
     def _warn_of_open_files(self, config: Config) -> None:
         for line in off_hub(list, file_advice(config)) if self._worker is None or not self._worker.index else ():

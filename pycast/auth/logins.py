@@ -18,14 +18,13 @@ Invariant: an address that is refused is not told whether a guess is right, unle
 import logging
 import os
 from collections.abc import Callable
-from ipaddress import IPv6Address
 from typing import TypeVar
 
 import gevent
 
 from pycast.auth.credentials import Credentials
 from pycast.errors import Refused
-from pycast.http.addresses import maybe_address
+from pycast.http.addresses import network_of
 from pycast.stats.counters import Counters
 
 T = TypeVar("T")
@@ -153,14 +152,6 @@ class Logins:
 
         text = "\0".join(given).encode("utf-8", "replace")
         return blake2b(text, digest_size=16, key=self._key).digest()
-
-
-def network_of(ip: str) -> str:
-    """Returns the address that failures are counted for: of IPv6 the /64, in which one customer has every address."""
-    address = maybe_address(ip.partition("%")[0])
-    if isinstance(address, IPv6Address):
-        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
-    return ip if address is None else str(address)
 
 
 def _latest(table: dict[str, T], address: str, new: Callable[[], T]) -> T:

@@ -16,6 +16,7 @@ from pycast.app.process_owner import missing_owner, owner_advice
 from pycast.auth.known_passwords import password_advice
 from pycast.characters import escaped
 from pycast.cli.certificate_check import certificate_advice, certificate_problems, end_of_certificate
+from pycast.config.ban_lists import read_addresses
 from pycast.config.load import loads_from, read_text
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.rules import advice
@@ -56,6 +57,7 @@ def command(file: Path) -> None:
         *file_advice(config),
         *pipes(config),
         *style_sheets(config),
+        *bad_addresses(config),
         *([] if tls else certificate_advice(config, time.time())),
         *advice(config),
     )
@@ -101,6 +103,8 @@ def missing_files(config: Config) -> Iterator[str]:
     yield from _unreadable("cluster.tls_ca", config.cluster.tls_ca)
     if config.paths.webroot and not os.access(Path(config.paths.webroot), os.R_OK | os.X_OK):
         yield f'paths.webroot = "{config.paths.webroot}": expected a folder that this user can read'
+    for key in ("deny_ip", "allow_ip", "deny_agents"):
+        yield from _unreadable(f"paths.{key}", getattr(config.paths, key))
     for key in ("access_log", "error_log", "playlist_log"):
         yield from _unwritable(f"logging.{key}", getattr(config.logging, key))
     yield from _unplayable_files(config)
@@ -164,6 +168,17 @@ def style_sheets(config: Config) -> Iterator[str]:
     own = sorted(names - {route.path for route in ROUTES})
     if own and (why := missing_lxml()):
         yield f'paths.webroot = "{config.paths.webroot}" has {own[0][1:]}: {why}'
+
+
+def bad_addresses(config: Config) -> Iterator[str]:
+    """Yields a line for each list of addresses that has lines which cannot be read. They are left out."""
+    for key in ("deny_ip", "allow_ip"):
+        name = getattr(config.paths, key)
+        if name:
+            _, bad = read_addresses(Path(name).read_text("utf-8", "replace"))
+            for number, line in bad[:1]:
+                more = f", and {len(bad) - 1} more lines" if len(bad) > 1 else ""
+                yield f'paths.{key} = "{name}": line {number} is no address: {line[:60]!r}{more}'
 
 
 def _unreadable(key: str, name: str) -> Iterator[str]:

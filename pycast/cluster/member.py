@@ -192,7 +192,9 @@ class ClusterMember:
             sleep_until_tick(LOAD_S)
             now, before = self._with_load(), self._own.now
             step = max(before.slots * LOAD_STEP // 100, 1)
-            if abs(now.used - before.used) >= step or abs(now.weight - before.weight) > LOAD_STEP:
+            # A limit for all nodes together needs the numbers of all nodes.
+            is_counted = self._settings.now.limits.max_listeners >= 0 and now.listeners != before.listeners
+            if is_counted or abs(now.used - before.used) >= step or abs(now.weight - before.weight) > LOAD_STEP:
                 self._update(now)
 
     def _with_load(self) -> NodeRecord:

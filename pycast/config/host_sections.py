@@ -25,6 +25,24 @@ class PathsSection(Section):
         "its user.",
         restart=True,
     )
+    deny_ip: Text = key(
+        "",
+        "A list of addresses that may not connect, one on each line: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32 or 10.0.*. "
+        "Empty: none.",
+        example="/etc/pycast/deny-ip.txt",
+        icecast=("deny-ip", "banfile", "ban-file"),
+    )
+    allow_ip: Text = key(
+        "",
+        "A list of the only addresses that may connect. Those of load balancers and of your own machines have to be "
+        "among them. Empty: all may.",
+        example="/etc/pycast/allow-ip.txt",
+    )
+    deny_agents: Text = key(
+        "",
+        "A list of players that may not connect, each by its User-Agent, in which * stands for anything. Empty: none.",
+        example="/etc/pycast/deny-agents.txt",
+    )
 
 
 class SecuritySection(Section):

@@ -5,7 +5,7 @@ Pure: nodes of the file in, reasons out. The one invariant: what is protected in
 known here by name counts as protected.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pycast.config.icecast_authentication import applies, is_convertible
 from pycast.config.import_notes import described
@@ -49,13 +49,16 @@ def listener_lock(mount: XmlNode) -> Lock | None:
     return None
 
 
-def server_locks(root: XmlNode) -> Iterator[XmlNode]:
-    """Yields what keeps listeners out of all mounts. The settings of an included file are not known."""
+def server_locks(root: XmlNode, is_known: Callable[[XmlNode], bool]) -> Iterator[XmlNode]:
+    """Yields what keeps listeners out of all mounts: an included file, whose settings are not known, and a list of
+    addresses or players unless its file `is_known`.
+    """
     for block in root.children:
         if block.name == "include":
             yield block
         if block.name == "paths":
-            yield from (child for child in block.children if child.name in (*DENY_LISTS, *ALLOW_LISTS))
+            lists = (child for child in block.children if child.name in (*DENY_LISTS, *ALLOW_LISTS))
+            yield from (child for child in lists if not is_known(child))
         if block.name == "authentication":
             yield from block.all("role")
 

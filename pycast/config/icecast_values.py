@@ -6,7 +6,9 @@ invariant: a value is never read as one that lets more in than Icecast would.
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
+
+from pycast.config.ban_lists import network
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS = {
@@ -18,7 +20,6 @@ _TLS = {
 }
 _STREAMS = {"/dev/stderr": "-", "/dev/stdout": "-", "/dev/null": ""}
 _NOT_ZERO = re.compile(r"[+-]?0*[1-9]")
-_WILDCARD = re.compile(r"((?:[0-9]{1,3}\.){1,3})\*(?:\.\*)*")
 
 
 def filled_in(text: str, environ: Mapping[str, str]) -> str:
@@ -60,18 +61,7 @@ def log_file(name: str, directory: str) -> str:
 
 def networks(text: str) -> list[IPv4Network | IPv6Network]:
     """Returns the addresses that icecast-kh's x-forwarded-for names: `10.0.0.7`, `10.0.*`, `10.0.0.0/8`."""
-    return [_network(part) for part in text.replace(",", " ").split()]
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    found = _WILDCARD.fullmatch(text)
-    if found:
-        octets = found[1].rstrip(".").split(".")
-        text = f"{'.'.join([*octets, *['0'] * (4 - len(octets))])}/{8 * len(octets)}"
-    try:
-        return ip_network(text)
-    except ValueError:
-        raise ValueError('expected addresses such as "10.0.0.7", "10.0.*" or "10.0.0.0/8"') from None
+    return [network(part) for part in text.replace(",", " ").split()]
 
 
 def with_header(headers: Mapping[str, str], name: str, value: str) -> dict[str, str]:

@@ -154,7 +154,7 @@ class _Conversion:
             self._settings.notes.append(ImportNote(NoteKind.REFUSED, switch.line, f"{described(switch)}: {why}"))
 
     def _close_server(self) -> None:
-        locks = list(server_locks(self._root))
+        locks = list(server_locks(self._root, self._is_known))
         for node in locks:
             self._settings.close(node, f"{described(node)}: no listener may connect to any mount")
             for mount in self._mount:
@@ -170,6 +170,14 @@ class _Conversion:
             rest.set("type", "default")
             close_mount(rest, locks[0].line)
             self._mount.append(rest)
+
+    def _is_known(self, list_file: XmlNode) -> bool:
+        """Whether the name of a file is known: it has no variable that is not set."""
+        try:
+            self._settings.filled(list_file.text)
+        except ValueError:
+            return False
+        return True
 
     def _add_passwords(self) -> None:
         """Sets the passwords that the file does not have: without one Icecast lets nobody in."""

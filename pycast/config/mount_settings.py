@@ -18,6 +18,7 @@ from pycast.config.section import UNSET, Section, key
 from pycast.config.units import Size
 from pycast.config.values import (
     Bitrate,
+    Bits,
     Charset,
     Fallback,
     Flag,
@@ -63,6 +64,17 @@ class MountSettings(Section):
     )
     max_listeners: Whole = key(-1, "The most listeners at the same time. -1: no limit.", example=-1, ge=-1)
     max_listener_duration: Seconds = key(0.0, "After this time a listener is disconnected. 0: never.", example=0)
+    max_bandwidth: Bits = key(
+        0,
+        "The most that the mount's listeners may need together, as in [limits]. 0: no limit.",
+        example="100M",
+    )
+    limit_rate: Bits = key(
+        0,
+        "The most that the source may send, in bit/s or with a unit. One that sends more for longer than a few seconds "
+        "is read more slowly. It should be well above the stream's bitrate. 0: no limit.",
+        example="400k",
+    )
     fallback_mount: Fallback = key(
         "",
         "What listeners hear while this mount has no source: another mount, a file below paths.webroot, which is "

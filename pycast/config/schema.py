@@ -27,6 +27,7 @@ from pycast.config.units import Size
 from pycast.config.values import (
     SERVED,
     BindAddress,
+    Bits,
     FileSize,
     Flag,
     Headers,
@@ -172,6 +173,24 @@ class LimitsSection(Section):
 
     clients: Whole = key(10000, "The most connections at the same time: listeners, sources and all others.", ge=1)
     sources: Whole = key(100, "The most sources at the same time.", ge=0)
+    max_listeners: Whole = key(
+        -1,
+        "The most listeners at the same time, on all mounts together; in a cluster and with several workers on all "
+        "nodes, whose numbers are up to two seconds old. -1: no limit.",
+        ge=-1,
+    )
+    listeners_per_ip: Whole = key(
+        -1,
+        "The most listeners from one address at the same time, and from one /64 of IPv6, which is what one customer "
+        "has. Behind trusted_proxies the client's address counts. Each node counts for itself. -1: no limit.",
+        ge=-1,
+        icecast=(),
+    )
+    max_bandwidth: Bits = key(
+        0,
+        'The most that listeners may need together, in bit/s or with a unit: "950M", "10G". Further ones are refused. '
+        "Each node counts for itself. 0: no limit.",
+    )
     client_timeout: Seconds = key(30.0, "How long a client may take to read a reply before it is dropped.", gt=0)
     header_timeout: Seconds = key(15.0, "How long a client may take to send its request head.", gt=0)
     accept_rate: Whole = key(

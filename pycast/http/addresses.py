@@ -41,6 +41,15 @@ def is_loopback(ip: str) -> bool:
     return address is not None and address.is_loopback
 
 
+@lru_cache(maxsize=4096)
+def network_of(ip: str) -> str:
+    """Returns what is counted as one client: the address, of IPv6 the /64, in which one customer has every address."""
+    address = maybe_address(ip.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
+    return ip if address is None else str(address)
+
+
 class Networks:
     """A list of networks, which an address may be `in`; false if it is empty."""
 

@@ -26,7 +26,7 @@ from pycast.errors import ConfigError, RequestError
 from pycast.net.farewell import Farewell
 from pycast.net.group import Group, Task
 from pycast.net.packet_filters import hold_new
-from pycast.net.sockets import BACKLOG, PAIR_TRIES, accept, bind, bind_hint, bind_shared, peer_ip
+from pycast.net.sockets import BACKLOG, accept, bind, bind_hint, bind_shared, peer_ip
 from pycast.server.accept_rate import AcceptRate
 from pycast.server.connection import EVERYTHING, Connection
 from pycast.server.context import ServerContext
@@ -123,6 +123,8 @@ class Acceptor:
             Newcomers(is_for_shared_page, self._answer_page, self._begin, _reader(endpoint)) if is_plain else None
         )
         self._is_closed = False
+        # Behind proxies the address is not known yet, and another node of a cluster is told by its request.
+        self._asks_bans = endpoint.proxies is None and context.cluster is None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -237,10 +239,12 @@ class Acceptor:
         self._farewell.add(sock, b"" if self._endpoint.is_tls_only else BUSY)
 
     def _serve_client(self, sock: _socket.socket, address: tuple[str, int]) -> None:
-        context = self._context
+        context, ip = self._context, peer_ip(address)
         context.counters.connections += 1
+        if self._asks_bans and context.bans.refuses(ip):
+            return sock.close()  # with no answer, as in Icecast
         slot = context.enter()
-        connection = Connection(sock, peer_ip(address), self._endpoint.is_tls_only)
+        connection = Connection(sock, ip, self._endpoint.is_tls_only)
         connection.serves = self._endpoint.serves
         self._open.add(connection)
         if slot is Slot.RESERVED:
@@ -362,23 +366,6 @@ def _reader(endpoint: Endpoint) -> Read:
     from pycast.server.tls_ports import read_unless_tls
 
     return read_unless_tls
-
-
-def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) -> list[Acceptor]:
-    """Listens on `first` and, with `second`, on the port after it: encoders that know one port expect the other there.
-
-    If the port of `first` is 0, takes a free port whose next one is free as well. Raises ConfigError.
-    """
-    tries = 1 if first.port else PAIR_TRIES
-    while True:
-        tries -= 1
-        listening = Acceptor(context, first)
-        try:
-            return [listening, Acceptor(context, second._replace(port=listening.port + 1))]
-        except ConfigError:
-            listening.close()
-            if not tries:
-                raise
 
 
 def stop_all(acceptors: Sequence[Acceptor]) -> None:

@@ -6,8 +6,10 @@ It has no methods, and no part in it refers back to it. A part that no connectio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from pycast.auth.bans import Bans
 from pycast.balance.admission import Admission, Slot
 from pycast.balance.drain import Drain
+from pycast.balance.listener_limits import ListenerLimits
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.fallbacks import Fallbacks
@@ -47,6 +49,8 @@ class ServerContext(NamedTuple):
     hangups: Hangups[tuple[Mount, Listener]]
     answers: Answers
     admission: Admission
+    bans: Bans
+    listener_limits: ListenerLimits
     reserve: Reserve
     drain: Drain
     log_access: Callable[[AccessEntry], None]

@@ -8,6 +8,7 @@ and logged with its traceback; other connections are not affected.
 import logging
 import time
 
+from pycast.auth.bans import Banned
 from pycast.auth.logins import TooManyLogins
 from pycast.balance.admission import Slot
 from pycast.errors import PeerError, Refused
@@ -26,6 +27,7 @@ from pycast.server.listeners import serve_listener
 from pycast.server.repeats import Repeat
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
+from pycast.stream.mount_limits import NoRoom
 from pycast.web.route import Door, cross_site_refusal
 from pycast.web.routes import answer, check_port, is_answered_when_full, is_open, kept_answer, takes_form
 
@@ -49,6 +51,11 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         context.counters.client_connections += request.method == "GET"
         check_framing(request)
         response = _serve(context, connection, slot, exchange, request)
+    except Banned as error:
+        if connection.proxies is None:
+            return  # no answer, as in Icecast
+        # A proxy would take a connection without an answer for a server that has failed, and leave it out for a while.
+        response = _refusal(context, connection, exchange, error)
     except PeerError as error:
         response = _refusal(context, connection, exchange, error)
     except OSError as error:
@@ -77,7 +84,7 @@ def serve_kept_page(context: ServerContext, connection: Connection, head: bytes)
     """Answers a request for a page that is kept, of a client that is connected directly; `head` is all that it has
     sent. Returns False, and has done nothing then, if the request has to go the long way. Never switches.
     """
-    if context.site.readiness.is_stopping:
+    if context.site.readiness.is_stopping or context.bans.is_refused(connection.ip, ""):
         return False
     second = int(time.time())
     repeat = context.answers.repeats.find(head, context.settings.now, connection.serves, second)
@@ -104,6 +111,8 @@ def refuse_page(context: ServerContext, connection: Connection, head: bytes) -> 
         request = _aliased(context, connection, exchange, request)
         if _may_be_stream(context, request):
             return False
+        if context.bans.is_refused(connection.ip, request.headers.get("user-agent")):
+            return False
         check_port(request, connection.serves)
     except PeerError:
         return False
@@ -124,6 +133,8 @@ def _kept_page(context: ServerContext, connection: Connection, head: bytes) -> R
             return None
         request = _aliased(context, connection, exchange, request)
         if _may_be_stream(context, request):
+            return None
+        if context.bans.is_refused(connection.ip, request.headers.get("user-agent")):
             return None
         check_port(request, connection.serves)
         response = kept_answer(context.site, *_at_the_door(connection, request))
@@ -152,6 +163,8 @@ def _serve(
 ) -> Response | None:
     # On the reserve, only health checks, drain commands and links between nodes are served.
     link_taker = context.cluster if context.cluster and context.cluster.is_asked_for_link(request) else None
+    if context.bans.is_on and link_taker is None:
+        context.bans.check(connection.ip, request.headers.get("user-agent"))
     if not (link_taker or is_answered_when_full(request)):
         if context.site.readiness.is_stopping:
             # Many at once, and one cause, which the log has: no line for each.
@@ -252,8 +265,10 @@ def _is_cross_site(connection: Connection, request: Request) -> bool:
 def _refusal(context: ServerContext, connection: Connection, exchange: HttpExchange, error: PeerError) -> Response:
     """Returns the answer to a peer's error, and logs it."""
     context.counters.bad_requests += 1
-    # A guesser's failed logins have one line in the log, of `Logins`.
-    level = logging.DEBUG if isinstance(error, TooManyLogins) else logging.INFO
+    if isinstance(error, NoRoom):
+        context.listener_limits.note(connection.ip, error)
+    # Of what comes often, for one reason, there is one line in the log already.
+    level = logging.DEBUG if isinstance(error, TooManyLogins | Banned | NoRoom) else logging.INFO
     log.log(level, "! %s: %s: %d %s", connection.ip, exchange, error.status, error)
     headers = error.headers if isinstance(error, Refused) else ()
     return error_response(error.status, error.public, headers)

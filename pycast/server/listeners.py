@@ -26,6 +26,7 @@ from pycast.server.context import ServerContext
 from pycast.server.reserve import RETRY_AFTER
 from pycast.stream.listener import Identity, Transport
 from pycast.stream.mount import Mount
+from pycast.stream.mount_limits import admit
 
 if TYPE_CHECKING:
     from pycast.stream.intro import Intro
@@ -76,6 +77,7 @@ def serve_listener(
         return
     if context.drain.is_done:
         raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
+    context.listener_limits.admit(connection.ip, mount)
     transport = _transport(connection)
     context.counters.listener_connections += 1
     asked = request.path if request.path != mount.name else ""
@@ -97,12 +99,12 @@ def _mount_with_room(context: ServerContext, mount: Mount) -> Mount:
     switch.
     """
     try:
-        mount.admit()
+        admit(mount)
     except Refused:
         other = context.fallbacks.next_of(mount) if mount.settings.fallback_when_full else None
         if other is None:
             raise
-        other.admit()
+        admit(other)
         return other
     return mount
 

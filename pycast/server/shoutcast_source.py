@@ -47,6 +47,8 @@ def serve_shoutcast(context: ServerContext, connection: Connection, slot: Slot, 
 
 
 def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: str, first: bytes) -> None:
+    if context.bans.refuses(connection.ip):
+        return
     reader = ShoutcastReader(mount)
     deadline = time.monotonic() + context.settings.now.limits.header_timeout
     credentials = ("", "")
@@ -66,6 +68,8 @@ def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: st
                     mount = event.mount
                     connection.write(REPLY_OK, context.settings.now.limits.client_timeout)
                 case SourceHead(request):
+                    if context.bans.refuses(connection.ip, request.headers.get("user-agent")):
+                        return
                     pass_gate(context, mount)
                     source = ConnectedSource(
                         context, connection, mount, credentials, describe_source(connection, request)

@@ -29,6 +29,7 @@ from pycast.net.turns import give_turn
 from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.context import ServerContext
 from pycast.server.source_gate import check_credentials, check_drain, pass_gate
+from pycast.server.source_rate import SourceRate
 from pycast.stream.pacer import SLICE_S
 from pycast.stream.source import SOURCE_SILENT_S, SourceDescription, SourceOutput, SourceState
 
@@ -103,6 +104,7 @@ class ConnectedSource:
         self._titles = InlineTitles(metaint, context.settings.now.for_mount(mount).charset) if metaint else None
         self._first = b""
         """What was read of the body before `run`; a variable of `run` would keep it for as long as the source."""
+        self._rate, self._is_told_of_rate = SourceRate(time.monotonic()), False
         self._unfed = b""
         """The rest of the last read. The source may be ended while others have their turn."""
         self._detector: Detector | None = None
@@ -231,6 +233,7 @@ class ConnectedSource:
                 if time.monotonic() - self.last_data >= self._timeout:
                     raise TimeoutError
                 gevent.sleep(max(self._pause(len(data)), spent))
+                self._hold_back(len(data))
             data = self._connection.read(max(self.last_data + self._timeout, time.monotonic() + LATE_READ_S))
             if not data:
                 return "it closed the connection"
@@ -310,6 +313,24 @@ class ConnectedSource:
                 self._feed_piece()
             self._give_up()
         self._unfed = b""
+
+    def _hold_back(self, size: int) -> None:
+        """Waits after a read of `size` bytes, if the source has sent more than `limit_rate`. May switch."""
+        limit = self._context.settings.now.for_mount(self._mount).limit_rate
+        left = self._rate.wait(size, limit, time.monotonic())
+        if left and not self._is_told_of_rate:
+            self._is_told_of_rate = True
+            self._context.counters.slowed_sources += 1
+            log.warning(
+                "mount %s: the source from %s sends more than limit_rate, %d bit/s: it is read more slowly",
+                self._mount,
+                self.description.ip,
+                limit,
+            )
+        while left > 0:
+            gevent.sleep(min(left, SOURCE_SILENT_S / 2))
+            self.last_data = time.monotonic()  # it was not asked for any: it is neither silent nor late
+            left -= SOURCE_SILENT_S / 2
 
     def _pause(self, size: int) -> float:
         """Returns the seconds to wait after a read of `size` bytes."""

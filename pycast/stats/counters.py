@@ -75,6 +75,28 @@ class Counters:
             "pycast_refused_connections_total", "Connections refused because the server was full.", is_summed=True
         ),
     )
+    banned: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_banned_total",
+            "Connections refused, and listeners disconnected, by deny_ip, allow_ip or deny_agents.",
+            is_summed=True,
+        ),
+    )
+    listeners_over_limit: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_listeners_over_limit_total",
+            "Listeners refused because a limit of listeners or bandwidth was reached.",
+            is_summed=True,
+        ),
+    )
+    slowed_sources: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_slowed_sources_total", "Sources slowed down because they sent more than limit_rate.", is_summed=True
+        ),
+    )
     bad_requests: int = field(
         default=0,
         metadata=metric("pycast_bad_requests_total", "Requests and sources answered with an error.", is_summed=True),

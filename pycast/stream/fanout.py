@@ -59,6 +59,7 @@ class Reason(Enum):
     ABANDONED = "no other node has the mount any more"
     SILENT = "no audio for too long"
     DRAINED = "disconnected by a drain"
+    BANNED = "is in a list of those who may not connect"
     SHUTDOWN = "the server stops"
     BUG = "an internal error in the fan-out"
 
@@ -333,7 +334,6 @@ class Fanout:
         # Forward by what went out; the rest of a title block becomes its prefix.
         listener.advance(pieces, sent)
         self.bytes_sent += sent
-        # From here on it is served on its own.
         self._behind[listener] = None
 
     def _push_behind(self, listener: Listener, stop: int) -> None:

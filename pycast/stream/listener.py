@@ -53,6 +53,7 @@ class Listener:
         "requested_mount",
         "send",
         "sent",
+        "time_limit",
         "transport",
         "view",
     )
@@ -85,6 +86,8 @@ class Listener:
         """The mount it asked for, if that is not the mount it is on; else empty."""
         self.joined = now
         """When it joined, on the monotonic clock."""
+        self.time_limit = 0.0
+        """The seconds that it may stay, if it has a limit of its own (`Mounts.limit_time`); else 0."""
 
     def advance(self, pieces: Sequence[Piece], sent: int) -> None:
         """Records that the first `sent` bytes of `pieces` (which begin with the prefix, if any) have gone out."""

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pycast.config.mount_settings import MountSettings
-from pycast.errors import Refused
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.standby import StandbyStream
 from pycast.http.icy import title_block
@@ -278,13 +277,6 @@ class Mount:
             self._events.new_audio.emit(self._new_audio)
         return True
 
-    def admit(self) -> None:
-        """Raises Refused if the mount takes no more listeners: it is full, or over."""
-        if self.state is MountState.ENDED:
-            raise Refused("The file you requested could not be found", status=404, cause=f"{self.name} is over")
-        if 0 <= (limit := self.settings.max_listeners) <= len(self.fanout):
-            raise Refused("max listeners reached", cause=f"{self.name} has its {limit} listeners")
-
     def metaint(self) -> int:
         """Returns the bytes of audio between two title blocks for listeners that ask for titles; 0 if the stream
         carries none.
@@ -318,19 +310,6 @@ class Mount:
         self.listener_connections += 1
         self.fanout.join(listener)
         self.listener_peak = max(self.listener_peak, len(self.fanout))
-
-    def expire(self, now: float) -> None:
-        """Drops listeners that have been connected for `max_listener_duration`, and all of them if there was no audio
-        for longer than they bear; `now` is on the same clock as `Listener.joined`.
-        """
-        patience = self.settings.longest_silence
-        if now - self.last_audio >= patience and len(self.fanout):
-            log.info("mount %s: no audio for %g s, its listeners are disconnected", self.name, patience)
-            self.fanout.drop_all(Reason.SILENT)
-        if limit := self.settings.max_listener_duration:
-            for listener in self.fanout:
-                if now - listener.joined >= limit:
-                    self.fanout.drop(listener, Reason.EXPIRED)
 
     def allowed_lag(self) -> int:
         """Returns how many bytes a listener may be behind; never less than the burst that new listeners get."""

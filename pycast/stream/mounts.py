@@ -21,6 +21,7 @@ from pycast.stream.events import MountClosed, MountEmptied, SourceEnded, SourceS
 from pycast.stream.fanout import FINISH_S, Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
+from pycast.stream.mount_limits import expire
 from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import Source, SourceDescription
@@ -62,6 +63,8 @@ class Mounts:
         """Mounts with a source whose format is not known yet: the event is set when it is, and until when one waits."""
         self._loops: dict[str, Task] = {}
         self._graces: dict[str, Task] = {}
+        self._has_time_limits = False
+        """Whether there ever was a listener with a limit of its own."""
         self._crowded: set[Mount] = set()
         """Mounts whose marks were too many: said once for each."""
 
@@ -227,6 +230,13 @@ class Mounts:
         for mount in self:
             mount.apply(config.for_mount(mount.name))
 
+    def limit_time(self, listener: Listener, seconds: float) -> None:
+        """Lets a listener stay that long after it has joined, whatever its mount says and wherever it moves. Its
+        connection is closed then.
+        """
+        listener.time_limit = seconds
+        self._has_time_limits = True
+
     def run_expiry(self) -> None:
         """Drops the listeners whose time is over, in an endless loop. May switch."""
         while True:
@@ -235,7 +245,7 @@ class Mounts:
 
     def _expire(self) -> None:
         for mount in self:
-            mount.expire(self._clock())
+            expire(mount, self._clock(), may_have_own=self._has_time_limits)
             if marks_dropped(mount) and mount not in self._crowded:
                 self._crowded.add(mount)
                 log.warning(

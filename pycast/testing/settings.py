@@ -14,7 +14,7 @@ from typing import Any
 def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the sections of the config file.
 
-    A setting that only mounts have goes to the default mount, so it applies to every mount.
+    A setting that mounts have of their own goes to the default mount, so it applies to every mount.
 
     Raises TypeError for a name that no section has.
     """
@@ -44,9 +44,13 @@ def default_mount(arranged: dict[str, Any]) -> dict[str, Any]:
 
 
 def section_of(name: str) -> str:
-    """Returns the section that has the setting `name`; if mounts have it too, the global one (`burst_size`: limits)."""
-    from pycast.config.schema import Config  # imported only if needed
+    """Returns the section that has the setting `name`; if mounts take over the global one (`burst_size`: limits), that.
+    What mounts have besides (`max_listeners`) is theirs.
+    """
+    from pycast.config.schema import Config, MountSettings  # imported only if needed
 
+    if name in MountSettings.KEYS and not MountSettings.KEYS[name].inherits:
+        return "mount"
     for key in (*(key for key in Config.KEYS.values() if not key.is_array), Config.KEYS["mount"]):
         if key.section and name in key.section.KEYS:
             return key.name

@@ -14,7 +14,6 @@ from pycast.auth.logins import (
     MOST_WAITING_FOR_ONE,
     Logins,
     TooManyLogins,
-    network_of,
 )
 from pycast.stats.counters import Counters
 
@@ -142,22 +141,6 @@ def test_the_log_has_one_line_for_an_address_and_minute(stage: Stage, caplog: py
     assert len(caplog.messages) == 2
     assert HERE in caplog.messages[0]
     assert "guess" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("ip", "network"),
-    [
-        ("203.0.113.7", "203.0.113.7"),
-        ("::ffff:203.0.113.7", "203.0.113.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::99", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::99", "2001:db8:1:3::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("no address", "no address"),
-    ],
-)
-def test_ipv6_counts_by_64_bits(ip: str, network: str) -> None:
-    assert network_of(ip) == network
 
 
 def test_the_tables_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

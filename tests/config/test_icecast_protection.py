@@ -88,4 +88,11 @@ def test_element_type_is_not_the_attribute_type() -> None:
 
 def test_what_protects_the_server_is_found_wherever_it_is() -> None:
     xml = b"<icecast><include>x</include><paths><deny-ip/><allow-ip/><x/></paths><paths><banfile/></paths></icecast>"
-    assert [node.name for node in server_locks(parse_xml(xml))] == ["include", "deny-ip", "allow-ip", "banfile"]
+    root = parse_xml(xml)
+    assert [node.name for node in server_locks(root, lambda node: False)] == [
+        "include",
+        "deny-ip",
+        "allow-ip",
+        "banfile",
+    ]
+    assert [node.name for node in server_locks(root, lambda node: node.name != "allow-ip")] == ["include", "allow-ip"]

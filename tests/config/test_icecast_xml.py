@@ -198,7 +198,7 @@ EVERYTHING = b"""<icecast>
   <mount><mount-name>/a</mount-name><hidden>1</hidden></mount>
   <mount type="default"><authentication type="url"><option name="mount_add" value="http://x/"/></authentication></mount>
   <paths>
-    <logdir>/l</logdir><deny-ip>/d</deny-ip><allow-ip>/a</allow-ip><x-forwarded-for>10.0.*</x-forwarded-for>
+    <logdir>/l</logdir><deny-ip>/d</deny-ip><allow-ip>${ALLOW}</allow-ip><x-forwarded-for>10.0.*</x-forwarded-for>
     <alias source="/" dest="/status.xsl"/><ssl-certificate>/c</ssl-certificate>
   </paths>
   <logging><accesslog name="a.log"><ip>0</ip></accesslog><errorlog><name>e</name><level>3</level></errorlog>
@@ -310,11 +310,36 @@ def test_each_section_and_key_has_its_line() -> None:
     assert (lines["mount", 0], lines["mount", 0, "mount_name"]) == (6, 7)
 
 
+@pytest.mark.parametrize(
+    ("element", "key"),
+    [
+        ("deny-ip", "deny_ip"),
+        ("ban-file", "deny_ip"),
+        ("banfile", "deny_ip"),
+        ("allow-ip", "allow_ip"),
+        ("deny-agents", "deny_agents"),
+    ],
+)
+def test_lists_of_who_may_connect_come_over_and_close_nothing(element: str, key: str) -> None:
+    config = imported(f"<paths><{element}>/srv/list</{element}></paths>")
+    assert getattr(config.paths, key) == "/srv/list"
+    assert config.for_mount("/x").max_listeners == -1
+
+
+def test_limits_of_icecast_kh_come_over() -> None:
+    config = imported(
+        "<limits><max-listeners>250</max-listeners><max-bandwidth>100M</max-bandwidth></limits><mount><mount-name>/x"
+        "</mount-name><limit-rate>330180</limit-rate><max-bandwidth>10m</max-bandwidth></mount>"
+    )
+    assert (config.limits.max_listeners, config.limits.max_bandwidth) == (250, 100_000_000)
+    assert (config.mount[0].limit_rate, config.mount[0].max_bandwidth) == (330_180, 10_000_000)
+
+
 SERVER_LOCKS = [
-    "<paths><deny-ip>/deny</deny-ip></paths>",
-    "<paths><ban-file>/deny</ban-file></paths>",
-    "<paths><deny-agents>/agents</deny-agents></paths>",
-    "<paths><allow-ip>/allow</allow-ip></paths>",
+    "<paths><deny-ip>${DENY}</deny-ip></paths>",
+    "<paths><ban-file>${DENY}</ban-file></paths>",
+    "<paths><deny-agents>${AGENTS}</deny-agents></paths>",
+    "<paths><allow-ip>${ALLOW}</allow-ip></paths>",
     "<include>/etc/icecast/more.xml</include>",
     '<authentication><role type="htpasswd"><option name="filename" value="x"/></role></authentication>',
 ]
@@ -333,5 +358,5 @@ def test_server_that_is_protected_takes_no_listeners_on_any_mount(lock: str, mou
 
 def test_server_that_only_some_addresses_may_reach_is_open_for_this_machine_only() -> None:
     for xml in ("", "<listen-socket><port>8000</port><bind-address>10.0.0.1</bind-address></listen-socket>"):
-        config = loads(run(f"{xml}<paths><allow-ip>/allow</allow-ip></paths>").toml, {}, "f")
+        config = loads(run(f"{xml}<paths><allow-ip>${{ALLOW}}</allow-ip></paths>").toml, {}, "f")
         assert [listen.bind_address for listen in config.listen] == ["127.0.0.1"]

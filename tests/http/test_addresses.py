@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.http.addresses import Networks, is_loopback, maybe_address
+from pycast.http.addresses import Networks, is_loopback, maybe_address, network_of
 from tests.http.cuts import QUICK
 
 
@@ -57,3 +57,19 @@ def test_any_text_gives_the_canonical_address_or_none(text: str) -> None:
 )
 def test_addresses_of_the_machine_itself_are_told_from_all_others(ip: str, is_own: bool) -> None:
     assert is_loopback(ip) is is_own
+
+
+@pytest.mark.parametrize(
+    ("ip", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::99", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::99", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("no address", "no address"),
+    ],
+)
+def test_of_ipv6_the_first_64_bits_are_one_client(ip: str, network: str) -> None:
+    assert network_of(ip) == network

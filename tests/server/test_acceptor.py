@@ -20,7 +20,6 @@ from pycast.server.acceptor import (
     FAREWELL_S,
     Acceptor,
     Endpoint,
-    listen_on_pair,
     stop_all,
 )
 from pycast.server.connection import Connection
@@ -234,14 +233,6 @@ def test_a_full_node_answers_health_checks_and_refuses_the_oldest_of_the_reserve
 def test_a_port_that_is_in_use_is_a_configuration_error(bench: Bench, acceptor: Acceptor) -> None:
     with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1 port {acceptor.port}"):
         Acceptor(bench.context, Endpoint("127.0.0.1", acceptor.port))
-
-
-def test_a_pair_has_two_ports_side_by_side(bench: Bench) -> None:
-    first, second = listen_on_pair(bench.context, ANY_PORT, Endpoint("127.0.0.1", 0, "/sc"))
-    assert second.port == first.port + 1
-    assert second.endpoint.mount == "/sc"
-    first.close()
-    second.close()
 
 
 def test_a_page_that_is_kept_costs_no_greenlet(

@@ -3,6 +3,7 @@
 import gc
 import logging
 import select
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -394,3 +395,40 @@ def test_the_memory_of_a_source_that_sent_a_broken_chunk_is_back(node: Node, wai
     finally:
         gc.enable()
         logging.disable(logging.NOTSET)
+
+
+def test_a_source_that_sends_too_much_is_read_more_slowly_and_never_cut(
+    monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pycast.server.source_rate.BURST_S", 0.1)
+    toml = (
+        TOML.replace("source_timeout = 5", "source_timeout = 0.1")
+        + '[[mount]]\nmount_name = "/x"\nlimit_rate = "400k"\n'
+    )
+    node = Node(loads(toml.replace("clients = 1", "clients = 50"), {}, "test"), None, None, 1000)
+    node.start()
+    begun = time.monotonic()
+    with source(node) as sock:
+        assert sock.recv(100) == OK
+        mount = node.parts.context.mounts.get("/x")
+        assert mount is not None
+        for _ in range(6):  # 24 kB, half of what may come in a second
+            sock.sendall(b"a" * 4000)
+            gevent.sleep(0.01)
+        wait_until(lambda: node.parts.context.mounts.source("/x") is None, "its timeout, when nothing more came")
+        assert mount.bytes_read == 24_000
+        assert time.monotonic() - begun >= 24_000 / 50_000 - 0.1, "what it has sent was paid for by waiting"
+    assert node.parts.context.counters.slowed_sources == 1
+    assert caplog.text.count("sends more than limit_rate, 400000 bit/s: it is read more slowly") == 1
+    node.stop()
+
+
+def test_a_source_within_its_limit_is_read_as_ever(node: Node, wait_until: WaitUntil) -> None:
+    node.parts.context.settings.replace(loads('[[mount]]\nmount_name = "/x"\nlimit_rate = "8M"\n', {}, "test"))
+    with source(node) as sock:
+        assert sock.recv(100) == OK
+        sock.sendall(b"a" * 100_000)
+        mount = node.parts.context.mounts.get("/x")
+        assert mount is not None
+        wait_until(lambda: mount.bytes_read == 100_000, "all of it", 1.0)
+    assert node.parts.context.counters.slowed_sources == 0

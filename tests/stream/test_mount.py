@@ -16,6 +16,7 @@ from pycast.stream.dump import DUMP_WRITERS
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
+from pycast.stream.mount_limits import admit, expire
 from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.ring_size import RING_S
@@ -92,10 +93,10 @@ def test_a_source_of_another_family_drops_the_old_listeners() -> None:
 def test_a_full_mount_refuses_with_a_reason() -> None:
     mount, _ = new_mount(SETTINGS.replace(max_listeners=1))
     mount.start(description())
-    mount.admit()
+    admit(mount)
     listen(mount)
     with pytest.raises(Refused, match="has its 1 listeners") as caught:
-        mount.admit()
+        admit(mount)
     assert (caught.value.status, caught.value.public) == (403, "max listeners reached")
 
 
@@ -103,7 +104,7 @@ def test_a_limit_of_zero_admits_no_listener() -> None:
     mount, _ = new_mount(SETTINGS.replace(max_listeners=0))
     mount.start(description())
     with pytest.raises(Refused):
-        mount.admit()
+        admit(mount)
 
 
 def test_only_whole_frames_reach_listeners() -> None:
@@ -215,9 +216,9 @@ def test_listeners_go_when_their_time_is_over() -> None:
     mount.start(description())
     listen(mount)
     mount.last_audio = 59.0
-    mount.expire(59.9)
+    expire(mount, 59.9)
     assert gone == []
-    mount.expire(60.0)
+    expire(mount, 60.0)
     assert gone == [Reason.EXPIRED]
 
 
@@ -248,12 +249,12 @@ def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_dropped() -> None
     mount, gone = new_mount()
     mount.start(description())
     transports = [listen(mount), listen(mount)]
-    mount.expire(patience - 0.1)
+    expire(mount, patience - 0.1)
     assert gone == []
     mount.last_audio = 5.0
-    mount.expire(patience)
+    expire(mount, patience)
     assert gone == []
-    mount.expire(5.0 + patience)
+    expire(mount, 5.0 + patience)
     assert gone == [Reason.SILENT] * 2
     assert all(transport.closed for transport in transports)
 
@@ -285,7 +286,7 @@ def test_lb_04_any_audio_and_any_new_source_counts(how: str) -> None:
     else:
         mount.start_mirror(description(), 0)
     transport = listen(mount)
-    mount.expire(SETTINGS.longest_silence + 1)
+    expire(mount, SETTINGS.longest_silence + 1)
     assert not transport.closed
 
 
@@ -375,5 +376,5 @@ def test_lb_04_a_title_is_no_audio() -> None:
     transport = listen(mount)
     now = 15.0
     mount.take(b"", [Tags(0, "", "a title")])
-    mount.expire(SETTINGS.longest_silence)
+    expire(mount, SETTINGS.longest_silence)
     assert transport.closed

@@ -7,6 +7,7 @@ from pycast.config.mount_settings import MountSettings
 from pycast.formats.marks import Join
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
+from pycast.stream.mount_limits import expire
 from tests.stream.memory import MemoryTransport
 from tests.stream.test_mount import description, listen, new_mount
 
@@ -35,7 +36,7 @@ def test_25_seconds_of_silence_close_nobody_if_the_source_may_be_silent_for_60(
 ) -> None:
     mount, gone, transport = heard_once(QUIET_60, content_type, is_mirror=is_mirror)
     for second in range(26):
-        mount.expire(float(second))
+        expire(mount, float(second))
     mount.take(b"more", [])
     mount.fanout._pass()
     assert gone == [] and transport.got.endswith(b"more")
@@ -43,9 +44,9 @@ def test_25_seconds_of_silence_close_nobody_if_the_source_may_be_silent_for_60(
 
 def test_a_listener_bears_as_much_as_the_mounts_source_may_be_silent_and_no_more() -> None:
     mount, gone, transport = heard_once(QUIET_60, "text/plain")
-    mount.expire(64.9)
+    expire(mount, 64.9)
     assert gone == []
-    mount.expire(65.0)
+    expire(mount, 65.0)
     assert gone == [Reason.SILENT] and transport.closed
 
 
@@ -74,10 +75,10 @@ def test_the_longest_silence_is_a_setting_and_by_default_not_shorter_than_that_o
 def test_a_reload_changes_it_for_those_who_listen() -> None:
     mount, gone, _ = heard_once("", "text/plain")
     mount.apply(settings(QUIET_60))
-    mount.expire(25.0)
+    expire(mount, 25.0)
     assert gone == []
     mount.apply(settings(""))
-    mount.expire(25.0)
+    expire(mount, 25.0)
     assert gone == [Reason.SILENT]
 
 
