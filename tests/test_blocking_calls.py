@@ -73,6 +73,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "cluster/mesh/name_lookup.py": {"getaddrinfo": "gevent's: it asks in a thread"},
     "cluster/mirror/serve.py": {"open": "a mirror, which is no file"},
     "cluster/registry/state_file.py": {"read_bytes": AT_THE_START},
+    "directories/directory.py": {"load_default_certs": IN_A_THREAD},
     "config/load.py": dict.fromkeys(
         ("open", "read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
     ),

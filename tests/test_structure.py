@@ -26,6 +26,7 @@ SHELLS = frozenset({"cli", "web"})
 # Modules whose promises are kept by tests of another name, each with the reason.
 TESTED_ELSEWHERE: dict[str, str] = {
     "app/cluster_assembly.py": "one half of the wiring plan; test_assembly.py assembles nodes with it and without",
+    "config/directory_section.py": "rows; test_schema.py walks every section",
     "config/cluster_sections.py": "rows; test_schema.py walks every section",
     "cluster/registry/registry.py": "a Protocol; each driver's tests run registry_conformance.py, its promises",
     "control/control.py": "a Protocol; both of its faces have a test of their own",

@@ -30,6 +30,7 @@ from pycast.cluster.claim import MountClaims
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.config.schema import Config
+from pycast.control.control import Control
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.intros import Intros
 from pycast.control.listener_moves import ListenerMoves
@@ -40,6 +41,7 @@ from pycast.control.node_snapshot import NodeSnapshots, total_bytes_sent
 from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
 from pycast.control.title_history import TitleHistory
+from pycast.directories.directories import Directories
 from pycast.logs.log_set import LogSet
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
@@ -49,6 +51,7 @@ from pycast.server.listener_end import HangupHandler, ListenerEnd, Watched
 from pycast.server.reserve import Reserve
 from pycast.stats.counters import Counters
 from pycast.stream.events import MountEmptied, StreamEvents, TitleChanged
+from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.web.shared_pages import SharedPages
@@ -72,6 +75,7 @@ class NodeParts(NamedTuple):
     """What runs as long as the node, by name."""
     run_relays: Callable[[], None]
     """Runs the relays for ever, from when the node has joined its cluster."""
+    directories: Directories
 
 
 def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> NodeParts:
@@ -112,17 +116,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     worker_drain, cluster_control = whole or (drain, local)
     site = Site(*own, worker_drain, cluster_control, pages, history, partial(_ask_for_reload, is_worker))
     context = ServerContext(
-        settings=settings,
-        group=group,
-        counters=counters,
-        pacer=pacer,
-        mounts=mounts,
-        finder=finder,
-        fallbacks=fallbacks,
-        intros=intros,
-        ownership=ownership,
-        cluster=cluster,
-        hangups=hangups,
+        *(settings, group, counters, pacer, mounts, finder, fallbacks, intros, ownership, cluster, hangups),
         answers=Answers(settings, admission, counters, logs.log_access),
         admission=admission,
         reserve=Reserve(counters, lambda: admission.reserve),
@@ -133,8 +127,13 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
         next_listener_id=_listener_ids(parts.own if parts else None),
         site=site,
     )
-    loops = _loops(context, load_monitor)
-    return NodeParts(context, programs, logs, load_monitor, loops, _relays(context, on_demand, parts))
+    loops, directories = _loops(context, load_monitor), _directories(context)
+    return NodeParts(context, programs, logs, load_monitor, loops, _relays(context, on_demand, parts), directories)
+
+
+def _directories(context: ServerContext) -> Directories:
+    listeners = partial(_listeners_of, context.site.cluster_wide if context.cluster else None)
+    return Directories(context.settings, context.mounts, context.site.address, listeners, time.monotonic)
 
 
 def _loops(context: ServerContext, load_monitor: LoadMonitor) -> tuple[tuple[str, Callable[[], None]], ...]:
@@ -229,6 +228,13 @@ def _cluster_parts(settings: Live, mounts: Mounts, claims: MountClaims, pacer: P
 
 def _listeners_elsewhere(cluster: "ClusterMember | None") -> int:
     return sum(node.listeners for node in cluster.others()) if cluster else 0
+
+
+def _listeners_of(control: Control | None, mount: Mount) -> int:
+    """Returns how many listen to a mount, on all nodes. May switch."""
+    if control is None:
+        return len(mount.fanout)
+    return next((one.listeners for one in control.snapshot().mounts if one.name == mount.name), len(mount.fanout))
 
 
 def _move_sources(ownership: Ownership, cluster: "ClusterMember | None") -> None:

@@ -100,7 +100,7 @@ class Node:
         listening = list({(one.endpoint.address, one.port): one for one in public if not one.endpoint.mount}.values())
         context.site.address.port = listening[first_serving(context.settings.now, "listeners")].port
         context.bans.refresh()
-        for name, run in self.parts.loops:
+        for name, run in (*self.parts.loops, ("directories", self.parts.directories.run)):
             context.group.spawn_forever(name, run)
         if self._agent:
             self._agent.start()
@@ -180,6 +180,7 @@ class Node:
             acceptor.close()
         if context.cluster:
             context.cluster.stop()
+        self.parts.directories.stop()
         context.mounts.stop()
         stop_all(acceptors)
         self._ports = NodePorts()

@@ -68,7 +68,7 @@ def command(file: Path) -> None:
 
 def _facts(config: Config) -> Iterator[str]:
     yield f"port {', '.join(str(listen.port) for listen in config.listen)}"
-    named = sum(mount.type == "normal" for mount in config.mount)
+    named = sum(mount.type != "default" for mount in config.mount)
     yield f"{named} mount{'s' * (named != 1)}"
     end = end_of_certificate(config)
     if end:

@@ -43,6 +43,9 @@ class MountReader:
         for kind in block.all("type"):
             if kind.is_attribute and kind.text in ("default", "normal"):
                 kind.value()
+            elif is_default(block):
+                self._settings.leave_out(kind, "a content type is for one mount")
+                kind.done()
         for name in block.all("name"):
             self._settings.set("mount", table, name, "mount-name")
         for headers in block.all("http-headers"):

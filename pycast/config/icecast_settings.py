@@ -17,7 +17,7 @@ from pycast.config.xml_tree import XmlNode
 
 _SECTIONS = (
     *("server", "limits", "authentication", "listen", "mount", "relay", "master", "paths", "alias", "security"),
-    *("logging", "tls"),
+    *("logging", "tls", "directory"),
 )
 """The sections that Icecast has too."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pycast.config.icecast_aliases import read_alias
+from pycast.config.icecast_directories import DirectoryReader
 from pycast.config.icecast_logs import LogReader
 from pycast.config.icecast_mounts import MountReader, close_mount
 from pycast.config.icecast_protection import ALLOW_LISTS, server_locks
@@ -80,6 +81,7 @@ class _Conversion:
         self._mount: list[TomlTable] = []
         self._relay: list[TomlTable] = []
         self._alias: list[TomlTable] = []
+        self._directory: list[TomlTable] = []
 
     def result(self) -> Imported:
         """Returns the file and the notes."""
@@ -88,6 +90,7 @@ class _Conversion:
         self._relay = [*relays.read(), relays.master()]
         self._listen = SocketReader(self._settings, self._root).read()
         self._mount = MountReader(self._settings, self._root).read()
+        self._directory = DirectoryReader(self._settings, self._root).read()
         self._close_server()
         self._add_passwords()
         self._note_unread()
@@ -106,7 +109,15 @@ class _Conversion:
     def _tables(self) -> list[TomlTable]:
         """Returns the sections in the order of the result."""
         headers = [] if self._headers is None else [self._headers]
-        return [*self._single.values(), *headers, *self._listen, *self._mount, *self._relay, *self._alias]
+        return [
+            *self._single.values(),
+            *headers,
+            *self._listen,
+            *self._mount,
+            *self._relay,
+            *self._alias,
+            *self._directory,
+        ]
 
     def _read_blocks(self) -> None:
         logs = LogReader(self._settings, self._root, self._single["logging"])

@@ -24,12 +24,14 @@ from pycast.config.values import (
     Flag,
     Headers,
     MaybeAddress,
+    MaybeSecret,
     MountName,
     Override,
     Public,
     RequiredText,
     Seconds,
     Secret,
+    SectionType,
     Span,
     Text,
     Whole,
@@ -56,6 +58,8 @@ class MountSettings(Section):
     """
 
     mount_name: str = key(UNSET)
+    type: Text = key("")
+    """The content type that is shown; empty: that of the stream."""
     username: RequiredText = key(
         UNSET, "The mount's own source user.", example="source", inherits="authentication.source_user"
     )
@@ -111,6 +115,11 @@ class MountSettings(Section):
     public: Public = key(
         None, "Whether directories may list the mount. Unset (or Icecast's -1): the source decides.", example=False
     )
+    cluster_password: MaybeSecret = key(
+        "",
+        "A password for directories, which show mounts of the same name and password as one station.",
+        example="secret",
+    )
     burst_size: Span = key(UNSET, "As in [limits], but for this mount.", example="64k", inherits="limits.burst_size")
     queue_size: Span = key(UNSET, "As in [limits], but for this mount.", example="512k", inherits="limits.queue_size")
     source_timeout: Seconds = key(
@@ -155,6 +164,7 @@ class MountSettings(Section):
         example="https://cdn.example.org/live.mp3",
     )
     genre: Text = key("", "Replaces the source's genre.", example="various")
+    subtype: Text = key("", "Replaces the names of the codecs in the statistics and in directories.", example="Vorbis")
     bitrate: Bitrate = key("", "Replaces the source's bitrate, in kbit/s.", example="128")
     on_connect: Text = key(
         "",
@@ -191,8 +201,10 @@ class MountSection(Section, some_of=MountSettings):
         "and an earlier pattern over a later one.",
         example="/live.mp3",
     )
-    type: Literal["normal", "default"] = key(
-        "normal", 'A section of type "default" gives values to every mount that does not set its own.', icecast=()
+    type: SectionType = key(
+        "normal",
+        'A section of type "default" gives values to every mount that does not set its own. In any other section, a '
+        "content type replaces that of the stream in the statistics and in directories.",
     )
 
     if TYPE_CHECKING:
@@ -208,7 +220,7 @@ class MountTable:
         self, sections: Sequence[MountSection], inherited: Mapping[str, object], http_headers: Mapping[str, str]
     ) -> None:
         """`inherited` has a value for each key of `MountSettings` that inherits one."""
-        self._normal = [section for section in sections if section.type == "normal" and section.mount_name]
+        self._normal = [section for section in sections if section.type != "default" and section.mount_name]
         self._exact = {section.mount_name: section for section in reversed(self._normal)}
         self._default = [section for section in sections if section.type == "default"]
         self._http_headers = merge_headers({}, http_headers)
@@ -241,7 +253,8 @@ class MountTable:
             if section:
                 values |= {key: value for key, value in section.given.items() if value is not None}
                 headers = merge_headers(headers, section.http_headers or {})
-        values.pop("type", None)
+        if "/" not in values.get("type", ""):  # it is a kind of section
+            values.pop("type", None)
         return MountSettings(**values | {"mount_name": name, "http_headers": headers})
 
     def _normal_for(self, name: str) -> MountSection | None:

@@ -21,6 +21,7 @@ def conflicts(config: Config) -> list[Problem]:
         *_alias_conflicts(config),
         *_cluster_conflicts(config),
         *_security_conflicts(config),
+        *_directory_conflicts(config),
     ]
 
 
@@ -35,6 +36,7 @@ def advice(config: Config) -> list[str]:
         *_proxy_advice(config),
         *_drain_advice(config),
         *_worker_advice(config),
+        *_directory_advice(config),
     ]
 
 
@@ -62,7 +64,7 @@ def _listen_conflicts(config: Config) -> Iterator[Problem]:
 
 
 def _mount_conflicts(config: Config) -> Iterator[Problem]:
-    names = Counter(mount.mount_name for mount in config.mount if mount.type == "normal")
+    names = Counter(mount.mount_name for mount in config.mount if mount.type != "default")
     seen: set[str] = set()
     for index, mount in enumerate(config.mount):
         if mount.authentication is not None:
@@ -136,6 +138,23 @@ def _cluster_conflicts(config: Config) -> Iterator[Problem]:
 def _security_conflicts(config: Config) -> Iterator[Problem]:
     if config.security.group and not config.security.user:
         yield ("security", "group"), config.security.group, "expected security.user too: a group alone is not changed"
+
+
+def _directory_conflicts(config: Config) -> Iterator[Problem]:
+    for index, directory in enumerate(config.directory):
+        if not directory.yp_url:
+            yield (
+                ("directory", index, "yp_url"),
+                None,
+                'expected its address, such as "https://dir.xiph.org/cgi-bin/yp-cgi"',
+            )
+
+
+def _directory_advice(config: Config) -> Iterator[str]:
+    is_local = config.server.hostname == "localhost" and not config.server.public_url
+    for index, directory in enumerate(config.directory):
+        if is_local and not directory.listen_socket_url:
+            yield f"directory[{index}]: it lists no stream of server.hostname localhost: nobody else can reach it"
 
 
 def _hostname_advice(config: Config) -> Iterator[str]:

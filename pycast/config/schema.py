@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 from pycast import __version__
 from pycast.config.alias_section import AliasSection, by_source
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
+from pycast.config.directory_section import DirectorySection
 from pycast.config.host_sections import PathsSection, SecuritySection
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.mount_settings import MountSection, MountSettings, MountTable
@@ -50,6 +51,7 @@ __all__ = [
     "BalancerSection",
     "ClusterSection",
     "Config",
+    "DirectorySection",
     "DrainSection",
     "LimitsSection",
     "ListenSection",
@@ -330,6 +332,7 @@ class Config(Section):
     cluster: ClusterSection = key(ClusterSection())
     drain: DrainSection = key(DrainSection())
     balancer: BalancerSection = key(BalancerSection())
+    directory: tuple[DirectorySection, ...] = key(())
 
     notes: tuple[str, ...] = ()
     """What of an icecast.xml did not simply come over, a line each with its place. It is no setting."""

@@ -31,6 +31,7 @@ _PUBLIC = re.compile(
 _STREAM_URL = re.compile(
     r"https?://(?:[^/?#@\s]*@)?(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][^#\s]*)?"
 )
+_MEDIA_TYPE = re.compile(r"[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}/[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}")
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -166,6 +167,13 @@ def _log_level(value: object) -> str:
     if level not in LOG_LEVELS:
         raise ValueError(choices(LOG_LEVELS, value))
     return level
+
+
+def _section_type(value: object) -> str:
+    text = _text(value)
+    if text not in ("normal", "default") and not _MEDIA_TYPE.fullmatch(text):
+        raise ValueError('expected "normal", "default" or a content type such as "audio/aacp"')
+    return text
 
 
 def _bitrate(value: object) -> str:
@@ -364,6 +372,7 @@ MaybeMountName = Annotated[str, _maybe_mount_name]
 Fallback = Annotated[str, _fallback]
 Override = Annotated[str, _override]
 LogLevel = Annotated[str, _log_level]
+SectionType = Annotated[str, _section_type]
 Bitrate = Annotated[str, _bitrate]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], _networks]
 MaybeNodeAddress = Annotated[str, _maybe_node_address]

@@ -105,3 +105,17 @@ def test_an_address_that_is_none_is_left_out_with_its_line(address: str) -> None
     assert (mount.genre, result_of(xml).for_mount("/a").listenurl) == ("g", "")
     [said] = left_out(xml)
     assert said.startswith(f"line 2: mount /a listenurl = {address}: expected an address for listeners")
+
+
+def test_a_content_type_and_codecs_of_a_mount_come_over() -> None:
+    config = imported(
+        '<mount type="normal"><mount-name>/a</mount-name><type>audio/aacp</type><subtype>LC</subtype></mount>'
+    )
+    assert (config.mount[0].type, config.mount[0].subtype) == ("audio/aacp", "LC")
+    assert config.for_mount("/a").type == "audio/aacp"
+
+
+def test_a_content_type_for_all_mounts_is_left_out() -> None:
+    xml = '<mount type="default"><type>audio/aacp</type><hidden>1</hidden></mount>'
+    assert left_out(xml) == ["line 1: mount/type = audio/aacp: a content type is for one mount"]
+    assert result_of(xml).for_mount("/a").hidden

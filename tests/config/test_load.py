@@ -89,7 +89,10 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
         ('[logging]\nlog_level = "debgu"', f'logging.log_level = "debgu": {LEVELS}; did you mean "debug"?'),
         ("listen = []", "listen: expected at least one [[listen]] section"),
         ('[logging]\nlog_level = "loud"', 'logging.log_level = "loud": expected "debug", "info", "warning" or "error"'),
-        ('[[mount]]\ntype = "x"', 'mount[0].type = "x": expected "normal" or "default"'),
+        (
+            '[[mount]]\ntype = "x"',
+            'mount[0].type = "x": expected "normal", "default" or a content type such as "audio/aacp"',
+        ),
         ("[[listen]]\ntls = true", "listen[0].tls = true: expected false, or a certificate in [tls]"),
         ("[[listen]]\nport = 8000.5", "listen[0].port = 8000.5: expected a whole number"),
         ("[[listen]]\nport = true", "listen[0].port = true: expected a whole number"),

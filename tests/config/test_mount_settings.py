@@ -110,7 +110,7 @@ def test_asking_for_a_mount_does_not_change_the_configuration() -> None:
 
 
 def test_every_key_of_a_section_is_a_setting() -> None:
-    assert MountSettings.KEYS.keys() == MountSection.KEYS.keys() - {"type"}
+    assert MountSettings.KEYS.keys() == MountSection.KEYS.keys()
 
 
 @pytest.mark.parametrize(
@@ -139,3 +139,11 @@ def test_no_section_is_for_what_a_node_plays_by_itself() -> None:
 def test_a_section_is_for_a_mount_by_its_name_or_a_pattern() -> None:
     made = config({"mount_name": "/a"}, {"mount_name": "/p/*"}, {"type": "default"})
     assert [made.describes_mount(name) for name in ("/a", "/p/x", "/b")] == [True, True, False]
+
+
+def test_a_content_type_is_for_its_mount_and_makes_no_section_a_default() -> None:
+    config = loads('[[mount]]\nmount_name = "/a"\ntype = "audio/aacp"\n[[mount]]\ntype = "default"\n', {}, "test")
+    assert [config.for_mount(name).type for name in ("/a", "/b")] == ["audio/aacp", ""]
+    for type in ("normally", "audio", "audio/", "audio/a b"):
+        with pytest.raises(ConfigError, match='expected "normal", "default" or a content type'):
+            loads(f'[[mount]]\nmount_name = "/a"\ntype = "{type}"\n', {}, "test")

@@ -63,3 +63,21 @@ def test_listeners_with_less_patience_than_sources_are_pointed_out() -> None:
     [line] = advice(loads(GOOD + '[[mount]]\nmount_name = "/x"\nlistener_patience = 9\n', {}, "f"))
     assert line.startswith("mount /x: listener_patience is shorter")
     assert advice(loads(GOOD + "[limits]\nlistener_patience = 10\n", {}, "f")) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://yp.example/", "http://user@yp.example/", "http://yp.example:0/", "http://yp.example:99999/", "yp", " "],
+)
+def test_a_directory_has_an_address_of_the_web(url: str) -> None:
+    with pytest.raises(ConfigError, match="expected an address such as"):
+        loads(f'[[directory]]\nyp_url = "{url}"\n', {}, "f.toml")
+    with pytest.raises(ConfigError, match=r"directory\[0\].yp_url.*expected its address"):
+        loads("[[directory]]\n", {}, "f.toml")
+
+
+def test_a_directory_that_would_list_nothing_is_advised_about() -> None:
+    toml = '[[directory]]\nyp_url = "http://yp.example/"\n'
+    assert any("it lists no stream" in line for line in advice(loads(toml, {}, "f.toml")))
+    toml += '[server]\nhostname = "radio.example"\n'
+    assert not any("it lists no stream" in line for line in advice(loads(toml, {}, "f.toml")))

@@ -48,7 +48,7 @@ def test_every_key_that_sounds_like_a_secret_is_one() -> None:
         if not key.secret and any(word in key.name for word in ("password", "secret", "token"))
     }
     assert sounding == {key.name for _, key in SECRETS}
-    assert sounding == {"source_password", "relay_password", "admin_password", "password", "secret"}
+    assert sounding == {"source_password", "relay_password", "admin_password", "password", "secret", "cluster_password"}
 
 
 def test_secrets_come_from_files_in_the_file_and_in_the_environment(file: Path) -> None:

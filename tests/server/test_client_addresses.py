@@ -91,7 +91,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 def connect(node: Node, way: Way, first: str, more: str = "") -> socket.socket:
-    port = node._acceptors[way.port].port
+    port = node._ports.acceptors[way.port].port
     sock = socket.create_connection(("127.0.0.1", port), 5, source_address=(way.peer, 0))
     head = "".join(f"{line}\r\n" for line in (first, way.header, more) if line)
     sock.sendall(way.before + head.encode() + b"\r\n")
