@@ -8,11 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
 from tests.e2e.azuracast import ListenerAuth, Station, behind_nginx, now_playing
 from tests.e2e.deadline import until
+from tests.e2e.nginx import Nginx
 from tests.e2e.test_tls import certificate_of
 from tests.e2e.wire import FRAME_BYTES, Wire, ask, basic, frames, get, source
 
@@ -170,6 +172,51 @@ def test_a_reload_under_500_listeners_loses_none(station: Station) -> None:
         assert b"<genre>Jazz</genre>" in get(station.port, "/admin/stats", basic("admin", "admpw12345")).body
         source(station.port, "/new.mp3", "another12345").close()
     station.reload(before)
+
+
+NGINX = """
+pid x;
+events {{ worker_connections 256; }}
+http {{
+    server {{
+        listen 80;
+        location ~ ^(/listen/example|/radio/8000)/(.*)$ {{
+            proxy_buffering off;
+            proxy_redirect off;
+            proxy_set_header Host "$host/$1";
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            set $args $args&_ic2=1;
+            proxy_pass http://127.0.0.1:{port}/$2?$args;
+        }}
+    }}
+}}
+"""
+
+
+def test_its_nginx_passes_on_streams_with_the_listeners_address_and_the_admin_pages(station: Station) -> None:
+    with Nginx(NGINX.format(port=station.port), ["80"]) as nginx, source(station.port, "/radio.mp3", PASSWORD) as feed:
+        feed.send(frames(0, 100))
+        request = b"GET /listen/example/radio.mp3 HTTP/1.1\r\nHost: radio.example.com\r\nUser-Agent: Far/1\r\n\r\n"
+        address = ("127.0.0.1", nginx.ports["80"])
+        with socket.create_connection(address, 5, source_address=("127.0.0.7", 0)) as player:
+            player.sendall(request)
+            heard = b""
+            while b"%032d" % 99 not in heard:
+                more = player.recv(65_536)
+                assert more, heard[:300]
+                heard += more
+            assert heard.startswith(b"HTTP/1.1 200 ")
+            assert ("127.0.0.7", "Far/1") in now_playing(station.port, "/radio.mp3").clients
+        admin = f"{basic('admin', 'admpw12345')}Host: radio.example.com\r\n"
+        page = get(address[1], "/listen/example/admin.html", admin)
+        assert page.status in (301, 302, 303, 307)
+        found = urljoin("http://radio.example.com/listen/example/admin.html", page.header("Location"))
+        assert found.startswith("http://radio.example.com/listen/example/admin/")
+        page = get(address[1], found.removeprefix("http://radio.example.com"), admin)
+        assert page.status == 200
+        assert b"/radio.mp3" in page.body
 
 
 BANS = Path("ip_bans.txt"), Path("user_agent_bans.txt")
