@@ -56,9 +56,10 @@ _WHY = {
     "icelogin": "sources give their password as HTTP wants it",
 }
 # None: with any value.
-_NOTHING_LOST = {
+_NOTHING_LOST: dict[str, str | re.Pattern[str] | None] = {
     "limits/threadpool": None,  # Icecast reads it, and does nothing with it
     "paths/basedir": None,  # it is for chroot only
+    "paths/adminroot": re.compile(r".*/icecast2?/admin/?"),  # Icecast's own pages, in the folders that it comes with
     "icelogin": "0",
 }
 
@@ -80,7 +81,10 @@ def reason(node: XmlNode) -> str:
 def is_nothing_lost(node: XmlNode) -> bool:
     """Whether nobody would notice that the setting is not there: it is what pycast does anyway."""
     path, value = _path(node), node.text.strip()
-    return path in _NOTHING_LOST and _NOTHING_LOST[path] in (None, value)
+    if path not in _NOTHING_LOST:
+        return False
+    meant = _NOTHING_LOST[path]
+    return bool(meant.fullmatch(value)) if isinstance(meant, re.Pattern) else meant in (None, value)
 
 
 def described(node: XmlNode) -> str:

@@ -62,6 +62,9 @@ def test_note_is_one_line_without_control_characters() -> None:
         ("<icelogin>1</icelogin>", (0,), True),
         ("<limits><threadpool>9</threadpool></limits>", (0, 0), False),
         ("<threadpool>9</threadpool>", (0,), True),
+        ("<paths><adminroot>/usr/share/icecast2/admin</adminroot></paths>", (0, 0), False),
+        ("<paths><adminroot>/usr/local/share/icecast/admin/</adminroot></paths>", (0, 0), False),
+        ("<paths><adminroot>/srv/own/admin</adminroot></paths>", (0, 0), True),
     ],
 )
 def test_only_what_pycast_does_anyway_is_nothing_lost(xml: str, path: tuple[int, ...], is_lost: bool) -> None:
