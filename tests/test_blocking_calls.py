@@ -58,7 +58,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "app/local_haproxy.py": {"shutil.which": SERVES_NOBODY},
     "app/local_node.py": dict.fromkeys(("open", "read_text", "touch", "write_text"), SERVES_NOBODY),
     "app/pidfile.py": {
-        "write_text": AT_THE_START,
+        **dict.fromkeys(("fdopen", "os.open"), AT_THE_START),
         **dict.fromkeys(("read_text", "unlink"), IN_A_THREAD),
     },
     "app/process_owner.py": dict.fromkeys(("getgrnam", "getpwnam", "os.access"), AT_THE_START),

@@ -14,9 +14,15 @@ log = logging.getLogger(__name__)
 
 
 def write_pidfile(name: str) -> None:
-    """Writes the number of this process. Blocks: for the start."""
+    """Writes the number of this process. Blocks: for the start.
+
+    Root may write it into a folder that others can write to, so a link there, which could lead to any file, is not
+    followed.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        Path(name).write_text(f"{os.getpid()}\n")
+        with os.fdopen(os.open(name, flags, 0o644), "w") as file:
+            file.write(f"{os.getpid()}\n")
     except OSError as error:
         log.error("the pidfile %s cannot be written: %s", name, error.strerror)
 

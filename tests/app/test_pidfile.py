@@ -24,6 +24,17 @@ def test_file_of_another_process_stays(tmp_path: Path) -> None:
     assert name.read_text() == "1\n"
 
 
+def test_link_is_not_followed_as_root_may_write_in_a_folder_of_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    precious = tmp_path / "passwd"
+    precious.write_text("root:x:0:0\n")
+    (tmp_path / "icecast.pid").symlink_to(precious)
+    write_pidfile(str(tmp_path / "icecast.pid"))
+    assert precious.read_text() == "root:x:0:0\n"
+    assert "icecast.pid cannot be written" in caplog.text
+
+
 def test_what_fails_is_logged_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_pidfile(f"{tmp_path}/none/pid")
     assert "none/pid cannot be written: No such file" in caplog.text
