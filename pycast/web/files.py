@@ -4,6 +4,9 @@ An answer is a whole file, one part or several of it (RFC 9110, 14), or "not mod
 while it is sent (`server/http_exchange.py`), so a file of a gigabyte costs no memory; everything that asks the disk is
 done in a thread. A path that ends with "/" is the `index.html` of that folder; nobody gets the list of a folder.
 
+A mount's authentication holds for files of its name too, as in Icecast, so a pattern such as `/members/*` protects a
+folder.
+
 Nobody gets out of the folder: see `disk/beneath.py`. Names that begin with a dot are not served (`.htpasswd`, `.git`),
 but for `/.well-known/`. An encoder cannot put a file there; what is there, the operator has put there, and it may do in
 a browser what pages of the station may do.
@@ -11,14 +14,17 @@ a browser what pages of the station may do.
 
 import os
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 from urllib.parse import quote
 
+from pycast.auth.guests import Asking
 from pycast.config.schema import Config
 from pycast.disk.beneath import FoundFile, FoundFolder, open_beneath, read_beneath
 from pycast.disk.calls import off_hub
 from pycast.errors import ExternalError, Refused
 from pycast.http.conditions import CopyState, outcome_of, takes_parts
+from pycast.http.headers import basic_credentials
 from pycast.http.media_types import media_type, more_types
 from pycast.http.ranges import Part, Unsatisfiable, last_line, part_head, parts_of
 from pycast.http.response import FileParts, FileRange, Pair, Response, error_response, http_date
@@ -28,6 +34,9 @@ INDEX = "index.html"
 
 # Debian's has 100 kB.
 MOST_TYPES = 1 << 20
+
+# The numbers of those who are asked for their login: other ones than listeners have.
+_ids = count(1 << 40)
 
 _OPEN_FOLDER = "/.well-known"
 
@@ -65,8 +74,10 @@ def maybe_file(call: Call) -> Response | None:
     if found is None:
         return None
     if found.file is None:
+        check_login(call)
         return Response(301, headers=(("Location", found.moved_to),))
     try:
+        check_login(call)
         response = _answer(call, found.file, found.content_type)
     except BaseException:
         found.file.file.close()
@@ -74,6 +85,19 @@ def maybe_file(call: Call) -> Response | None:
     if not isinstance(response.body, FileRange | FileParts):
         found.file.file.close()
     return response
+
+
+def check_login(call: Call) -> None:
+    """Raises Refused if the file has the name of a mount, if only by a pattern, whose listeners are asked who they are,
+    and the visitor would not be one of them. May switch.
+    """
+    request, path = call.request, call.request.path
+    for name in (path, f"{path}{INDEX}") if path.endswith("/") else (path,):
+        if call.config.for_mount(name).authentication.asks_listeners:
+            login, headers = basic_credentials(request.headers), request.headers
+            asking = Asking(next(_ids), name, request.target, call.door.ip, login, headers, request.query, False)
+            call.site.guests.give_up(call.site.guests.let_in(asking).id)
+            return
 
 
 def has_file(config: Config, path: str) -> bool:

@@ -26,7 +26,7 @@ from pycast.errors import ExternalError, Refused
 from pycast.http.response import Response
 from pycast.stats.icestats import visible_mounts
 from pycast.stats.xml import stats_document
-from pycast.web.files import is_hidden, unreadable
+from pycast.web.files import check_login, is_hidden, unreadable
 from pycast.web.route import Call
 from pycast.web.shared_pages import SharedPage, packed
 
@@ -68,6 +68,7 @@ def answer_xsl(call: Call) -> Response:
         raise unreadable(error) from error
     if not is_there:
         raise Refused("Could not parse XSLT file", status=404, cause="no such style sheet")
+    check_login(call)
     mount = call.request.query.text("mount") or None
     if mount is not None and not call.control.knows(mount):
         mount = ""

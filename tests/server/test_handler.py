@@ -1,6 +1,7 @@
 """A request does no harm to the node, even if it runs into a bug of the server."""
 
 from collections.abc import Iterator
+from hashlib import md5
 from pathlib import Path
 
 import pytest
@@ -323,5 +324,31 @@ def test_a_mount_on_the_air_goes_before_a_file_of_its_name_and_the_fallback_of_a
                     heard += listener.recv(10_000)
             assert ask(node, b"GET /y HTTP/1.0\r\n\r\n").endswith(b"a file")
             source.close()
+    finally:
+        node.stop()
+
+
+def test_authentication_of_mounts_holds_for_files_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "web" / "members").mkdir(parents=True)
+    for name in ("a.mp3", "favicon.ico", "p.xsl", "l.m3u", "index.html"):
+        (tmp_path / "web" / "members" / name).write_text("for members")
+    (tmp_path / "web" / "free").write_text("for all")
+    (tmp_path / "users").write_text(f"ann:{md5(b'pw').hexdigest()}\n")
+    mount = '[[mount]]\nmount_name = "/members/*"\n[mount.authentication]\ntype = "htpasswd"\n'
+    mount += f'filename = "{tmp_path}/users"\n[[alias]]\nsource = "/m"\ndestination = "/members/a.mp3"\n'
+    node = Node(loads(f'{TOML}[paths]\nwebroot = "{tmp_path}/web"\n{mount}', {}, "test"), None, None, 1000)
+    node.start()
+    login = b"Authorization: Basic YW5uOnB3\r\n"
+    try:
+        for path in (b"/members/a.mp3", b"/members/favicon.ico", b"/members/l.m3u", b"/m", b"/members/"):
+            assert ask(node, b"GET " + path + b" HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 401 "), path
+            assert b"for members" not in ask(node, b"GET " + path + b" HTTP/1.0\r\nRange: bytes=0-\r\n\r\n")
+            assert b"HTTP/1.0 401 " not in ask(node, b"GET " + path + b" HTTP/1.0\r\n" + login + b"\r\n"), path
+        assert ask(node, b"GET /members HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 301 ")
+        assert ask(node, b"GET /members/p.xsl HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 401 ")
+        assert ask(node, b"GET /members/none HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 404 ")
+        assert ask(node, b"GET /members/a.mp3 HTTP/1.0\r\n" + login + b"\r\n").endswith(b"for members")
+        assert ask(node, b"GET /free HTTP/1.0\r\n\r\n").endswith(b"for all")
+        assert len(node.parts.context.site.guests) == 0
     finally:
         node.stop()
