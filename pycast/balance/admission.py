@@ -42,6 +42,7 @@ class Admission:
         self.limit = 0
         self._clients = clients
         self._mirrors = 0
+        self._relays = 0
         self._kept = 0
         self.set_clients(clients)
 
@@ -60,6 +61,11 @@ class Admission:
     def set_mirrors(self, count: int) -> None:
         """Sets how many mounts are pulled from other nodes, which lowers the limit."""
         self._mirrors = count
+        self._set_limit()
+
+    def set_relays(self, count: int) -> None:
+        """Sets how many streams are fetched from other servers, which lowers the limit as mirrors do."""
+        self._relays = count
         self._set_limit()
 
     @property
@@ -82,5 +88,5 @@ class Admission:
         self.open -= 1
 
     def _set_limit(self) -> None:
-        self._kept = OWN_FILES + FILES_OF_A_MIRROR * self._mirrors + int(SLACK * self.open_files)
+        self._kept = OWN_FILES + FILES_OF_A_MIRROR * (self._mirrors + self._relays) + int(SLACK * self.open_files)
         self.limit = min(self._clients, max(self.open_files - self._kept, 1))

@@ -111,6 +111,7 @@ class Relay:
 
     def run(self) -> None:
         """Relays until the relay is retired and its stream is over. Ends the stream if it is killed. May switch."""
+        self._register()  # again, if it is run again after an error
         try:
             while self._wait_for_turn():
                 if self._begin_next():

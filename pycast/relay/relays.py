@@ -83,6 +83,7 @@ class Relays:
             else:
                 found[0].is_listed = mount not in own
                 found[0].change(spec)
+        self._context.admission.set_relays(len(self._relays))
 
     def _configured(self) -> dict[str, RelaySpec]:
         found: dict[str, RelaySpec] = {}

@@ -1,17 +1,22 @@
 """What another server answers is a stream with a known format, or a failure with a reason, in bounded time."""
 
+import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gevent import socket
+from gevent.ssl import SSLContext
 
 from pycast.http.headers import Headers
 from pycast.http.relay_path import path_line
 from pycast.relay import dial
 from pycast.relay.dial import MOST_REDIRECTS, Dialler, Listing, UpstreamFailed
 from pycast.relay.place import Place
+from tests.e2e.programs import require
 from tests.e2e.wire import frames
 from tests.relay.upstream import HTTP, ICY, Play, Upstream, answers, plays, plays_titles, silent
 
@@ -113,6 +118,32 @@ def test_next_address_of_a_name_is_tried() -> None:
     with upstream(plays()) as server:
         addresses: list[Any] = [(socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET, ("127.0.0.1", server.port))]
         Dialler(lambda host, port: addresses, "me").stream(server.place(), "/x", "").connection.close()
+
+
+def test_tls_needs_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subprocess.run(
+        [require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+         "2", "-subj", "/CN=upstream", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = Upstream(plays(), tls=context)
+    # What `trusting` makes in a server, whose modules are gevent's.
+    trusted = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    monkeypatch.setattr("pycast.net.tls.trusting", lambda authorities: trusted)
+    try:
+        place = server.place()._replace(tls=True)
+        with pytest.raises(UpstreamFailed, match="certificate verify failed"):
+            Dialler(numbers, "me").stream(place, "/x", "")
+        trusted.load_verify_locations(certificate)
+        found = Dialler(numbers, "me").stream(place, "/x", "")
+        found.connection.close()
+    finally:
+        server.close()
+    assert found.connection.tls and found.first.startswith(frames(0, 3))
 
 
 @pytest.mark.parametrize("error", [OSError("no such name"), None])

@@ -55,6 +55,7 @@ def test_reload_adds_and_removes_relays_and_leaves_the_others_alone(server: Upst
     with relays(section(server, "/a") + section(server, "/b")) as (made, bench):
         made.apply()
         assert comes(lambda: bench.context.mounts.sources == 2) and len(made) == 2
+        assert bench.context.admission.limit == 9300 - 2 * 2  # descriptors are kept for them
         kept = bench.context.mounts.source("/b")
         reload(bench, made, section(server, "/b") + section(server, "/c"))
         assert comes(lambda: bench.context.mounts.source("/c") is not None)

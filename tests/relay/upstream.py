@@ -6,11 +6,13 @@ Helpers only. Invariant: after `close` nothing of it is left.
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import gevent
 from gevent import socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gevent.ssl import SSLContext
 
 from pycast.http.icy import title_block
 from pycast.relay.place import Place
@@ -28,11 +30,12 @@ BURST = 40
 class Upstream:
     """The server. `play` gets each connection and the head of its request."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, tls: SSLContext | None = None) -> None:
         self.play = play
         self.heads: list[bytes] = []
         self._pool = Pool()
-        self._server = StreamServer(("127.0.0.1", 0), self._serve, spawn=self._pool)
+        options: dict[str, Any] = {"ssl_context": tls} if tls else {}
+        self._server = StreamServer(("127.0.0.1", 0), self._serve, spawn=self._pool, **options)
         self._server.start()
 
     @property
