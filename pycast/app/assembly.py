@@ -102,7 +102,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
 
     # Questions and commands of admins.
     address, intros = OwnAddress(settings), Intros(settings, time.monotonic)
-    logins = _logins(settings, mounts, address, events, counters, programs, group)
+    logins = _logins(settings, mounts, address, events, counters, programs, group, parts, cluster)
     finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
                               cluster, on_demand, history := _history(events))  # fmt: skip
@@ -196,13 +196,18 @@ def _logins(
     counters: Counters,
     programs: Group,
     group: Group,
+    parts: "ClusterParts | None",
+    cluster: "ClusterMember | None",
 ) -> tuple[Logins, SourceLogins, Guests]:
     """Makes what decides who may do what. What other servers are told outlives the sources that it is about."""
     if any(one.authentication and one.authentication.type == "url" for one in settings.now.mount):
         import pycast.auth.auth_server  # noqa: F401  # it takes 50 ms, and nobody is served yet
     logins = Logins(counters, time.monotonic)
     calls = AuthCalls(settings, lambda: address.port, counters, programs, time.monotonic)
-    guests = Guests(settings, mounts, logins, calls, counters, group, time.monotonic)
+    elsewhere = parts.listens_elsewhere(cluster) if parts and cluster else None
+    guests = Guests(settings, mounts, logins, calls, counters, group, time.monotonic, elsewhere)
+    if parts:
+        parts.introduce_guests(guests)
     events.source_started.subscribe(calls.on_source_started)
     events.source_ended.subscribe(calls.on_source_ended)
     events.listener_left.subscribe(guests.on_listener_left)

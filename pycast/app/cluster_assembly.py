@@ -6,8 +6,10 @@ this file or what it imports. A constructor has no effect on another part; only 
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from pycast.auth.guests import Guests
 from pycast.balance.admission import Admission
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState
@@ -92,6 +94,24 @@ class ClusterParts:
         self._subscribe(events, cluster, ownership, fallbacks, drain)
         self._answer(cluster, ownership, worker_drain, control)
         return worker_drain, control
+
+    def introduce_guests(self, guests: Guests) -> None:
+        """Registers the answer to other nodes about the users that listen here."""
+
+        def answer(question: questions.HasUser) -> questions.Done:
+            return questions.Done(guests.has_user(question.mount, question.user))
+
+        self.rpc_server.on(questions.HasUser, answer)
+
+    def listens_elsewhere(self, cluster: ClusterMember) -> Callable[[str, str], bool]:
+        """Returns the function that asks all other nodes whether a user listens to a mount there. It may switch."""
+
+        def ask(mount: str, user: str) -> bool:
+            others = [node.address for node in cluster.others()]
+            found = self.rpc_client.call_all(others, questions.HasUser(mount, user))
+            return any(answer.is_done for answer in found.values())
+
+        return ask
 
     def _subscribe(
         self, events: StreamEvents, cluster: ClusterMember, ownership: Ownership, fallbacks: Fallbacks, drain: Drain

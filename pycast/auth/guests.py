@@ -79,7 +79,9 @@ class Guests:
         counters: Counters,
         group: Group,
         clock: Callable[[], float],
+        listens_elsewhere: Callable[[str, str], bool] | None = None,
     ) -> None:
+        """`listens_elsewhere` asks other nodes whether a user listens to a mount there; it may switch."""
         self._settings = settings
         self._mounts = mounts
         self._logins = logins
@@ -87,6 +89,7 @@ class Guests:
         self._counters = counters
         self._group = group
         self._clock = clock
+        self._listens_elsewhere = listens_elsewhere
         self._guests: dict[int, Guest] = {}
         self._users: Counter[tuple[str, str]] = Counter()
         """How often each user listens to a mount, those included who are being looked for a mount now."""
@@ -114,18 +117,21 @@ class Guests:
                 if rules.listener_add:
                     named, limit_s = self._ask(asking, about, rules)
                     user = named or user
-            if asking.is_listening:
-                self._check_duplicate(asking.mount, user, rules)
+            is_counted = bool(user) and asking.is_listening
+            if is_counted:
+                self._count_in(asking.mount, user, rules)
         except Refused:
             self._counters.refused_listeners += 1
             raise
         now = self._clock()
-        until, is_counted = now + limit_s if limit_s else float("inf"), bool(user) and asking.is_listening
+        until = now + limit_s if limit_s else float("inf")
         guest = Guest(asking.id, asking.mount, user, rules, about, now, until, is_counted)
         self._guests[guest.id] = guest
-        if is_counted:
-            self._users[guest.mount, user] += 1
         return guest
+
+    def has_user(self, mount: str, user: str) -> bool:
+        """Whether a user listens to a mount on this node, or is just let in."""
+        return (mount, user) in self._users
 
     def seated(self, guest: Guest) -> None:
         """Begins the time of a guest who has its stream."""
@@ -141,9 +147,7 @@ class Guests:
             return
         self._limited.pop(id, None)
         if guest.is_counted:
-            self._users[guest.mount, guest.user] -= 1
-            if not self._users[guest.mount, guest.user]:
-                del self._users[guest.mount, guest.user]
+            self._count_out(guest.mount, guest.user)
         if guest.about is not None:
             self._calls.listener_remove(guest.about, self._clock() - guest.since, guest.rules)
 
@@ -193,10 +197,23 @@ class Guests:
             raise _unknown(cause)
         raise Refused(verdict.message, status=verdict.status, cause=cause)
 
-    def _check_duplicate(self, mount: str, user: str, rules: MountAuthentication) -> None:
-        """Raises Refused for a user who listens to the mount already. 401, as in Icecast."""
-        if user and not rules.allow_duplicate_users and self._users[mount, user]:
-            raise _unknown(f"{user} listens to {mount} already, and allow_duplicate_users is off")
+    def _count_in(self, mount: str, user: str, rules: MountAuthentication) -> None:
+        """Counts a listener of a user. Raises Refused if it may be only one, and there is one. 401, as in Icecast. May
+        switch.
+        """
+        many, here = rules.allow_duplicate_users, self.has_user(mount, user)
+        if not here or many:
+            # Counted before others are asked: of two nodes that let the user in at the same time, neither misses it.
+            self._users[mount, user] += 1
+            if many or self._listens_elsewhere is None or not self._listens_elsewhere(mount, user):
+                return
+            self._count_out(mount, user)
+        raise _unknown(f"{user} listens to {mount} already, and allow_duplicate_users is off")
+
+    def _count_out(self, mount: str, user: str) -> None:
+        self._users[mount, user] -= 1
+        if not self._users[mount, user]:
+            del self._users[mount, user]
 
     def _keep_limits(self) -> None:
         """Ends guests whose time is over, until there are none with a limit."""

@@ -137,6 +137,23 @@ def test_user_listens_once_unless_several_times_are_allowed(house: House) -> Non
     house.come("/file", ("ann", "a"))
 
 
+def test_user_who_listens_on_another_node_does_not_listen_here_too(house: House) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def elsewhere(mount: str, user: str) -> bool:
+        assert house.guests.has_user(mount, user), "that node, if it lets the user in now, hears of this one"
+        asked.append((mount, user))
+        return user == "ann"
+
+    house.guests._listens_elsewhere = elsewhere
+    assert house.refusal("/file", ("ann", "a")).status == 401
+    bob = house.come("/file", ("bob", "a"))
+    house.come("/many", ("ann", "a"))
+    assert asked == [("/file", "ann"), ("/file", "bob")]
+    house.guests.give_up(bob.id)
+    assert not house.guests.has_user("/file", "ann") and not house.guests.has_user("/file", "bob")
+
+
 def test_guest_is_given_up_once_and_others_are_none(house: House) -> None:
     guest = house.come("/asked", ("ann", "x"))
     house.now += 12

@@ -28,6 +28,7 @@ mirror and its parent are in `mirror/messages.py`.
     KillSource    a node that an admin asks        each node that is up      the source stays
     SetTitle      a node that an admin asks        the one with the source   the title stays
     MoveListeners a node that an admin asks        each node that is up      its listeners stay
+    HasUser       a node that lets a listener in   each node that is up      the user may listen twice
 
 To add one: a class for it, one for its answer, a row in `WIRE_NAMES`, a row in the table above, and the row in
 `app/cluster_assembly.py` that says who answers.
@@ -344,6 +345,14 @@ class MoveListeners(Question[Moved]):
     to: MountText
 
 
+@dataclass(frozen=True, slots=True)
+class HasUser(Question[Done]):
+    """The question whether a user listens to a mount at the node that answers."""
+
+    mount: MountText
+    user: Annotated[str, _SHOWN]
+
+
 # -- the wire
 
 WIRE_NAMES: dict[type, str] = {
@@ -367,6 +376,7 @@ WIRE_NAMES: dict[type, str] = {
     KillSource: "control.kill_source",
     SetTitle: "control.title",
     MoveListeners: "control.move",
+    HasUser: "control.user",
 }
 
 # Questions whose answers are for people to see.

@@ -70,6 +70,7 @@ SENDERS: dict[type, Senders | None] = {
     q.AskSnapshot: None,
     q.AskListeners: None,
     q.KillListener: None,
+    q.HasUser: None,
     q.KillSource: None,
     q.SetTitle: None,
     q.MoveListeners: None,
