@@ -32,6 +32,8 @@ source_grace = 0.0
 source_password = "s-pw"
 relay_password = "r-pw"
 admin_password = "a-pw"
+[paths]
+webroot = "WEBROOT"
 [logging]
 access_log = ""
 error_log = ""
@@ -41,6 +43,11 @@ username = "me"
 password = "own-pw"
 [[mount]]
 mount_name = "/guarded"
+[mount.authentication]
+type = "htpasswd"
+filename = "USERS"
+[[mount]]
+mount_name = "/members/*"
 [mount.authentication]
 type = "htpasswd"
 filename = "USERS"
@@ -94,6 +101,10 @@ def ways() -> Iterator[Way]:
         yield Way(f"PUT {mount}-", f"PUT {mount} HTTP/1.1\r\nContent-Type: audio/mpeg\r\n\r\n", owner)
         cgi = f"GET /admin.cgi?mode=updinfo&mount={mount}&song=x&pass=%s HTTP/1.0\r\n\r\n"
         yield Way(f"/admin.cgi {mount}", cgi, owner, in_text="pass")
+    yield Way("STATS /", "STATS / HTTP/1.0\r\n\r\n", frozenset({"admin"}))
+    for path, who in (("/free.txt", ALL), ("/members/a.txt", {"listener", "relay"})):
+        yield Way(f"GET {path}", f"GET {path} HTTP/1.0\r\n\r\n", frozenset(who))
+        yield Way(f"HEAD {path}", f"HEAD {path} HTTP/1.0\r\n\r\n", frozenset(who))
     for route in ROUTES:
         if route.path != "/admin.cgi":
             yield from of_route(route.path, route.access, is_public=route.is_public)
@@ -137,7 +148,10 @@ def backend() -> Iterator[Backend]:
 def node(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     users = tmp_path_factory.mktemp("users") / "users"
     users.write_text("ann:0cc175b9c0f1b6a831c399e269772661\n")
-    toml = TOML.replace("USERS", str(users)).replace("URL", backend.url())
+    (users.parent / "members").mkdir()
+    for name in ("free.txt", "members/a.txt"):
+        (users.parent / name).write_text("a file")
+    toml = TOML.replace("USERS", str(users)).replace("URL", backend.url()).replace("WEBROOT", str(users.parent))
     made = Node(loads(toml, {}, "test"), None, None, 1000)
     made.start()
     yield made
@@ -179,6 +193,18 @@ def is_let_in(node: Node, way: Way, login: tuple[str, str] | None) -> bool:
     return status not in (b"401", b"429")
 
 
+def asked_with(way: Way, mount: str) -> set[str]:
+    """The logins to try: all of them, but fewer for the many forms of commands, which go through one check."""
+    if "/admin/" not in way.name:
+        return ALL
+    is_other_form = way.name.startswith("POST") or ".xsl" in way.name or ".json" in way.name
+    if "mount=" not in way.name:
+        return {"none", "admin", "listener"} if is_other_form else ALL
+    if is_other_form:
+        return {"none", "admin"} if mount == "/guarded" else set()
+    return {"none", "admin", "relay", "own", SOURCE_OF[mount]}
+
+
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_each_way_in_lets_in_those_it_should_and_nobody_else(
     node: Node, sources: None, mount: str, monkeypatch: pytest.MonkeyPatch
@@ -194,12 +220,7 @@ def test_each_way_in_lets_in_those_it_should_and_nobody_else(
     for way, (name, login) in product(mine, LOGINS.items()):
         if "killsource" in way.name or (way.in_text and name == "nonsense"):
             continue
-        # The other forms of a command go through the same check: a few logins are enough to see that they do.
-        if (way.name.startswith("POST") or ".xsl" in way.name or ".json" in way.name) and name not in (
-            "none",
-            "admin",
-            "listener",
-        ):
+        if name not in asked_with(way, mount):
             continue
         if name in way.lets_in and any(one in way.name for one in ("killclient", "drain", "reloadconfig")):
             continue  # what they do is not what is asked here
