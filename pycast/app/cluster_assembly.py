@@ -142,6 +142,8 @@ class ClusterParts:
         rpc_server.on(questions.KillSource, control.answer_kill_source)
         rpc_server.on(questions.SetTitle, control.answer_title)
         rpc_server.on(questions.MoveListeners, control.answer_move)
+        rpc_server.on(questions.SetFallback, control.answer_fallback)
+        rpc_server.on(questions.ResetPeak, control.answer_reset)
         if isinstance(self.registry, MeshRegistry):
             answer_mesh(rpc_server, self.registry)
 

@@ -21,6 +21,8 @@ from pycast.cluster.link.questions import (
     Moved,
     MoveListeners,
     Question,
+    ResetPeak,
+    SetFallback,
     SetTitle,
     SnapshotAnswer,
 )
@@ -105,6 +107,16 @@ class ClusterControl:
         moved = self._local.move(mount, to)
         return moved + sum(answer.listeners for answer in self._ask_all(MoveListeners(mount, to)))
 
+    def set_fallback(self, mount: str, fallback: str) -> None:
+        """Puts a fallback in place of the configured one on all nodes: each moves its own listeners. May switch."""
+        self._local.set_fallback(mount, fallback)
+        self._ask_all(SetFallback(mount, fallback))
+
+    def reset_peak(self, mount: str) -> None:
+        """Has the peak of a mount's listeners counted anew on all nodes. May switch."""
+        self._local.reset_peak(mount)
+        self._ask_all(ResetPeak(mount))
+
     # -- answers to other nodes
 
     def answer_snapshot(self, question: AskSnapshot) -> SnapshotAnswer:
@@ -127,6 +139,16 @@ class ClusterControl:
         """Sets the title if this node has the source."""
         has_source = self._local.has_source(order.mount)
         return Done(has_source and self._local.set_title(order.mount, order.artist, order.title, order.url))
+
+    def answer_fallback(self, order: SetFallback) -> Done:
+        """Puts a fallback in place of the configured one on this node."""
+        self._local.set_fallback(order.mount, order.fallback)
+        return Done(True)
+
+    def answer_reset(self, order: ResetPeak) -> Done:
+        """Has the peak of a mount's listeners counted anew on this node."""
+        self._local.reset_peak(order.mount)
+        return Done(True)
 
     def answer_move(self, order: MoveListeners) -> Moved:
         """Moves the mount's listeners on this node. May switch."""

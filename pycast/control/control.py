@@ -30,5 +30,11 @@ class Control(Protocol):
         its source stands by, it is the title of that one. Empty: it is that of the source on the air.
         """
 
+    def set_fallback(self, mount: str, fallback: str) -> None:
+        """Puts a fallback in place of the configured one, until the mount has another source."""
+
+    def reset_peak(self, mount: str) -> None:
+        """Has the peak of a mount's listeners counted anew."""
+
     def move(self, mount: str, to: str) -> int:
         """Moves a mount's listeners to another mount for good. Returns how many. Raises Refused."""

@@ -39,8 +39,8 @@ class Fallbacks:
 
     def on_mount_state_changed(self, event: MountStateChanged) -> None:
         """Starts to move listeners to the fallback, or back. Never switches."""
-        settings = self._settings.now.for_mount(event.mount)
-        if event.state is MountState.WAITING and settings.fallback_mount:
+        self._finder.on_mount_state_changed(event)
+        if event.state is MountState.WAITING and self._finder.first_fallback(event.mount):
             self._group.spawn(f"fallback of {event.mount}", self._move_to_fallback, event.mount)
         elif event.state is MountState.LIVE:
             self._group.spawn(f"back to {event.mount}", self._move_back, event.mount)

@@ -13,6 +13,7 @@ from pycast.config.serving import first_shoutcast_mount
 from pycast.control.local_streams import LocalStreams
 from pycast.control.on_demand import OnDemand
 from pycast.http.mount_names import names_for_players
+from pycast.stream.events import MountStateChanged
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # Icecast's limit, which also ends a chain of fallbacks that is a circle.
 LONGEST_CHAIN = 10
+
+# Mounts for which an admin's order is remembered.
+MOST_ORDERS = 1000
 
 
 class MountFinder:
@@ -40,6 +44,10 @@ class MountFinder:
         self._mirrors = mirrors
         self._on_demand = on_demand
         self._local = local
+        self._ordered: dict[str, str] = {}
+        """The fallbacks that admins have ordered."""
+        self._used: set[str] = set()
+        """Those of mounts whose source has ended since."""
 
     def find(self, path: str) -> Mount | None:
         """Returns the mount of that name, or its fallback while it has no source. If no fallback has a source either,
@@ -108,7 +116,7 @@ class MountFinder:
         # A section of type "default" may give a fallback to all mounts. To any other address than that of a mount it
         # gives none that is always there, or each wrong address and each page would be a stream.
         is_mount = before is not None or self._settings.now.describes_mount(path)
-        for one in self.chain(self._settings.now.for_mount(path).fallback_mount):
+        for one in self.chain(self.first_fallback(path)):
             if (mount := self._with_source(one, path)) is not None:
                 return mount
             if is_mount and self._local is not None and (mount := self._local.open(one, path, before)) is not None:
@@ -121,7 +129,30 @@ class MountFinder:
             if not name:
                 return
             yield name
-            name = self._settings.now.for_mount(name).fallback_mount
+            name = self.first_fallback(name)
+
+    def first_fallback(self, name: str) -> str:
+        """Returns the fallback of a mount: that of an admin's order, else the configured one; empty for none."""
+        ordered = self._ordered.get(name)
+        return self._settings.now.for_mount(name).fallback_mount if ordered is None else ordered
+
+    def order_fallback(self, name: str, fallback: str) -> None:
+        """Puts `fallback` in place of the configured one, until the mount has another source than now."""
+        self._ordered.pop(name, None)
+        self._ordered[name] = fallback
+        self._used.discard(name)
+        if len(self._ordered) > MOST_ORDERS:
+            del self._ordered[next(iter(self._ordered))]
+
+    def on_mount_state_changed(self, event: MountStateChanged) -> None:
+        """Forgets an admin's order when the source for which it was given has been followed by another one."""
+        if event.mount not in self._ordered:
+            return
+        if event.state is not MountState.LIVE:
+            self._used.add(event.mount)
+        elif event.mount in self._used:
+            self._used.discard(event.mount)
+            del self._ordered[event.mount]
 
     def _with_source(self, name: str, asked: str) -> Mount | None:
         """Returns the mount if it has a source, and listeners of the mount `asked`, if that is not empty, may hear it.

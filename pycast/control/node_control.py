@@ -75,6 +75,16 @@ class NodeControl:
         found = self._finder.on_this_node(mount)
         return found is not None and found.family != "webm" and found.set_title(artist, title, url)
 
+    def set_fallback(self, mount: str, fallback: str) -> None:
+        """Puts a fallback in place of the configured one, until the mount has another source."""
+        self._finder.order_fallback(mount, fallback)
+
+    def reset_peak(self, mount: str) -> None:
+        """Has the peak of a mount's listeners counted anew."""
+        found = self._finder.on_this_node(mount)
+        if found is not None:
+            found.listener_peak = len(found.fanout)
+
     def has_standby_from(self, mount: str, sender: str) -> bool:
         """Whether a title from the address `sender` is that of a source that stands by on this node."""
         return bool(self._standing_by(mount, sender))

@@ -61,6 +61,10 @@ def admin_cgi(call: Call) -> Response:
     return _success(admin_mounts.set_title(call, mount))
 
 
+def _fallbacks(call: Call, mount: str) -> Response:
+    return _success(admin_mounts.fallbacks(call, mount))
+
+
 def go_to_admin(call: Call) -> Response:
     """Answers the addresses of icecast-kh's frames: the pages below /admin/ have what is in them."""
     return Response(302, b"", "", (("Location", "admin/"),))
@@ -168,6 +172,10 @@ FOR_MOUNT = _by_command(
     Route("/admin/metadata", _on_mount(admin_mounts.metadata), TITLES, Access.SOURCE, FORM),
     _for_source("updatemetadata", admin_mounts.updatemetadata),
     _for_source("moveclients", admin_mounts.moveclients),
+    # Icecast's name, and that of icecast-kh.
+    _for_source("fallbacks", _fallbacks),
+    _for_source("fallback", _fallbacks),
+    _for_source("resetstats", admin_mounts.resetstats),
     # Everybody: it has what was in the request, and nothing else. The mount need not exist.
     Route("/admin/buildm3u", admin_mounts.buildm3u, LISTENERS, methods=FORM),
     PUBLIC_STATS,

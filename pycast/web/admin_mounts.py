@@ -73,20 +73,24 @@ def moveclients(call: Call, mount: str) -> bytes:
     """Moves the mount's listeners; without `destination=` answers with the mounts to which they can be moved."""
     if "destination" not in call.parameters:
         return xml.listmounts(_shown_to(call, call.control.snapshot()), mount)
-    destination = call.text("destination")
-    if why := why_no_mount(destination):
-        raise Refused(f"This name cannot be a mount: {why}", cause=f"destination {destination}: {why}")
-    # What a source may not see does not exist for it.
-    is_secret = _is_hidden(call, call.control.snapshot(), destination) and not _opens(call, destination)
-    if is_secret or not call.control.knows(destination):
-        raise Refused("No such destination", status=400, cause=f"no mount {destination}")
-    if destination == mount:
-        raise Refused("supplied mountpoints are identical", status=400)
-    if not _opens(call, destination) and not call.config.lets_on(mount, destination):
-        cause = f"the listeners of {mount} have not given what {destination} asks for"
-        raise Refused("The listeners of this mount may not hear that one", cause=cause)
+    destination = _other_mount(call, mount, "destination")
     call.control.move(mount, destination)
     return xml.iceresponse(f"Clients moved from {mount} to {destination}", 1)
+
+
+def fallbacks(call: Call, mount: str) -> str:
+    """Puts a fallback in place of the configured one until the source ends. Returns Icecast's text for it."""
+    _required(call, "fallback")
+    call.control.set_fallback(mount, _other_mount(call, mount, "fallback"))
+    return "Fallback configured"
+
+
+def resetstats(call: Call, mount: str) -> bytes:
+    """Counts the peak of the listeners anew, as icecast-kh does. Bytes that were counted stay: totals never shrink."""
+    if "peak" not in (call.text("setting") or "peak"):
+        return xml.iceresponse("Failed to reset values", 1)
+    call.control.reset_peak(mount)
+    return xml.iceresponse("have reset settings", 1)
 
 
 def metadata(call: Call, mount: str) -> bytes:
@@ -134,6 +138,23 @@ def set_title(call: Call, mount: str) -> str:
     sender = "" if is_admin(call.config, basic_credentials(call.request.headers)) else call.door.ip
     is_set = call.control.set_title(mount, *choose(song, artist, title), url, sender)
     return TITLE_SET if is_set else TITLE_REFUSED
+
+
+def _other_mount(call: Call, mount: str, parameter: str) -> str:
+    """Returns the mount in `parameter`, to which the listeners of `mount` may be moved by who asks. Raises Refused."""
+    destination = call.text(parameter)
+    if why := why_no_mount(destination):
+        raise Refused(f"This name cannot be a mount: {why}", cause=f"{parameter} {destination}: {why}")
+    # What a source may not see does not exist for it.
+    is_secret = _is_hidden(call, call.control.snapshot(), destination) and not _opens(call, destination)
+    if is_secret or not call.control.knows(destination):
+        raise Refused("No such destination", status=400, cause=f"no mount {destination}")
+    if destination == mount:
+        raise Refused("supplied mountpoints are identical", status=400)
+    if not _opens(call, destination) and not call.config.lets_on(mount, destination):
+        cause = f"the listeners of {mount} have not given what {destination} asks for"
+        raise Refused("The listeners of this mount may not hear that one", cause=cause)
+    return destination
 
 
 def _opens(call: Call, mount: str) -> bool:

@@ -16,6 +16,8 @@ from pycast.cluster.link.questions import (
     KillSource,
     Moved,
     MoveListeners,
+    ResetPeak,
+    SetFallback,
     SetTitle,
 )
 from pycast.control import cluster_control
@@ -39,6 +41,7 @@ class FakeNodeControl:
         self.taken = 0
         self.may_move = True
         self.standby = ""
+        self.orders: list[tuple[str, str]] = []
 
     def snapshot(self) -> NodeSnapshot:
         self.taken += 1
@@ -70,6 +73,12 @@ class FakeNodeControl:
         self.titles.append((artist, title, url))
         return True
 
+    def set_fallback(self, mount: str, fallback: str) -> None:
+        self.orders.append((mount, fallback))
+
+    def reset_peak(self, mount: str) -> None:
+        self.orders.append((mount, "peak"))
+
     def move(self, mount: str, to: str) -> int:
         if not self.may_move:
             raise Refused("Destination not running", status=400)
@@ -90,6 +99,8 @@ class Site(Member):
         self.answers.on(KillSource, self.control.answer_kill_source)
         self.answers.on(SetTitle, self.control.answer_title)
         self.answers.on(MoveListeners, self.control.answer_move)
+        self.answers.on(SetFallback, self.control.answer_fallback)
+        self.answers.on(ResetPeak, self.control.answer_reset)
         self.join()
 
 
@@ -258,3 +269,10 @@ def test_the_snapshot_of_another_node_comes_as_it_was_taken(sites: tuple[Site, S
     a, b = sites
     answer = a.peers.call(b.address, AskSnapshot())
     assert answer.snapshot == replace(snapshot_of(), listeners=1)
+
+
+def test_a_fallback_and_a_new_peak_are_ordered_on_all_nodes(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    a.control.set_fallback(NAME, "/y")
+    a.control.reset_peak(NAME)
+    assert a.local.orders == b.local.orders == [(NAME, "/y"), (NAME, "peak")]

@@ -8,6 +8,7 @@ from pycast.cluster.registry.cluster_state import OriginChanged
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import OriginRecord
 from pycast.config.load import loads
+from pycast.control.mount_finder import MOST_ORDERS
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from tests.conftest import WaitUntil
@@ -110,3 +111,23 @@ def test_a_source_on_another_node_brings_listeners_back_once_it_is_live(is_live:
 def test_an_origin_that_ends_moves_no_listener(node: Stage) -> None:
     node.fallbacks.on_origin_changed(OriginChanged("/a", None, None))
     assert names(node) == []
+
+
+def test_an_admin_puts_another_fallback_in_place_until_there_is_another_source(
+    node: Stage, wait_until: WaitUntil
+) -> None:
+    a, fallback, ordered = node.begin("/a"), node.begin("/f"), node.begin("/ordered")
+    listener = node.listen(a)
+    node.finder.order_fallback("/a", "/ordered")
+    node.end("/a")
+    wait_until(lambda: is_at(ordered, listener), "the fallback that was ordered")
+    node.begin("/a")
+    wait_until(lambda: is_at(a, listener), "the way back")
+    node.end("/a")
+    wait_until(lambda: is_at(fallback, listener), "the configured one")
+
+
+def test_orders_are_forgotten_when_there_are_too_many(node: Stage) -> None:
+    for number in range(MOST_ORDERS + 1):
+        node.finder.order_fallback(f"/{number}", "/x")
+    assert (node.finder.first_fallback("/0"), node.finder.first_fallback("/1")) == ("", "/x")

@@ -88,3 +88,13 @@ def test_without_listeners_any_destination_is_accepted() -> None:
         node.begin("/a")
         assert control(node).move("/a", "/none") == 0
         assert control(node).move("/none", "/a") == 0
+
+
+def test_the_peak_of_a_mount_is_counted_anew() -> None:
+    with stage() as node:
+        mount = node.begin("/x")
+        mount.listener_peak = 9
+        node.listen(mount)
+        control(node).reset_peak("/x")
+        control(node).reset_peak("/none")
+        assert mount.listener_peak == 1

@@ -66,6 +66,12 @@ class FakeControl:
         self.orders.append(("title", mount, artist, title, url))
         return True
 
+    def set_fallback(self, mount: str, fallback: str) -> None:
+        self.orders.append(("fallback", mount, fallback))
+
+    def reset_peak(self, mount: str) -> None:
+        self.orders.append(("reset peak", mount))
+
     def move(self, mount: str, to: str) -> int:
         self.orders.append(("move", mount, to))
         return 1

@@ -34,6 +34,8 @@ GOLDEN = {
         '<icestats><current_source>/live.mp3</current_source><source mount="/other"><fallback></fallback>'
         "<listeners>2</listeners><Connected>12</Connected><content-type>audio/mpeg</content-type></source></icestats>"
     ),
+    "resetstats?": done("have reset settings"),
+    "resetstats?setting=sent": done("Failed to reset values"),
     "updatemetadata?": '<icestats><source mount="/live.mp3"/></icestats>',
 }
 
@@ -69,3 +71,27 @@ def test_buildm3u_needs_all_it_is_built_of() -> None:
     assert refusal(site(), "/admin/buildm3u?mount=/live.mp3&username=x") == (400, "Missing parameter")
     assert refusal(site(), "/admin/buildm3u?mount=x&username=x&password=x")[0] == 403
     assert refusal(site(), "/admin/buildm3u?username=x&password=x") == (401, "You need to authenticate")
+
+
+@pytest.mark.parametrize("command", ["fallbacks", "fallback"])
+def test_a_fallback_is_ordered_with_icecasts_answer(command: str) -> None:
+    control = FakeControl(node(mount(), mount(name="/other")))
+    answer = ask(make_site(control), f"/admin/{command}?mount=/live.mp3&fallback=/other", authorization=ADMIN)
+    assert answer.content_type == "text/html; charset=utf-8"
+    assert text_of(answer) == (
+        "<html><head><title>Admin request successful</title></head><body><p>Fallback configured</p></body></html>"
+    )
+    assert control.orders == [("fallback", "/live.mp3", "/other")]
+
+
+@pytest.mark.parametrize(
+    ("fallback", "why"),
+    [
+        ("", "Missing parameter"),
+        ("&fallback=/nowhere", "No such destination"),
+        ("&fallback=/live.mp3", "supplied"),
+    ],
+)
+def test_what_cannot_be_a_fallback_is_refused(fallback: str, why: str) -> None:
+    status, public = refusal(site(), f"/admin/fallbacks?mount=/live.mp3{fallback}", authorization=ADMIN)
+    assert status == 400 and public.startswith(why)

@@ -29,6 +29,8 @@ mirror and its parent are in `mirror/messages.py`.
     SetTitle      a node that an admin asks        the one with the source   the title stays
     MoveListeners a node that an admin asks        each node that is up      its listeners stay
     HasUser       a node that lets a listener in   each node that is up      the user may listen twice
+    SetFallback   a node that an admin asks        each node that is up      it has the configured fallback
+    ResetPeak     a node that an admin asks        each node that is up      its peak stays
 
 To add one: a class for it, one for its answer, a row in `WIRE_NAMES`, a row in the table above, and the row in
 `app/cluster_assembly.py` that says who answers.
@@ -314,6 +316,21 @@ class KillListener(Question[Done]):
 
 
 @dataclass(frozen=True, slots=True)
+class SetFallback(Question[Done]):
+    """The order to put a fallback in place of the configured one."""
+
+    mount: MountText
+    fallback: MountText
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPeak(Question[Done]):
+    """The order to count the peak of a mount's listeners anew."""
+
+    mount: MountText
+
+
+@dataclass(frozen=True, slots=True)
 class KillSource(Question[Done]):
     """The order to end the mount's source."""
 
@@ -377,6 +394,8 @@ WIRE_NAMES: dict[type, str] = {
     SetTitle: "control.title",
     MoveListeners: "control.move",
     HasUser: "control.user",
+    SetFallback: "control.fallback",
+    ResetPeak: "control.reset_peak",
 }
 
 # Questions whose answers are for people to see.

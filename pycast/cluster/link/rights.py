@@ -74,6 +74,8 @@ SENDERS: dict[type, Senders | None] = {
     q.KillSource: None,
     q.SetTitle: None,
     q.MoveListeners: None,
+    q.SetFallback: None,
+    q.ResetPeak: None,
     # An answer, by the node that gives it:
     q.HelloAnswer: _all,
 }
