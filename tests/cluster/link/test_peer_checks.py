@@ -66,7 +66,7 @@ def receiver() -> tuple[RpcServer, Mesh]:
     mesh, server = Mesh(NodeRecord("me", "me1", "me:1"), state, 2), RpcServer(Group(), PeerChecks(state.check_epoch))
     mesh.on_hello(Hello(NodeRecord(PEER.node, PEER.boot, PEER.address), ()), 0.0)
     server.on(q.Hello, lambda hello: mesh.on_hello(hello, 0.0))
-    server.on(q.Beat, lambda beat: mesh.differs(beat) and None)
+    server.on(q.Beat, lambda beat: (mesh.differs(beat), None)[1])
     server.on(q.NodeNews, lambda news: mesh.on_node(news.node, 0.0))
     server.on(q.OriginNews, lambda news: mesh.on_origin(news.origin, 0.0) and None)
     server.on(q.OriginGone, lambda gone: mesh.on_gone(gone.mount, gone.epoch))
