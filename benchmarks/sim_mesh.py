@@ -20,17 +20,8 @@ from typing import TypeVar
 
 from pycast.cluster.codec import encode
 from pycast.cluster.link.frames import Kind, pack_json
-from pycast.cluster.link.questions import (
-    WIRE_NAMES,
-    Beat,
-    Hello,
-    HelloAgain,
-    HelloAnswer,
-    Notification,
-    OriginNews,
-    Question,
-    Verdict,
-)
+from pycast.cluster.link.message_kinds import Notification, Question
+from pycast.cluster.link.questions import WIRE_NAMES, Beat, Hello, HelloAgain, HelloAnswer, OriginNews, Verdict
 from pycast.cluster.mesh.mesh_registry import FIRST_RETRY_S, LONGEST_RETRY_S, PROPOSALS, PROPOSE_S, TICK_S
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, with_epoch
 from pycast.cluster.registry.cluster_state import ClusterState, Status

@@ -4,7 +4,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from pycast.cluster.link.questions import Announce, IsAlive, Question, Yield
+from pycast.cluster.link.message_kinds import Question
+from pycast.cluster.link.questions import Announce, IsAlive, Yield
 from pycast.cluster.link.rpc import BadAnswer, NoAnswer, RpcClient
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.mirrors import Mirrors

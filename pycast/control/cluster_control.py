@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gevent.event import AsyncResult
 
+from pycast.cluster.link.message_kinds import Question
 from pycast.cluster.link.questions import (
     WIRE_NAMES,
     AskListeners,
@@ -20,7 +21,6 @@ from pycast.cluster.link.questions import (
     ListenersAnswer,
     Moved,
     MoveListeners,
-    Question,
     ResetPeak,
     SetFallback,
     SetTitle,

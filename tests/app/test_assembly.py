@@ -11,7 +11,8 @@ from gevent.event import Event
 
 from pycast.app.assembly import NodeParts, assemble
 from pycast.cluster.etcd.etcd_registry import EtcdRegistry
-from pycast.cluster.link.questions import WIRE_NAMES, Question, answer_type
+from pycast.cluster.link.message_kinds import Question, answer_type
+from pycast.cluster.link.questions import WIRE_NAMES
 from pycast.cluster.mesh.mesh_registry import MeshRegistry
 from pycast.cluster.registry.records import NodeState
 from pycast.config.load import loads

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pycast.cluster.link.questions import Alive, IsAlive, Notification, Question, Yield, Yielded
+from pycast.cluster.link.message_kinds import Notification, Question
+from pycast.cluster.link.questions import Alive, IsAlive, Yield, Yielded
 from pycast.cluster.link.rpc import NoAnswer
 from pycast.cluster.mirror.mirrors import ParentLost
 from pycast.cluster.registry.cluster_state import ClusterState

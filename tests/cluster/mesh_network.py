@@ -13,16 +13,8 @@ from itertools import count
 from random import Random
 
 from pycast.cluster.codec import decode, encode
-from pycast.cluster.link.questions import (
-    Beat,
-    HelloAgain,
-    HelloAnswer,
-    Notification,
-    OriginGone,
-    OriginNews,
-    Proposal,
-    Verdict,
-)
+from pycast.cluster.link.message_kinds import Notification
+from pycast.cluster.link.questions import Beat, HelloAgain, HelloAnswer, OriginGone, OriginNews, Proposal, Verdict
 from pycast.cluster.mesh.mesh_registry import PROPOSALS, PROPOSE_S, TICK_S
 from pycast.cluster.mesh.protocol import BEAT_S, Mesh, with_epoch
 from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged

@@ -38,27 +38,13 @@ To add one: a class for it, one for its answer, a row in `WIRE_NAMES`, a row in 
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Generic, TypeVar, cast, get_args
+from typing import Annotated
 
 from pycast.cluster.codec import Bounds
+from pycast.cluster.link.message_kinds import Notification, Question
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import Count, NodeAddress, NodeRecord, Offset, OriginRecord
 from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
-
-AnswerT = TypeVar("AnswerT")
-
-
-class Question(Generic[AnswerT]):
-    """A message that is answered with an `AnswerT`."""
-
-    __slots__ = ()
-
-
-class Notification:
-    """A message that is not answered."""
-
-    __slots__ = ()
-
 
 # What sources and players send may be as long as a request's head (16 KiB) or a comment in a stream.
 _SHOWN = Bounds(text=1 << 20)
@@ -400,9 +386,3 @@ WIRE_NAMES: dict[type, str] = {
 
 # Questions whose answers are for people to see.
 SHOWN_ONLY: frozenset[type] = frozenset({AskSnapshot, AskListeners})
-
-
-def answer_type(question: type[Question[AnswerT]]) -> type[AnswerT]:
-    """Returns the class of the question's answer."""
-    (base,) = cast(Any, question).__orig_bases__
-    return cast(type[AnswerT], get_args(base)[0])

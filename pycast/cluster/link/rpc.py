@@ -22,8 +22,9 @@ from pycast.cluster.codec import encode
 from pycast.cluster.link.frames import Kind, LinkError, Malformed, read_json
 from pycast.cluster.link.handshake import NodeIdentity
 from pycast.cluster.link.link import Connector, DialFailed, Link
+from pycast.cluster.link.message_kinds import Notification, Question, answer_type
 from pycast.cluster.link.peer_checks import PeerChecks
-from pycast.cluster.link.questions import SHOWN_ONLY, WIRE_NAMES, Notification, Question, answer_type
+from pycast.cluster.link.questions import SHOWN_ONLY, WIRE_NAMES
 from pycast.errors import ExternalError
 from pycast.net.group import Group
 from pycast.signals import Signal

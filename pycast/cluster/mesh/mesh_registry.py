@@ -17,6 +17,7 @@ from gevent.queue import Queue
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.handshake import NodeIdentity
+from pycast.cluster.link.message_kinds import Notification
 from pycast.cluster.link.questions import (
     Beat,
     Goodbye,
@@ -24,7 +25,6 @@ from pycast.cluster.link.questions import (
     HelloAgain,
     HelloAnswer,
     NodeNews,
-    Notification,
     OriginGone,
     OriginNews,
     Proposal,

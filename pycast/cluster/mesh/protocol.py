@@ -32,16 +32,7 @@ when half of the nodes are gone, and a radio must not).
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pycast.cluster.link.questions import (
-    Beat,
-    EpochOver,
-    Goodbye,
-    Hello,
-    HelloAnswer,
-    OriginGone,
-    Proposal,
-    Verdict,
-)
+from pycast.cluster.link.questions import Beat, EpochOver, Goodbye, Hello, HelloAnswer, OriginGone, Proposal, Verdict
 from pycast.cluster.registry.cluster_state import ClusterState, OriginChanged, Peer, Status
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
