@@ -18,9 +18,9 @@ def serve_guest(context: ServerContext, connection: Connection, request: Request
     """Answers a GET or HEAD of a mount with authentication. Returns False, and has done nothing then, if there is no
     such mount. Raises Refused. May switch.
     """
-    # Nobody is asked about what does not exist: the settings of a default section are those of every name. A section
-    # with a name or a pattern is for files of that name too, as in Icecast.
-    if not (context.finder.may_be_heard(request.path) or context.settings.now.describes_mount(request.path)):
+    # Nobody is asked about what does not exist: the settings of a default section are those of every name. Those who
+    # want a file of that name are asked in `web/files.py`, if there is one.
+    if not context.finder.may_be_heard(request.path):
         return False
     given = basic_credentials(request.headers)
     if is_relay(context.settings.now, given) and context.site.logins.check(connection.ip, given, True):

@@ -290,15 +290,6 @@ def test_playlist_of_a_protected_mount_shows_no_secret(house: House) -> None:
         assert not any(secret in answer for secret in (b"secret", b"signature", b"expires"))
 
 
-def test_file_below_a_protected_pattern_is_asked_about_too(house: House, backend: Backend) -> None:
-    rules = '[[mount]]\nmount_name = "/members/*"\n[mount.authentication]\ntype = "htpasswd"\nfilename = "USERS"\n'
-    house.write(TOML + rules, backend)
-    house.node.reload()
-    assert [house.status("/members/a.mp3", login) for login in ("", "ann:a")] == [401, 404]
-    assert [house.status("/others/a.mp3", login) for login in ("", "ann:a")] == [404, 404]
-    assert len(house.node.parts.context.site.guests) == 0
-
-
 def test_another_server_that_relays_is_let_in_and_asks_nobody(house: House, backend: Backend) -> None:
     house.source("/file")
     house.source("/signed")
