@@ -102,7 +102,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
 
     # Questions and commands of admins.
     address, intros = OwnAddress(settings), Intros(settings, time.monotonic)
-    logins = _logins(settings, mounts, address, events, counters, programs, group, parts, cluster)
+    logins = _logins(settings, address, events, counters, programs, parts, cluster)
     finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
                               cluster, on_demand, history := _history(events))  # fmt: skip
@@ -190,12 +190,10 @@ def _subscribe(
 
 def _logins(
     settings: Live,
-    mounts: Mounts,
     address: OwnAddress,
     events: StreamEvents,
     counters: Counters,
     programs: Group,
-    group: Group,
     parts: "ClusterParts | None",
     cluster: "ClusterMember | None",
 ) -> tuple[Logins, SourceLogins, Guests]:
@@ -205,7 +203,7 @@ def _logins(
     logins = Logins(counters, time.monotonic)
     calls = AuthCalls(settings, lambda: address.port, counters, programs, time.monotonic)
     elsewhere = parts.listens_elsewhere(cluster) if parts and cluster else None
-    guests = Guests(settings, mounts, logins, calls, counters, group, time.monotonic, elsewhere)
+    guests = Guests(settings, logins, calls, counters, time.monotonic, elsewhere)
     if parts:
         parts.introduce_guests(guests)
     events.source_started.subscribe(calls.on_source_started)

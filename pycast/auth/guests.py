@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import gevent
-
 from pycast.auth.auth_calls import AuthCalls
 from pycast.auth.credentials import Credentials
 from pycast.auth.logins import Logins
@@ -22,20 +20,14 @@ from pycast.config.mount_authentication import MountAuthentication
 from pycast.errors import Refused
 from pycast.http.headers import Headers
 from pycast.http.query import Pairs
-from pycast.net.group import Group
 from pycast.stats.counters import Counters
 from pycast.stream.events import ListenerLeft
-from pycast.stream.fanout import Reason
-from pycast.stream.mounts import Mounts
 
 if TYPE_CHECKING:  # loaded with the first listener of such a mount
     from pycast.auth.htpasswd import PasswordChecks, UserFile
     from pycast.auth.url_forms import About
 
 log = logging.getLogger(__name__)
-
-# How exactly the time of a guest is kept.
-LIMIT_S = 0.5
 
 
 class Asking(NamedTuple):
@@ -54,7 +46,7 @@ class Asking(NamedTuple):
 
 
 class Guest(NamedTuple):
-    """One who was let in. `about` is None unless a server is told when it leaves; `until` is inf without a limit."""
+    """One who was let in. `about` is None unless a server is told when it leaves; `limit_s` is 0 without a limit."""
 
     id: int
     mount: str
@@ -62,7 +54,7 @@ class Guest(NamedTuple):
     rules: MountAuthentication
     about: "About | None"
     since: float
-    until: float
+    limit_s: float
     is_counted: bool
     """Whether it counts as one of its user's."""
 
@@ -73,27 +65,22 @@ class Guests:
     def __init__(
         self,
         settings: Live,
-        mounts: Mounts,
         logins: Logins,
         calls: AuthCalls,
         counters: Counters,
-        group: Group,
         clock: Callable[[], float],
         listens_elsewhere: Callable[[str, str], bool] | None = None,
     ) -> None:
         """`listens_elsewhere` asks other nodes whether a user listens to a mount there; it may switch."""
         self._settings = settings
-        self._mounts = mounts
         self._logins = logins
         self._calls = calls
         self._counters = counters
-        self._group = group
         self._clock = clock
         self._listens_elsewhere = listens_elsewhere
         self._guests: dict[int, Guest] = {}
         self._users: Counter[tuple[str, str]] = Counter()
         """How often each user listens to a mount, those included who are being looked for a mount now."""
-        self._limited: dict[int, float] = {}
         self._files: dict[str, UserFile] = {}
         self._checks: PasswordChecks | None = None
 
@@ -124,8 +111,7 @@ class Guests:
             self._counters.refused_listeners += 1
             raise
         now = self._clock()
-        until = now + limit_s if limit_s else float("inf")
-        guest = Guest(asking.id, asking.mount, user, rules, about, now, until, is_counted)
+        guest = Guest(asking.id, asking.mount, user, rules, about, now, limit_s, is_counted)
         self._guests[guest.id] = guest
         return guest
 
@@ -133,19 +119,11 @@ class Guests:
         """Whether a user listens to a mount on this node, or is just let in."""
         return (mount, user) in self._users
 
-    def seated(self, guest: Guest) -> None:
-        """Begins the time of a guest who has its stream."""
-        if guest.until != float("inf") and guest.id in self._guests:
-            if not self._limited:
-                self._group.spawn("time limits", self._keep_limits)
-            self._limited[guest.id] = guest.until
-
     def give_up(self, id: int) -> None:
         """Forgets a guest who has left, or got no stream. Does nothing for others. Never switches."""
         guest = self._guests.pop(id, None)
         if guest is None:
             return
-        self._limited.pop(id, None)
         if guest.is_counted:
             self._count_out(guest.mount, guest.user)
         if guest.about is not None:
@@ -214,18 +192,6 @@ class Guests:
         self._users[mount, user] -= 1
         if not self._users[mount, user]:
             del self._users[mount, user]
-
-    def _keep_limits(self) -> None:
-        """Ends guests whose time is over, until there are none with a limit."""
-        while self._limited:
-            gevent.sleep(LIMIT_S)
-            now = self._clock()
-            for id in [id for id, until in self._limited.items() if until <= now]:
-                del self._limited[id]
-                for mount in self._mounts:  # it may have been moved
-                    listener = mount.fanout.get(id)
-                    if listener is not None:
-                        mount.fanout.drop(listener, Reason.EXPIRED)
 
 
 def _unknown(cause: str) -> Refused:

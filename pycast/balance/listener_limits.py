@@ -39,16 +39,16 @@ class ListenerLimits:
         self._elsewhere = elsewhere
         self._by_address: Counter[str] | None = None
 
-    def admit(self, ip: str, mount: Mount) -> None:
-        """Counts a listener that is about to join `mount`. Raises NoRoom if there is a limit against it."""
+    def admit(self, ip: str, mount: Mount, *, is_exempt: bool = False) -> None:
+        """Counts a listener that is about to join `mount`. Raises NoRoom if there is a limit against it, unless it
+        `is_exempt`.
+        """
         limits = self._settings.now.limits
-        if 0 <= limits.max_listeners <= self._listeners():
-            raise _no_room("max listeners reached", f"the server has its {limits.max_listeners} listeners")
-        if limits.max_bandwidth and self._bandwidth() + rate_of(mount) > limits.max_bandwidth:
-            raise _no_room("max bandwidth reached", f"the listeners need the {limits.max_bandwidth} bit/s already")
+        if not is_exempt:
+            self._check_room(mount)
         if limits.listeners_per_ip >= 0:
             addresses, address = self._addresses(), network_of(ip)
-            if addresses[address] >= limits.listeners_per_ip:
+            if addresses[address] >= limits.listeners_per_ip and not is_exempt:
                 raise _no_room(
                     "too many listeners from your address", f"{limits.listeners_per_ip} listeners from {address}"
                 )
@@ -69,6 +69,13 @@ class ListenerLimits:
         self._counters.listeners_over_limit += 1
         if count := self._seldom.due():
             log.info("! %s: no room for a listener: %s; refused since the last such line: %d", ip, refusal, count)
+
+    def _check_room(self, mount: Mount) -> None:
+        limits = self._settings.now.limits
+        if 0 <= limits.max_listeners <= self._listeners():
+            raise _no_room("max listeners reached", f"the server has its {limits.max_listeners} listeners")
+        if limits.max_bandwidth and self._bandwidth() + rate_of(mount) > limits.max_bandwidth:
+            raise _no_room("max bandwidth reached", f"the listeners need the {limits.max_bandwidth} bit/s already")
 
     def _listeners(self) -> int:
         return sum(len(mount.fanout) for mount in self._mounts) + self._elsewhere()

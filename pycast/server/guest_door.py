@@ -47,7 +47,5 @@ def serve_guest(context: ServerContext, connection: Connection, request: Request
         serve_listener(context, connection, request, mount, guest)
         return True
     finally:
-        if connection.given_away:
-            context.site.guests.seated(guest)
-        else:
+        if not connection.given_away:
             context.site.guests.give_up(guest.id)

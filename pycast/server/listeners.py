@@ -64,7 +64,7 @@ def serve_listener(
 ) -> None:
     """Answers a GET or HEAD of a mount, and hands the socket of a GET to the mount's fan-out. `guest` is the listener
     of a mount with authentication, which has let it in. Another server that has logged in as a relay, if `is_server`,
-    does not count for `max_listeners`. Raises Refused. May switch.
+    does not count for limits of listeners. Raises Refused. May switch.
     """
     intro = _intro(context, request, has_logged_in=is_server)
     mount = _mount_with_room(context, mount) if request.method == "GET" and not is_server else mount
@@ -77,7 +77,7 @@ def serve_listener(
         return
     if context.drain.is_done:
         raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
-    context.listener_limits.admit(connection.ip, mount)
+    context.listener_limits.admit(connection.ip, mount, is_exempt=is_server)
     transport = _transport(connection)
     context.counters.listener_connections += 1
     asked = request.path if request.path != mount.name else ""
@@ -90,6 +90,8 @@ def serve_listener(
     else:
         listener = mount.join(id, transport, identity, head, metaint, now)
         listener.requested_mount = asked
+    if guest is not None and guest.limit_s:
+        context.mounts.limit_time(listener, guest.limit_s)
     if mount.fanout.get(id) is listener:  # it may have been dropped by its first write
         context.hangups.watch(transport.fileno(), (mount, listener))
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pycast.auth import guests as module
 from pycast.auth.guests import Asking, Guest, Guests
 from pycast.auth.logins import Logins
 from pycast.auth.signed_address import signed_path
@@ -16,11 +15,9 @@ from pycast.auth.url_forms import About, Judgement
 from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.errors import Refused
-from pycast.net.group import Group
 from pycast.stats.counters import Counters
 from pycast.stream.events import ListenerLeft
 from pycast.stream.fanout import Reason
-from tests.conftest import WaitUntil
 from tests.web.sites import make_request
 
 KEY = "a key of 16 letters or more"
@@ -88,12 +85,9 @@ class House:
         self.now = 100.0
         self.calls: Calls = calls
         self.counters = Counters()
-        self.group = Group()
-        self.mounts: list[Any] = []
         settings = Live(loads(TOML.replace("FILE", str(folder / "users")), {}, "test"))
         logins = Logins(self.counters, lambda: self.now, lambda seconds: None)
-        mounts: Any = self.mounts
-        self.guests = Guests(settings, mounts, logins, calls, self.counters, self.group, lambda: self.now)
+        self.guests = Guests(settings, logins, calls, self.counters, lambda: self.now)
         self._ids = iter(range(1, 1000))
 
     def come(self, target: str, given: tuple[str, str] | None = None, more: str = "", ip: str = "192.0.2.7") -> Guest:
@@ -111,7 +105,6 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path)
     yield made
-    made.group.kill()
 
 
 def test_users_of_the_file_come_in_by_their_names(house: House) -> None:
@@ -227,29 +220,8 @@ def test_wrong_passwords_from_one_address_are_few(house: House) -> None:
     assert house.come("/file", ("ann", "a"), ip="192.0.2.99").user == "ann"
 
 
-def test_guest_is_dropped_when_its_time_is_over(
-    house: House, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
-) -> None:
-    monkeypatch.setattr(module, "LIMIT_S", 0.001)
+def test_guest_has_the_time_that_the_server_gives_it(house: House) -> None:
     house.calls.verdict = Judgement(True, limit_s=30.0)
-    short = house.come("/asked")
+    assert house.come("/asked").limit_s == 30.0
     house.calls.verdict = Judgement(True)
-    long = house.come("/asked")
-    dropped: list[tuple[int, Reason]] = []
-    fanout = SimpleNamespace(get=lambda id: SimpleNamespace(id=id), drop=lambda one, why: dropped.append((one.id, why)))
-    house.mounts.append(SimpleNamespace(fanout=fanout))
-    for guest in (short, long):
-        house.guests.seated(guest)
-    assert len(house.group) == 1
-    house.now += 31
-    wait_until(lambda: dropped, "the end of its time")
-    assert dropped == [(short.id, Reason.EXPIRED)]
-    wait_until(lambda: len(house.group) == 0, "the end of the loop")
-
-
-def test_guest_that_left_at_once_has_no_time(house: House) -> None:
-    house.calls.verdict = Judgement(True, limit_s=30.0)
-    guest = house.come("/asked")
-    house.guests.give_up(guest.id)
-    house.guests.seated(guest)
-    assert len(house.group) == 0
+    assert house.come("/asked").limit_s == 0.0

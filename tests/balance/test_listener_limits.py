@@ -39,8 +39,8 @@ class Hall:
     def mount(self, name: str = "/a") -> Mount:
         return self.mounts.get(name) or self.mounts.attach_source(name, StageSource("text/plain"))
 
-    def listen(self, ip: str = "192.0.2.7", name: str = "/a") -> int:
-        self.limits.admit(ip, self.mount(name))
+    def listen(self, ip: str = "192.0.2.7", name: str = "/a", *, is_exempt: bool = False) -> int:
+        self.limits.admit(ip, self.mount(name), is_exempt=is_exempt)
         self.count += 1
         self.mount(name).join(self.count, MemoryTransport(), WHO._replace(ip=ip), b"", 0, time.monotonic())
         return self.count
@@ -147,3 +147,16 @@ def test_refusals_are_counted_and_have_one_line_for_many(hall: Hall, caplog: pyt
     assert caplog.messages == [
         "! 192.0.2.7: no room for a listener: the server has its 4 listeners; refused since the last such line: 1"
     ]
+
+
+def test_another_server_is_not_refused_and_counts_for_its_address(hall: Hall) -> None:
+    hall.set("max_listeners = 1\nlisteners_per_ip = 1\nmax_bandwidth = 1")
+    first = hall.listen(is_exempt=True)
+    second = hall.listen(is_exempt=True)
+    hall.set("listeners_per_ip = 2")
+    with pytest.raises(NoRoom):
+        hall.listen()
+    hall.leave(first)
+    hall.leave(second)
+    hall.listen()
+    hall.listen()

@@ -246,3 +246,13 @@ def test_a_file_is_announced_with_the_name_the_titles_and_the_headers_of_the_mou
     bench.close()
     ours.close()
     peer.close()
+
+
+def test_a_guest_has_the_time_that_it_was_given(bench: Bench, mount: Mount, pair: Pair) -> None:
+    guest: Any = SimpleNamespace(id=7, user="ann", limit_s=0.05)
+    serve_listener(bench.context, pair[0], make_request("/x"), mount, guest)
+    (listener,) = mount.fanout
+    assert (listener.id, listener.identity.user, listener.time_limit) == (7, "ann", 0.05)
+    listener.joined -= 1
+    bench.context.mounts._expire()
+    assert len(mount.fanout) == 0

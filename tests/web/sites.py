@@ -107,7 +107,6 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
     logins = Logins(counters, lambda: 0.0, lambda seconds: None)
     address, readiness = OwnAddress(settings), Readiness(drain)
     calls = AuthCalls(settings, lambda: 8000, counters, Group(), time.monotonic)
-    nobody: Any = ()
     return Site(
         settings=settings,
         counters=counters,
@@ -122,7 +121,7 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
         sources=SourceLogins(settings, calls),
         history=TitleHistory(),
         ask_for_reload=lambda: local.orders.append(("reload",)),
-        guests=Guests(settings, nobody, logins, calls, counters, Group(), time.monotonic),
+        guests=Guests(settings, logins, calls, counters, time.monotonic),
     )
 
 
