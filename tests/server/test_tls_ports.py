@@ -141,11 +141,13 @@ def test_a_port_for_both_serves_each_as_it_comes(bench: Bench, acceptor: Accepto
 
 @pytest.mark.parametrize("acceptor", ["auto"], indirect=True)
 def test_a_page_for_a_plain_client_of_both_goes_the_short_way(bench: Bench, acceptor: Acceptor) -> None:
-    answers = [ask(acceptor.port, PAGE, tls=False) for _ in range(3)]
-    assert answers[0].startswith(b"HTTP/1.0 200 ")
-    repeat = bench.context.answers.repeats.find(
-        PAGE, bench.context.settings.now, acceptor.endpoint.serves, int(time.time())
-    )
+    repeat, tries = None, 0
+    while repeat is None and tries < 10:  # an answer is kept for the rest of its second
+        tries += 1
+        assert ask(acceptor.port, PAGE, tls=False).startswith(b"HTTP/1.0 200 ")
+        repeat = bench.context.answers.repeats.find(
+            PAGE, bench.context.settings.now, acceptor.endpoint.serves, int(time.time())
+        )
     assert repeat is not None
     bench.context.answers.end_all()
 
