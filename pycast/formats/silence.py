@@ -180,7 +180,7 @@ def _ogg(headers: Iterable[bytes], packets: list[tuple[bytes, int]], first: int,
     """
     begin, *rest = headers
     pages = [_page([begin], 0, 0, 2), *write_pages(rest, 0, 1)]
-    granule, sequence = first - packets[0][1], 1 + len(rest)
+    granule, sequence = first - packets[0][1], len(pages)
     for at in range(0, len(packets), a_page):
         some = packets[at : at + a_page]
         granule += sum(samples for _, samples in some)
