@@ -4,7 +4,7 @@ Each format can say "nothing" in a few bits, and what is made here is what its s
 whose side information is all zero (ISO/IEC 11172-3 section 2.4.1.7), an AAC frame without a spectral band (14496-3
 table 4.4), a Vorbis packet whose floors are unused (vorbis-spec section 4.3.2), an Opus packet with CELT's flag for
 silence (RFC 6716 section 4.3). MP3 and AAC have the bitrate of the stream, since players wait for bytes and not for
-seconds when they begin; Ogg has a minute of silence in a few kilobytes, because each round is a new chain.
+seconds when they begin; Ogg has half a minute of silence in a few kilobytes, because each round is a new chain.
 
 The one invariant: sample rate and channels are those that were asked for, or the nearest that the format has.
 """
@@ -15,8 +15,11 @@ from typing import NamedTuple
 
 from pycast.formats.ogg_page import write_page, write_pages
 
-_ROUND_S = 60
+_ROUND_S = 30
 """Seconds of a round of Ogg."""
+
+_PAGES_A_SECOND = 5
+"""Of Ogg: as often as listeners get audio, so that nobody takes the connection for dead."""
 
 _MP3_FRAMES = 49
 """After so many frames the padding of MP3 at 44.1 kHz repeats."""
@@ -137,7 +140,7 @@ def _opus(shape: StreamShape) -> bytes:
     # 20 ms of CELT, full band; the two bytes after the first say that there is nothing.
     packet = bytes((0xF8 | (channels - 1) << 2, 0xFF, 0xFE))
     tags = b"OpusTags" + _comments()
-    return _ogg((head, tags), [(packet, 960)] * (50 * _ROUND_S), first=960, a_page=50)
+    return _ogg((head, tags), [(packet, 960)] * (50 * _ROUND_S), first=960, a_page=50 // _PAGES_A_SECOND)
 
 
 def _vorbis(shape: StreamShape) -> bytes:
@@ -149,8 +152,8 @@ def _vorbis(shape: StreamShape) -> bytes:
     # A long block between long blocks, in which no channel has a floor.
     bits.add(0b110, 3)
     bits.add(0, channels)
-    count = rate * _ROUND_S // 1024
-    return _ogg((head, comments, _vorbis_setup()), [(bits.to_bytes(), 1024)] * count, first=0, a_page=rate // 1024)
+    count, a_page = rate * _ROUND_S // 1024, max(rate // 1024 // _PAGES_A_SECOND, 1)
+    return _ogg((head, comments, _vorbis_setup()), [(bits.to_bytes(), 1024)] * count, first=0, a_page=a_page)
 
 
 def _vorbis_setup() -> bytes:

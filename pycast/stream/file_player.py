@@ -31,8 +31,8 @@ from pycast.stream.source import SourceDescription
 
 log = logging.getLogger(__name__)
 
-# What goes out at once: enough for a player to begin.
-FIRST_S = 2.0
+# What goes out at once: enough for most players to begin. The rest follows when only LEAD_S is ahead of the clock.
+FIRST_S = 1.5
 
 # How far the mount is ahead of the clock after that: more than the time between two writes to a crowded mount.
 LEAD_S = 1.0

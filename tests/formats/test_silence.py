@@ -44,7 +44,7 @@ def test_aac_has_the_rate_the_channels_and_about_the_bitrate(rate: int, channels
 
 @pytest.mark.parametrize("codec", ["Vorbis", "Opus"])
 @pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (48000, 1), (32000, 2)])
-def test_ogg_is_a_minute_of_the_codec_in_a_few_kilobytes(codec: str, rate: int, channels: int) -> None:
+def test_ogg_is_half_a_minute_of_the_codec_in_a_few_kilobytes(codec: str, rate: int, channels: int) -> None:
     data = silence(StreamShape("ogg", codec, rate, channels))
     assert len(data) < 16 << 10
     pages = PageReader()
@@ -57,7 +57,7 @@ def test_ogg_is_a_minute_of_the_codec_in_a_few_kilobytes(codec: str, rate: int, 
     told = 48000 if codec == "Opus" else rate
     assert (info.stats["subtype"], info.stats["audio_samplerate"]) == (codec, str(told))
     assert info.stats["audio_channels"] == str(channels)
-    assert max(mark.time_s or 0 for mark in marks if isinstance(mark, Join)) > 55
+    assert max(mark.time_s or 0 for mark in marks if isinstance(mark, Join)) > 29
 
 
 @pytest.mark.parametrize("shape", [StreamShape("flac"), StreamShape("ogg", "FLAC"), StreamShape("opaque")])

@@ -79,8 +79,8 @@ def test_the_first_seconds_are_there_at_once_and_then_it_keeps_the_pace(player: 
     player.turn(FIRST_S - LEAD_S - 0.2)
     assert mount.ring.head == pytest.approx(16_000 * FIRST_S, abs=500), "who comes now begins with the first byte"
     player.turn(30)
-    played = 30 + FIRST_S - 0.2
-    assert mount.ring.head == pytest.approx(played * 417 / FRAME_S, abs=2000)
+    played = 30 + FIRST_S - 0.2  # a step more or less
+    assert mount.ring.head == pytest.approx(played * 417 / FRAME_S, abs=4000)
 
 
 @pytest.mark.parametrize("content", ["file", "bytes"])
@@ -105,12 +105,12 @@ def test_a_listener_who_comes_at_once_hears_the_beginning_and_one_who_comes_late
 
 def test_ogg_goes_on_chain_by_chain_at_its_pace(player: Player) -> None:
     mount = player.start(LoopedBytes("ogg", silence(StreamShape("ogg", "Opus", 48000, 2))))
-    player.turn(150, step=0.5)
+    player.turn(75, step=0.5)
     reader = PageReader()
     pages = reader.feed(audio(mount))
     firsts = [page.serial for page in pages if page.is_first]
     assert (len(firsts), len(set(firsts)), reader.skipped) == (3, 3, 0)
-    assert sum(page.granule > 0 for page in pages) == pytest.approx(150 + LEAD_S, abs=2)
+    assert sum(page.granule > 0 for page in pages) == pytest.approx(5 * (75 + LEAD_S), abs=5)
     joined = player.listen(mount)
     assert len(joined.got) < 4000, "a burst is some seconds, not so many bytes"
 
