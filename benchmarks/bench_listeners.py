@@ -1,5 +1,5 @@
-"""What does one listener cost? CPU of the server per listener at 128 kbit/s, plain, with ICY titles, and on a mount
-whose listeners have a user and a password (htpasswd).
+"""What does one listener cost? CPU of the server per listener at 128 kbit/s, plain, with ICY titles, on a mount whose
+listeners have a user and a password (htpasswd), and on one that has an intro, which each of them has heard.
 
 For each size the servers run one after another: pycast, icecast2 (not with passwords), and (plain only) the kernel's
 floor at the flush interval that pycast used in the same run. One number: CPU microseconds per listener and second.
@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.plan import Plan, read_plan
 from benchmarks.report import Bar, figure, finish, print_table, progress, ratio
-from benchmarks.servers import GUARDED, LOGIN, ServerError
+from benchmarks.servers import GUARDED, INTRODUCED, LOGIN, ServerError
 from benchmarks.source import SourceError
 from benchmarks.trial import TITLE, Figures, Stage
 
@@ -24,7 +24,7 @@ def main() -> int:
     plan = read_plan(__doc__ or "")
     found: dict[Key, Figures] = {}
     for size in (BAR_SIZE,) if plan.quick else SIZES:
-        for kind in ("plain", "icy", "htpasswd"):
+        for kind in ("plain", "icy", "htpasswd", "intro"):
             _compare(plan, kind, size, found)
     _print(found)
     rows = [figures.as_row() for figures in found.values()]
@@ -35,7 +35,7 @@ def _compare(plan: Plan, kind: str, size: int, found: dict[Key, Figures]) -> Non
     """Runs all servers at one size, the floor last, because it uses pycast's flush interval."""
     flush_s = 0.5
     for name in plan.uses("pycast", "icecast2", "floor"):
-        if (name == "floor" and kind != "plain") or (name == "icecast2" and kind == "htpasswd"):
+        if (name == "floor" and kind != "plain") or (name == "icecast2" and kind in ("htpasswd", "intro")):
             continue
         progress(f"{name}: {plan.sized(size):,} listeners, {kind}" + (f", {flush_s:.3f} s" if name == "floor" else ""))
         try:
@@ -51,9 +51,11 @@ def _compare(plan: Plan, kind: str, size: int, found: dict[Key, Figures]) -> Non
 
 def _trial(plan: Plan, name: str, kind: str, count: int, flush_s: float) -> Figures:
     is_icy, head = kind == "icy", LOGIN if kind == "htpasswd" else ""
-    mounts = (GUARDED if head else "/bench.mp3",)
+    mounts = ({"htpasswd": GUARDED, "intro": INTRODUCED}.get(kind, "/bench.mp3"),)
+    # An intro is for each address and agent once.
+    agent = "bench {}" if kind == "intro" else "pycast-bench"
     with Stage(plan, name, mounts, flush_s=flush_s, title=TITLE if is_icy else "") as stage:
-        stage.connect(count, is_icy=is_icy, head=head)
+        stage.connect(count, is_icy=is_icy, head=head, agent=agent)
         return stage.measure(kind)
 
 
@@ -70,6 +72,7 @@ def bars(found: dict[Key, Figures]) -> list[Bar]:
         Bar("CPU per listener, plain, against the floor", ratio(cpu("pycast", "plain"), cpu("floor", "plain")), 1.35),
         Bar("ICY against plain", ratio(cpu("pycast", "icy"), cpu("pycast", "plain")), 1.25),
         Bar("with htpasswd against plain", ratio(cpu("pycast", "htpasswd"), cpu("pycast", "plain")), 1.1),
+        Bar("with an intro against plain", ratio(cpu("pycast", "intro"), cpu("pycast", "plain")), 1.1),
         Bar("least rate of any listener", min((100 * o.least_share for o in ours), default=None), 99, "%", True),
         Bar("wrong, missing or repeated frames in the sample", max((o.frame_errors for o in ours), default=None), 0),
         Bar("listeners that failed", max((o.players - o.playing for o in ours), default=None), 0),

@@ -59,17 +59,32 @@ class Crowd:
         self.retries = 0
 
     def add(
-        self, paths: Sequence[str], count: int, *, is_icy: bool = False, sample: int = 40, head: str = ""
+        self,
+        paths: Sequence[str],
+        count: int,
+        *,
+        is_icy: bool = False,
+        sample: int = 40,
+        head: str = "",
+        agent: str = "pycast-bench",
     ) -> list[Player]:
         """Makes `count` players, not yet connected, spread over the mounts `paths`; `sample` of them read for real.
-        `head` are more lines of their requests.
+        `head` are more lines of their requests; `{}` in their agent becomes a number for each.
         """
         every = max(1, count // max(1, sample))
         made = []
         for i in range(count):
             mount = i % len(paths)
             is_sample = i % every == every - 1 and i // every < sample
-            player = Player(self._socket(), paths[mount], mount, is_icy=is_icy, is_sample=is_sample, head=head)
+            player = Player(
+                self._socket(),
+                paths[mount],
+                mount,
+                is_icy=is_icy,
+                is_sample=is_sample,
+                head=head,
+                agent=agent.format(i),
+            )
             made.append(player)
             self._players.append(player)
         return made

@@ -19,13 +19,21 @@ class Player:
     )  # fmt: skip
 
     def __init__(
-        self, sock: socket.socket, path: str, mount: int, *, is_icy: bool, is_sample: bool, head: str = ""
+        self,
+        sock: socket.socket,
+        path: str,
+        mount: int,
+        *,
+        is_icy: bool,
+        is_sample: bool,
+        head: str = "",
+        agent: str = "pycast-bench",
     ) -> None:
         """`head` are more lines of its request."""
         self.sock = sock
         self.mount = mount
         icy = head + ("Icy-MetaData: 1\r\n" if is_icy else "")
-        self.request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: pycast-bench\r\n{icy}\r\n".encode()
+        self.request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: {agent}\r\n{icy}\r\n".encode()
         self.checker = FrameReader(mount) if is_sample else None
         self.splitter: IcySplitter | None = None
         self.metaint = 0

@@ -33,6 +33,7 @@ NAMES = (
     "workers",
     "mesh",
     "failover",
+    "fallback",
 )
 # The longest (listeners, 15 trials of some 50 s) takes a quarter of an hour.
 _TIME_LIMIT_S = 2_400

@@ -23,10 +23,15 @@ from urllib.parse import quote
 from benchmarks.procfs import children, pinned
 from pycast import launch
 from pycast.auth.password_file import hashed
+from pycast.formats.silence import StreamShape, silence
 
 PASSWORD = "benchmark"
 GUARDED = "/guarded.mp3"
 """A mount of pycast whose listeners are a user with a slow hash. Each of them sends `LOGIN`."""
+INTRODUCED = "/introduced.mp3"
+"""A mount of pycast that has an intro."""
+BACKED, BACKED_OGG = "/backed.mp3", "/backed.ogg"
+"""Mounts of pycast that fall back to files."""
 LOGIN = f"Authorization: Basic {base64.b64encode(f'bench:{PASSWORD}'.encode()).decode()}\r\n"
 ROOT = Path(__file__).resolve().parent.parent
 MASTER_UPDATE_S = 10
@@ -158,6 +163,13 @@ class Pycast:
         config = self._child.folder / "pycast.toml"
         config.write_text(self._config())
         (self._child.folder / "listeners.htpasswd").write_text(f"bench:{hashed(PASSWORD, b'benchmark')}\n")
+        mp3, opus = StreamShape("mpeg", "", 44100, 2, 128_000), StreamShape("ogg", "Opus", 48000, 2)
+        # Less than 16 kB, in which the load generator looks for the first frame of the stream.
+        webroot = self._child.folder / "web"
+        webroot.mkdir()
+        (webroot / "intro.mp3").write_bytes(silence(mp3)[:16_000])
+        (webroot / "file.mp3").write_bytes(silence(mp3) * 4)
+        (webroot / "file.ogg").write_bytes(silence(opus))
         self.port = self._child.serve("--port", "0", "--config", str(config))
         self.pid = self._child.pid
 
@@ -199,6 +211,24 @@ mount_name = "{GUARDED}"
 type = "htpasswd"
 filename = "{folder}/listeners.htpasswd"
 allow_duplicate_users = true
+
+[paths]
+webroot = "{folder}/web"
+
+[[mount]]
+mount_name = "{INTRODUCED}"
+intro = "/intro.mp3"
+
+[[mount]]
+mount_name = "{BACKED}"
+fallback_mount = "/file.mp3"
+fallback_override = "own"
+
+[[mount]]
+mount_name = "{BACKED_OGG}"
+fallback_mount = "/file.ogg"
+fallback_override = "own"
+
 {self._master()}"""
 
     def _master(self) -> str:

@@ -128,9 +128,11 @@ class Stage:
     ) -> None:
         self._undo.close()
 
-    def connect(self, count: int, *, is_icy: bool = False, sample: int = 40, head: str = "") -> None:
+    def connect(
+        self, count: int, *, is_icy: bool = False, sample: int = 40, head: str = "", agent: str = "pycast-bench"
+    ) -> None:
         """Connects `count` players gently and waits some seconds."""
-        players = self.crowd.add(self.mounts, count, is_icy=is_icy, sample=sample, head=head)
+        players = self.crowd.add(self.mounts, count, is_icy=is_icy, sample=sample, head=head, agent=agent)
         began = time.monotonic()
         self.crowd.connect(players, timeout_s=60 + count / 100)
         playing, took = sum(player.is_playing for player in players), time.monotonic() - began
