@@ -34,8 +34,8 @@ _COMMANDS = {
 }
 """The modules of the commands, in the order of the help page. Each has its click command as `command`."""
 
-_HIDDEN = {"fork-server": "pycast.cli.fork_server"}
-"""Commands that no person runs."""
+_HIDDEN = {"fork-server": "pycast.cli.fork_server", "icecast": "pycast.cli.icecast"}
+"""Commands that nobody gives: `pycast.testing` starts the one, the names in `_ICECAST` stand for the other."""
 
 _HINTS = {
     errno.EADDRINUSE: "Another program uses that port. Choose another one with --port; --port 0 takes any free one.",
@@ -54,8 +54,6 @@ _MANUAL = "`pycast config` prints every setting with its meaning."
 
 _ICECAST = ("icecast", "icecast2")
 """Names under which the command takes Icecast's options. The last part of a path counts, so a link has such a name."""
-
-_HIDDEN = {"icecast": "pycast.cli.icecast"}
 
 
 class Commands(click.Group):
