@@ -47,12 +47,8 @@ FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.01, 1.0
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 # Connections that get a greenlet before other greenlets run: in a storm, players that are accepted must get their burst
-# meanwhile. On a plain port, after half of them the others wait with the newcomers for their turn.
-ACCEPTS_AT_ONCE, TAKEN_AT_ONCE = RESERVE // 2, RESERVE // 4
-
-# Connections taken from the kernel's queue before other greenlets run, and for how long. It holds 4,096 by default and
-# drops who comes when it is full, and who tries again a second later; and a health check may be behind thousands.
-MOST_AT_ONCE, ACCEPT_S = 512, 0.01
+# meanwhile. And those taken from the backlog, within a time: a health check may be behind thousands who want a page.
+ACCEPTS_AT_ONCE, MOST_AT_ONCE, ACCEPT_S = RESERVE // 2, 512, 0.01
 
 # The pause between two turns of the accept loop if `limits.accept_rate` is set.
 RATE_PAUSE_S = 0.01
@@ -250,7 +246,7 @@ class Acceptor:
         if slot is Slot.RESERVED:
             context.reserve.hold(connection)
         elif self._newcomers is not None:
-            return (self._newcomers.take if self._begun < TAKEN_AT_ONCE else self._newcomers.hold)(connection)
+            return self._newcomers.take(connection)
         return self._begin(connection, b"", slot)
 
     def _answer_page(self, connection: Connection, head: bytes) -> None:

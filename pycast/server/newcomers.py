@@ -67,18 +67,14 @@ class Newcomers:
         try:
             data = self._read(connection.sock)
         except BlockingIOError:
-            self.hold(connection)
+            fd = connection.sock.fileno()
+            self._waiting[fd] = connection, time.monotonic()
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
+            self._sweeper.begin()
         except OSError:
             self._on_client(connection, b"")
         else:
             self._pass_on(connection, data)
-
-    def hold(self, connection: Connection) -> None:
-        """Passes the connection on in one of the next turns. Never switches."""
-        fd = connection.sock.fileno()
-        self._waiting[fd] = connection, time.monotonic()
-        self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
-        self._sweeper.begin()
 
     def run(self) -> None:
         """Passes on, for ever. May switch."""
@@ -116,10 +112,8 @@ class Newcomers:
 
     def _sweep(self) -> int:
         late = time.monotonic() - MOMENT_S
-        self._passed = 0
         for fd, (_, since) in list(self._waiting.items()):
-            # The others came later, or wait for their turn in `run`.
-            if since > late or self._passed >= CLIENTS_AT_ONCE:
+            if since > late:  # the others came later
                 break
             self._on_bytes(fd)
         return len(self._waiting)
@@ -128,5 +122,5 @@ class Newcomers:
         if self._is_page(data):
             self._on_page(connection, data)
         else:
-            self._passed += bool(data)  # who has sent nothing costs no more than a greenlet that waits
+            self._passed += 1
             self._on_client(connection, data)

@@ -113,23 +113,3 @@ def test_of_many_who_send_at_once_a_few_get_a_greenlet_in_a_turn(doors: Doors, w
     for connection, peer in pairs:
         connection.close()
         peer.close()
-
-
-def test_a_crowd_that_is_held_is_passed_on_turn_by_turn(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
-) -> None:
-    """However long they wait: each gets a burst, and those who play already must have their turns between."""
-    monkeypatch.setattr(module, "MOMENT_S", 0.0)
-    pairs = [socket.socketpair() for _ in range(3 * module.CLIENTS_AT_ONCE)]
-    connections = [Connection(detach(ours), "127.0.0.1", False) for ours, _ in pairs]
-    for connection, (_, peer) in zip(connections, pairs, strict=True):
-        peer.sendall(b"other")
-        doors.newcomers.hold(connection)
-    assert doors.clients == []
-    doors.newcomers._sweep()
-    assert len(doors.clients) == module.CLIENTS_AT_ONCE
-    wait_until(lambda: len(doors.clients) == len(pairs), "the others")
-    assert [connection for connection, _ in doors.clients] == connections
-    for connection, (_, peer) in zip(connections, pairs, strict=True):
-        connection.close()
-        peer.close()
