@@ -57,6 +57,7 @@ class Newcomers:
         self._epoll = monkey.get_original("select", "epoll")()
         self._waiting: dict[int, tuple[Connection, float]] = {}
         self._passed = 0  # clients of this turn
+        self._is_running = self._is_over = False
         self._sweeper = Sweeper(MOMENT_S / 2, self._sweep)
 
     def __len__(self) -> int:
@@ -80,24 +81,34 @@ class Newcomers:
         """Passes on, for ever. May switch."""
         hub = get_hub()
         watcher = hub.loop.io(self._epoll.fileno(), 1)
+        self._is_running = True
         try:
             while True:
                 hub.wait(watcher)
+                if self._is_over:
+                    return
                 self._passed = 0
                 for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
                     if self._passed < CLIENTS_AT_ONCE:  # the others are reported again
                         self._on_bytes(fd)
         finally:
-            self._sweeper.close()
             watcher.stop()
             watcher.close()
+            self._is_running = False
+            self._close_epoll()
 
     def close(self) -> None:
-        """Passes on all who are left. `run` must have ended. Never switches."""
+        """Passes on all who are left, and has `run` end. Never switches."""
         for fd in list(self._waiting):
             self._on_bytes(fd)
         self._sweeper.close()
-        self._epoll.close()
+        self._is_over = True
+        self._close_epoll()
+
+    def _close_epoll(self) -> None:
+        # libev aborts the process if a descriptor is closed that it still watches, which it does until `run` has ended.
+        if self._is_over and not self._is_running:
+            self._epoll.close()
 
     def _on_bytes(self, fd: int) -> None:
         connection, _ = self._waiting.pop(fd)
