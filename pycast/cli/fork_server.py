@@ -76,9 +76,8 @@ class Forker:
 
     def run(self) -> ServerRequest | None:
         """Forks until the other end closes; then returns None. In each fork, returns its request."""
-        late = load_late()
+        late, is_loaded = load_late(), False
         while True:
-            is_loaded = next(late, None) is None
             for fd, _ in self._waiting.poll(None if is_loaded else 0):
                 if fd in self._children:
                     self._reap(fd)
@@ -89,6 +88,8 @@ class Forker:
                     return None
                 if self._forks(request):
                     return request
+            # After the look for requests: the first one has waited for all that was loaded before.
+            is_loaded = is_loaded or next(late, None) is None
 
     def _receive(self) -> ServerRequest | None:
         """Returns the next request, None if the other end is closed."""
