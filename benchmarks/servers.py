@@ -24,6 +24,7 @@ from benchmarks.procfs import children, pinned
 from pycast import launch
 from pycast.auth.password_file import hashed
 from pycast.formats.silence import StreamShape, silence
+from pycast.testing.ports import Ports
 
 PASSWORD = "benchmark"
 GUARDED = "/guarded.mp3"
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MASTER_UPDATE_S = 10
 """How often an icecast2 slave asks its master for mounts; it does so every 120 s unless told otherwise."""
 
+_PORTS = Ports()
 _START_S = 15.0
 # pycast promises a clean stop within 5 s; icecast2 with 8,000 listeners may need the SIGKILL.
 _STOP_S = 6.0
@@ -367,10 +369,8 @@ def accepts(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Returns a port that was free a moment ago (icecast2 cannot bind port 0)."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Returns a port that is held for the server until this process ends (icecast2 cannot bind port 0)."""
+    return _PORTS.take(("0.0.0.0",))
 
 
 def _first_number(path: Path) -> int | None:

@@ -1,7 +1,6 @@
 """A node starts, serves, reloads and stops, and leaves nothing behind (the suite's own check for that runs on each)."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from gevent import socket
 from pycast.app.node import Node
 from pycast.config.load import load, loads
 from pycast.errors import ConfigError
-from pycast.net.sockets import bind
+from pycast.testing.ports import Ports
 from tests.conftest import WaitUntil
 
 TOML = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\nshoutcast_mount = "/sc"\n[logging]\naccess_log = ""\n'
@@ -129,15 +128,15 @@ def test_a_reload_reads_the_files_of_passwords_again(tmp_path: Path, caplog: pyt
 @pytest.mark.parametrize("first", ["0.0.0.0", "::"])
 def test_ipv4_and_ipv6_are_both_answered_on_one_port(first: str) -> None:
     second = "::" if first == "0.0.0.0" else "0.0.0.0"
-    with closing(bind("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    toml = "".join(f'[[listen]]\nbind_address = "{one}"\nport = {port}\n' for one in (first, second))
-    node = Node(loads(toml, {}, "test"), None, None, 1000)
-    try:
-        node.start()
-        for host in ("127.0.0.1", "::1"):
-            with socket.create_connection((host, port), 5) as sock:
-                sock.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
-                assert sock.recv(1000).startswith(b"HTTP/1.0 200 OK\r\n")
-    finally:
-        node.stop()
+    with Ports() as ports:
+        port = ports.take(("0.0.0.0", "::1"))
+        toml = "".join(f'[[listen]]\nbind_address = "{one}"\nport = {port}\n' for one in (first, second))
+        node = Node(loads(toml, {}, "test"), None, None, 1000)
+        try:
+            node.start()
+            for host in ("127.0.0.1", "::1"):
+                with socket.create_connection((host, port), 5) as sock:
+                    sock.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+                    assert sock.recv(1000).startswith(b"HTTP/1.0 200 OK\r\n")
+        finally:
+            node.stop()

@@ -9,6 +9,7 @@ from pycast.app.node_ports import NodePorts, open_ports
 from pycast.app.passed_sockets import PassedSockets
 from pycast.errors import ConfigError
 from pycast.net.sockets import bind
+from pycast.testing.ports import Ports
 from tests.e2e.test_tls import make_certificate
 from tests.server.contexts import Bench, make_bench
 
@@ -66,10 +67,9 @@ def test_certificate_that_cannot_be_used_is_an_error_only_where_plain_is_not_tak
 
 def test_if_one_cannot_be_opened_none_is_left_open(opener: Opener) -> None:
     taken = bind("127.0.0.1", 0)
-    free = bind("127.0.0.1", 0)
-    port = free.getsockname()[1]
-    free.close()
-    with pytest.raises(ConfigError, match="in use"):
-        opener.open(LOCAL.format(port) + LOCAL.format(taken.getsockname()[1]))
-    bind("127.0.0.1", port).close()
+    with Ports() as free:
+        port = free.take()
+        with pytest.raises(ConfigError, match="in use"):
+            opener.open(LOCAL.format(port) + LOCAL.format(taken.getsockname()[1]))
+        bind("127.0.0.1", port).close()
     taken.close()

@@ -12,6 +12,7 @@ from pycast.app.worker_ports import WorkerPorts
 from pycast.config.load import loads
 from pycast.errors import ConfigError
 from pycast.net.sockets import bind, bind_shared, inherit
+from pycast.testing.ports import Ports
 
 LISTEN = '[[listen]]\nbind_address = "127.0.0.1"\nport = {}\n'
 
@@ -134,12 +135,11 @@ def test_each_worker_has_a_link_of_its_own_on_loopback() -> None:
 
 
 def test_with_a_link_port_other_machines_reach_each_worker() -> None:
-    free = bind("127.0.0.1", 0)
-    first = free.getsockname()[1]
-    free.close()
-    cluster = f'[cluster]\nsecret = "s"\nadvertise = "radio-1:8000"\nlink_port = {first}\n'
-    with held(LISTEN.format(0) + cluster, 1) as ports:
-        assert ports.links == (f"radio-1:{first}",)
+    with Ports() as free:
+        first = free.take(("0.0.0.0", "::1"))
+        cluster = f'[cluster]\nsecret = "s"\nadvertise = "radio-1:8000"\nlink_port = {first}\n'
+        with held(LISTEN.format(0) + cluster, 1) as ports:
+            assert ports.links == (f"radio-1:{first}",)
 
 
 def test_a_taken_port_leaves_no_other_held() -> None:
@@ -185,9 +185,8 @@ def test_sockets_that_systemd_passes_are_dealt_out_and_left_open(
 @pytest.mark.parametrize("first", ["0.0.0.0", "::"])
 def test_ipv4_and_ipv6_may_have_one_port_each_of_all_addresses(first: str) -> None:
     second = "::" if first == "0.0.0.0" else "0.0.0.0"
-    free = bind("127.0.0.1", 0)
-    number = free.getsockname()[1]
-    free.close()
+    with Ports() as free:
+        number = free.take(("0.0.0.0", "::1"))
     toml = "".join(f'[[listen]]\nbind_address = "{one}"\nport = {number}\n' for one in (first, second))
     with held(toml) as ports:
         assert ports.public == (number, number)

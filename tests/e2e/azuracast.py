@@ -4,7 +4,6 @@ runs its server, the requests that its nginx passes on, and what it reads of the
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 from pycast import launch
+from pycast.testing.ports import Ports
 from tests.e2e.deadline import until
 from tests.e2e.test_tls import make_certificate
 from tests.e2e.wire import basic, get
@@ -136,8 +136,8 @@ class Station:
         make_certificate(root / "acme", "radio.example.com")
         for name in ("key", "crt"):
             (root / "acme" / f"tls.{name}").rename(root / "acme" / f"ssl.{name}")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self._ports = Ports()
+        self.port = self._ports.take(("0.0.0.0", "::1"))
         self.xml = station_xml(root, self.port, auth, upstream)
         self._link = root / "icecast"
         self._link.symlink_to(Path(sys.executable).parent / "pycast")
@@ -158,6 +158,7 @@ class Station:
     ) -> None:
         assert self._process
         is_tidy = launch.end([self._process], 10)
+        self._ports.release()
         if error is not None:
             error.add_note(self.log()[-3000:])
         assert is_tidy
