@@ -149,9 +149,17 @@ class Pycast:
     name = "pycast"
 
     def __init__(
-        self, core: int, *, queue_size: str = "512k", clients: int = 15_000, workers: int = 1, master_port: int = 0
+        self,
+        core: int,
+        *,
+        queue_size: str = "512k",
+        clients: int = 15_000,
+        workers: int = 1,
+        master_port: int = 0,
+        has_mounts: bool = True,
     ) -> None:
-        """With `master_port` it relays all mounts of the server there."""
+        """With `master_port` it relays all mounts of the server there; without `has_mounts` none is configured."""
+        self._has_mounts = has_mounts
         self._master_port = master_port
         self.port = 0
         self.pid = 0
@@ -164,14 +172,8 @@ class Pycast:
         """Starts `pycast serve` with a config of its own and waits until it accepts."""
         config = self._child.folder / "pycast.toml"
         config.write_text(self._config())
-        (self._child.folder / "listeners.htpasswd").write_text(f"bench:{hashed(PASSWORD, b'benchmark')}\n")
-        mp3, opus = StreamShape("mpeg", "", 44100, 2, 128_000), StreamShape("ogg", "Opus", 48000, 2)
-        # Less than 16 kB, in which the load generator looks for the first frame of the stream.
-        webroot = self._child.folder / "web"
-        webroot.mkdir()
-        (webroot / "intro.mp3").write_bytes(silence(mp3)[:16_000])
-        (webroot / "file.mp3").write_bytes(silence(mp3) * 4)
-        (webroot / "file.ogg").write_bytes(silence(opus))
+        if self._has_mounts:
+            self._make_files()
         self.port = self._child.serve("--port", "0", "--config", str(config))
         self.pid = self._child.pid
 
@@ -182,8 +184,18 @@ class Pycast:
         """Returns the processes that serve listeners: its own, or its workers."""
         return [self.pid] if self._workers == 1 else children(self.pid)
 
+    def _make_files(self) -> None:
+        """Makes the files of the configured mounts."""
+        (self._child.folder / "listeners.htpasswd").write_text(f"bench:{hashed(PASSWORD, b'benchmark')}\n")
+        mp3, opus = StreamShape("mpeg", "", 44100, 2, 128_000), StreamShape("ogg", "Opus", 48000, 2)
+        webroot = self._child.folder / "web"
+        webroot.mkdir()
+        # Less than 16 kB, in which the load generator looks for the first frame of the stream.
+        (webroot / "intro.mp3").write_bytes(silence(mp3)[:16_000])
+        (webroot / "file.mp3").write_bytes(silence(mp3) * 4)
+        (webroot / "file.ogg").write_bytes(silence(opus))
+
     def _config(self) -> str:
-        folder = self._child.folder
         return f"""
 [server]
 workers = {self._workers}
@@ -204,9 +216,15 @@ relay_password = "{PASSWORD}"
 admin_password = "{PASSWORD}"
 
 [logging]
-access_log = "{folder}/access.log"
-error_log = "{folder}/error.log"
+access_log = "{self._child.folder}/access.log"
+error_log = "{self._child.folder}/error.log"
 
+{self._mounts() if self._has_mounts else ""}
+{self._master()}"""
+
+    def _mounts(self) -> str:
+        folder = self._child.folder
+        return f"""
 [[mount]]
 mount_name = "{GUARDED}"
 [mount.authentication]
@@ -230,8 +248,7 @@ fallback_override = "own"
 mount_name = "{BACKED_OGG}"
 fallback_mount = "/file.ogg"
 fallback_override = "own"
-
-{self._master()}"""
+"""
 
     def _master(self) -> str:
         if not self._master_port:
