@@ -86,7 +86,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "relay/resolver.py": {"getaddrinfo": "in a thread of its own"},
     "stream/dump.py": dict.fromkeys(("flock", "strftime"), IN_A_THREAD),
     "web/log_tail.py": dict.fromkeys(("os.open", "pread"), IN_A_THREAD),
-    "web/pages.py": {"read_text": "each template once, some seconds after the start (late_imports.py)"},
+    "web/page_templates.py": {"read_text": "each template once, some seconds after the start (late_imports.py)"},
 }
 
 
@@ -180,7 +180,7 @@ class Watch:
 def test_a_node_at_work_opens_no_file_in_its_loop(tmp_path: Path, wait_until: WaitUntil) -> None:
     for name in (*MODULES, "encodings.idna", "encodings.latin_1"):
         __import__(name)  # as a node does soon after its start
-    for _ in __import__("pycast.web.pages", fromlist=["x"]).compile_templates():
+    for _ in __import__("pycast.web.page_templates", fromlist=["x"]).compile_templates():
         pass
     (tmp_path / "pycast.toml").write_text(TOML.format(tmp_path))
     node = Node(load(tmp_path / "pycast.toml", {}), tmp_path / "pycast.toml", None, 1000)

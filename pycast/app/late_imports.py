@@ -33,7 +33,8 @@ MODULES = (
     *("pycast.http.shoutcast", "pycast.server.shoutcast_source"),
     *("email.utils", "email.parser", "ssl", "http.client", "mimetypes", "shutil", "http.server", "urllib.request"),
     *("wsgiref.simple_server", "prometheus_client.core", "prometheus_client.exposition"),
-    *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.pages", "pycast.web.nodes_page"),
+    *("random", "tempfile", "jinja2", "pycast.web.cover", "pycast.web.page_templates", "pycast.web.station_card"),
+    *("pycast.web.pages", "pycast.web.nodes_page"),
     *("xml.etree.ElementTree", "pycast.web.admin_looks", "pycast.web.stats_stream", "pycast.web.log_tail"),
     *("pycast.stats.scraped_pages", "pycast.web.files", "pycast.web.xsl"),
     *("hashlib", "hmac", "zlib"),
@@ -48,5 +49,5 @@ def import_late() -> None:
     for name in MODULES:
         import_module(name)
         gevent.sleep(PAUSE_S)
-    for _ in import_module("pycast.web.pages").compile_templates():
+    for _ in import_module("pycast.web.page_templates").compile_templates():
         gevent.sleep(PAUSE_S)

@@ -139,7 +139,7 @@ def load_late() -> Iterator[str]:
     for name in (*_MODULES, *MODULES):
         import_module(name)
         yield name
-    for _ in import_module("pycast.web.pages").compile_templates():
+    for _ in import_module("pycast.web.page_templates").compile_templates():
         yield "a page"
     gc.freeze()
 

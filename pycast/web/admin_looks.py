@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from pycast.http.response import HTML, Response
 from pycast.net.turns import in_turns
 from pycast.stats.status_json import typed
-from pycast.web.pages import PATH_CHARACTERS, clean, page_policy, render
+from pycast.web.page_templates import PATH_CHARACTERS, clean, page_policy, render
 
 JSON = "application/json; charset=UTF-8"
 

@@ -8,6 +8,7 @@ template draws the values. Invariant: `Palette.ink` has enough contrast with the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 
@@ -56,6 +57,9 @@ PALETTES = (
     Palette("#1d2831", "#557383", "#c4d6da", "#3f5e6e"),  # slate
 )
 
+# Pictures that are kept.
+MOST_KEPT = 1000
+
 _RINGS = 9
 _WIDTHS = (1.0, 1.5, 2.5, 4.0, 6.5, 9.0)
 _FOCI = (40, 60, 78, 100, 122, 140, 160)
@@ -77,6 +81,7 @@ def covers(names: Iterable[str]) -> dict[str, Cover]:
     return result
 
 
+@lru_cache(MOST_KEPT)
 def _draw(digest: bytes, palette: Palette) -> Cover:
     sun = 15 + digest[3] % 16
     rings = []

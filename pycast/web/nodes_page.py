@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot
-from pycast.web.pages import PATH_CHARACTERS, clean, nodes_in_words, render
+from pycast.web.page_templates import PATH_CHARACTERS, clean, render
+from pycast.web.pages import nodes_in_words
 
 REFRESH_S = 5
 

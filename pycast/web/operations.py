@@ -99,7 +99,7 @@ def cluster_json(call: Call) -> Response:
 def nodes_page(call: Call) -> Response:
     """Answers `/admin/nodes` with a page. Raises Refused without a cluster. May switch."""
     from pycast.web.nodes_page import render_nodes  # not before it is needed, as in public.py
-    from pycast.web.pages import headers
+    from pycast.web.page_templates import headers
 
     warnings = tuple(password_advice(call.config))
     return Response(200, render_nodes(_cluster(call), call.config.server.server_id, warnings), HTML, headers())

@@ -42,7 +42,9 @@ class _GappedPage(NamedTuple):
 
 def status_page(call: Call) -> Response:
     """Answers `/` and `/status.xsl[?mount=/x]`. May switch."""
-    from pycast.web.pages import headers, render_status  # loaded for the first page, so that the server starts faster
+    # Loaded for the first page, so that the server starts faster.
+    from pycast.web.page_templates import headers
+    from pycast.web.pages import render_status
 
     if call.request.path == "/status.xsl" and not wants_page(call.request.headers):
         return _status_for_programs(call)
@@ -91,7 +93,8 @@ def status2_page(call: Call) -> Response:
 
 def server_version(call: Call) -> Response:
     """Answers `/server_version.xsl`. May switch."""
-    from pycast.web.pages import headers, render_server_info
+    from pycast.web.page_templates import headers
+    from pycast.web.pages import render_server_info
 
     page = call.site.pages.get("server", None, lambda: render_server_info(call.site.local.snapshot()), call.may_wait)
     return page.answer(call.request, HTML, headers())

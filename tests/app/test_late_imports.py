@@ -26,8 +26,8 @@ counter = gevent.spawn(count)
 late_imports.import_late()
 assert turns >= len(late_imports.MODULES), turns
 loaded = set(sys.modules)
-from pycast.web import pages
-assert len(pages._environment().cache) >= 4
+from pycast.web import page_templates
+assert len(page_templates._environment().cache) >= 4
 print(*sorted(loaded))
 """
 

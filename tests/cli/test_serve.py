@@ -179,7 +179,7 @@ def test_start_of_a_node_alone_loads_nothing_that_only_others_need() -> None:
             "pycast.stats.merge",
             "pycast.stats.snapshot",
         ),
-        *("pycast.web.cover", "pycast.web.nodes_page", "pycast.web.pages"),
+        *("pycast.web.cover", "pycast.web.nodes_page", "pycast.web.page_templates", "pycast.web.pages"),
     }
     assert not unneeded & loaded
     of_the_cluster = {"pycast.cluster", "pycast.cluster.claim", "pycast.cluster.ownership"}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pycast.stats.snapshot import MountSnapshot
 from pycast.web import pages
+from pycast.web.page_templates import page_policy
 from tests.stats import snapshots
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
@@ -252,38 +253,9 @@ def test_page_loads_nothing_from_anywhere(mounts: tuple[MountSnapshot, ...]) -> 
 def test_policy_allows_the_script_of_the_page_and_no_other() -> None:
     page = status(MOUNT)
     policy = next(tag["content"] for tag in page.all("meta") if tag.get("http-equiv") == "Content-Security-Policy")
-    assert pages.page_policy(page.scripts) == policy
+    assert page_policy(page.scripts) == policy
     assert "script-src 'sha256-" in policy
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
-
-
-@pytest.mark.parametrize(
-    ("artist", "title", "shown"),
-    [
-        ("", "Nils Frahm - Says", ("Nils Frahm", "Says")),
-        ("Bill Evans", "Waltz - for Debby", ("Bill Evans", "Waltz - for Debby")),
-        ("", "Jay-Z", ("", "Jay-Z")),
-        ("", " - Says", ("", "- Says")),
-        ("", "", ("", "")),
-    ],
-)
-def test_artist_and_title_are_split(artist: str, title: str, shown: tuple[str, str]) -> None:
-    assert pages._artist_and_title(artist, title.strip()) == shown
-
-
-@pytest.mark.parametrize(
-    ("content_type", "subtype", "bitrate", "badges"),
-    [
-        ("audio/mpeg", "", "128", ("MP3", "128 kbit/s")),
-        ("audio/aacp; x=y", "", "", ("AAC+",)),
-        ("application/ogg", "Theora/Vorbis", "Quality 4", ("Ogg Theora + Vorbis", "Quality 4")),
-        ("audio/x-unheard", "", "9" * 50, ("UNHEARD", "9" * 40)),
-        ("", "", "", ()),
-    ],
-)
-def test_badges_name_format_and_bitrate(content_type: str, subtype: str, bitrate: str, badges: tuple[str, ...]) -> None:
-    mount = replace(MOUNT, content_type=content_type, subtype=subtype, bitrate=bitrate)
-    assert pages._badges(mount) == badges
 
 
 def test_revision_ignores_what_the_script_updates_itself() -> None:
@@ -293,13 +265,6 @@ def test_revision_ignores_what_the_script_updates_itself() -> None:
     assert revision(MOUNT) == revision(replace(MOUNT, title="Another", listeners=1, listener_peak=2))
     changes = (replace(MOUNT, is_live=False), replace(MOUNT, server_name="New"), replace(MOUNT, stream_start=NOW))
     assert len({revision(mount) for mount in (MOUNT, *changes)}) == 4
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(-5, "0 min"), (59, "0 min"), (11_520, "3 h 12 min"), (180_000, "2 d 2 h")]
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert pages._duration(seconds) == text
 
 
 def test_server_page_shows_who_runs_it() -> None:
