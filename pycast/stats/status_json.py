@@ -107,5 +107,5 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+# `json.dumps` with an option makes an encoder for each call.
+_string = json.JSONEncoder(ensure_ascii=False).encode
