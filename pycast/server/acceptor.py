@@ -309,11 +309,11 @@ class Acceptor:
         """Accepts waiting clients, at most `most` and what the rate allows, and passes each to `on_client`, until
         `ACCEPTS_AT_ONCE` of them got a greenlet or `ACCEPT_S` are over. Never switches.
         """
-        until = time.thread_time() + ACCEPT_S
+        until = time.monotonic() + ACCEPT_S
         left = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, most)
         self._begun = 0
         try:
-            while left and self._begun < ACCEPTS_AT_ONCE and time.thread_time() < until:
+            while left and self._begun < ACCEPTS_AT_ONCE and time.monotonic() < until:
                 sock, address = accept(self._sock)
                 left -= 1
                 on_client(sock, address)

@@ -144,8 +144,8 @@ class PageTurns:
     def _begin_turn(self, timer: Any) -> None:
         timer.close()
         self._turn, self._let_on = get_hub().loop.iteration, PAGES_AT_ONCE
-        until, made = time.thread_time() + TURN_S, 0
-        while self._queue and made < PAGES_AT_ONCE and time.thread_time() < until:
+        until, made = time.monotonic() + TURN_S, 0
+        while self._queue and made < PAGES_AT_ONCE and time.monotonic() < until:
             made += not self._queue.popleft()()
         if self._queue:
             self._schedule()
