@@ -1,6 +1,6 @@
 """The keys of the configuration, each written once: name, type, default, bounds and the sentence that explains it. The
-keys of a mount are in mount_settings.py and mount_authentication.py, those for relays in relay_sections.py, those for
-clusters and balancers in cluster_sections.py.
+keys of a mount are in mount_settings.py and mount_authentication.py, those for logs in logging_section.py, those for
+relays in relay_sections.py, those for clusters and balancers in cluster_sections.py.
 
 The sample file conf/pycast.toml, the tables in docs/configuration.md (both by reference.py), the import of icecast.xml
 and the list of keys that need a restart are made from these entries, so adding a key means adding one entry. A `Config`
@@ -13,13 +13,14 @@ keys at once are in rules.py.
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pycast import __version__
 from pycast.config.alias_section import AliasSection, by_source
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
 from pycast.config.directory_section import DirectorySection
 from pycast.config.host_sections import PathsSection, SecuritySection
+from pycast.config.logging_section import LoggingSection
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.mount_settings import MountSection, MountSettings, MountTable
 from pycast.config.relay_sections import MasterSection, RelaySection
@@ -29,10 +30,8 @@ from pycast.config.values import (
     SERVED,
     BindAddress,
     Bits,
-    FileSize,
     Flag,
     Headers,
-    LogLevel,
     MaybeAddress,
     MaybeMountName,
     Networks,
@@ -254,44 +253,6 @@ class AuthenticationSection(Section):
     relay_password: Secret = key("hackme", "The password of other servers.")
     admin_user: RequiredText = key("admin", "The user name for everything below /admin/.")
     admin_password: Secret = key("hackme", "The password for everything below /admin/.")
-
-
-class LoggingSection(Section):
-    """Where the logs go: a file (a new one gets mode 640), "-" for stderr, "" for none. SIGHUP reopens the files."""
-
-    access_log: Text = key(
-        "-", "One line for each request, in the format of Icecast and Apache.", icecast=("accesslog",)
-    )
-    error_log: Text = key("-", "What the server does and what goes wrong.", icecast=("errorlog",))
-    playlist_log: Text = key("", "One line for each title that is played.", icecast=("playlistlog",))
-    log_level: LogLevel = key(
-        "info",
-        'The lowest level of lines in the error log: "debug", "info", "warning" or "error".',
-        icecast=("loglevel",),
-    )
-    format: Literal["text", "combined", "json"] = key(
-        "text",
-        'How the lines look: "text" as those of Icecast, "combined" with an access log in the combined format of '
-        'Apache and nginx, which is the same without the seconds at the end, "json" with a JSON object for each line '
-        "of all three logs.",
-        icecast=(),
-    )
-    logsize: FileSize = key(
-        0,
-        'A log file that has become this large is renamed to its name with ".old" at the end, and a new one begun. 0: '
-        "never. In icecast.xml it is a number of KiB.",
-        example="10M",
-    )
-    logarchive: Flag = key(
-        False, 'With logsize: it is renamed to its name with the time instead (".20260131_235959"), and all stay.'
-    )
-    addresses: Literal["full", "truncate", "hash"] = key(
-        "full",
-        'How the addresses of clients are written into the logs: "full"; "truncate" with 0 in place of the last '
-        'number, of IPv6 addresses all after the first 48 bits; "hash" as a word that is the same for all lines of '
-        "an address and a day. Bans and statistics have the whole address.",
-        icecast=(),
-    )
 
 
 class TlsSection(Section):
