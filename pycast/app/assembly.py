@@ -26,6 +26,7 @@ from pycast.balance.drain import Drain
 from pycast.balance.listener_limits import ListenerLimits
 from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.readiness import Readiness
+from pycast.balance.slaves import Slaves
 from pycast.cluster.claim import MountClaims
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
@@ -106,7 +107,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
                               cluster, on_demand, history := _history(events))  # fmt: skip
-    local = NodeControl(mounts, claims, finder, moves, snapshots)
+    local = NodeControl(mounts, claims, finder, moves, snapshots, slaves := Slaves(settings, time.monotonic))
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
     listener_end, pages = ListenerEnd(hangups, admission, counters, logs), SharedPages()
@@ -122,6 +123,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
         reserve=Reserve(counters, lambda: admission.reserve),
         bans=Bans(settings, mounts, counters, time.monotonic),
         listener_limits=limits,
+        slaves=slaves,
         drain=drain,
         log_access=logs.log_access,
         next_listener_id=_listener_ids(parts.own if parts else None),

@@ -20,6 +20,10 @@ from pycast.stream.mounts import Mounts
 log = logging.getLogger(__name__)
 
 
+class TooManyFromAddress(NoRoom):
+    """A listener whose address has too many already, whatever room there is."""
+
+
 class ListenerLimits:
     """The limits of a node for listeners, besides those of each mount. Nothing in it switches."""
 
@@ -49,8 +53,11 @@ class ListenerLimits:
         if limits.listeners_per_ip >= 0:
             addresses, address = self._addresses(), network_of(ip)
             if addresses[address] >= limits.listeners_per_ip and not is_exempt:
-                raise _no_room(
-                    "too many listeners from your address", f"{limits.listeners_per_ip} listeners from {address}"
+                raise TooManyFromAddress(
+                    "too many listeners from your address",
+                    status=503,
+                    cause=f"{limits.listeners_per_ip} listeners from {address}",
+                    headers=(RETRY_AFTER,),
                 )
             addresses[address] += 1
         else:

@@ -6,6 +6,7 @@ keeps the server from starting is an error; what works, but is probably not mean
 
 import os
 import re
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,10 @@ def is_plain_enough(config: Config) -> bool:
 
 def missing_files(config: Config) -> Iterator[str]:
     """Yields a line for each file that the configuration names and that this user cannot use."""
-    yield from _unreadable("cluster.tls_ca", config.cluster.tls_ca)
+    yield from _no_authorities("cluster.tls_ca", config.cluster.tls_ca)
+    yield from _no_authorities("master.tls_ca", config.master.tls_ca)
+    for index, relay in enumerate(config.relay):
+        yield from _no_authorities(f"relay[{index}].tls_ca", relay.tls_ca)
     if config.paths.webroot and not os.access(Path(config.paths.webroot), os.R_OK | os.X_OK):
         yield f'paths.webroot = "{config.paths.webroot}": expected a folder that this user can read'
     for key in ("deny_ip", "allow_ip", "deny_agents"):
@@ -184,6 +188,16 @@ def bad_addresses(config: Config) -> Iterator[str]:
 def _unreadable(key: str, name: str) -> Iterator[str]:
     if name and not (Path(name).is_file() and os.access(name, os.R_OK)):
         yield f'{key} = "{name}": expected a readable file'
+
+
+def _no_authorities(key: str, name: str) -> Iterator[str]:
+    unreadable = list(_unreadable(key, name))
+    yield from unreadable
+    if name and not unreadable:
+        try:
+            ssl.create_default_context(cafile=name)
+        except ssl.SSLError:
+            yield f'{key} = "{name}": expected a PEM file with certificates'
 
 
 def _no_users(key: str, given: MountAuthentication | None) -> Iterator[str]:

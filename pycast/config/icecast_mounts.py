@@ -6,7 +6,7 @@ listeners, and one whose sources it asks a URL for takes no source without a pas
 
 from pycast.config.icecast_authentication import authentication_of, converted, is_convertible, is_default
 from pycast.config.icecast_protection import Lock, MountLocks, checks_listeners, checks_sources
-from pycast.config.icecast_settings import SettingReader
+from pycast.config.icecast_settings import KEYS, SettingReader
 from pycast.config.icecast_values import is_yes
 from pycast.config.import_notes import ImportNote, NoteKind, described, name_of, place
 from pycast.config.toml_table import TomlTable
@@ -51,6 +51,7 @@ class MountReader:
         for headers in block.all("http-headers"):
             table.set("http_headers", self._settings.headers(headers, table.values.get("http_headers")))
         self._read_fallback(table, block)
+        self._read_redirect(table, block)
         self._settings.read("mount", table, block)
         for no_yp in block.all("no-yp"):
             table.set("public", False if is_yes(no_yp.value()) else table.values.get("public"))
@@ -71,6 +72,16 @@ class MountReader:
                 rate.value()
         for node in named:
             self._settings.set("mount", table, node, "fallback-mount")
+
+    def _read_redirect(self, table: TomlTable, block: XmlNode) -> None:
+        """Reads where icecast-kh sends all listeners of a mount. Its ${mount} is no variable of the environment."""
+        for node in (*block.all("redirect-to"), *block.all("redirect")):
+            pattern = node.value() + ("/${mount}" if node.name == "redirect" else "")
+            try:
+                text = "${mount}".join(map(self._settings.filled, pattern.split("${mount}")))
+                table.set("redirect_to", KEYS["mount"]["redirect-to"].read(text), line=node.line)
+            except ValueError as error:
+                self._settings.leave_out(node, str(error))
 
     def _read_protection(self, table: TomlTable, block: XmlNode) -> None:
         self._read_authentication(table, block)

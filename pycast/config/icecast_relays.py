@@ -25,9 +25,11 @@ _OF_MASTER = {
     "interval": "master-update-interval",
     "username": "master-username",
     "password": "master-password",
+    "bind": "master-bind",
+    "redirect": "master-redirect",
 }
 
-_OF_PLACE = ("server", "port", "mount", "tls", "username", "password")
+_OF_PLACE = ("server", "port", "mount", "tls", "username", "password", "bind")
 
 
 class RelayReader:
@@ -78,6 +80,18 @@ class RelayReader:
             table.set("relays_on_demand", True)
         return table
 
+    def redirects(self) -> list[TomlTable]:
+        """Returns the sections of icecast-kh's servers to which listeners are sent."""
+        tables = []
+        for block in self._root.all("redirect"):
+            table = TomlTable("[[redirect]]", block.line)
+            self._settings.read("redirect", table, block)
+            if "host" in table.values:
+                tables.append(table)
+            else:
+                self._settings.leave_out(block, "it names no host")
+        return tables
+
     def _set_tls_port(self, table: TomlTable, node: XmlNode) -> None:
         """Reads icecast-kh's port for TLS, which it uses for all that it asks its master for."""
         self._settings.set("master", table, node, "master-server-port")
@@ -104,6 +118,7 @@ class RelayReader:
             return None
         for key, value in places[0].values.items():
             table.set(key, value)
+        self._same_bind(own, str(places[0].values.get("bind", "")))
         if len(places) > 1:
             table.set("upstreams", tuple(map(_url, places[1:])))
         if mount:
@@ -119,6 +134,13 @@ class RelayReader:
         if "relay_shoutcast_metadata" in shared.values and "relay_shoutcast_metadata" not in table.values:
             table.set("relay_shoutcast_metadata", shared.values["relay_shoutcast_metadata"])
 
+    def _same_bind(self, servers: list[XmlNode], bind: str) -> None:
+        """Notes the addresses to connect from that are not the relay's."""
+        for node in servers:
+            other = node.find("bind")
+            if other is not None and other.is_read and other.text.strip() != bind:
+                self._settings.leave_out(other, "a relay has one address to connect from, that of its first server")
+
     def _defaults(self, servers: list[XmlNode]) -> tuple[TomlTable, list[XmlNode]]:
         """Returns what holds for all servers of a relay, and the servers, best first."""
         shared, own = TomlTable("[[relay]]"), []
@@ -127,7 +149,7 @@ class RelayReader:
                 shared = self._place(node)
             else:
                 own.append(node)
-        return shared, sorted(own, key=_priority)
+        return shared, _by_priority(own)
 
     def _place(self, node: XmlNode) -> TomlTable:
         """Returns what a node says about one server."""
@@ -177,9 +199,18 @@ def _filled(place: TomlTable, shared: TomlTable) -> TomlTable:
     return place
 
 
-def _priority(node: XmlNode) -> int:
-    text = node.peek("priority")
-    return int(text) if text.isascii() and text.isdigit() else 0
+def _by_priority(servers: list[XmlNode]) -> list[XmlNode]:
+    """Returns the servers in icecast-kh's order: the lower the number, the earlier; of equal ones the first in the
+    file. One without a number has one more than the last server before it.
+    """
+    found: list[tuple[int, XmlNode]] = []
+    for node in servers:
+        text = node.peek("priority")
+        given = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        earlier = (at for at, (other, _) in enumerate(found) if given and other > given)
+        at = next(earlier, len(found))
+        found.insert(at, (given or (found[-1][0] if found else 0) + 1, node))
+    return [node for _, node in found]
 
 
 def _url(place: TomlTable) -> str:

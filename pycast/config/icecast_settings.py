@@ -16,8 +16,8 @@ from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
 _SECTIONS = (
-    *("server", "limits", "authentication", "listen", "mount", "relay", "master", "paths", "alias", "security"),
-    *("logging", "tls", "directory"),
+    *("server", "limits", "authentication", "listen", "mount", "relay", "master", "redirect", "paths", "alias"),
+    *("security", "logging", "tls", "directory"),
 )
 """The sections that Icecast has too."""
 

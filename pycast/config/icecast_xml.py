@@ -87,7 +87,7 @@ class _Conversion:
         """Returns the file and the notes."""
         self._read_blocks()
         relays = RelayReader(self._settings, self._root)
-        self._relay = [*relays.read(), relays.master()]
+        self._relay = [*relays.read(), relays.master(), *relays.redirects()]
         self._listen = SocketReader(self._settings, self._root).read()
         self._mount = MountReader(self._settings, self._root).read()
         self._directory = DirectoryReader(self._settings, self._root).read()

@@ -50,7 +50,6 @@ _WHY = {
     "paths/tls-allowed-ciphers": _CIPHERS,
     "tls-context/tls-allowed-ciphers": _CIPHERS,
     "relay/retry-delay": "pycast tries again after half a second, and then less and less often, up to every 20 s",
-    "master-redirect": "pycast sends no listeners to slaves; several nodes can be a cluster, see docs/clustering.md",
     "directory": "of a directory, only the address and two times are known",
     "yp-directory/option": "of a directory, only the address, timeout and touch-interval are known",
     "icelogin": "sources give their password as HTTP wants it",

@@ -9,9 +9,10 @@ where the file is that specific.
 The one invariant: every key of `MountSettings` has an effective value, so no other code looks anything up again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.section import UNSET, Section, key
@@ -46,6 +47,18 @@ again, maybe to another node. Less than 20, as mounts are looked at twice a seco
 
 LOCAL_BURST = Size(seconds=4)
 """A time, because silence may have so few bytes that a burst of the usual size would be minutes."""
+
+_WEB_ADDRESS = re.compile(r"https?://[^\s\"'<>\\^`|{}/?#]+(/([^\s\"'<>\\^`|{}]|\$\{mount\})*)?")
+
+
+def _redirect_to(value: object) -> str:
+    text = str(value).strip()
+    if text and not (text.isascii() and _WEB_ADDRESS.fullmatch(text)):
+        raise ValueError('expected a web address, such as "https://cdn.example.org/${mount}"')
+    return text
+
+
+RedirectTo = Annotated[str, _redirect_to]
 
 _MAX_CACHED = 4096
 """Names come from requests, so the cache needs a limit."""
@@ -99,6 +112,12 @@ class MountSettings(Section):
         False, "Whether nobody may listen to this mount but those who come to it as a fallback.", example=True
     )
     allow_direct_access: Flag = key(True, "Icecast 2.5's word for the same, the other way round.", example=False)
+    redirect_to: RedirectTo = key(
+        "",
+        "Where all who want to listen to this mount are sent instead, with ${mount} for its name. Other servers that "
+        "log in as relays are served here.",
+        example="https://cdn.example.org/${mount}",
+    )
     intro: Text = key(
         "",
         "A file below paths.webroot that each listener hears first, once within an hour. It must have the format, the "

@@ -88,6 +88,11 @@ def _relay_conflicts(config: Config) -> Iterator[Problem]:
         elif relay.local_name == relay.mount and _is_own(config, relay.server, relay.port):
             yield ("relay", index, "server"), relay.server, "expected another server: this is the mount itself"
         seen.add(relay.local_name)
+    for index, other in enumerate(config.redirect):
+        if not other.host:
+            yield ("redirect", index, "host"), "", "expected the name of the server to which listeners are sent"
+        elif _is_own(config, other.host, other.port):
+            yield ("redirect", index, "host"), other.host, "expected another server: this is this one itself"
     master = config.master
     if master.server and not master.password:
         yield ("master", "password"), "", "expected the master's password for relays, as master.server is set"

@@ -23,7 +23,7 @@ from pycast.config.host_sections import PathsSection, SecuritySection
 from pycast.config.logging_section import LoggingSection
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.mount_settings import MountSection, MountSettings, MountTable
-from pycast.config.relay_sections import MasterSection, RelaySection
+from pycast.config.relay_sections import MasterSection, RedirectSection, RelaySection
 from pycast.config.section import Section, key
 from pycast.config.units import Size
 from pycast.config.values import (
@@ -60,6 +60,7 @@ __all__ = [
     "MountSection",
     "MountSettings",
     "PathsSection",
+    "RedirectSection",
     "RelaySection",
     "SecuritySection",
     "ServerSection",
@@ -108,6 +109,13 @@ class ServerSection(Section):
     )
     fileserve: Flag = key(
         True, "Whether the files in paths.webroot are served. Pages of the station's own (*.xsl) are in any case."
+    )
+    max_redirect_slaves: Whole = key(
+        0,
+        "The most slaves that may ask to get the listeners for whom there is no room here: those that log in as relays "
+        "and name their address, as icecast-kh and pycast do (master.redirect). 0: none.",
+        ge=0,
+        le=1000,
     )
     drain: Flag = key(
         False,
@@ -280,6 +288,7 @@ class Config(Section):
     mount: tuple[MountSection, ...] = key(())
     relay: tuple[RelaySection, ...] = key(())
     master: MasterSection = key(MasterSection())
+    redirect: tuple[RedirectSection, ...] = key(())
     http_headers: Headers = key(
         {"Access-Control-Allow-Origin": "*"},
         "Headers of every reply. The default lets web pages of other sites play the streams and read status-json.xsl; "

@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 from pycast.cluster.link.message_kinds import Question
 from pycast.cluster.link.questions import (
     WIRE_NAMES,
+    AddSlave,
     AskListeners,
     AskSnapshot,
     Done,
@@ -117,6 +118,11 @@ class ClusterControl:
         self._local.reset_peak(mount)
         self._ask_all(ResetPeak(mount))
 
+    def add_slave(self, host: str, port: int, interval_s: int) -> None:
+        """Remembers a server that takes listeners for whom there is no room, on all nodes. May switch."""
+        self._local.add_slave(host, port, interval_s)
+        self._ask_all(AddSlave(host, port, interval_s))
+
     # -- answers to other nodes
 
     def answer_snapshot(self, question: AskSnapshot) -> SnapshotAnswer:
@@ -143,6 +149,11 @@ class ClusterControl:
     def answer_fallback(self, order: SetFallback) -> Done:
         """Puts a fallback in place of the configured one on this node."""
         self._local.set_fallback(order.mount, order.fallback)
+        return Done(True)
+
+    def answer_slave(self, order: AddSlave) -> Done:
+        """Remembers a server that takes listeners for whom there is no room."""
+        self._local.add_slave(order.host, order.port, order.interval_s)
         return Done(True)
 
     def answer_reset(self, order: ResetPeak) -> Done:

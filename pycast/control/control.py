@@ -36,5 +36,8 @@ class Control(Protocol):
     def reset_peak(self, mount: str) -> None:
         """Has the peak of a mount's listeners counted anew."""
 
+    def add_slave(self, host: str, port: int, interval_s: int) -> None:
+        """Remembers a server that takes listeners for whom there is no room."""
+
     def move(self, mount: str, to: str) -> int:
         """Moves a mount's listeners to another mount for good. Returns how many. Raises Refused."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from pycast.balance.slaves import Slaves
 from pycast.cluster.claim import MountClaims
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
@@ -25,12 +26,14 @@ class NodeControl:
         finder: MountFinder,
         moves: ListenerMoves,
         snapshots: NodeSnapshots,
+        slaves: Slaves,
     ) -> None:
         self._mounts = mounts
         self._claims = claims
         self._finder = finder
         self._moves = moves
         self._snapshots = snapshots
+        self._slaves = slaves
 
     def snapshot(self) -> "NodeSnapshot":
         """Returns the node's current statistics."""
@@ -84,6 +87,10 @@ class NodeControl:
         found = self._finder.on_this_node(mount)
         if found is not None:
             found.listener_peak = len(found.fanout)
+
+    def add_slave(self, host: str, port: int, interval_s: int) -> None:
+        """Remembers a server that takes listeners for whom there is no room here."""
+        self._slaves.add(host, port, interval_s)
 
     def has_standby_from(self, mount: str, sender: str) -> bool:
         """Whether a title from the address `sender` is that of a source that stands by on this node."""

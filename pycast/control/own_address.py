@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from urllib.parse import urlsplit
 
 from pycast.config.live import Live
 from pycast.config.serving import first_serving
@@ -22,6 +23,12 @@ class OwnAddress:
             return config.server.public_url
         scheme = "https" if config.listen[first_serving(config, "listeners")].is_tls_only else "http"
         return f"{scheme}://{config.server.hostname}:{self.port}"
+
+    @property
+    def plain(self) -> tuple[str, int] | None:
+        """Host and port at which listeners are served without TLS; None if they are not."""
+        parts = urlsplit(self.url)
+        return (parts.hostname or "", parts.port or 80) if parts.scheme == "http" else None
 
     @cached_property
     def server(self) -> str:

@@ -28,6 +28,9 @@ BACKLOG = 4096
 # How often two free ports next to each other are tried for (SHOUTcast). Such pairs are not rare.
 PAIR_TRIES = 20
 
+# From linux/in.h; Python 3.11 has no name for it.
+IP_BIND_ADDRESS_NO_PORT = 24
+
 # From linux/tcp_states.h. In all other states of a connection one side has closed.
 TCP_ESTABLISHED = 1
 
@@ -88,7 +91,7 @@ def reserve(address: str, port: int, *, is_v6_only: bool = False) -> gsocket.soc
 
 
 def _tcp_socket(address: str) -> gsocket.socket:
-    return gsocket.socket(gsocket.AF_INET6 if ":" in address else gsocket.AF_INET, gsocket.SOCK_STREAM)
+    return gsocket.socket(family_of(address), gsocket.SOCK_STREAM)
 
 
 def _set_up(sock: gsocket.socket, is_v6_only: bool, bind_it: Callable[[], None]) -> gsocket.socket:
@@ -107,6 +110,18 @@ def _listen(sock: gsocket.socket, address: str, port: int) -> None:
     set_connection_options(sock)
     sock.bind((address, port))
     sock.listen(BACKLOG)
+
+
+def family_of(address: str) -> int:
+    """Returns the family of an address."""
+    return gsocket.AF_INET6 if ":" in address else gsocket.AF_INET
+
+
+def bind_outgoing(sock: gsocket.socket, address: str) -> None:
+    """Has a socket connect from this address of the machine. Raises OSError."""
+    # The port is chosen when it connects: so one port serves connections to different servers.
+    sock.setsockopt(gsocket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((address, 0))
 
 
 def set_connection_options(sock: gsocket.socket) -> None:

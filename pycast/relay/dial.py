@@ -19,7 +19,7 @@ from pycast.errors import BodyError, ExternalError, FormatError
 from pycast.http.answer import Answer, AnswerReader
 from pycast.http.icy import InlineTitles, source_metaint
 from pycast.http.relay_path import leads_back
-from pycast.net.sockets import set_connection_options
+from pycast.net.sockets import bind_outgoing, family_of, set_connection_options
 from pycast.relay.place import Place
 from pycast.relay.resolver import Endpoint, Resolve
 from pycast.server.connection import Connection
@@ -122,6 +122,9 @@ class Dialler:
         except OSError as error:
             raise UpstreamFailed(f"its name cannot be looked up: {error}") from error
         why = "its name has no address"
+        if place.bind:
+            family, why = family_of(place.bind), f"it has no address of the kind of {place.bind}, which is its bind"
+            endpoints = [endpoint for endpoint in endpoints if endpoint[0] == family]
         for endpoint in endpoints:
             try:
                 return _connected(endpoint, place, deadline)
@@ -136,12 +139,15 @@ def _connected(endpoint: Endpoint, place: Place, deadline: float) -> Connection:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         set_connection_options(sock)
+        if place.bind:
+            bind_outgoing(sock, place.bind)
         with gevent.Timeout(min(CONNECT_S, _left(deadline)), TimeoutError("it does not answer")):
             sock.connect(address)
             if place.tls:
                 from pycast.net.tls import trusting  # for a relay that needs it
 
-                return Connection(trusting("").wrap_socket(sock, server_hostname=place.host), place.host, True)
+                context = trusting(place.tls_ca)
+                return Connection(context.wrap_socket(sock, server_hostname=place.host), place.host, True)
         return Connection(sock, place.host, False)
     except BaseException:
         sock.close()

@@ -25,13 +25,22 @@ LONGEST_LIST = 1 << 20
 class Master:
     """The reader of a master's list: `run` it in a greenlet of its own."""
 
-    def __init__(self, settings: Live, dialler: Dialler, changed: Callable[[], object]) -> None:
-        """`changed` is called after a list was read, and must not switch."""
+    def __init__(
+        self,
+        settings: Live,
+        dialler: Dialler,
+        changed: Callable[[], object],
+        own: Callable[[], tuple[str, int] | None] = lambda: None,
+    ) -> None:
+        """`changed` is called after a list was read, and must not switch. `own` returns where this server serves
+        listeners without TLS, if it does.
+        """
         self.specs: dict[str, RelaySpec] = {}
         """The relays that the last whole list asks for, and what the lists since then have added."""
         self._settings = settings
         self._dialler = dialler
         self._changed = changed
+        self._own = own
         self._has_failed = False
         self._is_plain: MasterSection | None = None
         """The master, if it has only the list that every Icecast has."""
@@ -71,7 +80,7 @@ class Master:
 
     def _ask(self, master: MasterSection) -> tuple[Place, Listing]:
         """Returns the list and where it is. Raises UpstreamFailed. May switch."""
-        for_servers, for_all = places_of_list(master)
+        for_servers, for_all = places_of_list(master, self._own())
         if self._is_plain != master:
             try:
                 return for_servers, self._dialler.document(for_servers, LONGEST_LIST)

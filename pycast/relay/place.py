@@ -5,6 +5,7 @@ no other one that a redirect or a list names.
 """
 
 from base64 import b64encode
+from math import ceil
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -28,6 +29,10 @@ class Place(NamedTuple):
     username: str = ""
     password: str = ""
     wants_titles: bool = True
+    bind: str = ""
+    """The address of this machine to connect from."""
+    tls_ca: str = ""
+    """The file of the authorities to trust; empty: the system's."""
 
     @property
     def url(self) -> str:
@@ -49,11 +54,15 @@ class Place(NamedTuple):
 
     def at(self, location: str) -> "Place":
         """Returns the place to which this one's answer redirects. Raises ValueError if it is no HTTP address."""
-        found = place_of_url(urljoin(self.url, location), wants_titles=self.wants_titles)
+        found = place_of_url(urljoin(self.url, location), wants_titles=self.wants_titles).by_way_of(self)
         is_same = found.host == self.host and (found.tls or not self.tls)
         if is_same and not found.authorization:
             return found._replace(username=self.username, password=self.password)
         return found
+
+    def by_way_of(self, other: "Place") -> "Place":
+        """Returns the same place, reached from the address and trusted by the authorities of another one."""
+        return self._replace(bind=other.bind, tls_ca=other.tls_ca)
 
 
 class RelaySpec(NamedTuple):
@@ -84,37 +93,42 @@ def place_of_url(url: str, *, wants_titles: bool = True) -> Place:
 
 def spec_of(relay: RelaySection) -> RelaySpec:
     """Returns the relay that a section describes."""
-    titles, places = relay.relay_shoutcast_metadata, []
-    if relay.server:
-        places.append(
-            Place(
-                host=relay.server.strip("[]"),
-                port=relay.port,
-                path=quote(relay.mount, safe=_SAFE),
-                tls=relay.tls,
-                username=relay.username,
-                password=relay.password,
-                wants_titles=titles,
-            )
-        )
+    first = Place(
+        host=relay.server.strip("[]"),
+        port=relay.port,
+        path=quote(relay.mount, safe=_SAFE),
+        tls=relay.tls,
+        username=relay.username,
+        password=relay.password,
+        wants_titles=relay.relay_shoutcast_metadata,
+        bind=relay.bind,
+        tls_ca=relay.tls_ca,
+    )
+    places = [first] if relay.server else []
     for url in relay.upstreams:
-        place = place_of_url(url, wants_titles=titles)
+        place = place_of_url(url, wants_titles=first.wants_titles).by_way_of(first)
         has_own = place.username or place.password
         places.append(place if has_own else place._replace(username=relay.username, password=relay.password))
     return RelaySpec(relay.local_name, tuple(places), relay.on_demand, relay.run_on)
 
 
-def places_of_list(master: MasterSection) -> tuple[Place, Place]:
+def places_of_list(master: MasterSection, own: tuple[str, int] | None = None) -> tuple[Place, Place]:
     """Returns where a master has the list of its mounts: that for servers alone, which icecast-kh and pycast have, and
-    that of all.
+    that of all. `own` is where this server takes listeners from the master, if it does.
     """
+    query = ""
+    if own is not None and master.redirect:
+        # icecast-kh takes no interval below five seconds.
+        query = f"?rserver={quote(own[0])}&rport={own[1]}&interval={max(5, ceil(master.update_interval))}"
     place = Place(
         host=master.server.strip("[]"),
         port=master.port,
-        path="/admin/streams",
+        path=f"/admin/streams{query}",
         tls=master.tls,
         username=master.username,
         password=master.password,
         wants_titles=False,
+        bind=master.bind,
+        tls_ca=master.tls_ca,
     )
-    return place, place._replace(path="/admin/streamlist.txt")
+    return place, place._replace(path=f"/admin/streamlist.txt{query}")

@@ -41,7 +41,7 @@ class Relays:
         self._jitter = jitter
         self._changed = changed
         self._relays: dict[str, tuple[Relay, Task]] = {}
-        self._master = Master(context.settings, dialler, changed.set)
+        self._master = Master(context.settings, dialler, changed.set, lambda: context.site.address.plain)
         self._master_task: Task | None = None
 
     def __len__(self) -> int:

@@ -49,7 +49,7 @@ def _read(line: str, master: Place) -> tuple[str, Place | None]:
             path=_FOR_SERVERS + path if is_for_servers else path, wants_titles=True
         )
     try:
-        place = place_of_url(line)
+        place = place_of_url(line).by_way_of(master)
     except ValueError:
         return "", None
     if place.host == master.host and place.port == master.port and not place.authorization:

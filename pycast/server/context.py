@@ -10,6 +10,7 @@ from pycast.auth.bans import Bans
 from pycast.balance.admission import Admission, Slot
 from pycast.balance.drain import Drain
 from pycast.balance.listener_limits import ListenerLimits
+from pycast.balance.slaves import Slaves
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.control.fallbacks import Fallbacks
@@ -51,6 +52,7 @@ class ServerContext(NamedTuple):
     admission: Admission
     bans: Bans
     listener_limits: ListenerLimits
+    slaves: Slaves
     reserve: Reserve
     drain: Drain
     log_access: Callable[[AccessEntry], None]

@@ -11,11 +11,14 @@ import time
 from pycast.auth.bans import Banned
 from pycast.auth.logins import TooManyLogins
 from pycast.balance.admission import Slot
+from pycast.balance.listener_limits import TooManyFromAddress
 from pycast.errors import PeerError, Refused
 from pycast.http.addresses import is_loopback
 from pycast.http.body import check_framing
 from pycast.http.cross_site import is_cross_site
+from pycast.http.elsewhere import by_pattern, on_other_server
 from pycast.http.forwarded import asked_host, client_host, client_ip, client_scheme, is_proxied
+from pycast.http.headers import basic_credentials
 from pycast.http.listener_head import wants_page
 from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
@@ -57,7 +60,7 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         # A proxy would take a connection without an answer for a server that has failed, and leave it out for a while.
         response = _refusal(context, connection, exchange, error)
     except PeerError as error:
-        response = _refusal(context, connection, exchange, error)
+        response = _elsewhere(context, connection, exchange, error) or _refusal(context, connection, exchange, error)
     except OSError as error:
         if exchange.request is not None or not isinstance(error, TimeoutError):
             log.debug("! %s: connection failed: %s", connection.ip, error)
@@ -188,6 +191,8 @@ def _serve(
         heard = request._replace(path=context.finder.meant_by(request.path))
         if not context.finder.is_open(heard.path):
             raise Refused("mountpoint unavailable", cause=f"{heard.path} is only a fallback (no_mount)")
+        if pattern := context.settings.now.for_mount(heard.path).redirect_to:
+            return _sent_to(context, by_pattern(pattern, heard.path, request.target.partition("?")[2]))
         if _serve_stream(context, connection, heard):
             return None
     body = exchange.read_body(request, MAX_BODY) if takes_form(request) else b""
@@ -260,6 +265,29 @@ def _is_cross_site(connection: Connection, request: Request) -> bool:
     headers = request.headers
     forwarded = client_host(headers) if connection.proxies is not None else ""
     return is_cross_site(headers, (headers.get("host"), forwarded))
+
+
+def _elsewhere(
+    context: ServerContext, connection: Connection, exchange: HttpExchange, error: PeerError
+) -> Response | None:
+    """Returns the answer that sends a listener without room here to another server; None if there is none for him."""
+    request = exchange.request
+    if request is None or not isinstance(error, NoRoom) or isinstance(error, TooManyFromAddress):
+        return None
+    other = context.slaves.next()
+    if other is None:
+        return None
+    log.debug("> %s: %s: sent to %s port %d: %s", connection.ip, exchange, *other, error)
+    query, is_readable = request.target.partition("?")[2], _scheme(connection, request) == "http"
+    # Who has sent his login over TLS must not send it without.
+    login = basic_credentials(request.headers) if is_readable else None
+    return _sent_to(context, on_other_server(*other, request.path, query, login))
+
+
+def _sent_to(context: ServerContext, address: str) -> Response:
+    """Returns the answer that sends a listener to an address."""
+    context.counters.listeners_redirected += 1
+    return error_response(302, headers=(("Location", address),))
 
 
 def _refusal(context: ServerContext, connection: Connection, exchange: HttpExchange, error: PeerError) -> Response:

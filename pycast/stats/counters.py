@@ -83,6 +83,14 @@ class Counters:
             is_summed=True,
         ),
     )
+    listeners_redirected: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_listeners_redirected_total",
+            "Listeners without room here who were sent to another server.",
+            is_summed=True,
+        ),
+    )
     listeners_over_limit: int = field(
         default=0,
         metadata=metric(

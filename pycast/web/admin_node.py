@@ -40,12 +40,22 @@ def listmounts(call: Call) -> bytes:
 
 def streamlist_text(call: Call) -> Response:
     """Answers `streamlist.txt`, for servers that relay everything."""
+    _note_slave(call)
     return Response(200, xml.streamlist_text(call.control.snapshot()), PLAIN)
 
 
 def streams(call: Call) -> Response:
     """Answers icecast-kh's slaves: each line is where they get a stream."""
+    _note_slave(call)
     return Response(200, xml.streamlist_text(call.control.snapshot(), f"{STREAMS}?mount="), PLAIN)
+
+
+def _note_slave(call: Call) -> None:
+    """Remembers a slave that says where it takes listeners from its master. May switch."""
+    host, port, interval = (call.text(name) for name in ("rserver", "rport", "interval"))
+    are_numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in (port, interval))
+    if host and are_numbers and call.config.server.max_redirect_slaves:
+        call.control.add_slave(host, int(port), int(interval))
 
 
 def reloadconfig(call: Call) -> bytes:

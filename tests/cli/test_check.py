@@ -66,6 +66,20 @@ def test_files_that_are_not_there_are_problems(file: Path) -> None:
     ]
 
 
+def test_authorities_of_other_servers_have_to_be_there_and_readable(file: Path) -> None:
+    (file.parent / "x.pem").write_text("no certificate")
+    file.write_text(
+        f'[[relay]]\nserver = "x"\nmount = "/a"\ntls_ca = "{file.parent}/x.pem"\n'
+        f'[master]\nserver = "m"\npassword = "p"\ntls_ca = "{file.parent}/none.pem"\n'
+    )
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    assert [line.replace(str(file.parent), "…") for line in result.stderr.splitlines()[:2]] == [
+        'pycast: …/pycast.toml:8: master.tls_ca = "…/none.pem": expected a readable file',
+        'pycast: …/pycast.toml:4: relay[0].tls_ca = "…/x.pem": expected a PEM file with certificates',
+    ]
+
+
 def test_pipes_are_warned_about_and_not_opened(file: Path) -> None:
     os.mkfifo(file.parent / "pipe")
     pipe = file.parent / "pipe"

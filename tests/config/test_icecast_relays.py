@@ -54,6 +54,31 @@ def test_hosts_of_icecast_kh_come_by_priority_and_as_attributes() -> None:
     assert (relay.local_name, relay.run_on) == ("/x", 9)
 
 
+def test_host_of_icecast_kh_without_a_priority_stays_behind_the_one_before_it() -> None:
+    def order(*priorities: str) -> str:
+        hosts = "".join(
+            f"<host><server>{name}</server>{text and f'<priority>{text}</priority>'}</host>"
+            for name, text in zip("abcd", priorities, strict=False)
+        )
+        return "".join(place.host for place in spec_of(imported(f"<relay>{hosts}</relay>").relay[0]).places)
+
+    assert order("2", "", "1") == "cab"
+    assert order("", "", "2") == "abc"
+    assert order("", "", "1") == "acb"
+    assert order("1", "1", "0") == "abc"
+
+
+def test_address_to_connect_from_comes_over() -> None:
+    assert imported("<relay><server>x</server><bind>192.0.2.7</bind></relay>").relay[0].bind == "192.0.2.7"
+    hosts = "<host><server>{}</server><bind>{}</bind></host>"
+    xml = f"<relay>{hosts.format('x', '192.0.2.7')}{hosts.format('y', '192.0.2.8')}</relay>"
+    assert result_of(xml).relay[0].bind == "192.0.2.7"
+    [said] = left_out(xml)
+    assert said.endswith("/bind = 192.0.2.8: a relay has one address to connect from, that of its first server")
+    master = "<master-server>m</master-server><master-password>p</master-password><master-bind>192.0.2.9</master-bind>"
+    assert imported(master).master.bind == "192.0.2.9"
+
+
 def test_relay_that_is_off_stays_off() -> None:
     assert result_of("<relay><enable>0</enable><server>x</server></relay>").relay == ()
     [said] = left_out("<relay><enable>0</enable><server>x</server></relay>")
@@ -102,6 +127,20 @@ def test_without_its_password_a_master_is_none_as_in_icecast() -> None:
         f"line 1: {said}: Icecast is no slave without master-server and master-password"
         for said in ("master-server = m", "master-server-port = 8001")
     ]
+
+
+def test_slaves_of_icecast_kh_and_where_a_mount_sends_its_listeners_come_over() -> None:
+    config = imported(
+        "<max-redirect-slaves>3</max-redirect-slaves><redirect><host>s</host><port>8001</port></redirect>"
+        "<redirect host='t'/><mount><mount-name>/a</mount-name><redirect>http://x:80/p</redirect></mount>"
+        "<mount><mount-name>/b</mount-name><redirect-to>https://y/${mount}?z</redirect-to></mount>"
+        "<master><server>m</server><password>p</password><redirect>1</redirect></master>"
+    )
+    assert config.server.max_redirect_slaves == 3 and config.master.redirect
+    assert [(one.host, one.port) for one in config.redirect] == [("s", 8001), ("t", 8000)]
+    assert [one.redirect_to for one in config.mount] == ["http://x:80/p/${mount}", "https://y/${mount}?z"]
+    assert left_out("<redirect><port>1</port></redirect>")[0].endswith("it names no host")
+    assert "expected a web address" in left_out("<mount><mount-name>/a</mount-name><redirect>x</redirect></mount>")[0]
 
 
 def test_logins_are_in_no_note() -> None:

@@ -30,7 +30,12 @@ def test_relays_name_their_mounts() -> None:
         ("[[relay]]\nserver = 'x'\nmount = 'a'", "relay[0].mount"),
         ("[[relay]]\nupstreams = ['ftp://x/']", "relay[0].upstreams"),
         ("[[relay]]\nupstreams = ['http://u:geheim@x:99999/']", "relay[0].upstreams"),
+        ("[[relay]]\nserver = 'x'\nbind = 'eth0'", "relay[0].bind"),
         ("[master]\nserver = 'x'", "master.password"),
+        ("[[redirect]]\nport = 1", "redirect[0].host"),
+        (LOCAL + "[[redirect]]\nhost = 'localhost'", "redirect[0].host"),
+        ("[[mount]]\nmount_name = '/a'\nredirect_to = 'cdn.example'", "mount[0].redirect_to"),
+        ("[[mount]]\nmount_name = '/a'\nredirect_to = 'https://c/a b'", "mount[0].redirect_to"),
         (LOCAL + "[master]\nserver = '127.0.0.1'\npassword = 'x'", "master.server"),
     ],
 )

@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from pycast.cluster.link.questions import (
+    AddSlave,
     AskListeners,
     AskSnapshot,
     Done,
@@ -79,6 +80,9 @@ class FakeNodeControl:
     def reset_peak(self, mount: str) -> None:
         self.orders.append((mount, "peak"))
 
+    def add_slave(self, host: str, port: int, interval_s: int) -> None:
+        self.orders.append((host, f"{port} {interval_s}"))
+
     def move(self, mount: str, to: str) -> int:
         if not self.may_move:
             raise Refused("Destination not running", status=400)
@@ -101,6 +105,7 @@ class Site(Member):
         self.answers.on(MoveListeners, self.control.answer_move)
         self.answers.on(SetFallback, self.control.answer_fallback)
         self.answers.on(ResetPeak, self.control.answer_reset)
+        self.answers.on(AddSlave, self.control.answer_slave)
         self.join()
 
 
@@ -269,6 +274,12 @@ def test_the_snapshot_of_another_node_comes_as_it_was_taken(sites: tuple[Site, S
     a, b = sites
     answer = a.peers.call(b.address, AskSnapshot())
     assert answer.snapshot == replace(snapshot_of(), listeners=1)
+
+
+def test_a_slave_is_known_on_all_nodes(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    a.control.add_slave("slave.example", 8000, 60)
+    assert a.local.orders == b.local.orders == [("slave.example", "8000 60")]
 
 
 def test_a_fallback_and_a_new_peak_are_ordered_on_all_nodes(sites: tuple[Site, Site]) -> None:

@@ -13,7 +13,15 @@ from tests.control.stage import Stage, stage
 
 def control(node: Stage) -> NodeControl:
     snapshots: Any = SimpleNamespace(take=lambda: "now")
-    return NodeControl(node.mounts, node.claims, node.finder, node.moves, snapshots)
+    return NodeControl(node.mounts, node.claims, node.finder, node.moves, snapshots, snapshots)
+
+
+def test_a_slave_is_remembered() -> None:
+    slaves: Any = SimpleNamespace(add=lambda *of: told.append(of))
+    told: list[tuple[str, int, int]] = []
+    with stage() as node:
+        NodeControl(node.mounts, node.claims, node.finder, node.moves, None, slaves).add_slave("s", 1, 60)  # type: ignore[arg-type]
+    assert told == [("s", 1, 60)]
 
 
 def test_each_snapshot_is_taken_anew() -> None:

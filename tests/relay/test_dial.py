@@ -120,6 +120,26 @@ def test_next_address_of_a_name_is_tried() -> None:
         Dialler(lambda host, port: addresses, "me").stream(server.place(), "/x", "").connection.close()
 
 
+def test_connection_is_from_the_address_that_the_relay_names() -> None:
+    peers: list[str] = []
+
+    def play(sock: socket.socket, head: bytes) -> None:
+        peers.append(sock.getpeername()[0])
+        if b"GET /live.mp3 " in head:
+            sock.sendall(b"HTTP/1.0 302 Found\r\nLocation: /other.mp3\r\n\r\n")
+        else:
+            plays()(sock, head)
+
+    with upstream(play) as server:
+        place = server.place()._replace(bind="127.0.0.9")
+        Dialler(numbers, "me").stream(place, "/x", "").connection.close()
+        assert peers == ["127.0.0.9", "127.0.0.9"]
+        with pytest.raises(UpstreamFailed, match="no address of the kind of ::1"):
+            Dialler(numbers, "me").stream(place._replace(bind="::1"), "/x", "")
+        with pytest.raises(UpstreamFailed, match="no connection to"):
+            Dialler(numbers, "me").stream(place._replace(bind="192.0.2.1"), "/x", "")
+
+
 def test_tls_needs_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
     subprocess.run(
@@ -131,16 +151,23 @@ def test_tls_needs_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: py
     context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = Upstream(plays(), tls=context)
+
     # What `trusting` makes in a server, whose modules are gevent's.
-    trusted = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    monkeypatch.setattr("pycast.net.tls.trusting", lambda authorities: trusted)
+    def trusting(authorities: str) -> SSLContext:
+        made = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if authorities:
+            made.load_verify_locations(authorities)
+        return made
+
+    monkeypatch.setattr("pycast.net.tls.trusting", trusting)
     try:
         place = server.place()._replace(tls=True)
         with pytest.raises(UpstreamFailed, match="certificate verify failed"):
             Dialler(numbers, "me").stream(place, "/x", "")
-        trusted.load_verify_locations(certificate)
-        found = Dialler(numbers, "me").stream(place, "/x", "")
+        found = Dialler(numbers, "me").stream(place._replace(tls_ca=certificate), "/x", "")
         found.connection.close()
+        with pytest.raises(UpstreamFailed, match="no connection to"):
+            Dialler(numbers, "me").stream(place._replace(tls_ca=str(tmp_path / "none.pem")), "/x", "")
     finally:
         server.close()
     assert found.connection.tls and found.first.startswith(frames(0, 3))

@@ -80,6 +80,19 @@ def test_what_a_broken_list_has_is_added() -> None:
         assert list(made.specs) == ["/new.mp3"]
 
 
+def test_slave_says_where_it_takes_listeners_if_it_does() -> None:
+    with master("redirect = true\nupdate_interval = 2\n") as (made, server, read, _):
+        server.play = answers(NO, b"")
+        read()
+        made._own = lambda: ("slave.example", 8001)
+        read()
+    asked = [head.split()[1] for head in server.heads]
+    assert asked[:2] == [b"/admin/streams", b"/admin/streamlist.txt"]
+    assert asked[2:] == [
+        b"/admin/%b?rserver=slave.example&rport=8001&interval=5" % name for name in (b"streams", b"streamlist.txt")
+    ]
+
+
 def test_failure_and_its_end_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "pycast.relay.master")
     with master() as (_, server, read, _):

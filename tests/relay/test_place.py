@@ -4,6 +4,7 @@ import pytest
 
 from pycast.config.load import loads
 from pycast.relay.place import Place, place_of_url, places_of_list, spec_of
+from pycast.relay.stream_list import places_in
 
 HERE = Place("radio.example", 8000, "/a.mp3", username="u", password="p")
 
@@ -53,6 +54,21 @@ def test_a_section_is_a_relay_with_its_upstreams_in_order() -> None:
         ("http://x/a", "u", False),
         ("https://y/b", "v", False),
     ]
+
+
+def test_address_and_authorities_hold_for_all_upstreams_redirects_and_lists() -> None:
+    config = loads(
+        '[[relay]]\nserver = "x"\nmount = "/a"\nbind = "[2001:db8::7]"\ntls_ca = "/ca.pem"\nupstreams = ["http://y/b"]\n'
+        '[master]\nserver = "m"\npassword = "p"\nbind = "192.0.2.7"\ntls_ca = "/m.pem"\n',
+        {},
+        "x",
+    )
+    places = spec_of(config.relay[0]).places
+    assert {(one.bind, one.tls_ca) for one in (*places, places[1].at("http://z/"))} == {("2001:db8::7", "/ca.pem")}
+    [place, _] = places_of_list(config.master)
+    assert (place.bind, place.tls_ca) == ("192.0.2.7", "/m.pem")
+    listed = places_in(b"/a\nhttp://other/b\n", place)
+    assert {(one.bind, one.tls_ca) for one in listed.values()} == {("192.0.2.7", "/m.pem")} and len(listed) == 2
 
 
 def test_login_without_a_user_is_none_as_in_icecast() -> None:

@@ -128,6 +128,36 @@ def test_reload_by_signal_makes_the_first_relay_and_keeps_listeners(tmp_path: Pa
         assert len(mount.fanout) == 1 and len(server.heads) == 2
 
 
+SAYS = (
+    b"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\nServer: Icecast 2.4.4\r\nicy-br:96\r\n"
+    b"ice-audio-info: ice-samplerate=44100;ice-bitrate=96;ice-channels=2\r\nicy-description:Caf\xe9 all day\r\n"
+    b"icy-genre:Jazz\r\nicy-name:Far away\r\nicy-pub:1\r\nicy-url:http://far.example/\r\nicy-notice1:Hello\r\n"
+)
+
+
+def test_what_the_upstream_says_of_its_stream_reaches_listeners_and_statistics(
+    tmp_path: Path, server: Upstream
+) -> None:
+    server.play = plays(SAYS)
+    with node_of(tmp_path / "x.toml", section(server, "/a")) as (node, port):
+        assert comes(lambda: node.parts.context.mounts.source("/a") is not None)
+        with ask(port, "/a") as listener:
+            head = listener.recv(65_536).partition(b"\r\n\r\n")[0].decode()
+        told = [line for line in head.split("\r\n") if line.startswith(("icy-", "ice-"))]
+        assert told == [
+            *("icy-br:96", "ice-audio-info: ice-samplerate=44100;ice-bitrate=96;ice-channels=2"),
+            *("icy-br:96", "icy-description:Café all day", "icy-genre:Jazz", "icy-name:Far away"),
+            *("icy-notice1:Hello", "icy-pub:1", "icy-url:http://far.example/"),
+        ]  # fmt: skip
+        [mount] = node.parts.context.site.local.snapshot().mounts
+    assert (mount.server_name, mount.server_description, mount.server_url) == (
+        *("Far away", "Café all day"), "http://far.example/",
+    )  # fmt: skip
+    assert (mount.genre, mount.bitrate, mount.public, mount.audio_info) == (
+        *("Jazz", "96", True), "ice-samplerate=44100;ice-bitrate=96;ice-channels=2",
+    )  # fmt: skip
+
+
 def test_first_listener_starts_a_relay_on_demand_and_gets_its_stream(tmp_path: Path, server: Upstream) -> None:
     with node_of(tmp_path / "x.toml", section(server, "/a", "on_demand = true\n")) as (node, port):
         assert comes(lambda: node.parts.context.finder.is_known("/a"))
@@ -186,6 +216,42 @@ def test_slave_of_icecast_kh_gets_the_list_and_each_stream_although_it_is_full(
         assert answer("/a%20b").startswith(b"HTTP/1.0 403 ")
         assert answer("/admin/streams?mount=/a%20b", "").startswith(b"HTTP/1.0 401 ")
         assert answer("/admin/streams?mount=/none").startswith(b"HTTP/1.0 400 ")
+
+
+def test_slave_gets_the_listeners_for_whom_its_master_has_no_room(
+    tmp_path: Path, server: Upstream, quick: None
+) -> None:
+    full = '[server]\nmax_redirect_slaves = 1\n[[mount]]\nmount_name = "/a"\nmax_listeners = 0\n'
+    with node_of(tmp_path / "master.toml", section(server, "/a") + full) as (node, port):
+        own = f'[server]\nhostname = "127.0.0.1"\n[master]\nserver = "127.0.0.1"\nport = {port}\n'
+        assert comes(lambda: node.parts.context.mounts.source("/a") is not None)
+        with ask(port, "/a") as refused:
+            assert refused.recv(65_536).startswith(b"HTTP/1.0 403 ")
+        with node_of(tmp_path / "slave.toml", own + 'password = "hackme"\nredirect = true\n') as (slave, other):
+            assert comes(lambda: slave.parts.context.mounts.source("/a") is not None)
+            with ask(port, "/a?x=%20", "Authorization: Basic dTpw\r\n") as sent:
+                head = sent.recv(65_536)
+            assert head.startswith(b"HTTP/1.0 302 Found\r\n")
+            assert b"\r\nLocation: http://u:p@127.0.0.1:%d/a?x=%%20\r\n" % other in head
+            with ask(other, "/a?x=%20") as listener:
+                assert listener.recv(65_536).startswith(b"HTTP/1.0 200 OK\r\n")
+            with ask(port, "/a", "User-Agent: x\r\n") as sent:
+                assert b"\r\nLocation: http://127.0.0.1:%d/a\r\n" % other in sent.recv(65_536)
+        assert node.parts.context.counters.listeners_redirected == 2
+
+
+def test_all_listeners_of_a_mount_are_sent_to_its_redirect_and_other_servers_are_not(
+    tmp_path: Path, server: Upstream
+) -> None:
+    toml = section(server, "/a") + '[[mount]]\nmount_name = "/a"\nredirect_to = "https://cdn.example/x/${mount}"\n'
+    with node_of(tmp_path / "x.toml", toml) as (node, port):
+        assert comes(lambda: node.parts.context.mounts.source("/a") is not None)
+        with ask(port, "/a?k=v") as sent:
+            assert b"\r\nLocation: https://cdn.example/x/a?k=v\r\n" in sent.recv(65_536)
+        login = "Authorization: Basic cmVsYXk6aGFja21l\r\n"
+        with ask(port, "/admin/streams?mount=/a", login) as slave:
+            assert slave.recv(65_536).startswith(b"HTTP/1.0 200 OK\r\n")
+        assert node.parts.context.counters.bad_requests == 0
 
 
 def test_state_of_a_relay_is_what_it_does(quick: None, server: Upstream) -> None:

@@ -31,6 +31,7 @@ mirror and its parent are in `mirror/messages.py`.
     HasUser       a node that lets a listener in   each node that is up      the user may listen twice
     SetFallback   a node that an admin asks        each node that is up      it has the configured fallback
     ResetPeak     a node that an admin asks        each node that is up      its peak stays
+    AddSlave      a node that a slave asks         each node that is up      it sends no listeners there
 
 To add one: a class for it, one for its answer, a row in `WIRE_NAMES`, a row in the table above, and the row in
 `app/cluster_assembly.py` that says who answers.
@@ -317,6 +318,15 @@ class ResetPeak(Question[Done]):
 
 
 @dataclass(frozen=True, slots=True)
+class AddSlave(Question[Done]):
+    """The order to send listeners without room to a server, until it is silent for longer than its interval."""
+
+    host: str
+    port: int
+    interval_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class KillSource(Question[Done]):
     """The order to end the mount's source."""
 
@@ -382,6 +392,7 @@ WIRE_NAMES: dict[type, str] = {
     HasUser: "control.user",
     SetFallback: "control.fallback",
     ResetPeak: "control.reset_peak",
+    AddSlave: "control.slave",
 }
 
 # Questions whose answers are for people to see.

@@ -76,6 +76,7 @@ SENDERS: dict[type, Senders | None] = {
     q.MoveListeners: None,
     q.SetFallback: None,
     q.ResetPeak: None,
+    q.AddSlave: None,
     # An answer, by the node that gives it:
     q.HelloAnswer: _all,
 }
