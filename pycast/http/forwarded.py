@@ -36,9 +36,16 @@ def is_proxied(headers: Headers) -> bool:
     return headers.has_any(_TRACES)
 
 
-def client_ip(headers: Headers, peer: str, trusted: Networks) -> str:
-    """Returns the address of the client of `peer`, a trusted proxy that passed on its request; `peer` if unknown."""
-    ip = peer
+def client_ip(peer: str, named: str, headers: Headers | None, trusted: Networks) -> str:
+    """Returns whose address a request has, whichever way it came: everything goes by this one.
+
+    It is that of the connection, `peer`, or the one that the connection's PROXY header names, `named` (empty without
+    one). If that is one of the trusted proxies, it is the nearest one in the request's `headers` that is none. They are
+    None before there is a request.
+    """
+    ip = named or peer
+    if headers is None or not trusted.cover(ip):
+        return ip
     for hop in islice(_hops(headers), MAX_HOPS):
         address = maybe_address(_without_port(hop))
         if address is None:

@@ -40,7 +40,10 @@ class Connection:
     def __init__(self, sock: socket.socket | _socket.socket, ip: str, tls: bool) -> None:
         # A bare one before `attach`.
         self.sock = cast(socket.socket | SSLSocket, sock)
-        self.ip = ip
+        self.peer = self.ip = ip
+        """The address of the connection, and that of the client as far as it is known: see `client_ip`."""
+        self.named = ""
+        """The address in its PROXY header."""
         self.tls = tls
         self.proxies: Networks | None = None
         """The trusted proxies, if `ip` is one of them; its X-Forwarded-For is believed then."""

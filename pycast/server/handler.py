@@ -50,7 +50,7 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
             return
         request = _aliased(context, connection, exchange, request)
         if connection.proxies is not None:
-            connection.ip = client_ip(request.headers, connection.ip, connection.proxies)
+            connection.ip = client_ip(connection.peer, connection.named, request.headers, connection.proxies)
         context.counters.client_connections += request.method == "GET"
         check_framing(request)
         response = _serve(context, connection, slot, exchange, request)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pycast.config.schema import ListenSection
 from pycast.errors import RequestError
 from pycast.http.addresses import Networks
+from pycast.http.forwarded import client_ip
 from pycast.http.proxy_protocol import Local, NoHeader, Proxied, ProxyHeader, ProxyReader
 from pycast.server.connection import Connection
 
@@ -51,12 +52,13 @@ def read_proxy_header(connection: Connection, proxies: Proxies, timeout: float) 
         # PROXY replaces the address, LOCAL keeps it, and no header is an error only where one is required.
         header, rest = _read_header(connection, time.monotonic() + min(timeout, PROXY_HEADER_S))
         if isinstance(header, Proxied):
-            connection.ip = header.ip
+            connection.named = header.ip
         elif proxies.requires_proxy_header and not isinstance(header, Local):
             raise RequestError("it did not begin with a PROXY header, as listen.proxy_protocol demands")
         # Bytes that were taken cannot go back to the socket, where TLS would look for them.
         if rest and connection.tls:
             raise RequestError("it began neither with a PROXY header nor with TLS")
+    connection.ip = client_ip(connection.peer, connection.named, None, proxies.trusted)
     # The address may be another one now. If that is a trusted proxy as well, its X-Forwarded-For is believed.
     if proxies.trusted.cover(connection.ip):
         connection.proxies = proxies.trusted

@@ -16,7 +16,7 @@ PEER = "10.0.0.1"
 
 
 def asked(name: str, *lines: str) -> str:
-    return client_ip(Headers([(name, line) for line in lines]), PEER, TRUSTED)
+    return client_ip(PEER, "", Headers([(name, line) for line in lines]), TRUSTED)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,29 @@ def test_lb_06_forwarded_is_read_from_the_right_to_the_first_stranger(lines: lis
 
 def test_x_forwarded_for_wins_over_a_forwarded_that_a_client_made_up() -> None:
     headers = Headers([("forwarded", "for=1.1.1.1"), ("x-forwarded-for", "203.0.113.7")])
-    assert client_ip(headers, PEER, TRUSTED) == "203.0.113.7"
+    assert client_ip(PEER, "", headers, TRUSTED) == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("peer", "named", "line", "ip"),
+    [
+        ("203.0.113.1", "", None, "203.0.113.1"),
+        ("203.0.113.1", "", "203.0.113.7", "203.0.113.1"),
+        (PEER, "", None, PEER),
+        (PEER, "", "203.0.113.7", "203.0.113.7"),
+        (PEER, "203.0.113.9", None, "203.0.113.9"),
+        (PEER, "203.0.113.9", "203.0.113.7", "203.0.113.9"),
+        (PEER, "10.0.0.2", None, "10.0.0.2"),
+        (PEER, "10.0.0.2", "203.0.113.7, 10.0.0.3", "203.0.113.7"),
+        ("203.0.113.1", "10.0.0.2", "203.0.113.7", "203.0.113.7"),
+    ],
+)
+def test_address_is_the_connections_or_the_proxy_headers_or_that_of_the_request(
+    peer: str, named: str, line: str | None, ip: str
+) -> None:
+    headers = Headers([("x-forwarded-for", line)] if line is not None else [])
+    assert client_ip(peer, named, headers, TRUSTED) == ip
+    assert client_ip(peer, named, None, TRUSTED) == (named or peer)
 
 
 def test_lb_06_no_more_than_thirty_hops_are_followed() -> None:
@@ -127,7 +149,7 @@ PIECES = st.sampled_from(
 def test_any_fields_give_a_canonical_address_and_a_scheme(lines: list[str]) -> None:
     for name in ("x-forwarded-for", "forwarded"):
         headers = Headers([(name, line) for line in lines if line])
-        ip = client_ip(headers, PEER, TRUSTED)
+        ip = client_ip(PEER, "", headers, TRUSTED)
         assert str(maybe_address(ip)) == ip
         assert client_scheme(headers) in ("", "http", "https")
 

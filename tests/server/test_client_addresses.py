@@ -144,6 +144,12 @@ def test_all_parts_go_by_the_same_address(node: Node, way: Way, tmp_path: Path, 
     assert {line.split()[0] for line in lines if "203.0.113.99" not in line} == {way.address}
 
 
+def test_no_other_code_says_whose_address_it_is() -> None:
+    sources = {path: path.read_text() for path in (Path(__file__).parents[2] / "pycast").rglob("*.py")}
+    said = [line.strip() for text in sources.values() for line in text.splitlines() if "connection.ip = " in line]
+    assert len(said) == 2 and all(line.startswith("connection.ip = client_ip(connection.peer, ") for line in said)
+
+
 @pytest.mark.parametrize(
     "way",
     [
