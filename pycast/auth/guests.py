@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from pycast.auth.auth_calls import AuthCalls
-from pycast.auth.credentials import Credentials
+from pycast.auth.credentials import Credentials, is_relay
 from pycast.auth.logins import Logins
 from pycast.config.live import Live
 from pycast.config.mount_authentication import MountAuthentication
@@ -86,6 +86,12 @@ class Guests:
 
     def __len__(self) -> int:
         return len(self._guests)
+
+    def is_server(self, given: Credentials | None, ip: str) -> bool:
+        """Whether these are the credentials of another server, which is let in by them, as in Icecast: it will ask its
+        own listeners. Raises TooManyLogins. May switch.
+        """
+        return is_relay(self._settings.now, given) and self._logins.check(ip, given, True)
 
     def let_in(self, asking: Asking) -> Guest:
         """Returns the guest. Raises Refused if the mount does not let it in. May switch."""

@@ -5,7 +5,6 @@ Whether it is let in may take seconds, so its mount is looked for afterwards: wh
 Invariant: a guest that did not become a listener is given up before its request is answered.
 """
 
-from pycast.auth.credentials import is_relay
 from pycast.auth.guests import Asking
 from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
@@ -19,11 +18,11 @@ def serve_guest(context: ServerContext, connection: Connection, request: Request
     such mount. Raises Refused. May switch.
     """
     # Nobody is asked about what does not exist: the settings of a default section are those of every name. Those who
-    # want a file of that name are asked in `web/files.py`, if there is one.
+    # want a file of that name are asked in `web/files.py`.
     if not context.finder.may_be_heard(request.path):
         return False
     given = basic_credentials(request.headers)
-    if is_relay(context.settings.now, given) and context.site.logins.check(connection.ip, given, True):
+    if context.site.guests.is_server(given, connection.ip):
         mount = context.finder.find(request.path)
         if mount is not None:
             serve_listener(context, connection, request, mount, is_server=True)

@@ -5,7 +5,7 @@ while it is sent (`server/http_exchange.py`), so a file of a gigabyte costs no m
 done in a thread. A path that ends with "/" is the `index.html` of that folder; nobody gets the list of a folder.
 
 A mount's authentication holds for files of its name too, as in Icecast, so a pattern such as `/members/*` protects a
-folder.
+folder. It is asked for before a file is looked for: who is not let in does not learn which names there are.
 
 Nobody gets out of the folder: see `disk/beneath.py`. Names that begin with a dot are not served (`.htpasswd`, `.git`),
 but for `/.well-known/`. An encoder cannot put a file there; what is there, the operator has put there, and it may do in
@@ -67,6 +67,7 @@ def maybe_file(call: Call) -> Response | None:
     config, path = call.config, call.request.path
     if not serves_files(config) or is_hidden(path):
         return None
+    check_login(call)
     try:
         found = off_hub(_find, config.paths.webroot, path, config.paths.mime_types)
     except ExternalError as error:
@@ -74,10 +75,8 @@ def maybe_file(call: Call) -> Response | None:
     if found is None:
         return None
     if found.file is None:
-        check_login(call)
         return Response(301, headers=(("Location", found.moved_to),))
     try:
-        check_login(call)
         response = _answer(call, found.file, found.content_type)
     except BaseException:
         found.file.file.close()
@@ -88,15 +87,16 @@ def maybe_file(call: Call) -> Response | None:
 
 
 def check_login(call: Call) -> None:
-    """Raises Refused if the file has the name of a mount, if only by a pattern, whose listeners are asked who they are,
-    and the visitor would not be one of them. May switch.
+    """Raises Refused if a file of that path has the name of a mount, if only by a pattern, whose listeners are asked
+    who they are, and the visitor would not be one of them, whether or not there is such a file. May switch.
     """
-    request, path = call.request, call.request.path
+    request, path, guests = call.request, call.request.path, call.site.guests
     for name in (path, f"{path}{INDEX}") if path.endswith("/") else (path,):
         if call.config.for_mount(name).authentication.asks_listeners:
             login, headers = basic_credentials(request.headers), request.headers
-            asking = Asking(next(_ids), name, request.target, call.door.ip, login, headers, request.query, False)
-            call.site.guests.give_up(call.site.guests.let_in(asking).id)
+            if not guests.is_server(login, call.door.ip):
+                asking = Asking(next(_ids), name, request.target, call.door.ip, login, headers, request.query, False)
+                guests.give_up(guests.let_in(asking).id)
             return
 
 

@@ -61,14 +61,16 @@ class _Made(NamedTuple):
 def answer_xsl(call: Call) -> Response:
     """Answers with the page of a style sheet. Raises Refused, with 404 if there is none. May switch."""
     root, path = call.config.paths.webroot, call.request.path
+    may_be_there = bool(root) and not is_hidden(path)
+    if may_be_there:
+        check_login(call)
     try:
         # Before anything is kept for it: a client cannot choose what is kept.
-        is_there = bool(root) and not is_hidden(path) and off_hub(_is_file, root, path)
+        is_there = may_be_there and off_hub(_is_file, root, path)
     except ExternalError as error:
         raise unreadable(error) from error
     if not is_there:
         raise Refused("Could not parse XSLT file", status=404, cause="no such style sheet")
-    check_login(call)
     mount = call.request.query.text("mount") or None
     if mount is not None and not call.control.knows(mount):
         mount = ""

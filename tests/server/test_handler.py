@@ -338,15 +338,21 @@ def test_authentication_of_mounts_holds_for_files_of_their_names(tmp_path: Path)
     mount += f'filename = "{tmp_path}/users"\n[[alias]]\nsource = "/m"\ndestination = "/members/a.mp3"\n'
     node = Node(loads(f'{TOML}[paths]\nwebroot = "{tmp_path}/web"\n{mount}', {}, "test"), None, None, 1000)
     node.start()
-    login = b"Authorization: Basic YW5uOnB3\r\n"
+    login, relay = b"Authorization: Basic YW5uOnB3\r\n", b"Authorization: Basic cmVsYXk6aGFja21l\r\n"
     try:
-        for path in (b"/members/a.mp3", b"/members/favicon.ico", b"/members/l.m3u", b"/m", b"/members/"):
+        paths = (b"/members/a.mp3", b"/members/favicon.ico", b"/members/l.m3u", b"/m", b"/members/", b"/members/p.xsl")
+        # Who may not have them learns no names either.
+        missing = (b"/members/none", b"/members/none.xsl", b"/members/none.m3u")
+        for path in (*paths, *missing):
             assert ask(node, b"GET " + path + b" HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 401 "), path
             assert b"for members" not in ask(node, b"GET " + path + b" HTTP/1.0\r\nRange: bytes=0-\r\n\r\n")
-            assert b"HTTP/1.0 401 " not in ask(node, b"GET " + path + b" HTTP/1.0\r\n" + login + b"\r\n"), path
+            for known in (login, relay):
+                answer = ask(node, b"GET " + path + b" HTTP/1.0\r\n" + known + b"\r\n")
+                assert answer.startswith(b"HTTP/1.0 404 ") == (path in missing), path
+                assert not answer.startswith(b"HTTP/1.0 401 "), path
+        guess = b"Authorization: Basic cmVsYXk6Z3Vlc3M=\r\n"
+        assert ask(node, b"GET /members/a.mp3 HTTP/1.0\r\n" + guess + b"\r\n").startswith(b"HTTP/1.0 401 ")
         assert ask(node, b"GET /members HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 301 ")
-        assert ask(node, b"GET /members/p.xsl HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 401 ")
-        assert ask(node, b"GET /members/none HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 404 ")
         assert ask(node, b"GET /members/a.mp3 HTTP/1.0\r\n" + login + b"\r\n").endswith(b"for members")
         assert ask(node, b"GET /free HTTP/1.0\r\n\r\n").endswith(b"for all")
         assert len(node.parts.context.site.guests) == 0

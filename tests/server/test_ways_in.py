@@ -102,7 +102,8 @@ def ways() -> Iterator[Way]:
         cgi = f"GET /admin.cgi?mode=updinfo&mount={mount}&song=x&pass=%s HTTP/1.0\r\n\r\n"
         yield Way(f"/admin.cgi {mount}", cgi, owner, in_text="pass")
     yield Way("STATS /", "STATS / HTTP/1.0\r\n\r\n", frozenset({"admin"}))
-    for path, who in (("/free.txt", ALL), ("/members/a.txt", {"listener"})):
+    members = {"listener", "relay"}
+    for path, who in (("/free.txt", ALL), ("/members/a.txt", members), ("/members/none.txt", members)):
         yield Way(f"GET {path}", f"GET {path} HTTP/1.0\r\n\r\n", frozenset(who))
         yield Way(f"HEAD {path}", f"HEAD {path} HTTP/1.0\r\n\r\n", frozenset(who))
     for route in ROUTES:
