@@ -143,8 +143,8 @@ class ClusterParts:
         rpc_server.on(questions.SetTitle, control.answer_title)
         rpc_server.on(questions.MoveListeners, control.answer_move)
         rpc_server.on(questions.SetFallback, control.answer_fallback)
-        rpc_server.on(questions.ResetPeak, control.answer_reset)
         rpc_server.on(questions.AddSlave, control.answer_slave)
+        rpc_server.on(questions.ResetStats, control.answer_reset)
         if isinstance(self.registry, MeshRegistry):
             answer_mesh(rpc_server, self.registry)
 

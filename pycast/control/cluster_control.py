@@ -6,6 +6,7 @@ statistics, so one snapshot is used for `FRESH_S`.
 
 import logging
 import time
+from collections.abc import Collection
 from typing import TypeVar
 
 from gevent.event import AsyncResult
@@ -22,7 +23,7 @@ from pycast.cluster.link.questions import (
     ListenersAnswer,
     Moved,
     MoveListeners,
-    ResetPeak,
+    ResetStats,
     SetFallback,
     SetTitle,
     SnapshotAnswer,
@@ -113,10 +114,10 @@ class ClusterControl:
         self._local.set_fallback(mount, fallback)
         self._ask_all(SetFallback(mount, fallback))
 
-    def reset_peak(self, mount: str) -> None:
-        """Has the peak of a mount's listeners counted anew on all nodes. May switch."""
-        self._local.reset_peak(mount)
-        self._ask_all(ResetPeak(mount))
+    def reset_stats(self, mount: str, counts: Collection[str]) -> None:
+        """Has some of a mount's statistics counted anew on all nodes. May switch."""
+        self._local.reset_stats(mount, counts)
+        self._ask_all(ResetStats(mount, tuple(counts)))
 
     def add_slave(self, host: str, port: int, interval_s: int) -> None:
         """Remembers a server that takes listeners for whom there is no room, on all nodes. May switch."""
@@ -156,9 +157,9 @@ class ClusterControl:
         self._local.add_slave(order.host, order.port, order.interval_s)
         return Done(True)
 
-    def answer_reset(self, order: ResetPeak) -> Done:
-        """Has the peak of a mount's listeners counted anew on this node."""
-        self._local.reset_peak(order.mount)
+    def answer_reset(self, order: ResetStats) -> Done:
+        """Has some of a mount's statistics counted anew on this node."""
+        self._local.reset_stats(order.mount, order.counts)
         return Done(True)
 
     def answer_move(self, order: MoveListeners) -> Moved:

@@ -1,6 +1,6 @@
 """The interface of an admin's questions and orders, for this node (`NodeControl`) or all nodes (`ClusterControl`)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Control(Protocol):
     def set_fallback(self, mount: str, fallback: str) -> None:
         """Puts a fallback in place of the configured one, until the mount has another source."""
 
-    def reset_peak(self, mount: str) -> None:
-        """Has the peak of a mount's listeners counted anew."""
+    def reset_stats(self, mount: str, counts: Collection[str]) -> None:
+        """Has some of a mount's statistics counted anew: the "peak" of its listeners, the bytes "read" and "sent"."""
 
     def add_slave(self, host: str, port: int, interval_s: int) -> None:
         """Remembers a server that takes listeners for whom there is no room."""

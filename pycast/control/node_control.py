@@ -1,5 +1,6 @@
 """An admin's questions and orders, for this node alone: an implementation of `Control`."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pycast.balance.slaves import Slaves
@@ -82,11 +83,11 @@ class NodeControl:
         """Puts a fallback in place of the configured one, until the mount has another source."""
         self._finder.order_fallback(mount, fallback)
 
-    def reset_peak(self, mount: str) -> None:
-        """Has the peak of a mount's listeners counted anew."""
+    def reset_stats(self, mount: str, counts: Collection[str]) -> None:
+        """Has some of a mount's statistics counted anew: "peak", "read", "sent"."""
         found = self._finder.on_this_node(mount)
         if found is not None:
-            found.listener_peak = len(found.fanout)
+            found.count_anew(counts)
 
     def add_slave(self, host: str, port: int, interval_s: int) -> None:
         """Remembers a server that takes listeners for whom there is no room here."""

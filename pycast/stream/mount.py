@@ -12,7 +12,7 @@ from the origin's journal.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from pycast.config.mount_settings import MountSettings
@@ -63,6 +63,8 @@ class Mount:
         """Why the mount is over; None before."""
         self.bytes_read = 0
         self.bytes_dropped = 0
+        self.read_before = self.sent_before = 0
+        """What was read and sent before an admin had it counted anew: it is not shown any more."""
         self.sources = 0
         self.restarts = 0
         """How often its offsets jumped: a reader that keeps an offset has to begin anew."""
@@ -310,6 +312,15 @@ class Mount:
         self.listener_connections += 1
         self.fanout.join(listener)
         self.listener_peak = max(self.listener_peak, len(self.fanout))
+
+    def count_anew(self, counts: Collection[str]) -> None:
+        """Has some of what is shown counted anew: "peak", "read", "sent". What was counted stays in other totals."""
+        if "peak" in counts:
+            self.listener_peak = len(self.fanout)
+        if "read" in counts:
+            self.read_before = self.bytes_read
+        if "sent" in counts:
+            self.sent_before = self.fanout.bytes_sent
 
     def allowed_lag(self) -> int:
         """Returns how many bytes a listener may be behind; never less than the burst that new listeners get."""

@@ -22,6 +22,9 @@ from pycast.web.route import Call
 if TYPE_CHECKING:
     from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
 
+# Of a mount's statistics, those that can be counted anew.
+_COUNTS = ("peak", "read", "sent")
+
 TITLE_SET = "Metadata update successful"
 TITLE_REFUSED = "Mountpoint will not accept URL updates"
 
@@ -86,10 +89,14 @@ def fallbacks(call: Call, mount: str) -> str:
 
 
 def resetstats(call: Call, mount: str) -> bytes:
-    """Counts the peak of the listeners anew, as icecast-kh does. Bytes that were counted stay: totals never shrink."""
-    if "peak" not in (call.text("setting") or "peak"):
+    """Has the mount's statistics counted anew, as icecast-kh does: those of which `setting=` has the name in it, all
+    without it. The totals of the server stay.
+    """
+    setting = call.text("setting")
+    counts = [one for one in _COUNTS if one in setting or "setting" not in call.parameters]
+    if not counts:
         return xml.iceresponse("Failed to reset values", 1)
-    call.control.reset_peak(mount)
+    call.control.reset_stats(mount, counts)
     return xml.iceresponse("have reset settings", 1)
 
 

@@ -1,7 +1,7 @@
 """An admin's questions and orders reach all nodes, and a node that does not answer is left out."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from pycast.cluster.link.questions import (
     KillSource,
     Moved,
     MoveListeners,
-    ResetPeak,
+    ResetStats,
     SetFallback,
     SetTitle,
 )
@@ -42,7 +42,7 @@ class FakeNodeControl:
         self.taken = 0
         self.may_move = True
         self.standby = ""
-        self.orders: list[tuple[str, str]] = []
+        self.orders: list[tuple[str, ...]] = []
 
     def snapshot(self) -> NodeSnapshot:
         self.taken += 1
@@ -77,8 +77,8 @@ class FakeNodeControl:
     def set_fallback(self, mount: str, fallback: str) -> None:
         self.orders.append((mount, fallback))
 
-    def reset_peak(self, mount: str) -> None:
-        self.orders.append((mount, "peak"))
+    def reset_stats(self, mount: str, counts: Collection[str]) -> None:
+        self.orders.append((mount, *counts))
 
     def add_slave(self, host: str, port: int, interval_s: int) -> None:
         self.orders.append((host, f"{port} {interval_s}"))
@@ -104,8 +104,8 @@ class Site(Member):
         self.answers.on(SetTitle, self.control.answer_title)
         self.answers.on(MoveListeners, self.control.answer_move)
         self.answers.on(SetFallback, self.control.answer_fallback)
-        self.answers.on(ResetPeak, self.control.answer_reset)
         self.answers.on(AddSlave, self.control.answer_slave)
+        self.answers.on(ResetStats, self.control.answer_reset)
         self.join()
 
 
@@ -282,8 +282,8 @@ def test_a_slave_is_known_on_all_nodes(sites: tuple[Site, Site]) -> None:
     assert a.local.orders == b.local.orders == [("slave.example", "8000 60")]
 
 
-def test_a_fallback_and_a_new_peak_are_ordered_on_all_nodes(sites: tuple[Site, Site]) -> None:
+def test_a_fallback_and_new_counts_are_ordered_on_all_nodes(sites: tuple[Site, Site]) -> None:
     a, b = sites
     a.control.set_fallback(NAME, "/y")
-    a.control.reset_peak(NAME)
-    assert a.local.orders == b.local.orders == [(NAME, "/y"), (NAME, "peak")]
+    a.control.reset_stats(NAME, ["peak", "sent"])
+    assert a.local.orders == b.local.orders == [(NAME, "/y"), (NAME, "peak", "sent")]

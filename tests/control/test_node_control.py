@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pycast.control.node_control import NodeControl
+from pycast.control.node_snapshot import snapshot_mount
 from pycast.errors import Refused
 from pycast.stream.fanout import Reason
 from tests.control.stage import Stage, stage
@@ -98,11 +99,17 @@ def test_without_listeners_any_destination_is_accepted() -> None:
         assert control(node).move("/none", "/a") == 0
 
 
-def test_the_peak_of_a_mount_is_counted_anew() -> None:
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [(["peak"], (1, 100, 50)), (["read", "sent"], (9, 0, 0)), (["peak", "read", "sent"], (1, 0, 0))],
+)
+def test_what_a_mount_counts_is_counted_anew(counts: list[str], shown: tuple[int, ...]) -> None:
     with stage() as node:
         mount = node.begin("/x")
-        mount.listener_peak = 9
         node.listen(mount)
-        control(node).reset_peak("/x")
-        control(node).reset_peak("/none")
-        assert mount.listener_peak == 1
+        mount.listener_peak, mount.bytes_read, mount.fanout.bytes_sent = 9, 100, 50
+        control(node).reset_stats("/x", counts)
+        control(node).reset_stats("/none", counts)
+        found = snapshot_mount(mount)
+        assert (found.listener_peak, found.total_bytes_read, found.total_bytes_sent) == shown
+        assert (mount.bytes_read, mount.fanout.bytes_sent) == (100, 50), "the totals of the server have them still"

@@ -1,7 +1,7 @@
 """A small Site: real settings, counters and readiness, and a node that gives the answers a test chooses."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,8 +69,8 @@ class FakeControl:
     def set_fallback(self, mount: str, fallback: str) -> None:
         self.orders.append(("fallback", mount, fallback))
 
-    def reset_peak(self, mount: str) -> None:
-        self.orders.append(("reset peak", mount))
+    def reset_stats(self, mount: str, counts: Collection[str]) -> None:
+        self.orders.append(("reset", mount, *counts))
 
     def move(self, mount: str, to: str) -> int:
         self.orders.append(("move", mount, to))

@@ -35,7 +35,7 @@ GOLDEN = {
         "<listeners>2</listeners><Connected>12</Connected><content-type>audio/mpeg</content-type></source></icestats>"
     ),
     "resetstats?": done("have reset settings"),
-    "resetstats?setting=sent": done("Failed to reset values"),
+    "resetstats?setting=bytes": done("Failed to reset values"),
     "updatemetadata?": '<icestats><source mount="/live.mp3"/></icestats>',
 }
 
@@ -45,6 +45,16 @@ GOLDEN = {
 def test_the_answer_is_icecasts(command: str, authorization: str) -> None:
     answer = ask(site(), f"/admin/{command}&mount=/live.mp3", authorization=authorization)
     assert (answer.content_type, text_of(answer)) == ("text/xml; charset=utf-8", f"{DECLARATION}{GOLDEN[command]}\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "counts"),
+    [("", ("peak", "read", "sent")), ("&setting=sent", ("sent",)), ("&setting=peak,read", ("peak", "read"))],
+)
+def test_statistics_are_reset_by_name_or_all(setting: str, counts: tuple[str, ...]) -> None:
+    control = FakeControl(node(mount()))
+    ask(make_site(control), f"/admin/resetstats?mount=/live.mp3{setting}", authorization=ADMIN)
+    assert control.orders == [("reset", "/live.mp3", *counts)]
 
 
 def test_listclients_of_one_listener() -> None:

@@ -30,8 +30,8 @@ mirror and its parent are in `mirror/messages.py`.
     MoveListeners a node that an admin asks        each node that is up      its listeners stay
     HasUser       a node that lets a listener in   each node that is up      the user may listen twice
     SetFallback   a node that an admin asks        each node that is up      it has the configured fallback
-    ResetPeak     a node that an admin asks        each node that is up      its peak stays
     AddSlave      a node that a slave asks         each node that is up      it sends no listeners there
+    ResetStats    a node that an admin asks        each node that is up      its counts stay
 
 To add one: a class for it, one for its answer, a row in `WIRE_NAMES`, a row in the table above, and the row in
 `app/cluster_assembly.py` that says who answers.
@@ -311,10 +311,11 @@ class SetFallback(Question[Done]):
 
 
 @dataclass(frozen=True, slots=True)
-class ResetPeak(Question[Done]):
-    """The order to count the peak of a mount's listeners anew."""
+class ResetStats(Question[Done]):
+    """The order to count anew what a mount has: "peak", "read", "sent"."""
 
     mount: MountText
+    counts: Annotated[tuple[str, ...], Bounds(items=3)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,8 +392,8 @@ WIRE_NAMES: dict[type, str] = {
     MoveListeners: "control.move",
     HasUser: "control.user",
     SetFallback: "control.fallback",
-    ResetPeak: "control.reset_peak",
     AddSlave: "control.slave",
+    ResetStats: "control.reset",
 }
 
 # Questions whose answers are for people to see.

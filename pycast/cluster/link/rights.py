@@ -75,8 +75,8 @@ SENDERS: dict[type, Senders | None] = {
     q.SetTitle: None,
     q.MoveListeners: None,
     q.SetFallback: None,
-    q.ResetPeak: None,
     q.AddSlave: None,
+    q.ResetStats: None,
     # An answer, by the node that gives it:
     q.HelloAnswer: _all,
 }
