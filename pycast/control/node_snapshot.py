@@ -118,6 +118,7 @@ class NodeSnapshots:
                 is_opening=self._mounts.is_opening(mount.name),
                 on_demand=mount.name in self._on_demand,
                 history=self._history.of(mount.name),
+                has_directories=bool(self._settings.now.directory),
             )
             for mount in in_turns(mounts)
         ]
@@ -182,6 +183,7 @@ def snapshot_mount(
     is_opening: bool = False,
     on_demand: bool = False,
     history: "tuple[PlayedTitle, ...]" = (),
+    has_directories: bool = False,
 ) -> "MountSnapshot":
     """Returns the current state of a mount."""
     from pycast.stats.snapshot import MountSnapshot
@@ -193,13 +195,13 @@ def snapshot_mount(
     if mount.family == "generic":
         shown = shown.partition("';")[0]
     measured = str(round(mount.bitrate / 1000)) if mount.bitrate else ""
-    stats = dict(mount.all_stats())
+    stats, is_public = dict(mount.all_stats()), info.is_public if settings.public is None else settings.public
     subtype = stats.pop("subtype", "")
     return MountSnapshot(
         name=mount.name,
         is_live=is_opening or mount.state is MountState.LIVE,
         hidden=settings.hidden,
-        public=info.is_public if settings.public is None else settings.public,
+        public=is_public,
         content_type=settings.type or mount.listener_content_type,
         subtype=settings.subtype or subtype,
         listeners=len(mount.fanout),
@@ -227,7 +229,9 @@ def snapshot_mount(
         on_demand=on_demand,
         fallback=settings.fallback_mount,
         listen_url=settings.listenurl,
+        authenticator=_authenticator(settings),
         history=history,
+        is_listed=is_public and has_directories,
     )
 
 
@@ -259,8 +263,12 @@ def snapshot_idle(settings: MountSettings) -> "MountSnapshot":
         on_demand=True,
         fallback=settings.fallback_mount,
         listen_url=settings.listenurl,
-        authenticator=settings.authentication.type if settings.authentication.asks_listeners else "",
+        authenticator=_authenticator(settings),
     )
+
+
+def _authenticator(settings: MountSettings) -> str:
+    return settings.authentication.type if settings.authentication.asks_listeners else ""
 
 
 def snapshot_listeners(mount: Mount) -> "list[ListenerSnapshot]":

@@ -120,6 +120,8 @@ class MountSnapshot:
     """What decides who may listen, "htpasswd", "url" or "signed"; empty if nothing does."""
     history: tuple[PlayedTitle, ...] = ()
     """Its last titles, the newest first."""
+    is_listed: bool = False
+    """Whether directories are told what plays on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _TEXT = frozenset(
         "stream_start_iso8601",
         "subtype",
         "title",
+        "yp_currently_playing",
     }
 )
 """Stats that are always strings. The others are numbers or booleans if they look like them, as in Icecast."""

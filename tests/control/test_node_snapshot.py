@@ -7,7 +7,9 @@ from gevent import socket
 
 from pycast.app.node import Node
 from pycast.config.load import loads
+from pycast.control.node_snapshot import snapshot_mount
 from tests.conftest import WaitUntil
+from tests.control.stage import stage
 
 TOML = (
     '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\n[limits]\nsource_grace = 0\nqueue_size = "8M"\n'
@@ -44,3 +46,17 @@ def test_totals_never_decrease(node: Node, wait_until: WaitUntil) -> None:
     after = node.parts.context.site.local.snapshot()
     assert before.counters.bytes_read == during.counters.bytes_read == after.counters.bytes_read == len(AUDIO)
     assert 0 < before.counters.bytes_sent <= during.counters.bytes_sent <= after.counters.bytes_sent
+
+
+@pytest.mark.parametrize(
+    ("public", "directories", "listed"), [("1", True, True), ("1", False, False), ("0", True, False)]
+)
+def test_public_mounts_are_listed_if_there_is_a_directory(public: str, directories: bool, listed: bool) -> None:
+    with stage(f'[[mount]]\nmount_name = "/x"\npublic = {public}\n') as node:
+        assert snapshot_mount(node.begin("/x"), has_directories=directories).is_listed == listed
+
+
+def test_protected_mount_says_what_decides_while_it_is_on_the_air_too() -> None:
+    protected = '[mount.authentication]\ntype = "htpasswd"\nfilename = "/x"\n'
+    with stage(f'[[mount]]\nmount_name = "/x"\n{protected}[[mount]]\nmount_name = "/y"\n') as node:
+        assert [snapshot_mount(node.begin(name)).authenticator for name in ("/x", "/y")] == ["htpasswd", ""]

@@ -52,6 +52,18 @@ def test_stats_without_a_value_do_not_exist() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("artist", "title", "song"),
+    [("", "1979", "1979"), ("Pumpkins", "1979", "Pumpkins - 1979"), ("P", "P - 1979", "P - 1979"), ("", "", None)],
+)
+def test_listed_mount_says_what_plays_as_icecast_does_once_a_directory_was_told(
+    artist: str, title: str, song: str | None
+) -> None:
+    listed = source_stats(node(), mount(artist=artist, title=title, is_listed=True))
+    assert listed.get("yp_currently_playing") == song
+    assert "yp_currently_playing" not in source_stats(node(), mount(artist=artist, title=title))
+
+
 def test_a_source_without_a_description_gets_icecasts_texts() -> None:
     stats = source_stats(node(), mount(server_name="", server_description="", genre=""))
     assert (stats["server_name"], stats["server_description"], stats["genre"]) == (

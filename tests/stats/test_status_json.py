@@ -100,6 +100,8 @@ def test_dummy_stands_only_where_the_last_stat_is_hidden() -> None:
     assert "dummy" not in source_of(status_json(node(mount(stats={"vbr": "1", "dummy": "2"}))))
     assert source_of(status_json(node(mount(stats={"dummy": "2"}))))["dummy"] is None
     assert "dummy" in source_of(status_json(node(mount(user_agent=""))))
+    listed = source_of(status_json(node(mount(is_listed=True))))
+    assert listed["yp_currently_playing"] == "1979" and "dummy" not in listed
 
 
 def test_nothing_about_the_people_behind_a_mount_is_public() -> None:
