@@ -12,6 +12,7 @@ from pycast.config.import_notes import ImportNote, NoteKind, described, left_out
 from pycast.config.random_passwords import Rng, random_password
 from pycast.config.schema import Config
 from pycast.config.section import Key
+from pycast.config.status_headers import HeaderValue
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
@@ -92,9 +93,9 @@ class SettingReader:
                 table.set(key.name, strictest, f"closed: line {setting.line}")
                 self.close(setting, f"{described(setting)}: {error}; until then {key.name} is as strict as it can be")
 
-    def headers(self, block: XmlNode, known: object = None) -> dict[str, str]:
+    def headers(self, block: XmlNode, known: object = None) -> dict[str, HeaderValue]:
         """Returns the headers of an <http-headers>, added to those known already."""
-        headers: dict[str, str] = dict(known) if isinstance(known, dict) else {}
+        headers: dict[str, HeaderValue] = dict(known) if isinstance(known, dict) else {}
         for header in block.inside():
             if header.name != "header":
                 continue
@@ -102,16 +103,15 @@ class SettingReader:
             name, given, kind, status = (header.take(one) for one in ("name", "value", "type", "status"))
             try:
                 value = cors_value(name, self.filled(given)) if kind == "cors" else self.filled(given)
-                Config.KEYS["http_headers"].read({name: value})
+                status = "" if status == "0" else status
+                Config.KEYS["http_headers"].read({name: {status: value} if status else value})
             except ValueError as error:
                 self.leave_out(header, str(error))
                 continue
-            if status not in ("", "0"):
-                self.leave_out(header, "pycast sends headers with all statuses")
-            elif kind not in ("", "static", "cors"):
+            if kind not in ("", "static", "cors"):
                 self.leave_out(header, f"the type {kind[:40]!r} is not known")
             elif value:
-                headers = with_header(headers, name, value)
+                headers = with_header(headers, name, value, status)
             elif kind != "cors":
                 self.leave_out(header, "it has no value")
         return headers

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 
 from pycast.config.ban_lists import network
+from pycast.config.status_headers import ALL, HeaderValue
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS = {
@@ -64,13 +65,25 @@ def networks(text: str) -> list[IPv4Network | IPv6Network]:
     return [network(part) for part in text.replace(",", " ").split()]
 
 
-def with_header(headers: Mapping[str, str], name: str, value: str) -> dict[str, str]:
-    """Returns `headers` with one more. Two of one name become one with both values, which means the same (RFC 9110,
-    5.3).
+def with_header(headers: Mapping[str, HeaderValue], name: str, value: str, status: str = "") -> dict[str, HeaderValue]:
+    """Returns `headers` with one more, for all statuses or one. Two of one name become one with both values, which
+    means the same (RFC 9110, 5.3).
     """
     same = next((known for known in headers if known.lower() == name.lower()), name)
-    values = headers[same].split(", ") if same in headers else []
-    return {**headers, same: ", ".join(values + [value] * (value not in values))}
+    known = headers.get(same, {})
+    if isinstance(known, str):
+        if not status:
+            return {**headers, same: _with_value(known, value)}
+        known = {ALL: known}
+    elif not status and not known:
+        return {**headers, same: value}
+    status = status or ALL
+    return {**headers, same: {**known, status: _with_value(known.get(status, ""), value)}}
+
+
+def _with_value(known: str, value: str) -> str:
+    values = known.split(", ") if known else []
+    return ", ".join(values + [value] * (value not in values))
 
 
 def cors_value(name: str, value: str) -> str:

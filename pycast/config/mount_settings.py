@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.section import UNSET, Section, key
+from pycast.config.status_headers import HeaderValue
 from pycast.config.units import Size
 from pycast.config.values import (
     Bitrate,
@@ -196,7 +197,7 @@ class MountSettings(Section):
     http_headers: Headers = key(
         {},
         "Headers of replies to listeners, added to [http_headers]. One of the same name replaces that one, an "
-        "empty one removes it.",
+        "empty one removes it. Refusals have those of them that are for their status.",
         example={"X-Station": "demo"},
     )
     authentication: MountAuthentication = key(
@@ -236,7 +237,7 @@ class MountTable:
     """The [[mount]] sections, looked up by the name of a mount."""
 
     def __init__(
-        self, sections: Sequence[MountSection], inherited: Mapping[str, object], http_headers: Mapping[str, str]
+        self, sections: Sequence[MountSection], inherited: Mapping[str, object], http_headers: Mapping[str, HeaderValue]
     ) -> None:
         """`inherited` has a value for each key of `MountSettings` that inherits one."""
         self._normal = [section for section in sections if section.type != "default" and section.mount_name]
@@ -299,7 +300,7 @@ def mount_matches(pattern: str, name: str) -> bool:
     return len(wanted) == len(given) and all(map(fnmatchcase, given, wanted))
 
 
-def merge_headers(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+def merge_headers(base: Mapping[str, HeaderValue], own: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
     """Returns `base` with `own` added: a header of the same name (in any case) replaces, an empty one removes."""
     replaced = {name.lower() for name in own}
     merged = {name: value for name, value in base.items() if name.lower() not in replaced}

@@ -292,7 +292,8 @@ class Config(Section):
     http_headers: Headers = key(
         {"Access-Control-Allow-Origin": "*"},
         "Headers of every reply. The default lets web pages of other sites play the streams and read status-json.xsl; "
-        "replies that need a password never have headers that begin with Access-Control-.",
+        "replies that need a password never have headers that begin with Access-Control-. A table has texts by status: "
+        '"Retry-After" = { "503" = "60", "4*" = "3600" }.',
     )
     paths: PathsSection = key(PathsSection())
     alias: tuple[AliasSection, ...] = key(())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
+from pycast.config.status_headers import HeaderValue, by_status
 from pycast.config.units import Size, parse_file_size, parse_size, parse_time
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -343,15 +344,15 @@ def _fraction(value: object) -> float:
     raise ValueError('expected a fraction such as 0.02, or a percentage such as "2%"')
 
 
-def _headers(value: object) -> dict[str, str]:
+def _headers(value: object) -> dict[str, HeaderValue]:
     if not isinstance(value, Mapping):
         raise ValueError('expected a table of headers, such as { "X-Station" = "demo" }')
-    headers = {}
+    headers: dict[str, HeaderValue] = {}
     for name, content in value.items():
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"expected header names made of letters, digits and dashes, not {name!r}")
         try:
-            headers[name] = _text(content)
+            headers[name] = by_status(content, _text) if isinstance(content, Mapping) else _text(content)
         except ValueError as error:
             raise ValueError(f"for {name}: {error}") from None
     return headers
@@ -388,7 +389,7 @@ SigningKeys = Annotated[tuple[str, ...], _signing_keys, SECRET]
 Served = Annotated[tuple[str, ...], _served]
 Bits = Annotated[int, _bits]
 Fraction = Annotated[float, _fraction]
-Headers = Annotated[dict[str, str], _headers]
+Headers = Annotated[dict[str, HeaderValue], _headers]
 Seconds = Annotated[float, parse_time]
 FileSize = Annotated[int, parse_file_size]
 Span = Annotated[Size, parse_size]

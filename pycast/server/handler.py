@@ -189,6 +189,7 @@ def _serve(
         return None
     if request.method in ("GET", "HEAD") and _may_be_stream(context, request):
         heard = request._replace(path=context.finder.meant_by(request.path))
+        exchange.mount = heard.path
         if not context.finder.is_open(heard.path):
             raise Refused("mountpoint unavailable", cause=f"{heard.path} is only a fallback (no_mount)")
         if pattern := context.settings.now.for_mount(heard.path).redirect_to:

@@ -10,10 +10,12 @@ Invariant: the body of an answer is closed, whether or not it was sent.
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import gevent
 
+from pycast.config.mount_settings import merge_headers
+from pycast.config.status_headers import HeaderValue, for_statuses, sent_with
 from pycast.disk.calls import off_hub
 from pycast.errors import BodyError, ExternalError, RequestError
 from pycast.http.body import expects_continue, new_body
@@ -54,10 +56,12 @@ FOR_BROWSERS = (
 class HttpExchange:
     """One request and its answer. `request` is None until the head is complete."""
 
-    __slots__ = ("_connection", "_context", "_reader", "request")
+    __slots__ = ("_connection", "_context", "_reader", "mount", "request")
 
     def __init__(self, context: ServerContext, connection: Connection) -> None:
         self.request: Request | None = None
+        self.mount = ""
+        """The mount that is asked for, if it may be one: refusals have its headers for their status."""
         self._context = context
         self._connection = connection
         self._reader = HeadReader()
@@ -217,14 +221,20 @@ class HttpExchange:
         """Returns the configured headers, and for browsers those that protect our pages unless they are configured or
         the response's own. The station's own pages say themselves what they may do.
         """
-        configured = self._context.settings.now.http_headers
         # Pages of other sites may read public answers only.
         is_open = self.request is None or is_open_to_other_sites(self.request)
-        headers = [pair for pair in configured.items() if is_open or not pair[0].lower().startswith(CORS)]
+        configured = sent_with(response.status, self._configured(response.status))
+        headers = [pair for pair in configured if is_open or not pair[0].lower().startswith(CORS)]
         if response.is_own:
             return headers
         names = {name.lower() for name, _ in (*headers, *response.headers)}
         return [pair for pair in FOR_BROWSERS if pair[0].lower() not in names] + headers
+
+    def _configured(self, status: int) -> Mapping[str, HeaderValue]:
+        config = self._context.settings.now
+        if status < 400 or not self.mount:
+            return config.http_headers
+        return merge_headers(config.http_headers, for_statuses(config.for_mount(self.mount).http_headers))
 
 
 class BodyBug(Exception):

@@ -11,6 +11,7 @@ from gevent.ssl import SSLSocket
 
 from pycast.auth.guests import Guest
 from pycast.config.mount_settings import is_local
+from pycast.config.status_headers import sent_with
 from pycast.errors import Refused
 from pycast.formats.content_types import OCTET_STREAM
 from pycast.http.forwarded import is_proxied
@@ -134,7 +135,7 @@ def response_head(
     if is_local(mount.name):  # a file or silence has no name of its own
         settings = context.settings.now.for_mount(request.path)
         lines = source_block((("ice-name", settings.stream_name),)) if settings.stream_name else b""
-    headers = [policy, *settings.http_headers.items(), *more]
+    headers = [policy, *sent_with(200, settings.http_headers), *more]
     if request.headers.get("origin"):
         headers.append(EXPOSED)
     path = b""

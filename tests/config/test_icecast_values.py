@@ -10,6 +10,7 @@ from pycast.config.icecast_values import (
     translated,
     with_header,
 )
+from pycast.config.status_headers import HeaderValue
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_addresses_that_are_no_network_are_refused_and_not_widened(written: str)
 
 
 def test_two_headers_of_one_name_are_one_with_both_values() -> None:
-    headers: dict[str, str] = {}
+    headers: dict[str, HeaderValue] = {}
     for name, value in (("Vary", "Origin"), ("vary", "Accept"), ("VARY", "Origin"), ("X", "1")):
         headers = with_header(headers, name, value)
     assert headers == {"Vary": "Origin, Accept", "X": "1"}

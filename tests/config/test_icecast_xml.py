@@ -101,8 +101,8 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
             "master-password: Icecast is no slave without master-server and master-password",
         ),
         (
-            '<http-headers><header name="A" value="b" status="404"/></http-headers>',
-            "http-headers/header (A = b, status = 404): pycast sends headers with all statuses",
+            '<http-headers><header name="A" value="b" status="x"/></http-headers>',
+            'http-headers/header (A = b, status = x): for A: expected a status such as "404", "4*" or "*", not \'x\'',
         ),
         ("<paths><adminroot>/w</adminroot></paths>", "paths/adminroot = /w: pycast has its own pages"),
     ],

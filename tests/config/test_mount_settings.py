@@ -73,6 +73,13 @@ def test_headers_are_global_then_default_then_own_and_replace_by_name() -> None:
     assert dict(mounts.for_mount("/b").http_headers) == {"X-Zero": "0", "X-One": "default"}
 
 
+def test_headers_by_status_replace_and_are_replaced_whole() -> None:
+    by_status = {"404": "x", "5*": "y"}
+    mounts = config({"mount_name": "/a", "http_headers": {"X-One": by_status}}, http_headers={"x-one": {"403": "z"}})
+    assert mounts.for_mount("/a").http_headers == {"X-One": by_status}
+    assert mounts.for_mount("/b").http_headers == {"x-one": {"403": "z"}}
+
+
 def test_merging_headers_keeps_the_base_untouched() -> None:
     base = {"A": "1"}
     assert merge_headers(base, {"a": "2"}) == {"a": "2"}

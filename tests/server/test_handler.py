@@ -328,6 +328,29 @@ def test_a_mount_on_the_air_goes_before_a_file_of_its_name_and_the_fallback_of_a
         node.stop()
 
 
+def test_configured_headers_go_with_the_statuses_they_are_for() -> None:
+    toml = '[http_headers]\nX-All = "a"\nX-Some = {"404" = "b", "2*" = "c"}\n[[mount]]\nmount_name = "/x"\n'
+    toml += 'max_listeners = 0\nhttp_headers = {X-Mount = "d", X-Full = {"403" = "e"}}\n'
+    node = Node(loads(TOML + toml, {}, "test"), None, None, 1000)
+    node.start()
+
+    def headers(request: bytes) -> dict[bytes, bytes]:
+        head = ask(node, request + b" HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")[0]
+        lines = (line.split(b": ") for line in head.split(b"\r\n") if line.startswith(b"X-"))
+        return {name: value for name, value in lines if name in (b"X-All", b"X-Some", b"X-Mount", b"X-Full")}
+
+    try:
+        assert headers(b"GET /livez") == {b"X-All": b"a", b"X-Some": b"c"}
+        assert headers(b"GET /none") == {b"X-All": b"a", b"X-Some": b"b"}
+        with connect(node, SOURCE) as source:
+            source.recv(1000)
+            source.sendall(b"audio" * 1000)
+            assert headers(b"HEAD /x") == {b"X-All": b"a", b"X-Some": b"c", b"X-Mount": b"d"}
+            assert headers(b"GET /x") == {b"X-All": b"a", b"X-Full": b"e"}
+    finally:
+        node.stop()
+
+
 def test_authentication_of_mounts_holds_for_files_of_their_names(tmp_path: Path) -> None:
     (tmp_path / "web" / "members").mkdir(parents=True)
     for name in ("a.mp3", "favicon.ico", "p.xsl", "l.m3u", "index.html"):
