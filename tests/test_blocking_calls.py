@@ -75,7 +75,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "cluster/registry/state_file.py": {"read_bytes": AT_THE_START},
     "directories/directory.py": {"load_default_certs": IN_A_THREAD},
     "config/load.py": dict.fromkeys(
-        ("open", "read_bytes", "read_text"), "at the start, or in a thread: a node reloads through off_hub"
+        ("open", "read_bytes", "read_text", "resolve"), "at the start, or in a thread: off_hub at a reload"
     ),
     "control/mount_finder.py": {"open": "a mirror, which is no file"},
     "config/secret_files.py": dict.fromkeys(("open", "path.stat"), "as config/load.py, and by it"),

@@ -13,7 +13,7 @@ from pycast.config.icecast_settings import Host
 from pycast.config.icecast_xml import Imported, convert
 from pycast.config.import_check import checked
 from pycast.config.import_notes import ImportNote, NoteKind
-from pycast.config.load import loads
+from pycast.config.load import included_files, loads
 from pycast.errors import ConfigError
 
 NOT_READY = 3
@@ -37,6 +37,8 @@ def command(file: Path) -> None:
     host = Host(
         random.SystemRandom(),
         os.environ,
+        included_files,
+        os.path.realpath(file),
         why_no_log=lambda name: why_no_log(name, is_in_use),
     )
     try:

@@ -7,6 +7,7 @@ invariant: a key that keeps somebody out, and whose value cannot be read, gets i
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from pycast.config.icecast_includes import Find
 from pycast.config.icecast_values import cors_value, filled_in, is_yes, translated, with_header
 from pycast.config.import_notes import ImportNote, NoteKind, described, left_out
 from pycast.config.random_passwords import Rng, random_password
@@ -51,6 +52,10 @@ class Host(NamedTuple):
     rng: Rng
     environ: Mapping[str, str] = {}
     """The values of ${VAR}."""
+    find: Find | None = None
+    """Finds the files that the file includes; None: its settings from there are not known."""
+    path: str = ""
+    """The file itself, without links."""
     why_no_log: Callable[[str], str] = lambda name: ""
     """Returns why a log file cannot be written, empty if it can."""
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from pycast.config.icecast_aliases import read_alias
 from pycast.config.icecast_directories import DirectoryReader
+from pycast.config.icecast_includes import Includes
 from pycast.config.icecast_logs import LogReader
 from pycast.config.icecast_mounts import MountReader, close_mount
 from pycast.config.icecast_protection import ALLOW_LISTS, server_locks
@@ -65,7 +66,12 @@ def convert(xml: bytes | str, host: Host) -> Imported:
         raise ConfigError([f"not XML that pycast reads: {error}"]) from error
     if root.name != "icecast":
         raise ConfigError([f"expected <icecast> as the outermost element, not <{root.name}>"])
-    return _Conversion(root, host).result()
+    conversion = _Conversion(root, host)
+    try:
+        conversion.read_includes()
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
+    return conversion.result()
 
 
 class _Conversion:
@@ -82,6 +88,16 @@ class _Conversion:
         self._relay: list[TomlTable] = []
         self._alias: list[TomlTable] = []
         self._directory: list[TomlTable] = []
+
+    def read_includes(self) -> None:
+        """Puts the included files in their place. Raises ValueError with file and line."""
+        find = self._settings.host.find
+        if find is None:
+            return
+        includes = Includes(lambda name: find(self._settings.filled(name)), self._settings.host.path)
+        includes.expand(self._root)
+        for node in includes.missing:
+            self._settings.leave_out(node, "there is no such file")
 
     def result(self) -> Imported:
         """Returns the file and the notes."""

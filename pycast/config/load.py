@@ -12,10 +12,11 @@ that reads files.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli
 
+from pycast.config.included_lines import place_of
 from pycast.config.parse import parse
 from pycast.config.problems import Origin, not_toml, other_form, unknown_key, unknown_variable, variable_names
 from pycast.config.problems import Path as KeyPath
@@ -24,6 +25,9 @@ from pycast.config.rules import conflicts
 from pycast.config.schema import Config
 from pycast.config.secret_files import Reader, read_secret, with_secrets
 from pycast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pycast.config.icecast_includes import IncludedFile
 
 SEARCH_PATH = (Path("pycast.toml"), Path("/etc/pycast/pycast.toml"))
 """Where `pycast serve` looks for its configuration without --config, in this order."""
@@ -140,6 +144,26 @@ class _Device:
         return seq[number % len(seq)]
 
 
+def included_files(pattern: str) -> "list[IncludedFile]":
+    """Returns the files that an icecast.xml includes by this name or pattern. Raises ValueError if one cannot be
+    read.
+    """
+    from glob import glob  # for such a file only
+
+    from pycast.config.icecast_includes import IncludedFile
+    from pycast.config.xml_tree import decoded
+
+    found = []
+    for name in sorted(glob(pattern)):
+        try:
+            found.append(IncludedFile(name, str(Path(name).resolve()), decoded(Path(name).read_bytes())))
+        except OSError as error:
+            raise ValueError(f"{name}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return found
+
+
 def _xml_text(content: bytes, path: Path) -> str:
     from pycast.config.xml_tree import decoded
 
@@ -155,13 +179,13 @@ def _xml_tables(text: str, environ: Mapping[str, str], filename: str) -> _Tables
     from pycast.config.icecast_xml import convert
 
     try:
-        host = Host(_Device(), environ)
+        host = Host(_Device(), environ, included_files, str(Path(filename).resolve()))
         imported = convert(text, host)
     except ConfigError as error:
         raise ConfigError([f"{filename}: {problem}" for problem in error.problems]) from error
     if refused := imported.refused:
-        raise ConfigError([f"{filename}:{note.line}: {note.text}" for note in refused])
-    lines = [f"{filename}:{note.line}: {note.kind.value}: {note.text}" for note in imported.unlike]
+        raise ConfigError([f"{place_of(filename, note.line)}: {note.text}" for note in refused])
+    lines = [f"{place_of(filename, note.line)}: {note.kind.value}: {note.text}" for note in imported.unlike]
     return _Tables(tomli.loads(imported.body), imported.lines, tuple(lines))
 
 

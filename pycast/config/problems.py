@@ -7,6 +7,7 @@ shown.
 import re
 from collections.abc import Mapping, Sequence
 
+from pycast.config.included_lines import place_of
 from pycast.config.schema import Config
 from pycast.config.section import Key, Section
 
@@ -50,7 +51,7 @@ class Origin:
         if variable or not self._text:
             return variable or self._filename
         number = self._line(path)
-        return f"{self._filename}:{number}" if number else self._filename
+        return place_of(self._filename, number) if number else self._filename
 
     def _line(self, path: Path) -> int | None:
         if self._lines is not None:

@@ -1,6 +1,6 @@
 """The tree of an XML file in which each element and attribute has its line, and a mark that somebody has read it.
 
-Pure: bytes in, a tree out. Comments and processing instructions are left out; no file but this one is read, and an
+Pure: bytes in, a tree out. Comments and processing instructions are left out; no file is read, and an
 entity that the file declares is refused, as it could grow without bounds.
 
 The one invariant: `unread` names each element, attribute and text that nobody has asked for, so nothing of the file is
@@ -11,6 +11,8 @@ import codecs
 import re
 from collections.abc import Iterator
 from xml.parsers.expat import ErrorString, ExpatError, ParserCreate
+
+from pycast.config.included_lines import IncludedLine
 
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']""")
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -110,11 +112,11 @@ def decoded(xml: bytes) -> str:
         ) from error
 
 
-def parse_xml(xml: bytes | str) -> XmlNode:
+def parse_xml(xml: bytes | str, file: str = "") -> XmlNode:
     """Returns the outermost element. Raises ValueError with the line and what is wrong there. The encoding that a text
-    names has been used already.
+    names has been used already. `file` is its name if another one includes it.
     """
-    reader = _TreeReader()
+    reader = _TreeReader(file)
     try:
         reader.parser.Parse(xml, True)
     except ExpatError as error:
@@ -127,8 +129,9 @@ def parse_xml(xml: bytes | str) -> XmlNode:
 class _TreeReader:
     """The handlers of one pass through the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: str) -> None:
         self.root = XmlNode("", 0)
+        self._file = file
         self._open: list[XmlNode] = []
         self.parser = parser = ParserCreate()
         parser.buffer_text = True
@@ -142,6 +145,7 @@ class _TreeReader:
         line = self.parser.CurrentLineNumber
         if len(self._open) >= _DEEPEST:
             raise ValueError(f"line {line}: elements are nested too deeply")
+        line = IncludedLine(line, self._file) if self._file else line
         node = XmlNode(name, line, self._open[-1] if self._open else None)
         node.children = [XmlNode(key, line, node, text, is_attribute=True) for key, text in attributes.items()]
         if node.parent is None:
