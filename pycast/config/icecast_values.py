@@ -13,7 +13,8 @@ from pycast.config.status_headers import ALL, HeaderValue
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS = {
-    **dict.fromkeys(("1", "true", "yes", "on", "rfc2818", "rfc2817"), True),
+    **dict.fromkeys(("1", "true", "yes", "on", "rfc2818"), True),
+    "rfc2817": "auto_no_plain",
     **dict.fromkeys(("0", "false", "no", "off", "disabled"), False),
     "auto": "auto",
     "auto_no_plain": "auto_no_plain",

@@ -137,7 +137,8 @@ class ListenSection(Section):
     tls: TlsMode = key(
         False,
         'Whether this port uses TLS, with the certificate in [tls]. "auto": it takes TLS and plain connections, told '
-        'apart by the first byte. "auto_no_plain": it takes TLS, and tells others to upgrade (status 426).',
+        'apart by the first byte. "auto_no_plain": it takes TLS, and tells others to upgrade (status 426). On both, a '
+        "request without TLS may ask for it (RFC 2817).",
         restart=True,
         icecast=("tls", "ssl"),
     )

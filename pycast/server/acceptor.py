@@ -116,7 +116,7 @@ class Acceptor:
         self._accepting: list[Task] = []
         is_plain = endpoint.proxies is None and not endpoint.mount and not endpoint.is_tls_only
         self._newcomers = (
-            Newcomers(is_for_shared_page, self._answer_page, self._begin, _reader(endpoint)) if is_plain else None
+            Newcomers(_page_test(endpoint), self._answer_page, self._begin, _reader(endpoint)) if is_plain else None
         )
         self._is_closed = False
         # Behind proxies the address is not known yet, and another node of a cluster is told by its request.
@@ -282,7 +282,7 @@ class Acceptor:
                     connection, endpoint.proxies, self._context.settings.now.limits.header_timeout
                 )
             if endpoint.tls is not None:
-                endpoint.tls.enter(self._context, connection, first)
+                endpoint.tls.enter(self._context, connection, first, is_http=not endpoint.mount)
             self._serve_protocol(self._context, connection, slot, first)
         except (OSError, RequestError) as error:
             level = logging.DEBUG if connection.is_health_check else logging.INFO
@@ -362,6 +362,15 @@ def _reader(endpoint: Endpoint) -> Read:
     from pycast.server.tls_ports import read_unless_tls
 
     return read_unless_tls
+
+
+def _page_test(endpoint: Endpoint) -> Callable[[bytes], bool]:
+    """Returns the function that tells requests for shared pages."""
+    if endpoint.tls is None:
+        return is_for_shared_page
+    from pycast.server.tls_ports import is_for_page
+
+    return is_for_page
 
 
 def stop_all(acceptors: Sequence[Acceptor]) -> None:

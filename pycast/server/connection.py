@@ -7,6 +7,7 @@ deadline.
 
 import _socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
@@ -16,6 +17,7 @@ from gevent.ssl import SSLSocket
 
 from pycast.config.values import SERVED
 from pycast.http.addresses import Networks
+from pycast.http.request import Request
 from pycast.net.sockets import attach, is_bare
 from pycast.net.turns import next_turn
 
@@ -32,6 +34,9 @@ LINGER_S = 2.0
 LINGER_BYTES = 1 << 20
 
 EVERYTHING = frozenset(SERVED)
+
+Upgrade = Callable[["Connection", Request, bytes], None]
+"""Goes over to TLS if the request of a connection without asks for it; the bytes are what came behind the request."""
 
 
 class Connection:
@@ -51,7 +56,11 @@ class Connection:
         """What its port answers: words of `listen.serves`."""
         self.is_health_check = False
         """Whether this is a balancer's health check, which closes without a request: that is not logged."""
+        self.upgrade: Upgrade | None = None
+        """What its first request may ask for; None on a port without TLS."""
         self.accepted = time.time()
+        self.begun = time.monotonic()
+        """From when on its request may take `limits.header_timeout`, with all that comes before it."""
         self.bytes_sent = 0
         self.given_away = False
         self._turn = -1

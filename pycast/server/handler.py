@@ -48,6 +48,8 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
         request = exchange.read_head(first)
         if request is None:
             return
+        if connection.upgrade is not None:
+            connection.upgrade(connection, request, exchange.rest)
         request = _aliased(context, connection, exchange, request)
         if connection.proxies is not None:
             connection.ip = client_ip(connection.peer, connection.named, request.headers, connection.proxies)

@@ -80,7 +80,7 @@ class HttpExchange:
         """Reads the head; `first` are its bytes that were read already. Returns None if the peer closed without sending
         anything. Raises RequestError, TimeoutError. May switch.
         """
-        deadline = time.monotonic() + self._context.settings.now.limits.header_timeout
+        deadline = self._connection.begun + self._context.settings.now.limits.header_timeout
         data = first or self._connection.read(deadline)
         has_begun = bool(data)
         while data:

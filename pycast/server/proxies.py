@@ -50,7 +50,7 @@ def read_proxy_header(connection: Connection, proxies: Proxies, timeout: float) 
         raise RequestError("it is none of listen.trusted_proxies, and nobody else may send a PROXY header")
     if proxies.requires_proxy_header or is_trusted:
         # PROXY replaces the address, LOCAL keeps it, and no header is an error only where one is required.
-        header, rest = _read_header(connection, time.monotonic() + min(timeout, PROXY_HEADER_S))
+        header, rest = _read_header(connection, min(connection.begun + timeout, time.monotonic() + PROXY_HEADER_S))
         if isinstance(header, Proxied):
             connection.named = header.ip
         elif proxies.requires_proxy_header and not isinstance(header, Local):

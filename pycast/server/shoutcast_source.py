@@ -50,7 +50,7 @@ def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: st
     if context.bans.refuses(connection.ip):
         return
     reader = ShoutcastReader(mount)
-    deadline = time.monotonic() + context.settings.now.limits.header_timeout
+    deadline = connection.begun + context.settings.now.limits.header_timeout
     credentials = ("", "")
     while True:
         data, first = first or connection.read(deadline), b""

@@ -5,25 +5,33 @@ The first byte tells the two apart: a TLS handshake begins with 0x16, and no req
 begins with http:// in words that it can show: a handshake would end the connection without one, and OpenSSL's words in
 the log would be "wrong version number".
 
+A client that has begun without TLS may ask for it (RFC 2817): on a port for both, and on one that asks it to upgrade.
+Its request is answered after the handshake.
+
 Invariant: no byte is taken from the socket before it is known which of the two it is, since TLS reads there.
 """
 
 import _socket
 import time
+from functools import partial
 from typing import NamedTuple
 
 from gevent import socket
 
-from pycast.errors import RequestError
-from pycast.http.request import TLS_HANDSHAKE
+from pycast.errors import Refused, RequestError
+from pycast.http.request import TLS_HANDSHAKE, Request
 from pycast.http.response import Response, error_response, render
 from pycast.net.tls import Certificate
 from pycast.server.connection import READ_SIZE, Connection, time_limit
 from pycast.server.context import ServerContext
+from pycast.web.routes import is_for_shared_page
 
 _TEXT = "This port takes TLS only: the URL should begin with https://"
 # RFC 9110, 15.5.22: what to upgrade to. Icecast 2.5 says it in this way.
 _UPGRADE = (("Upgrade", "TLS/1.0, HTTP/1.1"), ("Connection", "Upgrade"))
+
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\n"
+_UPGRADE_LINE = b"\r\nupgrade:"
 
 _FIRST_OF_TLS = bytes((TLS_HANDSHAKE,))
 
@@ -37,20 +45,40 @@ class TlsPort(NamedTuple):
     asks_to_upgrade: bool = False
     """Whether it answers a client without TLS 426 instead of 400 (`tls = "auto_no_plain"`)."""
 
-    def enter(self, context: ServerContext, connection: Connection, first: bytes) -> None:
-        """Makes the handshake if the client begins one. Else returns on a port that takes both, and on another one
-        answers and raises RequestError. `first` are bytes of the client that were read already; they are none of TLS.
-        Raises OSError, also after `header_timeout`. May switch.
+    def enter(self, context: ServerContext, connection: Connection, first: bytes, *, is_http: bool = True) -> None:
+        """Makes the handshake if the client begins one. Else returns if the client may go on, or may ask for TLS in its
+        request; or answers and raises RequestError. `first` are bytes of the client that were read already; they are
+        none of TLS. Raises OSError, also after `header_timeout`. May switch.
         """
+        connection.upgrade = partial(self.upgrade, context)
         if first and self.takes_plain:
             return
-        deadline = time.monotonic() + context.settings.now.limits.header_timeout
+        deadline = connection.begun + context.settings.now.limits.header_timeout
         begin = connection.peek(deadline)
         if self.takes_plain and not begin.startswith(_FIRST_OF_TLS):
             return
         if begin and not begin.startswith(_FIRST_OF_TLS):
+            connection.tls = False
+            if self.asks_to_upgrade and is_http:
+                return
             self._refuse_plain(context, connection)
         self._handshake(connection, deadline)
+
+    def upgrade(self, context: ServerContext, connection: Connection, request: Request, rest: bytes) -> None:
+        """Makes the handshake if a request without TLS asks for it. Raises Refused if it does not and has to,
+        RequestError if more than the request has come, which would be taken for what TLS protects. May switch.
+        """
+        if connection.tls:
+            return
+        if not _asks_for_tls(request) or self.certificate.context() is None:
+            if not self.takes_plain:
+                raise Refused(_TEXT, status=426, cause="plain HTTP on a port of TLS", headers=_UPGRADE)
+            return
+        if rest:
+            raise RequestError("the request asks for TLS, and does not wait for it")
+        limits = context.settings.now.limits
+        connection.write(_SWITCHING, limits.client_timeout)
+        self._handshake(connection, connection.begun + limits.header_timeout)
 
     def _handshake(self, connection: Connection, deadline: float) -> None:
         tls = self.certificate.context()
@@ -61,12 +89,11 @@ class TlsPort(NamedTuple):
         # The connection gets the TLS socket before the handshake, so that closing it in the middle closes this socket.
         sock = tls.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
         connection.sock = sock
-        with time_limit(deadline - time.monotonic()):
+        with time_limit(max(deadline - time.monotonic(), 0.001)):
             sock.do_handshake()
 
     def _refuse_plain(self, context: ServerContext, connection: Connection) -> None:
         context.counters.bad_requests += 1
-        connection.tls = False
         config = context.settings.now
         response = self._refusal()
         connection.write(
@@ -77,6 +104,18 @@ class TlsPort(NamedTuple):
 
     def _refusal(self) -> Response:
         return error_response(426, _TEXT, _UPGRADE) if self.asks_to_upgrade else error_response(400, _TEXT)
+
+
+def _asks_for_tls(request: Request) -> bool:
+    headers = request.headers
+    options = [word.strip().lower() for word in headers.get("connection").split(",")]
+    wanted = [word.strip().lower() for word in headers.get("upgrade").split(",")]
+    return "upgrade" in options and any(word.startswith("tls/1.") for word in wanted)
+
+
+def is_for_page(head: bytes) -> bool:
+    """Whether these are the bytes of a request for a shared page which does not ask for anything else first."""
+    return is_for_shared_page(head) and _UPGRADE_LINE not in head.lower()
 
 
 def read_unless_tls(sock: _socket.socket | socket.socket) -> bytes:

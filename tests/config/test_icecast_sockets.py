@@ -25,7 +25,7 @@ def test_socket_comes_over_in_each_form(xml: str) -> None:
 def test_port_that_takes_no_plain_connections_takes_none(mode: str) -> None:
     xml = f"<listen-socket><port>8443</port><tls>{mode}</tls></listen-socket>{CERTIFICATE}"
     assert imported(xml).listen[0].is_tls_only
-    assert (imported(xml).listen[0].tls == "auto_no_plain") == (mode == "auto_no_plain")
+    assert (imported(xml).listen[0].tls == "auto_no_plain") == (mode in ("auto_no_plain", "rfc2817"))
 
 
 def test_port_with_a_mode_that_is_not_known_takes_no_plain_connections() -> None:

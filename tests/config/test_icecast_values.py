@@ -16,7 +16,8 @@ from pycast.config.status_headers import HeaderValue
 @pytest.mark.parametrize(
     ("element", "written", "value"),
     [
-        *[("tls", mode, True) for mode in ("1", "true", "rfc2818", "rfc2817", "RFC2818")],
+        *[("tls", mode, True) for mode in ("1", "true", "rfc2818", "RFC2818")],
+        ("tls", "rfc2817", "auto_no_plain"),
         *[("tls", mode, False) for mode in ("0", "disabled")],
         *[("tls", mode, mode.lower()) for mode in ("auto", "Auto", "auto_no_plain", "AUTO_NO_PLAIN")],
         ("tls", "", None),

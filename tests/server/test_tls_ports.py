@@ -12,9 +12,11 @@ import pytest
 from gevent import socket
 from gevent import ssl as gssl
 
+from pycast.config.load import loads
 from pycast.http.addresses import Networks
 from pycast.net.tls import Certificate
 from pycast.server.acceptor import Acceptor, Endpoint
+from pycast.server.connection import Connection
 from pycast.server.proxies import Proxies
 from pycast.server.tls_ports import TlsPort, read_unless_tls
 from tests.conftest import WaitUntil
@@ -162,7 +164,7 @@ def test_who_stalls_at_a_port_for_both_is_dropped(
         silent.sendall(piece)
         read_all(silent)
     wait_until(lambda: bench.context.admission.open == 0, "the end of the connection")
-    assert time.monotonic() - began < 3  # twice header_timeout, and a slow machine
+    assert time.monotonic() - began < 3  # header_timeout, and a slow machine
 
 
 @pytest.mark.parametrize("acceptor", ["auto"], indirect=True)
@@ -202,6 +204,78 @@ def test_port_without_plain_asks_to_upgrade(bench: Bench, acceptor: Acceptor) ->
     assert b"\r\nUpgrade: TLS/1.0, HTTP/1.1\r\nConnection: Upgrade\r\n" in answer
     assert b"https://" in answer
     assert ask(acceptor.port, LIVEZ, tls=True).endswith(b"alive\n")
+
+
+def upgraded(port: int, request: bytes, then: bytes = b"") -> tuple[bytes, bytes]:
+    """Returns the answer to a plain request, and what came by TLS after a 101."""
+    context = gssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), 5) as raw:
+        raw.sendall(request)
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (more := raw.recv(1)):
+            head += more
+        if b" 101 " not in head:
+            return head, b""
+        with context.wrap_socket(raw) as sock:
+            sock.sendall(then)
+            return head, read_all(sock)
+
+
+WANTS_TLS = b" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n"
+
+
+@pytest.mark.parametrize("acceptor", ["auto", "auto_no_plain"], indirect=True)
+def test_plain_client_may_ask_for_tls_and_is_answered_behind_it(bench: Bench, acceptor: Acceptor) -> None:
+    for path, end in ((b"/livez", b"alive\n"), (b"/status-json.xsl", b"}}"), (b"/", b"</html>\n")):
+        head, answer = upgraded(acceptor.port, b"GET " + path + WANTS_TLS)
+        assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, ")
+        assert answer.startswith(b"HTTP/1.0 200 OK\r\n") and answer.rstrip().endswith(end.rstrip())
+    # As libshout asks what the server can do.
+    head, answer = upgraded(acceptor.port, b"OPTIONS *" + WANTS_TLS)
+    assert b" 101 " in head and answer.startswith((b"HTTP/1.0 204", b"HTTP/1.1 204"))
+    assert bench.context.counters.bad_requests == 0
+
+
+@pytest.mark.parametrize("acceptor", ["auto"], indirect=True)
+def test_other_upgrades_are_ignored_and_a_client_must_wait_for_tls(bench: Bench, acceptor: Acceptor) -> None:
+    for line in (b"Connection: Upgrade\r\nUpgrade: h2c", b"Upgrade: TLS/1.0", b"Upgrade-Insecure-Requests: 1"):
+        request = b"GET /livez HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n"
+        assert ask(acceptor.port, request, tls=False).endswith(b"alive\n")
+    head, _ = upgraded(acceptor.port, b"GET /livez" + WANTS_TLS + b"GET /admin/ HTTP/1.0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 400 ")
+    bench.context.answers.end_all()
+
+
+@pytest.mark.parametrize("acceptor", ["plain", "tls"], indirect=True)
+def test_port_of_one_kind_upgrades_nobody(bench: Bench, acceptor: Acceptor) -> None:
+    head, _ = upgraded(acceptor.port, b"GET /livez" + WANTS_TLS)
+    assert head.startswith(b"HTTP/1.0 400 " if acceptor.endpoint.tls else b"HTTP/1.0 200 ")
+    bench.context.answers.end_all()
+
+
+@pytest.mark.parametrize("acceptor", ["auto", "auto behind a proxy"], indirect=True)
+def test_client_that_drips_its_first_bytes_has_one_deadline_for_all_of_them(
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    deadlines: list[float] = []
+    read = Connection.read
+
+    def seen(connection: Connection, deadline: float) -> bytes:
+        deadlines.append(deadline - connection.begun)
+        return read(connection, deadline)
+
+    monkeypatch.setattr(Connection, "read", seen)
+    bench.context.settings.replace(loads("[limits]\nheader_timeout = 60\n", {}, "x"))
+    with socket.create_connection(("127.0.0.1", acceptor.port), 5) as sock:
+        if acceptor.endpoint.proxies:
+            sock.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 5000 80\r\n")
+        for count, piece in enumerate((b"G", b"ET", b" /livez HTTP/1.0\r\n")):
+            sock.sendall(piece)
+            wait_until(lambda count=count: len(deadlines) > count, "the piece")
+        sock.sendall(b"\r\n")
+        assert read_all(sock).endswith(b"alive\n")
+    assert {round(one, 6) for one in deadlines[:3]} == {60.0}
 
 
 def test_without_a_usable_certificate_plain_goes_on_and_tls_begins_when_there_is_one(
