@@ -159,7 +159,8 @@ class Guests:
         given = asking.given
         is_right = given is not None and self.file(rules.filename).is_right(*given)
         if not self._logins.check(asking.ip, given, is_right):
-            raise _unknown(f"wrong listener credentials for {asking.mount}")
+            what = "wrong listener credentials" if given else "no credentials were sent"
+            raise _unknown(f"{what} for {asking.mount}")
 
     def _check_signature(self, asking: Asking, rules: MountAuthentication) -> None:
         from pycast.auth.signed_address import why_not

@@ -20,7 +20,8 @@ def check_credentials(context: ServerContext, ip: str, request: Request) -> Cred
     given = basic_credentials(request.headers)
     is_right = context.site.sources.is_right(request.path, given, ip)
     if not context.site.logins.check(ip, given, is_right) or given is None:
-        raise Refused("You need to authenticate", status=401, cause=f"wrong source credentials for {request.path}")
+        what = "wrong source credentials" if request.headers.get("authorization") else "no credentials were sent"
+        raise Refused("You need to authenticate", status=401, cause=f"{what} for {request.path}")
     return given
 
 

@@ -130,7 +130,9 @@ class Route(NamedTuple):
         if self.for_others is not None:
             return self.for_others(call)
         mount = f" for {call.text('mount')}" if "mount" in call.parameters else ""
-        cause = f"wrong credentials for {call.request.path}{mount}"
+        has_none = not call.request.headers.get("authorization") and "pass" not in call.parameters
+        what = "no credentials were sent" if has_none else "wrong credentials"
+        cause = f"{what} for {call.request.path}{mount}"
         raise Refused("You need to authenticate", status=401, cause=cause)
 
 
