@@ -7,8 +7,10 @@ is used. Values are not checked here but by the server, whose error says what is
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+__tracebackhide__ = True
 
 
 def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,14 +18,14 @@ def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     A setting that mounts have of their own goes to the default mount, so it applies to every mount.
 
-    Raises TypeError for a name that no section has.
+    Raises TypeError for a name that no section has, with the most similar one.
     """
     arranged: dict[str, Any] = {}
     leaves: dict[str, Any] = {}
     for name, value in settings.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and _is_section(name):
             arranged[name] = dict(value)
-        elif isinstance(value, (list, tuple)) and (_has_tables(value) or _is_array(name)):
+        elif isinstance(value, (list, tuple)) and _is_array(name):
             arranged[name] = [dict(entry) for entry in value]
         else:
             leaves[name] = value
@@ -54,11 +56,25 @@ def section_of(name: str) -> str:
     for key in (*(key for key in Config.KEYS.values() if not key.is_array), Config.KEYS["mount"]):
         if key.section and name in key.section.KEYS:
             return key.name
-    raise TypeError(f"no section of pycast's config has a setting {name!r}")
+    raise TypeError(f"no section of pycast's config has a setting {name!r}{_meant(name)}")
 
 
-def _has_tables(values: Sequence[Any]) -> bool:
-    return any(isinstance(value, Mapping) for value in values)
+def _meant(name: str) -> str:
+    """Returns the question whether the most similar setting, or section, was meant."""
+    from difflib import get_close_matches
+
+    from pycast.config.schema import Config
+
+    settings = [setting for key in Config.KEYS.values() if key.section for setting in key.section.KEYS]
+    near = get_close_matches(name.lower(), [*settings, *Config.KEYS], n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _is_section(name: str) -> bool:
+    """Whether there is a section of that name. A mistake is told here, where it was made, as for other names."""
+    from pycast.config.schema import Config
+
+    return name in Config.KEYS
 
 
 def _is_array(name: str) -> bool:

@@ -49,9 +49,18 @@ def test_setting_of_mounts_goes_to_the_default_mount() -> None:
     assert mounts[1] == {"type": "default", "charset": "UTF-8"}, "the caller's own was changed"
 
 
-def test_unknown_setting_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="colour"):
-        arrange({"colour": "red"})
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"colour": "red"}, "'colour'$"),
+        ({"max_listenrs": 1}, "; did you mean max_listeners?$"),
+        ({"lmits": {"clients": 1}}, "'lmits'; did you mean limits?$"),
+        ({"mounts": [{"mount_name": "/a"}]}, "; did you mean mount?$"),
+    ],
+)
+def test_unknown_setting_is_a_type_error_that_says_what_was_meant(given: dict[str, object], meant: str) -> None:
+    with pytest.raises(TypeError, match=meant.replace("?", r"\?")):
+        arrange(given)
 
 
 def test_every_setting_by_its_name_makes_a_config_that_is_accepted() -> None:
