@@ -19,7 +19,7 @@ from benchmarks.failover_trial import Failover, run_trial
 from benchmarks.plan import Plan, read_plan
 from benchmarks.report import Bar, figure, finish, print_table, progress
 from benchmarks.servers import ServerError
-from pycast.testing.server import ServerDied, ServerTimeout
+from pycast.testing import ServerDied, ServerTimeout
 
 LISTENERS = 3_000
 RECONNECT_S = 1.0

@@ -25,8 +25,7 @@ from benchmarks.procfs import pinned, process_s
 from benchmarks.report import Bar, figure, finish, print_table, progress
 from benchmarks.servers import get
 from benchmarks.traffic import Traffic
-from pycast.testing import Cluster
-from pycast.testing.server import Server, ServerDied, ServerTimeout
+from pycast.testing import Cluster, Server, ServerDied, ServerTimeout
 
 NODES = 8
 MOUNTS, MOUNTS_QUICK = 200, 50

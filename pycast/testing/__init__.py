@@ -7,7 +7,8 @@ servers that act as one, for tests of what happens when a server dies.
 files are gone.
 """
 
-from pycast.testing.server import Server, ServerDied, ServerTimeout
+from pycast.testing.failures import ServerDied, ServerRefused, ServerTimeout
+from pycast.testing.server import Server
 from pycast.testing.server_cluster import Cluster
 
-__all__ = ["Cluster", "Server", "ServerDied", "ServerTimeout"]
+__all__ = ["Cluster", "Server", "ServerDied", "ServerRefused", "ServerTimeout"]

@@ -11,29 +11,27 @@ import signal
 import tempfile
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from pycast import launch
 from pycast.testing import forked
+from pycast.testing.failures import ServerDied, ServerTimeout
+from pycast.testing.log_marks import leave_mark, since, without_marks
 from pycast.testing.ports import Ports
+from pycast.testing.refusals import RefusalLog
 from pycast.testing.settings import arrange, default_mount, to_toml
+from pycast.testing.waits import POLL_S, Awaited, listeners_on, polls, source_on, title_on
+
+__tracebackhide__ = True
+"""A failed test shows where it called this file, and not what is in it."""
 
 START_S = 20.0
 """A start usually takes half a second; on a machine that runs many tests at once, longer."""
 STOP_S = 10.0
-POLL_S = 0.02
 LOG_LINES = 40
-
-
-class ServerDied(RuntimeError):
-    """The server's process has ended by itself. The text has the end of its log."""
-
-
-class ServerTimeout(TimeoutError):
-    """A wait was longer than its timeout. The text says what it waited for, and has the end of the log."""
 
 
 class Server:
@@ -63,6 +61,8 @@ class Server:
         self._directory: Path | None = None
         self._process: launch.Process | None = None
         self._ports = Ports()
+        self._refusals = RefusalLog()
+        self._last_log = ""
         self._clean_up: weakref.finalize[..., Any] | None = None
 
     def __enter__(self) -> Self:
@@ -115,6 +115,7 @@ class Server:
             if not launch.end([self._process], STOP_S):
                 raise ServerTimeout(f"the server did not stop within {STOP_S:g} s of SIGTERM\n{self._log_end()}")
         finally:
+            self._last_log = self._text("error.log")
             self._clean_up()
 
     @property
@@ -140,12 +141,21 @@ class Server:
         return self.directory / "pycast.toml"
 
     def log(self) -> str:
-        """Returns what the server has written to its error log so far."""
-        return self._text("error.log")
+        """Returns what the server has written to its error log so far, also after its end."""
+        return without_marks(self._text("error.log") or self._last_log)
+
+    def mark_log(self) -> str:
+        """Marks the present end of the log, and returns the mark for `log_since`."""
+        return leave_mark(lambda path, timeout: self.get(path, timeout=timeout))
+
+    def log_since(self, mark: str) -> str:
+        """Returns what the log has after a mark, with the lines of all that has happened until now."""
+        end = self.mark_log() if self._is_running() else ""
+        return since(mark, end, lambda: self._text("error.log") or self._last_log)
 
     def access_log(self) -> list[str]:
         """Returns the lines of the access log so far. A line is written when a client has gone."""
-        return self._text("access.log").splitlines()
+        return without_marks(self._text("access.log")).splitlines()
 
     def received(self, mount: str) -> bytes:
         """Returns the bytes that sources sent to `mount` so far, without framing and titles; empty if none."""
@@ -163,26 +173,65 @@ class Server:
         """Returns how many listeners `mount` has now; 0 if there is no such mount."""
         return self._listeners().get(mount, (0, False))[0]
 
-    def wait_for_source(self, mount: str, timeout: float = 10.0) -> None:
-        """Returns once a source feeds `mount`."""
-        self.wait_until(lambda: self._listeners().get(mount, (0, False))[1], timeout, f"a source on {mount}")
+    def has_source(self, mount: str) -> bool:
+        """Returns whether a source feeds `mount` now."""
+        return self._listeners().get(mount, (0, False))[1]
 
-    def wait_for_listeners(self, mount: str, count: int, timeout: float = 10.0) -> None:
-        """Returns once `mount` has exactly `count` listeners."""
-        self.wait_until(lambda: self.listeners(mount) == count, timeout, f"{count} listeners on {mount}")
+    def mounts(self) -> list[str]:
+        """Returns the mounts that there are now."""
+        return list(self._listeners())
 
-    def wait_for_title(self, mount: str, title: str, timeout: float = 10.0) -> None:
-        """Returns once `mount` has had `title`."""
-        self.wait_until(lambda: title in self.titles(mount), timeout, f"the title {title!r} on {mount}")
+    def wait_for_source(self, mount: str, timeout: float = 10.0, *, despite_refusals: bool = False) -> None:
+        """Returns once a source feeds `mount`. Raises ServerRefused at once if the server refuses one, unless
+        `despite_refusals` is set: for an encoder that tries again.
+        """
+        self._wait(source_on(self, mount), timeout, despite_refusals)
 
-    def wait_until(self, is_so: Callable[[], bool], timeout: float, what: str) -> None:
+    def wait_for_listeners(
+        self, mount: str, count: int, timeout: float = 10.0, *, despite_refusals: bool = False
+    ) -> None:
+        """Returns once `mount` has exactly `count` listeners. Raises ServerRefused at once if the server refuses one,
+        unless `despite_refusals` is set: for a player that tries again.
+        """
+        self._wait(listeners_on(self, mount, count), timeout, despite_refusals)
+
+    def wait_for_title(self, mount: str, title: str, timeout: float = 10.0, *, despite_refusals: bool = False) -> None:
+        """Returns once `mount` has had `title`. Raises ServerRefused at once if the server refuses a title, unless
+        `despite_refusals` is set.
+        """
+        self._wait(title_on(self, mount, title), timeout, despite_refusals)
+
+    def wait_until(self, is_so: Callable[[], object], timeout: float, what: str) -> None:
         """Returns once `is_so()` is true. Raises ServerDied, or ServerTimeout that names `what`."""
-        deadline = time.monotonic() + timeout
-        while not is_so():
-            self._check_alive()
-            if time.monotonic() > deadline:
-                raise ServerTimeout(f"waited {timeout:g} s for {what}; its log ends:\n{self._log_end()}")
+        self._wait(Awaited(is_so, what), timeout)
+
+    def polls(self, awaited: Awaited, timeout: float, despite_refusals: bool = False) -> Iterator[None]:
+        """Yields as long as it is not so, for loops that have another way to pause than `time.sleep`. Raises
+        ServerDied, ServerTimeout, ServerRefused.
+        """
+        log = self.directory / "error.log"
+        try:
+            yield from polls(
+                awaited,
+                timeout,
+                check_alive=self._check_alive,
+                news=lambda: [] if despite_refusals or not awaited.kind else self._refusals.read(log),
+                describe=self._describe,
+            )
+        finally:
+            self._refusals.forget(log)
+
+    def _wait(self, awaited: Awaited, timeout: float, despite_refusals: bool = False) -> None:
+        for _ in self.polls(awaited, timeout, despite_refusals):
             time.sleep(POLL_S)
+
+    def _describe(self) -> str:
+        """Returns what the server has to say on a wait that failed."""
+        try:
+            there = ", ".join(self._listeners(timeout=1.0)) or "none"
+        except (OSError, ServerDied, ServerTimeout) as error:
+            there = f"not told ({error})"
+        return f"its mounts: {there}; its log ends:\n{self._log_end()}"
 
     def get(self, path: str, *, admin: bool = False, timeout: float = 10.0) -> tuple[int, bytes]:
         """Returns status and body of a GET, which has the admin's credentials if `admin` is set."""
@@ -214,11 +263,11 @@ class Server:
         context = ssl._create_unverified_context()  # a test's own certificate, on loopback
         return lambda host, port, timeout: http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
-    def _listeners(self) -> dict[str, tuple[int, bool]]:
+    def _listeners(self, timeout: float = 10.0) -> dict[str, tuple[int, bool]]:
         """Returns for each mount how many listeners it has, and whether it has a source."""
         from xml.etree import ElementTree
 
-        status, body = self.get("/admin/listmounts", admin=True)
+        status, body = self.get("/admin/listmounts", admin=True, timeout=timeout)
         if status != 200:
             raise ServerTimeout(f"the server answered {status} to its admin")
         return {
@@ -264,6 +313,9 @@ class Server:
             raise
         self.port = int(self.ready["port"])
         self.pid = self._process.pid
+
+    def _is_running(self) -> bool:
+        return self._clean_up is not None and self._clean_up.alive and self.exit_status is None
 
     def _running(self) -> launch.Process:
         if self._process is None or self._clean_up is None or not self._clean_up.alive:

@@ -14,9 +14,13 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from pycast.testing.failures import ServerTimeout
 from pycast.testing.ports import LOOPBACK, Ports
-from pycast.testing.server import POLL_S, Server, ServerTimeout
+from pycast.testing.server import Server
 from pycast.testing.settings import arrange
+from pycast.testing.waits import POLL_S
+
+__tracebackhide__ = True
 
 NAMES = string.ascii_lowercase
 SECRET = "a secret of nodes under test"
@@ -138,7 +142,7 @@ class Cluster:
             f"{mount} on the nodes {', '.join(names)}",
         )
 
-    def wait_until(self, is_so: Callable[[], bool], timeout: float, what: str) -> None:
+    def wait_until(self, is_so: Callable[[], object], timeout: float, what: str) -> None:
         """Returns once `is_so()` is true. Raises ServerTimeout that names `what`; a dead node does not end the wait."""
         deadline = time.monotonic() + timeout
         while not is_so():
@@ -149,6 +153,16 @@ class Cluster:
     def log(self) -> str:
         """Returns what all nodes have written to their error logs so far, one node after the other."""
         return "\n".join(f"--- node {name}\n{server.log()}" for name, server in self._nodes.items())
+
+    def mark_log(self) -> str:
+        """Marks the present end of all nodes' logs, and returns the mark for `log_since`."""
+        return " ".join(server.mark_log() for server in self)
+
+    def log_since(self, mark: str) -> str:
+        """Returns what the logs of all nodes have after a mark, one node after the other."""
+        marks = dict(zip(self.names, mark.split(" "), strict=False))
+        parts = {name: server.log_since(marks.get(name, "")) for name, server in self._nodes.items()}
+        return "\n".join(f"--- node {name}\n{text}" for name, text in parts.items() if text)
 
     def _make_nodes(self) -> dict[str, Server]:
         ports = {name: self.any_port(self._hosts[name]) for name in self.names}

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from pycast.testing import Cluster, Server
-from pycast.testing.server import ServerDied
+from pycast.testing import Cluster, Server, ServerDied
 from pycast.testing.server_cluster import SECRET
 from tests.cluster.etcd_server import Etcd
 from tests.cluster_e2e.chaos import Chaos

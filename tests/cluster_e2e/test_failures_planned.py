@@ -13,8 +13,7 @@ from functools import partial
 
 import pytest
 
-from pycast.testing import Cluster, Server
-from pycast.testing.server import ServerDied
+from pycast.testing import Cluster, Server, ServerDied
 from pycast.testing.server_cluster import SECRET
 from tests.cluster_e2e.crowd import Crowd
 from tests.cluster_e2e.encoder import Encoder

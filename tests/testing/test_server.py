@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pycast.testing import Server, ServerDied, ServerTimeout
+from pycast.testing import Server, ServerDied, ServerRefused, ServerTimeout
 from tests.e2e.wire import basic, frames, get, listen, source
 
 MOUNT = "/live.mp3"
@@ -61,9 +61,32 @@ def test_wait_that_is_in_vain_says_for_what() -> None:
         server.wait_for_source("/none.mp3", timeout=0.1)
 
 
+def test_waits_for_what_was_refused_end_at_once_with_the_reason() -> None:
+    with Server() as server:
+        for password in ("wrong", "wrong too"):  # the second one is news again
+            assert get(server.port, MOUNT, basic("source", password), method="PUT").status == 401
+            with pytest.raises(ServerRefused, match=r"a source on /live\.mp3: 401 wrong source credentials"):
+                server.wait_for_source(MOUNT, timeout=60)
+        assert get(server.port, MOUNT).status == 404
+        with pytest.raises(ServerRefused, match=r"1 listeners on /live\.mp3: 404"):
+            server.wait_for_listeners(MOUNT, 1, timeout=60)
+        assert get(server.port, f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=x", basic("a", "b")).status == 401
+        with pytest.raises(ServerRefused, match=r"the title 'x' on /live\.mp3: 401"):
+            server.wait_for_title(MOUNT, "x", timeout=60)
+        assert get(server.port, MOUNT, basic("source", "wrong"), method="PUT").status == 401
+        with pytest.raises(ServerTimeout, match=f"its mounts: none(?s:.*){MOUNT}") as caught:
+            server.wait_for_source(MOUNT, timeout=0.1, despite_refusals=True)
+        assert not isinstance(caught.value, ServerRefused)
+        with source(server.port, MOUNT, server.source_password):
+            server.wait_for_source(MOUNT)
+    assert "wrong source credentials" in server.log()
+
+
 def test_config_that_is_refused_is_told_at_the_start() -> None:
     with pytest.raises(ServerDied, match="queue_size"):
         Server(queue_size="much").start()
+    with pytest.raises(ServerDied, match=r"limits\.cliants = 10: unknown key; did you mean clients\?"):
+        Server(limits={"cliants": 10}).start()
 
 
 def test_server_that_dies_is_told_where_one_waits() -> None:
