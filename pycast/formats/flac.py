@@ -47,7 +47,8 @@ def _crc8_table() -> bytes:
     return bytes(table)
 
 
-_CRC8 = _crc8_table()
+CRC8 = _crc8_table()
+"""Of a frame's header, by the sum so far combined with the next byte."""
 
 
 _Kind = tuple[int, int, int]
@@ -251,7 +252,7 @@ def _read_header(buf: bytes, at: int, kind: _Kind | None) -> _Frame | None:
     pos += extra + _EXTRA_RATE.get(rates, 0)
     crc = 0
     for byte in buf[at:pos]:
-        crc = _CRC8[crc ^ byte]
+        crc = CRC8[crc ^ byte]
     if crc != buf[pos]:
         return None
     # With blocks of varying size it is the number of a sample.

@@ -100,14 +100,19 @@ def _adts(shape: StreamShape) -> bytes:
     rate = _nearest(_ADTS_RATES, shape.samplerate or 44100)
     channels = min(shape.channels or 2, 7)
     block = _aac_block(channels, min((shape.bitrate or 64_000) * 1024 // rate // 8, _LARGEST_FRAME) - _ADTS_HEAD)
+    return adts_frame(rate, channels, block) * _ADTS_FRAMES
+
+
+def adts_frame(rate: int, channels: int, block: bytes) -> bytes:
+    """Returns a block of AAC-LC behind its head. `rate` is one that AAC has."""
     size = _ADTS_HEAD + len(block)
     fields = 0xFFF1 << 40 | 1 << 38 | _ADTS_RATES.index(rate) << 34 | channels << 30 | size << 13 | 0x7FF << 2
-    return (fields.to_bytes(_ADTS_HEAD) + block) * _ADTS_FRAMES
+    return fields.to_bytes(_ADTS_HEAD) + block
 
 
 def _aac_block(channels: int, size: int) -> bytes:
     """Returns a block of AAC-LC, filled up to about `size` bytes."""
-    bits = _Bits(is_lsb_first=False)
+    bits = Bits(is_lsb_first=False)
     counts = dict.fromkeys("spl", 0)
     for kind in _ELEMENTS[channels]:
         bits.add({"s": 0, "p": 1, "l": 3}[kind], 3)
@@ -136,7 +141,7 @@ def _aac_block(channels: int, size: int) -> bytes:
 
 def _opus(shape: StreamShape) -> bytes:
     channels = 1 if shape.channels == 1 else 2
-    head = b"OpusHead" + pack("<BBHIhB", 1, channels, 312, shape.samplerate or 48000, 0, 0)
+    head = opus_head(shape.samplerate or 48000, channels)
     # 20 ms of CELT, full band; the two bytes after the first say that there is nothing.
     packet = bytes((0xF8 | (channels - 1) << 2, 0xFF, 0xFE))
     tags = b"OpusTags" + _comments()
@@ -145,20 +150,31 @@ def _opus(shape: StreamShape) -> bytes:
 
 def _vorbis(shape: StreamShape) -> bytes:
     rate, channels = min(max(shape.samplerate or 44100, 8000), 192_000), min(shape.channels or 2, 8)
-    # Blocks of 256 and 2048 samples, of which only the long ones are used.
-    head = b"\x01vorbis" + pack("<IBIiiiB", 0, channels, rate, 0, 0, 0, 0xB8) + b"\x01"
+    head = vorbis_head(rate, channels)
     comments = b"\x03vorbis" + _comments() + b"\x01"
-    bits = _Bits(is_lsb_first=True)
+    bits = Bits(is_lsb_first=True)
     # A long block between long blocks, in which no channel has a floor.
     bits.add(0b110, 3)
     bits.add(0, channels)
     count, a_page = rate * _ROUND_S // 1024, max(rate // 1024 // _PAGES_A_SECOND, 1)
-    return _ogg((head, comments, _vorbis_setup()), [(bits.to_bytes(), 1024)] * count, first=0, a_page=a_page)
+    return _ogg((head, comments, vorbis_setup()), [(bits.to_bytes(), 1024)] * count, first=0, a_page=a_page)
 
 
-def _vorbis_setup() -> bytes:
-    """Returns the smallest setup: one codebook, floor, residue, mapping and mode, of which silence uses none."""
-    bits = _Bits(is_lsb_first=True)
+def opus_head(rate: int, channels: int) -> bytes:
+    """Returns the first packet of Opus. `rate` is that of the sound before it was encoded."""
+    return b"OpusHead" + pack("<BBHIhB", 1, channels, 312, rate, 0, 0)
+
+
+def vorbis_head(rate: int, channels: int) -> bytes:
+    """Returns the first packet of Vorbis with blocks of 256 and 2048 samples."""
+    return b"\x01vorbis" + pack("<IBIiiiB", 0, channels, rate, 0, 0, 0, 0xB8) + b"\x01"
+
+
+def vorbis_setup() -> bytes:
+    """Returns the smallest setup, the third packet of Vorbis: one codebook, floor, residue, mapping and mode, of which
+    silence uses none.
+    """
+    bits = Bits(is_lsb_first=True)
     fields = (
         *((0, 8), (0x564342, 24), (1, 16), (2, 24), (0, 2), (0, 5), (0, 5), (0, 4)),  # a book of two words of one bit
         *((0, 6), (0, 16)),  # time domain transforms: a place holder
@@ -203,7 +219,7 @@ _FRAMES: dict[str, Callable[[StreamShape], bytes]] = {"mpeg": _mp3, "adts": _adt
 _OGG: dict[str, Callable[[StreamShape], bytes]] = {"Vorbis": _vorbis, "Opus": _opus}
 
 
-class _Bits:
+class Bits:
     """Numbers of any width, packed one after the other."""
 
     def __init__(self, *, is_lsb_first: bool) -> None:

@@ -7,8 +7,24 @@ servers that act as one, for tests of what happens when a server dies.
 files are gone.
 """
 
-from pycast.testing.failures import ServerDied, ServerRefused, ServerTimeout
+from pycast.testing.failures import (
+    ListenTimeout,
+    ServerDied,
+    ServerRefused,
+    ServerTimeout,
+    StreamOver,
+    StreamRefused,
+)
 from pycast.testing.server import Server
 from pycast.testing.server_cluster import Cluster
 
-__all__ = ["Cluster", "Server", "ServerDied", "ServerRefused", "ServerTimeout"]
+__all__ = [
+    "Cluster",
+    "ListenTimeout",
+    "Server",
+    "ServerDied",
+    "ServerRefused",
+    "ServerTimeout",
+    "StreamOver",
+    "StreamRefused",
+]

@@ -20,6 +20,7 @@ from pycast import launch
 from pycast.testing import forked
 from pycast.testing.failures import ServerDied, ServerTimeout
 from pycast.testing.log_marks import leave_mark, since, without_marks
+from pycast.testing.orders import Orders
 from pycast.testing.ports import Ports
 from pycast.testing.refusals import RefusalLog
 from pycast.testing.settings import arrange, default_mount, to_toml
@@ -34,7 +35,7 @@ STOP_S = 10.0
 LOG_LINES = 40
 
 
-class Server:
+class Server(Orders):
     """A running server: `with Server(burst_size=0, mount=[{"mount_name": "/live.mp3", "hidden": True}]) as server:`.
 
     Each keyword is a section of the config file (`limits={"clients": 10}`), a list of sections (`mount`, `listen`),
