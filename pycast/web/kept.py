@@ -1,8 +1,8 @@
 """A value that costs something to make and is wanted by many: it is made once for all who ask at about the same time.
 
 How long it is kept follows from what it costs: `SHARE` times as long as making it took, so that no number of requests
-makes that more than a small share of the loop's time, and at most `longest_s`. While a new value is made, the old one
-is given out; who asks when there is none waits for it.
+makes that more than a small share of the loop's time. It is kept no shorter than `shortest_s`, and no longer than
+`longest_s`. While a new value is made, the old one is given out; who asks when there is none waits for it.
 
 After a change (`on_change`) a value that is cheap to make is not given out any more: who sets a title and looks gets
 it. If it is not cheap, the old one may be seen until its time is over.
@@ -60,12 +60,14 @@ class Kept(Generic[T]):
         make: Callable[[], T],
         changes: Changes,
         longest_s: float = LONGEST_S,
+        shortest_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         cost_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._make = make
         self._changes = changes
         self._longest_s = longest_s
+        self._shortest_s = shortest_s
         self._clock = clock
         self._cost_clock = cost_clock
         self._value: tuple[T] | None = None
@@ -81,7 +83,7 @@ class Kept(Generic[T]):
             age = self._clock() - self._began
             is_outdated = self._seen != self._changes.count and self._cost_s < CHEAP_S
             if self._value is not None and not is_outdated:
-                is_fresh = age < min(SHARE * self._cost_s, self._longest_s)
+                is_fresh = age < min(max(SHARE * self._cost_s, self._shortest_s), self._longest_s)
                 if is_fresh or (self._making is not None and age < 2 * self._longest_s):
                     return self._value[0]
             if not may_wait:

@@ -31,6 +31,10 @@ MOST_MOUNTS = 64
 # Addresses of the server (`http://host:port`) for which copies are kept, and those that are counted to find them.
 MOST_ADDRESSES, MOST_COUNTED = 4, 1000
 
+# A page is kept for so long however little it costs: the request for which it is made costs more than the page, and ten
+# others. After a change it is made at once all the same.
+SHORTEST_S = 0.1
+
 # Below this size, gzip saves no packet.
 LEAST_GZIP = 1000
 
@@ -108,7 +112,7 @@ class SharedPages:
 
     def get(self, key: str, mount: str | None, render: Callable[[], bytes], may_wait: bool = True) -> SharedPage:
         """Returns a page that is the same for all. May switch, unless it may not wait: then raises NotKept."""
-        kept: Kept[SharedPage] = self._find(key, mount, lambda: Kept(lambda: packed(render()), self._changes))
+        kept: Kept[SharedPage] = self._find(key, mount, lambda: _kept(lambda: packed(render()), self._changes))
         return kept.get(may_wait)
 
     def get_for_visitor(
@@ -143,6 +147,10 @@ class SharedPages:
         return found
 
 
+def _kept(make: Callable[[], T], changes: Changes) -> Kept[T]:
+    return Kept(make, changes, shortest_s=SHORTEST_S)
+
+
 class _Copies:
     """A page, and its copies for the addresses by which most visitors came since it was last rendered."""
 
@@ -150,7 +158,7 @@ class _Copies:
         self._render = render
         self._asked: Counter[str] = Counter()
         self._edition = 0
-        self._kept = Kept(self._make, changes)
+        self._kept = _kept(self._make, changes)
 
     def get(self, base_url: str, may_wait: bool = True) -> SharedPage:
         self._count(base_url)

@@ -30,8 +30,9 @@ class Maker:
             raise self.error
         return made
 
-    def kept(self, changes: Changes | None = None) -> Kept[int]:
-        return Kept(self.make, changes or Changes(), clock=lambda: self.now, cost_clock=lambda: self.now)
+    def kept(self, changes: Changes | None = None, shortest_s: float = 0.0) -> Kept[int]:
+        clock = lambda: self.now  # noqa: E731
+        return Kept(self.make, changes or Changes(), shortest_s=shortest_s, clock=clock, cost_clock=clock)
 
 
 def warm(maker: Maker, changes: Changes | None = None) -> Kept[int]:
@@ -190,3 +191,15 @@ def test_who_may_not_wait_gets_the_old_value_while_a_new_one_is_made() -> None:
     now = 1.2
     kept.get()
     assert answers == [7, 7]
+
+
+def test_a_value_that_costs_nothing_is_kept_for_the_shortest_time_unless_there_is_a_change() -> None:
+    maker, changes = Maker(0.0), Changes()
+    kept = maker.kept(changes, shortest_s=0.1)
+    assert kept.get() == 1
+    maker.now += 0.09
+    assert kept.get() == 1
+    changes.on_change(None)
+    assert kept.get() == 2
+    maker.now += 0.11
+    assert kept.get() == 3

@@ -37,7 +37,7 @@ class Counting(FakeControl):
 @pytest.fixture
 def control(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
     """A control; meanwhile what is kept stays."""
-    monkeypatch.setattr(Kept.__init__, "__defaults__", (3600.0, time.monotonic, time.thread_time))
+    monkeypatch.setattr(Kept.__init__, "__defaults__", (3600.0, 0.0, time.monotonic, time.thread_time))
     monkeypatch.setattr("pycast.web.kept.SHARE", 1e12)
     monkeypatch.setattr("pycast.web.shared_pages.LONGEST_S", 7200.0)
     yield Counting()
