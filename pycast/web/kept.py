@@ -76,30 +76,49 @@ class Kept(Generic[T]):
         self._seen = 0
         """How many changes there were when making the value began."""
         self._making: AsyncResult[T] | None = None
+        self._is_ordered = False
+        """Whether somebody who may not wait is on his way to have a new value made."""
 
     def get(self, may_wait: bool = True) -> T:
-        """Returns the value. Raises what `make` raises. May switch, unless it may not wait: then raises NotKept."""
-        while True:
-            age = self._clock() - self._began
-            is_outdated = self._seen != self._changes.count and self._cost_s < CHEAP_S
-            if self._value is not None and not is_outdated:
-                is_fresh = age < min(max(SHARE * self._cost_s, self._shortest_s), self._longest_s)
-                if is_fresh or (self._making is not None and age < 2 * self._longest_s):
-                    return self._value[0]
-            if not may_wait:
-                raise NotKept
+        """Returns the value. Raises what `make` raises. May switch, unless it may not wait: then raises NotKept, and
+        expects the caller to come again and wait. Meanwhile others who may not wait get the old value.
+        """
+        if not may_wait:
+            try:
+                return self.get_kept()
+            except NotKept:
+                self._is_ordered = True
+                raise
+        while not self._is_good(self._making is not None):
             if self._making is not None:
                 try:
                     return cast(T, self._making.get())
                 except _Abandoned:
                     continue
-            pause = min(SHARE_OF_CHANGES * self._cost_s, self._longest_s) - age
+            pause = min(SHARE_OF_CHANGES * self._cost_s, self._longest_s) - (self._clock() - self._began)
             if self._value is None or pause <= 0:
                 return self._make_new()
             # Changes that come one after the other are shown together.
             gevent.sleep(pause)
+        return cast(tuple[T], self._value)[0]
+
+    def get_kept(self) -> T:
+        """Returns the value that can be given out without waiting. Raises NotKept. Never switches."""
+        if not self._is_good(self._making is not None or self._is_ordered):
+            raise NotKept
+        return cast(tuple[T], self._value)[0]
+
+    def _is_good(self, is_coming: bool) -> bool:
+        """Whether the present value may be given out; an old one too while the next one is coming."""
+        is_outdated = self._seen != self._changes.count and self._cost_s < CHEAP_S
+        if self._value is None or is_outdated:
+            return False
+        age = self._clock() - self._began
+        is_fresh = age < min(max(SHARE * self._cost_s, self._shortest_s), self._longest_s)
+        return is_fresh or (is_coming and age < 2 * self._longest_s)
 
     def _make_new(self) -> T:
+        self._is_ordered = False
         making = self._making = AsyncResult()
         began, cost, seen = self._clock(), self._cost_clock(), self._changes.count
         try:

@@ -180,7 +180,7 @@ class _Copies:
 
     def _again(self, base_url: str, edition: int) -> bool:
         try:
-            now, _, _ = self._kept.get(may_wait=False)
+            now, _, _ = self._kept.get_kept()
         except NotKept:
             return False
         if now != edition:

@@ -203,3 +203,26 @@ def test_a_value_that_costs_nothing_is_kept_for_the_shortest_time_unless_there_i
     assert kept.get() == 2
     maker.now += 0.11
     assert kept.get() == 3
+
+
+def test_one_who_may_not_wait_has_a_new_value_made_and_the_others_get_the_old_one_meanwhile() -> None:
+    maker = Maker()
+    kept = warm(maker)
+    maker.now += SHARE * 0.001
+    with pytest.raises(NotKept):
+        kept.get_kept()  # that only looks
+    with pytest.raises(NotKept):
+        kept.get(may_wait=False)
+    assert [kept.get(may_wait=False), kept.get_kept()] == [2, 2]
+    assert kept.get() == 3
+    assert kept.get(may_wait=False) == 3
+
+
+def test_an_old_value_is_not_given_out_for_ever_to_those_who_may_not_wait() -> None:
+    maker = Maker()
+    kept = warm(maker)
+    maker.now += SHARE * 0.001
+    for _ in range(2):  # neither comes again
+        with pytest.raises(NotKept):
+            kept.get(may_wait=False)
+        maker.now += 2.0
