@@ -114,6 +114,7 @@ def missing_files(config: Config) -> Iterator[str]:
     yield from _unplayable_files(config)
     for index, mount in enumerate(config.mount):
         yield from _unwritable(f"mount[{index}].dump_file", mount.dump_file or "")
+        yield from _unwritable(f"mount[{index}].access_log", mount.access_log or "")
         yield from _no_users(f"mount[{index}].authentication.filename", mount.authentication)
         yield from _not_a_program(f"mount[{index}].on_connect", mount.on_connect or "")
         yield from _not_a_program(f"mount[{index}].on_disconnect", mount.on_disconnect or "")
@@ -157,7 +158,8 @@ def pipes(config: Config) -> Iterator[str]:
     would end a reader that waits.
     """
     named = [(f"logging.{key}", getattr(config.logging, key)) for key in ("access_log", "error_log", "playlist_log")]
-    named += [(f"mount[{index}].dump_file", mount.dump_file or "") for index, mount in enumerate(config.mount)]
+    for index, mount in enumerate(config.mount):
+        named += [(f"mount[{index}].{key}", getattr(mount, key) or "") for key in ("dump_file", "access_log")]
     for key, name in named:
         if name and is_pipe(name):
             yield f'{key} = "{name}" is a named pipe: it is used only if a program reads it when it is opened'

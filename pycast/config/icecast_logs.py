@@ -12,7 +12,7 @@ from pycast.config.xml_tree import XmlNode
 
 LOGS = ("accesslog", "errorlog", "playlistlog")
 
-_OF_ONE_LOG = {"size": "logsize", "archive": "logarchive"}
+_OF_ONE_LOG = {"size": "logsize", "archive": "logarchive", "duration": "logduration"}
 """Elements that icecast-kh has in each log too, and those that they stand for."""
 
 
@@ -36,12 +36,8 @@ class LogReader:
 
     def _read_log(self, log: XmlNode) -> None:
         """Reads the name of a log: the text, or as in icecast-kh an element or attribute in it."""
-        log.inside()
-        name = log.take("name") if log.find("name") else log.value()
-        paths = [one for one in self._root.all("paths") if one.find("logdir")]
         try:
-            directory = self._settings.filled(paths[-1].peek("logdir")) if paths else ""
-            file = str(KEYS["logging"][log.name].read(log_file(self._settings.filled(name), directory)))
+            file = log_of(self._settings, self._root, log)
         except ValueError as error:
             self._settings.leave_out(log, str(error))
         else:
@@ -63,6 +59,22 @@ class LogReader:
         elif self._table.values.get(key) != "":  # it may be off already, see below
             self._table.set(key, file, line=log.line)
 
+    def read_of_mount(self, log: XmlNode, name: str) -> None:
+        """Reads the access log of a mount; `name` is where it is, for a note."""
+        try:
+            file = log_of(self._settings, self._root, log)
+        except ValueError as error:
+            self._settings.leave_out(log, str(error))
+            return
+        no_ip = next((one for one in log.all("ip") if not is_yes(one.value())), None)
+        why = self._settings.host.why_no_log(file) if file not in ("", "-") else ""
+        if no_ip is not None:
+            self._settings.close(no_ip, f"{name}: pycast writes addresses, shortened at least, so it has no access_log")
+        elif why:
+            self._settings.leave_out(log, why)
+        else:
+            self._table.set("access_log", file, line=log.line)
+
     def _without_addresses(self, switch: XmlNode) -> None:
         # icecast-kh writes "-". A part of the address, or a word for it, would be more than the operator wants.
         if not is_yes(switch.value()):
@@ -72,3 +84,12 @@ class LogReader:
                 'see addresses = "truncate" and "hash"'
             )
             self._settings.close(switch, text)
+
+
+def log_of(settings: SettingReader, root: XmlNode, log: XmlNode) -> str:
+    """Returns the file of a log: the text, or as in icecast-kh an element or attribute in it. Raises ValueError."""
+    log.inside()
+    name = log.take("name") if log.find("name") else log.value()
+    paths = [one for one in root.all("paths") if one.find("logdir")]
+    directory = settings.filled(paths[-1].peek("logdir")) if paths else ""
+    return str(KEYS["logging"][log.name].read(log_file(settings.filled(name), directory)))

@@ -5,6 +5,7 @@ listeners, and one whose sources it asks a URL for takes no source without a pas
 """
 
 from pycast.config.icecast_authentication import authentication_of, converted, is_convertible, is_default
+from pycast.config.icecast_logs import LogReader
 from pycast.config.icecast_protection import Lock, MountLocks, checks_listeners, checks_sources
 from pycast.config.icecast_settings import KEYS, SettingReader
 from pycast.config.icecast_values import is_yes
@@ -18,6 +19,7 @@ class MountReader:
 
     def __init__(self, settings: SettingReader, root: XmlNode) -> None:
         self._settings = settings
+        self._root = root
         self._blocks = root.all("mount")
 
     def read(self) -> list[TomlTable]:
@@ -52,6 +54,8 @@ class MountReader:
             table.set("http_headers", self._settings.headers(headers, table.values.get("http_headers")))
         self._read_fallback(table, block)
         self._read_redirect(table, block)
+        for log in block.all("accesslog"):
+            LogReader(self._settings, self._root, table).read_of_mount(log, place(log))
         self._settings.read("mount", table, block)
         for no_yp in block.all("no-yp"):
             table.set("public", False if is_yes(no_yp.value()) else table.values.get("public"))

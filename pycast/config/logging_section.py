@@ -5,7 +5,7 @@ sentence that explains it.
 from typing import Literal
 
 from pycast.config.section import Section, key
-from pycast.config.values import FileSize, Flag, LogLevel, Text
+from pycast.config.values import FileSize, Flag, LogLevel, Seconds, Text
 
 
 class LoggingSection(Section):
@@ -34,8 +34,16 @@ class LoggingSection(Section):
         "never. In icecast.xml it is a number of KiB.",
         example="10M",
     )
+    logduration: Seconds = key(
+        0.0,
+        'A log file is also renamed when its time is over: with "1d" at midnight, with "1h" at each full hour, in '
+        "local time. 0: never. In icecast.xml it is <duration> in a log.",
+        example="1d",
+    )
     logarchive: Flag = key(
-        False, 'With logsize: it is renamed to its name with the time instead (".20260131_235959"), and all stay.'
+        False,
+        "With logsize or logduration: it is renamed to its name with the time instead "
+        '(".20260131_235959"), and all stay.',
     )
     addresses: Literal["full", "truncate", "hash"] = key(
         "full",

@@ -131,6 +131,12 @@ class MountSettings(Section):
         "connected, {mount} for the mount's name (%2F for a slash in it). An existing file is continued.",
         example="/var/spool/pycast/live-%Y%m%d-%H%M%S.mp3",
     )
+    access_log: Text = key(
+        "",
+        "A log of the listeners who asked for this mount, beside that in [logging] and in the same format.",
+        example="/var/log/pycast/live.log",
+        icecast=(),
+    )
     hidden: Flag = key(False, "Whether the mount is left out of the status page and status-json.xsl.", example=False)
     public: Public = key(
         None, "Whether directories may list the mount. Unset (or Icecast's -1): the source decides.", example=False

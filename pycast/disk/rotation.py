@@ -1,9 +1,14 @@
-"""A log file that has become too large is renamed, and a new one begun in its place, as Icecast does it.
+"""A log file that has become too large, or whose time is over, is renamed, and a new one begun in its place, as Icecast
+and icecast-kh do it.
 
 `NAME.old`, which replaces the one before, or with dates `NAME.20251122_070000`, of which all stay. Several processes
-may write to one file, as the workers of a server do. Each looks at the size of the file that it has open; the first to
-find it too large renames it, and the others then open the new one. So that only one renames, it is done with a lock on
-the open file, which all of them share.
+may write to one file, as the workers of a server do. Each looks at the file that it has open; the first to find it too
+large or too old renames it, and the others then open the new one. So that only one renames, it is done with a lock on
+the open file, which all of them share. Who has written nothing for a while looks before it writes: the file that it has
+open may have been renamed twice meanwhile, and be gone.
+
+A time begins when it does for everybody, a day at midnight, and a file belongs to the time of its last line. So it
+makes no difference when a server was started, or how many there are.
 
 What is no file, such as standard error or a pipe, is never rotated. All calls here block: they are for threads.
 """
@@ -25,19 +30,37 @@ class Rotation(NamedTuple):
 
     size: int = 0
     """From how many bytes on; 0: never."""
+    seconds: float = 0.0
+    """The length of a time; 0: for ever."""
     is_dated: bool = False
     """Whether each file keeps a name of its own, with the time, instead of replacing the last one."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether files are rotated at all."""
+        return bool(self.size or self.seconds)
+
+    def is_due(self, size: int, written: float, now: float) -> bool:
+        """Whether a file of that size, last written at `written`, is to be rotated."""
+        is_over = bool(self.seconds) and self._time_of(written) < self._time_of(now)
+        return bool(self.size and size >= self.size) or (is_over and size > 0)
+
+    def _time_of(self, at: float) -> int:
+        return int((at + time.localtime(at).tm_gmtoff) // self.seconds)
 
 
 NEVER = Rotation()
 
 
 def rotated(fd: int, path: str, rotation: Rotation) -> int | None:
-    """Returns a descriptor of the new file if the one that is open as `fd` was too large, else None. `fd` stays open.
-    Raises ExternalError if it could not be renamed, or no new one opened. Blocks.
+    """Returns a descriptor of the new file if the one that is open as `fd` is due, or is there no more because another
+    process has renamed it; else None. `fd` stays open. Raises ExternalError if it could not be renamed, or no new one
+    opened. Blocks.
     """
     found = os.fstat(fd)
-    if not rotation.size or found.st_size < rotation.size or not stat.S_ISREG(found.st_mode):
+    if not rotation.is_on or not stat.S_ISREG(found.st_mode):
+        return None
+    if not rotation.is_due(found.st_size, found.st_mtime, time.time()) and not _is_another_at(path, found):
         return None
     # A link stays, and what it leads to is renamed.
     real = os.path.realpath(path)
@@ -59,6 +82,14 @@ def _is_at(path: str, file: os.stat_result) -> bool:
     try:
         return os.path.samestat(os.stat(path), file)
     except FileNotFoundError:
+        return False
+
+
+def _is_another_at(path: str, file: os.stat_result) -> bool:
+    """Whether there is another file at the path. None at all is an operator's `mv`: he sends SIGHUP."""
+    try:
+        return not os.path.samestat(os.stat(path), file)
+    except OSError:
         return False
 
 

@@ -3,7 +3,7 @@
 Whoever writes only puts the line into the file's queue (`disk/writers.py`); a thread writes it some milliseconds later,
 so that five thousand listeners that leave at once cost one write. If the disk is full lines are lost, and so they are
 if disk or reader stall for so long that `MAX_HELD` bytes are queued. They are counted, and this is reported when it
-begins and when it is over. A file that has become too large is rotated by that thread (`disk/rotation.py`).
+begins and when it is over. A file that is too large or too old is rotated by that thread (`disk/rotation.py`).
 
 Invariant: whole lines reach the file, in order; only an error in the middle of a write can break one off, and the next
 write ends it first.
@@ -124,6 +124,7 @@ class LogFile:
         """Writes `data`, or counts the lines whose end was not written. Ends a line that was broken off before."""
         if self._fd is None:
             return
+        self._rotate_there()
         end_of_torn = b"\n" if self._is_torn else b""
         whole = end_of_torn + data
         try:
@@ -134,10 +135,13 @@ class LogFile:
             LOG_WRITERS.in_loop(self._lose, lines, str(error))
         else:
             self._is_torn = False
-        if self.rotation.size and self._path != STDERR and time.monotonic() >= self._rotates_from:
-            self._rotate_there(self._fd)
+        if self.rotation.size:  # not only with the next line, which may come tomorrow
+            self._rotate_there()
 
-    def _rotate_there(self, fd: int) -> None:
+    def _rotate_there(self) -> None:
+        fd = self._fd
+        if fd is None or not self.rotation.is_on or self._path == STDERR or time.monotonic() < self._rotates_from:
+            return
         try:
             fresh = rotated(fd, self._path, self.rotation)
         except ExternalError as error:

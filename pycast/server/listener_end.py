@@ -80,5 +80,6 @@ class ListenerEnd:
                 referer=identity.referer,
                 agent=identity.user_agent,
                 duration_s=time.monotonic() - listener.joined,
-            )
+            ),
+            listener.requested_mount or event.mount,
         )

@@ -70,3 +70,17 @@ def test_log_levels_of_all_versions_are_understood(written: str, level: str) -> 
 def test_sizes_are_kib_for_all_logs_or_in_one_of_them(log: str, size: int, is_dated: bool) -> None:
     logging = imported(f"<logging>{log}</logging>").logging
     assert (logging.logsize, logging.logarchive) == (size, is_dated)
+
+
+def test_time_of_a_log_and_the_log_of_a_mount_come_over() -> None:
+    logs = "<logging><accesslog><name>a</name><duration>86400</duration></accesslog></logging>"
+    own = "<mount><mount-name>/m</mount-name><accesslog name='m.log'/></mount>"
+    config = imported(f"{logs}{own}<paths><logdir>/l</logdir></paths>")
+    assert (config.logging.logduration, config.mount[0].access_log) == (86_400, "/l/m.log")
+
+
+def test_log_of_a_mount_without_addresses_is_none() -> None:
+    xml = "<mount><mount-name>/m</mount-name><accesslog><name>/m.log</name><ip>0</ip></accesslog></mount>"
+    assert not loads(run(xml).toml, {}, "f").mount[0].access_log
+    [said] = closed(xml)
+    assert said.startswith("line 1: mount /m accesslog: pycast writes addresses")

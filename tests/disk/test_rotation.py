@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,29 @@ def test_an_error_leaves_the_file_in_use(path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(ExternalError, match="Permission denied"):
             rotated(fd, str(path), LARGE)
     assert rotate(fd, path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written", "now", "is_due"),
+    [
+        (3600, "2026-03-01 10:59:59", "2026-03-01 11:00:00", True),
+        (3600, "2026-03-01 10:00:00", "2026-03-01 10:59:59", False),
+        (86_400, "2026-03-01 23:59:59", "2026-03-02 00:00:00", True),
+        (86_400, "2026-03-01 00:00:00", "2026-03-01 23:59:59", False),
+        (86_400, "2026-03-28 23:59:59", "2026-03-29 00:00:00", True),  # the day on which summer time begins
+        (86_400, "2026-03-29 00:00:00", "2026-03-29 23:59:59", False),
+        (3600, "2026-03-01 12:00:00", "2026-03-01 10:00:00", False),  # a clock that was set back
+    ],
+)
+def test_times_are_those_of_the_clock_on_the_wall(
+    seconds: float, written: str, now: str, is_due: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        moments = [time.mktime(time.strptime(text, "%Y-%m-%d %H:%M:%S")) for text in (written, now)]
+        assert Rotation(seconds=seconds).is_due(1, *moments) is is_due
+        assert not Rotation(seconds=seconds).is_due(0, *moments) and not Rotation(5).is_due(1, *moments)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -229,3 +230,26 @@ def test_workers_of_a_server_without_a_file_have_the_passwords_that_it_shows(
             _, said = server.communicate(timeout=20)
     assert got == {200}
     assert shown["source_password"].encode() in said
+
+
+LOG_SIZE = 3000
+
+
+@pytest.mark.pycast(logging={"logsize": LOG_SIZE, "logarchive": True})
+def test_workers_rotate_their_log_once_and_lose_no_line(pycast_server: Server) -> None:
+    asked = {f"/page-{number}" for number in range(300)}
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda path: get(pycast_server.port, path).status, asked)) == {404}
+
+    def files() -> list[Path]:
+        return list(pycast_server.directory.glob("access.log*"))
+
+    def logged() -> list[str]:
+        lines = [line for file in files() for line in file.read_text().splitlines()]
+        return sorted(line.split()[6] for line in lines if "/page-" in line)
+
+    until(lambda: len(logged()) >= len(asked), "all lines")
+    assert logged() == sorted(asked)
+    rotated = [file.stat().st_size for file in files() if file.name != "access.log"]
+    # Who came second has not renamed the new file as well: that would be small.
+    assert rotated and min(rotated) >= LOG_SIZE

@@ -403,5 +403,43 @@ def test_a_file_that_cannot_be_rotated_is_told_once_and_goes_on(path: Path, monk
     log.close()
     gevent.sleep(0)
     assert reports == [f"cannot rotate log file {path}, which grows on: Permission denied"]
-    assert (path.parent / "access.log.old").read_bytes() == 3 * b"one more line\n" + b"the last\n"
+    assert (path.parent / "access.log.old").read_bytes() == 3 * b"one more line\n"
+    assert path.read_bytes() == b"the last\n"
     assert log.lost == 0
+
+
+def test_process_that_has_slept_through_two_rotations_loses_no_line(path: Path) -> None:
+    sleeper, busy = (LogFile(str(path), rotation=Rotation(30)) for _ in range(2))
+    for _ in range(2):  # the first file is renamed, and then replaced
+        busy.write(b"a line that fills a whole file\n")
+        busy.flush()
+    sleeper.write(b"late\n")
+    sleeper.flush()
+    sleeper.close()
+    busy.close()
+    assert path.read_bytes() == b"late\n"
+
+
+def test_file_of_a_time_that_is_over_is_renamed_before_the_first_line_of_the_next(path: Path) -> None:
+    logs = [LogFile(str(path), rotation=Rotation(seconds=86_400)) for _ in range(2)]
+    for log in logs:
+        log.write(b"yesterday\n")
+        log.flush()
+    yesterday = path.stat().st_mtime - 86_400
+    os.utime(path, (yesterday, yesterday))
+    for log in logs:  # only one of them renames
+        log.write(b"today\n")
+        log.flush()
+        log.write(b"later\n")
+        log.close()
+    assert path.read_bytes() == 2 * b"today\nlater\n"
+    assert (path.parent / "access.log.old").read_bytes() == 2 * b"yesterday\n"
+    assert len(os.listdir(path.parent)) == 2
+
+
+def test_file_that_an_operator_has_moved_is_written_to_until_he_says_so(path: Path) -> None:
+    log = LogFile(str(path), rotation=Rotation(1000, 86_400))
+    path.rename(path.with_suffix(".1"))
+    log.write(b"still here\n")
+    log.close()
+    assert path.with_suffix(".1").read_bytes() == b"still here\n" and not path.exists()

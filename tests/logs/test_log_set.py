@@ -10,7 +10,7 @@ from pycast.config.load import loads
 from pycast.config.schema import Config
 from pycast.errors import ExternalError
 from pycast.logs.access import AccessEntry
-from pycast.logs.log_set import LogSet
+from pycast.logs.log_set import ACCESS, PLAYLIST, LogSet
 
 ENTRY = AccessEntry("10.0.0.1", "", 0.0, "GET", "/x", "HTTP/1.1", 200, 5, "", "player", 1.0)
 
@@ -123,9 +123,37 @@ def test_a_size_is_put_in_force_by_a_reload_and_each_log_is_rotated_by_its_own(l
     logs.reload(section(tmp_path / "access", tmp_path / "playlist", "logsize = 150"))
     for number in range(4):
         write(logs, f"Song {number}")
-        logs._access_file.flush()
-        logs._playlist_file.flush()
+        logs._files[ACCESS].flush()
+        logs._files[PLAYLIST].flush()
     logs.close()
     assert (tmp_path / "access.old").read_text().count("\n") == 2
     assert (tmp_path / "playlist.old").read_text().count("\n") >= 3
     assert "before" in (tmp_path / "playlist.old").read_text()
+
+
+def mounts(folder: Path, **logs: str) -> str:
+    sections = (f'[[mount]]\nmount_name = "/{name}"\naccess_log = "{folder / log}"\n' for name, log in logs.items())
+    return "".join(sections)
+
+
+def test_mount_has_a_log_of_its_own_listeners_beside_that_of_the_server(logs: LogSet, tmp_path: Path) -> None:
+    def listened(mount: str) -> None:
+        logs.log_access(ENTRY._replace(path=mount), mount)
+
+    logs.reload(section(tmp_path / "access", "", mounts(tmp_path, a="a.log", b="both.log", c="both.log", d="access")))
+    for mount in ("/a", "/b", "/c", "/d", "/none"):
+        listened(mount)
+    logs.log_access(ENTRY)  # a page
+    logs.reload(section(tmp_path / "access", "", mounts(tmp_path, a="new.log")))
+    listened("/a")
+    logs.close()
+    lines = {name: (tmp_path / name).read_text().count("\n") for name in ("access", "a.log", "both.log", "new.log")}
+    assert lines == {"access": 7, "a.log": 1, "both.log": 2, "new.log": 1}
+
+
+def test_log_of_a_mount_that_cannot_be_opened_leaves_all_as_they_were(logs: LogSet, tmp_path: Path) -> None:
+    with pytest.raises(ExternalError, match="cannot open log file"):
+        logs.reload(section(tmp_path / "access2", "", mounts(tmp_path, a="a.log", b="none/x")))
+    logs.log_access(ENTRY, "/a")
+    logs.close()
+    assert (tmp_path / "access").read_text().count("\n") == 1 and (tmp_path / "a.log").read_text() == ""
