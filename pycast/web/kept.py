@@ -19,8 +19,8 @@ from gevent.event import AsyncResult
 
 LONGEST_S = 1.0
 
-# Making values takes at most a fiftieth of the time, a tenth while there are changes.
-SHARE, SHARE_OF_CHANGES = 50, 10
+# Making values takes at most a hundredth of the time, a tenth while there are changes.
+SHARE, SHARE_OF_CHANGES = 100, 10
 
 # What takes less is cheap: `SHARE_OF_CHANGES` of it is a wait that hardly anybody notices.
 CHEAP_S = 0.01
