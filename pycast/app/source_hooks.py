@@ -7,6 +7,7 @@ server's. The server never ends them: at a stop it waits for them a moment, then
 
 import logging
 import os
+from contextlib import suppress
 
 from gevent import subprocess
 
@@ -39,14 +40,24 @@ class SourceHooks:
 
     def _run(self, program: str, mount: str) -> None:
         try:
-            # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). `Popen` and not
-            # `call`, which would kill the program together with the greenlet that waits for it.
-            process = subprocess.Popen(
-                [program, mount], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment_of_programs()
-            )
+            process = _start(program, mount)
         except OSError as error:
             log.error("mount %s: cannot start %s: %s", mount, program, error)
             return
         status = process.wait()
         if status:
             log.warning("mount %s: %s ended with status %d", mount, program, status)
+
+
+def _start(program: str, mount: str) -> "subprocess.Popen[bytes]":
+    """Starts a program. A name without a folder is one in the folder in which the server was started, as in Icecast,
+    else one of the search path. Raises OSError.
+    """
+    if "/" not in program:
+        with suppress(FileNotFoundError):
+            return _start(f"./{program}", mount)
+    # No shell: the mount's name came from outside. Descriptors are not inherited (PEP 446). `Popen` and not `call`,
+    # which would kill the program together with the greenlet that waits for it.
+    return subprocess.Popen(
+        [program, mount], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment_of_programs()
+    )

@@ -1,5 +1,6 @@
 """`on_connect` and `on_disconnect` start with the mount's name, and what goes wrong with them is logged."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,22 @@ def test_each_change_has_its_program(tmp_path: Path, wait_until: WaitUntil) -> N
     SourceHooks(group).on_source_ended(SourceEnded("/x y", settings(on_disconnect=program)))
     wait_until(seen.exists, "the program")
     wait_until(lambda: len(group) == 0, "its end")
+
+
+def test_a_name_without_a_folder_is_a_program_of_the_folder_of_the_start_or_of_the_search_path(
+    tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, here, path = Group(), tmp_path / "here", tmp_path / "path"
+    for folder, names in ((here, ("first.sh",)), (path, ("first.sh", "second.sh"))):
+        folder.mkdir()
+        for name in names:
+            script(folder / name, f"touch {folder}.{name}")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+    for name in ("first.sh", "second.sh"):
+        SourceHooks(group).on_source_started(SourceStarted("/x y", settings(on_connect=name)))
+    wait_until(lambda: len(group) == 0, "their end")
+    assert {one.name for one in tmp_path.glob("*.sh")} == {"here.first.sh", "path.second.sh"}
 
 
 def test_a_program_that_cannot_start_is_logged(
