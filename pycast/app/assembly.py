@@ -18,6 +18,7 @@ from gevent.event import Event
 from pycast.app.source_hooks import SourceHooks
 from pycast.auth.auth_calls import AuthCalls
 from pycast.auth.bans import Bans
+from pycast.auth.credentials import opens_something
 from pycast.auth.guests import Guests
 from pycast.auth.logins import Logins
 from pycast.auth.source_logins import SourceLogins
@@ -202,7 +203,7 @@ def _logins(
     """Makes what decides who may do what. What other servers are told outlives the sources that it is about."""
     if any(one.authentication and one.authentication.type == "url" for one in settings.now.mount):
         import pycast.auth.auth_server  # noqa: F401  # it takes 50 ms, and nobody is served yet
-    logins = Logins(counters, time.monotonic)
+    logins = Logins(counters, time.monotonic, opens_something=lambda given: opens_something(settings.now, given))
     calls = AuthCalls(settings, lambda: address.port, counters, programs, time.monotonic)
     elsewhere = parts.listens_elsewhere(cluster) if parts and cluster else None
     guests = Guests(settings, logins, calls, counters, time.monotonic, elsewhere)

@@ -26,6 +26,15 @@ def is_relay(config: Config, given: Credentials | None) -> bool:
     return _match(given, (known.relay_user, known.relay_password))
 
 
+def opens_something(config: Config, given: Credentials) -> bool:
+    """Whether these are the credentials of anybody in the configuration: the admin, another server, any source."""
+    if is_admin(config, given) or is_relay(config, given):
+        return True
+    known = config.authentication
+    own = ((one.username or known.source_user, one.password or known.source_password) for one in config.mount)
+    return any(_match(given, one) for one in ((known.source_user, known.source_password), *own))
+
+
 def is_source(config: Config, mount: str, given: Credentials | None) -> bool:
     """Whether these are the credentials of the mount's source, by the configuration alone (see source_logins.py)."""
     settings = config.for_mount(mount)

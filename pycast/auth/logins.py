@@ -9,8 +9,9 @@ A login that was right from an address before is right there again, also while t
 address there may be a station's encoder and a neighbour who guesses. Such a neighbour can go on trying the station's
 password; nobody else can.
 
-A request without credentials is no login: encoders and browsers begin with one. Each process counts for itself, in
-tables that are bounded; of right passwords they hold keyed digests only.
+A request without credentials is no login: encoders and browsers begin with one. A login that is right elsewhere on this
+server, the source's among the admin's pages, is refused, but it is no guess either: who has it need not find it out.
+Each process counts for itself, in tables that are bounded; of right passwords they hold keyed digests only.
 
 Invariant: an address that is refused is not told whether a guess is right, unless that login was right there before.
 """
@@ -79,10 +80,17 @@ class Logins:
     """The failed logins of the last minute and the right ones since the start, by address."""
 
     def __init__(
-        self, counters: Counters, clock: Callable[[], float], sleep: Callable[[float], None] = gevent.sleep
+        self,
+        counters: Counters,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None] = gevent.sleep,
+        *,
+        opens_something: Callable[[Credentials], bool] = lambda given: False,
     ) -> None:
+        """`opens_something` says whether a login is right anywhere on this server."""
         self._counters = counters
         self._clock = clock
+        self._opens_something = opens_something
         self._sleep = sleep
         self._key = os.urandom(32)
         self._failures: dict[str, _Failures] = {}
@@ -106,7 +114,8 @@ class Logins:
         if is_right:
             self._remember(address, login)
             return True
-        self._fail(address)
+        if login not in self._right.get(address, ()) and not self._opens_something(given):
+            self._fail(address)
         return False
 
     def _fail(self, address: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.auth.credentials import is_admin, is_relay, is_source, shoutcast_credentials
+from pycast.auth.credentials import is_admin, is_relay, is_source, opens_something, shoutcast_credentials
 from pycast.config.load import loads
 
 CONFIG = loads(
@@ -32,6 +32,12 @@ def test_each_role_has_its_own_credentials() -> None:
 def test_a_mount_has_its_own_source() -> None:
     assert is_source(CONFIG, "/own.mp3", ("dj", "own"))
     assert not is_source(CONFIG, "/own.mp3", ("source", "s"))
+
+
+def test_what_opens_anything_is_known() -> None:
+    known = (("admin", "a"), ("relay", "r"), ("source", "s"), ("dj", "own"))
+    assert all(opens_something(CONFIG, given) for given in known)
+    assert not any(opens_something(CONFIG, given) for given in (("dj", "s"), ("source", "own"), ("admin", "")))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,26 @@ def test_a_few_mistakes_do_not_slow_a_right_password(stage: Stage) -> None:
     assert stage.delays == []
 
 
+def test_a_login_that_is_right_elsewhere_is_no_guess(stage: Stage) -> None:
+    source = ("source", "known")
+    stage.logins = Logins(stage.counters, lambda: stage.now, opens_something=lambda given: given == source)
+    assert not any(stage.logins.check(HERE, source, False) for _ in range(50))
+    assert stage.logins.check(HERE, RIGHT, True)
+    assert not any(stage.logins.check(HERE, RIGHT, False) for _ in range(50))  # a listener's, at another mount
+    assert (stage.counters.failed_logins, stage.delays) == (0, [])
+
+
+def test_who_is_refused_is_not_told_that_a_login_is_right_elsewhere(stage: Stage) -> None:
+    source = ("source", "known")
+    stage.logins = Logins(
+        stage.counters, lambda: stage.now, lambda seconds: None, opens_something=lambda given: given == source
+    )
+    for _ in range(MOST):
+        stage.logins.check(HERE, WRONG, False)
+    with pytest.raises(TooManyLogins):
+        stage.logins.check(HERE, source, False)
+
+
 def test_a_request_without_credentials_is_no_login(stage: Stage) -> None:
     assert not any(stage.logins.check(HERE, None, False) for _ in range(50))
     assert (stage.counters.failed_logins, stage.delays) == (0, [])
