@@ -14,7 +14,7 @@ from pycast.http.response import HTML, Response
 from pycast.web import admin_mounts, admin_node
 from pycast.web.admin_mounts import check_mount
 from pycast.web.admin_node import STREAMS
-from pycast.web.manage_users import manage_users
+from pycast.web.manage_users import manage_role, manage_users
 from pycast.web.route import ADMIN, FORM, LISTENERS, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
 
 XML = "text/xml; charset=utf-8"
@@ -143,6 +143,7 @@ FOR_NODE = _by_command(
     _for_admin("stats.xml", admin_node.stats),
     _for_admin("listmounts", admin_node.listmounts),
     _for_admin("streamlist", admin_node.listmounts),
+    _for_admin("manageauth", manage_role),
     # Icecast accepts the relay's credentials only. The admin may see what any relay sees.
     Route("/admin/streamlist.txt", admin_node.streamlist_text, RELAYS, Access.RELAY, FORM),
     Route(STREAMS, admin_node.streams, RELAYS, Access.RELAY, FORM),
@@ -184,6 +185,8 @@ FOR_MOUNT = _by_command(
     Route(STREAMS, _on_mount(admin_mounts.stream), RELAYS, Access.RELAY),
     # Of a mount that has no source just now, too: users are managed at any time.
     Route("/admin/manageauth", _in_look(manage_users), ADMIN, Access.SOURCE, FORM),
+    # All that may be seen, as in Icecast 2.5.
+    _for_source("listmounts", admin_mounts.listmounts),
 )
 NOT_FOR_MOUNT = Route("/admin/", _on_mount(_no_mount_command), ADMIN, Access.SOURCE, FORM)
 UNKNOWN_FOR_MOUNT = Route("/admin/", _unknown, ADMIN, Access.SOURCE, FORM)

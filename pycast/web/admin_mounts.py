@@ -81,6 +81,11 @@ def moveclients(call: Call, mount: str) -> bytes:
     return xml.iceresponse(f"Clients moved from {mount} to {destination}", 1)
 
 
+def listmounts(call: Call, mount: str) -> bytes:
+    """Answers with the mounts, whichever one is named: that is what Icecast 2.5 does."""
+    return xml.listmounts(_shown_to(call, call.control.snapshot()))
+
+
 def fallbacks(call: Call, mount: str) -> str:
     """Puts a fallback in place of the configured one until the source ends. Returns Icecast's text for it."""
     _required(call, "fallback")

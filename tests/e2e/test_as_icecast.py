@@ -14,11 +14,12 @@ from tempfile import mkdtemp
 import pytest
 
 from tests.e2e.as_icecast import AsIcecast, modules, python_for
+from tests.e2e.deadline import until
 from tests.e2e.processes import children, is_alive
 from tests.e2e.programs import curl_listener, require
 from tests.e2e.steady import SteadyStream
 from tests.e2e.test_tls import certificate_of, make_certificate
-from tests.e2e.wire import Wire, assert_run_of, frames, get, listen, source
+from tests.e2e.wire import Wire, assert_run_of, basic, frames, get, listen, source
 
 
 def certificate_in(folder: Path, name: str) -> str:
@@ -98,6 +99,35 @@ def login(password: str) -> str:
     from base64 import b64encode
 
     return f"Authorization: Basic {b64encode(f'source:{password}'.encode()).decode()}"
+
+
+def test_who_asks_with_the_wrong_one_of_several_right_logins_is_told_so_and_never_made_to_wait(
+    server: AsIcecast,
+) -> None:
+    """An installation's scripts do: they try the source's login, a listener's and the admin's, all from one machine."""
+    program = server.folder / "on-air.sh"
+    program.write_text('#!/bin/sh\necho "$1" > on-air.new && mv on-air.new on-air\n')
+    program.chmod(0o755)
+    guarded = '<authentication type="htpasswd"><option name="filename" value="listeners"/></authentication>'
+    server.set(
+        more="<mount><mount-name>/own.mp3</mount-name><username>dj</username><password>djpass</password></mount>\n"
+        f"<mount><mount-name>/guests.mp3</mount-name>{guarded}<on-connect>on-air.sh</on-connect></mount>"
+    )
+    server.reload()
+    admin, dj, encoder = basic("admin", "adminpass"), basic("dj", "djpass"), basic("source", "sourcepass")
+    added = get(server.port, "/admin/manageauth?id=4&action=add&username=eve&password=evepass", admin)
+    assert b"User added" in added.body, added
+    assert get(server.port, "/admin/manageauth?id=9&action=add&username=eve&password=x", admin).status == 404
+    with source(server.port, "/guests.mp3", "sourcepass") as feed:
+        feed.send(frames(0, 50))
+        listen(server.port, "/guests.mp3", basic("eve", "evepass"))[0].close()
+        for command in ("stats", "listmounts", "killsource", "moveclients", "listclients") * 3:
+            for login in (encoder, dj, basic("eve", "evepass")):
+                assert get(server.port, f"/admin/{command}", login).status == 401
+            assert get(server.port, "/guests.mp3", admin).status == 401
+        assert get(server.port, "/admin/stats", admin).status == 200
+        until(lambda: (server.folder / "on-air").exists(), "the program that is told of the source")
+        assert (server.folder / "on-air").read_text() == "/guests.mp3\n"
 
 
 def test_broken_file_at_sighup_keeps_the_old_one(server: AsIcecast) -> None:

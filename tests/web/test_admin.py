@@ -209,6 +209,12 @@ def test_a_client_that_is_not_there_is_not_found(id: str) -> None:
     assert f"Client {id} not found" in text_of(answer)
 
 
+def test_the_list_of_mounts_is_the_same_whichever_mount_is_named() -> None:
+    site, _ = two_mounts()
+    whole = text_of(ask(site, "/admin/listmounts", authorization=ADMIN))
+    assert text_of(ask(site, "/admin/listmounts?mount=/live.mp3", authorization=ADMIN)) == whole
+
+
 def test_parameters_may_come_in_a_form() -> None:
     site, control = two_mounts()
     ask(site, "/admin/metadata?mode=x", method="POST", body=b"mount=/other&mode=updinfo&song=s", authorization=ADMIN)

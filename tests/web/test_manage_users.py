@@ -72,6 +72,23 @@ def test_user_without_a_name_or_a_password_is_not_added(site: Site, more: str) -
     assert refusal(site, f"{AT}&action=add{more}", authorization=ADMIN) == (400, "missing parameter")
 
 
+def test_role_of_icecast_25_is_the_mount_that_has_it(site: Site) -> None:
+    # The server has three; a mount's users and its other listeners are two.
+    for id, name in ((3, "live"), (5, "off")):
+        response = ask(site, f"/admin/manageauth?id={id}&action=add&username=cy&password=c", authorization=ADMIN)
+        assert f'<source mount="/{name}.mp3">' in text_of(response)
+
+
+@pytest.mark.parametrize("id", ["0", "4", "7", "99", "-1", "x", "03"])
+def test_role_that_is_none_of_a_file_is_not_found(site: Site, id: str) -> None:
+    assert refusal(site, f"/admin/manageauth?id={id}&action=list", authorization=ADMIN) == (404, "Role not found")
+    assert refusal(site, f"/admin/manageauth?id={id}&action=list")[0] == 401
+
+
+def test_without_a_mount_and_a_role_there_is_nothing_to_manage(site: Site) -> None:
+    assert refusal(site, "/admin/manageauth", authorization=ADMIN) == (400, "Unknown admin request")
+
+
 def test_user_is_not_deleted_without_a_name(site: Site) -> None:
     assert refusal(site, f"{AT}&action=delete", authorization=ADMIN) == (400, "missing parameter")
 
