@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from pycast import launch
 from pycast.testing.ports import Ports
 from tests.e2e.deadline import until
+from tests.e2e.programs import Program, require
 from tests.e2e.test_tls import make_certificate
 from tests.e2e.wire import basic, get
 
@@ -44,6 +45,10 @@ FULL = """        <limit-rate>330180</limit-rate>
 
 SECOND = """        <hidden>1</hidden>
         <fallback-mount>/radio.mp3</fallback-mount>
+        <fallback-override>1</fallback-override>
+"""
+
+OGG = """        <fallback-mount>/fallback-[192].ogg</fallback-mount>
         <fallback-override>1</fallback-override>
 """
 
@@ -111,6 +116,7 @@ def station_xml(root: Path, port: int, auth: int, upstream: int) -> str:
     mounts = (
         MOUNT.format(name="/radio.mp3", more=FULL.format(auth=auth)),
         MOUNT.format(name="/mobile.aac", more=SECOND),
+        MOUNT.format(name="/radio.ogg", more=OGG),
         MOUNT.format(name="/relayed.mp3", more=""),
     )
     return STATION.format(root=root, port=port, mounts="".join(mounts), relay=RELAY.format(upstream=upstream))
@@ -178,6 +184,42 @@ class Station:
         before = len(self.log())
         os.kill(self.pid, signal.SIGHUP)
         until(lambda: "icecast.xml again" in self.log()[before:], "the reload")
+
+
+LIQUIDSOAP = """settings.init.allow_root.set(true)
+settings.log.stdout.set(true)
+settings.log.file.set(false)
+settings.encoder.metadata.export.set(["artist", "title", "album", "song"])
+radio = insert_metadata(noise())
+song = [("artist", "Sigur Rós"), ("title", "Hoppípolla"), ("album", "Takk…")]
+thread.run(delay=1., every=1., fun () -> radio.insert_metadata(song))
+radio = mksafe(radio)
+{outputs}"""
+
+OUTPUT = (
+    'output.icecast({format}, id="local_{number}", host = "127.0.0.1", port = {port}, password = "srcpw12345", '
+    'mount = "{mount}", name = "Radio Exämple", description = "A station & more", genre = "Various", '
+    'url = "https://radio.example.com/", public = true, encoding = "UTF-8", radio)\n'
+)
+
+OUTPUTS = {
+    "/radio.mp3": "%mp3(samplerate=44100, stereo=true, bitrate=128)",
+    # AzuraCast has `%fdkaac` here, which Debian's liquidsoap cannot have.
+    "/mobile.aac": '%ffmpeg(format="adts", %audio(codec="aac", samplerate=44100, channels=2, b="64k"))',
+    "/radio.ogg": '%ffmpeg(format="ogg", %audio(codec="libvorbis", samplerate=48000, b="192k", channels=2))',
+}
+"""The station's mounts with the formats that its encoder sends."""
+
+
+def auto_dj(port: int, folder: Path) -> Program:
+    """Returns the station's encoder: liquidsoap with an output for each mount, and a song."""
+    outputs = [
+        OUTPUT.format(format=format, number=number, port=port, mount=mount)
+        for number, (mount, format) in enumerate(OUTPUTS.items(), 1)
+    ]
+    script = folder / "liquidsoap.liq"
+    script.write_text(LIQUIDSOAP.format(outputs="".join(outputs)))
+    return Program([require("liquidsoap"), str(script)])
 
 
 class ListenerAuth:

@@ -5,14 +5,16 @@ reload.
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 
-from tests.e2e.azuracast import ListenerAuth, Station, behind_nginx, now_playing
+from pycast.formats.silence import StreamShape, silence
+from tests.e2e.azuracast import ListenerAuth, Station, auto_dj, behind_nginx, now_playing
 from tests.e2e.deadline import until
 from tests.e2e.nginx import Nginx
 from tests.e2e.test_tls import certificate_of
@@ -21,6 +23,7 @@ from tests.e2e.wire import FRAME_BYTES, Wire, ask, basic, frames, get, source
 PASSWORD = "srcpw12345"
 INTRO, FALLBACK, UPSTREAM = 500_000, 600_000, 700_000
 """The numbers of the first frames of each."""
+FALLBACK_FRAMES = 100
 
 
 class Upstream:
@@ -69,7 +72,8 @@ def station(tmp_path_factory: pytest.TempPathFactory, auth: ListenerAuth) -> Ite
     upstream = Upstream()
     made = Station(tmp_path_factory.mktemp("azuracast"), auth.port, upstream.port)
     (made.config / "intro.mp3").write_bytes(frames(INTRO, 30))
-    (made.web / "fallback-[128].mp3").write_bytes(frames(FALLBACK, 200))
+    (made.web / "fallback-[128].mp3").write_bytes(frames(FALLBACK, FALLBACK_FRAMES))
+    (made.web / "fallback-[192].ogg").write_bytes(silence(StreamShape("ogg", "Vorbis", 48_000, 2)))
     with made:
         yield made
     upstream.close()
@@ -120,17 +124,99 @@ def test_who_is_in_a_banned_country_hears_nothing(station: Station, auth: Listen
         playing(station, "/radio.mp3", "203.0.113.9").close()
 
 
-def test_a_listener_hears_the_intro_and_stays_over_the_gap_on_the_file(station: Station) -> None:
+def test_its_liquidsoap_sends_three_formats_with_their_titles(station: Station, tmp_path: Path) -> None:
+    # The song is set again each second; MP3 and AAC have its artist and title by /admin/metadata, Ogg in the stream.
+    with auto_dj(station.port, tmp_path):
+        for mount, format in SENT.items():
+            wait_for_song(station, mount)
+            assert now_playing(station.port, mount).format == format
+            with playing(station, mount, "203.0.113.21") as wire:
+                assert wire.read(20_000)
+        assert now_playing(station.port, "/radio.mp3").kbps == 128
+
+
+SONG = ("Sigur Rós", "Hoppípolla")
+SENT = {"/radio.mp3": "audio/mpeg", "/mobile.aac": "audio/aac", "/radio.ogg": "application/ogg"}
+
+
+def wait_for_song(station: Station, mount: str) -> None:
+    def is_there() -> bool:
+        with suppress(ValueError):  # the mount is not there yet
+            seen = now_playing(station.port, mount)
+            return (seen.artist, seen.title) == SONG
+        return False
+
+    until(is_there, f"the song on {mount}", 40)
+
+
+def test_a_listener_hears_the_intro_and_no_gap_between_stream_and_file(station: Station) -> None:
+    """Not a frame is missing or comes twice: the intro, the stream to its last frame, the file in real time from where
+    it is for all on, round and round, the stream again.
+    """
     with source(station.port, "/radio.mp3", PASSWORD) as feed:
         feed.send(frames(0, 200))
         with playing(station, "/radio.mp3", "203.0.113.77") as wire:
-            heard = wire.read(40 * FRAME_BYTES)
+            heard = through(wire, b"%032d" % 199)
             feed.close()
-            heard += wire.read_to(b"%032d" % (FALLBACK + 5)) + wire.read(FRAME_BYTES - 36)
+            gone = time.monotonic()
+            heard += through(wire, b"%026d600" % 0)
+            silent_s = time.monotonic() - gone
+            heard += through(wire, b"%032d" % (FALLBACK + FALLBACK_FRAMES - 1)) + through(wire, b"%032d" % FALLBACK)
             with source(station.port, "/radio.mp3", PASSWORD) as back:
                 back.send(frames(1000, 50))
-                heard += wire.read_to(b"%032d" % 1049)
-    assert numbers(heard)[:30] == list(range(INTRO, INTRO + 30))
+                heard += through(wire, b"%032d" % 1049)
+    found = numbers(heard)
+    live, file = found.index(199) + 1, [one for one in found if FALLBACK <= one < UPSTREAM]
+    after = found[live + len(file) :]
+    assert found[:30] == list(range(INTRO, INTRO + 30))
+    assert found[30:live] == list(range(found[30], 200))
+    assert found[live : -len(after)] == file
+    assert file == [FALLBACK + (file[0] + number) % FALLBACK_FRAMES for number in range(len(file))]
+    assert after == list(range(after[0], 1050))
+    assert silent_s < 4  # of which the burst has as much
+
+
+def through(wire: Wire, mark: bytes) -> bytes:
+    """Reads to the end of the frame whose number begins with `mark`."""
+    return wire.read_to(mark) + wire.read(FRAME_BYTES - 4 - len(mark))
+
+
+def test_listeners_beyond_its_limit_are_sent_away_and_told_when_to_come_again(station: Station) -> None:
+    station.reload(station.xml.replace("<max-listeners>1000", "<max-listeners>2"))
+    with source(station.port, "/radio.mp3", PASSWORD) as feed, ExitStack() as stack:
+        feed.send(frames(0, 100))
+        for number in range(2):
+            stack.enter_context(playing(station, "/radio.mp3", f"203.0.113.{number}"))
+        refused = ask(station.port, behind_nginx("/radio.mp3", "203.0.113.9"))
+        assert refused.status == 503 and refused.header("Retry-After")
+    station.reload(station.xml)
+
+
+def test_the_access_log_is_rotated_under_a_name_that_its_clean_up_finds(station: Station) -> None:
+    station.reload(station.xml.replace("<logsize>10000", "<logsize>1"))
+    for _ in range(40):
+        get(station.port, "/status-json.xsl")
+    until(lambda: [*station.config.glob("icecast_*.log.*")], "a rotated log")
+    station.reload(station.xml)
+
+
+def test_an_encoder_whose_old_connection_hangs_comes_back_although_all_places_are_taken(station: Station) -> None:
+    station.reload(station.xml.replace("<sources>4", "<sources>2"))  # one is the relay's
+    with source(station.port, "/radio.mp3", PASSWORD) as hanging:
+        hanging.send(frames(0, 100))
+        again: list[Wire] = []
+
+        def is_taken() -> bool:
+            with suppress(AssertionError):  # refused until the old connection has been silent for two seconds
+                again.append(source(station.port, "/radio.mp3", PASSWORD))
+            return bool(again)
+
+        until(is_taken, "the encoder to be let in again")
+        with again[0]:
+            again[0].send(frames(500, 200))
+            with playing(station, "/radio.mp3", "203.0.113.31") as wire:
+                wire.read_to(b"%032d" % 699)
+    station.reload(station.xml)
 
 
 def test_a_mount_with_an_address_plays_the_other_server(station: Station) -> None:
