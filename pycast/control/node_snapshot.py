@@ -18,6 +18,7 @@ from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
 from pycast.control.title_history import TitleHistory
 from pycast.logs.files import LOG_WRITERS
+from pycast.net.group import greenlets
 from pycast.net.turns import in_turns
 from pycast.stats.counters import Counters
 from pycast.stream.dump import DUMP_WRITERS
@@ -104,6 +105,7 @@ class NodeSnapshots:
             loop_lag_s=self._load_monitor.lag.seconds,
             open_files=self._load_monitor.open_files,
             open_files_limit=self._admission.open_files,
+            greenlets=greenlets(),
             egress_bps=self._load_monitor.egress_bps,
             fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
             cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
 import gevent
 from gevent import Greenlet
@@ -26,6 +27,7 @@ class Group:
 
     def __init__(self) -> None:
         self._members: set[Task] = set()
+        _groups.add(self)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -62,6 +64,14 @@ class Group:
         else:
             member.start_later(seconds)
         return member
+
+
+_groups: WeakSet[Group] = WeakSet()
+
+
+def greenlets() -> int:
+    """Returns how many greenlets there are, in all groups of this process."""
+    return sum(map(len, _groups))
 
 
 def _logged(name: str, run: Callable[..., object], *args: Any) -> bool:

@@ -220,6 +220,10 @@ class NodeSnapshot:
     open_files_limit: int = field(
         default=0, metadata=metric("pycast_open_files_limit", "Descriptors the process may have.")
     )
+    greenlets: int = field(
+        default=0,
+        metadata=metric("pycast_greenlets", "Tasks of the server's own that go on side by side; a listener has none."),
+    )
     egress_bps: float = field(
         default=0.0, metadata=metric("pycast_egress_bits_per_second", "Sent to clients over the last 5 seconds.")
     )

@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from pycast.net.group import Group
+from pycast.net.group import Group, greenlets
 
 
 def test_members_leave_when_they_end() -> None:
@@ -18,6 +18,17 @@ def test_members_leave_when_they_end() -> None:
     member.join(5)
     gevent.sleep(0)
     assert len(group) == 0
+
+
+def test_members_of_all_groups_are_counted() -> None:
+    before, groups, never = greenlets(), (Group(), Group()), Event()
+    for group in groups:
+        group.spawn("waiting", never.wait)
+    assert greenlets() == before + 2
+    groups[0].kill()
+    gevent.sleep(0)
+    assert greenlets() == before + 1
+    groups[1].kill()
 
 
 def test_kill_ends_all_but_the_caller() -> None:

@@ -55,6 +55,7 @@ def test_content_type_is_the_text_format() -> None:
         ("pycast_loop_lag_seconds", "loop_lag_s"),
         ("pycast_open_files", "open_files"),
         ("pycast_open_files_limit", "open_files_limit"),
+        ("pycast_greenlets", "greenlets"),
         ("pycast_egress_bits_per_second", "egress_bps"),
     ],
 )
