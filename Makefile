@@ -11,13 +11,13 @@ ARGS ?=
 # again.
 WORKERS = -n 4 --dist loadfile --max-worker-restart 0
 # The packages of tests in which most of the code runs in pytest's own processes: all but these.
-IN_PROCESS = $(filter-out $(patsubst %,tests/%/,attacks balancer benchmarks cluster_e2e conf e2e peers testing __pycache__),$(wildcard tests/*/))
+IN_PROCESS = $(filter-out $(patsubst %,tests/%/,attacks balancer benchmarks cluster_e2e conf e2e peers soak testing __pycache__),$(wildcard tests/*/))
 # Most of the tests' time is starts of servers, and half of a start is compiling, unless its result is kept.
 export PYTHONDONTWRITEBYTECODE =
 PYTEST = $(PY) -m pytest $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all coverage bench attack lint format clean venv programs
+.PHONY: help demo test test-all coverage bench attack soak lint format clean venv programs
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -43,6 +43,9 @@ coverage: venv ## the tests that run in pytest's own processes, and how much of 
 
 bench: venv programs ## the benchmarks, with Icecast beside pycast
 	$(PY) benchmarks/run.py $(ARGS)
+
+soak: venv ## an hour of what may happen to a cluster, every byte checked; SOAK_S=60 for a minute
+	$(PY) -m tests.soak.run $(ARGS)
 
 attack: venv programs ## attacks on a server of their own, and what a listener beside them noticed
 	$(PY) attacks/run.py $(ARGS)

@@ -71,6 +71,8 @@ class Encoder:
         self._patience_s = patience_s
         self._place = place
         self._began = time.monotonic()
+        self._sock: socket.socket | None = None
+        self._holds_until = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"encoder {programme}", daemon=True)
 
@@ -96,6 +98,16 @@ class Encoder:
         """Ends the programme. May be called twice."""
         self._stop.set()
         self._thread.join(SEND_S + CONNECT_S)
+
+    def cut(self) -> None:
+        """Breaks its connection, if it has one."""
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def hold(self, seconds: float) -> None:
+        """Sends nothing for so long, and then what it has not sent, at once."""
+        self._holds_until = time.monotonic() + seconds
 
     @property
     def is_on_air(self) -> bool:
@@ -148,7 +160,8 @@ class Encoder:
             sock.settimeout(SEND_S)
             session.first = session.after_last = self._now_on()
             session.accepted, session.status = time.monotonic(), 200
-            while not self._stop.wait(max(0.0, self._moment(session.after_last) - time.monotonic())):
+            self._sock = sock
+            while not self._stop.wait(max(0.0, self._next_moment(session) - time.monotonic())):
                 _check_open(sock)
                 data = frame(session.after_last, self.programme, time.monotonic_ns())
                 sock.sendall(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
@@ -177,8 +190,8 @@ class Encoder:
         """Returns the number of the next frame."""
         return int((time.monotonic() - self._began) / FRAME_S) + 1
 
-    def _moment(self, seq: int) -> float:
-        return self._began + seq * FRAME_S
+    def _next_moment(self, session: Session) -> float:
+        return max(self._began + session.after_last * FRAME_S, self._holds_until)
 
 
 class _Refused(Exception):
