@@ -66,15 +66,21 @@ def _merge_mount(mounts: list[MountSnapshot]) -> MountSnapshot:
 
 def merge_history(histories: Sequence[tuple[PlayedTitle, ...]]) -> tuple[PlayedTitle, ...]:
     """Returns one mount's titles from what several nodes have heard, the newest first. A node hears a title a moment
-    after another one; one that was away has not heard all, and hears the present one when it is back.
+    after another one; one that was away has not heard all, and hears the present one when it is back, or with the end
+    of the one before.
     """
-    heard = sorted((one for history in histories for one in history), key=lambda one: one.at)
+    heard = sorted(
+        ((one, node) for node, history in enumerate(histories) for one in history), key=lambda pair: pair[0].at
+    )
     titles: list[PlayedTitle] = []
-    for one in heard:
+    first_at = -1  # the node that has heard the last one first
+    for one, node in heard:
         song = (one.artist, one.title)
-        known = [other for other in titles if one.at - other.at < SAME_S] or titles[-1:]
+        recent = sum(one.at - other.at < SAME_S for other in titles)
+        known = titles[-(recent + (node != first_at) or 1) :]
         if all((other.artist, other.title) != song for other in known):
             titles.append(one)
+            first_at = node
     return tuple(reversed(titles[-HISTORY:]))
 
 

@@ -19,7 +19,7 @@ from pycast.config.mount_settings import MountSettings
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.standby import StandbyStream
 from pycast.http.icy import title_block
-from pycast.http.titles import clean_song
+from pycast.http.titles import Song, clean_song
 from pycast.stream.events import ListenerLeft, MountStateChanged, NewAudio, StreamEvents, TitleChanged
 from pycast.stream.fanout import Fanout, Reason
 from pycast.stream.journal import Journal, Started
@@ -81,6 +81,8 @@ class Mount:
         """The source that the latest title belongs to; None if that source took it along to its standby."""
         self._titled_at = -CLEAR_S
         """When it last got a title that is not empty."""
+        self._told: frozenset[Song] = frozenset()
+        """What had been told of before the offsets jumped: the same comes again with the backlog."""
         self.floor = 0
         """No listener starts before this offset: its decoder could not follow to the present audio."""
         self._begun, self._first_until = 0, -1  # where its source began, and the head after its first bytes
@@ -211,6 +213,7 @@ class Mount:
         assert not len(self.fanout), f"{self.name} has listeners"
         self.restarts += 1
         self.ring.restart(offset)
+        self._told |= self.timeline.songs()
         self.timeline.clear()
         self.journal.clear()
         self.floor = offset
@@ -356,12 +359,16 @@ class Mount:
         song, latest = clean_song(tags.artist, tags.title, tags.url), self.timeline.title
         if song.text:
             self._titled_at = self._clock()
-        if latest and (latest.artist, latest.title, latest.url) == song:
+        # No title is what listeners have already, unless they come from other offsets.
+        is_first_and_empty = latest is None and not (song.text or song.url or self.restarts)
+        if is_first_and_empty or (latest and (latest.artist, latest.title, latest.url) == song):
             return
         new = Title(*song, title_block(song.text, song.url, self.settings.charset or "UTF-8"))
         self.timeline.add_title(tags.offset, new)
         self.journal.add(Tags(tags.offset, *song))
-        self._events.title_changed.emit(TitleChanged(self.name, new, len(self.fanout)))
+        if song not in self._told:
+            self._told = frozenset()
+            self._events.title_changed.emit(TitleChanged(self.name, new, len(self.fanout)))
 
     def view(self, metaint: int, phase: int) -> View:
         """Returns the byte stream that a listener gets; without titles if `metaint` is 0."""

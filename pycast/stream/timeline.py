@@ -156,6 +156,10 @@ class Timeline:
     def title(self) -> Title | None:
         return self._titles[-1] if self._titles else None
 
+    def songs(self) -> frozenset[Song]:
+        """Returns all songs whose audio it still knows."""
+        return frozenset(Song(one.artist, one.title, one.url) for one in self._titles)
+
     def tags_at(self, offset: int) -> Tags | None:
         """Returns the latest title as a mark at `offset`; None if there is none."""
         title = self.title

@@ -50,6 +50,19 @@ def test_titles_that_any_node_has_heard_are_in_the_history_once() -> None:
     assert [(one.at, one.title) for one in merged.history] == [(300, "c"), (200, "b"), (100, "a")]
 
 
+def test_title_with_whose_end_a_mirror_begins_is_not_played_again() -> None:
+    origin = mount(history=(PlayedTitle(215, "", "b"), PlayedTitle(0, "", "a")))
+    mirror = mount(is_mirror=True, history=(PlayedTitle(220.1, "", "b"), PlayedTitle(220, "", "a")))
+    (merged,) = merge(node(origin), [node(mirror)]).mounts
+    assert [(one.at, one.title) for one in merged.history] == [(215, "b"), (0, "a")]
+
+
+def test_title_that_comes_again_after_a_jingle_is_in_the_history_twice() -> None:
+    origin = mount(history=(PlayedTitle(210, "", "a"), PlayedTitle(200, "", "jingle"), PlayedTitle(0, "", "a")))
+    (merged,) = merge(node(origin), [node(mount(is_mirror=True))]).mounts
+    assert [one.title for one in merged.history] == ["a", "jingle", "a"]
+
+
 def test_the_history_of_a_cluster_is_as_long_as_that_of_a_node() -> None:
     titles = [PlayedTitle(number * 100.0, "", str(number)) for number in range(2 * HISTORY)]
     one, other = mount(history=tuple(titles[:HISTORY])), mount(is_mirror=True, history=tuple(titles[HISTORY:]))

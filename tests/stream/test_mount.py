@@ -147,6 +147,22 @@ def test_the_same_title_twice_is_one_title() -> None:
     assert received == ["one"]
 
 
+def test_no_title_at_first_is_no_title_and_one_after_a_jump_is_told_once() -> None:
+    mount, _, events = new_mount_with_events()
+    mount.start_mirror(description(), 0)
+    told: list[str] = []
+    events.title_changed.subscribe(lambda event: told.append(event.title.text))
+    assert mount.set_title("", "") and mount.timeline.title is None
+    mount.take(b"x", [Tags(0, "", "a", "")])
+    mount.take(b"x", [Tags(1, "", "b", "")])
+    mount.restart_at(100)  # and its parent sends the backlog
+    mount.take(b"x", [Tags(100, "", "a", "")])
+    mount.take(b"x", [Tags(101, "", "b", "")])
+    assert told == ["a", "b"] and mount.timeline.tags_at(101) == Tags(101, "", "b", "")
+    mount.take(b"x", [Tags(102, "", "c", ""), Tags(103, "", "a", "")])
+    assert told == ["a", "b", "c", "a"]
+
+
 def test_a_title_too_long_for_a_block_is_cut_and_does_not_leave_the_old_one() -> None:
     mount, _ = new_mount()
     mount.start(description())
