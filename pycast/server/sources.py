@@ -55,8 +55,8 @@ PROXIED_FIRST_BYTES_S = 5.0
 FULL_READ_PAUSE_S = 0.01
 
 # Streams of other servers are read less often where there are many: each read costs some 100 us, whatever it returns,
-# and their listeners are behind by a burst of the other server anyway. Below a hundred of them it makes no difference.
-RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S = 1200, 0.25
+# and their listeners are behind by a burst of the other server anyway. Below sixty of them it makes no difference.
+RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S = 600, 0.5
 
 # Bytes that are worked on before the clock is looked at: the dearest byte of any format costs a microsecond or two.
 PIECE_SIZE = 4096
@@ -241,9 +241,10 @@ class ConnectedSource:
                 return "it is no longer the mount's source"
 
     def _feed(self, data: bytes) -> float:
-        """Feeds what was read; returns the seconds of CPU time that it took. May switch."""
+        """Feeds what was read; returns the seconds that it took. May switch."""
         self.bytes_read += len(data)
-        self._unfed, clock = data, self._context.pacer.cpu_clock
+        # Not the thread's CPU time: asking for that is a call of the system, and was a fifth of what a relay costs.
+        self._unfed, clock = data, time.monotonic
         spent, begun = 0.0, clock()
         while self._unfed:
             is_known = self._detector is None
@@ -251,7 +252,9 @@ class ConnectedSource:
             if not is_known and self._detector is None:
                 if self.output.state is SourceState.STANDBY:
                     self._context.ownership.take_over_known(self._mount, self)
+                spent += clock() - begun
                 gevent.sleep(0)  # those who wait for the first byte start there before there are more
+                begun = clock()
             if self._unfed and (took := clock() - begun) >= SLICE_S:
                 spent += took
                 give_turn()

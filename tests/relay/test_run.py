@@ -68,7 +68,7 @@ def test_many_relays_are_read_less_often_each(monkeypatch: pytest.MonkeyPatch) -
     run.begin(bench.context, "/x", ("relay", "x"), lambda: None)
     assert run.source is not None and run.source._pause(100) == bench.context.pacer.read_wait
     monkeypatch.setattr(type(bench.context.mounts), "sources", 240)
-    assert run.source._pause(100) == 0.2
+    assert run.source._pause(100) == 0.4
     monkeypatch.setattr(type(bench.context.mounts), "sources", 9000)
     assert run.source._pause(100) == LONGEST_RELAY_WAIT_S
     run.end("enough")
