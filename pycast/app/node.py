@@ -55,10 +55,6 @@ log = logging.getLogger(__name__)
 # A stop takes at most this long, with sources and listeners connected.
 STOP_S = 4.0
 
-# The part of it in which connections that have begun are still accepted: so long a client's last packet of the
-# handshake may be on its way.
-HANDSHAKES_S = 0.1
-
 # The parts of it in which programs of the sources that it ends (`on_disconnect`) start, and ends of dumps are written.
 PROGRAMS_S = DUMPS_S = 0.5
 
@@ -174,8 +170,9 @@ class Node:
         acceptors = self._ports.acceptors
         for acceptor in acceptors:
             acceptor.hold()
-        if any(acceptor.is_busy for acceptor in acceptors):
-            gevent.sleep(HANDSHAKES_S)
+        # Connections that have begun are still accepted.
+        if pause := max((acceptor.handshake_s for acceptor in acceptors), default=0.0):
+            gevent.sleep(pause)
         for acceptor in acceptors:
             acceptor.close()
         if context.cluster:

@@ -23,6 +23,7 @@ from gevent import socket
 
 from pycast.balance.admission import RESERVE, Slot
 from pycast.errors import ConfigError, RequestError
+from pycast.http.addresses import is_loopback
 from pycast.net.farewell import Farewell
 from pycast.net.group import Group, Task
 from pycast.net.packet_filters import hold_new
@@ -59,6 +60,9 @@ ANSWERS_S, MORE_S, FAREWELL_S = 0.5, 0.5, 0.25
 
 # A port that accepted a client so recently has others on their way.
 BUSY_S = 0.5
+
+# The time for a handshake's last packet, from far away and from this machine.
+HANDSHAKE_S, LOCAL_HANDSHAKE_S = 0.1, 0.005
 
 OnClient = Callable[[_socket.socket, tuple[str, int]], None]
 
@@ -135,9 +139,11 @@ class Acceptor:
             self._accepting.append(spawn(f"newcomers on {self.port}", self._newcomers.run))
 
     @property
-    def is_busy(self) -> bool:
-        """Whether clients connect all the time."""
-        return time.monotonic() - self._last_accept < BUSY_S
+    def handshake_s(self) -> float:
+        """How long a client's last packet of the handshake may be on its way: 0 if no clients connect."""
+        if time.monotonic() - self._last_accept >= BUSY_S:
+            return 0.0
+        return LOCAL_HANDSHAKE_S if is_loopback(self._endpoint.address) else HANDSHAKE_S
 
     def hold(self) -> None:
         """Lets no new connection begin; those that have begun are still accepted. Can be called twice."""

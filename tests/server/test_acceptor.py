@@ -59,6 +59,21 @@ def test_a_connection_is_served_counted_and_removed(bench: Bench, acceptor: Acce
     wait_until(lambda: bench.context.admission.open == 0, "the end of the connection")
 
 
+def test_a_stop_waits_for_handshakes_only_while_clients_connect_and_less_for_those_of_this_machine(
+    bench: Bench, acceptor: Acceptor
+) -> None:
+    assert acceptor.handshake_s == 0
+    public = Acceptor(bench.context, Endpoint("0.0.0.0", 0))
+    public.start()
+    try:
+        for one in (acceptor, public):
+            ask(one, LIVEZ)
+        assert 0 < acceptor.handshake_s < public.handshake_s
+    finally:
+        public.close()
+        public.stop()
+
+
 def test_after_its_close_it_accepts_nothing_and_its_loops_have_ended(
     bench: Bench, acceptor: Acceptor, wait_until: WaitUntil
 ) -> None:
