@@ -2,13 +2,15 @@
 
 Nine tenths of a start is loading, so a fork costs a tenth of it. The requests come on a Unix socket that is this
 process's standard input; `testing/forked.py` is the other end and describes them. What a server loads a few seconds
-after its start (`app/late_imports.py`) is loaded here between two requests.
+after its start (`app/late_imports.py`) is loaded here between two requests. When all is loaded, one fork is made in
+advance, the spare: it has gone through a start up to where the configuration matters, and waits for the next request.
 
 Invariants: no thread and no event loop runs here, so that each fork is a clean copy; and when the other end closes, the
 servers are killed and this process ends.
 """
 
 import _socket
+import atexit
 import gc
 import json
 import os
@@ -17,7 +19,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import click
@@ -25,10 +29,25 @@ from gevent import monkey
 
 from pycast.cli.serve import load_node
 
-# What a server of a cluster, or one with workers, needs as well.
-_MODULES = ("pycast.app.cluster_assembly", "pycast.app.workers")
+# What a server of a cluster, or one with workers, needs as well. In pieces: nobody is served meanwhile.
+_MODULES = (
+    *("random", "pycast.cluster.registry.records", "pycast.cluster.link.questions", "pycast.cluster.link.handshake"),
+    *("pycast.cluster.link.link", "pycast.cluster.mirror.messages", "pycast.cluster.mirror.mirrors"),
+    *("pycast.cluster.member", "pycast.cluster.mesh.mesh_registry", "pycast.app.cluster_assembly"),
+    "pycast.app.workers",
+)
 
 LONGEST_REQUEST = 1 << 20
+
+DESCRIPTORS = 3
+"""Its standard output and error, and where its pid is written, and its status when it has ended."""
+_PLACES = range(0, 4 * DESCRIPTORS, 4)
+
+OPEN_FILES = 1 << 20
+"""What a rehearsal has. It opens none."""
+
+QUIET_MS = 20
+"""A request is not followed by another for this long: now is the time for what makes later ones quicker."""
 
 # gevent's own `fork` and `waitpid` would start its event loop in this process.
 _fork, _waitpid, _poll = (
@@ -44,8 +63,6 @@ class ServerRequest(NamedTuple):
     folder: str
     stdout: int
     stderr: int
-    status: int
-    """The descriptor to which its pid is written, and its status when it has ended."""
 
 
 @click.command(short_help="Fork servers for tests.", hidden=True)
@@ -71,6 +88,10 @@ class Forker:
         self._requests = requests
         self._children: dict[int, tuple[int, int]] = {}
         """By the descriptor that tells when it has ended (pidfd_open(2)): its pid, and where to write its status."""
+        self._spare: tuple[int, _socket.socket] | None = None
+        """The pid of a fork that waits for the next request, and where to send it."""
+        self._has_started = False
+        """Whether a server has been started a moment ago, and needs this core more."""
         self._waiting = _poll()
         self._waiting.register(requests.fileno(), select.POLLIN)
 
@@ -78,46 +99,88 @@ class Forker:
         """Forks until the other end closes; then returns None. In each fork, returns its request."""
         late, is_loaded = load_late(), False
         while True:
-            for fd, _ in self._waiting.poll(None if is_loaded else 0):
+            ready = self._waiting.poll(self._patience_ms(is_loaded))
+            for fd, _ in ready:
                 if fd in self._children:
                     self._reap(fd)
                     continue
-                request = self._receive()
-                if request is None:
+                packet = Packet.receive(self._requests)
+                if packet is None:
                     self._kill_all()
                     return None
-                if self._forks(request):
+                if request := self._start(packet):
                     return request
+            if not ready and is_loaded and self._fork_spare():
+                return self._wait_as_spare()
             # After the look for requests: the first one has waited for all that was loaded before.
             is_loaded = is_loaded or next(late, None) is None
 
-    def _receive(self) -> ServerRequest | None:
-        """Returns the next request, None if the other end is closed."""
-        descriptors = 3
-        data, control, _, _ = self._requests.recvmsg(LONGEST_REQUEST, _socket.CMSG_SPACE(4 * descriptors))
-        if not data:
+    def _patience_ms(self, is_loaded: bool) -> int | None:
+        """Returns how long to wait for a request before doing what is not urgent; None: there is nothing to do."""
+        if self._spare:
             return None
-        fds = [int.from_bytes(control[0][2][at : at + 4], sys.byteorder) for at in range(0, 4 * descriptors, 4)]
-        found: dict[str, Any] = json.loads(data)
-        return ServerRequest(found["args"], found["environment"], found["folder"], *fds)
+        is_new, self._has_started = self._has_started, False
+        return QUIET_MS if is_loaded or is_new else 0
 
-    def _forks(self, request: ServerRequest) -> bool:
-        """Forks. Returns whether this is the fork."""
-        pid: int = _fork()
+    def _start(self, packet: "Packet") -> ServerRequest | None:
+        """Has a fork become the server that is asked for. In the fork, returns the request."""
+        self._has_started = True
+        if self._spare:
+            pid, line = self._spare
+            self._spare = None
+            is_sent = packet.send(line)
+            line.close()
+            if is_sent:
+                self._watch(pid, packet)
+                return None
+            _waitpid(pid, 0)
+        for name in packet.needed():
+            import_module(name)
+        pid = _fork()
         if not pid:
-            self._requests.close()
-            for fd, (_, status) in self._children.items():
-                os.close(fd)
-                os.close(status)
-            os.close(request.status)
+            self._forget()
+            return packet.request()
+        self._watch(pid, packet)
+        return None
+
+    def _fork_spare(self) -> bool:
+        """Forks a process that does, before it is asked, what every server does at its start. Returns whether this is
+        the fork.
+        """
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        pid = _fork()
+        if not pid:
+            ours.close()
+            self._forget()
+            self._requests = theirs
             return True
-        os.close(request.stdout)
-        os.close(request.stderr)
-        ended = os.pidfd_open(pid)
-        self._children[ended] = pid, request.status
-        self._waiting.register(ended, select.POLLIN)
-        _tell(request.status, pid)
+        theirs.close()
+        self._spare = pid, ours
         return False
+
+    def _wait_as_spare(self) -> ServerRequest:
+        rehearse()
+        packet = Packet.receive(self._requests)
+        self._requests.close()
+        if packet is None:
+            _leave(0)
+        return packet.request()
+
+    def _forget(self) -> None:
+        """In a fork: closes what belongs to the process that forks."""
+        self._requests.close()
+        for fd, (_, status) in self._children.items():
+            os.close(fd)
+            os.close(status)
+
+    def _watch(self, pid: int, packet: "Packet") -> None:
+        for fd in packet.fds[:-1]:
+            os.close(fd)
+        status = packet.fds[-1]
+        ended = os.pidfd_open(pid)
+        self._children[ended] = pid, status
+        self._waiting.register(ended, select.POLLIN)
+        _tell(status, pid)
 
     def _reap(self, fd: int) -> None:
         pid, status = self._children.pop(fd)
@@ -127,20 +190,76 @@ class Forker:
         os.close(status)
 
     def _kill_all(self) -> None:
+        if self._spare:
+            pid, line = self._spare
+            line.close()
+            _waitpid(pid, 0)
         for fd, (pid, _) in list(self._children.items()):
             os.kill(pid, signal.SIGKILL)
             self._reap(fd)
+
+
+class Packet(NamedTuple):
+    """A request as it came, with its three descriptors."""
+
+    data: bytes
+    fds: list[int]
+
+    @classmethod
+    def receive(cls, line: _socket.socket) -> "Packet | None":
+        """Returns the next packet, None if the other end is closed. Blocks."""
+        data, control, _, _ = line.recvmsg(LONGEST_REQUEST, _socket.CMSG_SPACE(4 * DESCRIPTORS))
+        if not data:
+            return None
+        return cls(data, [int.from_bytes(control[0][2][at : at + 4], sys.byteorder) for at in _PLACES])
+
+    def send(self, line: _socket.socket) -> bool:
+        """Passes it on. Returns whether somebody is there to take it."""
+        fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in self.fds)
+        try:
+            line.sendmsg([self.data], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+        except OSError:
+            return False
+        return True
+
+    def needed(self) -> list[str]:
+        """Returns the modules that the server will need at its start. Loaded before the fork, they are for all."""
+        return list(json.loads(self.data)["modules"])
+
+    def request(self) -> ServerRequest:
+        """Returns what it asks for. In the fork only, which does not need the last descriptor."""
+        stdout, stderr, status = self.fds
+        os.close(status)
+        found: dict[str, Any] = json.loads(self.data)
+        return ServerRequest(found["args"], found["environment"], found["folder"], stdout, stderr)
+
+
+def rehearse() -> None:
+    """Does once what every server does first, with a configuration of nothing but defaults: all but opening ports. The
+    real start then finds its memory and Python's caches as a second one would: a fork has to copy each page that it
+    writes to.
+    """
+    from pycast.app.node import Node
+    from pycast.cli.serve import command
+    from pycast.config.load import embedded_text, loads, read_text
+
+    command.make_context("serve", ["--ready-file", "-"]).close()
+    text = read_text(Path(os.devnull)) + embedded_text({"source_password": "rehearsal"})
+    Node(loads(text, {}, "rehearsal"), None, None, OPEN_FILES).stop()
 
 
 def load_late() -> Iterator[str]:
     """Loads what servers load late, a module at each step."""
     from pycast.app.late_imports import MODULES
 
-    for name in (*_MODULES, *MODULES):
+    for name in MODULES:
         import_module(name)
         yield name
     for _ in import_module("pycast.web.page_templates").compile_templates():
         yield "a page"
+    for name in _MODULES:
+        import_module(name)
+        yield name
     gc.freeze()
 
 
@@ -165,5 +284,17 @@ def _become(request: ServerRequest) -> NoReturn:
     sys.argv[1:] = request.args
     from pycast.cli.main import main
 
-    main(request.args, prog_name="pycast")
-    sys.exit(0)  # click has done so
+    try:
+        main(request.args, prog_name="pycast")  # click ends with SystemExit, also if all went well
+    except SystemExit as end:
+        _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+    raise AssertionError("click has returned")
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends this process as Python does, but without taking apart what it has loaded: that takes as long as a start."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it, or it is closed
+            stream.flush()
+    os._exit(status)

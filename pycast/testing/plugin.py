@@ -9,10 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from pycast.testing import forked
 from pycast.testing.fixtures import LOGS, MakeServer, marked, server_fixture
 from pycast.testing.server_cluster import Cluster
 
 __tracebackhide__ = True
+
+_FIXTURES = frozenset({"pycast_server", "make_pycast_server", "pycast_shared_server", "pycast_cluster"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "pycast(**settings): settings of the test's pycast_server, make_pycast_server or pycast_cluster, as "
         "pycast.testing.Server and pycast.testing.Cluster take them",
     )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Has the server loaded while pytest looks for more tests."""
+    if _FIXTURES.intersection(getattr(item, "fixturenames", ())) and not item.config.option.collectonly:
+        forked.prepare()
 
 
 @pytest.hookimpl(tryfirst=True)

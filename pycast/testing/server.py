@@ -34,6 +34,8 @@ START_S = 20.0
 STOP_S = 10.0
 LOG_LINES = 40
 
+CLUSTER_MODULES = ("pycast.app.cluster_assembly",)
+
 
 class Server(Orders):
     """A running server: `with Server(burst_size=0, mount=[{"mount_name": "/live.mp3", "hidden": True}]) as server:`.
@@ -301,7 +303,8 @@ class Server(Orders):
             args = ("--config", str(self.config_path), *options)
             # A command of one's own, maybe a wrapper, needs a process of its own.
             if self.command == launch.PROGRAM:
-                self._process = forked.start(*args, stderr=log)
+                modules = CLUSTER_MODULES if "cluster" in self._sections else ()
+                self._process = forked.start(*args, stderr=log, modules=modules)
             else:
                 self._process = launch.start(*args, program=self.command, stderr=log)
         if self._clean_up is not None:

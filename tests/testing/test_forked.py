@@ -45,6 +45,18 @@ def run_node(server: ForkServer, log: IO[bytes]) -> ForkedProcess:
     return process
 
 
+def children(server: ForkServer) -> list[int]:
+    pid = server._process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def spare_of(server: ForkServer, *others: int) -> int:
+    """The pid of the fork that is made in advance, when there is one: some seconds after the begin."""
+    until(lambda: set(children(server)).difference(others), "a spare", 60)
+    (spare,) = set(children(server)).difference(others)
+    return spare
+
+
 def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
@@ -79,11 +91,31 @@ def test_signals_reach_it_and_it_ends_as_they_say(server: ForkServer, log: IO[by
     assert not is_there(killed.pid) and not is_there(ended.pid)
 
 
+def test_a_fork_that_is_made_in_advance_becomes_the_next_server(server: ForkServer, log: IO[bytes]) -> None:
+    spare = spare_of(server)
+    process = run_node(server, log)
+    assert process.pid == spare
+    launch.kill(process)
+    assert process.poll() == -signal.SIGKILL
+    killed = spare_of(server)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: not is_running(killed), "its end")
+    process = run_node(server, log)
+    assert process.pid != killed
+    assert launch.end([process], 10) and process.poll() == 0
+    assert spare_of(server) not in (killed, process.pid)
+
+
+def is_running(pid: int) -> bool:
+    return is_there(pid) and "Z (zombie)" not in Path(f"/proc/{pid}/status").read_text()
+
+
 def test_servers_that_are_left_are_killed_with_the_process_that_asked_for_them(log: IO[bytes]) -> None:
     server = ForkServer(ENVIRONMENT)
     process = run_node(server, log)
+    spare = spare_of(server, process.pid)
     server.close()
-    assert process.wait(10) == -signal.SIGKILL and not is_there(process.pid)
+    assert process.wait(10) == -signal.SIGKILL and not is_there(process.pid) and not is_there(spare)
     launch.close_pipes(process)
     with pytest.raises(OSError, match=r".+"):
         server.start("--version", environment=ENVIRONMENT, stderr=log)
@@ -92,9 +124,10 @@ def test_servers_that_are_left_are_killed_with_the_process_that_asked_for_them(l
 def test_servers_whose_forking_process_was_killed_end_when_they_are_asked(log: IO[bytes]) -> None:
     server = ForkServer(ENVIRONMENT)
     process = run_node(server, log)
+    spare = spare_of(server, process.pid)
     server._process.kill()
     assert process.wait(10) == -signal.SIGKILL
-    until(lambda: not is_there(process.pid), "its end")
+    until(lambda: not is_there(process.pid) and not is_there(spare), "their end")
     launch.close_pipes(process)
     with pytest.raises(OSError, match=r".+"):
         server.start("--version", environment=ENVIRONMENT, stderr=log)
