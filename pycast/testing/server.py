@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pycast import launch
 from pycast.testing import forked
@@ -25,6 +25,11 @@ from pycast.testing.ports import Ports
 from pycast.testing.refusals import RefusalLog
 from pycast.testing.settings import arrange, default_mount, to_toml
 from pycast.testing.waits import POLL_S, Awaited, listeners_on, polls, source_on, title_on
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pycast.testing.aio import AsyncServer
 
 __tracebackhide__ = True
 """A failed test shows where it called this file, and not what is in it."""
@@ -49,7 +54,10 @@ class Server(Orders):
     """The command that starts the server. A subclass can put a wrapper in front (`prlimit`, `taskset`, `strace` …)."""
 
     def __init__(self, **settings: Any) -> None:
-        self._sections = arrange(settings)
+        """`tls=True` is no setting: the first port takes TLS, with a certificate that clients trust by `ca_file`."""
+        self._makes_certificate = settings.get("tls") is True
+        self._sections = arrange({name: one for name, one in settings.items() if (name, one) != ("tls", True)})
+        self._ca_file: Path | None = None
         authentication = self._sections.setdefault("authentication", {})
         self.source_user: str = authentication.setdefault("source_user", "source")
         self.source_password: str = authentication.setdefault("source_password", "sourcepass")
@@ -77,6 +85,22 @@ class Server(Orders):
         if error is not None and self._process is not None:
             error.add_note(f"The log of the server at {self.url} ends:\n{self._log_end()}")
         self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.aio.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aio.call(self.__exit__, kind, error, trace)
+
+    @property
+    def aio(self) -> "AsyncServer[Self]":
+        """The same for coroutines: `await server.aio.wait_for_source("/live.mp3")`."""
+        from pycast.testing.aio import AsyncServer
+
+        return AsyncServer(self)
 
     def start(self) -> Self:
         """Starts the server and returns once it accepts connections. Raises ServerDied or ServerTimeout."""
@@ -142,6 +166,19 @@ class Server(Orders):
     def config_path(self) -> Path:
         """The config file, which a test can change before a reload by SIGHUP."""
         return self.directory / "pycast.toml"
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that clients have to trust, of a server with `tls=True`."""
+        if self._ca_file is None:
+            raise RuntimeError("only a server that was started with tls=True has a ca_file")
+        return self._ca_file
+
+    def ssl_context(self) -> "ssl.SSLContext":
+        """Returns what Python's clients need to trust a server with `tls=True`."""
+        import ssl
+
+        return ssl.create_default_context(cafile=self.ca_file)
 
     def log(self) -> str:
         """Returns what the server has written to its error log so far, also after its end."""
@@ -238,49 +275,36 @@ class Server(Orders):
 
     def get(self, path: str, *, admin: bool = False, timeout: float = 10.0) -> tuple[int, bytes]:
         """Returns status and body of a GET, which has the admin's credentials if `admin` is set."""
-        import base64
-        import http.client
+        from pycast.testing.page_client import get_page
 
-        headers = {}
-        if admin:
-            token = base64.b64encode(f"{self.admin_user}:{self.admin_password}".encode()).decode()
-            headers["Authorization"] = f"Basic {token}"
-        connection = self._connection_class()(self.host, self.port, timeout)
+        login, context = (self.admin_user, self.admin_password) if admin else None, None
+        if self._scheme == "https":
+            import ssl
+
+            # The certificate that a test has given may be any.
+            context = self.ssl_context() if self._ca_file else ssl._create_unverified_context()
         try:
-            connection.request("GET", path, headers=headers)
-            reply = connection.getresponse()
-            return reply.status, reply.read()
-        except (http.client.HTTPException, ConnectionError):
+            return get_page(self.host, self.port, path, login=login, context=context, timeout=timeout)
+        except ConnectionError:
             self._check_alive()
             raise
-        finally:
-            connection.close()
-
-    def _connection_class(self) -> Callable[[str, int, float], Any]:
-        import http.client
-
-        if self._scheme == "http":
-            return lambda host, port, timeout: http.client.HTTPConnection(host, port, timeout=timeout)
-        import ssl
-
-        context = ssl._create_unverified_context()  # a test's own certificate, on loopback
-        return lambda host, port, timeout: http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
     def _listeners(self, timeout: float = 10.0) -> dict[str, tuple[int, bool]]:
         """Returns for each mount how many listeners it has, and whether it has a source."""
-        from xml.etree import ElementTree
+        from pycast.testing.page_client import mounts_in
 
         status, body = self.get("/admin/listmounts", admin=True, timeout=timeout)
         if status != 200:
             raise ServerTimeout(f"the server answered {status} to its admin")
-        return {
-            source.get("mount", ""): (int(source.findtext("listeners") or 0), source.find("content-type") is not None)
-            for source in ElementTree.fromstring(body).iter("source")
-        }
+        return mounts_in(body)
 
     def _write_config(self, directory: Path) -> None:
         (directory / "received").mkdir()
         sections = self._sections
+        if self._makes_certificate:
+            from pycast.testing.certificates import give_certificate
+
+            self._ca_file = give_certificate(sections, directory)
         # A test server is for this machine.
         listen = sections.setdefault("listen", [{}])
         for entry in listen:
