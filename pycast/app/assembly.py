@@ -45,6 +45,7 @@ from pycast.control.own_address import OwnAddress
 from pycast.control.title_history import TitleHistory
 from pycast.directories.directories import Directories
 from pycast.logs.log_set import LogSet
+from pycast.logs.setup import recent_errors
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
 from pycast.server.answers import Answers
@@ -116,7 +117,8 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     whole = parts.introduce(events, cluster, ownership, fallbacks, drain, local) if parts and cluster else None
     own = settings, counters, *logins, address, readiness, finder, local
     worker_drain, cluster_control = whole or (drain, local)
-    site = Site(*own, worker_drain, cluster_control, pages, history, partial(_ask_for_reload, is_worker))
+    site = Site(*own, worker_drain, cluster_control, pages, history, partial(_ask_for_reload, is_worker),
+                partial(_recent_lines, logs))  # fmt: skip
     context = ServerContext(
         *(settings, group, counters, pacer, mounts, finder, fallbacks, intros, ownership, cluster, hangups),
         answers=Answers(settings, admission, counters, logs.log_access),
@@ -219,6 +221,10 @@ def _history(events: StreamEvents) -> TitleHistory:
     history = TitleHistory()
     events.title_changed.subscribe(history.on_title_changed)
     return history
+
+
+def _recent_lines(logs: LogSet, name: str) -> list[bytes]:
+    return recent_errors() if name == "error" else logs.recent(name)
 
 
 def _ask_for_reload(is_worker: bool) -> None:

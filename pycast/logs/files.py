@@ -5,13 +5,17 @@ so that five thousand listeners that leave at once cost one write. If the disk i
 if disk or reader stall for so long that `MAX_HELD` bytes are queued. They are counted, and this is reported when it
 begins and when it is over. A file that is too large or too old is rotated by that thread (`disk/rotation.py`).
 
+The last lines of a log that is no file, such as standard error, are kept in memory: an admin can read them there.
+
 Invariant: whole lines reach the file, in order; only an error in the middle of a write can break one off, and the next
 write ends it first.
 """
 
 import logging
 import os
+import stat
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 
@@ -30,6 +34,9 @@ STDERR_FD = 2
 # Some 10,000 lines: nothing is lost if a container's log reader pauses for seconds.
 MAX_HELD = 1 << 20
 MAX_LINES = 20_000
+
+# Of a log that is no file: some screens of it, and of each line as much as fits on one.
+KEPT_LINES, KEPT_BYTES = 200, 4096
 
 # Of a file that is new: the log has the listeners' addresses. That of a file that is there already stays.
 MODE = 0o640
@@ -58,7 +65,11 @@ class LogFile:
         self._path = path
         self._report = report or (_to_stderr if path != STDERR else _to_nobody)
         self._is_on = path != OFF
-        self._fd: int | None = None if path == OFF else STDERR_FD if path == STDERR else off_hub(_open, path)
+        self._fd: int | None = STDERR_FD if path == STDERR else None
+        self._recent: deque[bytes] | None = None if path == OFF else deque(maxlen=KEPT_LINES)
+        if path not in (OFF, STDERR):
+            self._fd, is_file = off_hub(_opened, path)
+            self._recent = None if is_file else self._recent
         self._outlet = Outlet(LOG_WRITERS, self._write_there, MAX_HELD, MAX_LINES)
         self._losses = Losses(
             lambda why: self._report(f"log lines are being lost: {self._path}: {why}"),
@@ -79,12 +90,24 @@ class LogFile:
         """How many lines could not be written."""
         return self._losses.total
 
+    @property
+    def recent(self) -> list[bytes]:
+        """The last lines, if they are kept in memory. Very long ones are cut."""
+        return list(self._recent or ())
+
+    def go_on_from(self, other: "LogFile") -> None:
+        """Takes the last lines of a log over that this one follows."""
+        if self._recent is not None:
+            self._recent.extendleft(reversed(other.recent))
+
     def write(self, line: bytes, soon: bool = False) -> None:
         """Queues one whole line, which has its LF; with `soon` it does not wait for others. Never raises, never blocks,
         never switches.
         """
         if not self._is_on:
             return
+        if self._recent is not None:
+            self._recent.append(line[:KEPT_BYTES])
         if not self._outlet.put(line, soon):
             self._lose(1, "its disk or reader is too slow")
         elif self._losses.total:
@@ -176,6 +199,12 @@ def _open(path: str) -> int:
         return open_to_append(path, MODE)
     except ExternalError as error:
         raise ExternalError(f"cannot open log file {path}: {error}") from error
+
+
+def _opened(path: str) -> tuple[int, bool]:
+    """Returns the descriptor, and whether it is a file, in which the lines can be read again."""
+    fd = _open(path)
+    return fd, stat.S_ISREG(os.fstat(fd).st_mode)
 
 
 @cache

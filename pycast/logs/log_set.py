@@ -41,6 +41,10 @@ class LogSet:
         """Writes a line of the playlist log. Never switches."""
         self._playlist.write(PlaylistEntry(time.time(), mount, listeners, title))
 
+    def recent(self, name: str) -> list[bytes]:
+        """Returns the last lines of the "access" or "playlist" log, if that is no file."""
+        return self._files[ACCESS if name == "access" else PLAYLIST].recent
+
     def reload(self, config: Config) -> None:
         """Reopens the files, or opens others if their paths have changed. Raises ExternalError if one of those cannot
         be opened; the old ones stay in use then. May switch.

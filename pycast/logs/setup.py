@@ -102,10 +102,17 @@ def setup_logging(config: Config, tag: str = "") -> LogFile:
     root.addHandler(LogFileHandler(file, formatter))
     root.setLevel(LEVELS[settings.log_level])
     for handler in replaced:
+        file.go_on_from(handler.file)
         root.removeHandler(handler)
     for handler in replaced:
         handler.close()
     return file
+
+
+def recent_errors() -> list[bytes]:
+    """Returns the last lines of the error log, if that is no file."""
+    handlers = logging.getLogger().handlers
+    return [line for handler in handlers if isinstance(handler, LogFileHandler) for line in handler.file.recent]
 
 
 def set_up_again(file: LogFile, config: Config, tag: str = "") -> LogFile:

@@ -102,12 +102,13 @@ def showlog_text(call: Call) -> Response:
 
 
 def _asked_log(call: Call) -> tuple[str, list[str]]:
-    name = call.text("log") or call.text("logfile") or "error"
+    # icecast-kh's names are "errorlog" and so on.
+    name = (call.text("log") or call.text("logfile") or "error").removesuffix("log")
     if name not in LOGS:
         raise Refused(f"There is no such log: expected one of {', '.join(LOGS)}", status=400, cause=f"log={name}")
     from pycast.web.log_tail import last_lines  # not before it is needed, as in public.py
 
-    return name, last_lines(getattr(call.config.logging, f"{name}_log"))
+    return name, last_lines(getattr(call.config.logging, f"{name}_log"), call.site.recent_lines(name))
 
 
 def version(call: Call) -> bytes:

@@ -1,7 +1,10 @@
-"""The last lines of a log file, for an admin's browser. Reads the file in a thread, never more than its end."""
+"""The last lines of a log, for an admin's browser. Reads a file in a thread, never more than its end. Of a log that is
+no file, such as standard error, the server keeps the last lines in memory.
+"""
 
 import os
 import stat
+from collections.abc import Sequence
 
 from pycast.disk.calls import off_hub
 from pycast.errors import ExternalError
@@ -9,22 +12,23 @@ from pycast.errors import ExternalError
 MOST_BYTES = 64 << 10
 MOST_LINES = 200
 
-_NOT_KEPT = "This log goes to standard error. The service manager or the container keeps it."
 
-
-def last_lines(path: str) -> list[str]:
+def last_lines(path: str, recent: Sequence[bytes]) -> list[str]:
     """Returns the last lines of the log that the configuration names, the oldest first, or a line that says why there
-    are none. May switch.
+    are none. `recent` are those in memory. May switch.
     """
-    if path in ("", "-"):
-        return [_NOT_KEPT] if path else ["This log is turned off."]
+    if not path:
+        return ["This log is turned off."]
     try:
-        data = off_hub(_end_of, path)
+        data = None if path == "-" else off_hub(_end_of, path)
     except (OSError, ExternalError) as error:
-        return [f"This log cannot be read: {error}"]
+        if not recent:
+            return [f"This log cannot be read: {error}"]
+        data = None
     if data is None:
-        return [_NOT_KEPT]
-    return data.decode("utf-8", "replace").splitlines()[-MOST_LINES:]
+        data = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in recent)
+    lines = data.decode("utf-8", "replace").splitlines()[-MOST_LINES:]
+    return lines or ["Nothing was written to this log yet."]
 
 
 def _end_of(path: str) -> bytes | None:

@@ -41,3 +41,5 @@ class Site(NamedTuple):
     history: TitleHistory
     ask_for_reload: Callable[[], None]
     """Has the configuration read again soon, by all workers of this server."""
+    recent_lines: Callable[[str], list[bytes]]
+    """Returns the last lines of the log of that name ("error", "access", "playlist"), if it is no file."""

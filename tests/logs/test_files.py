@@ -14,7 +14,7 @@ from gevent.monkey import get_original
 from pycast.disk import losses
 from pycast.disk.rotation import Rotation
 from pycast.errors import ExternalError
-from pycast.logs.files import LOG_WRITERS, MAX_HELD, LogFile
+from pycast.logs.files import KEPT_BYTES, KEPT_LINES, LOG_WRITERS, MAX_HELD, LogFile
 from tests.conftest import WaitUntil
 
 
@@ -443,3 +443,31 @@ def test_file_that_an_operator_has_moved_is_written_to_until_he_says_so(path: Pa
     log.write(b"still here\n")
     log.close()
     assert path.with_suffix(".1").read_bytes() == b"still here\n" and not path.exists()
+
+
+def test_last_lines_of_what_is_no_file_are_kept_whatever_its_reader_does(pipe: tuple[str, int]) -> None:
+    log = LogFile(pipe[0])
+    for number in range(KEPT_LINES + 5):
+        log.write(b"%d\n" % number)
+    log.write(b"x" * 2 * KEPT_BYTES + b"\n")
+    assert (len(log.recent), log.recent[0], log.recent[-1]) == (KEPT_LINES, b"6\n", b"x" * KEPT_BYTES)
+    log.close()
+
+
+def test_lines_in_a_file_are_not_kept_twice(path: Path) -> None:
+    for log in (LogFile(str(path)), LogFile("")):
+        log.write(b"a\n")
+        assert log.recent == []
+        log.close()
+
+
+def test_log_that_follows_another_has_its_lines_first(pipe: tuple[str, int], path: Path) -> None:
+    one, other, file = LogFile(pipe[0]), LogFile(pipe[0]), LogFile(str(path))
+    one.write(b"a\n")
+    one.write(b"b\n")
+    for log in (other, file):
+        log.go_on_from(one)
+        log.write(b"c\n")
+    assert (other.recent, file.recent) == ([b"a\n", b"b\n", b"c\n"], [])
+    for log in (one, other, file):
+        log.close()

@@ -45,6 +45,16 @@ def test_a_log_that_is_off_takes_no_lines_and_makes_no_file(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_last_lines_of_what_is_no_file_can_be_had(tmp_path: Path) -> None:
+    made = LogSet(section("-", tmp_path / "playlist"))
+    write(made, "Song")
+    made.reload(section("-", "-"))
+    write(made, "Other")
+    assert [len(made.recent("access")), len(made.recent("playlist"))] == [2, 1]
+    assert made.recent("playlist")[0].endswith(b"|/x|3|Other\n")
+    made.close()
+
+
 def test_a_file_that_was_moved_away_is_opened_anew(logs: LogSet, tmp_path: Path) -> None:
     write(logs, "first")
     for name in ("access", "playlist"):

@@ -15,7 +15,7 @@ from pycast.config.load import loads
 from pycast.config.schema import Config
 from pycast.errors import ExternalError
 from pycast.logs.files import LogFile
-from pycast.logs.setup import IcecastFormatter, LogFileHandler, set_up_again, setup_logging
+from pycast.logs.setup import IcecastFormatter, LogFileHandler, recent_errors, set_up_again, setup_logging
 
 log = logging.getLogger("pycast.test")
 
@@ -209,3 +209,12 @@ def test_no_text_makes_a_second_line(text: str) -> None:
     line = IcecastFormatter().format(record(text.replace("%", "%%")))
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", line)
     assert len(line.splitlines()) == 1
+
+
+def test_last_lines_of_standard_error_are_kept_over_a_reload(path: Path) -> None:
+    for _ in range(2):
+        setup_logging(logged("info", "-"))
+        log.info("a line")
+    assert [line.endswith(b" a line\n") for line in recent_errors()] == [True, True]
+    setup_logging(logged("info", path))
+    assert recent_errors() == []

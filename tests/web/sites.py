@@ -129,6 +129,7 @@ def make_request(target: str, *, method: str = "GET", authorization: str = "", m
     """Returns a request as it is read from a connection; `more` are lines of its head."""
     login = f"Authorization: {authorization}\r\n" if authorization else ""
     request = HeadReader().feed(f"{method} {target} HTTP/1.0\r\n{login}{more}\r\n".encode())
+        recent_lines=lambda name: [f"the {name} log\n".encode()],
     assert request is not None
     return request
 

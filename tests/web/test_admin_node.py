@@ -72,7 +72,7 @@ def test_logs_are_shown(tmp_path: Path) -> None:
     log.write_text("one <1>\ntwo\n")
     site = make_site(toml=f'{PASSWORDS}[logging]\nerror_log = "{log}"\n')
     expected = "<log><name>error</name><line>one &lt;1&gt;</line><line>two</line></log>"
-    for command in ("showlog", "logs", "showlog?log=error", "showlog?logfile=error"):
+    for command in ("showlog", "logs", "showlog?log=error", "showlog?logfile=error", "showlog?log=errorlog"):
         said = text_of(ask(site, f"/admin/{command}", authorization=ADMIN))
         assert said == f"{DECLARATION}<icestats>{expected}</icestats>\n"
     assert text_of(ask(site, "/admin/showlog.txt", authorization=ADMIN)) == "one <1>\ntwo\n"
@@ -100,3 +100,5 @@ def test_admin_is_a_page() -> None:
     answer = ask(make_site(), "/admin/", authorization=ADMIN)
     assert answer.content_type == "text/html; charset=utf-8"
     assert "authentication.source_password is publicly known" in text_of(answer)
+    assert text_of(ask(site, "/admin/showlog.txt?log=accesslog", authorization=ADMIN)) == "the access log\n"
+    assert "turned off" in text_of(ask(site, "/admin/showlog.txt?log=playlist", authorization=ADMIN))
