@@ -33,6 +33,7 @@ from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.config.schema import Config
 from pycast.control.control import Control
+from pycast.control.event_log import EventLog
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.intros import Intros
 from pycast.control.listener_moves import ListenerMoves
@@ -42,6 +43,7 @@ from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import NodeSnapshots, total_bytes_sent
 from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
+from pycast.control.relay_desk import RelayDesk
 from pycast.control.title_history import TitleHistory
 from pycast.directories.directories import Directories
 from pycast.logs.log_set import LogSet
@@ -92,7 +94,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     hangups: Hangups[Watched] = Hangups(HangupHandler(settings, mounts, group).on_hangup)
 
     # The cluster, if there is one, and who owns which mount.
-    claims, on_demand = MountClaims(), OnDemand()
+    claims, on_demand, relay_desk = MountClaims(), OnDemand(), RelayDesk()
     parts = _cluster_parts(settings, mounts, claims, pacer, group) if config.is_clustered else None
     ownership = Ownership(settings, mounts, claims, group, time.monotonic, parts.owner_client if parts else None)
 
@@ -109,7 +111,8 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
                               cluster, on_demand, history := _history(events))  # fmt: skip
-    local = NodeControl(mounts, claims, finder, moves, snapshots, slaves := Slaves(settings, time.monotonic))
+    slaves, event_log = Slaves(settings, time.monotonic), _event_log(mounts, events)
+    local = NodeControl(mounts, claims, finder, moves, snapshots, slaves, relay_desk, event_log)
 
     # Who hears what of the data path, and who speaks for the whole in a cluster.
     listener_end, pages = ListenerEnd(hangups, admission, counters, logs), SharedPages()
@@ -133,7 +136,8 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
         site=site,
     )
     loops, directories = _loops(context, load_monitor), _directories(context)
-    return NodeParts(context, programs, logs, load_monitor, loops, _relays(context, on_demand, parts), directories)
+    relays = _relays(context, on_demand, relay_desk, parts)
+    return NodeParts(context, programs, logs, load_monitor, loops, relays, directories)
 
 
 def _directories(context: ServerContext) -> Directories:
@@ -227,6 +231,16 @@ def _recent_lines(logs: LogSet, name: str) -> list[bytes]:
     return recent_errors() if name == "error" else logs.recent(name)
 
 
+def _event_log(mounts: Mounts, events: StreamEvents) -> EventLog:
+    event_log = EventLog(mounts)
+    events.source_started.subscribe(event_log.on_source_started)
+    events.source_ended.subscribe(event_log.on_source_ended)
+    events.title_changed.subscribe(event_log.on_title_changed)
+    events.listener_joined.subscribe(event_log.on_listener_joined)
+    events.listener_left.subscribe(event_log.on_listener_left)
+    return event_log
+
+
 def _ask_for_reload(is_worker: bool) -> None:
     """Reloads as a service manager does: a worker's parent tells all workers."""
     os.kill(os.getppid() if is_worker else os.getpid(), SIGHUP)
@@ -274,7 +288,9 @@ def _listener_ids(own: "OwnRecord | None") -> Callable[[], int]:
     return lambda: (own.number << 32 if own else 0) + next(numbers)
 
 
-def _relays(context: ServerContext, on_demand: OnDemand, parts: "ClusterParts | None") -> Callable[[], None]:
+def _relays(
+    context: ServerContext, on_demand: OnDemand, desk: RelayDesk, parts: "ClusterParts | None"
+) -> Callable[[], None]:
     """Returns what makes the relays when the configuration has any, and runs them for ever."""
     reloaded = Event()
     context.settings.replaced.subscribe(lambda config: reloaded.set())
@@ -290,7 +306,7 @@ def _relays(context: ServerContext, on_demand: OnDemand, parts: "ClusterParts | 
         from pycast.relay.resolver import Resolver
 
         dialler, children = Dialler(Resolver(), context.site.address.server), parts.children.count if parts else None
-        Relays(context, dialler, on_demand, children or (lambda mount: 0), random.random, reloaded).run()
+        Relays(context, dialler, on_demand, children or (lambda mount: 0), random.random, reloaded, desk).run()
 
     return run
 

@@ -17,6 +17,7 @@ from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.worker_drain import WorkerDrain
 from pycast.cluster.claim import MountClaims
 from pycast.cluster.link import questions
+from pycast.cluster.link.admin_answers import Done
 from pycast.cluster.link.link import Connector
 from pycast.cluster.link.peer_checks import PeerChecks
 from pycast.cluster.link.rpc import RpcClient, RpcServer
@@ -98,8 +99,8 @@ class ClusterParts:
     def introduce_guests(self, guests: Guests) -> None:
         """Registers the answer to other nodes about the users that listen here."""
 
-        def answer(question: questions.HasUser) -> questions.Done:
-            return questions.Done(guests.has_user(question.mount, question.user))
+        def answer(question: questions.HasUser) -> Done:
+            return Done(guests.has_user(question.mount, question.user))
 
         self.rpc_server.on(questions.HasUser, answer)
 
@@ -145,6 +146,9 @@ class ClusterParts:
         rpc_server.on(questions.SetFallback, control.answer_fallback)
         rpc_server.on(questions.AddSlave, control.answer_slave)
         rpc_server.on(questions.ResetStats, control.answer_reset)
+        rpc_server.on(questions.AskEvents, control.answer_events)
+        rpc_server.on(questions.AskRelays, control.answer_relays)
+        rpc_server.on(questions.OrderRelay, control.answer_relay_order)
         if isinstance(self.registry, MeshRegistry):
             answer_mesh(rpc_server, self.registry)
 

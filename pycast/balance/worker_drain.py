@@ -8,7 +8,8 @@ import logging
 
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState, Progress
-from pycast.cluster.link.questions import DrainCommand, DrainOrder, DrainReport
+from pycast.cluster.link.admin_answers import DrainOrder, DrainReport
+from pycast.cluster.link.questions import DrainCommand
 from pycast.cluster.member import ClusterMember
 
 log = logging.getLogger(__name__)

@@ -6,33 +6,34 @@ statistics, so one snapshot is used for `FRESH_S`.
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from gevent.event import AsyncResult
 
+from pycast.cluster.link.admin_answers import Done, ListenersAnswer, Moved, RelaysAnswer, SnapshotAnswer
 from pycast.cluster.link.message_kinds import Question
 from pycast.cluster.link.questions import (
     WIRE_NAMES,
     AddSlave,
+    AskEvents,
     AskListeners,
+    AskRelays,
     AskSnapshot,
-    Done,
     KillListener,
     KillSource,
-    ListenersAnswer,
-    Moved,
     MoveListeners,
+    OrderRelay,
     ResetStats,
     SetFallback,
     SetTitle,
-    SnapshotAnswer,
 )
 from pycast.cluster.member import ClusterMember
 from pycast.control.node_control import NodeControl
+from pycast.control.relay_desk import ORDERS, RelayOrder
 from pycast.errors import Refused
-from pycast.stats.merge import merge
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.stats.merge import merge, merge_relays
+from pycast.stats.snapshot import ListenerSnapshot, NodeEvents, NodeSnapshot, RelayLine
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,15 @@ class ClusterControl:
             found += answer.listeners
         return found
 
+    def relays(self) -> list[RelayLine]:
+        """Returns what the relays of all nodes do. May switch."""
+        return merge_relays([self._local.relays(), *(answer.relays for answer in self._ask_all(AskRelays()))])
+
+    def events(self, marks: Mapping[str, int]) -> list[NodeEvents]:
+        """Returns what has happened on each node since the marks. May switch."""
+        question = AskEvents({boot: str(number) for boot, number in marks.items()})
+        return [*self._local.events(marks), *self._ask_all(question)]
+
     # -- orders
 
     def kill(self, mount: str, id: int) -> bool:
@@ -124,6 +134,11 @@ class ClusterControl:
         self._local.add_slave(host, port, interval_s)
         self._ask_all(AddSlave(host, port, interval_s))
 
+    def order_relay(self, mount: str, order: RelayOrder) -> bool:
+        """Gives an order to the relays of a mount on all nodes. Returns whether there is one. May switch."""
+        is_here = self._local.order_relay(mount, order)
+        return self._any(OrderRelay(mount, order)) or is_here
+
     # -- answers to other nodes
 
     def answer_snapshot(self, question: AskSnapshot) -> SnapshotAnswer:
@@ -161,6 +176,21 @@ class ClusterControl:
         """Has some of a mount's statistics counted anew on this node."""
         self._local.reset_stats(order.mount, order.counts)
         return Done(True)
+
+    def answer_events(self, question: AskEvents) -> NodeEvents:
+        """Answers with what has happened on this node."""
+        numbers = ((boot, text) for boot, text in question.marks.items() if text.isascii() and text.isdigit())
+        (found,) = self._local.events({boot: int(text[:15]) for boot, text in numbers})
+        return found
+
+    def answer_relays(self, question: AskRelays) -> RelaysAnswer:
+        """Answers with what the relays of this node do."""
+        return RelaysAnswer(tuple(self._local.relays()))
+
+    def answer_relay_order(self, order: OrderRelay) -> Done:
+        """Gives an order to a relay of this node."""
+        found = next((one for one in ORDERS if one == order.order), None)
+        return Done(found is not None and self._local.order_relay(order.mount, found))
 
     def answer_move(self, order: MoveListeners) -> Moved:
         """Moves the mount's listeners on this node. May switch."""

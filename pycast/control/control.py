@@ -1,10 +1,11 @@
 """The interface of an admin's questions and orders, for this node (`NodeControl`) or all nodes (`ClusterControl`)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+    from pycast.control.relay_desk import RelayOrder
+    from pycast.stats.snapshot import ListenerSnapshot, NodeEvents, NodeSnapshot, RelayLine
 
 
 class Control(Protocol):
@@ -38,6 +39,15 @@ class Control(Protocol):
 
     def add_slave(self, host: str, port: int, interval_s: int) -> None:
         """Remembers a server that takes listeners for whom there is no room."""
+
+    def relays(self) -> "Sequence[RelayLine]":
+        """Returns what the relays do."""
+
+    def events(self, marks: Mapping[str, int]) -> "Sequence[NodeEvents]":
+        """Returns what has happened on each node since the marks, which are numbers by the names of processes."""
+
+    def order_relay(self, mount: str, order: "RelayOrder") -> bool:
+        """Gives an order to the relay of a mount. Returns whether there is one."""
 
     def move(self, mount: str, to: str) -> int:
         """Moves a mount's listeners to another mount for good. Returns how many. Raises Refused."""

@@ -1,19 +1,21 @@
 """An admin's questions and orders, for this node alone: an implementation of `Control`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from pycast.balance.slaves import Slaves
 from pycast.cluster.claim import MountClaims
+from pycast.control.event_log import EventLog
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.control.node_snapshot import NodeSnapshots, snapshot_listeners
+from pycast.control.relay_desk import RelayDesk, RelayOrder
 from pycast.errors import Refused
 from pycast.stream.fanout import Reason
 from pycast.stream.mounts import Mounts
 
 if TYPE_CHECKING:
-    from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+    from pycast.stats.snapshot import ListenerSnapshot, NodeEvents, NodeSnapshot, RelayLine
     from pycast.stream.source import Source
 
 
@@ -28,6 +30,8 @@ class NodeControl:
         moves: ListenerMoves,
         snapshots: NodeSnapshots,
         slaves: Slaves,
+        relay_desk: RelayDesk,
+        event_log: EventLog,
     ) -> None:
         self._mounts = mounts
         self._claims = claims
@@ -35,6 +39,8 @@ class NodeControl:
         self._moves = moves
         self._snapshots = snapshots
         self._slaves = slaves
+        self._relay_desk = relay_desk
+        self._event_log = event_log
 
     def snapshot(self) -> "NodeSnapshot":
         """Returns the node's current statistics."""
@@ -92,6 +98,18 @@ class NodeControl:
     def add_slave(self, host: str, port: int, interval_s: int) -> None:
         """Remembers a server that takes listeners for whom there is no room here."""
         self._slaves.add(host, port, interval_s)
+
+    def relays(self) -> "list[RelayLine]":
+        """Returns what the relays of this node do."""
+        return self._relay_desk.lines()
+
+    def events(self, marks: Mapping[str, int]) -> "list[NodeEvents]":
+        """Returns what has happened on this node since its mark."""
+        return [self._event_log.since(marks.get(self._event_log.boot))]
+
+    def order_relay(self, mount: str, order: RelayOrder) -> bool:
+        """Gives an order to the relay of a mount. Returns whether there is one."""
+        return self._relay_desk.order(mount, order)
 
     def has_standby_from(self, mount: str, sender: str) -> bool:
         """Whether a title from the address `sender` is that of a source that stands by on this node."""

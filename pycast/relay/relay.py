@@ -14,16 +14,21 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from gevent.event import Event
 
 from pycast.control.on_demand import OnDemand
+from pycast.control.relay_desk import RelayOrder
 from pycast.relay.dial import Dialler, Stream, UpstreamFailed
 from pycast.relay.place import RelaySpec
 from pycast.relay.run import StreamRun
 from pycast.relay.upstreams import Upstreams
 from pycast.server.context import ServerContext
 from pycast.stream.source import SourceState
+
+if TYPE_CHECKING:
+    from pycast.stats.snapshot import RelayLine
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +49,7 @@ class RelayState(Enum):
     TRYING = "asks its upstreams"
     FAILING = "no upstream has the stream"
     ON_AIR = "on the air"
+    OFF = "an admin has switched it off"
 
 
 class Relay:
@@ -64,6 +70,10 @@ class Relay:
         """Whether a master's list asks for it, and not the configuration."""
         self._is_retired = False
         """Whether it ends with its present stream."""
+        self._is_enabled = True
+        self._is_to_restart = False
+        self._trouble = ""
+        """Why the last try failed."""
         self._spec = spec
         self._context = context
         self._dialler = dialler
@@ -101,6 +111,41 @@ class Relay:
                 self._run.index = spec.places.index(present) if present and is_kept else len(spec.places)
                 self._run.since = self._run.since if is_kept else -1e9
         self._register()
+        self._wake.set()
+
+    def line(self) -> "RelayLine":
+        """Returns what it does, for an admin. Never switches."""
+        from pycast.stats.snapshot import RelayLine, UpstreamLine  # for a page of its own
+
+        run, now = self._run, time.monotonic()
+        has_stream = run is not None and not run.is_over and run.state is SourceState.ON_AIR
+        active = run.index if run is not None and has_stream else -1
+        waits = self.state in (RelayState.FAILING, RelayState.TRYING)
+        return RelayLine(
+            mount=self._spec.mount,
+            on_demand=self._spec.on_demand,
+            upstreams=tuple(
+                UpstreamLine(place.host, place.path, place.port, index == active)
+                for index, place in enumerate(self._spec.places)
+            ),
+            state=self.state.name.lower(),
+            is_enabled=self._is_enabled,
+            from_master=self.is_listed,
+            run_on_s=self._spec.run_on,
+            for_s=max(now - run.since, 0.001) if run is not None and has_stream else 0.0,
+            retry_in_s=self._upstreams.pause(now) if waits else 0.0,
+            trouble=self._trouble,
+        )
+
+    def obey(self, order: RelayOrder) -> None:
+        """Begins to carry an admin's order out. Never switches."""
+        log.info("mount %s: its relay: an admin orders %s", self._spec.mount, order)
+        self._is_enabled = order != "disable"
+        if order == "restart":
+            # With the first upstream, and at once, whatever has failed before.
+            self._upstreams = Upstreams(self._spec.places, self._jitter)
+            self._wanted_at = time.monotonic()
+        self._is_to_restart = order == "restart" and self._run is not None
         self._wake.set()
 
     def retire(self) -> None:
@@ -142,6 +187,9 @@ class Relay:
 
     def _seconds_to_wait(self, now: float) -> float | None:
         """Returns after how many seconds to look again; None: when it is woken; 0: it is its turn."""
+        if not self._is_enabled:
+            self._enter(RelayState.OFF)
+            return None
         if not self._is_wanted(now):
             self._enter(RelayState.IDLE)
             return LOOK_S if self._context.cluster is not None else None  # its listeners may have it from another node
@@ -208,7 +256,8 @@ class Relay:
         if stream is None:
             return False
         # The dial may have taken seconds: a source may have come, or the configuration have changed.
-        if upstreams is not self._upstreams or self._is_taken() or not self._is_wanted(time.monotonic()):
+        is_wanted = self._is_enabled and self._is_wanted(time.monotonic())
+        if upstreams is not self._upstreams or self._is_taken() or not is_wanted:
             stream.connection.close()
             return False
         self._run = StreamRun(index, stream, time.monotonic())
@@ -232,6 +281,7 @@ class Relay:
         """Begins to read a stream, and waits until it is on the air, stands by, or was refused. May switch."""
         run.begin(self._context, self._spec.mount, self._credentials, self._wake.set)
         if run.state is SourceState.ON_AIR:
+            self._trouble = ""
             self._enter(RelayState.ON_AIR, run.place.url)
         self._on_demand.decided(self._spec.mount)
 
@@ -242,7 +292,7 @@ class Relay:
         while not run.is_over:
             self._wait(self._look_s(run))
             run = self._run = self._looked_after(run)
-        self._run, self._free_since = None, None
+        self._run, self._free_since, self._is_to_restart = None, None, False
         self._end_of(run)
 
     def _looked_after(self, run: StreamRun) -> StreamRun:
@@ -265,6 +315,10 @@ class Relay:
         return LOOK_S if may_change or run.state is not SourceState.ON_AIR else None
 
     def _why_end(self, run: StreamRun, now: float) -> str:
+        if not self._is_enabled:
+            return "an admin has switched its relay off"
+        if self._is_to_restart:
+            return "an admin has it begun again"
         if not self._is_wanted(now):
             return "nobody listens"
         cluster = self._context.cluster
@@ -311,6 +365,7 @@ class Relay:
     def _fail(self, why: str) -> None:
         """Counts a failure. Logs it if nothing else is on the air, and the last one was not the same state."""
         self._context.counters.relay_failures += 1
+        self._trouble = why
         if self._run is not None or self.state is RelayState.FAILING:
             log.debug("! mount %s: %s", self._spec.mount, why)
             return

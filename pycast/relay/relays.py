@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gevent.event import Event
 
 from pycast.control.on_demand import OnDemand
+from pycast.control.relay_desk import RelayDesk
 from pycast.http.mount_names import why_no_mount
 from pycast.net.group import Task
 from pycast.relay.dial import Dialler
@@ -32,14 +33,16 @@ class Relays:
         children: Callable[[str], int],
         jitter: Callable[[], float],
         changed: Event,
+        desk: RelayDesk,
     ) -> None:
-        """`changed` is set when the configuration was read again."""
+        """`changed` is set when the configuration was read again. At the `desk` an admin finds the relays."""
         self._context = context
         self._dialler = dialler
         self._on_demand = on_demand
         self._children = children
         self._jitter = jitter
         self._changed = changed
+        self._desk = desk
         self._relays: dict[str, tuple[Relay, Task]] = {}
         self._master = Master(context.settings, dialler, changed.set, lambda: context.site.address.plain)
         self._master_task: Task | None = None
@@ -84,6 +87,7 @@ class Relays:
                 found[0].is_listed = mount not in own
                 found[0].change(spec)
         self._context.admission.set_relays(len(self._relays))
+        self._desk.set((mount, relay) for mount, (relay, _) in self._relays.items())
 
     def _configured(self) -> dict[str, RelaySpec]:
         found: dict[str, RelaySpec] = {}

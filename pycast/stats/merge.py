@@ -10,7 +10,7 @@ from typing import Any
 
 from pycast.stats.counters import Counters
 from pycast.stats.metric import summed_fields
-from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot, PlayedTitle
+from pycast.stats.snapshot import ClusterSnapshot, MemberSnapshot, MountSnapshot, NodeSnapshot, PlayedTitle, RelayLine
 
 HISTORY = 20
 """Titles of a mount that are kept: about an hour of songs."""
@@ -62,6 +62,16 @@ def _merge_mount(mounts: list[MountSnapshot]) -> MountSnapshot:
     own = [mount for mount in mounts if not mount.is_mirror]
     at_source = next((mount for mount in own if mount.is_live), next(iter(own), mounts[0]))
     return replace(at_source, **_sums(mounts), history=merge_history([mount.history for mount in mounts]))
+
+
+def merge_relays(nodes: Sequence[Sequence[RelayLine]]) -> list[RelayLine]:
+    """Returns the relays of several nodes, each as the node has it that gets its stream, else as the first has it."""
+    found: dict[str, RelayLine] = {}
+    for relay in (relay for lines in nodes for relay in lines):
+        known = found.get(relay.mount)
+        if known is None or (relay.for_s and not known.for_s):
+            found[relay.mount] = relay
+    return [found[mount] for mount in sorted(found)]
 
 
 def merge_history(histories: Sequence[tuple[PlayedTitle, ...]]) -> tuple[PlayedTitle, ...]:

@@ -34,13 +34,72 @@ class PlayedTitle:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """Something that has happened to a mount. `number` counts the events of its node."""
+
+    number: int
+    at: float
+    trigger: str
+    """Icecast 2.5's name for it."""
+    mount: str
+    media_type: str
+    listeners: int
+    """Those of the mount on that node, right after it."""
+    ip: str = ""
+    user: str = ""
+    agent: str = ""
+    connection: int = 0
+    """The number of the listener."""
+    artist: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvents:
+    """What has happened on a node since somebody asked last."""
+
+    boot: str
+    """The name of the process."""
+    last: int
+    """The number of its newest event."""
+    missed: int
+    """How many events it does not have any more."""
+    events: tuple[FeedEvent, ...]
+    listeners: Mapping[str, str] = field(default_factory=dict)
+    """How many listen to each mount on it, where somebody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLine:
+    """Where a relay gets its stream, without passwords."""
+
+    server: str
+    mount: str
+    port: int
+    is_active: bool = False
+    """Whether the relay has its stream from there now."""
+
+
+@dataclass(frozen=True, slots=True)
 class RelayLine:
-    """A relay of the configuration."""
+    """A relay and what it does."""
 
     mount: str
     on_demand: bool
-    upstreams: tuple[tuple[str, str, int], ...]
-    """Server, mount and port of each, without passwords."""
+    upstreams: tuple[UpstreamLine, ...]
+    """The best first."""
+    state: str = "new"
+    """The name of a RelayState, in small letters."""
+    is_enabled: bool = True
+    from_master: bool = False
+    """Whether it is from a master's list."""
+    run_on_s: float = 0.0
+    for_s: float = 0.0
+    """For how long it has its present stream."""
+    retry_in_s: float = 0.0
+    """When the next upstream is tried, if it waits for that."""
+    trouble: str = ""
+    """Why its last try failed; empty once it is on the air."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,20 @@ stat whose name is no XML name (the source chooses those of `ice-audio-info`) is
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from pycast.stats.icestats import global_stats, iso8601_time, select_mounts, source_stats, visible_mounts
 
 if TYPE_CHECKING:
-    from pycast.stats.snapshot import ListenerSnapshot, MountSnapshot, NodeSnapshot, PlayedTitle, RelayLine
+    from pycast.stats.snapshot import (
+        ListenerSnapshot,
+        MountSnapshot,
+        NodeSnapshot,
+        PlayedTitle,
+        RelayLine,
+        UpstreamLine,
+    )
 
 # Not compiled here, which would cost the start of the server more than all else in this file: `re` keeps what it has
 # compiled once.
@@ -175,17 +183,28 @@ def _source_element(mount: str, content: str) -> str:
 
 
 def _relay(relay: "RelayLine") -> str:
+    """Returns a relay: icecast-kh's fields in its order, then what it does."""
     head = (
         ("localmount", relay.mount),
-        ("enable", "1"),
+        ("enable", str(int(relay.is_enabled))),
         ("on_demand", str(int(relay.on_demand))),
-        ("from_master", "0"),
+        ("from_master", str(int(relay.from_master))),
+        ("run_on", str(round(relay.run_on_s))),
     )
-    masters = (
-        _wrap("master", _elements((("server", server), ("mount", mount), ("port", str(port)))))
-        for server, mount, port in relay.upstreams
-    )
-    return _wrap("relay", _elements(head) + "".join(masters))
+    doing = [("state", relay.state)]
+    if relay.for_s:
+        doing.append(("connected", str(int(relay.for_s))))
+    if relay.retry_in_s:
+        doing.append(("retry_in", str(ceil(relay.retry_in_s))))
+    if relay.trouble:
+        doing.append(("trouble", relay.trouble))
+    masters = (_upstream(one, priority) for priority, one in enumerate(relay.upstreams, 1))
+    return _wrap("relay", _elements(head) + "".join(masters) + _elements(doing))
+
+
+def _upstream(one: "UpstreamLine", priority: int) -> str:
+    fields = [("server", one.server), ("mount", one.mount), ("port", str(one.port)), ("priority", str(priority))]
+    return _wrap("master", _elements([*fields, ("active", "true")] if one.is_active else fields))
 
 
 def _played(song: "PlayedTitle") -> str:

@@ -65,6 +65,14 @@ class NewAudio(NamedTuple):
     mount: str
 
 
+class ListenerJoined(NamedTuple):
+    """The arrival of a listener. `listeners` are those of the mount on this node, with it."""
+
+    mount: str
+    listener: Listener
+    listeners: int
+
+
 class ListenerLeft(NamedTuple):
     """The departure of a listener, just before its connection is closed. `listener.sent` is final."""
 
@@ -91,5 +99,6 @@ class StreamEvents:
         self.mount_emptied = Signal[MountEmptied]()
         self.title_changed = Signal[TitleChanged]()
         self.new_audio = Signal[NewAudio]()
+        self.listener_joined = Signal[ListenerJoined]()
         self.listener_left = Signal[ListenerLeft]()
         self.intro_heard = Signal[IntroHeard]()

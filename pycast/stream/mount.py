@@ -20,7 +20,7 @@ from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.standby import StandbyStream
 from pycast.http.icy import title_block
 from pycast.http.titles import Song, clean_song
-from pycast.stream.events import ListenerLeft, MountStateChanged, NewAudio, StreamEvents, TitleChanged
+from pycast.stream.events import ListenerJoined, ListenerLeft, MountStateChanged, NewAudio, StreamEvents, TitleChanged
 from pycast.stream.fanout import Fanout, Reason
 from pycast.stream.journal import Journal, Started
 from pycast.stream.listener import Identity, Listener, Transport
@@ -314,7 +314,9 @@ class Mount:
         """Takes a new listener over, and counts it."""
         self.listener_connections += 1
         self.fanout.join(listener)
-        self.listener_peak = max(self.listener_peak, len(self.fanout))
+        listeners = len(self.fanout)
+        self.listener_peak = max(self.listener_peak, listeners)
+        self._events.listener_joined.emit(ListenerJoined(self.name, listener, listeners))
 
     def count_anew(self, counts: Collection[str]) -> None:
         """Has some of what is shown counted anew: "peak", "read", "sent". What was counted stays in other totals."""

@@ -137,6 +137,8 @@ def _by_command(*routes: Route) -> dict[str, Route]:
 
 PUBLIC_STATS = Route("/admin/publicstats", _in_look(admin_node.publicstats), LISTENERS)
 
+EVENTFEED = Route("/admin/eventfeed", admin_node.eventfeed, ADMIN, Access.ADMIN, FORM)
+
 # Commands without `mount=`.
 FOR_NODE = _by_command(
     _for_admin("stats", admin_node.stats),
@@ -151,6 +153,7 @@ FOR_NODE = _by_command(
     _for_admin("version", admin_node.version),
     _for_admin("reloadconfig", admin_node.reloadconfig),
     PUBLIC_STATS,
+    EVENTFEED,
     # Of icecast-kh; `showlog` of both.
     _for_admin("function", admin_node.function),
     _for_admin("managerelays", admin_node.managerelays),
@@ -180,6 +183,8 @@ FOR_MOUNT = _by_command(
     # Everybody: it has what was in the request, and nothing else. The mount need not exist.
     Route("/admin/buildm3u", admin_mounts.buildm3u, LISTENERS, methods=FORM),
     PUBLIC_STATS,
+    # Of a mount that is to come, too.
+    EVENTFEED,
     # Also of a mount that is over.
     Route("/admin/history", _in_look(admin_mounts.history), ADMIN, Access.SOURCE, FORM),
     Route(STREAMS, _on_mount(admin_mounts.stream), RELAYS, Access.RELAY),

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pycast import __version__
 from pycast.auth.known_passwords import password_advice
-from pycast.config.relay_sections import RelaySection
+from pycast.control.relay_desk import RelayOrder
 from pycast.errors import Refused
 from pycast.http.response import PLAIN, Response
 from pycast.stats import xml
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 # Where icecast-kh's slaves get the list of mounts, and with `mount=` each stream.
 STREAMS = "/admin/streams"
+
+_YES = frozenset({"1", "true", "yes", "on"})
 
 LOGS = ("error", "access", "playlist")
 
@@ -76,18 +77,15 @@ def function(call: Call) -> bytes:
 
 
 def managerelays(call: Call) -> bytes:
-    """Answers `managerelays` with the relays of the configuration."""
-    from pycast.stats.snapshot import RelayLine  # a page of its own needs it: not for the start
-
-    return xml.relays(RelayLine(one.local_name, one.on_demand, _upstreams(one)) for one in call.config.relay)
-
-
-def _upstreams(relay: RelaySection) -> tuple[tuple[str, str, int], ...]:
-    own = [(relay.server, relay.mount, relay.port)] if relay.server else []
-    parts = map(urlsplit, relay.upstreams)
-    ports = {"https": 443}
-    others = [(one.hostname or "", one.path or "/", one.port or ports.get(one.scheme, 80)) for one in parts]
-    return (*own, *others)
+    """Answers `managerelays` with what the relays do. With `relay=` and `enable=` it switches one on or off, as in
+    icecast-kh; with `restart=1` it has one begin again, at its best upstream.
+    """
+    mount, enable = call.text("relay"), call.text("enable")
+    if not mount or not (enable or call.text("restart") in _YES):
+        return xml.relays(call.control.relays())
+    order: RelayOrder = "restart" if not enable else "enable" if enable in _YES else "disable"
+    found = call.control.order_relay(mount, order)
+    return xml.iceresponse("relay has been changed" if found else "no such relay", 1)
 
 
 def showlog(call: Call) -> bytes:
@@ -119,6 +117,13 @@ def version(call: Call) -> bytes:
 def publicstats(call: Call) -> bytes:
     """Answers `publicstats`, for everybody, also with `mount=`."""
     return xml.public_stats(shown_snapshot(call), call.text("mount") or None)
+
+
+def eventfeed(call: Call) -> Response:
+    """Answers Icecast 2.5's `eventfeed`, also with `mount=`. Raises Refused."""
+    from pycast.web.event_feed import eventfeed  # few servers are ever asked
+
+    return eventfeed(call)
 
 
 def history(call: Call) -> bytes:

@@ -34,12 +34,17 @@ Stats = Mapping[tuple[str, str], str]
 
 def stats_stream(call: Call) -> Response:
     """Answers `STATS /`, and `STATS /mount` with that mount alone, as icecast-kh does. Raises Refused."""
+    check_streams(call)
+    return Response(200, _lines(call), PLAIN)
+
+
+def check_streams(call: Call) -> None:
+    """Raises Refused if there are too many streams of statistics and events."""
     counters = call.site.counters
     if counters.stats_connections - counters.stats_disconnections >= MOST_STREAMS:
         raise Refused(
             "too many streams of statistics", status=503, cause=f"{MOST_STREAMS} streams of statistics are open"
         )
-    return Response(200, _lines(call), PLAIN)
 
 
 STATS = Route("/", stats_stream, ADMIN, Access.ADMIN, frozenset({"STATS"}))

@@ -8,7 +8,8 @@ import pytest
 from pycast.balance.drain import Drain
 from pycast.balance.drain_plan import DrainState, Progress
 from pycast.balance.worker_drain import WorkerDrain
-from pycast.cluster.link.questions import DrainCommand, DrainReport, Pong
+from pycast.cluster.link.admin_answers import DrainReport
+from pycast.cluster.link.questions import DrainCommand, Pong
 from tests.cluster.members import Member
 from tests.conftest import WaitUntil
 

@@ -42,6 +42,9 @@ def test_one_node_has_the_stream_and_another_takes_over_with_its_title() -> None
         title = f"mode=updinfo&mount={MOUNT}&song={quote('Jóga')}"
         get(upstream.port, f"/admin/metadata?{title}", basic("source", upstream.source_password))
         until(lambda: "Jóga" in get(nodes[other].port, "/status-json.xsl").body.decode(), "the title")
+        # Whichever node is asked, the relay is that of the node that has the stream.
+        shown = stats(nodes[other], "/admin/managerelays")
+        assert "<state>on_air</state>" in shown and shown.count("<active>true</active>") == 1
         wire, _ = listen(nodes[other].port, MOUNT)
         with wire:
             wire.read(5_000)
@@ -50,6 +53,10 @@ def test_one_node_has_the_stream_and_another_takes_over_with_its_title() -> None
             wire.read(24_000, 20)  # more than two bursts: what it had, and what the new stream begins with
             assert "Jóga" in get(nodes[other].port, "/status-json.xsl").body.decode()
         until(lambda: fetched() == 1, "one node only to have the stream")
+        changed = stats(nodes[other], f"/admin/managerelays?relay={MOUNT}&enable=0")
+        assert "<message>relay has been changed</message>" in changed
+        until(lambda: fetched() == 0, "the relay to be off")
+        assert "<enable>0</enable>" in stats(nodes[other], "/admin/managerelays")
 
 
 def _relays(shown: str) -> bool:

@@ -11,11 +11,14 @@ from typing import Any
 from pycast.cluster.claim import MountClaims
 from pycast.config.live import Live
 from pycast.config.load import loads
+from pycast.control.event_log import EventLog
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.local_streams import LocalStreams
 from pycast.control.mount_finder import MountFinder
+from pycast.control.node_control import NodeControl
 from pycast.control.on_demand import OnDemand
+from pycast.control.relay_desk import RelayDesk
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
@@ -98,6 +101,11 @@ class Stage:
         """Adds a listener to the mount, whose socket takes everything."""
         self._count += 1
         return mount.join(self._count, MemoryTransport(), WHO, b"", 0, time.monotonic())
+
+    def control(self, snapshots: Any = None, slaves: Any = None) -> NodeControl:
+        """Returns the control of the node."""
+        desk, event_log = RelayDesk(), EventLog(self.mounts)
+        return NodeControl(self.mounts, self.claims, self.finder, self.moves, snapshots, slaves, desk, event_log)
 
     def close(self) -> None:
         self.group.kill()

@@ -1,22 +1,24 @@
 """An admin's questions and orders reach all nodes, and a node that does not answer is left out."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 import gevent
 import pytest
 
+from pycast.cluster.link.admin_answers import Done, Moved
 from pycast.cluster.link.questions import (
     AddSlave,
+    AskEvents,
     AskListeners,
+    AskRelays,
     AskSnapshot,
-    Done,
     KillListener,
     KillSource,
-    Moved,
     MoveListeners,
+    OrderRelay,
     ResetStats,
     SetFallback,
     SetTitle,
@@ -24,7 +26,7 @@ from pycast.cluster.link.questions import (
 from pycast.control import cluster_control
 from pycast.control.cluster_control import ClusterControl
 from pycast.errors import Refused
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.stats.snapshot import FeedEvent, ListenerSnapshot, NodeEvents, NodeSnapshot, RelayLine
 from tests.cluster.members import Member
 from tests.conftest import WaitUntil
 from tests.stats.snapshots import node as snapshot_of
@@ -42,6 +44,9 @@ class FakeNodeControl:
         self.taken = 0
         self.may_move = True
         self.standby = ""
+        self.marks: list[dict[str, int]] = []
+        self.happened = NodeEvents("b", 7, 1, (FeedEvent(7, 1.5, "source-connect", NAME, "x/y", 0),), {NAME: "2"})
+        self.relay_lines: list[RelayLine] = []
         self.orders: list[tuple[str, ...]] = []
 
     def snapshot(self) -> NodeSnapshot:
@@ -83,6 +88,17 @@ class FakeNodeControl:
     def add_slave(self, host: str, port: int, interval_s: int) -> None:
         self.orders.append((host, f"{port} {interval_s}"))
 
+    def relays(self) -> list[RelayLine]:
+        return self.relay_lines
+
+    def events(self, marks: Mapping[str, int]) -> list[NodeEvents]:
+        self.marks.append(dict(marks))
+        return [self.happened]
+
+    def order_relay(self, mount: str, order: str) -> bool:
+        self.orders.append((mount, order))
+        return any(one.mount == mount for one in self.relay_lines)
+
     def move(self, mount: str, to: str) -> int:
         if not self.may_move:
             raise Refused("Destination not running", status=400)
@@ -106,6 +122,9 @@ class Site(Member):
         self.answers.on(SetFallback, self.control.answer_fallback)
         self.answers.on(AddSlave, self.control.answer_slave)
         self.answers.on(ResetStats, self.control.answer_reset)
+        self.answers.on(AskEvents, self.control.answer_events)
+        self.answers.on(AskRelays, self.control.answer_relays)
+        self.answers.on(OrderRelay, self.control.answer_relay_order)
         self.join()
 
 
@@ -287,3 +306,20 @@ def test_a_fallback_and_new_counts_are_ordered_on_all_nodes(sites: tuple[Site, S
     a.control.set_fallback(NAME, "/y")
     a.control.reset_stats(NAME, ["peak", "sent"])
     assert a.local.orders == b.local.orders == [(NAME, "/y"), (NAME, "peak", "sent")]
+
+
+def test_relays_are_those_of_all_nodes_and_orders_reach_all(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    a.local.relay_lines = [RelayLine("/r", False, (), "waiting"), RelayLine("/s", False, (), "on_air", for_s=3.0)]
+    b.local.relay_lines = [RelayLine("/r", False, (), "on_air", for_s=1.0), RelayLine("/s", False, (), "waiting")]
+    assert [(one.mount, one.state) for one in a.control.relays()] == [("/r", "on_air"), ("/s", "on_air")]
+    b.local.relay_lines.append(RelayLine("/only", False, (), "idle"))
+    assert a.control.order_relay("/only", "restart")
+    assert not a.control.order_relay("/none", "disable")
+    assert a.local.orders == b.local.orders == [("/only", "restart"), ("/none", "disable")]
+
+
+def test_events_are_those_of_all_nodes_each_since_its_own_mark(sites: tuple[Site, Site]) -> None:
+    a, b = sites
+    assert a.control.events({"a": 3, "b": 6}) == [a.local.happened, b.local.happened]
+    assert a.local.marks == b.local.marks == [{"a": 3, "b": 6}]

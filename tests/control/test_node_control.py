@@ -1,7 +1,6 @@
 """An admin's orders are carried out on this node, and what cannot be done is reported."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -13,15 +12,14 @@ from tests.control.stage import Stage, stage
 
 
 def control(node: Stage) -> NodeControl:
-    snapshots: Any = SimpleNamespace(take=lambda: "now")
-    return NodeControl(node.mounts, node.claims, node.finder, node.moves, snapshots, snapshots)
+    return node.control(SimpleNamespace(take=lambda: "now"))
 
 
 def test_a_slave_is_remembered() -> None:
-    slaves: Any = SimpleNamespace(add=lambda *of: told.append(of))
+    slaves = SimpleNamespace(add=lambda *of: told.append(of))
     told: list[tuple[str, int, int]] = []
     with stage() as node:
-        NodeControl(node.mounts, node.claims, node.finder, node.moves, None, slaves).add_slave("s", 1, 60)  # type: ignore[arg-type]
+        node.control(slaves=slaves).add_slave("s", 1, 60)
     assert told == [("s", 1, 60)]
 
 

@@ -7,6 +7,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from pycast.relay import upstreams as upstreams_module
 from pycast.relay.place import Place, RelaySpec
 from pycast.relay.relay import RelayState
 from pycast.stream.fanout import Reason
@@ -83,6 +84,62 @@ def test_best_upstream_that_is_not_back_disturbs_nobody(quick: None, caplog: pyt
         assert comes(lambda: len(best.heads) >= 3)
         assert stage.is_live and len(second.heads) == 1
     assert sum("cannot be relayed" in line for line in caplog.messages) == 1
+
+
+def test_line_says_what_the_relay_does(quick: None) -> None:
+    with relaying(answers(b"HTTP/1.0 404 Gone Fishing\r\n"), plays(), run_on=5.0) as (stage, [_, second]):
+        assert comes(lambda: stage.relay.line().state == "on_air")
+        line = stage.relay.line()
+        assert (line.mount, line.is_enabled, line.on_demand, line.from_master) == (MOUNT, True, False, False)
+        assert [one.is_active for one in line.upstreams] == [False, True] and line.upstreams[1].port == second.port
+        assert line.for_s > 0 and not line.retry_in_s and not line.trouble
+        second.play = answers(b"HTTP/1.0 403 Forbidden\r\n")
+        second.hang_up()
+        assert comes(lambda: stage.relay.line().state == "failing")
+        line = stage.relay.line()
+        assert "it answers 40" in line.trouble and not line.for_s
+        assert not any(one.is_active for one in line.upstreams)
+        assert comes(lambda: stage.relay.line().retry_in_s > 0)
+
+
+def test_relay_that_is_switched_off_asks_nobody_until_it_is_switched_on(quick: None) -> None:
+    with relaying(plays()) as (stage, [server]):
+        mount = stage.mount
+        stage.listen(mount)
+        stage.relay.obey("disable")
+        assert comes(lambda: stage.relay.line().state == "off" and mount.state is MountState.WAITING)
+        gevent.sleep(0.1)
+        assert len(server.heads) == 1 and not stage.relay.line().is_enabled
+        stage.relay.obey("enable")
+        assert comes(lambda: stage.is_live) and len(mount.fanout) == 1
+        assert stage.context.counters.relay_failures == 0
+
+
+def test_relay_on_demand_that_is_switched_off_keeps_nobody_waiting(quick: None) -> None:
+    with relaying(plays(), on_demand=True) as (stage, [server]):
+        stage.relay.obey("disable")
+        assert comes(lambda: stage.relay.line().state == "off")
+        with gevent.Timeout(5):
+            stage.on_demand.start(MOUNT)
+        assert not server.heads and not stage.is_live
+
+
+def test_restart_begins_at_the_best_upstream_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstreams_module, "FIRST_PAUSE_S", 60.0)
+    with relaying(answers(b"HTTP/1.0 404 No\r\n"), plays(first=1000)) as (stage, [best, second]):
+        mount = stage.mount
+        stage.listen(mount)
+        best.play = plays(first=2000)
+        stage.relay.obey("restart")
+        assert comes(lambda: second.connections == 0 and best.connections == 1)
+        assert comes(lambda: stage.is_live) and len(mount.fanout) == 1
+        assert stage.relay.line().upstreams[0].is_active
+        best.play = second.play = answers(b"HTTP/1.0 404 No\r\n")
+        best.hang_up()
+        assert comes(lambda: stage.relay.state is RelayState.FAILING)
+        best.play = plays()
+        stage.relay.obey("restart")  # not in a minute
+        assert comes(lambda: stage.is_live)
 
 
 def test_failure_is_logged_once_and_counted_each_time(quick: None, caplog: pytest.LogCaptureFixture) -> None:

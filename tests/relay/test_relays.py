@@ -12,6 +12,7 @@ from gevent.event import Event
 from pycast.app.node import Node
 from pycast.config.load import load, loads
 from pycast.control.on_demand import OnDemand
+from pycast.control.relay_desk import RelayDesk
 from pycast.relay.dial import Dialler
 from pycast.relay.place import RelaySpec
 from pycast.relay.relay import RelayState
@@ -30,9 +31,10 @@ def section(server: Upstream, mount: str, more: str = "") -> str:
 
 
 @contextmanager
-def relays(toml: str = "") -> Iterator[tuple[Relays, Bench]]:
+def relays(toml: str = "", desk: RelayDesk | None = None) -> Iterator[tuple[Relays, Bench]]:
     bench = make_bench(toml)
-    made = Relays(bench.context, Dialler(numbers, "me"), OnDemand(), lambda mount: 0, lambda: 0.0, Event())
+    dialler, self_desk = Dialler(numbers, "me"), desk or RelayDesk()
+    made = Relays(bench.context, dialler, OnDemand(), lambda mount: 0, lambda: 0.0, Event(), self_desk)
     try:
         yield made, bench
     finally:
@@ -90,6 +92,26 @@ def test_list_of_the_master_starts_relays_and_stops_none_that_plays(quick: None,
         assert made.get("/a") is None and made.get("/own") is not None and made.get("/b") is not None
         reload(bench, made, "")
         assert comes(lambda: bench.context.mounts.sources == 0) and len(made) == 0
+
+
+def test_admin_sees_the_relays_and_orders_them(quick: None, server: Upstream) -> None:
+    desk = RelayDesk()
+    with relays(MASTER + section(server, "/own", "run_on = 7\n"), desk) as (made, bench):
+        made._master.specs = {"/listed": RelaySpec("/listed", (server.place("/listed"),))}
+        made.apply()
+        assert comes(lambda: [one.state for one in desk.lines()] == ["on_air", "on_air"])
+        assert [(one.mount, one.from_master, one.run_on_s) for one in desk.lines()] == [
+            ("/listed", True, 0.0), ("/own", False, 7.0)
+        ]  # fmt: skip
+        assert desk.order("/own", "disable") and not desk.order("/none", "disable")
+        assert comes(lambda: bench.context.mounts.source("/own") is None)
+        reload(bench, made, MASTER + section(server, "/own", "run_on = 8\n"))
+        gevent.sleep(0.05)
+        assert [(one.is_enabled, one.state) for one in desk.lines()] == [(True, "on_air"), (False, "off")]
+        assert desk.order("/own", "enable")
+        assert comes(lambda: bench.context.mounts.source("/own") is not None)
+        reload(bench, made, "")
+        assert desk.lines() == []
 
 
 # -- a whole node, with its files

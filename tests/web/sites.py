@@ -23,7 +23,7 @@ from pycast.http.request import HeadReader, Request
 from pycast.http.response import Response
 from pycast.net.group import Group
 from pycast.stats.counters import Counters
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
+from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot, RelayLine
 from pycast.web.route import Door
 from pycast.web.routes import answer
 from pycast.web.shared_pages import SharedPages
@@ -42,6 +42,7 @@ class FakeControl:
 
     def __init__(self, snapshot: NodeSnapshot, listeners: Sequence[ListenerSnapshot] = ()) -> None:
         self.orders: list[tuple[object, ...]] = []
+        self.relay_lines: list[RelayLine] = []
         self._snapshot = snapshot
         self._listeners = listeners
 
@@ -71,6 +72,13 @@ class FakeControl:
 
     def reset_stats(self, mount: str, counts: Collection[str]) -> None:
         self.orders.append(("reset", mount, *counts))
+
+    def relays(self) -> list[RelayLine]:
+        return self.relay_lines
+
+    def order_relay(self, mount: str, order: str) -> bool:
+        self.orders.append(("relay", mount, order))
+        return mount == "/here"
 
     def move(self, mount: str, to: str) -> int:
         self.orders.append(("move", mount, to))
@@ -121,6 +129,7 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
         sources=SourceLogins(settings, calls),
         history=TitleHistory(),
         ask_for_reload=lambda: local.orders.append(("reload",)),
+        recent_lines=lambda name: [f"the {name} log\n".encode()],
         guests=Guests(settings, logins, calls, counters, time.monotonic),
     )
 
@@ -129,7 +138,6 @@ def make_request(target: str, *, method: str = "GET", authorization: str = "", m
     """Returns a request as it is read from a connection; `more` are lines of its head."""
     login = f"Authorization: {authorization}\r\n" if authorization else ""
     request = HeadReader().feed(f"{method} {target} HTTP/1.0\r\n{login}{more}\r\n".encode())
-        recent_lines=lambda name: [f"the {name} log\n".encode()],
     assert request is not None
     return request
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from pycast.http.response import Response
 from pycast.stats import xml
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot, PlayedTitle, RelayLine
+from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot, PlayedTitle, RelayLine, UpstreamLine
 from pycast.web.admin_looks import as_json, as_page
 from tests.stats.snapshots import mount, node, nodes
 
@@ -49,6 +49,8 @@ def test_whatever_a_source_says_is_shown_as_text(snapshot: NodeSnapshot) -> None
         assert page.rstrip().endswith("</html>")
 
 
+RELAY = RelayLine("/here", True, (UpstreamLine("a.example", "/x", 8000, is_active=True),), "on_air", for_s=9.0)
+
 PAGES = {
     "stats": xml.stats_document(node(mount()), None, ["a warning"]),
     "listmounts": xml.listmounts(node(mount(fallback="/fb"))),
@@ -62,7 +64,9 @@ PAGES = {
     "publicstats": xml.public_stats(node(mount())),
     "showlog": xml.log_document("error", ["one <b>"]),
     "logs": xml.log_document("error", []),
-    "managerelays": xml.relays([RelayLine("/here", True, (("a.example", "/x", 8000),))]),
+    "managerelays": xml.relays(
+        [RelayLine("/here", True, (UpstreamLine("a.example", "/x", 8000, is_active=True),), "on_air", for_s=9.0)]
+    ),
     "manageauth": xml.user_list("/live.mp3", ["<anna>"], "User added"),
 }
 

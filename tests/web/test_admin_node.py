@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pycast import __version__
-from pycast.stats.snapshot import PlayedTitle
+from pycast.stats.snapshot import PlayedTitle, RelayLine, UpstreamLine
 from pycast.stream.events import TitleChanged
 from pycast.stream.timeline import Title
 from tests.stats.snapshots import mount, node
@@ -55,16 +55,47 @@ def test_a_server_without_relays_has_an_empty_list() -> None:
     assert text_of(ask(make_site(), "/admin/managerelays", authorization=ADMIN)) == f"{DECLARATION}<icerelaystats/>\n"
 
 
-def test_relays_are_listed_without_their_passwords() -> None:
-    relay = (
-        '[[relay]]\nserver = "a.example"\nmount = "/x"\nlocal_mount = "/here"\npassword = "s"\non_demand = true\n'
-        'upstreams = ["https://u:s@b.example/y"]\n'
-    )
-    assert text_of(ask(make_site(toml=PASSWORDS + relay), "/admin/managerelays", authorization=ADMIN)) == (
+def test_relays_are_listed_with_what_they_do() -> None:
+    ups = (UpstreamLine("a.example", "/x", 8000), UpstreamLine("b.example", "/y", 443, is_active=True))
+    control = FakeControl(node(mount()))
+    control.relay_lines = [
+        RelayLine("/here", True, ups, "on_air", run_on_s=30.0, for_s=12.9),
+        RelayLine("/off", False, ups[:1], "off", is_enabled=False, from_master=True),
+        RelayLine("/tries", False, (), "failing", retry_in_s=3.2, trouble="http://c/: <404>"),
+    ]
+    first = "<server>a.example</server><mount>/x</mount><port>8000</port><priority>1</priority></master>"
+    assert text_of(ask(make_site(control), "/admin/managerelays", authorization=ADMIN)) == (
         f"{DECLARATION}<icerelaystats><relay><localmount>/here</localmount><enable>1</enable><on_demand>1</on_demand>"
-        "<from_master>0</from_master><master><server>a.example</server><mount>/x</mount><port>8000</port></master>"
-        "<master><server>b.example</server><mount>/y</mount><port>443</port></master></relay></icerelaystats>\n"
+        f"<from_master>0</from_master><run_on>30</run_on><master>{first}<master><server>b.example</server>"
+        "<mount>/y</mount><port>443</port><priority>2</priority><active>true</active></master><state>on_air</state>"
+        "<connected>12</connected></relay><relay><localmount>/off</localmount><enable>0</enable>"
+        f"<on_demand>0</on_demand><from_master>1</from_master><run_on>0</run_on><master>{first}<state>off</state>"
+        "</relay><relay><localmount>/tries</localmount><enable>1</enable><on_demand>0</on_demand>"
+        "<from_master>0</from_master><run_on>0</run_on><state>failing</state><retry_in>4</retry_in>"
+        "<trouble>http://c/: &lt;404&gt;</trouble></relay></icerelaystats>\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("order", "carried_out"),
+    [("enable=1", "enable"), ("enable=0", "disable"), ("restart=1", "restart"), ("enable=1&restart=1", "enable")],
+)
+def test_relay_is_ordered_with_the_answer_of_icecast_kh(order: str, carried_out: str) -> None:
+    control = FakeControl(node(mount()))
+    said = text_of(ask(make_site(control), f"/admin/managerelays?relay=/here&{order}", authorization=ADMIN))
+    assert said == (
+        f"{DECLARATION}<iceresponse><message>relay has been changed</message><return>1</return></iceresponse>\n"
+    )
+    assert control.orders == [("relay", "/here", carried_out)]
+    said = text_of(ask(make_site(control), f"/admin/managerelays?relay=/none&{order}", authorization=ADMIN))
+    assert "<message>no such relay</message>" in said
+
+
+@pytest.mark.parametrize("query", ["", "?relay=/here", "?enable=0", "?relay=/here&restart=0"])
+def test_half_an_order_changes_nothing(query: str) -> None:
+    control = FakeControl(node(mount()))
+    assert "icerelaystats" in text_of(ask(make_site(control), f"/admin/managerelays{query}", authorization=ADMIN))
+    assert control.orders == []
 
 
 def test_logs_are_shown(tmp_path: Path) -> None:
@@ -76,6 +107,8 @@ def test_logs_are_shown(tmp_path: Path) -> None:
         said = text_of(ask(site, f"/admin/{command}", authorization=ADMIN))
         assert said == f"{DECLARATION}<icestats>{expected}</icestats>\n"
     assert text_of(ask(site, "/admin/showlog.txt", authorization=ADMIN)) == "one <1>\ntwo\n"
+    assert text_of(ask(site, "/admin/showlog.txt?log=accesslog", authorization=ADMIN)) == "the access log\n"
+    assert "turned off" in text_of(ask(site, "/admin/showlog.txt?log=playlist", authorization=ADMIN))
     assert refusal(site, "/admin/showlog?log=../x", authorization=ADMIN)[0] == 400
 
 
@@ -100,5 +133,3 @@ def test_admin_is_a_page() -> None:
     answer = ask(make_site(), "/admin/", authorization=ADMIN)
     assert answer.content_type == "text/html; charset=utf-8"
     assert "authentication.source_password is publicly known" in text_of(answer)
-    assert text_of(ask(site, "/admin/showlog.txt?log=accesslog", authorization=ADMIN)) == "the access log\n"
-    assert "turned off" in text_of(ask(site, "/admin/showlog.txt?log=playlist", authorization=ADMIN))

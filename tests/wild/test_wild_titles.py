@@ -9,7 +9,6 @@ from gevent import socket
 from pycast.app.node import Node
 from pycast.cluster.claim import Standby
 from pycast.config.load import loads
-from pycast.control.node_control import NodeControl
 from pycast.control.node_snapshot import snapshot_mount
 from pycast.formats.content_types import new_format
 from pycast.formats.marks import Tags
@@ -56,7 +55,7 @@ Way = Callable[[Mount, str], None]
 def admin(query: str, mount: Mount) -> None:
     """Sends a request for the title, as encoders do."""
     with stage(PASSWORDS) as here:
-        control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None, None)  # type: ignore[arg-type]
+        control = here.control()
         here.mounts._mounts[NAME] = mount
         site = make_site(control, toml=PASSWORDS)
         reply = ask(site, query, authorization=ADMIN).body
@@ -258,7 +257,7 @@ def test_the_title_of_an_encoder_that_stands_by_waits_with_it(sender: str, on_ai
         other, stream = StageSource("text/plain", "10.0.0.2"), StandbyStream(new_format("text/plain"))
         here.claims.get_or_create("/x").add(Standby(other, stream))
         other.output.stand_by(stream)
-        control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None, None)  # type: ignore[arg-type]
+        control = here.control()
         assert control.set_title("/x", "", "new", "", sender)
         assert (mount.timeline.title.text if mount.timeline.title else "") == on_air
         assert (stream.tags.title if stream.tags else "") == waiting
@@ -270,7 +269,7 @@ def test_of_two_encoders_at_one_address_that_on_the_air_has_the_title() -> None:
         other, stream = StageSource("text/plain"), StandbyStream(new_format("text/plain"))
         here.claims.get_or_create("/x").add(Standby(other, stream))
         other.output.stand_by(stream)
-        control = NodeControl(here.mounts, here.claims, here.finder, here.moves, None, None)  # type: ignore[arg-type]
+        control = here.control()
         assert control.set_title("/x", "", "new", "", "127.0.0.1")
         assert mount.timeline.title is not None and mount.timeline.title.text == "new"
 

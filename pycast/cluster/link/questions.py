@@ -32,23 +32,33 @@ mirror and its parent are in `mirror/messages.py`.
     SetFallback   a node that an admin asks        each node that is up      it has the configured fallback
     AddSlave      a node that a slave asks         each node that is up      it sends no listeners there
     ResetStats    a node that an admin asks        each node that is up      its counts stay
+    AskEvents     a node whose events are read     each node that is up      its events come later
+    AskRelays     a node that an admin asks        each node that is up      its relays are left out
+    OrderRelay    a node that an admin asks        each node that is up      its relay goes on
 
 To add one: a class for it, one for its answer, a row in `WIRE_NAMES`, a row in the table above, and the row in
 `app/cluster_assembly.py` that says who answers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 
 from pycast.cluster.codec import Bounds
+from pycast.cluster.link.admin_answers import (
+    SHOWN,
+    Done,
+    DrainOrder,
+    DrainReport,
+    ListenersAnswer,
+    Moved,
+    RelaysAnswer,
+    SnapshotAnswer,
+)
 from pycast.cluster.link.message_kinds import Notification, Question
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import Count, NodeAddress, NodeRecord, Offset, OriginRecord
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot
-
-# What sources and players send may be as long as a request's head (16 KiB) or a comment in a stream.
-_SHOWN = Bounds(text=1 << 20)
+from pycast.stats.snapshot import NodeEvents
 
 # An admin may write anything; a source's path is as long as a request's head at most.
 MountText = Annotated[str, Bounds(text=1 << 15)]
@@ -228,29 +238,6 @@ class Ping(Question[Pong]):
 # -- the drain of the workers of one parent
 
 
-class DrainOrder(StrEnum):
-    """An order to a drain."""
-
-    LOOK = "look"
-    """Only report how far it is."""
-    BEGIN = "begin"
-    NOW = "now"
-    """Begin, without the wait in which balancers notice it."""
-    CANCEL = "cancel"
-
-
-@dataclass(frozen=True, slots=True)
-class DrainReport:
-    """A worker's drain as it is now: `drain_plan.Progress`."""
-
-    state: str
-    """The value of a `DrainState`."""
-    listeners: Count
-    of: Count
-    next_s: float
-    deadline_s: float
-
-
 @dataclass(frozen=True, slots=True)
 class DrainCommand(Question[DrainReport]):
     """An admin's order to all workers."""
@@ -262,22 +249,8 @@ class DrainCommand(Question[DrainReport]):
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotAnswer:
-    """The statistics of the node that answers."""
-
-    snapshot: Annotated[NodeSnapshot, _SHOWN]
-
-
-@dataclass(frozen=True, slots=True)
 class AskSnapshot(Question[SnapshotAnswer]):
     """The question for a node's statistics."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenersAnswer:
-    """The mount's listeners at the node that answers."""
-
-    listeners: Annotated[tuple[ListenerSnapshot, ...], _SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +258,6 @@ class AskListeners(Question[ListenersAnswer]):
     """The question for the mount's listeners."""
 
     mount: MountText
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Whether there was something to do."""
-
-    is_done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +294,26 @@ class AddSlave(Question[Done]):
 
 
 @dataclass(frozen=True, slots=True)
+class AskRelays(Question[RelaysAnswer]):
+    """The question what a node's relays do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskEvents(Question[NodeEvents]):
+    """The question what has happened on a node since a mark, which is found by the name of its process."""
+
+    marks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRelay(Question[Done]):
+    """The order to enable, disable or restart the relay of a mount."""
+
+    mount: MountText
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
 class KillSource(Question[Done]):
     """The order to end the mount's source."""
 
@@ -339,16 +325,9 @@ class SetTitle(Question[Done]):
     """The order to set the title, for the node that has the mount's source."""
 
     mount: MountText
-    artist: Annotated[str, _SHOWN]
-    title: Annotated[str, _SHOWN]
-    url: Annotated[str, _SHOWN]
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """How many listeners were moved."""
-
-    listeners: Count
+    artist: Annotated[str, SHOWN]
+    title: Annotated[str, SHOWN]
+    url: Annotated[str, SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +343,7 @@ class HasUser(Question[Done]):
     """The question whether a user listens to a mount at the node that answers."""
 
     mount: MountText
-    user: Annotated[str, _SHOWN]
+    user: Annotated[str, SHOWN]
 
 
 # -- the wire
@@ -394,7 +373,10 @@ WIRE_NAMES: dict[type, str] = {
     SetFallback: "control.fallback",
     AddSlave: "control.slave",
     ResetStats: "control.reset",
+    AskEvents: "control.events",
+    AskRelays: "control.relays",
+    OrderRelay: "control.relay",
 }
 
 # Questions whose answers are for people to see.
-SHOWN_ONLY: frozenset[type] = frozenset({AskSnapshot, AskListeners})
+SHOWN_ONLY: frozenset[type] = frozenset({AskSnapshot, AskListeners, AskRelays, AskEvents})

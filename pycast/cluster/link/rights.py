@@ -77,6 +77,9 @@ SENDERS: dict[type, Senders | None] = {
     q.SetFallback: None,
     q.AddSlave: None,
     q.ResetStats: None,
+    q.AskEvents: None,
+    q.AskRelays: None,
+    q.OrderRelay: None,
     # An answer, by the node that gives it:
     q.HelloAnswer: _all,
 }

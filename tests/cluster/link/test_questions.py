@@ -15,18 +15,10 @@ from hypothesis import strategies as st
 
 from pycast.cluster.codec import Matching, Within, decode, encode
 from pycast.cluster.link import questions
+from pycast.cluster.link.admin_answers import ListenersAnswer, SnapshotAnswer
 from pycast.cluster.link.frames import FrameReader, Kind, pack_json, read_json
 from pycast.cluster.link.message_kinds import Notification, Question, answer_type
-from pycast.cluster.link.questions import (
-    WIRE_NAMES,
-    AskTail,
-    Hello,
-    HelloAnswer,
-    ListenersAnswer,
-    SnapshotAnswer,
-    TailAnswer,
-    Verdict,
-)
+from pycast.cluster.link.questions import WIRE_NAMES, AskTail, Hello, HelloAnswer, TailAnswer, Verdict
 from pycast.cluster.registry.epoch import Epoch
 from pycast.stats.snapshot import ListenerSnapshot
 from tests.stats.snapshots import MP3, NODE

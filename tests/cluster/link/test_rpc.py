@@ -9,16 +9,15 @@ import pytest
 from gevent.event import Event
 
 from pycast.cluster.codec import encode
+from pycast.cluster.link.admin_answers import Done, Moved
 from pycast.cluster.link.frames import Kind, LinkError, read_json
 from pycast.cluster.link.questions import (
     AskTail,
     Beat,
-    Done,
     Goodbye,
     Hello,
     HelloAnswer,
     KillListener,
-    Moved,
     MoveListeners,
     Ping,
     Pong,

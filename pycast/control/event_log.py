@@ -1,0 +1,124 @@
+"""What has happened on this node lately, for those who follow it: sources, titles, listeners that come and go.
+
+It keeps the last `KEPT` events, numbered, so that each reader has a mark of its own and a slow one costs nothing; one
+that comes back goes on at its mark. An event is kept as what it takes to tell it, which is a tuple: thousands of
+listeners may come at once, and mostly nobody reads. Invariant: it keeps no mount and no listener alive.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from pycast.config.mount_settings import is_local
+from pycast.stream.events import ListenerJoined, ListenerLeft, SourceEnded, SourceStarted, TitleChanged
+from pycast.stream.listener import Listener
+from pycast.stream.mounts import Mounts
+
+if TYPE_CHECKING:  # for who reads it, not for the start
+    from pycast.stats.snapshot import NodeEvents
+
+KEPT = 4096
+
+
+class _Kept(NamedTuple):
+    at: float
+    trigger: str
+    mount: str
+    media_type: str
+    listeners: int
+    ip: str = ""
+    user: str = ""
+    agent: str = ""
+    connection: int = 0
+    artist: str = ""
+    title: str = ""
+
+
+class EventLog:
+    """The events of this node."""
+
+    def __init__(self, mounts: Mounts, clock: Callable[[], float] = time.time) -> None:
+        self._mounts = mounts
+        self._clock = clock
+        self._boot = os.urandom(4).hex()
+        self._last = 0
+        self._kept: deque[_Kept] = deque(maxlen=KEPT)
+
+    def since(self, mark: int | None) -> "NodeEvents":
+        """Returns what has happened since a mark, the number of an event; without one, nothing."""
+        from pycast.stats.snapshot import FeedEvent, NodeEvents
+
+        after = self._last if mark is None else min(mark, self._last)
+        first = self._last - len(self._kept)
+        begin = max(after, first)
+        found = [self._kept[index] for index in range(begin - first, len(self._kept))]
+        events = tuple(FeedEvent(number, *one) for number, one in enumerate(found, begin + 1))
+        listeners = {mount.name: str(len(mount.fanout)) for mount in self._mounts if len(mount.fanout)}
+        return NodeEvents(self._boot, self._last, begin - after, events, listeners)
+
+    @property
+    def boot(self) -> str:
+        """The name of this process among those of a cluster."""
+        return self._boot
+
+    def on_source_started(self, event: SourceStarted) -> None:
+        """Keeps the start of a source."""
+        self._add_source("source-connect", event.mount)
+
+    def on_source_ended(self, event: SourceEnded) -> None:
+        """Keeps the end of a source."""
+        self._add_source("source-disconnect", event.mount)
+
+    def on_title_changed(self, event: TitleChanged) -> None:
+        """Keeps a title, on the node that has the source."""
+        if not is_local(event.mount) and not self._mounts.is_mirror(event.mount):
+            title = event.title
+            kind = self._media_type(event.mount)
+            self._add(
+                _Kept(
+                    *(self._clock(), "format-metadata-changed", event.mount, kind, event.listeners),
+                    artist=title.artist,
+                    title=title.title,
+                )
+            )
+
+    def on_listener_joined(self, event: ListenerJoined) -> None:
+        """Keeps who has joined a mount."""
+        self._add_listener("source-listener-attach", event.mount, event.listener, event.listeners)
+
+    def on_listener_left(self, event: ListenerLeft) -> None:
+        """Keeps who has left a mount."""
+        mount = self._mounts.get(event.mount)
+        self._add_listener("source-listeners-changed", event.mount, event.listener, len(mount.fanout) if mount else 0)
+
+    def _add_source(self, trigger: str, name: str) -> None:
+        mount = self._mounts.get(name)
+        if mount is None:
+            self._add(_Kept(self._clock(), trigger, name, "", 0))
+            return
+        source = mount.description
+        self._add(
+            _Kept(
+                *(self._clock(), trigger, name, mount.listener_content_type, len(mount.fanout)),
+                ip=source.ip,
+                agent=source.info.user_agent,
+            )
+        )
+
+    def _add_listener(self, trigger: str, name: str, listener: Listener, listeners: int) -> None:
+        if not is_local(name):
+            who = listener.identity
+            kind = self._media_type(name)
+            self._add(
+                _Kept(self._clock(), trigger, name, kind, listeners, who.ip, who.user, who.user_agent, listener.id)
+            )
+
+    def _add(self, event: _Kept) -> None:
+        self._last += 1
+        self._kept.append(event)
+
+    def _media_type(self, name: str) -> str:
+        mount = self._mounts.get(name)
+        return mount.listener_content_type if mount is not None else ""

@@ -1,0 +1,79 @@
+"""What happens is kept for a while, in order, each once, and with what is to be told of it."""
+
+import pytest
+
+from pycast.control import event_log as event_log_module
+from pycast.control.event_log import EventLog
+from pycast.stream.fanout import Reason
+from tests.control.stage import Stage, stage
+
+
+def log_of(node: Stage) -> EventLog:
+    log = EventLog(node.mounts, lambda: 1000.5)
+    events = node.events
+    events.source_started.subscribe(log.on_source_started)
+    events.source_ended.subscribe(log.on_source_ended)
+    events.title_changed.subscribe(log.on_title_changed)
+    events.listener_joined.subscribe(log.on_listener_joined)
+    events.listener_left.subscribe(log.on_listener_left)
+    return log
+
+
+def test_each_event_is_kept_with_what_is_known_of_it() -> None:
+    with stage() as node:
+        log = log_of(node)
+        mount = node.begin("/x")
+        mount.set_title("A", "T")
+        listener = node.listen(mount)
+        node.listen(mount)
+        mount.fanout.drop(listener, Reason.KILLED)
+        node.end("/x")
+        found = log.since(0)
+        assert (found.last, found.missed, found.listeners) == (6, 0, {"/x": "1"})
+        assert [(one.number, one.trigger, one.listeners) for one in found.events] == [
+            (1, "source-connect", 0),
+            (2, "format-metadata-changed", 0),
+            (3, "source-listener-attach", 1),
+            (4, "source-listener-attach", 2),
+            (5, "source-listeners-changed", 1),
+            (6, "source-disconnect", 1),
+        ]
+        start, title, joined = found.events[:3]
+        assert (start.mount, start.media_type, start.ip, start.at) == (
+            "/x",
+            mount.listener_content_type,
+            "127.0.0.1",
+            1000.5,
+        )
+        assert (title.artist, title.title) == ("A", "T")
+        who = listener.identity
+        assert (joined.ip, joined.agent, joined.connection) == (who.ip, who.user_agent, listener.id)
+
+
+def test_reader_gets_what_is_new_since_its_mark_and_nothing_before_its_first_one() -> None:
+    with stage() as node:
+        log = log_of(node)
+        node.begin("/x")
+        first = log.since(None)
+        assert (first.last, first.events) == (1, ())
+        node.end("/x")
+        assert [one.trigger for one in log.since(first.last).events] == ["source-disconnect"]
+        assert log.since(2).events == () == log.since(999).events
+
+
+def test_old_events_are_forgotten_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log_module, "KEPT", 3)
+    with stage() as node:
+        log = log_of(node)
+        mount = node.begin("/x")
+        for _ in range(5):
+            node.listen(mount)
+        found = log.since(1)
+        assert (found.missed, [one.number for one in found.events]) == (2, [4, 5, 6])
+
+
+def test_files_that_are_played_in_place_of_a_mount_are_no_mounts() -> None:
+    with stage() as node:
+        log = log_of(node)
+        node.listen(node.begin("file:/x"))
+        assert [one.trigger for one in log.since(0).events] == ["source-connect"]
