@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pycast.auth.signed_address import signature, signed_path, why_not
 from pycast.http.query import parse_form
+from tests.e2e.programs import require
 from tests.web.sites import make_request
 
 KEYS = ("the new key, 16 or more", "the old key, 16 or more")
@@ -88,4 +90,15 @@ def test_lines_of_the_document_make_good_addresses(tmp_path: Path) -> None:
     (tmp_path / "sign.py").write_text(code)
     run = f"from sign import signed; print(signed({KEYS[0]!r}, '/live.mp3', 60, '192.0.2.7'))"
     done = subprocess.run([sys.executable, "-c", run], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert answer(done.stdout.strip(), now=__import__("time").time()) == ""
+    assert answer(done.stdout.strip(), now=time.time()) == ""
+
+
+@pytest.mark.parametrize(
+    ("mount", "address"), [("/live.mp3", "192.0.2.7"), ("/a b/ü'+%.ogg", "192.0.2.0/24"), ("/x", "")]
+)
+def test_lines_of_the_document_in_php_make_good_addresses(mount: str, address: str) -> None:
+    [code] = re.findall(r"```php\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    run = f"{code}\necho signed($argv[1], $argv[2], 60, $argv[3]);"
+    command = [require("php"), "-n", "-r", run, "--", KEYS[0], mount, address]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "" and answer(done.stdout, now=time.time()) == ""

@@ -35,6 +35,7 @@ PACKAGES = {
     "chromedriver": "chromium-driver",
     "prlimit": "util-linux",
     "openssl": "openssl",
+    "php": "php-cli",
     "haproxy": "haproxy",
     "nginx": "nginx libnginx-mod-stream",
     "etcd": "etcd-server",
