@@ -25,7 +25,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 from urllib3.util import make_headers
 
-from pycast.auth.url_forms import AuthAnswer
+from pycast.auth.url_forms import WITH_INTRO, AuthAnswer
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError, Refused
 from pycast.http.redact import without_secrets
@@ -48,8 +48,9 @@ MOST_NOTICES = 10_000
 FAILURES = 5
 PAUSE_S = 2.0
 
-# Answers have a few headers. Their body is of no use, and read to keep the connection.
-MOST_BODY = 65_536
+# Answers have a few headers. Their body is of no use, and read to keep the connection; but for one that is to be heard
+# before the stream, which may be a minute long.
+MOST_BODY, MOST_INTRO = 65_536, 2 << 20
 
 Login = tuple[str, str]
 
@@ -269,13 +270,15 @@ def _answer(pool: HTTPConnectionPool, path: str, body: bytes, headers: dict[str,
         preload_content=False,
     )
     try:
-        rest = response.read(MOST_BODY + 1, decode_content=False)
         found = tuple((name.lower(), value) for name, value in response.headers.items())
+        has_intro = any(WITH_INTRO in value.lower() for _, value in found)
+        most = MOST_INTRO if has_intro else MOST_BODY
+        rest = response.read(most + 1, decode_content=False)
     except BaseException:
         response.close()
         raise
-    if len(rest) > MOST_BODY:
+    if len(rest) > most:
         response.close()
     else:
         response.release_conn()
-    return AuthAnswer(response.status, found)
+    return AuthAnswer(response.status, found, rest[:most] if has_intro else b"")

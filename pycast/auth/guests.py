@@ -25,7 +25,7 @@ from pycast.stream.events import ListenerLeft
 
 if TYPE_CHECKING:  # loaded with the first listener of such a mount
     from pycast.auth.htpasswd import PasswordChecks, UserFile
-    from pycast.auth.url_forms import About
+    from pycast.auth.url_forms import About, Judgement
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,10 @@ class Guest(NamedTuple):
     limit_s: float
     is_counted: bool
     """Whether it counts as one of its user's."""
+    heard: str = ""
+    """The mount that it hears in place of `mount`, by the word of the server that was asked."""
+    intro: bytes = b""
+    """What it hears first, by that server's word. It is only for who lets it in: it is not kept."""
 
 
 class Guests:
@@ -97,6 +101,7 @@ class Guests:
         """Returns the guest. Raises Refused if the mount does not let it in. May switch."""
         rules = self._settings.now.for_mount(asking.mount).authentication
         user, about, limit_s = asking.given[0] if asking.given else "", None, 0.0
+        heard, intro = "", b""
         try:
             if rules.type == "htpasswd":
                 self._check_password(asking, rules)
@@ -108,8 +113,9 @@ class Guests:
                     asking.id, asking.target, asking.given, asking.ip, asking.headers.get("user-agent")
                 )
                 if rules.listener_add:
-                    named, limit_s = self._ask(asking, about, rules)
-                    user = named or user
+                    verdict = self._ask(asking, about, rules)
+                    user, limit_s = verdict.user or user, verdict.limit_s
+                    heard, intro = verdict.mount, verdict.intro
             is_counted = bool(user) and asking.is_listening
             if is_counted:
                 self._count_in(asking.mount, user, rules)
@@ -117,9 +123,9 @@ class Guests:
             self._counters.refused_listeners += 1
             raise
         now = self._clock()
-        guest = Guest(asking.id, asking.mount, user, rules, about, now, limit_s, is_counted)
+        guest = Guest(asking.id, asking.mount, user, rules, about, now, limit_s, is_counted, heard)
         self._guests[guest.id] = guest
-        return guest
+        return guest._replace(intro=intro)
 
     def has_user(self, mount: str, user: str) -> bool:
         """Whether a user listens to a mount on this node, or is just let in."""
@@ -168,12 +174,12 @@ class Guests:
         if why := why_not(rules.keys, asking.mount, asking.query, asking.ip, time.time()):
             raise Refused(why, cause=f"{asking.mount}: {why}")
 
-    def _ask(self, asking: Asking, about: "About", rules: MountAuthentication) -> tuple[str, float]:
-        """Returns the name and the time that the server gives to the guest. Raises Refused. May switch."""
+    def _ask(self, asking: Asking, about: "About", rules: MountAuthentication) -> "Judgement":
+        """Returns what the server says that lets the guest in. Raises Refused. May switch."""
         sent = tuple((name, value) for name in rules.headers if (value := asking.headers.get(name)))
         verdict = self._calls.listener_add(about, sent, rules)
         if verdict.is_let_in:
-            return verdict.user, verdict.limit_s
+            return verdict
         said = f": {verdict.message}" if verdict.message else ""
         cause = f"{asking.mount}: the server that is asked does not let this listener in{said}"
         if verdict.location:

@@ -12,16 +12,33 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pycast.config.mount_authentication import MountAuthentication
+from pycast.http.mount_names import why_no_mount
 
 Field = tuple[str, str]
 
 # Icecast 2.5's names, which it understands beside the configured ones.
 RESULT, TIMELIMIT, MESSAGE = "x-icecast-auth-result", "x-icecast-auth-timelimit", "x-icecast-auth-message"
+ACTION, ARGUMENT = "x-icecast-auth-alter-action", "x-icecast-auth-alter-argument"
+
+# icecast-kh's value of `auth_header`: the body of the answer is heard first.
+WITH_INTRO = "withintro"
 
 _ESCAPED = re.compile(rb"[^0-9A-Za-z]")
 # icecast-kh: "403 not in your country" is the status of the answer too.
 _STATUS = re.compile(r"(4\d\d|5\d\d)(?:\s+(.*))?\Z", re.DOTALL)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Icecast 2.5's actions that send a listener elsewhere, and the errors that it names by numbers.
+_SENT_ON = {"redirect": 303, "redirect_see_other": 303, "redirect_temporary": 307, "redirect_permanent": 308}
+_ERRORS = {
+    "25387198-0643-4577-9139-7c4f24f59d4a": (401, "You need to authenticate"),
+    "18c32b43-0d8e-469d-b434-10133cdd06ad": (404, "The file you requested could not be found"),
+    "88d06875-fcf2-4417-84af-05866c97745c": (404, "Mount unavailable"),
+    "652548c6-2a7d-4c73-a1c5-e53759032bd1": (400, "Mountpoint is not available for direct access"),
+    "df147168-baaa-4959-82a4-746a1232927d": (503, "Maximum listeners reached for this source"),
+    "9c72c1ec-f638-4d33-a077-6acbbff25317": (429, "Reached limit of concurrent connections on those credentials"),
+    "26708754-8f98-4191-81d1-7fb7246200d6": (503, "busy, please try again later"),
+    "87fd3e61-6702-4473-b506-f616d27a142f": (503, "Icecast connection limit reached"),
+}
 _WEB = re.compile(r"https?://[!-~]{1,2000}\Z", re.IGNORECASE)
 
 
@@ -30,6 +47,8 @@ class AuthAnswer(NamedTuple):
 
     status: int
     headers: tuple[Field, ...]
+    body: bytes = b""
+    """Read only if it is to be heard."""
 
     def get(self, name: str) -> str:
         """Returns the last value of a header, empty if it is not there."""
@@ -48,6 +67,10 @@ class Judgement(NamedTuple):
     status: int = 401
     location: str = ""
     """Where one who is not let in is sent, with `status`."""
+    mount: str = ""
+    """The mount that the listener hears in place of the one that it asked for; empty if the answer names none."""
+    intro: bytes = b""
+    """What it hears first."""
 
 
 class About(NamedTuple):
@@ -95,10 +118,24 @@ def form(action: str, fields: Iterable[Field]) -> bytes:
 def judge(answer: AuthAnswer, rules: MountAuthentication) -> Judgement:
     """Returns what an answer says."""
     message = answer.get(MESSAGE) or answer.get("icecast-auth-message")
+    action, argument = answer.get(ACTION).strip().lower(), answer.get(ARGUMENT).strip()
+    if action in _SENT_ON and _WEB.match(argument):
+        return Judgement(False, message=message, status=_SENT_ON[action], location=argument)
+    if action == "send_error":
+        status, text = _ERRORS.get(argument.lower(), (403, ""))
+        return Judgement(False, message=message or text, status=status)
     if _lets_in(answer, rules.auth_header):
         name, _, _ = rules.timelimit_header.partition(":")
         limit = answer.get(name) or answer.get(TIMELIMIT)
-        return Judgement(True, answer.get("ice-username"), _seconds(limit), message)
+        mount = argument if action == "rewrite" else answer.get("mountpoint").strip()
+        return Judgement(
+            True,
+            answer.get("ice-username"),
+            _seconds(limit),
+            message,
+            mount="" if why_no_mount(mount) else mount,
+            intro=answer.body,
+        )
     location = answer.get("location")
     if answer.status in _REDIRECTS and _WEB.match(location):
         return Judgement(False, message=message, status=answer.status, location=location)
@@ -113,8 +150,7 @@ def _lets_in(answer: AuthAnswer, wanted: str) -> bool:
     content = content.strip()
     for key, value in answer.headers:
         given = value.strip().lower()
-        # icecast-kh: the body would be played first. Without it the listener is let in all the same.
-        if key == name and (given == content or (given == "withintro" and content == "1")):
+        if key == name and (given == content or (given == WITH_INTRO and content == "1")):
             return True
         if key == RESULT and given == "ok":
             return True

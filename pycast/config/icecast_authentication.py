@@ -32,6 +32,8 @@ _NOT_NEEDED = {
     "on_error_wait": "pycast asks again after some seconds",
     "redirect_limit": "pycast follows no redirect of the server that it asks; it passes it on",
     "header_auth": "pycast understands x-icecast-auth-result besides auth_header",
+    "header_alter_action": "pycast understands x-icecast-auth-alter-action",
+    "header_alter_argument": "pycast understands x-icecast-auth-alter-argument",
     "header_message": "pycast understands x-icecast-auth-message and icecast-auth-message",
 }
 _TYPES = ("htpasswd", "url")

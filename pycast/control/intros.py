@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
 from gevent.event import Event
 
@@ -46,6 +47,9 @@ _SAME = {"subtype": "codec", "audio_samplerate": "sample rate", "audio_channels"
 
 MOST_SAID = 1000
 
+# The name of an intro that is no file.
+ANSWER = "of a server that is asked"
+
 
 class _Loaded(NamedTuple):
     """A file as it was read: the intro, None if it cannot be used."""
@@ -65,6 +69,8 @@ class Intros:
         self._loading: dict[str, Event] = {}
         self._heard: dict[int, float] = {}
         self._said: set[tuple[str, int]] = set()
+        self._answered: WeakValueDictionary[bytes, Intro] = WeakValueDictionary()
+        """What servers have sent and somebody hears, by its digest: mostly it is the same for all."""
 
     def of(self, path: str) -> "Intro | None":
         """Returns the intro of the mount of that name, None if it has none that can be used. May switch."""
@@ -82,9 +88,23 @@ class Intros:
             self._look(file, loaded)
         return loaded.intro
 
+    def of_answer(self, data: bytes) -> "Intro | None":
+        """Returns what a server that was asked has sent to be heard first, None if it cannot be played. May switch."""
+        try:
+            digest = off_hub(_digest, data)
+            intro = self._answered.get(digest)
+            if intro is None:
+                intro = self._answered[digest] = off_hub(_made, ANSWER, data)
+        except (ExternalError, FormatError) as error:
+            level = logging.DEBUG if (ANSWER, 0) in self._said else logging.WARNING
+            self._said.add((ANSWER, 0))
+            log.log(level, "what a server that is asked sent to be heard first cannot be played: %s", error)
+            return None
+        return intro
+
     def may_precede(self, intro: "Intro", mount: Mount, path: str, ip: str, agent: str) -> bool:
         """Whether a listener of `mount` that asked for `path` hears the intro now. Never switches."""
-        return not self._has_heard(path, ip, agent) and self._fits(intro, mount)
+        return not self._has_heard(path, ip, agent) and self.fits(intro, mount)
 
     def on_intro_heard(self, event: IntroHeard) -> None:
         """Remembers that a player has heard the intro of the mount that it asked for."""
@@ -124,7 +144,8 @@ class Intros:
         if has_changed:
             self._loaded.pop(file, None)
 
-    def _fits(self, intro: "Intro", mount: Mount) -> bool:
+    def fits(self, intro: "Intro", mount: Mount) -> bool:
+        """Whether a decoder can go on from the intro to the stream. Never switches."""
         wanted = mount.description.format_name
         if not is_same_format(intro.format, wanted):
             self._say(intro, mount, f"it is {intro.format}, and the stream {wanted}")
@@ -138,25 +159,39 @@ class Intros:
         return True
 
     def _say(self, intro: "Intro", mount: Mount, why: str) -> None:
-        if (mount.name, id(intro)) not in self._said and len(self._said) < MOST_SAID:
-            self._said.add((mount.name, id(intro)))
+        # Of a file each version; of what servers send all in one.
+        key = mount.name, 0 if intro.name == ANSWER else id(intro)
+        if key not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(key)
             log.warning("mount %s: its intro %s is not played: %s", mount.name, intro.name, why)
 
 
 def _read(file: str) -> "tuple[Intro, Identity]":
     """Reads an intro. Raises ExternalError or FormatError. Blocks."""
     from pycast.disk.looped_file import read_file
-    from pycast.formats.file_audio import FileAudio, detect
-    from pycast.stream.intro import Intro
 
     if not file:
         raise ExternalError("expected paths.webroot, the folder that has it")
     data, identity = read_file(file, MOST_INTRO)
+    return _made(file, data), identity
+
+
+def _made(name: str, data: bytes) -> "Intro":
+    """Returns the intro of a file's bytes. Raises ExternalError or FormatError."""
+    from pycast.formats.file_audio import FileAudio, detect
+    from pycast.stream.intro import Intro
+
     format = detect(lambda offset, size: data[offset : offset + size])
     units = FileAudio(format, 0, lambda: int.from_bytes(os.urandom(4))).feed(data) if format else []
     if not units:
         raise ExternalError("expected MP3, AAC (ADTS) or Ogg")
-    return Intro(file, format, units), identity
+    return Intro(name, format, units)
+
+
+def _digest(data: bytes) -> bytes:
+    from hashlib import blake2b  # not at the start
+
+    return blake2b(data, digest_size=16).digest()
 
 
 def _has_changed(file: str, identity: "Identity | None") -> bool:

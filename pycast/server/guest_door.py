@@ -6,6 +6,7 @@ Invariant: a guest that did not become a listener is given up before its request
 """
 
 from pycast.auth.guests import Asking
+from pycast.errors import Refused
 from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
 from pycast.server.connection import Connection
@@ -40,10 +41,15 @@ def serve_guest(context: ServerContext, connection: Connection, request: Request
         )
     )
     try:
+        preroll = context.intros.of_answer(guest.intro) if guest.intro and request.method == "GET" else None
+        # Of a guest that is put on another mount everything goes by that one, but for the log.
+        request = request._replace(path=guest.heard or request.path)
         mount = context.finder.find(request.path)
         if mount is None:
+            if guest.heard:
+                raise Refused("Mount unavailable", status=404, cause=f"no mount {guest.heard}, to which it is sent")
             return False
-        serve_listener(context, connection, request, mount, guest)
+        serve_listener(context, connection, request, mount, guest, preroll=preroll)
         return True
     finally:
         if not connection.given_away:

@@ -62,10 +62,12 @@ def serve_listener(
     guest: Guest | None = None,
     *,
     is_server: bool = False,
+    preroll: "Intro | None" = None,
 ) -> None:
     """Answers a GET or HEAD of a mount, and hands the socket of a GET to the mount's fan-out. `guest` is the listener
     of a mount with authentication, which has let it in. Another server that has logged in as a relay, if `is_server`,
-    does not count for limits of listeners. Raises Refused. May switch.
+    does not count for limits of listeners. `preroll` is what it hears first in place of the mount's intro. Raises
+    Refused. May switch.
     """
     intro = _intro(context, request, has_logged_in=is_server)
     mount = _mount_with_room(context, mount) if request.method == "GET" and not is_server else mount
@@ -84,7 +86,11 @@ def serve_listener(
     asked = request.path if request.path != mount.name else ""
     id, user = (guest.id, guest.user) if guest is not None else (context.next_listener_id(), "")
     identity, now = _identity(connection, request, user), time.monotonic()
-    if intro and context.intros.may_precede(intro, mount, request.path, identity.ip, identity.user_agent):
+    if preroll and context.intros.fits(preroll, mount):
+        intro = preroll
+    elif intro and not context.intros.may_precede(intro, mount, request.path, identity.ip, identity.user_agent):
+        intro = None
+    if intro:
         from pycast.stream.intro import join_with_intro  # with the first one, not at the start of the server
 
         listener = join_with_intro(mount, intro, id, transport, identity, head, metaint, now, asked)

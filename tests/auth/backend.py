@@ -26,6 +26,8 @@ class Backend:
         self.heads: list[str] = []
         self.open = self.most = 0
         self.delay = 0.0
+        self.body = b"ok"
+        """The body of each answer."""
         self.is_closing = False
         """Whether it keeps no connection."""
         self._server = StreamServer(("127.0.0.1", 0), self._serve, spawn=Pool())
@@ -73,7 +75,7 @@ class Backend:
                 status, rest = ("HTTP/1.1 200 OK", lines) if not lines.startswith("HTTP/") else lines.split("\r\n", 1)
                 rest = f"{rest}\r\n" if rest else ""
                 rest += "Connection: close\r\n" * self.is_closing
-                sock.sendall(f"{status}\r\n{rest}Content-Length: 2\r\n\r\nok".encode())
+                sock.sendall(f"{status}\r\n{rest}Content-Length: {len(self.body)}\r\n\r\n".encode() + self.body)
                 if self.is_closing:
                     return
 

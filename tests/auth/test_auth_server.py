@@ -199,3 +199,19 @@ def test_servers_are_told_apart_by_scheme_host_and_port(servers: AuthServers) ->
     same = {servers.at(url) for url in ("http://a/x", "http://A/y?z", "http://u:p@a/")}
     assert len(same) == 1
     assert len({servers.at(url) for url in ("http://a/", "https://a/", "http://a:81/", "http://b/")} | same) == 4
+
+
+@pytest.mark.parametrize(("value", "heard"), [("withintro", 3000), ("1", 0)])
+def test_body_is_kept_only_if_it_is_to_be_heard(servers: AuthServers, backend: Backend, value: str, heard: int) -> None:
+    backend.answer, backend.body = lambda asked: f"icecast-auth-user: {value}", b"x" * 3000
+    for _ in range(2):
+        assert servers.at(backend.url()).ask(backend.url(), b"action=a", None, 2.0).body == b"x" * heard
+
+
+def test_body_to_be_heard_is_cut_where_it_is_too_long(
+    servers: AuthServers, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth_server, "MOST_INTRO", 1000)
+    backend.answer, backend.body = lambda asked: "icecast-auth-user: withintro", b"x" * 3000
+    assert len(servers.at(backend.url()).ask(backend.url(), b"action=a", None, 2.0).body) == 1000
+    assert ask(servers, backend) == 200

@@ -124,5 +124,41 @@ def test_refusals_have_a_status_a_text_and_maybe_another_address(
     assert judge(answer(*headers, status=status), RULES) == verdict
 
 
+@pytest.mark.parametrize(
+    ("action", "argument", "verdict"),
+    [
+        ("redirect", "https://shop/", Judgement(False, status=303, location="https://shop/")),
+        ("Redirect_See_Other", "https://shop/", Judgement(False, status=303, location="https://shop/")),
+        ("redirect_temporary", "https://shop/", Judgement(False, status=307, location="https://shop/")),
+        ("redirect_permanent", "https://shop/", Judgement(False, status=308, location="https://shop/")),
+        ("redirect", "javascript:x", Judgement(True)),
+        ("rewrite", "/other", Judgement(True, mount="/other")),
+        ("rewrite", "/admin/stats", Judgement(True)),
+        ("rewrite", "", Judgement(True)),
+        ("none", "/other", Judgement(True)),
+        (
+            *("send_error", "DF147168-baaa-4959-82a4-746a1232927d"),
+            Judgement(False, message="Maximum listeners reached for this source", status=503),
+        ),
+        ("send_error", "x", Judgement(False, status=403)),
+    ],
+)
+def test_actions_of_icecast_2_5_alter_what_becomes_of_a_listener(
+    action: str, argument: str, verdict: Judgement
+) -> None:
+    altered = (("x-icecast-auth-alter-action", action), ("x-icecast-auth-alter-argument", argument))
+    assert judge(answer(("x-icecast-auth-result", "ok"), *altered), RULES) == verdict
+    if verdict.is_let_in:
+        assert not judge(answer(*altered), RULES).is_let_in
+
+
+@pytest.mark.parametrize(
+    ("named", "mount"), [("/other", "/other"), (" /a b ", "/a b"), ("other", ""), ("/../x", ""), ("/status.xsl", "")]
+)
+def test_answer_may_name_another_mount(named: str, mount: str) -> None:
+    assert judge(answer(("icecast-auth-user", "1"), ("Mountpoint", named)), RULES).mount == mount
+    assert judge(answer(("icecast-auth-user", "0"), ("Mountpoint", named)), RULES).mount == ""
+
+
 def test_answer_may_name_the_listener() -> None:
     assert judge(answer(("icecast-auth-user", "1"), ("ice-username", "ann")), RULES).user == "ann"

@@ -1,5 +1,7 @@
 """Each player hears an intro once within an hour, and only before a stream with which its decoder can go on."""
 
+import gc
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from pycast.control import intros
 from pycast.control.intros import HEARD_S, LOOK_S, Intros
+from pycast.disk.calls import MOST_THREADS
 from pycast.formats.marks import Info
 from pycast.stream.events import IntroHeard
 from pycast.stream.intro import Intro
@@ -149,3 +152,27 @@ def test_without_a_webroot_there_is_none(caplog: pytest.LogCaptureFixture) -> No
     with stage('[[mount]]\nmount_name = "/live"\nintro = "/a.mp3"\n') as node:
         assert Intros(node.settings, lambda: 0.0).of("/live") is None
     assert "paths.webroot" in caplog.text
+
+
+def test_what_servers_send_is_made_once_as_long_as_somebody_hears_it(desk: Desk) -> None:
+    mount = desk.live()
+    first = desk.intros.of_answer(frames(0, 20))
+    assert first is not None and first is desk.intros.of_answer(frames(0, 20))
+    assert desk.intros.fits(first, mount) and first.size == 20 * 417
+    for number in range(3 * MOST_THREADS):
+        assert desk.intros.of_answer(frames(20 + number, 3)) is not first
+    gc.collect()
+    # A thread may still hold what it has made last.
+    assert len(desk.intros._answered) <= 1 + MOST_THREADS
+
+
+def test_what_servers_send_and_cannot_be_played_is_said_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    for data in (b"no audio", b"none either", b""):
+        assert desk.intros.of_answer(data) is None
+    assert len(caplog.messages) == 1
+    mount = desk.live("audio/aac")
+    for number in range(3):
+        made = desk.intros.of_answer(frames(number, 20))
+        assert made is not None and not desk.intros.fits(made, mount)
+    assert len(caplog.messages) == 2

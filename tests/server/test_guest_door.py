@@ -13,6 +13,7 @@ from pycast.auth.signed_address import signed_path
 from pycast.config.load import load
 from tests.auth.backend import YES, Backend, running
 from tests.conftest import WaitUntil
+from tests.e2e.wire import frames
 
 KEY = "a key of 16 letters or more"
 TOML = """
@@ -96,7 +97,7 @@ class House:
     def get(self, target: str, login: str = "", method: str = "GET") -> tuple[socket.socket, str]:
         """Returns a listener, and the first bytes of its answer."""
         sock = self.send(f"{method} {target} HTTP/1.0\r\nUser-Agent: VLC\r\n\r\n", login)
-        return sock, sock.recv(10_000).decode()
+        return sock, sock.recv(10_000).decode("utf-8", "replace")
 
     def status(self, target: str, login: str = "", method: str = "GET") -> int:
         return int(self.get(target, login, method)[1][9:12])
@@ -302,3 +303,60 @@ def test_nothing_is_left_of_many_who_come_and_go(house: House, backend: Backend,
     wait_until(lambda: len(backend.of("listener_remove")) == 30, "the notices")
     guests = house.node.parts.context.site.guests
     assert (len(guests), len(guests._users)) == (0, 0)
+
+
+def mp3_source(house: House, mount: str) -> socket.socket:
+    sock = house.send(f"SOURCE {mount} HTTP/1.0\r\nContent-Type: audio/mpeg\r\n\r\n", "source:hackme")
+    assert sock.recv(1000).startswith(b"HTTP/1.0 200 OK")
+    sock.sendall(frames(500, 100))
+    return sock
+
+
+def test_listener_is_put_on_the_mount_that_the_answer_names(
+    house: House, backend: Backend, wait_until: WaitUntil
+) -> None:
+    context = house.node.parts.context
+    house.source("/asked"), house.source("/file")
+    backend.answer = lambda asked: f"{YES}\r\nMountpoint: /file"
+    sock, _ = house.get("/asked?token=1")
+    (listener,) = context.site.local.listeners("/file")
+    mount = context.mounts.get("/file")
+    assert mount is not None and next(iter(mount.fanout)).requested_mount == "", "it does not go back to /asked"
+    assert listener.ip == "127.0.0.1" and not context.site.local.listeners("/asked")
+    sock.close()
+    wait_until(lambda: backend.of("listener_remove"), "the notice")
+    assert backend.of("listener_remove")[0]["mount"] == "/asked?token=1"
+    assert len(context.site.guests) == 0
+    backend.answer = lambda asked: f"{YES}\r\nMountpoint: /nowhere"
+    assert house.status("/asked") == 404
+    assert len(context.site.guests) == 0
+
+
+def test_body_of_the_answer_is_heard_before_the_stream(house: House, backend: Backend) -> None:
+    mp3_source(house, "/asked")
+    backend.answer, backend.body = lambda asked: "icecast-auth-user: withintro", frames(0, 30)
+    for _ in range(2):  # each time: the server that is asked decides
+        sock = house.send("GET /asked HTTP/1.0\r\n\r\n")
+        heard = b""
+        while len(heard.partition(b"\r\n\r\n")[2]) < 40 * 417:
+            heard += sock.recv(65_536)
+        audio = heard.partition(b"\r\n\r\n")[2]
+        assert audio.startswith(frames(0, 30) + frames(500, 1)[:4]) and audio.count(frames(0, 1)) == 1
+
+
+def test_listener_who_asks_only_for_the_head_gets_no_audio(house: House, backend: Backend) -> None:
+    mp3_source(house, "/asked")
+    backend.answer, backend.body = lambda asked: "icecast-auth-user: withintro", frames(0, 30)
+    sock, head = house.get("/asked", method="HEAD")
+    assert head.startswith("HTTP/1.0 200 OK") and sock.recv(100) == b""
+
+
+def test_body_that_does_not_fit_the_stream_is_left_out(
+    house: House, backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    mp3_source(house, "/asked")
+    backend.answer = lambda asked: "icecast-auth-user: withintro"
+    for body in (b"no audio", b"no audio", b""):
+        backend.body = body
+        assert house.status("/asked") == 200
+    assert sum("cannot be played" in line for line in caplog.messages) == 1
