@@ -46,6 +46,7 @@ from pycast.control.own_address import OwnAddress
 from pycast.control.relay_desk import RelayDesk
 from pycast.control.title_history import TitleHistory
 from pycast.directories.directories import Directories
+from pycast.logs.files import RecentLine
 from pycast.logs.log_set import LogSet
 from pycast.logs.setup import recent_errors
 from pycast.net.group import Group
@@ -121,7 +122,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     own = settings, counters, *logins, address, readiness, finder, local
     worker_drain, cluster_control = whole or (drain, local)
     site = Site(*own, worker_drain, cluster_control, pages, history, partial(_ask_for_reload, is_worker),
-                partial(_recent_lines, logs))  # fmt: skip
+                _recent_lines(logs, parts, cluster))  # fmt: skip
     context = ServerContext(
         *(settings, group, counters, pacer, mounts, finder, fallbacks, intros, ownership, cluster, hangups),
         answers=Answers(settings, admission, counters, logs.log_access),
@@ -227,8 +228,16 @@ def _history(events: StreamEvents) -> TitleHistory:
     return history
 
 
-def _recent_lines(logs: LogSet, name: str) -> list[bytes]:
-    return recent_errors() if name == "error" else logs.recent(name)
+def _recent_lines(
+    logs: LogSet, parts: "ClusterParts | None", cluster: "ClusterMember | None"
+) -> Callable[[str], list[bytes]]:
+    """Returns what has the last lines of a log: those of all workers of this server."""
+
+    def own(name: str) -> list[RecentLine]:
+        return recent_errors() if name == "error" else logs.recent(name)
+
+    every = parts.recent_lines(cluster, own) if parts and cluster else own
+    return lambda name: [line for _, line in sorted(every(name))]
 
 
 def _event_log(mounts: Mounts, events: StreamEvents) -> EventLog:

@@ -17,7 +17,7 @@ from pycast.balance.load_monitor import LoadMonitor
 from pycast.balance.worker_drain import WorkerDrain
 from pycast.cluster.claim import MountClaims
 from pycast.cluster.link import questions
-from pycast.cluster.link.admin_answers import Done
+from pycast.cluster.link.admin_answers import Done, LogAnswer, LogLine
 from pycast.cluster.link.link import Connector
 from pycast.cluster.link.peer_checks import PeerChecks
 from pycast.cluster.link.rpc import RpcClient, RpcServer
@@ -38,6 +38,7 @@ from pycast.config.live import Live
 from pycast.control.cluster_control import ClusterControl
 from pycast.control.fallbacks import Fallbacks
 from pycast.control.node_control import NodeControl
+from pycast.logs.files import RecentLine
 from pycast.net.group import Group
 from pycast.stream.events import StreamEvents
 from pycast.stream.mounts import Mounts
@@ -112,6 +113,24 @@ class ClusterParts:
             found = self.rpc_client.call_all(others, questions.HasUser(mount, user))
             return any(answer.is_done for answer in found.values())
 
+        return ask
+
+    def recent_lines(
+        self, cluster: ClusterMember, own: Callable[[str], list[RecentLine]]
+    ) -> Callable[[str], list[RecentLine]]:
+        """Returns the function that has the last lines of a log, of all workers of this server. It may switch."""
+
+        def answer(question: questions.AskLog) -> LogAnswer:
+            lines = (LogLine(at, line.decode("utf-8", "replace")) for at, line in own(question.log))
+            return LogAnswer(tuple(lines))
+
+        def ask(name: str) -> list[RecentLine]:
+            siblings = [node.address for node in cluster.siblings()]
+            answers = self.rpc_client.call_all(siblings, questions.AskLog(name)).values()
+            found = ((line.at, line.text.encode("utf-8", "replace")) for answer in answers for line in answer.lines)
+            return [*own(name), *found]
+
+        self.rpc_server.on(questions.AskLog, answer, may=cluster.is_sibling)
         return ask
 
     def _subscribe(

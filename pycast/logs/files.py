@@ -47,6 +47,9 @@ CLOSE_S = 0.5
 # A file that cannot be rotated, in a folder that the server may not write to, is tried again after this long.
 ROTATE_AGAIN_S = 60.0
 
+RecentLine = tuple[float, bytes]
+"""A line, and when it was written, in seconds since the epoch."""
+
 # There are three logs, and after a reload maybe one more that is still held by its old file.
 LOG_WRITERS = Writers(6)
 """The threads of all log files. Their losses are in lines."""
@@ -66,7 +69,7 @@ class LogFile:
         self._report = report or (_to_stderr if path != STDERR else _to_nobody)
         self._is_on = path != OFF
         self._fd: int | None = STDERR_FD if path == STDERR else None
-        self._recent: deque[bytes] | None = None if path == OFF else deque(maxlen=KEPT_LINES)
+        self._recent: deque[RecentLine] | None = None if path == OFF else deque(maxlen=KEPT_LINES)
         if path not in (OFF, STDERR):
             self._fd, is_file = off_hub(_opened, path)
             self._recent = None if is_file else self._recent
@@ -91,7 +94,7 @@ class LogFile:
         return self._losses.total
 
     @property
-    def recent(self) -> list[bytes]:
+    def recent(self) -> list[RecentLine]:
         """The last lines, if they are kept in memory. Very long ones are cut."""
         return list(self._recent or ())
 
@@ -107,7 +110,7 @@ class LogFile:
         if not self._is_on:
             return
         if self._recent is not None:
-            self._recent.append(line[:KEPT_BYTES])
+            self._recent.append((time.time(), line[:KEPT_BYTES]))
         if not self._outlet.put(line, soon):
             self._lose(1, "its disk or reader is too slow")
         elif self._losses.total:

@@ -8,7 +8,7 @@ from pycast.config.schema import Config, LoggingSection
 from pycast.disk.rotation import Rotation
 from pycast.errors import ExternalError
 from pycast.logs.access import AccessEntry, AccessFormat, AccessLog, format_access, format_combined, local_utc_offset
-from pycast.logs.files import LogFile
+from pycast.logs.files import LogFile, RecentLine
 from pycast.logs.playlist import PlaylistEntry, PlaylistFormat, PlaylistLog, format_playlist
 from pycast.logs.shown_addresses import shown_addresses
 
@@ -41,7 +41,7 @@ class LogSet:
         """Writes a line of the playlist log. Never switches."""
         self._playlist.write(PlaylistEntry(time.time(), mount, listeners, title))
 
-    def recent(self, name: str) -> list[bytes]:
+    def recent(self, name: str) -> list[RecentLine]:
         """Returns the last lines of the "access" or "playlist" log, if that is no file."""
         return self._files[ACCESS if name == "access" else PLAYLIST].recent
 

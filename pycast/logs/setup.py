@@ -16,7 +16,7 @@ from pycast.config.schema import Config
 from pycast.errors import ExternalError
 from pycast.http.redact import without_secrets
 from pycast.logs.access import local_utc_offset
-from pycast.logs.files import LogFile
+from pycast.logs.files import LogFile, RecentLine
 from pycast.logs.log_set import rotation_of
 from pycast.logs.shown_addresses import ShownAddresses, shown_addresses
 
@@ -109,7 +109,7 @@ def setup_logging(config: Config, tag: str = "") -> LogFile:
     return file
 
 
-def recent_errors() -> list[bytes]:
+def recent_errors() -> list[RecentLine]:
     """Returns the last lines of the error log, if that is no file."""
     handlers = logging.getLogger().handlers
     return [line for handler in handlers if isinstance(handler, LogFileHandler) for line in handler.file.recent]

@@ -41,6 +41,16 @@ def told(file: Path) -> list[tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.pycast(workers=2)
+def test_log_that_is_no_file_is_shown_with_the_lines_of_all_workers(pycast_server: Server) -> None:
+    login = basic("admin", pycast_server.admin_password)
+    for number in range(20):  # that all go to one of two workers does not happen
+        assert get(pycast_server.port, f"/none/{number}").status == 404
+    shown = get(pycast_server.port, "/admin/showlog.txt?log=error", login).body.decode()
+    assert [number for number in range(20) if f"GET /none/{number}:" not in shown] == []
+    assert shown.index("/none/0:") < shown.index("/none/10:") < shown.index("/none/19:")
+
+
 @pytest.mark.pycast(workers=2, source_grace=0)
 def test_events_of_all_workers_reach_a_reader_once(pycast_server: Server, tmp_path: Path) -> None:
     server, first = pycast_server, tmp_path / "first"

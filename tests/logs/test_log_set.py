@@ -51,7 +51,7 @@ def test_last_lines_of_what_is_no_file_can_be_had(tmp_path: Path) -> None:
     made.reload(section("-", "-"))
     write(made, "Other")
     assert [len(made.recent("access")), len(made.recent("playlist"))] == [2, 1]
-    assert made.recent("playlist")[0].endswith(b"|/x|3|Other\n")
+    assert made.recent("playlist")[0][1].endswith(b"|/x|3|Other\n")
     made.close()
 
 

@@ -215,6 +215,6 @@ def test_last_lines_of_standard_error_are_kept_over_a_reload(path: Path) -> None
     for _ in range(2):
         setup_logging(logged("info", "-"))
         log.info("a line")
-    assert [line.endswith(b" a line\n") for line in recent_errors()] == [True, True]
+    assert [line.endswith(b" a line\n") for _, line in recent_errors()] == [True, True]
     setup_logging(logged("info", path))
     assert recent_errors() == []

@@ -47,6 +47,21 @@ class Moved:
     listeners: Count
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a log, and when it was written."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAnswer:
+    """The last lines of a log at the worker that answers."""
+
+    lines: Annotated[tuple[LogLine, ...], Bounds(text=1 << 15, items=1000)]
+
+
 class DrainOrder(StrEnum):
     """An order to a drain."""
 

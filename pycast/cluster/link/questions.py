@@ -33,6 +33,7 @@ mirror and its parent are in `mirror/messages.py`.
     AddSlave      a node that a slave asks         each node that is up      it sends no listeners there
     ResetStats    a node that an admin asks        each node that is up      its counts stay
     AskEvents     a node whose events are read     each node that is up      its events come later
+    AskLog        a worker that an admin asks      the other workers         their lines are left out
     AskRelays     a node that an admin asks        each node that is up      its relays are left out
     OrderRelay    a node that an admin asks        each node that is up      its relay goes on
 
@@ -51,6 +52,7 @@ from pycast.cluster.link.admin_answers import (
     DrainOrder,
     DrainReport,
     ListenersAnswer,
+    LogAnswer,
     Moved,
     RelaysAnswer,
     SnapshotAnswer,
@@ -306,6 +308,13 @@ class AskEvents(Question[NodeEvents]):
 
 
 @dataclass(frozen=True, slots=True)
+class AskLog(Question[LogAnswer]):
+    """The question for the last lines of a log that is no file: "error", "access" or "playlist"."""
+
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRelay(Question[Done]):
     """The order to enable, disable or restart the relay of a mount."""
 
@@ -374,9 +383,10 @@ WIRE_NAMES: dict[type, str] = {
     AddSlave: "control.slave",
     ResetStats: "control.reset",
     AskEvents: "control.events",
+    AskLog: "server.log",
     AskRelays: "control.relays",
     OrderRelay: "control.relay",
 }
 
 # Questions whose answers are for people to see.
-SHOWN_ONLY: frozenset[type] = frozenset({AskSnapshot, AskListeners, AskRelays, AskEvents})
+SHOWN_ONLY: frozenset[type] = frozenset({AskSnapshot, AskListeners, AskRelays, AskEvents, AskLog})

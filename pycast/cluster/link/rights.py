@@ -78,6 +78,8 @@ SENDERS: dict[type, Senders | None] = {
     q.AddSlave: None,
     q.ResetStats: None,
     q.AskEvents: None,
+    # Only from a worker of the same parent, too.
+    q.AskLog: None,
     q.AskRelays: None,
     q.OrderRelay: None,
     # An answer, by the node that gives it:
