@@ -16,3 +16,14 @@ class Cohort:
     position: int
     sent: int = 0
     members: dict[Listener, None] = field(default_factory=dict)
+
+    def enter(self, listener: Listener) -> None:
+        """Takes in a listener that has got everything up to the cohort's position."""
+        listener.sent -= self.sent
+        self.members[listener] = None
+
+    def leave(self, listener: Listener) -> None:
+        """Gives a member its own position and count again."""
+        del self.members[listener]
+        listener.sent += self.sent
+        listener.position = self.position

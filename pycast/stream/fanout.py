@@ -108,16 +108,16 @@ class Fanout:
 
     def join(self, listener: Listener) -> None:
         """Takes over a new listener and pushes its prefix and burst. Drops it if `run` has returned."""
-        self._all[listener.id] = listener
-        self._behind[listener] = None
+        self.put_in(listener)
         if self._is_over:
-            self.drop(listener, self._ending or Reason.BUG)
             return
-        if listener.intro is None:
-            self._push_behind(listener, self._ring.head)
-        else:
+        if listener.intro is not None:
             self._push_intro(listener, listener.intro)
-        self._work.set()
+        elif (cohort := self._company_of(listener)) is None:
+            self._push(listener, self._ring.head)
+        else:
+            self._push(listener, cohort.position)
+            self._maybe_catch_up(listener, cohort.position)
 
     def wait_until_resting(self) -> None:
         """Waits until no pass is under way. Until the next switch, listeners can be taken out then. May switch."""
@@ -130,7 +130,7 @@ class Fanout:
         for listener in listeners:
             cohort = self._cohort_of(listener)
             if cohort is not None:
-                self._leave(listener, cohort)
+                cohort.leave(listener)
             self._behind.pop(listener, None)
             del self._all[listener.id]
 
@@ -148,7 +148,7 @@ class Fanout:
             return
         cohort = self._cohort_of(listener)
         if cohort is not None:
-            self._leave(listener, cohort)
+            cohort.leave(listener)
         self._behind.pop(listener, None)
         self._on_gone(listener, reason)
         listener.transport.close()
@@ -206,15 +206,13 @@ class Fanout:
         """Pushes until `end`, in a greenlet of the mount's own. May switch."""
         begun = self._clock()
         while not self._is_finished():
-            # Wait for audio, or for a listener that has some to get.
-            self._work.wait()
+            self._work.wait()  # for audio, or for a listener that has some to get
             self._work.clear()
             if not self._all:
                 self._pacer.forget(self)
                 continue
             last, begun = begun, self._clock()
             self.round_s = begun - last
-            # One pass, and what it cost to the pacer.
             self._resting.clear()
             try:
                 self._pacer.record(self, self._pass())
@@ -224,8 +222,7 @@ class Fanout:
                 raise
             finally:
                 self._resting.set()
-            # A listener that is behind needs another pass even without new audio.
-            if self._behind:
+            if self._behind:  # who is behind needs another pass even without new audio
                 self._work.set()
             # Wait for the interval, or for urgent audio. The interval counts from the end of the pass, as audio for
             # the next one gathers during a long pass too. A crowded node waits longer.
@@ -239,6 +236,15 @@ class Fanout:
         """Whether who joined last can wait twice as long: with at most half of a burst on its way, half is left."""
         return 4 * (self._ring.head - self._pushed) <= self._burst_size()
 
+    def _company_of(self, listener: Listener) -> Cohort | None:
+        """Returns the cohort that a new listener is put into, if that has members, and only little more to get. What it
+        lacks comes with the next pass then, in which it needs no push of its own: in a storm there are thousands.
+        """
+        cohort = self._cohorts.get(listener.view.key)
+        if cohort is None or not cohort.members or cohort.position <= listener.position:
+            return None
+        return cohort if 4 * (self._ring.head - cohort.position) <= self._burst_size() else None
+
     def _is_finished(self) -> bool:
         if self._ending is None:
             return False
@@ -249,7 +255,7 @@ class Fanout:
         """Pushes the audio up to the present head to all listeners; returns the CPU seconds it took. May switch."""
         spent = 0.0
         self._slices.begin()
-        # All of the pass ends at the present head: audio that comes in while it rests is for the next pass.
+        # Audio that comes in while the pass rests is for the next one.
         stop = self._pushed = self._ring.head
         self._urgent.clear()
         # Those that are caught up, cohort by cohort.
@@ -275,7 +281,6 @@ class Fanout:
             for listener in list(cohort.members):
                 self.drop(listener, Reason.SLOW)
             return 0.0
-        # The bytes are made once for all members.
         pieces = cohort.view.pieces(cohort.position, stop)
         data = b"".join(pieces)
         if not data:
@@ -326,12 +331,11 @@ class Fanout:
         """
         if listener not in cohort.members:  # dropped while the pass rested
             return
-        # It leaves with the cohort's count and position, which are those after the whole send.
-        self._leave(listener, cohort)
-        # Go back to before the send.
+        # It leaves with the cohort's count and position, which are those after the whole send: back to before it, and
+        # forward by what went out. The rest of a title block becomes its prefix.
+        cohort.leave(listener)
         listener.sent -= size
         listener.position = start
-        # Forward by what went out; the rest of a title block becomes its prefix.
         listener.advance(pieces, sent)
         self.bytes_sent += sent
         self._behind[listener] = None
@@ -340,6 +344,9 @@ class Fanout:
         if self._ring.head - listener.position > self._queue_size() or listener.position < self._ring.oldest:
             self.drop(listener, Reason.SLOW)
             return
+        self._push(listener, stop)
+
+    def _push(self, listener: Listener, stop: int) -> None:
         start = listener.position
         self._send(listener, listener.view.pieces(start, min(stop, start + CATCH_UP_BYTES), listener.first_title_at))
 
@@ -349,9 +356,7 @@ class Fanout:
         if self._clock() - listener.joined > intro.patience_s:
             self.drop(listener, Reason.SLOW)
             return
-        start = listener.position
-        stop = min(intro.size, start + CATCH_UP_BYTES)
-        self._send(listener, listener.view.pieces(start, stop, listener.first_title_at))
+        self._push(listener, intro.size)
         if listener.position == intro.size and not listener.prefix and listener in self._behind:
             self.on_intro_over(listener)
 
@@ -387,13 +392,7 @@ class Fanout:
         elif cohort.position != stop:
             return
         del self._behind[listener]
-        listener.sent -= cohort.sent
-        cohort.members[listener] = None
-
-    def _leave(self, listener: Listener, cohort: Cohort) -> None:
-        del cohort.members[listener]
-        listener.sent += cohort.sent
-        listener.position = cohort.position
+        cohort.enter(listener)
 
     def _cohort_of(self, listener: Listener) -> Cohort | None:
         cohort = self._cohorts.get(listener.view.key)

@@ -15,8 +15,10 @@ class MemoryTransport:
         self.got = bytearray()
         self.closed = False
         self.broken = False
+        self.writes = 0
 
     def send(self, data: bytes | memoryview, /) -> int:
+        self.writes += 1
         if self.broken or self.closed:
             raise ConnectionResetError
         size = len(data) if self.room is None else min(self.room, len(data))

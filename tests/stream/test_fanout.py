@@ -66,6 +66,38 @@ def test_listeners_that_keep_up_share_one_position() -> None:
     assert stage.fanout.bytes_sent == 200 * 504
 
 
+def test_who_joins_others_that_are_nearly_caught_up_needs_no_push_of_its_own() -> None:
+    stage = Stage()
+    first, second = MemoryTransport(), MemoryTransport()
+    stage.join(first)
+    stage.ring.append(b"a" * 500)
+    stage.run_pass()
+    stage.ring.append(b"b" * 100)
+    listener = stage.join(second, position=100)
+    assert second.got == b"HEAD" + b"a" * 400
+    assert (stage.fanout.position_of(listener), stage.fanout.sent_to(listener)) == (500, 404)
+    writes = second.writes
+    stage.run_pass()
+    stage.ring.append(b"c" * 100)
+    stage.run_pass()
+    assert second.got == b"HEAD" + stage.ring.read(100, 700)
+    assert first.got == b"HEAD" + stage.ring.read(0, 700)
+    assert second.writes == writes + 2
+
+
+def test_who_joins_others_that_have_much_to_get_is_pushed_to_the_head() -> None:
+    stage = Stage(queue_size=20_000)
+    stage.join(MemoryTransport())
+    stage.ring.append(b"a" * 500)
+    stage.run_pass()
+    stage.ring.append(b"b" * 1000)  # more than a quarter of a burst
+    transport = MemoryTransport()
+    stage.join(transport)
+    assert transport.got == b"HEAD" + stage.ring.read(0, 1500)
+    stage.run_pass()
+    assert transport.got == b"HEAD" + stage.ring.read(0, 1500)
+
+
 def test_a_slow_listener_is_dropped_and_costs_the_others_nothing() -> None:
     stage = Stage(queue_size=1000)
     slow, fast = MemoryTransport(room=10), MemoryTransport()
