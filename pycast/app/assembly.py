@@ -54,6 +54,7 @@ from pycast.net.hangups import Hangups
 from pycast.server.answers import Answers
 from pycast.server.context import ServerContext
 from pycast.server.listener_end import HangupHandler, ListenerEnd, Watched
+from pycast.server.player_heads import PlayerHeads
 from pycast.server.reserve import Reserve
 from pycast.stats.counters import Counters
 from pycast.stream.events import MountEmptied, StreamEvents, TitleChanged
@@ -126,6 +127,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     context = ServerContext(
         *(settings, group, counters, pacer, mounts, finder, fallbacks, intros, ownership, cluster, hangups),
         answers=Answers(settings, admission, counters, logs.log_access),
+        player_heads=PlayerHeads(),
         admission=admission,
         reserve=Reserve(counters, lambda: admission.reserve),
         bans=Bans(settings, mounts, counters, time.monotonic),

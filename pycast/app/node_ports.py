@@ -11,8 +11,9 @@ from pycast.app.passed_sockets import PassedSockets
 from pycast.config.schema import Config, ListenSection
 from pycast.config.serving import is_v6_only
 from pycast.errors import ConfigError
-from pycast.server.acceptor import Acceptor, Endpoint
+from pycast.server.acceptor import Acceptor
 from pycast.server.context import ServerContext
+from pycast.server.endpoint import Endpoint
 from pycast.server.port_pair import listen_on_pair
 
 if TYPE_CHECKING:

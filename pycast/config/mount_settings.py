@@ -12,6 +12,7 @@ The one invariant: every key of `MountSettings` has an effective value, so no ot
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pycast.config.mount_authentication import MountAuthentication
@@ -216,6 +217,12 @@ class MountSettings(Section):
         # Not while the source may still go on, nor before its fallback could take them. The second is for those who
         # have no grace: the end of the source has to come first.
         return self.listener_patience or max(SHORTEST_PATIENCE_S, self.source_timeout + max(self.source_grace, 1.0))
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether everybody who asks for it hears it at once: nobody else is asked, and nothing comes first."""
+        is_open = self.allow_direct_access and not self.no_mount
+        return is_open and not (self.intro or self.redirect_to or self.authentication.follows_listeners)
 
 
 class MountSection(Section, some_of=MountSettings):

@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from io import FileIO
-from typing import TYPE_CHECKING, NamedTuple
 
 import gevent
 from gevent import socket
@@ -29,16 +28,14 @@ from pycast.net.group import Group, Task
 from pycast.net.packet_filters import hold_new
 from pycast.net.sockets import BACKLOG, accept, bind, bind_hint, bind_shared, peer_ip
 from pycast.server.accept_rate import AcceptRate
-from pycast.server.connection import EVERYTHING, Connection
+from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
-from pycast.server.handler import refuse_page, serve_http, serve_kept_page
-from pycast.server.newcomers import Newcomers, Read, read_arrived
+from pycast.server.endpoint import Endpoint
+from pycast.server.handler import join_at_once, refuse_page, serve_kept_page
+from pycast.server.newcomers import Newcomers
+from pycast.server.player_queue import PlayerQueue
 from pycast.server.reserve import BUSY, send_busy
-from pycast.web.routes import is_for_shared_page
-
-if TYPE_CHECKING:  # loaded with the configuration of a port that needs them
-    from pycast.server.proxies import Proxies
-    from pycast.server.tls_ports import TlsPort
+from pycast.web.routes import is_for_stream
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +55,9 @@ RATE_PAUSE_S = 0.01
 # on at most while they get fewer, and the time that clients then have to close.
 ANSWERS_S, MORE_S, FAREWELL_S = 0.5, 0.5, 0.25
 
+# Connections that are still served at a stop: more than health checks and pages come in that time.
+MOST_AT_STOP = 256
+
 # A port that accepted a client so recently has others on their way.
 BUSY_S = 0.5
 
@@ -65,29 +65,6 @@ BUSY_S = 0.5
 HANDSHAKE_S, LOCAL_HANDSHAKE_S = 0.1, 0.005
 
 OnClient = Callable[[_socket.socket, tuple[str, int]], None]
-
-
-class Endpoint(NamedTuple):
-    """An address to listen on. `mount` is the mount of SHOUTcast sources on a port for them, else empty."""
-
-    address: str
-    port: int
-    mount: str = ""
-    tls: "TlsPort | None" = None
-    """None for a port without TLS."""
-    proxies: "Proxies | None" = None
-    """None if clients connect directly."""
-    is_shared: bool = False
-    """Whether other workers listen on the same port."""
-    serves: frozenset[str] = EVERYTHING
-    """What it answers: words of `listen.serves`, none for a port that only other nodes use."""
-    is_v6_only: bool = False
-    """Whether another section of the configuration has the port for IPv4."""
-
-    @property
-    def is_tls_only(self) -> bool:
-        """Whether it takes no connection without TLS."""
-        return self.tls is not None and not self.tls.takes_plain
 
 
 class Acceptor:
@@ -101,7 +78,7 @@ class Acceptor:
         self._open: set[Connection] = set()
         self._begun = 0  # connections that got a greenlet in this turn
         self._rate = AcceptRate()
-        self._serve_protocol = _protocol(endpoint)
+        self._serve_protocol = endpoint.protocol()
         self.is_kept = kept is not None
         """Whether another process has the socket too, and serves the queue when this one is gone."""
         self._farewell = Farewell()
@@ -118,10 +95,9 @@ class Acceptor:
         self.port: int = self._sock.getsockname()[1]
         self._spare: FileIO | None = FileIO(os.devnull)
         self._accepting: list[Task] = []
-        is_plain = endpoint.proxies is None and not endpoint.mount and not endpoint.is_tls_only
-        self._newcomers = (
-            Newcomers(_page_test(endpoint), self._answer_page, self._begin, _reader(endpoint)) if is_plain else None
-        )
+        self._newcomers = Newcomers(self._pass_on, endpoint.reader()) if endpoint.is_plain else None
+        self._players = PlayerQueue(self._join)
+        self._is_page = endpoint.page_test()
         self._is_closed = False
         # Behind proxies the address is not known yet, and another node of a cluster is told by its request.
         self._asks_bans = endpoint.proxies is None and context.cluster is None
@@ -164,6 +140,8 @@ class Acceptor:
             self._accept_all()
         if self._newcomers is not None:
             self._newcomers.close()
+        for connection, head in self._players.take_all():
+            self._join(connection, head)
         self._sock.close()
         self._drop_spare()
 
@@ -255,16 +233,30 @@ class Acceptor:
             return self._newcomers.take(connection)
         return self._begin(connection, b"", slot)
 
-    def _answer_page(self, connection: Connection, head: bytes) -> None:
-        """Answers a request for a page in its turn: with what is kept, without a greenlet, if that is possible."""
-        if not self._context.answers.in_turn(self._answer_kept, connection, head):
-            self._answer(refuse_page, connection, head)
+    def _pass_on(self, connection: Connection, first: bytes) -> bool:
+        """Serves a newcomer that has sent `first`. Of pages and players thousands can come at once, and wait for their
+        turn: a health check that comes after them is found among them. Returns whether it got a greenlet.
+        """
+        if self._is_page(first):
+            # With what is kept, without a greenlet, if that is possible.
+            is_in_turn = self._context.answers.in_turn(self._answer_kept, connection, first)
+            return not (is_in_turn or self._answer(refuse_page, connection, first))
+        if is_for_stream(first):
+            self._players.add(connection, first)
+            return False
+        self._begin(connection, first)
+        return True
 
     def _answer_kept(self, connection: Connection, head: bytes) -> bool:
-        has_ended = connection not in self._open
-        return has_ended or self._answer(serve_kept_page, connection, head)
+        return self._answer(serve_kept_page, connection, head)
+
+    def _join(self, connection: Connection, head: bytes) -> bool:
+        return not self._answer(join_at_once, connection, head)
 
     def _answer(self, serve: Callable[..., bool], connection: Connection, head: bytes) -> bool:
+        """Serves a request without a greenlet if `serve` can; returns whether that is so, or it has ended."""
+        if connection not in self._open:
+            return True
         if is_answered := serve(self._context, connection, head):
             self._open.discard(connection)
         else:
@@ -272,7 +264,12 @@ class Acceptor:
         return is_answered
 
     def _begin(self, connection: Connection, first: bytes, slot: Slot = Slot.CLIENT) -> None:
-        """Serves a connection in a greenlet of its own; `first` are its bytes that were read already."""
+        """Serves a connection in a greenlet of its own; `first` are its bytes that were read already. At a stop a crowd
+        is turned away without one.
+        """
+        if self._context.site.readiness.is_stopping and len(self._connections) >= MOST_AT_STOP:
+            self._context.counters.refused_connections += 1
+            return self._end(connection)
         self._begun += 1
         connection.attach()
         self._connections.spawn("connection", self._serve, connection, slot, first)
@@ -319,7 +316,7 @@ class Acceptor:
         left = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, most)
         self._begun = 0
         try:
-            while left and self._begun < ACCEPTS_AT_ONCE and time.monotonic() < until:
+            while left and self._begun < ACCEPTS_AT_ONCE and time.monotonic() < until and not self._is_crowded:
                 sock, address = accept(self._sock)
                 left -= 1
                 on_client(sock, address)
@@ -327,6 +324,13 @@ class Acceptor:
             pass
         finally:
             self._rate.give_back(left)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether players have all slots and some still wait: who comes after them would be refused, while those in the
+        kernel's queue may find a slot.
+        """
+        return len(self._players) > 0 and self._context.admission.is_full
 
     def _refuse_clients(self) -> None:
         """Answers waiting clients with 503, one after the other, using the descriptor that was kept for this."""
@@ -348,35 +352,6 @@ class Acceptor:
     def _refuse(self, sock: _socket.socket, address: tuple[str, int]) -> None:
         self._context.counters.refused_connections += 1
         send_busy(sock)
-
-
-def _protocol(endpoint: Endpoint) -> Callable[[ServerContext, Connection, Slot, bytes], None]:
-    """Returns the function that serves the port's connections. SHOUTcast's module is loaded only for a port that needs
-    it.
-    """
-    if not endpoint.mount:
-        return serve_http
-    from pycast.server.shoutcast_source import serve_shoutcast
-
-    return lambda context, connection, slot, first: serve_shoutcast(context, connection, slot, endpoint.mount, first)
-
-
-def _reader(endpoint: Endpoint) -> Read:
-    """Returns the function that reads what new clients of the port send first."""
-    if endpoint.tls is None:
-        return read_arrived
-    from pycast.server.tls_ports import read_unless_tls
-
-    return read_unless_tls
-
-
-def _page_test(endpoint: Endpoint) -> Callable[[bytes], bool]:
-    """Returns the function that tells requests for shared pages."""
-    if endpoint.tls is None:
-        return is_for_shared_page
-    from pycast.server.tls_ports import is_for_page
-
-    return is_for_page
 
 
 def stop_all(acceptors: Sequence[Acceptor]) -> None:

@@ -20,6 +20,7 @@ from pycast.logs.access import AccessEntry
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
 from pycast.server.answers import Answers
+from pycast.server.player_heads import PlayerHeads
 from pycast.server.reserve import Reserve
 from pycast.stats.counters import Counters
 from pycast.stream.listener import Listener
@@ -49,6 +50,7 @@ class ServerContext(NamedTuple):
     """None for a node that is in no cluster."""
     hangups: Hangups[tuple[Mount, Listener]]
     answers: Answers
+    player_heads: PlayerHeads
     admission: Admission
     bans: Bans
     listener_limits: ListenerLimits

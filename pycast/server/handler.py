@@ -26,11 +26,12 @@ from pycast.http.response import Response, error_response
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.http_exchange import HttpExchange
-from pycast.server.listeners import serve_listener
+from pycast.server.listeners import join, known_reply, serve_listener
 from pycast.server.repeats import Repeat
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
-from pycast.stream.mount_limits import NoRoom
+from pycast.stream.mount_limits import NoRoom, admit
+from pycast.stream.mount_state import MountState
 from pycast.web.route import Door, cross_site_refusal
 from pycast.web.routes import answer, check_port, is_answered_when_full, is_open, kept_answer, takes_form
 
@@ -83,6 +84,34 @@ def serve_http(context: ServerContext, connection: Connection, slot: Slot, first
             exchange.send(response)
     if not connection.given_away:
         exchange.log_access(status or 200)
+
+
+def join_at_once(context: ServerContext, connection: Connection, head: bytes) -> bool:
+    """Has a player join that is connected directly, if its mount plays on this node and nobody has to be asked; `head`
+    is all that it has sent. Returns False, and has done nothing then, if the request has to go the long way, on which
+    the answer would be the same. Never switches.
+    """
+    known, config = context.player_heads.find(head), context.settings.now
+    mount = context.mounts.get(known.request.path) if known is not None else None
+    if known is None or mount is None or mount.state is not MountState.LIVE or why_no_mount(mount.name):
+        return False
+    request = known.request
+    # At "/" browsers get a page.
+    if not config.for_mount(mount.name).is_plain or mount.name in config.aliases or mount.name == "/":
+        return False
+    if context.site.readiness.is_stopping or context.bans.is_refused(connection.ip, request.headers.get("user-agent")):
+        return False
+    try:
+        check_port(request, connection.serves)
+        admit(mount)
+        join(context, connection, request, mount, reply=known_reply(context, connection, known, mount))
+    except PeerError:
+        return False
+    except Exception:
+        log.exception("! %s: GET %s failed: a bug in the server", connection.ip, mount.name)
+        return connection.given_away
+    context.counters.client_connections += 1
+    return True
 
 
 def serve_kept_page(context: ServerContext, connection: Connection, head: bytes) -> bool:

@@ -24,6 +24,7 @@ from pycast.net.sockets import detach
 from pycast.net.tls import TlsTransport
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
+from pycast.server.player_heads import PlayerHead, Reply
 from pycast.server.reserve import RETRY_AFTER
 from pycast.stream.listener import Identity, Transport
 from pycast.stream.mount import Mount
@@ -70,14 +71,31 @@ def serve_listener(
     Refused. May switch.
     """
     intro = _intro(context, request, has_logged_in=is_server)
-    mount = _mount_with_room(context, mount) if request.method == "GET" and not is_server else mount
-    # From here on to the hand-over nothing switches: a mount that has ended meanwhile would never serve the listener.
-    metaint = _metaint(context, request, mount) if wants_titles(request.headers) else 0
-    proxied = connection.proxies is not None or is_proxied(request.headers)
-    head = response_head(context, request, mount, metaint, (UNBUFFERED,) if proxied else ())
     if request.method == "HEAD":
+        _, head = _reply(context, connection, request, mount)
         connection.write(head, context.settings.now.limits.client_timeout)
         return
+    mount = mount if is_server else _mount_with_room(context, mount)
+    join(context, connection, request, mount, guest, intro, is_server=is_server, preroll=preroll)
+
+
+def join(
+    context: ServerContext,
+    connection: Connection,
+    request: Request,
+    mount: Mount,
+    guest: Guest | None = None,
+    intro: "Intro | None" = None,
+    reply: Reply | None = None,
+    *,
+    is_server: bool = False,
+    preroll: "Intro | None" = None,
+) -> None:
+    """Answers a GET of a mount that has room, with `reply` if that is known, and hands the socket to the mount's
+    fan-out; `intro` may come first. The rest as `serve_listener`. Raises Refused. Never switches: a mount that has
+    ended meanwhile would never serve the listener.
+    """
+    metaint, head = reply or _reply(context, connection, request, mount)
     if context.drain.is_done:
         raise Refused("This server is about to stop", status=503, cause="drained", headers=(RETRY_AFTER,))
     context.listener_limits.admit(connection.ip, mount, is_exempt=is_server)
@@ -101,6 +119,19 @@ def serve_listener(
         context.mounts.limit_time(listener, guest.limit_s)
     if mount.fanout.get(id) is listener:  # it may have been dropped by its first write
         context.hangups.watch(transport.fileno(), (mount, listener))
+
+
+def known_reply(context: ServerContext, connection: Connection, known: PlayerHead, mount: Mount) -> Reply:
+    """Returns the answer to a player that is connected directly, for its request that is known."""
+    stream = mount.description, mount.source_lines, mount.listener_content_type, mount.family, mount.metaint()
+    parts = int(time.time()), context.settings.now, *stream  # not the mount: it is to be freed when it ends
+    return known.reply(parts, lambda: _reply(context, connection, known.request, mount))
+
+
+def _reply(context: ServerContext, connection: Connection, request: Request, mount: Mount) -> Reply:
+    metaint = _metaint(context, request, mount) if wants_titles(request.headers) else 0
+    proxied = connection.proxies is not None or is_proxied(request.headers)
+    return metaint, response_head(context, request, mount, metaint, (UNBUFFERED,) if proxied else ())
 
 
 def _mount_with_room(context: ServerContext, mount: Mount) -> Mount:

@@ -6,10 +6,6 @@ it: one epoll object has all who have sent nothing yet, and the hub watches only
 
 On a port that takes TLS too, a client that begins a handshake is passed on with its bytes unread (`read`).
 
-What comes may be a request for a shared page, of which thousands can come at once (`is_page`). It goes to `on_page`,
-all others to `on_client`: a health check or a player that comes after a thousand visitors is found among them before a
-page is made for the first.
-
 Invariant: a connection taken is passed on exactly once, unless it was closed meanwhile.
 """
 
@@ -17,6 +13,7 @@ import _socket
 import select
 import time
 from collections.abc import Callable
+from itertools import islice
 from operator import methodcaller
 
 from gevent import monkey, socket
@@ -28,16 +25,19 @@ from pycast.server.connection import READ_SIZE, Connection
 # A round trip around the world. Nearly all requests are sent with the connection's third packet, or right after it.
 MOMENT_S = 0.25
 
-# Connections read before other greenlets run, and how many of them get one: in a storm they come on top of those that
-# the acceptor lets on in the same turn, and who plays already waits for all of them.
-MOST_AT_ONCE, CLIENTS_AT_ONCE = 64, 16
+# Connections read before other greenlets run, for how long, and how many of them get a greenlet: in a storm they come
+# on top of those that the acceptor lets on in the same turn, and who plays already waits for all of them.
+MOST_AT_ONCE, READ_S, GREENLETS_AT_ONCE = 512, 0.005, 16
+
+# Of those who stay silent, how many get a greenlet in each half of that moment.
+MOST_SILENT = 256
 
 Read = Callable[[_socket.socket | socket.socket], bytes]
 """Returns what has arrived at a socket. Raises BlockingIOError and other errors of recv(2). Never switches."""
 
-Passed = Callable[[Connection, bytes], None]
-"""Takes a connection and its first bytes; no bytes if there are none yet, or it has ended. Never switches."""
-
+PassOn = Callable[[Connection, bytes], bool]
+"""Takes a connection and its first bytes; no bytes if there are none yet, or it has ended. Returns whether it got a
+greenlet. Never switches."""
 
 read_arrived: Read = methodcaller("recv", READ_SIZE)
 """Reads as a port without TLS does: a function of its own would cost each of its connections a call more."""
@@ -46,17 +46,12 @@ read_arrived: Read = methodcaller("recv", READ_SIZE)
 class Newcomers:
     """The connections of a port that have sent nothing yet."""
 
-    def __init__(
-        self, is_page: Callable[[bytes], object], on_page: Passed, on_client: Passed, read: Read = read_arrived
-    ) -> None:
+    def __init__(self, pass_on: PassOn, read: Read = read_arrived) -> None:
+        self._pass_on = pass_on
         self._read = read
-        self._is_page = is_page
-        self._on_page = on_page
-        self._on_client = on_client
         # gevent removes `epoll` from the patched module, because waiting on it blocks. This one is only polled.
         self._epoll = monkey.get_original("select", "epoll")()
         self._waiting: dict[int, tuple[Connection, float]] = {}
-        self._passed = 0  # clients of this turn
         self._is_running = self._is_over = False
         self._sweeper = Sweeper(MOMENT_S / 2, self._sweep)
 
@@ -73,7 +68,7 @@ class Newcomers:
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
             self._sweeper.begin()
         except OSError:
-            self._on_client(connection, b"")
+            self._pass_on(connection, b"")
         else:
             self._pass_on(connection, data)
 
@@ -87,10 +82,7 @@ class Newcomers:
                 hub.wait(watcher)
                 if self._is_over:
                     return
-                self._passed = 0
-                for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
-                    if self._passed < CLIENTS_AT_ONCE:  # the others are reported again
-                        self._on_bytes(fd)
+                self._read_some()
         finally:
             watcher.stop()
             watcher.close()
@@ -105,33 +97,33 @@ class Newcomers:
         self._is_over = True
         self._close_epoll()
 
+    def _read_some(self) -> None:
+        until, greenlets = time.monotonic() + READ_S, 0
+        for fd, _ in self._epoll.poll(0, MOST_AT_ONCE):
+            if greenlets >= GREENLETS_AT_ONCE or time.monotonic() >= until:  # the others are reported again
+                break
+            greenlets += self._on_bytes(fd)
+
     def _close_epoll(self) -> None:
         # libev aborts the process if a descriptor is closed that it still watches, which it does until `run` has ended.
         if self._is_over and not self._is_running:
             self._epoll.close()
 
-    def _on_bytes(self, fd: int) -> None:
+    def _on_bytes(self, fd: int) -> bool:
         connection, _ = self._waiting.pop(fd)
         if connection.sock.fileno() != fd:  # it was closed, which also removed it from the epoll
-            return
+            return False
         self._epoll.unregister(fd)
         try:
             data = self._read(connection.sock)
         except OSError:
             data = b""
-        self._pass_on(connection, data)
+        return self._pass_on(connection, data)
 
     def _sweep(self) -> int:
         late = time.monotonic() - MOMENT_S
-        for fd, (_, since) in list(self._waiting.items()):
+        for fd, (_, since) in list(islice(self._waiting.items(), MOST_SILENT)):
             if since > late:  # the others came later
                 break
             self._on_bytes(fd)
         return len(self._waiting)
-
-    def _pass_on(self, connection: Connection, data: bytes) -> None:
-        if self._is_page(data):
-            self._on_page(connection, data)
-        else:
-            self._passed += 1
-            self._on_client(connection, data)

@@ -2,8 +2,9 @@
 
 from pycast.errors import ConfigError
 from pycast.net.sockets import PAIR_TRIES
-from pycast.server.acceptor import Acceptor, Endpoint
+from pycast.server.acceptor import Acceptor
 from pycast.server.context import ServerContext
+from pycast.server.endpoint import Endpoint
 
 
 def listen_on_pair(context: ServerContext, first: Endpoint, second: Endpoint) -> list[Acceptor]:

@@ -43,7 +43,9 @@ GROUPS = (
 _BY_PATH = {route.path: route for route in ROUTES}
 
 _SHARED = "|".join(re.escape(route.path) for route in ROUTES if route.is_shared)
+_OTHER = "|".join(re.escape(route.path) for route in ROUTES if not route.is_shared)
 _SHARED_PAGE = re.compile(rf"(?:GET|HEAD) (?:{_SHARED})(?:\?[^\s#]*)? HTTP/1\.[01]\r\n".encode())
+_PLAYER = re.compile(rf"GET (?!{_OTHER}|/admin|/_cluster/|/\.)/[^\s]* HTTP/1\.[01]\r\n".encode())
 
 # The same for all paths, because a mount may have any name. libshout uses PUT if it is listed, else SOURCE.
 ALLOW = "GET, HEAD, OPTIONS, PUT, SOURCE"
@@ -69,6 +71,13 @@ def is_for_shared_page(head: bytes) -> bool:
     is written in another way there is the long way.
     """
     return _SHARED_PAGE.match(head) is not None and head.endswith(b"\r\n\r\n")
+
+
+def is_for_stream(head: bytes) -> bool:
+    """Whether these are the bytes of a whole request of a player, as far as can be told without a look at the mounts.
+    Most such requests: who writes it in another way need not wait with the others.
+    """
+    return _PLAYER.match(head) is not None and head.endswith(b"\r\n\r\n")
 
 
 def is_open(request: Request) -> bool:

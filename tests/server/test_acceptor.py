@@ -19,10 +19,10 @@ from pycast.server.acceptor import (
     ANSWERS_S,
     FAREWELL_S,
     Acceptor,
-    Endpoint,
     stop_all,
 )
 from pycast.server.connection import Connection
+from pycast.server.endpoint import Endpoint
 from pycast.server.reserve import BUSY
 from tests.conftest import WaitUntil
 from tests.server.contexts import Bench, make_bench, read_all

@@ -16,22 +16,21 @@ from tests.conftest import WaitUntil
 Pair = tuple[Connection, socket.socket]
 
 
-class Doors:
-    """What was passed on, and to which door."""
+class Door:
+    """What was passed on."""
 
     def __init__(self) -> None:
-        self.pages: list[tuple[Connection, bytes]] = []
-        self.clients: list[tuple[Connection, bytes]] = []
-        self.newcomers = Newcomers(
-            lambda data: data == b"page",
-            lambda connection, data: self.pages.append((connection, data)),
-            lambda connection, data: self.clients.append((connection, data)),
-        )
+        self.passed: list[tuple[Connection, bytes]] = []
+        self.newcomers = Newcomers(self.pass_on)
+
+    def pass_on(self, connection: Connection, data: bytes) -> bool:
+        self.passed.append((connection, data))
+        return data == b"greenlet"
 
 
 @pytest.fixture
-def doors() -> Iterator[Doors]:
-    made, group = Doors(), Group()
+def door() -> Iterator[Door]:
+    made, group = Door(), Group()
     group.spawn("newcomers", made.newcomers.run)
     yield made
     group.kill()
@@ -47,69 +46,105 @@ def pair() -> Iterator[Pair]:
     peer.close()
 
 
-@pytest.mark.parametrize("data", [b"page", b"other"])
-def test_who_has_sent_something_is_passed_on_at_once(doors: Doors, pair: Pair, data: bytes) -> None:
+def test_who_has_sent_something_is_passed_on_at_once(door: Door, pair: Pair) -> None:
     connection, peer = pair
-    peer.sendall(data)
-    doors.newcomers.take(connection)
-    assert (doors.pages, doors.clients) == (
-        ([(connection, data)], []) if data == b"page" else ([], [(connection, data)])
-    )
-
-
-def test_who_sends_later_waits_and_is_passed_on_then(doors: Doors, pair: Pair, wait_until: WaitUntil) -> None:
-    connection, peer = pair
-    doors.newcomers.take(connection)
-    gevent.sleep(0)
-    assert not doors.clients
-    assert len(doors.newcomers) == 1
     peer.sendall(b"page")
-    wait_until(lambda: doors.pages == [(connection, b"page")], "the request")
-    assert len(doors.newcomers) == 0
+    door.newcomers.take(connection)
+    assert door.passed == [(connection, b"page")]
+
+
+def test_who_sends_later_waits_and_is_passed_on_then(door: Door, pair: Pair, wait_until: WaitUntil) -> None:
+    connection, peer = pair
+    door.newcomers.take(connection)
+    gevent.sleep(0)
+    assert not door.passed
+    assert len(door.newcomers) == 1
+    peer.sendall(b"page")
+    wait_until(lambda: door.passed == [(connection, b"page")], "the request")
+    assert len(door.newcomers) == 0
 
 
 def test_who_leaves_and_who_stays_silent_is_passed_on_with_nothing(
-    doors: Doors, pair: Pair, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    door: Door, pair: Pair, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOMENT_S", 0.0)
-    doors.newcomers.take(pair[0])
-    wait_until(lambda: doors.clients == [(pair[0], b"")], "the end of the moment")
+    door.newcomers.take(pair[0])
+    wait_until(lambda: door.passed == [(pair[0], b"")], "the end of the moment")
     ours, peer = socket.socketpair()
     connection = Connection(detach(ours), "127.0.0.1", False)
     peer.close()
-    doors.newcomers.take(connection)
-    assert doors.clients[1:] == [(connection, b"")]
+    door.newcomers.take(connection)
+    assert door.passed[1:] == [(connection, b"")]
     connection.close()
 
 
-def test_who_was_closed_meanwhile_is_forgotten(doors: Doors, pair: Pair, wait_until: WaitUntil) -> None:
-    doors.newcomers.take(pair[0])
+def test_who_was_closed_meanwhile_is_forgotten(door: Door, pair: Pair, wait_until: WaitUntil) -> None:
+    door.newcomers.take(pair[0])
     pair[0].close()
-    wait_until(lambda: len(doors.newcomers) == 0, "the sweep")
-    assert (doors.pages, doors.clients) == ([], [])
+    wait_until(lambda: len(door.newcomers) == 0, "the sweep")
+    assert door.passed == []
 
 
 def test_its_end_passes_on_all_who_are_left(pair: Pair) -> None:
-    doors = Doors()
-    doors.newcomers.take(pair[0])
+    door = Door()
+    door.newcomers.take(pair[0])
     pair[1].sendall(b"page")
-    doors.newcomers.close()
-    assert doors.pages == [(pair[0], b"page")]
+    door.newcomers.close()
+    assert door.passed == [(pair[0], b"page")]
 
 
-def test_of_many_who_send_at_once_a_few_get_a_greenlet_in_a_turn(doors: Doors, wait_until: WaitUntil) -> None:
+@pytest.fixture
+def many() -> Iterator[list[Pair]]:
     pairs = []
     for _ in range(40):
         ours, peer = socket.socketpair()
         pairs.append((Connection(detach(ours), "127.0.0.1", False), peer))
-    turns: list[int] = []
-    doors.newcomers._on_client = lambda connection, data: turns.append(gevent.get_hub().loop.iteration)
-    for connection, _ in pairs:
-        doors.newcomers.take(connection)
-    for _, peer in pairs:
-        peer.sendall(b"other")
-    wait_until(lambda: len(turns) == len(pairs), "all of them")
-    assert max(turns.count(turn) for turn in turns) <= module.CLIENTS_AT_ONCE
+    yield pairs
     for connection, peer in pairs:
         connection.close()
         peer.close()
+
+
+@pytest.mark.parametrize("data", [b"greenlet", b"player"])
+def test_of_many_who_send_at_once_a_few_get_a_greenlet_in_a_turn_and_all_others_need_none(
+    door: Door, many: list[Pair], data: bytes, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_S", 10.0)
+    turns: list[int] = []
+
+    def pass_on(connection: Connection, data: bytes) -> bool:
+        turns.append(gevent.get_hub().loop.iteration)
+        return door.pass_on(connection, data)
+
+    door.newcomers._pass_on = pass_on
+    for connection, _ in many:
+        door.newcomers.take(connection)
+    for _, peer in many:
+        peer.sendall(data)
+    wait_until(lambda: len(turns) == len(many), "all of them")
+    most = max(turns.count(turn) for turn in turns)
+    assert most <= module.GREENLETS_AT_ONCE if data == b"greenlet" else most == len(many)
+
+
+def test_a_turn_ends_when_its_time_is_over(
+    door: Door, many: list[Pair], wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_S", 0.0)
+    for connection, peer in many:
+        door.newcomers.take(connection)
+        peer.sendall(b"player")
+    wait_until(lambda: len(door.newcomers) == 0, "the sweep, and no turn")
+    assert [connection for connection, _ in door.passed] == [connection for connection, _ in many]
+
+
+def test_of_a_crowd_that_stays_silent_only_some_are_passed_on_at_a_time(
+    door: Door, many: list[Pair], wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_SILENT", 5)
+    monkeypatch.setattr(module, "MOMENT_S", 0.0)
+    for connection, _ in many:
+        door.newcomers.take(connection)
+    assert door.newcomers._sweep() == len(many) - 5
+    assert len(door.passed) == 5
+    wait_until(lambda: len(door.newcomers) == 0, "all of them")
+    assert [connection for connection, _ in door.passed] == [connection for connection, _ in many]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pycast.server.acceptor import Endpoint
+from pycast.server.endpoint import Endpoint
 from pycast.server.port_pair import listen_on_pair
 from tests.server.contexts import Bench, make_bench
 

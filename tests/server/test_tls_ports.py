@@ -15,8 +15,9 @@ from gevent import ssl as gssl
 from pycast.config.load import loads
 from pycast.http.addresses import Networks
 from pycast.net.tls import Certificate
-from pycast.server.acceptor import Acceptor, Endpoint
+from pycast.server.acceptor import Acceptor
 from pycast.server.connection import Connection
+from pycast.server.endpoint import Endpoint
 from pycast.server.proxies import Proxies
 from pycast.server.tls_ports import TlsPort, read_unless_tls
 from tests.conftest import WaitUntil

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pycast.cluster.link.link import PATH as LINK_PATH
 from pycast.config.values import SERVED
 from pycast.errors import Refused
 from pycast.http.mount_names import why_no_mount
@@ -17,6 +18,7 @@ from pycast.web.routes import (
     check_port,
     is_answered_when_full,
     is_for_shared_page,
+    is_for_stream,
     is_open,
     kept_answer,
     takes_form,
@@ -237,6 +239,25 @@ def test_no_command_of_an_admin_or_a_source_is_carried_out_for_a_foreign_page() 
 )
 def test_requests_for_shared_pages_are_known_by_their_first_line(head: bytes, is_page: bool) -> None:
     assert is_for_shared_page(head) is is_page
+
+
+@pytest.mark.parametrize(
+    ("head", "is_stream"),
+    [
+        (b"GET /live.mp3 HTTP/1.0\r\n\r\n", True),
+        (b"GET /live.mp3?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        (b"GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        (b"GET /live.mp3 HTTP/1.1\r\nHost: x\r\n", False),  # not all of it
+        (b"HEAD /live.mp3 HTTP/1.0\r\n\r\n", False),
+        (b"SOURCE /live.mp3 HTTP/1.0\r\n\r\n", False),
+        (f"GET {LINK_PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), False),
+        (b"", False),
+        *((f"GET {route.path} HTTP/1.0\r\n\r\n".encode(), route.is_shared) for route in ROUTES),
+        *((f"GET {group.prefix}x HTTP/1.0\r\n\r\n".encode(), False) for group in GROUPS if group.prefix),
+    ],
+)
+def test_players_wait_with_players_and_who_administers_or_checks_does_not(head: bytes, is_stream: bool) -> None:
+    assert is_for_stream(head) is is_stream
 
 
 @pytest.mark.parametrize("path", [route.path for route in ROUTES if route.is_shared])

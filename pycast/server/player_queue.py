@@ -1,0 +1,85 @@
+"""Players that have sent their request and wait to join: a crowd is served in the order in which it came, without a
+greenlet for each, and beside everything else.
+
+Connections are taken off the kernel's queue first, which holds 4,096 by default and drops who comes when it is full.
+Most are players; joining takes several times what accepting does. So in each turn of the loop as many join as a slice
+of time allows, and who is no player (a health check, an admin, a source) does not wait behind them. While few come,
+each joins at once.
+
+Invariant: a connection that was added is served exactly once, by `serve` or by whoever takes it out with `take_all`.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gevent.hub import get_hub
+
+from pycast.server.connection import Connection
+
+# What joins in a turn of the loop: for so long, and so many of those that need a greenlet after all.
+TURN_S, GREENLETS_AT_ONCE = 0.01, 16
+
+# How many join at once in a turn, without a wait: more than come together unless there is a crowd.
+AT_ONCE = 4
+
+Serve = Callable[[Connection, bytes], bool]
+"""Serves a player whose request's bytes are these. Returns whether it got a greenlet. Never switches."""
+
+
+class PlayerQueue:
+    """The players of a port that wait."""
+
+    def __init__(self, serve: Serve) -> None:
+        self._serve = serve
+        self._waiting: deque[tuple[Connection, bytes]] = deque()
+        self._timer: Any = None
+        self._turn, self._served = -1, 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, connection: Connection, head: bytes) -> None:
+        """Serves a player now, or when it is its turn. Never switches."""
+        if self._timer is None and self._has_place():
+            self._serve(connection, head)
+            return
+        self._waiting.append((connection, head))
+        if self._timer is None:
+            self._schedule()
+
+    def take_all(self) -> list[tuple[Connection, bytes]]:
+        """Returns all who wait, who wait no longer. Can be called twice. Never switches."""
+        left = list(self._waiting)
+        self._waiting.clear()
+        self._stop_timer()
+        return left
+
+    def _has_place(self) -> bool:
+        turn = get_hub().loop.iteration
+        if turn != self._turn:
+            self._turn, self._served = turn, 0
+        self._served += 1
+        return self._served <= AT_ONCE
+
+    def _schedule(self) -> None:
+        # A timer, as in `answers.py`: it comes once in a turn.
+        self._timer = get_hub().loop.timer(0.0)
+        self._timer.start(self._on_turn)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
+    def _on_turn(self) -> None:
+        self._stop_timer()
+        until, greenlets = time.monotonic() + TURN_S, 0
+        try:
+            while self._waiting and greenlets < GREENLETS_AT_ONCE and time.monotonic() < until:
+                greenlets += self._serve(*self._waiting.popleft())
+        finally:
+            if self._waiting and self._timer is None:
+                self._schedule()
