@@ -32,10 +32,11 @@ _MAGIC = b"fLaC"
 _CANDIDATE = re.compile(rb"\xff[\xf8\xf9](?=[\x10-\xff][\x00-\xaf])|fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
 _LONGEST_HEADER = 16
 _MOST_PENDING = 64
-_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << shift for shift in range(8)))
-_EXTRA_SIZE = {6: 1, 7: 2}
-_EXTRA_RATE = {12: 1, 13: 2, 14: 2}
+SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << shift for shift in range(8)))
+EXTRA_SIZE = {6: 1, 7: 2}
+EXTRA_RATE = {12: 1, 13: 2, 14: 2}
 _NO_RATE = 15
+_ID3V1_SIZE = 128
 
 
 def _crc8_table() -> bytes:
@@ -113,6 +114,18 @@ class Flac:
         self._out, self._marks = [], []
         while data:
             data = self._take_frames(data) if self._metadata is None else self._take_metadata(self._metadata, data)
+        return b"".join(self._out), self._marks
+
+    def finish(self) -> tuple[bytes, list[Mark]]:
+        """Returns the last frame, as nothing follows that would show its end. Must not be fed again."""
+        self._out, self._marks = [], []
+        if self._metadata is None:
+            # A header counts only with some bytes behind it: the last frame may be shorter than that.
+            self._take_frames(bytes(_LONGEST_HEADER))
+            if self._frame is not None:
+                buf = bytes(self._buf[:-_LONGEST_HEADER])
+                self._end_frame(buf, len(buf) - _ID3V1_SIZE if _has_id3v1(buf) else len(buf))
+                self._frame = None
         return b"".join(self._out), self._marks
 
     def _take_metadata(self, metadata: FlacMetadata, data: bytes) -> bytes:
@@ -228,6 +241,19 @@ class Flac:
         self._offset += len(data)
 
 
+def header_checksum(head: bytes) -> int:
+    """Returns the checksum that the header of a frame ends with (RFC 9639 section 9.1.8)."""
+    crc = 0
+    for byte in head:
+        crc = CRC8[crc ^ byte]
+    return crc
+
+
+def _has_id3v1(buf: bytes) -> bool:
+    """Whether a file ends with a tag of the old kind, which belongs to no frame."""
+    return len(buf) > _ID3V1_SIZE and buf.startswith(b"TAG", len(buf) - _ID3V1_SIZE)
+
+
 def _read_header(buf: bytes, at: int, kind: _Kind | None) -> _Frame | None:
     """Returns the header of a frame at `at`, where the longest one would be complete; None if there is none of this
     kind."""
@@ -246,14 +272,11 @@ def _read_header(buf: bytes, at: int, kind: _Kind | None) -> _Frame | None:
             return None
         number = number << 6 | byte & 0x3F
     pos = at + 4 + width
-    samples, extra = _SIZES[sizes], _EXTRA_SIZE.get(sizes, 0)
+    samples, extra = SIZES[sizes], EXTRA_SIZE.get(sizes, 0)
     if extra:
         samples = int.from_bytes(buf[pos : pos + extra]) + 1
-    pos += extra + _EXTRA_RATE.get(rates, 0)
-    crc = 0
-    for byte in buf[at:pos]:
-        crc = CRC8[crc ^ byte]
-    if crc != buf[pos]:
+    pos += extra + EXTRA_RATE.get(rates, 0)
+    if header_checksum(buf[at:pos]) != buf[pos]:
         return None
     # With blocks of varying size it is the number of a sample.
     return _Frame(number, number + (samples if buf[at + 1] & 1 else 1), samples, found)

@@ -44,6 +44,9 @@ class Info(NamedTuple):
 
 Mark = Join | Header | Tags | Info
 
+HEADER_ONCE = "wav"
+"""The family whose players take a header at their beginning only; a later one would be noise."""
+
 
 class Format(Protocol):
     """A parser: bytes in, whole units and marks out. After a FormatError it must not be fed again."""
@@ -69,3 +72,11 @@ class TitledFormat(Format, Protocol):
 
     def retitle(self, artist: str, title: str) -> bool:
         """Puts a title into the stream soon. Returns False if this stream can have none."""
+
+
+@runtime_checkable
+class HoldingFormat(Format, Protocol):
+    """A format that knows where a unit ends only when the next one begins."""
+
+    def finish(self) -> tuple[bytes, list[Mark]]:
+        """Returns the last unit, as the stream ends here, and the marks in it. Must not be fed again."""

@@ -8,7 +8,7 @@ point.
 The one invariant: what comes out of the continued format begins with a whole unit, and its marks count from `base`.
 """
 
-from pycast.formats.marks import Format, Header, Info, Join, Mark, Tags, TitledFormat
+from pycast.formats.marks import HEADER_ONCE, Format, Header, HoldingFormat, Info, Join, Mark, Tags, TitledFormat
 
 
 class StandbyStream:
@@ -96,8 +96,15 @@ class _Continued:
     def retitle(self, artist: str, title: str) -> bool:
         return not isinstance(self._inner, TitledFormat) or self._inner.retitle(artist, title)
 
+    def finish(self) -> tuple[bytes, list[Mark]]:
+        if not isinstance(self._inner, HoldingFormat):
+            return b"", []
+        return self._placed(*self._inner.finish())
+
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        out, marks = self._inner.feed(data)
+        return self._placed(*self._inner.feed(data))
+
+    def _placed(self, out: bytes, marks: list[Mark]) -> tuple[bytes, list[Mark]]:
         begun, self._size = self._size, self._size + len(out)
         # It has begun: only the offsets differ.
         if self._shift is not None:
@@ -111,10 +118,11 @@ class _Continued:
         before = [mark for mark in marks if mark.offset < join + isinstance(mark, Header)]
         self._keep(before)
         # From here on it begins: the codec headers, then the audio from the join point.
-        self._shift = self._base + len(self._header) - join
+        first = b"" if self.family == HEADER_ONCE else self._header
+        self._shift = self._base + len(first) - join
         later = [mark._replace(offset=mark.offset + self._shift) for mark in marks if mark not in before]
-        header: list[Mark] = [Header(self._base + len(self._header), self._header)] if self._header else []
-        return self._header + out[join - begun :], [*self._known, *header, *later]
+        header: list[Mark] = [Header(self._base + len(first), self._header)] if self._header else []
+        return first + out[join - begun :], [*self._known, *header, *later]
 
     def _keep(self, marks: list[Mark]) -> None:
         """Keeps what will hold when the stream goes on the air."""

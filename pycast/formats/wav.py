@@ -1,11 +1,12 @@
 """WAV: its header first, then samples; any number of files after each other (RIFF, RF64).
 
-A listener gets the header up to the first sample, and starts at a whole block of samples. A live stream has no length,
-and encoders write 0, the largest number or what they guess. So listeners are told the largest number, the samples go on
-whatever the header says, and they end only where another file begins just where this one should. Chunks before the
-samples that are large (pictures) or say where something is in the file are left out.
+A listener gets the header up to the first sample, and starts at a whole block of samples. The header is a mark and not
+a part of what comes out: a player takes one at its beginning, and any later one for samples. A live stream has no
+length, and encoders write 0, the largest number or what they guess. So listeners are told the largest number, the
+samples go on whatever the header says, and they end only where another file begins just where this one should. Chunks
+before the samples that are large (pictures) or say where something is in the file are left out.
 
-The one invariant: what comes out is whole files, or their beginnings: a header, then whole blocks of samples.
+The one invariant: what comes out is whole blocks of samples.
 """
 
 from struct import error, pack, unpack_from
@@ -68,7 +69,7 @@ class Wav:
         return f"{self._junk} bytes before the WAV header are left out" if self._junk else ""
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Returns headers and whole blocks of samples, and the marks in them. Raises FormatError."""
+        """Returns whole blocks of samples, and the marks in them. Raises FormatError."""
         self._out, self._marks = [], []
         skipped = min(self._skip, len(data))
         self._skip -= skipped
@@ -145,13 +146,10 @@ class Wav:
         self._unit, self._bytes_per_s = max(UNIT // block, 1) * block, bytes_per_s
         self._left = size if 0 < size < _UNKNOWN // 2 else None
         self._chunks, self._need = None, self._unit
-        offset = self._offset
         riff = pack("<4sI4s", b"RIFF", _UNKNOWN, b"WAVE")
         header = riff + b"".join(chunks) + pack("<4sI", b"data", _UNKNOWN)
         stats = {"audio_samplerate": str(rate), "audio_channels": str(channels)}
-        self._marks += (Header(offset, b""), Join(offset, self._time_s))
-        self._emit(header)
-        self._marks += (Info(offset, bytes_per_s * 8, stats), Header(self._offset, header))
+        self._marks += (Info(self._offset, bytes_per_s * 8, stats), Header(self._offset, header))
 
     def _take_samples(self, buf: bytes, pos: int) -> int:
         # The end of the samples, if the header is right about it: where another file begins.
@@ -172,14 +170,11 @@ class Wav:
         if not samples:
             return
         self._marks.append(Join(self._offset, self._time_s))
-        self._emit(samples)
+        self._out.append(samples)
+        self._offset += len(samples)
         self._time_s += len(samples) / self._bytes_per_s
         if self._left is not None:
             self._left -= len(samples)
-
-    def _emit(self, data: bytes) -> None:
-        self._out.append(data)
-        self._offset += len(data)
 
 
 def _begins(buf: bytes, pos: int) -> bool:

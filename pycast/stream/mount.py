@@ -220,7 +220,7 @@ class Mount:
 
     def end(self) -> None:
         """Ends the source. The listeners stay until `close`."""
-        self._program.end()
+        self.take(*self._program.end())
         self._move(MountEvent.SOURCE_ENDED)
         self._events.new_audio.emit(self._new_audio)
 

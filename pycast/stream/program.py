@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 
 from pycast.formats.content_types import content_type_for_listeners, family_of, is_same_format
-from pycast.formats.marks import Format, Info, Mark, Tags, TitledFormat
+from pycast.formats.marks import Format, HoldingFormat, Info, Mark, Tags, TitledFormat
 from pycast.formats.standby import StandbyStream
 from pycast.http.listener_head import source_block
 from pycast.stream.dump import Dump
@@ -100,11 +100,12 @@ class Program:
         info = Info(offset, self.bitrate, self.stats) if self.bitrate or self.stats else None
         return StandbyStream(format, offset, header, info, tags)
 
-    def end(self) -> None:
-        """Ends the format and the dump."""
+    def end(self) -> tuple[bytes, list[Mark]]:
+        """Ends the format and the dump; returns the last unit, if the format has held it back, and its marks."""
         self._warn()
-        self._format = None
+        format, self._format = self._format, None
         self.close_dump()
+        return format.finish() if isinstance(format, HoldingFormat) else (b"", [])
 
     def close_dump(self) -> None:
         if self._dump:

@@ -8,6 +8,7 @@ place between two blocks, and the first block on the other side carries the titl
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pycast.formats.marks import HEADER_ONCE
 from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
@@ -70,7 +71,7 @@ def attach(mount: Mount, moving: list[Detached]) -> None:
     if position is None:
         last = mount.timeline.last_join() if mount.family != "generic" else None
         position = mount.ring.head if last is None else last
-    if mount.family != "generic":
+    if mount.family not in ("generic", HEADER_ONCE):
         header = mount.timeline.header_at(position)
     for one in moving:
         listener = one.listener

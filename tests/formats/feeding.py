@@ -38,6 +38,11 @@ class Result:
         """Returns the marks of one kind."""
         return [mark for mark in self.marks if isinstance(mark, kind)]
 
+    @property
+    def heard(self) -> bytes:
+        """What a listener gets that starts at the first byte of a stream with base 0."""
+        return self.heard_from(Join(0, None))
+
     def heard_from(self, join: Join) -> bytes:
         """Returns what a listener gets that starts at `join` of a stream with base 0."""
         header = b""

@@ -32,6 +32,23 @@ def test_a_listener_starts_at_the_beginning_or_with_the_header_at_any_frame() ->
     assert [join.time_s for join in result.joins] == pytest.approx([0.0, *times])
 
 
+def test_the_last_frame_comes_out_when_the_stream_ends() -> None:
+    small = frame(3, size=2)
+    for last in (FRAMES[3], small):
+        stream = Flac()
+        before = run(stream, [BEGIN + b"".join(FRAMES[:3]) + last])
+        out, marks = stream.finish()
+        assert before.out + out == BEGIN + b"".join(FRAMES[:3]) + last
+        assert marks and marks[-1] == before.joins[-1]._replace(
+            offset=len(before.out) + len(out) - len(last), time_s=3 * 4096 / RATE
+        )
+    tagged = Flac()
+    before = run(tagged, [BEGIN, *FRAMES[:2], b"TAG".ljust(128, b"x")])
+    assert before.out + tagged.finish()[0] == BEGIN + b"".join(FRAMES[:2]), "without the tag at the end of a file"
+    for nothing in (Flac(), Flac()):
+        assert nothing.finish() == (b"", [])
+
+
 def test_properties_and_tags_are_those_of_the_metadata() -> None:
     result = feed(BEGIN, *FRAMES)
     assert result.of(Info)[0] == Info(0, None, {"audio_samplerate": "44100", "audio_channels": "2"})

@@ -21,6 +21,8 @@ from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 from pycast.stream.ring_size import RING_S
 from pycast.stream.source import SourceDescription
+from tests.formats.flac_frames import begin
+from tests.formats.flac_frames import frame as flac_frame
 from tests.stream.memory import WHO, MemoryTransport
 
 FRAME = b"\xff\xfb\x90\xc4" + b"\0" * 413
@@ -394,3 +396,13 @@ def test_lb_04_a_title_is_no_audio() -> None:
     mount.take(b"", [Tags(0, "", "a title")])
     expire(mount, SETTINGS.longest_silence)
     assert transport.closed
+
+
+def test_the_last_frame_of_flac_goes_out_when_its_source_ends() -> None:
+    mount, _ = new_mount()
+    mount.start(description("audio/flac"))
+    data = begin() + flac_frame(0) + flac_frame(1)
+    mount.feed(data)
+    assert mount.ring.head == len(data) - len(flac_frame(1))
+    mount.end()
+    assert mount.ring.read(0, mount.ring.head) == data

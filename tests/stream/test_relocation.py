@@ -8,6 +8,7 @@ import pytest
 
 from pycast.config.load import loads
 from pycast.config.units import Size
+from pycast.formats.wav import UNIT
 from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader, IcyTitle
 from pycast.http.source_headers import source_info
@@ -20,6 +21,7 @@ from pycast.stream.relocation import attach, detach, relocate
 from pycast.stream.source import SourceDescription
 from tests.conftest import WaitUntil
 from tests.formats.ogg_pages import page
+from tests.formats.test_wav import BEGIN as WAV_HEADER
 from tests.stream.memory import WHO, MemoryTransport
 
 SIZE, METAINT = 417, 1000
@@ -273,3 +275,17 @@ def test_a_move_that_had_to_wait_looks_again_at_where_it_goes(what: str, wait_un
     here.fanout._resting.set()
     wait_until(moving.ready, "the move")
     assert (len(here.fanout), len(there.fanout), prepared, transport.closed) == (1, 0, [], False)
+
+
+def test_a_player_of_wav_that_is_moved_gets_samples_and_no_header() -> None:
+    stage = Stage()
+    here, there = stage.mount(0, "audio/wav"), stage.mount(0, "audio/wav")
+    here.feed(WAV_HEADER + b"a" * 3 * UNIT)
+    there.feed(WAV_HEADER + b"b" * 3 * UNIT)
+    transport = stage.join(here, 0)
+    catch_up(here, transport)
+    attach(there, detach(here))
+    catch_up(there, transport)
+    samples = bytes(transport.got).removeprefix(HEAD + WAV_HEADER)
+    assert samples.strip(b"a").strip(b"b") == b"" and b"ab" in samples
+    assert len(samples) % UNIT == 0
