@@ -28,6 +28,7 @@ MODULES = (
         "pycast.formats.ogg",
     ),
     *("pycast.formats.webm", "pycast.formats.flac", "pycast.formats.mp4", "pycast.formats.wav"),
+    *("pycast.formats.file_webm", "pycast.formats.file_flac", "pycast.formats.file_mp4", "pycast.formats.file_wav"),
     *("pycast.formats.file_audio", "pycast.formats.silence", "pycast.disk.looped_file", "pycast.stream.file_player"),
     "pycast.stream.intro",
     *("pycast.http.shoutcast", "pycast.server.shoutcast_source"),

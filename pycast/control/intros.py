@@ -178,13 +178,13 @@ def _read(file: str) -> "tuple[Intro, Identity]":
 
 def _made(name: str, data: bytes) -> "Intro":
     """Returns the intro of a file's bytes. Raises ExternalError or FormatError."""
-    from pycast.formats.file_audio import FileAudio, detect
+    from pycast.formats.file_audio import EXPECTED_REPEATABLE, FileAudio, detect_repeatable
     from pycast.stream.intro import Intro
 
-    format = detect(lambda offset, size: data[offset : offset + size])
+    format = detect_repeatable(lambda offset, size: data[offset : offset + size])
     units = FileAudio(format, 0, lambda: int.from_bytes(os.urandom(4))).feed(data) if format else []
     if not units:
-        raise ExternalError("expected MP3, AAC (ADTS) or Ogg")
+        raise ExternalError(EXPECTED_REPEATABLE)
     return Intro(name, format, units)
 
 

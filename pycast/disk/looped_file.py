@@ -67,8 +67,8 @@ class LoopedBytes:
 class LoopedFile:
     """A file. All methods block."""
 
-    def __init__(self, path: str, detect: Detect) -> None:
-        """Opens the file. Raises ExternalError, whose text is the reason."""
+    def __init__(self, path: str, detect: Detect, expected: str) -> None:
+        """Opens the file. Raises ExternalError, whose text is the reason: `expected` for one without a format."""
         self._path = path
         self._detect = detect
         self._fd, self._identity = open_file(path)
@@ -82,7 +82,7 @@ class LoopedFile:
             if not getattr(self, "format", ""):
                 os.close(self._fd)
         if not self.format:
-            raise ExternalError("expected MP3, AAC (ADTS) or Ogg")
+            raise ExternalError(expected)
 
     def next_piece(self) -> Piece:
         note = ""

@@ -3,15 +3,17 @@
 A file has what a stream must not have: tags, a frame that only describes the file (Xing, LAME), half a frame at its
 end. And a second round of an Ogg file would have the serial numbers of the first, which no chain may have (RFC 3533
 section 4). So a filter lets only whole frames through, and gives each logical Ogg stream of each round a number of its
-own; its pages keep their content, order and times. What comes out is fed to one parser for all rounds
+own; its pages keep their content, order and times. Formats with a header have it once, and times and numbers that go on
+(`file_flac.py`, `file_webm.py`, `file_mp4.py`, `file_wav.py`). What comes out is fed to one parser for all rounds
 (`content_types.py`), whose media time goes on from round to round: that is when each unit is due.
 
 The one invariant: the bytes that come out of any number of rounds are one stream that a player can decode.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from struct import Struct
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from pycast.formats import adts, mpeg
 from pycast.formats.content_types import FORMATS, OCTET_STREAM, new_format
@@ -20,8 +22,23 @@ from pycast.formats.frame_parser import Decode
 from pycast.formats.marks import Format, Join, Mark
 from pycast.formats.ogg_page import Page, PageReader, checksum
 
-PLAYABLE = ("mpeg", "adts", "ogg")
-"""The formats whose units have a time and can be repeated, by their names in `FORMATS`."""
+REPEATABLE = ("mpeg", "adts", "ogg")
+"""The formats of which any part can follow any other, by their names in `FORMATS`."""
+
+_WITH_HEADER = {
+    "flac": ("file_flac", "FlacFile"),
+    "webm": ("file_webm", "MatroskaFile"),
+    "matroska": ("file_webm", "MatroskaFile"),
+    "mp4": ("file_mp4", "Mp4File"),
+    "wav": ("file_wav", "WavFile"),
+}
+
+PLAYABLE = (*REPEATABLE, *_WITH_HEADER)
+"""All that can be played again and again."""
+
+EXPECTED = "expected MP3, AAC (ADTS), Ogg, FLAC, WebM, Matroska, WAV or fragmented MP4"
+EXPECTED_REPEATABLE = "expected MP3, AAC (ADTS) or Ogg"
+"""What is said of a file that is none of these."""
 
 _DECODERS: dict[str, Decode] = {"mpeg": mpeg.decode_header, "adts": adts.decode_header}
 # Where the name of a Xing, LAME or VBRI frame can be: after the header, a checksum and the side information.
@@ -39,32 +56,58 @@ class Unit(NamedTuple):
 
 
 class _Filter(Protocol):
+    end_s: float
+    """Up to where the stream goes that has come out, if that is further than where its last unit begins."""
+
     def feed(self, data: bytes) -> bytes:
-        """Returns what is part of the audio."""
+        """Returns what is part of the audio. Raises FormatError."""
+
+    def end_round(self) -> bytes:
+        """Returns the rest of the file; the next bytes are the first of another one."""
 
 
 class FileAudio:
     """The stream that a file gives, from the absolute offset `base` on. `new_serial` returns numbers of 32 bits."""
 
     def __init__(self, name: str, base: int, new_serial: Callable[[], int]) -> None:
-        self._name = name
-        self._new_serial = new_serial
         self._format: Format = new_format(FORMATS[name].told, base, name)
+        self._filter = _new_filter(name, new_serial)
         self._offset = base
         self._time_s = 0.0
-        self.end_round()
+        self._early: list[Mark] = []
+        """Marks that were found before the unit which they belong to."""
+
+    @property
+    def end_s(self) -> float:
+        """Up to where the stream goes, as far as it is known."""
+        return max(self._time_s, self._filter.end_s)
 
     def feed(self, data: bytes) -> list[Unit]:
         """Takes the next bytes of the file; returns what is complete now. Raises FormatError."""
-        out, marks = self._format.feed(self._filter.feed(data))
+        return self._take(self._filter.feed(data))
+
+    def end_round(self) -> list[Unit]:
+        """Ends the file; returns the rest of it. The next bytes are its first. Raises FormatError."""
+        return self._take(self._filter.end_round())
+
+    def _take(self, data: bytes) -> list[Unit]:
+        out, found = self._format.feed(data)
         begun, self._offset = self._offset, self._offset + len(out)
+        marks, self._early = [*self._early, *found], []
         units = _units(out, begun, marks, self._time_s)
+        if not units:
+            self._early = marks
         self._time_s = units[-1].time_s if units else self._time_s
         return units
 
-    def end_round(self) -> None:
-        """Begins the file anew: the next bytes are its first."""
-        self._filter: _Filter = _Pages(self._new_serial) if self._name == "ogg" else _Frames(self._name)
+
+def _new_filter(name: str, new_serial: Callable[[], int]) -> _Filter:
+    if name == "ogg":
+        return _Pages(new_serial)
+    if name not in _WITH_HEADER:
+        return _Frames(name)
+    module, kind = _WITH_HEADER[name]
+    return cast(_Filter, getattr(import_module(f"pycast.formats.{module}"), kind)())
 
 
 def detect(read: Callable[[int, int], bytes]) -> str:
@@ -75,10 +118,24 @@ def detect(read: Callable[[int, int], bytes]) -> str:
     while data := read(offset, size):
         found = detector.feed(data)
         if found is not None:
-            return found.format if found.format in PLAYABLE else ""
+            return _playable(found.format, read)
         offset += len(data)
     # A file of less than three frames.
     return ""
+
+
+def detect_repeatable(read: Callable[[int, int], bytes]) -> str:
+    """As `detect`, for a file that goes before a stream."""
+    name = detect(read)
+    return name if name in REPEATABLE else ""
+
+
+def _playable(name: str, read: Callable[[int, int], bytes]) -> str:
+    if name == "mp4":
+        from pycast.formats.file_mp4 import is_fragmented
+
+        return name if is_fragmented(read) else ""
+    return name if name in PLAYABLE else ""
 
 
 def _units(out: bytes, begun: int, marks: list[Mark], time_s: float) -> list[Unit]:
@@ -106,11 +163,18 @@ def _taken(left: list[Mark], end: int) -> list[Mark]:
 class _Frames:
     """Whole frames, without the tags and the junk between them."""
 
+    end_s = 0.0
+
     def __init__(self, name: str) -> None:
-        self._frames = new_format(FORMATS[name].told, 0, name)
+        self._name = name
         self._decode = _DECODERS[name]
+        self.end_round()
+
+    def end_round(self) -> bytes:
+        self._frames = new_format(FORMATS[self._name].told, 0, self._name)
         self._offset = 0
         self._is_first = True
+        return b""
 
     def feed(self, data: bytes) -> bytes:
         out, marks = self._frames.feed(data)
@@ -137,10 +201,16 @@ def _is_info(frame: bytes) -> bool:
 class _Pages:
     """Whole pages, whose logical streams have new serial numbers."""
 
+    end_s = 0.0
+
     def __init__(self, new_serial: Callable[[], int]) -> None:
-        self._pages = PageReader()
         self._new_serial = new_serial
+        self.end_round()
+
+    def end_round(self) -> bytes:
+        self._pages = PageReader()
         self._serials: dict[int, int] = {}
+        return b""
 
     def feed(self, data: bytes) -> bytes:
         return b"".join(map(self._numbered, self._pages.feed(data)))

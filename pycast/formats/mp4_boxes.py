@@ -89,8 +89,8 @@ def relative(moof: bytes) -> bytes:
     who comes later does not have. Its size is the same. Raises FormatError.
     """
     left, out = [MAX_BOXES], bytearray(moof)
-    for kind, _, content, end in _children(moof, 8, len(moof), left):
-        for inner, begin, at, stop in _children(moof, content, end, left) if kind == b"traf" else ():
+    for kind, _, content, end in children(moof, 8, len(moof), left):
+        for inner, begin, at, stop in children(moof, content, end, left) if kind == b"traf" else ():
             if inner == b"tfhd" and stop - at >= 16 and moof[at + 3] & _HAS_BASE:
                 flags = int.from_bytes(moof[at + 1 : at + 4]) & ~_HAS_BASE | _BASE_IS_MOOF
                 head = (stop - begin - 8).to_bytes(4) + b"tfhd" + moof[at : at + 1] + flags.to_bytes(3)
@@ -101,12 +101,12 @@ def relative(moof: bytes) -> bytes:
 
 def without(moov: bytes, *kinds: bytes) -> bytes:
     """Returns a box without those of its children that are of one of these kinds. Raises FormatError."""
-    kept = [moov[begin:end] for kind, begin, _, end in _children(moov, 8, len(moov), [MAX_BOXES]) if kind not in kinds]
+    kept = [moov[begin:end] for kind, begin, _, end in children(moov, 8, len(moov), [MAX_BOXES]) if kind not in kinds]
     content = b"".join(kept)
     return (8 + len(content)).to_bytes(4) + moov[4:8] + content
 
 
-def _children(buf: bytes, pos: int, end: int, left: list[int]) -> Iterator[tuple[bytes, int, int, int]]:
+def children(buf: bytes, pos: int, end: int, left: list[int]) -> Iterator[tuple[bytes, int, int, int]]:
     """Yields the kinds of the boxes in a part of `buf`, where each begins, where its content begins, and its end."""
     while end - pos >= 8:
         left[0] -= 1
@@ -124,10 +124,10 @@ def _read_movie(moov: bytes) -> Movie:
     left, is_fragmented = [MAX_BOXES], False
     timescales, defaults, stats = dict[int, int](), dict[int, int](), dict[str, str]()
     video: int | None = None
-    for kind, _, content, end in _children(moov, 8, len(moov), left):
+    for kind, _, content, end in children(moov, 8, len(moov), left):
         if kind == b"mvex":
             is_fragmented = True
-            for inner, _, at, _ in _children(moov, content, end, left):
+            for inner, _, at, _ in children(moov, content, end, left):
                 if inner == b"trex":
                     track, _, _, _, flags = unpack_from(">5I", moov, at + 4)
                     defaults[track] = flags
@@ -143,7 +143,7 @@ def _read_movie(moov: bytes) -> Movie:
 def _read_track(buf: bytes, pos: int, end: int, left: list[int]) -> tuple[int, int, bytes, dict[str, str]]:
     """Returns the number of a track, its ticks a second, its kind and its properties."""
     track, scale, handler, entry = 0, 0, b"", -1
-    parts = list(_children(buf, pos, end, left))
+    parts = list(children(buf, pos, end, left))
     for kind, _, at, stop in parts:
         if kind == b"tkhd":
             (track,) = unpack_from(">I", buf, at + (20 if buf[at] else 12))
@@ -154,7 +154,7 @@ def _read_track(buf: bytes, pos: int, end: int, left: list[int]) -> tuple[int, i
         elif kind == b"stsd":
             entry = at + 8
         elif kind in (b"mdia", b"minf", b"stbl"):
-            parts += _children(buf, at, stop, left)
+            parts += children(buf, at, stop, left)
     return track, scale, handler, _properties(buf, entry, handler) if entry >= 0 else {}
 
 
@@ -171,11 +171,11 @@ def _properties(buf: bytes, entry: int, handler: bytes) -> dict[str, str]:
 
 def _read_fragment(moof: bytes, movie: Movie) -> Fragment:
     left, time_s, is_join = [MAX_BOXES], None, movie.video_track is None
-    for kind, _, content, end in _children(moof, 8, len(moof), left):
+    for kind, _, content, end in children(moof, 8, len(moof), left):
         if kind != b"traf":
             continue
         track, flags, ticks = 0, 0, None
-        for inner, _, at, _ in _children(moof, content, end, left):
+        for inner, _, at, _ in children(moof, content, end, left):
             if inner == b"tfhd":
                 track, flags = _read_head(moof, at, movie)
             elif inner == b"tfdt":

@@ -3,8 +3,9 @@
 Each format can say "nothing" in a few bits, and what is made here is what its standard says that means: an MP3 frame
 whose side information is all zero (ISO/IEC 11172-3 section 2.4.1.7), an AAC frame without a spectral band (14496-3
 table 4.4), a Vorbis packet whose floors are unused (vorbis-spec section 4.3.2), an Opus packet with CELT's flag for
-silence (RFC 6716 section 4.3). MP3 and AAC have the bitrate of the stream, since players wait for bytes and not for
-seconds when they begin; Ogg has half a minute of silence in a few kilobytes, because each round is a new chain.
+silence (RFC 6716 section 4.3), a FLAC subframe of one value (RFC 9639 section 9.2.3), WAV samples of zero. MP3 and AAC
+have the bitrate of the stream, since players wait for bytes and not for seconds when they begin; Ogg has half a minute
+of silence in a few kilobytes, because each round is a new chain.
 
 The one invariant: sample rate and channels are those that were asked for, or the nearest that the format has.
 """
@@ -23,6 +24,8 @@ _PAGES_A_SECOND = 5
 
 _MP3_FRAMES = 49
 """After so many frames the padding of MP3 at 44.1 kHz repeats."""
+
+_FLAC_ROUND_S = 10
 
 _VENDOR = b"pycast"
 
@@ -47,6 +50,8 @@ def shape_by_name(mount: str) -> StreamShape:
         return StreamShape("adts")
     if end in ("ogg", "oga", "opus"):
         return StreamShape("ogg", "Opus" if end == "opus" else "Vorbis")
+    if end in ("flac", "wav"):
+        return StreamShape(end)
     return StreamShape("mpeg")
 
 
@@ -136,6 +141,39 @@ def _aac_block(channels: int, size: int) -> bytes:
     return bits.to_bytes()
 
 
+# -- FLAC and WAV
+
+_FLAC_BLOCK = 4096
+_RATES = (88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
+_FLAC_RATES = {rate: code for code, rate in enumerate(_RATES, 1)}
+"""The codes of sample rates; of another one the metadata says it."""
+
+
+def _flac(shape: StreamShape) -> bytes:
+    from pycast.formats.file_flac import coded, with_checksums
+
+    rate, channels, bits = min(shape.samplerate or 44100, 655_350), min(shape.channels or 2, 8), 16
+    packed = rate << 44 | channels - 1 << 41 | bits - 1 << 36
+    info = pack(">HH6xQ16x", _FLAC_BLOCK, _FLAC_BLOCK, packed)
+    comments = _comments()
+    begin = b"fLaC" + pack(">I", len(info)) + info + pack(">I", 0x84 << 24 | len(comments)) + comments
+    # 4,096 samples of 16 bits, and of each channel one value for all of them.
+    head = bytes((0xFF, 0xF8, 0xC0 | _FLAC_RATES.get(rate, 0), channels - 1 << 4 | 0x08))
+    count = rate * _FLAC_ROUND_S // _FLAC_BLOCK
+    return begin + b"".join(with_checksums(head + coded(number), bytes(3 * channels)) for number in range(count))
+
+
+def _wav(shape: StreamShape) -> bytes:
+    rate, channels = shape.samplerate or 44100, shape.channels or 2
+    bits = shape.bitrate // (rate * channels) or 16
+    block = channels * bits // 8
+    size = rate * block
+    form = pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, size, block, bits)
+    # Samples of eight bits have no sign.
+    samples = (b"\x80" if bits == 8 else b"\0") * size
+    return pack("<4sI4s", b"RIFF", 28 + 8 + size, b"WAVE") + form + pack("<4sI", b"data", size) + samples
+
+
 # -- Ogg
 
 
@@ -215,7 +253,7 @@ def _page(packets: list[bytes], granule: int, sequence: int, flags: int) -> byte
     return write_page(lacing, b"".join(packets), flags=flags, granule=granule, serial=0, sequence=sequence)
 
 
-_FRAMES: dict[str, Callable[[StreamShape], bytes]] = {"mpeg": _mp3, "adts": _adts}
+_FRAMES: dict[str, Callable[[StreamShape], bytes]] = {"mpeg": _mp3, "adts": _adts, "flac": _flac, "wav": _wav}
 _OGG: dict[str, Callable[[StreamShape], bytes]] = {"Vorbis": _vorbis, "Opus": _opus}
 
 

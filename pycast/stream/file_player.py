@@ -15,15 +15,16 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import gevent
 
 from pycast.disk.calls import begin_off_hub, off_hub
 from pycast.disk.looped_file import LoopedContent, Piece
 from pycast.errors import ExternalError, FormatError
-from pycast.formats.content_types import FORMATS
+from pycast.formats.content_types import content_type_of
 from pycast.formats.file_audio import FileAudio, Unit
+from pycast.formats.marks import Info
 from pycast.http.source_headers import SourceInfo
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
@@ -89,8 +90,8 @@ class FilePlayer:
         except (ExternalError, FormatError) as error:
             self.close()
             raise ExternalError(str(error)) from error
-        row = FORMATS[self._content.format]
-        description = SourceDescription(SourceInfo(), row.told, (), "", time.time(), self._content.format)
+        kind = content_type_of("", self._content.format, has_video=_has_video(self._units))
+        description = SourceDescription(SourceInfo(), kind, (), "", time.time(), self._content.format)
         self._mount = self._mounts.attach_mirror(self._name, self, description, 0)
         self._began = self._clock()
         self._feed(FIRST_S)
@@ -169,13 +170,17 @@ class FilePlayer:
             log.warning("%s: %s", self._name, piece.note)
         self._noted = piece.note if not piece.data else ""
         if piece.begins:
-            is_empty = 0.0 <= self._round_from_s > self._read_to_s - SHORTEST_ROUND_S
-            self._round_from_s = self._read_to_s
-            self._audio.end_round()
+            self._units += self._audio.end_round()
+            read_to_s = self._audio.end_s
+            is_empty = 0.0 <= self._round_from_s > read_to_s - SHORTEST_ROUND_S
+            self._round_from_s = read_to_s
             if is_empty:
                 self._read_not_before = self._clock() + RETRY_S
         if not piece.data:
             self._read_not_before = self._clock() + RETRY_S
-        units = self._audio.feed(piece.data)
-        self._units += units
-        self._read_to_s = max([self._read_to_s, *(unit.time_s for unit in units)])
+        self._units += self._audio.feed(piece.data)
+        self._read_to_s = self._audio.end_s
+
+
+def _has_video(units: Iterable[Unit]) -> bool:
+    return any(isinstance(mark, Info) and "frame_size" in mark.stats for unit in units for mark in unit.marks)

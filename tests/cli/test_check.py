@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from pycast.cli.main import main
 from pycast.config.reference import default_toml, reference_markdown
+from pycast.formats.file_audio import EXPECTED
 from tests.formats.frame_bytes import mpeg
 
 
@@ -111,7 +112,10 @@ def test_a_webroot_that_is_no_folder_is_a_problem(file: Path) -> None:
         ('fallback_mount = "/p/x"', ""),
         ('fallback_mount = "/no.mp3"', "expected a file below paths.webroot, or a mount that has a [[mount]] section"),
         ('fallback_mount = "/no-[128].mp3"', "{}/no-[128].mp3: No such file or directory"),
-        ('fallback_mount = "/x.txt"', "{}/x.txt: expected MP3, AAC (ADTS) or Ogg"),
+        (
+            'fallback_mount = "/x.txt"',
+            f"{{}}/x.txt: {EXPECTED}",
+        ),
         ('intro = "/f.mp3"', ""),
         ('intro = "/no.mp3"', "{}/no.mp3: No such file or directory"),
         ('intro = "/x.txt"', "{}/x.txt: expected MP3, AAC (ADTS) or Ogg"),

@@ -9,7 +9,7 @@ import pytest
 
 from pycast.disk.looped_file import PIECE, LoopedBytes, LoopedFile, Piece, identity_of, is_settled, read_file
 from pycast.errors import ExternalError
-from pycast.formats.file_audio import detect
+from pycast.formats.file_audio import EXPECTED, detect
 from tests.formats.frame_bytes import adts, mpeg
 
 LONG_AGO = 1_000_000_000
@@ -29,7 +29,7 @@ def put(path: Path, data: bytes, at: float = LONG_AGO) -> None:
 
 
 def test_a_file_is_read_in_pieces_and_then_from_its_beginning(file: Path) -> None:
-    with closing(LoopedFile(str(file), detect)) as looped:
+    with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
         assert looped.format == "mpeg"
         pieces = [looped.next_piece() for _ in range(7)]
     sizes = [len(piece.data) for piece in pieces]
@@ -39,7 +39,7 @@ def test_a_file_is_read_in_pieces_and_then_from_its_beginning(file: Path) -> Non
 
 
 def test_a_new_file_takes_over_at_once_also_in_the_middle_of_a_round(file: Path) -> None:
-    with closing(LoopedFile(str(file), detect)) as looped:
+    with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
         looped.next_piece()
         new = file.with_name("new")
         put(new, mpeg(0xFFFB9004) * 300)
@@ -50,7 +50,7 @@ def test_a_new_file_takes_over_at_once_also_in_the_middle_of_a_round(file: Path)
 
 
 def test_a_file_that_is_being_written_is_left_alone_until_that_is_over(file: Path) -> None:
-    with closing(LoopedFile(str(file), detect)) as looped:
+    with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
         looped.next_piece()
         new = file.with_name("new")
         new.write_bytes(mpeg(0xFFFB9004) * 300)
@@ -63,7 +63,7 @@ def test_a_file_that_is_being_written_is_left_alone_until_that_is_over(file: Pat
 
 def test_a_file_that_is_deleted_is_played_on(file: Path) -> None:
     data = file.read_bytes()
-    with closing(LoopedFile(str(file), detect)) as looped:
+    with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
         looped.next_piece()
         file.unlink()
         rest = b"".join(looped.next_piece().data for _ in range(2))
@@ -72,7 +72,7 @@ def test_a_file_that_is_deleted_is_played_on(file: Path) -> None:
 
 
 def test_another_format_is_refused_once_and_the_old_file_goes_on(file: Path) -> None:
-    with closing(LoopedFile(str(file), detect)) as looped:
+    with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
         looped.next_piece()
         new = file.with_name("new")
         put(new, adts(100) * 300)
@@ -95,12 +95,12 @@ def test_what_cannot_be_played_is_refused_with_the_reason_and_nothing_stays_open
     make(tmp_path / "x")  # type: ignore[operator]
     before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(ExternalError, match=why):
-        LoopedFile(str(tmp_path / "x"), detect)
+        LoopedFile(str(tmp_path / "x"), detect, EXPECTED)
     assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_an_empty_file_in_its_place_gives_nothing_and_no_error(file: Path) -> None:
-    with closing(LoopedFile(str(file), detect)) as looped:
+    with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
         looped.next_piece()
         os.truncate(file, 0)
         assert looped.next_piece().data == b""

@@ -1,6 +1,7 @@
 """What a player gets over a source, a file or silence in its place, and the source again, decodes without an error."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,21 @@ PLAIN = {
     **{one.name: one for one in ENCODINGS if one.name in ("aac", "vorbis", "opus", "flac")},
 }
 IN_PLACE = [*((name, "file") for name in PLAIN), *((name, "silence") for name in PLAIN if name != "flac")]
+WITH_HEADER = {
+    "flac": ("-c:a", "flac", "-f", "flac"),
+    "webm": ("-c:a", "libopus", "-f", "webm"),
+    "mp4": (
+        "-c:a",
+        "aac",
+        "-movflags",
+        "frag_keyframe+empty_moov+default_base_moof",
+        "-frag_duration",
+        "300000",
+        "-f",
+        "mp4",
+    ),
+    "wav": ("-f", "wav"),
+}
 SECONDS, FILE_S = 2.0, 1.2
 
 
@@ -30,6 +46,8 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         tagged = Encoding("mp3", "audio/mpeg", MP3) if name == "mp3" else encoding
         encode(tagged, folder / f"file.{name}", FILE_S)
         encode(encoding, folder / f"live.{name}", SECONDS)
+    for name, args in WITH_HEADER.items():
+        encode(Encoding(name, "", args), folder / f"long.{name}", FILE_S)
     return {name: folder / f"live.{name}" for name in PLAIN}
 
 
@@ -44,6 +62,7 @@ def server(sounds: dict[str, Path]) -> Iterator[Server]:
         }
         for name, kind in IN_PLACE
     ]
+    mounts += [{"mount_name": f"/{name}-header", "fallback_mount": f"/long.{name}"} for name in WITH_HEADER]
     with Server(paths={"webroot": str(sounds["mp3"].parent)}, mount=mounts, burst_size="1m") as made:
         yield made
 
@@ -71,6 +90,24 @@ def test_players_decode_intro_source_fallback_and_source_again(server: Server, s
         sound, errors = decode(heard[mount], PLAIN[name])
         assert errors == "", mount
         assert sound > least - 0.3, f"{mount} has not all parts"
+
+
+def test_files_with_a_header_are_played_in_real_time_to_who_comes_first_and_who_comes_late(server: Server) -> None:
+    for seconds, ahead in ((3.0, 2.5), (2.0, 2.0)):
+        began = time.monotonic()
+        players = {name: play(f"http://127.0.0.1:{server.port}/{name}-header", name, seconds) for name in WITH_HEADER}
+        for name, player in players.items():
+            out, errors = player.communicate(timeout=60)
+            assert errors == b"", name
+            assert len(out) / 8000 == pytest.approx(seconds, abs=0.3), name
+        # A second and a half, and what a step adds to it, is there at once; of the later players all may be.
+        assert time.monotonic() - began > seconds - ahead
+
+
+def play(url: str, container: str, seconds: float) -> "subprocess.Popen[bytes]":
+    to = ("-t", str(seconds), "-af", "asetpts=N/SR/TB", "-ar", "8000", "-ac", "1", "-f", "u8", "-")
+    command = [require("ffmpeg"), "-nostdin", "-v", "error", "-f", container, "-i", url, *to]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def send(server: Server, mount: str, name: str, sounds: dict[str, Path]) -> Wire:

@@ -3,9 +3,12 @@
 Helpers only. Invariant: each sample is what an encoder would send over the network (written to a pipe, not to a file).
 """
 
+import json
 import re
 import subprocess
+import tempfile
 from functools import cache
+from pathlib import Path
 
 from tests.e2e.programs import require
 
@@ -29,6 +32,9 @@ ENCODINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "webm": ("audio/webm", ("-c:a", "libopus", "-b:a", "64k", "-cluster_time_limit", "1000", "-f", "webm")),
     "webm-video": ("video/webm", ("-c:v", "libvpx", "-g", "25", "-c:a", "libopus", "-f", "webm")),
     "native-flac": ("audio/flac", ("-c:a", "flac", "-ac", "2", *_TAGS, "-f", "flac")),
+    "native-flac-mono": ("audio/flac", ("-c:a", "flac", "-ac", "1", "-f", "flac")),
+    "webm-vorbis": ("audio/webm", ("-c:a", "libvorbis", "-f", "webm")),
+    "mp4-mono": ("audio/mp4", ("-c:a", "aac", "-ar", "48000", "-movflags", _FRAGMENTS, "-f", "mp4")),
     "mp4": ("audio/mp4", ("-c:a", "aac", "-movflags", _FRAGMENTS, "-frag_duration", "500000", "-f", "mp4")),
     "mp4-video": ("video/mp4", ("-c:v", "libx264", "-g", "25", "-c:a", "aac", "-movflags", _FRAGMENTS, "-f", "mp4")),
     "wav": ("audio/wav", ("-c:a", "pcm_s16le", *_TAGS, "-f", "wav")),
@@ -49,11 +55,33 @@ def content_type(name: str) -> str:
 @cache
 def sample(name: str, seconds: int = 6) -> bytes:
     """Returns `seconds` of a tone (and a test picture) encoded as `name`."""
+    return subprocess.run(_command(name, seconds, "-"), check=True, capture_output=True, timeout=60).stdout
+
+
+@cache
+def file(name: str, seconds: int = 2) -> bytes:
+    """As `sample`, but written to a file: with its length, an index, and whatever else only files have."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(_command(name, seconds, f"{folder}/x"), check=True, timeout=60)
+        return Path(folder, "x").read_bytes()
+
+
+def _command(name: str, seconds: int, out: str) -> list[str]:
     inputs = ["-f", "lavfi", "-i", _TONE.format(seconds=seconds)]
     if name in _WITH_PICTURE:
         inputs += ["-f", "lavfi", "-i", _PICTURE.format(seconds=seconds)]
-    command = [require("ffmpeg"), "-nostdin", "-v", "error", *inputs, *ENCODINGS[name][1], "-"]
-    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    return [require("ffmpeg"), "-nostdin", "-v", "error", *inputs, *ENCODINGS[name][1], out]
+
+
+def packets(data: bytes) -> dict[int, list[float]]:
+    """Returns the times of the packets of each stream, in order, as ffprobe finds them. Fails on an error."""
+    command = [require("ffprobe"), "-v", "error", "-count_frames", "-show_packets", "-of", "json", "-"]
+    result = subprocess.run(command, input=data, capture_output=True, timeout=60, check=True)
+    assert result.stderr == b""
+    found: dict[int, list[float]] = {}
+    for packet in json.loads(result.stdout)["packets"]:
+        found.setdefault(packet["stream_index"], []).append(float(packet["dts_time"]))
+    return found
 
 
 def decode_errors(data: bytes) -> str:

@@ -11,8 +11,14 @@ from pycast.formats.file_audio import FileAudio, Unit, detect, with_serial
 from pycast.formats.marks import Header, Info, Join
 from pycast.formats.ogg_page import PageReader, checksum
 from pycast.formats.silence import StreamShape, silence
+from tests.formats.elements import audio_track, cluster, document, simple_block
+from tests.formats.feeding import Result
+from tests.formats.flac_frames import begin, frame
 from tests.formats.frame_bytes import adts, id3, mpeg
+from tests.formats.mp4_parts import AUDIO, fragment, movie, part, track
 from tests.formats.ogg_pages import LAST, flac_comment, flac_id, page, vorbis_audio, vorbis_headers
+from tests.formats.samples import OTHERS, decode_errors, file, packets
+from tests.formats.test_wav import BEGIN
 
 SEED = 7
 
@@ -30,8 +36,40 @@ def play(name: str, rounds: Iterable[bytes], cut: int = 1000, base: int = 0) -> 
             size = numbers.randint(1, cut)
             units += audio.feed(data[at : at + size])
             at += size
-        audio.end_round()
+        units += audio.end_round()
     return units
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "webm", "matroska"])
+def test_rounds_of_a_file_with_a_header_are_one_stream_whose_time_goes_on(name: str) -> None:
+    data = file(name)
+    kind = detect(lambda offset, size: data[offset : offset + size])
+    units, rounds = play(kind, [data] * 3, cut=9000), 3
+    result = Result(audio_of(units), [mark for unit in units for mark in unit.marks])
+    # What a player gets that was there from the beginning, and one that came in the second round.
+    one, all_of_it = packets(data), packets(result.heard)
+    assert all_of_it.keys() == one.keys()
+    for stream, times in all_of_it.items():
+        # The last frame of FLAC waits for the next round, and ffprobe makes packets of 4,096 bytes of WAV.
+        assert rounds * len(one[stream]) - rounds <= len(times) <= rounds * len(one[stream])
+        steps = [later - sooner for sooner, later in pairwise(times)]
+        assert min(steps) > 0 and max(steps) < 0.15
+        assert times[-1] == pytest.approx(rounds * 2, abs=0.4)
+    late = next(join for join in result.joins if (join.time_s or 0.0) > 2.3)
+    assert all(len(times) > len(one[stream]) for stream, times in packets(result.heard_from(late)).items())
+    due = [unit.time_s for unit in units]
+    assert due == sorted(due) and due[-1] > 4.0
+
+
+@pytest.mark.parametrize("name", ["native-flac", "webm", "mp4"])
+def test_a_file_of_other_properties_begins_with_a_header_of_its_own(name: str) -> None:
+    one, other = file(name), file({"native-flac": "native-flac-mono", "webm": "webm-vorbis", "mp4": "mp4-mono"}[name])
+    units = play(detect(lambda offset, size: one[offset : offset + size]), [one, one, other, other], cut=9000)
+    result = Result(audio_of(units), [mark for unit in units for mark in unit.marks])
+    assert len({header.data for header in result.headers if header.data}) == 2
+    assert decode_errors(result.heard_from(result.joins[-3])) == ""
+    due = [unit.time_s for unit in units]
+    assert due == sorted(due) and due[-1] > 5.5
 
 
 def audio_of(units: list[Unit]) -> bytes:
@@ -120,8 +158,13 @@ def test_marks_are_where_a_parser_of_the_whole_stream_finds_them(name: str) -> N
         (adts(100) * 10, "adts"),
         (ogg_file(), "ogg"),
         (page([flac_id()], flags=2) + page([flac_comment("TITLE=x")], sequence=1), "ogg"),
-        (b"fLaC" + bytes(2000), ""),
-        (b"RIFF" + bytes(4) + b"WAVEfmt " + bytes(2000), ""),
+        (begin() + frame(0), "flac"),
+        (BEGIN + bytes(2000), "wav"),
+        (document(audio_track()) + cluster(0, simple_block()), "matroska"),
+        (movie(track(AUDIO)) + fragment(part(AUDIO)), "mp4"),
+        (movie(track(AUDIO), is_fragmented=False) + bytes(2000), ""),
+        (movie()[:24] + bytes(2000), ""),
+        (b"ADIF" + bytes(2000), ""),
         (bytes(100_000), ""),
         (b"", ""),
     ],

@@ -1,5 +1,8 @@
 """Silence is a whole stream of the shape that was asked for, which the parsers read to the end, in a few kilobytes."""
 
+import subprocess
+import wave
+from io import BytesIO
 from struct import unpack_from
 
 import pytest
@@ -10,6 +13,7 @@ from pycast.formats.file_audio import detect
 from pycast.formats.marks import Info, Join
 from pycast.formats.ogg_page import PageReader
 from pycast.formats.silence import StreamShape, shape_by_name, silence
+from tests.e2e.programs import require
 
 
 @pytest.mark.parametrize("rate", [44100, 48000, 32000, 22050, 24000, 16000, 11025, 12000, 8000])
@@ -60,7 +64,27 @@ def test_ogg_is_half_a_minute_of_the_codec_in_a_few_kilobytes(codec: str, rate: 
     assert max(mark.time_s or 0 for mark in marks if isinstance(mark, Join)) > 29
 
 
-@pytest.mark.parametrize("shape", [StreamShape("flac"), StreamShape("ogg", "FLAC"), StreamShape("opaque")])
+@pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (48000, 1), (192_000, 6), (12_345, 8)])
+def test_flac_decodes_to_nothing(rate: int, channels: int) -> None:
+    data = silence(StreamShape("flac", "", rate, channels))
+    assert len(data) < 32 << 10
+    command = [require("ffmpeg"), "-v", "error", "-f", "flac", "-err_detect", "crccheck", "-i", "-", "-f", "s16le", "-"]
+    done = subprocess.run(command, input=data, capture_output=True, timeout=60, check=True)
+    assert done.stderr == b"" and not any(done.stdout)
+    assert len(done.stdout) / 2 / channels / rate == pytest.approx(10, abs=0.5)
+
+
+@pytest.mark.parametrize(("bitrate", "bits"), [(0, 16), (44100 * 2 * 24, 24), (44100 * 2 * 8, 8)])
+def test_wav_is_a_second_of_samples_of_the_width_that_the_bitrate_says(bitrate: int, bits: int) -> None:
+    data = silence(StreamShape("wav", "", 44100, 2, bitrate))
+    with wave.open(BytesIO(data)) as read:
+        assert (read.getframerate(), read.getnchannels(), read.getsampwidth()) == (44100, 2, bits // 8)
+        assert read.getnframes() == 44100 and set(read.readframes(44100)) == {128 if bits == 8 else 0}
+
+
+@pytest.mark.parametrize(
+    "shape", [StreamShape("mp4"), StreamShape("webm"), StreamShape("ogg", "FLAC"), StreamShape("opaque")]
+)
 def test_there_is_no_silence_for_what_cannot_be_made(shape: StreamShape) -> None:
     assert silence(shape) == b""
 
@@ -68,7 +92,7 @@ def test_there_is_no_silence_for_what_cannot_be_made(shape: StreamShape) -> None
 @pytest.mark.parametrize(
     ("name", "format", "codec"),
     [("/a.mp3", "mpeg", ""), ("/a", "mpeg", ""), ("/a.AAC", "adts", ""), ("/a.ogg", "ogg", "Vorbis"),
-     ("/x.y/a.opus", "ogg", "Opus")],
+     ("/x.y/a.opus", "ogg", "Opus"), ("/a.flac", "flac", ""), ("/a.wav", "wav", "")],
 )  # fmt: skip
 def test_of_a_mount_that_nobody_has_heard_the_name_decides(name: str, format: str, codec: str) -> None:
     shape = shape_by_name(name)

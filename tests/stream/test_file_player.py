@@ -10,7 +10,7 @@ from pycast.config.live import Live
 from pycast.config.load import loads
 from pycast.disk.looped_file import LoopedBytes, LoopedContent, LoopedFile, Piece
 from pycast.errors import ExternalError
-from pycast.formats.file_audio import detect
+from pycast.formats.file_audio import EXPECTED, detect
 from pycast.formats.ogg_page import PageReader
 from pycast.formats.silence import StreamShape, silence
 from pycast.net.group import Group
@@ -87,7 +87,7 @@ def test_the_first_seconds_are_there_at_once_and_then_it_keeps_the_pace(player: 
 def test_each_frame_of_each_round_is_fed_once_in_order(player: Player, tmp_path: Path, content: str) -> None:
     data = frames(0, 450)
     (tmp_path / "x").write_bytes(b"ID3\x04\0\0\0\0\1\0" + bytes(128) + data + b"TAG" + bytes(125))
-    looped = LoopedFile(str(tmp_path / "x"), detect) if content == "file" else LoopedBytes("mpeg", data)
+    looped = LoopedFile(str(tmp_path / "x"), detect, EXPECTED) if content == "file" else LoopedBytes("mpeg", data)
     mount = player.start(looped)
     player.turn(3 * 450 * FRAME_S)
     found = numbers(audio(mount))

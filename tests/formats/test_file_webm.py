@@ -1,0 +1,75 @@
+"""Clusters of all rounds are those of one document, with times that go on."""
+
+import pytest
+
+from pycast.formats.file_webm import MatroskaFile
+from pycast.formats.webm import WebM
+from tests.formats.elements import (
+    audio_track,
+    block_group,
+    cluster,
+    document,
+    element,
+    number,
+    simple_block,
+    video_track,
+)
+from tests.formats.feeding import every, run
+
+BEGIN = document(audio_track())
+CLUSTERS = cluster(500, simple_block(1, 0), simple_block(1, 20)) + cluster(540, simple_block(1, 0), simple_block(1, 20))
+DURATION = b"\x44\x89\x84\x00\x00\x00\x00"
+
+
+def play(*rounds: bytes, size: int = 100) -> tuple[bytes, MatroskaFile]:
+    audio, out = MatroskaFile(), b""
+    for data in rounds:
+        out += b"".join(map(audio.feed, every(data, size))) + audio.end_round()
+    return out, audio
+
+
+def times(out: bytes) -> list[int]:
+    """Returns the times of the clusters."""
+    return [int.from_bytes(part[:8]) for part in out.split(b"\xe7\x88")[1:]]
+
+
+@pytest.mark.parametrize("size", [1, 37, 10_000])
+def test_the_header_comes_once_and_times_go_on(size: int) -> None:
+    out, audio = play(*[BEGIN + CLUSTERS] * 3, size=size)
+    assert out.startswith(BEGIN) and out.count(BEGIN[:4]) == 1
+    assert times(out) == [0, 40, 80, 120, 160, 200], "the last block lasts as long as the one before it"
+    assert audio.end_s == pytest.approx(0.24)
+    result = run(WebM(), [out])
+    assert result.out == out
+    assert [join.time_s for join in result.joins[1:]] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.2])
+
+
+def test_a_block_may_say_how_long_it_lasts_and_the_longest_track_counts() -> None:
+    lasting = element(0xA0, element(0xA1, b"\x82\0\0\0d") + number(0x9B, 300))
+    data = document(audio_track(), video_track()) + cluster(0, simple_block(1), lasting, block_group(1, 20))
+    assert times(play(data, data)[0]) == [0, 300]
+
+
+def test_what_is_true_of_a_file_only_is_left_out() -> None:
+    info = element(0x1549A966, number(0x2AD7B1, 1_000_000) + DURATION)
+    places = element(0x114D9B74, b"seek") + element(0x1C53BB6B, b"cues") + element(0xEC, bytes(50))
+    tracks = element(0x1654AE6B, audio_track())
+    begin = BEGIN[: BEGIN.index(b"\x15\x49\xa9\x66")]
+    inside = cluster(0, number(0xA7, 9), number(0xAB, 99), simple_block(), is_sized=True)
+    out, _ = play(begin + places + info + tracks + inside + places)
+    assert DURATION[:2] not in out and b"seek" not in out and b"cues" not in out
+    assert number(0xA7, 9) not in out and number(0xAB, 99) not in out
+    result = run(WebM(), [out])
+    assert (result.out, len(result.joins)) == (out, 2)
+
+
+def test_a_file_with_other_tracks_is_another_document() -> None:
+    other = document(audio_track(rate=44100.0)) + CLUSTERS
+    out, audio = play(BEGIN + CLUSTERS, other, other)
+    assert out.count(BEGIN[:4]) == 2
+    assert times(out) == [0, 40, 0, 40, 80, 120]
+    assert audio.end_s == pytest.approx(0.24)
+
+
+def test_a_file_of_several_documents_is_played_as_well() -> None:
+    assert times(play(BEGIN + CLUSTERS + BEGIN + CLUSTERS)[0]) == [0, 40, 80, 120]
