@@ -75,7 +75,7 @@ def serve_listener(
         _, head = _reply(context, connection, request, mount)
         connection.write(head, context.settings.now.limits.client_timeout)
         return
-    mount = mount if is_server else _mount_with_room(context, mount)
+    mount = mount if is_server else _mount_with_room(context, mount, request.path)
     join(context, connection, request, mount, guest, intro, is_server=is_server, preroll=preroll)
 
 
@@ -92,8 +92,8 @@ def join(
     preroll: "Intro | None" = None,
 ) -> None:
     """Answers a GET of a mount that has room, with `reply` if that is known, and hands the socket to the mount's
-    fan-out; `intro` may come first. The rest as `serve_listener`. Raises Refused. Never switches: a mount that has
-    ended meanwhile would never serve the listener.
+    fan-out; `intro` or `preroll` may come first. The rest as `serve_listener`. Raises Refused. Never switches: a mount
+    that has ended meanwhile would never serve the listener.
     """
     metaint, head = reply or _reply(context, connection, request, mount)
     if context.drain.is_done:
@@ -134,12 +134,16 @@ def _reply(context: ServerContext, connection: Connection, request: Request, mou
     return metaint, response_head(context, request, mount, metaint, (UNBUFFERED,) if proxied else ())
 
 
-def _mount_with_room(context: ServerContext, mount: Mount) -> Mount:
-    """Returns the mount, or its fallback if the mount is full and `fallback_when_full` is set. Raises Refused. May
-    switch.
+def _mount_with_room(context: ServerContext, mount: Mount, asked: str) -> Mount:
+    """Returns the mount, or its fallback if the mount is full and `fallback_when_full` is set. What is played in place
+    of the mount `asked` has the limits of that, if they send nobody to the fallback. Raises Refused. May switch.
     """
+    settings = context.settings.now.for_mount(asked)
     try:
-        admit(mount)
+        if is_local(mount.name) and not settings.fallback_when_full:
+            admit(mount, settings, context.mounts.asking_for(asked))
+        else:
+            admit(mount)
     except Refused:
         other = context.fallbacks.next_of(mount) if mount.settings.fallback_when_full else None
         if other is None:

@@ -5,7 +5,9 @@ one counts at once, so that a storm does not come in before it is measured. The 
 """
 
 import logging
+from collections.abc import Callable
 
+from pycast.config.mount_settings import MountSettings
 from pycast.errors import Refused
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
@@ -25,11 +27,14 @@ class NoRoom(Refused):
     """A listener beyond a limit of listeners or bandwidth."""
 
 
-def admit(mount: Mount) -> None:
-    """Raises Refused if the mount takes no more listeners: it is full (NoRoom), or over."""
+def admit(mount: Mount, settings: MountSettings | None = None, listeners: int | None = None) -> None:
+    """Raises Refused if the mount takes no more listeners: it is full (NoRoom), or over. `settings` and `listeners` are
+    those of the mount that was asked for, if a file is played in its place.
+    """
     if mount.state is MountState.ENDED:
         raise Refused("The file you requested could not be found", status=404, cause=f"{mount.name} is over")
-    settings, listeners = mount.settings, len(mount.fanout)
+    settings = mount.settings if settings is None else settings
+    listeners = len(mount.fanout) if listeners is None else listeners
     if 0 <= settings.max_listeners <= listeners:
         raise NoRoom("max listeners reached", cause=f"{mount.name} has its {settings.max_listeners} listeners")
     if settings.max_bandwidth and (listeners + 1) * rate_of(mount) > settings.max_bandwidth:
@@ -51,21 +56,28 @@ def rate_of(mount: Mount) -> float:
     return 8 * sent / age if sent and age >= MEASURED_S else FALLBACK_BITRATE
 
 
-def expire(mount: Mount, now: float, *, may_have_own: bool = True) -> None:
+def expire(
+    mount: Mount,
+    now: float,
+    duration_of: Callable[[str], float] = lambda name: 0.0,
+    *,
+    may_have_limit: bool = True,
+) -> None:
     """Drops listeners whose time is over, and all of them if there was no audio for longer than they bear; `now` is on
     the same clock as `Listener.joined`.
 
-    The time of a listener is its own `time_limit`, else the mount's `max_listener_duration`, as in Icecast. Unless
-    `may_have_own`, none has a limit of its own, and nobody has to be looked at.
+    The time of a listener is its own `time_limit`, else the `max_listener_duration` of the mount that it asked for, as
+    in Icecast; `duration_of` returns that of another mount than this. Unless `may_have_limit`, no listener has one, and
+    nobody has to be looked at.
     """
     patience = mount.settings.longest_silence
     if now - mount.last_audio >= patience and len(mount.fanout):
         log.info("mount %s: no audio for %g s, its listeners are disconnected", mount.name, patience)
         mount.fanout.drop_all(Reason.SILENT)
     limit = mount.settings.max_listener_duration
-    if not limit and not may_have_own:
+    if not limit and not may_have_limit:
         return
     for listener in mount.fanout:
-        allowed = listener.time_limit or limit
+        allowed = listener.time_limit or (duration_of(listener.requested_mount) if listener.requested_mount else limit)
         if allowed and now - listener.joined >= allowed:
             mount.fanout.drop(listener, Reason.EXPIRED)

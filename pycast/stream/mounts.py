@@ -14,6 +14,7 @@ import gevent
 from gevent.event import Event
 
 from pycast.config.live import Live
+from pycast.config.mount_settings import is_local
 from pycast.formats.standby import StandbyStream
 from pycast.net.group import Group, Task
 from pycast.net.ticks import sleep_until_tick
@@ -230,6 +231,15 @@ class Mounts:
         for mount in self:
             mount.apply(config.for_mount(mount.name))
 
+    def asking_for(self, name: str) -> int:
+        """Returns how many listeners of this node asked for that mount, and are on it or on what is played in its
+        place.
+        """
+        own = self._mounts.get(name)
+        places = (mount for mount in self if is_local(mount.name))
+        moved = sum(listener.requested_mount == name for mount in places for listener in mount.fanout)
+        return moved + (len(own.fanout) if own is not None else 0)
+
     def limit_time(self, listener: Listener, seconds: float) -> None:
         """Lets a listener stay that long after it has joined, whatever its mount says and wherever it moves. Its
         connection is closed then.
@@ -244,8 +254,14 @@ class Mounts:
             self._expire()  # a call, so that this frame does not keep the last mount while it sleeps
 
     def _expire(self) -> None:
+        config = self._settings.now
+        may_have_limit = self._has_time_limits or any(one.max_listener_duration for one in config.mount)
+
+        def duration_of(name: str) -> float:
+            return config.for_mount(name).max_listener_duration
+
         for mount in self:
-            expire(mount, self._clock(), may_have_own=self._has_time_limits)
+            expire(mount, self._clock(), duration_of, may_have_limit=may_have_limit)
             if marks_dropped(mount) and mount not in self._crowded:
                 self._crowded.add(mount)
                 log.warning(

@@ -256,3 +256,33 @@ def test_a_guest_has_the_time_that_it_was_given(bench: Bench, mount: Mount, pair
     listener.joined -= 1
     bench.context.mounts._expire()
     assert len(mount.fanout) == 0
+
+
+def test_a_file_has_the_limits_of_the_mount_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "f.mp3").write_bytes(frames(0, 300))
+    both = "fallback_mount = '/f.mp3'\nmax_listener_duration = 60\n"
+    toml = f"[paths]\nwebroot = '{tmp_path}'\n"
+    toml += f"[[mount]]\nmount_name = '/x'\nmax_listeners = 2\n{both}"
+    toml += f"[[mount]]\nmount_name = '/y'\nmax_listeners = 1\nfallback_when_full = true\n{both}"
+    toml += "[[mount]]\nmount_name = '/z'\nfallback_mount = '/f.mp3'\n"
+    bench, ends = make_bench(toml), []
+    for path, refused in (("/x", 0), ("/y", 0), ("/y", 0), ("/z", 0), ("/x", 0), ("/x", 1), ("/z", 0)):
+        found = bench.context.finder.find(path)
+        assert found is not None and found.name == "file:/f.mp3"
+        ends.append(parcels())
+        if not refused:
+            serve_listener(bench.context, ends[-1][0], make_request(path), found)
+            continue
+        with pytest.raises(Refused, match="has its 2 listeners"):
+            serve_listener(bench.context, ends[-1][0], make_request(path), found)
+    assert bench.context.mounts.asking_for("/x") == 2
+    file = bench.context.mounts.get("file:/f.mp3")
+    assert file is not None
+    for listener in file.fanout:
+        listener.joined -= 61
+    bench.context.mounts._expire()
+    assert [one.requested_mount for one in file.fanout] == ["/z", "/z"], "the only mount without a limit"
+    bench.close()
+    for ours, peer in ends:
+        ours.close()
+        peer.close()

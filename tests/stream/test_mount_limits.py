@@ -76,4 +76,4 @@ def test_listeners_without_any_limit_are_not_looked_at(monkeypatch: pytest.Monke
     stand = Stand()
     stand.listen()
     monkeypatch.setattr(type(stand.mount.fanout), "__iter__", None)
-    expire(stand.mount, stand.now, may_have_own=False)
+    expire(stand.mount, stand.now, may_have_limit=False)
