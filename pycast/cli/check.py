@@ -107,6 +107,8 @@ def missing_files(config: Config) -> Iterator[str]:
         yield from _no_authorities(f"relay[{index}].tls_ca", relay.tls_ca)
     if config.paths.webroot and not os.access(Path(config.paths.webroot), os.R_OK | os.X_OK):
         yield f'paths.webroot = "{config.paths.webroot}": expected a folder that this user can read'
+    if config.paths.adminroot and not os.access(Path(config.paths.adminroot), os.R_OK | os.X_OK):
+        yield f'paths.adminroot = "{config.paths.adminroot}": expected a folder that this user can read'
     for key in ("deny_ip", "allow_ip", "deny_agents"):
         yield from _unreadable(f"paths.{key}", getattr(config.paths, key))
     for key in ("access_log", "error_log", "playlist_log"):
@@ -171,10 +173,13 @@ def style_sheets(config: Config) -> Iterator[str]:
     from pycast.web.routes import ROUTES
     from pycast.web.xsl import missing_lxml
 
-    names = {f"/{path.name}" for path in Path(config.paths.webroot).glob("*.xsl")} if config.paths.webroot else set()
-    own = sorted(names - {route.path for route in ROUTES})
-    if own and (why := missing_lxml()):
-        yield f'paths.webroot = "{config.paths.webroot}" has {own[0][1:]}: {why}'
+    pages = {route.path for route in ROUTES}
+    for key in ("webroot", "adminroot"):
+        folder = getattr(config.paths, key)
+        names = {f"/{path.name}" for path in Path(folder).glob("*.xsl")} if folder else set()
+        own = sorted(names - pages if key == "webroot" else names)
+        if own and (why := missing_lxml()):
+            yield f'paths.{key} = "{folder}" has {own[0][1:]}: {why}'
 
 
 def bad_addresses(config: Config) -> Iterator[str]:

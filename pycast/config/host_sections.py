@@ -14,6 +14,12 @@ class PathsSection(Section):
         "The folder of the files that mounts name as a fallback or an intro, below which all of them are. Empty: none. "
         "With server.fileserve everybody can fetch what is in it.",
     )
+    adminroot: Text = key(
+        "",
+        "The folder of your own files below /admin/, for the admin: style sheets (*.xsl) for the pages of Icecast's "
+        "commands, and any other files. Empty: none; the commands have pages of pycast's own.",
+        example="/srv/radio/admin",
+    )
     mime_types: Text = key(
         "/etc/mime.types",
         "The file that says which extension of a file's name has which content type. Common ones are known without it.",

@@ -161,7 +161,7 @@ class _Conversion:
                 self._read_paths(setting)
             elif setting.name in KEYS["tls"]:
                 self._settings.set("tls", self._single["tls"], setting)
-            elif setting.name in KEYS["paths"]:
+            elif setting.name in KEYS["paths"] and not is_nothing_lost(setting):
                 self._settings.set("paths", self._single["paths"], setting)
             elif setting.name == "changeowner":
                 self._settings.read("security", self._single["security"], setting)

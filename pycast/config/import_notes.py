@@ -39,13 +39,11 @@ class ImportNote(NamedTuple):
 
 
 _NO_SETTING = "pycast has no such setting"
-_OWN_PAGES = "pycast has its own pages"
 _CIPHERS = "TLS has the ciphers that OpenSSL holds for safe"
 
 _WHY = {
     "security/prng-seed": "pycast takes random numbers from the system",
     "shoutcast-mount": "no listen-socket has shoutcast-compat; set shoutcast_mount in a [[listen]] section",
-    "paths/adminroot": _OWN_PAGES,
     "paths/ssl-allowed-ciphers": _CIPHERS,
     "paths/tls-allowed-ciphers": _CIPHERS,
     "tls-context/tls-allowed-ciphers": _CIPHERS,

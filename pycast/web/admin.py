@@ -1,10 +1,11 @@
 """`/admin/…` and `/admin.cgi`: the commands of Icecast 2.4.4, and those of 2.5 and icecast-kh that people use.
 
 Credentials are checked first, then whether there is such a command, then the mount. (2.4.4 tells everybody which
-commands there are.) With `mount=`, the credentials of the admin and of that mount's source are accepted; without it
-only the admin's (for `streamlist.txt` also a relay's). A comment in the code gives the reason where a command differs
-from 2.4.4's. A command's name ends in `.xsl` for a page and in `.json` for JSON: see `admin_looks.py`. A new command is
-one row of `FOR_NODE` (`admin_node.py`) or `FOR_MOUNT` (`admin_mounts.py`).
+commands there are.) What is no command may be a file of `paths.adminroot`, for the admin. With `mount=`, the
+credentials of the admin and of that mount's source are accepted; without it only the admin's (for `streamlist.txt` also
+a relay's). A comment in the code gives the reason where a command differs from 2.4.4's. A command's name ends in `.xsl`
+for a page and in `.json` for JSON: see `admin_looks.py`. A new command is one row of `FOR_NODE` (`admin_node.py`) or
+`FOR_MOUNT` (`admin_mounts.py`).
 """
 
 from collections.abc import Callable
@@ -74,6 +75,16 @@ def _success(text: str) -> Response:
     return Response(200, (SUCCESS % text).encode(), HTML)
 
 
+def _file_or_unknown(call: Call) -> Response:
+    if call.config.paths.adminroot and call.request.method != "POST":
+        from pycast.web.files import maybe_admin_file  # not at the start of the server
+
+        found = maybe_admin_file(call)
+        if found is not None:
+            return found
+    return _unknown(call)
+
+
 def _unknown(call: Call) -> Response:
     raise Refused("Unrecognised command", status=400, cause=call.request.path)
 
@@ -105,6 +116,12 @@ def _in_look(run: Command) -> Handler:
             return said
         if not look:
             return Response(200, said, XML)
+        if look == "xsl" and call.config.paths.adminroot:
+            from pycast.web.xsl import maybe_admin_page  # not at the start of the server
+
+            own = maybe_admin_page(call, command, said)
+            if own is not None:
+                return own
         from pycast.web import admin_looks  # not before it is needed, as in public.py
 
         return admin_looks.as_json(said) if look == "json" else admin_looks.as_page(said, command, call.text("mount"))
@@ -164,7 +181,7 @@ FOR_NODE = _by_command(
     _for_admin("history", admin_node.history),
 )
 NOT_FOR_NODE = Route("/admin/", _no_node_command, ADMIN, Access.ADMIN, FORM)
-UNKNOWN = Route("/admin/", _unknown, ADMIN, Access.ADMIN, FORM)
+UNKNOWN = Route("/admin/", _file_or_unknown, ADMIN, Access.ADMIN, FORM)
 
 # Commands with `mount=`.
 FOR_MOUNT = _by_command(

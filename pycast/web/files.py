@@ -9,7 +9,8 @@ folder. It is asked for before a file is looked for: who is not let in does not 
 
 Nobody gets out of the folder: see `disk/beneath.py`. Names that begin with a dot are not served (`.htpasswd`, `.git`),
 but for `/.well-known/`. An encoder cannot put a file there; what is there, the operator has put there, and it may do in
-a browser what pages of the station may do.
+a browser what pages of the station may do. The files of `paths.adminroot` are below /admin/ in the same way, for the
+admin only.
 """
 
 import os
@@ -42,11 +43,10 @@ _OPEN_FOLDER = "/.well-known"
 
 
 class _Found(NamedTuple):
-    """A file with its type, or the path to which a request for a folder is sent on."""
+    """A file with its type; none for a folder that was asked for without the "/" at its end."""
 
     file: FoundFile | None
     content_type: str = ""
-    moved_to: str = ""
 
 
 def answer_file(call: Call) -> Response:
@@ -64,18 +64,31 @@ def no_file() -> Refused:
 
 def maybe_file(call: Call) -> Response | None:
     """Returns the answer with the file of that path, None if there is none. Raises Refused. May switch."""
-    config, path = call.config, call.request.path
-    if not serves_files(config) or is_hidden(path):
+    if not serves_files(call.config) or is_hidden(call.request.path):
         return None
     check_login(call)
+    return _maybe_file(call, call.config.paths.webroot, call.request.path)
+
+
+def maybe_admin_file(call: Call) -> Response | None:
+    """As `maybe_file`, for a path below /admin/ and the files of `paths.adminroot`. The access is checked already."""
+    root, path = call.config.paths.adminroot, call.request.path.removeprefix("/admin")
+    # A style sheet is for the pages of a command, and nobody gets it as it is.
+    if not root or is_hidden(path) or path.lower().endswith(".xsl"):
+        return None
+    found = _maybe_file(call, root, path)
+    return found and found._replace(may_be_stored=False)
+
+
+def _maybe_file(call: Call, root: str, path: str) -> Response | None:
     try:
-        found = off_hub(_find, config.paths.webroot, path, config.paths.mime_types)
+        found = off_hub(_find, root, path, call.config.paths.mime_types)
     except ExternalError as error:
         raise unreadable(error) from error
     if found is None:
         return None
     if found.file is None:
-        return Response(301, headers=(("Location", found.moved_to),))
+        return Response(301, headers=(("Location", f"{quote(call.request.path)}/"),))
     try:
         response = _answer(call, found.file, found.content_type)
     except BaseException:
@@ -181,7 +194,7 @@ def _find_index(root: str, path: str, types_file: str) -> _Found | None:
         return _Found(found, media_type(name, _types(types_file)))
     # Or its links to other files, which are relative, would lead beside the folder.
     found.file.close()
-    return _Found(None, moved_to=f"{quote(path)}/")
+    return _Found(None)
 
 
 def _types(file: str) -> dict[str, str]:

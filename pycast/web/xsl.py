@@ -78,6 +78,22 @@ def answer_xsl(call: Call) -> Response:
     return page.answer(call.request, content_type)._replace(is_own=True)
 
 
+def maybe_admin_page(call: Call, command: str, xml: bytes) -> Response | None:
+    """Returns the page of a command whose answer is `xml`, made by the style sheet in `paths.adminroot` that has the
+    command's name; None if there is none, or nothing to apply it with. Raises Refused. May switch.
+    """
+    root, path = call.config.paths.adminroot, f"/{command}.xsl"
+    try:
+        if not root or missing_lxml() or not off_hub(_is_file, root, path):
+            return None
+    except ExternalError as error:
+        raise unreadable(error) from error
+    made = _in_a_thread(root, path, xml)
+    if made.why:
+        raise Refused("Could not parse XSLT file", status=500, cause=made.why)
+    return Response(200, made.body, made.content_type, is_own=True)
+
+
 def missing_lxml() -> str:
     """Returns what to do to have style sheets applied, empty if they can be."""
     try:

@@ -94,12 +94,13 @@ def test_pipes_are_warned_about_and_not_opened(file: Path) -> None:
     ]
 
 
-def test_a_webroot_that_is_no_folder_is_a_problem(file: Path) -> None:
-    file.write_text(f'[paths]\nwebroot = "{file.parent / "nowhere"}"\n')
+@pytest.mark.parametrize("key", ["webroot", "adminroot"])
+def test_a_root_that_is_no_folder_is_a_problem(file: Path, key: str) -> None:
+    file.write_text(f'[paths]\n{key} = "{file.parent / "nowhere"}"\n')
     result = CliRunner().invoke(main, ["check", str(file)])
     assert result.exit_code == 1
-    assert result.stderr.startswith(f'pycast: {file}:2: paths.webroot = "{file.parent / "nowhere"}": expected a folder')
-    file.write_text(f'[paths]\nwebroot = "{file.parent}"\n')
+    assert result.stderr.startswith(f'pycast: {file}:2: paths.{key} = "{file.parent / "nowhere"}": expected a folder')
+    file.write_text(f'[paths]\n{key} = "{file.parent}"\n')
     assert CliRunner().invoke(main, ["check", str(file)]).exit_code == 0
 
 

@@ -104,7 +104,6 @@ def test_burst_on_connect_off_is_a_burst_of_nothing() -> None:
             '<http-headers><header name="A" value="b" status="x"/></http-headers>',
             'http-headers/header (A = b, status = x): for A: expected a status such as "404", "4*" or "*", not \'x\'',
         ),
-        ("<paths><adminroot>/w</adminroot></paths>", "paths/adminroot = /w: pycast has its own pages"),
     ],
 )  # fmt: skip
 def test_what_has_no_equivalent_is_named_with_its_line(xml: str, said: str) -> None:
@@ -112,8 +111,11 @@ def test_what_has_no_equivalent_is_named_with_its_line(xml: str, said: str) -> N
     assert f"# Left out: line 1: {said}" in run(xml).toml
 
 
-def test_the_folder_of_files_comes_over() -> None:
+def test_the_folders_of_files_come_over_but_for_icecasts_own_admin_pages() -> None:
     assert imported("<paths><webroot>/srv/web</webroot></paths>").paths.webroot == "/srv/web"
+    assert imported("<paths><adminroot>/srv/admin</adminroot></paths>").paths.adminroot == "/srv/admin"
+    own = "<paths><adminroot>/usr/share/icecast2/admin</adminroot></paths>"
+    assert imported(own).paths.adminroot == "" and left_out(own) == []
 
 
 def test_socket_for_tls_without_a_certificate_is_to_be_corrected() -> None:

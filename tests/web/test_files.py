@@ -9,7 +9,7 @@ import pytest
 
 from pycast.http.response import FileParts, FileRange, Response
 from pycast.web.site import Site
-from tests.web.sites import PASSWORDS, ask, make_site, refusal
+from tests.web.sites import ADMIN, PASSWORDS, RELAY, SOURCE, ask, make_site, refusal
 
 SONG = bytes(range(256)) * 4
 OPEN: list[Response] = []
@@ -217,3 +217,38 @@ def test_a_disk_that_fails_is_told_as_that(site: Site, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", fail)
         assert refusal(site, "/song.mp3") == (503, "This file cannot be read at present")
+
+
+@pytest.fixture
+def own(site: Site, root: Path, tmp_path: Path) -> Site:
+    admin = tmp_path / "admin"
+    for folder in ("help", ".git"):
+        (admin / folder).mkdir(parents=True)
+    for name in ("style.css", "help/index.html", ".git/config", "page.xsl", "stats"):
+        (admin / name).write_text(f"own {name}")
+    (admin / "out.css").symlink_to("../secret.txt")
+    return make_site(toml=f'{PASSWORDS}[paths]\nwebroot = "{root}"\nadminroot = "{admin}"\nmime_types = ""\n')
+
+
+def test_files_of_the_admin_are_for_the_admin_and_nobody_learns_which_there_are(own: Site) -> None:
+    for path in ("style.css", "help/", "help", "nothing.css", ".git/config", "page.xsl"):
+        assert refusal(own, f"/admin/{path}")[0] == 401
+    for login in (SOURCE, RELAY):
+        assert refusal(own, "/admin/style.css", authorization=login)[0] == 401
+    assert refusal(own, "/admin/style.css?mount=/live.mp3", authorization=SOURCE)[0] == 400
+    style = get(own, "/admin/style.css", authorization=ADMIN)
+    assert (content(style), style.content_type) == (b"own style.css", "text/css; charset=utf-8")
+    assert not style.may_be_stored and header(style, "ETag")
+    assert content(get(own, "/admin/help/", authorization=ADMIN)) == b"own help/index.html"
+    moved = ask(own, "/admin/help", authorization=ADMIN)
+    assert (moved.status, header(moved, "Location")) == (301, "/admin/help/")
+
+
+@pytest.mark.parametrize("path", ["nothing.css", ".git/config", "out.css", "page.xsl", "page.XSL"])
+def test_what_is_no_file_of_the_admin_is_an_unknown_command(own: Site, path: str) -> None:
+    assert refusal(own, f"/admin/{path}", authorization=ADMIN) == (400, "Unrecognised command")
+
+
+def test_commands_go_before_files_of_the_admin(own: Site) -> None:
+    assert b"own stats" not in content(ask(own, "/admin/stats", authorization=ADMIN))
+    assert refusal(own, "/admin/style.css?mount=/live.mp3", authorization=ADMIN)[0] == 400

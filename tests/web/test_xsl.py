@@ -13,7 +13,7 @@ from pycast.errors import Refused
 from pycast.web import xsl
 from pycast.web.site import Site
 from tests.stats.snapshots import mount, node
-from tests.web.sites import PASSWORDS, FakeControl, ask, make_site, refusal, text_of
+from tests.web.sites import ADMIN, PASSWORDS, FakeControl, ask, make_site, refusal, text_of
 
 HEAD = '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
 SHEET = HEAD + '{output}<xsl:template match="/icestats">{body}</xsl:template></xsl:stylesheet>'
@@ -218,3 +218,23 @@ def test_one_that_does_not_end_holds_up_no_more_than_one_thread(
     is_free = True
     monkeypatch.setattr(xsl, "PATIENCE_S", 5.0)
     assert text_of(ask(site, "/a.xsl")) == "late"
+
+
+def test_pages_of_commands_are_made_by_style_sheets_of_the_admin(tmp_path: Path) -> None:
+    admin = tmp_path / "admin"
+    admin.mkdir()
+    output = '<xsl:output method="html"/>'
+    body = '<p><xsl:value-of select="source[@mount=\'/live.mp3\']/title"/></p><xsl:value-of select="count(source)"/>'
+    (admin / "stats.xsl").write_text(SHEET.format(output=output, body=body))
+    (admin / "listmounts.xsl").write_text("no XML")
+    made = make_site(FakeControl(LIVE), toml=f'{PASSWORDS}[paths]\nadminroot = "{admin}"\n')
+    page = ask(made, "/admin/stats.xsl", authorization=ADMIN)
+    assert page.content_type == "text/html; charset=UTF-8"
+    assert "<p>Ä &amp; &lt;b&gt;</p>3" in text_of(page), "hidden mounts, too"
+    assert "<p>" in text_of(ask(made, "/admin/", authorization=ADMIN))
+    one = ask(made, "/admin/stats.xsl?mount=/live.mp3", authorization=ADMIN)
+    assert text_of(one).strip().endswith("</p>1")
+    assert refusal(made, "/admin/stats.xsl")[0] == 401
+    assert refusal(made, "/admin/listmounts.xsl", authorization=ADMIN) == (500, "Could not parse XSLT file")
+    own = ask(made, "/admin/showlog.xsl", authorization=ADMIN)
+    assert own.content_type.startswith("text/html") and "<p>Ä" not in text_of(own)
