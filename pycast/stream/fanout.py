@@ -88,10 +88,10 @@ class Fanout:
         self._all: dict[int, Listener] = {}
         self._work, self._urgent, self._resting = Event(), Event(), Event()
         self._resting.set()
-        self._pushed = 0
+        self.pushed = 0
+        """The offset up to which the last pass has pushed."""
         self._ending: Reason | None = None
-        self._is_over = False
-        self._finish_at = 0.0
+        self._is_over, self._finish_at = False, 0.0
         self._slices = Slices(pacer.cpu_clock)
         self.bytes_sent = 0
         self.round_s = 0.0
@@ -187,7 +187,7 @@ class Fanout:
     def wake(self) -> None:
         """Announces new audio in the ring."""
         self._work.set()
-        if self._ring.head - self._pushed > min(URGENT_BYTES, self._queue_size() // 2):
+        if self._ring.head - self.pushed > min(URGENT_BYTES, self._queue_size() // 2):
             self._urgent.set()
 
     def position_of(self, listener: Listener) -> int:
@@ -234,7 +234,7 @@ class Fanout:
 
     def _is_buffered(self) -> bool:
         """Whether who joined last can wait twice as long: with at most half of a burst on its way, half is left."""
-        return 4 * (self._ring.head - self._pushed) <= self._burst_size()
+        return 4 * (self._ring.head - self.pushed) <= self._burst_size()
 
     def _company_of(self, listener: Listener) -> Cohort | None:
         """Returns the cohort that a new listener is put into, if that has members, and only little more to get. What it
@@ -248,7 +248,7 @@ class Fanout:
     def _is_finished(self) -> bool:
         if self._ending is None:
             return False
-        all_sent = self._pushed == self._ring.head and not self._behind
+        all_sent = self.pushed == self._ring.head and not self._behind
         return not self._all or all_sent or self._clock() >= self._finish_at
 
     def _pass(self) -> float:
@@ -256,7 +256,7 @@ class Fanout:
         spent = 0.0
         self._slices.begin()
         # Audio that comes in while the pass rests is for the next one.
-        stop = self._pushed = self._ring.head
+        stop = self.pushed = self._ring.head
         self._urgent.clear()
         # Those that are caught up, cohort by cohort.
         for cohort in list(self._cohorts.values()):

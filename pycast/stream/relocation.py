@@ -1,7 +1,9 @@
 """Moves connected listeners to other audio: another mount, or the same one after its offsets jumped.
 
-A listener gets the rest of its present unit (frame, page, cluster), then continues where the other audio is now. Its
-player must not notice more than a splice. An ICY player counts bytes to the next title block, so the listener keeps its
+A listener gets the rest of its present unit (frame, page, cluster), then continues where the other audio is now. If it
+goes to another mount and has got all up to the last pass, it gets what has come since, too: on a crowded node that is
+up to a second, and a player that loses it with each move has nothing to play after some of them. Its player must not
+notice more than a splice. An ICY player counts bytes to the next title block, so the listener keeps its
 place between two blocks, and the first block on the other side carries the title in force there.
 """
 
@@ -13,6 +15,9 @@ from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
+
+_Rests = dict[tuple[object, int, int], tuple[bytes, int]]
+"""What listeners get before they go on, and where it ends, by their view and their position."""
 
 
 class Detached(NamedTuple):
@@ -41,7 +46,7 @@ def relocate(
     mount.fanout.wait_until_resting()
     if target.state is MountState.ENDED or not is_wanted():
         return []
-    detached = detach(mount, which)
+    detached = detach(mount, which, to_head=target is not mount)
     moving = [one.listener for one in detached]
     prepare(moving)
     if detached:
@@ -49,9 +54,12 @@ def relocate(
     return moving
 
 
-def detach(mount: Mount, which: Callable[[Listener], bool] = lambda listener: True) -> list[Detached]:
-    """Takes listeners out of the mount, each with the rest of its present unit as prefix. Only while the fan-out rests
-    (`Fanout.wait_until_resting`). Drops those that are too far behind to get that rest.
+def detach(
+    mount: Mount, which: Callable[[Listener], bool] = lambda listener: True, *, to_head: bool = False
+) -> list[Detached]:
+    """Takes listeners out of the mount, each with the rest of its present unit as prefix; `to_head` with all that is
+    there, if they have the rest. Only while the fan-out rests (`Fanout.wait_until_resting`). Drops those that are too
+    far behind to get that rest.
     """
     listeners = [listener for listener in mount.fanout if which(listener)]
     for listener in listeners:
@@ -59,8 +67,9 @@ def detach(mount: Mount, which: Callable[[Listener], bool] = lambda listener: Tr
             mount.fanout.drop(listener, Reason.SLOW)
     listeners = [listener for listener in listeners if mount.fanout.get(listener.id) is listener]
     mount.fanout.take_out(listeners)
-    rests: dict[tuple[object, int, int], tuple[bytes, int]] = {}
-    return [_finish(mount, listener, rests) for listener in listeners]
+    rests: _Rests = {}
+    up_to_date = mount.fanout.pushed if to_head else mount.ring.head + 1
+    return [_finish(mount, listener, rests, up_to_date) for listener in listeners]
 
 
 def attach(mount: Mount, moving: list[Detached]) -> None:
@@ -73,22 +82,25 @@ def attach(mount: Mount, moving: list[Detached]) -> None:
         position = mount.ring.head if last is None else last
     if mount.family not in ("generic", HEADER_ONCE):
         header = mount.timeline.header_at(position)
+    # Most have the same rest before it, and share what becomes of it.
+    begun: dict[bytes, bytes] = {}
     for one in moving:
         listener = one.listener
         if listener.intro is not None:  # it gets the rest of that, and then begins here
             mount.fanout.put_in(listener)
             continue
-        listener.prefix += header
+        if header:
+            listener.prefix = begun.setdefault(listener.prefix, listener.prefix + header)
         listener.position = position
         listener.view = mount.view(one.metaint, (position - one.since_block) % one.metaint if one.metaint else 0)
         listener.first_title_at = position + one.metaint - one.since_block if one.metaint else -1
         mount.fanout.put_in(listener)
 
 
-def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int], tuple[bytes, int]]) -> Detached:
-    """Gives a listener the rest of its present unit as prefix.
+def _finish(mount: Mount, listener: Listener, rests: _Rests, up_to_date: int) -> Detached:
+    """Gives a listener the rest of its present unit as prefix; if it is at `up_to_date`, all that there is.
 
-    `rests` keeps the rests made so far: most listeners are at the same position, and share what is left of the unit.
+    `rests` keeps the rests made so far: most listeners are at the same position, and share what is left.
     """
     if listener.intro is not None:
         return Detached(listener, 0, 0)
@@ -98,7 +110,7 @@ def _finish(mount: Mount, listener: Listener, rests: dict[tuple[object, int, int
     # The unit ends at the next join point, or at the head if there is none yet.
     key = (listener.view.key, start, first_title_at)
     if key not in rests:
-        stop = mount.timeline.first_join(start)
+        stop = mount.timeline.first_join(start) if start < up_to_date else None
         stop = mount.ring.head if stop is None else stop
         rests[key] = b"".join(listener.view.pieces(start, stop, first_title_at)), stop
     rest, stop = rests[key]

@@ -289,3 +289,20 @@ def test_a_player_of_wav_that_is_moved_gets_samples_and_no_header() -> None:
     samples = bytes(transport.got).removeprefix(HEAD + WAV_HEADER)
     assert samples.strip(b"a").strip(b"b") == b"" and b"ab" in samples
     assert len(samples) % UNIT == 0
+
+
+@pytest.mark.parametrize("metaint", [0, METAINT])
+def test_who_is_up_to_date_gets_all_that_has_come_since_the_last_pass(metaint: int) -> None:
+    stage = Stage()
+    here, there = stage.mount(0), stage.mount(1000)
+    transport, slow = stage.join(here, metaint), stage.join(here, metaint, room=len(HEAD) + 100)
+    here.feed(frames(20, 5))
+    here.fanout._pass()
+    here.feed(frames(25, 30))
+    relocate(here, there)
+    there.feed(frames(1020, 3))
+    catch_up(there, transport, slow)
+    found = numbers(received(transport, metaint)[0])
+    assert found[-33:] == [*range(25, 55), 1020, 1021, 1022], "a second of audio on a crowded node"
+    assert numbers(received(slow, metaint)[0])[-3:] == [1020, 1021, 1022]
+    assert 54 not in numbers(received(slow, metaint)[0]), "who is behind gets the rest of a frame"
