@@ -2,7 +2,9 @@
 
 Of each sixteen five have ICY titles and one is on an Ogg mount; the streams of these are read whole. The sources end,
 listeners are moved to files, the sources come back, three times. One number: the longest time for which any
-listener had no audio.
+listener had no audio. Beside it are the longest time between two reads of a listener, which is more than that while
+its player holds some seconds, and the longest turn of the loop that reads them: on a busy machine that may be late
+itself.
 """
 
 import sys
@@ -33,7 +35,11 @@ class Result:
     lost: int
     out_of_step: int
     dry_s: tuple[float, ...]
-    """Of plain, ICY and Ogg listeners."""
+    """Of plain, ICY and Ogg listeners: the longest time without audio."""
+    gap_s: tuple[float, ...]
+    """Of the same: the longest time between two reads."""
+    turn_s: float
+    """The longest turn of the loop that reads them."""
     blocks: int
     """Title blocks that were counted."""
     errors: dict[str, int]
@@ -46,9 +52,10 @@ def main() -> int:
     with suppress(ServerError):
         result = _run(plan)
     if result is not None:
-        columns = ("listeners", "lost", "out of step", "plain: dry s", "icy: dry s", "ogg: dry s", "title blocks")
-        dry = tuple(f"{one:.2f}" for one in result.dry_s)
-        row = (str(result.listeners), str(result.lost), str(result.out_of_step), *dry, str(result.blocks))
+        columns = ("listeners", "lost", "out of step", "plain: dry s", "icy: dry s", "ogg: dry s",
+                   "plain: gap s", "icy: gap s", "ogg: gap s", "turn s", "title blocks")  # fmt: skip
+        times = tuple(f"{one:.2f}" for one in (*result.dry_s, *result.gap_s, result.turn_s))
+        row = (str(result.listeners), str(result.lost), str(result.out_of_step), *times, str(result.blocks))
         print_table("Listeners moved to a file and back: the longest time without audio", columns, [row])
     rows: list[dict[str, Any]] = [] if result is None else [asdict(result)]
     bars = [
@@ -96,13 +103,20 @@ def _listen(port: int, count: int) -> Result:
         count,
         len(errors) - len(is_step),
         len(is_step),
-        tuple(
-            max((ear.dry_s for ear, one in zip(ears.ears, kinds, strict=True) if one == kind), default=0.0)
-            for kind in ("plain", "icy", "ogg")
-        ),
+        _worst([ear.dry_s for ear in ears.ears], kinds),
+        _worst([ear.gap_s for ear in ears.ears], kinds),
+        ears.turn_s,
         sum(ear.blocks for ear in ears.ears),
         {one: errors.count(one) for one in set(errors)},
     )
+
+
+def _worst(times: list[float], kinds: list[str]) -> tuple[float, ...]:
+    """Returns the longest of the times of plain, ICY and Ogg listeners."""
+    longest = dict.fromkeys(("plain", "icy", "ogg"), 0.0)
+    for one, kind in zip(times, kinds, strict=True):
+        longest[kind] = max(longest[kind], one)
+    return tuple(longest.values())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ away.
 
 The one invariant: `dry_s` is how long a player that plays from its first byte on had nothing to play at the worst
 moment, this loop's own delays included. What it holds is counted from what it has got: 16 kB of MP3 are a second, and
-so are five pages of Ogg.
+so are five pages of Ogg. `gap_s` is the longest time between two reads, whatever the player holds.
+
+This loop reads all listeners, and on a busy machine it may be what is late: `Ears.turn_s` is the longest time that one
+turn over those who had something took. A server that sends on time has listeners who wait no longer than that.
 """
 
 import select
@@ -30,7 +33,8 @@ class Ear:
         self.sock = socket.socket()
         self.received = self.blocks = 0
         self.error = ""
-        self.began = self.dry_s = self.audio_s = 0.0
+        self.began = self.dry_s = self.gap_s = self.audio_s = 0.0
+        self._read_at = 0.0
         self._head: bytes | None = b""
         self._metaint = self._left = 0
         self._block = b""
@@ -44,6 +48,8 @@ class Ear:
     def note(self, size: int, now: float, audio_s: float) -> None:
         """Counts what was read at `now`, which has so many seconds of audio."""
         self.began = self.began or now
+        self.gap_s = max(self.gap_s, now - (self._read_at or now))
+        self._read_at = now
         self.dry_s = max(self.dry_s, now - self.began - self.audio_s)
         self.received += size
         self.audio_s += audio_s
@@ -94,6 +100,8 @@ class Ears:
 
     def __init__(self, port: int, ears: list[Ear]) -> None:
         self.ears = ears
+        self.turn_s = 0.0
+        """The longest time that one turn took."""
         self._port = port
         self._epoll = select.epoll()
         self._by_fd: dict[int, Ear] = {}
@@ -119,9 +127,13 @@ class Ears:
         """Reads for so long."""
         until = time.monotonic() + seconds
         while True:
-            for fd, _ in self._epoll.poll(max(min(until - time.monotonic(), 0.05), 0.0), 4096):
+            found = self._epoll.poll(max(min(until - time.monotonic(), 0.05), 0.0), len(self.ears))
+            began = time.monotonic()
+            for fd, _ in found:
                 self._read(self._by_fd[fd])
-            if time.monotonic() >= until:
+            now = time.monotonic()
+            self.turn_s = max(self.turn_s, now - began)
+            if now >= until:
                 return
 
     def _read(self, ear: Ear) -> None:
