@@ -172,8 +172,10 @@ class MountFinder:
 
     def on_any_node(self, name: str) -> Mount | None:
         """Returns the mount of that name; if this node lacks it, mirrors it from another one. May switch."""
-        found = self._mounts.get(name)
-        return self._mirrors.open(name) if found is None and self._mirrors is not None else found
+        found, mirrors = self._mounts.get(name), self._mirrors
+        if mirrors is None or (found is not None and not mirrors.is_beginning(name)):
+            return found
+        return mirrors.open(name)
 
     def has_source(self, name: str) -> bool:
         """Whether the mount has a source, on this node or another one."""

@@ -57,12 +57,16 @@ class FakeMirrors:
     def __init__(self) -> None:
         self.live: dict[str, Mount | None] = {}
         self.opened: list[str] = []
+        self.beginning: set[str] = set()
 
     def has_origin(self, name: str) -> bool:
         return name in self.live
 
     def has_source(self, name: str) -> bool:
         return name in self.live
+
+    def is_beginning(self, name: str) -> bool:
+        return name in self.beginning
 
     def open(self, name: str) -> Mount | None:
         self.opened.append(name)

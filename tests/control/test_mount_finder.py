@@ -53,6 +53,17 @@ def test_a_chain_is_followed_as_far_as_icecast_does() -> None:
         assert node.finder.live(names[0]) is last
 
 
+def test_a_mirror_that_is_still_behind_is_waited_for() -> None:
+    mirrors = FakeMirrors()
+    with stage(CHAIN, mirrors) as node:
+        mirrors.live["/b"] = node.begin("/b")
+        node.finder.on_any_node("/b")
+        assert mirrors.opened == []
+        mirrors.beginning.add("/b")
+        assert node.finder.on_any_node("/b") is mirrors.live["/b"]
+        assert mirrors.opened == ["/b"]
+
+
 def test_a_mount_of_another_node_is_found_as_its_mirror() -> None:
     mirrors = FakeMirrors()
     with stage(CHAIN, mirrors) as node:

@@ -138,6 +138,11 @@ class Mirrors:
         origin = self._state.origin(name)
         return origin is not None and self._state.is_up(origin.node)
 
+    def is_beginning(self, name: str) -> bool:
+        """Whether the mount is new here, and is not yet where its origin is: see `open`. Never switches."""
+        mirrored = self._mirrored.get(name)
+        return mirrored is not None and mirrored.mirror.is_beginning
+
     def __len__(self) -> int:
         return len(self._mirrored)
 
@@ -146,7 +151,7 @@ class Mirrors:
         most.
         """
         mount = self._mounts.get(name)
-        if mount is not None:
+        if mount is not None and not self.is_beginning(name):
             return mount
         origin = self._state.origin(name)
         if origin is None or origin.node == self._own.now.node:

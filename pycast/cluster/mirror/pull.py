@@ -95,6 +95,7 @@ class Mirror:
         self.begun = Event()
         """Set once the mount exists and has all that its parent had at the beginning."""
         self._parent_head = 0
+        self._made_mount = False
         self._link: Link | None = None
 
     @property
@@ -111,6 +112,13 @@ class Mirror:
     def is_attached(self) -> bool:
         """Whether this mirror feeds the mount, and not a source or another mirror."""
         return self._mounts.attached(self.name) is self
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether the mount is new here, and what its parent had at the beginning is still on its way: its head is some
+        seconds behind, and nobody should start there.
+        """
+        return self._made_mount and not self.begun.is_set()
 
     def hang_up(self) -> None:
         """Closes the present connection."""
@@ -196,6 +204,7 @@ class Mirror:
         is_new = self._mounts.get(self.name) is None
         mount = self._mounts.get_or_create(self.name, head.description)
         if is_new:
+            self._made_mount = True
             mount.restart_at(head.offset)
         if _has(mount, head.description, head.started_at):
             self._mounts.rebind_mirror(self.name, self)

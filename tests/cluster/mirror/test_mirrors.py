@@ -119,6 +119,20 @@ def test_a_mount_is_mirrored_when_it_is_first_asked_for(origin: Origin, node: No
     assert node.mirrors.health == 1.0
 
 
+def test_nobody_starts_on_a_mount_whose_past_is_still_on_its_way(origin: Origin, node: Node) -> None:
+    """Who did would hear ten seconds again, or be as far behind for ever: listeners who come back from a fallback."""
+    origin.send(600)
+    node.learns(1)
+    node.mirrors.ensure(NAME)
+    with gevent.Timeout(5):
+        while not node.mirrors.is_beginning(NAME):
+            gevent.sleep(0)
+    assert node.head < origin.sent * SIZE
+    assert node.mirrors.open(NAME) is node.mounts.get(NAME)
+    assert node.head == origin.sent * SIZE
+    assert not node.mirrors.is_beginning(NAME)
+
+
 def test_a_node_that_mirrors_always_begins_when_it_learns_of_a_mount(origin: Origin, wait_until: WaitUntil) -> None:
     node = Node("a", mirror="always")
     node.knows("o", origin)
