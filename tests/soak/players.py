@@ -64,13 +64,12 @@ class Player:
         self.ear = Hearing()
         self.excuse = ""
         """Why it may be cut off; empty if nothing may."""
-        self.began = time.monotonic()
+        self.began = self.reads_since = time.monotonic()
         self.sock = socket.create_connection(("127.0.0.1", wish.port), CONNECT_S)
         self.sock.sendall(wish.request())
         self.sock.setblocking(False)
         self.resumes_at = 0.0
         """Until when it does not read."""
-        self.has_stalled = False
         self._head: bytes | None = b""
         self.ear.connected(f"127.0.0.1:{wish.port}", self.began)
 
@@ -99,7 +98,7 @@ class Player:
 
     def is_silent(self, now: float) -> bool:
         """Whether it has been reading, in vain, for too long."""
-        return now - max(self.began, self.ear.last_audio, self.resumes_at) > SILENCE_S
+        return now - max(self.reads_since, self.ear.last_audio) > SILENCE_S
 
 
 class Audience:
@@ -107,6 +106,7 @@ class Audience:
 
     def __init__(self, judge: Judge) -> None:
         self.faults: list[str] = []
+        self._told = 0
         self._happened: deque[tuple[float, str]] = deque(maxlen=RECENT)
         self.joined = self.frames = self.blocks = 0
         """Totals of the players that have left."""
@@ -150,7 +150,6 @@ class Audience:
         with self._lock:
             if player := self.players.get(number):
                 player.resumes_at = time.monotonic() + seconds
-                player.has_stalled = True
                 with suppress(KeyError):
                     self._selector.unregister(player.sock)
 
@@ -159,6 +158,12 @@ class Audience:
         with self._lock:
             for player in list(self.players.values()):
                 self._end(player, "left")
+
+    def new_faults(self) -> list[str]:
+        """Returns those that this has not returned before."""
+        with self._lock:
+            told, self._told = self._told, len(self.faults)
+            return self.faults[told:]
 
     def happened(self, what: str) -> None:
         """Remembers what happens now, to be told with a fault."""
@@ -170,7 +175,7 @@ class Audience:
             if len(self.faults) < MOST_FAULTS:
                 now = time.monotonic()
                 before = ", ".join(f"{now - at:.1f} s: {what}" for at, what in list(self._happened))
-                self.faults.append(f"{text} [before it: {before}]")
+                self.faults.append(f"{time.strftime('%H:%M:%S')} {text} [before it: {before}]")
 
     def _run(self) -> None:
         while not self._is_over.is_set():
@@ -194,7 +199,7 @@ class Audience:
         if player.resumes_at and now >= player.resumes_at:
             player.resumes_at = 0.0
             self._selector.register(player.sock, selectors.EVENT_READ, player)
-            player.began = now  # what it heard before is no measure of the silence from now on
+            player.reads_since = now
         if now - player.began > player.wish.stays_s:
             self._end(player, "left")
         elif not player.resumes_at and player.is_silent(now):

@@ -63,6 +63,8 @@ def soak(seconds: float, seed: int, memory_mb: float = MEMORY_MB) -> Outcome:
                     audience.fault(f"node {name}: a traceback in its log: {log[log.index('Traceback') :][:600]}")
         except KeyboardInterrupt:
             progress("stopped by Ctrl-C: what is left is not looked at")
+        if audience.faults:
+            progress(f"the logs of the nodes are in {stage.keep_logs()}")
         return Outcome(
             list(audience.faults), one.counts, audience.joined, audience.frames, audience.blocks, before, after
         )
@@ -94,6 +96,8 @@ def _rest(one: Soak, like: dict[str, Level] | None = None) -> dict[str, Level]:
 
 def _tell(one: Soak, base: dict[str, Level] | None) -> None:
     audience, level = one.audience, one.stage.levels()[STEADY]
+    for fault in audience.new_faults():
+        progress(f"FAULT  {fault}")
     text = f"{sum(one.counts.values()):,} happenings, {audience.joined:,} players ({len(audience.players)} now)"
     text += f", {audience.frames:,} frames of those who left; node {STEADY}: {level.memory_mb:.1f} MB"
     if base is not None:

@@ -147,6 +147,13 @@ class Stage:
         os.kill(server.pid, signal.SIGHUP)
         return _wait(lambda: f"<location>soak {number}<".encode() in server.get("/admin/stats", admin=True)[1], 20)
 
+    def keep_logs(self) -> str:
+        """Writes the logs of all nodes into a folder of their own. Returns it."""
+        folder = tempfile.mkdtemp(prefix="pycast-soak-logs-")
+        for name, server in self.nodes.items():
+            (Path(folder) / f"{name}.log").write_text(server.log())
+        return folder
+
     def levels(self) -> dict[str, Level]:
         """Returns what each node uses."""
         return {name: level(server) for name, server in self.nodes.items()}
