@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import IO
 
 from pycast import launch
+from pycast.testing.program import ServerProgram, the_program
 
 FORK_S = 20.0
 """A fork takes some 10 ms, the first one as long as a start; on a machine that runs many tests at once, longer."""
@@ -85,18 +86,30 @@ class ForkedProcess:
 class ForkServer:
     """The process that forks."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, program: ServerProgram) -> None:
+        """Raises OSError if there is no such program."""
         self._pid = os.getpid()
-        self._inherited = _inherited(environment)
+        self._command = program.command
+        self._inherited = _inherited(program.environment)
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command, stdin = [*launch.PROGRAM, "fork-server"], theirs.fileno()
-            self._process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, env=dict(environment))
+            command, stdin = [*program.command, "fork-server"], theirs.fileno()
+            try:
+                self._process = subprocess.Popen(
+                    command, stdin=stdin, stdout=subprocess.DEVNULL, env=program.environment
+                )
+            except OSError:
+                self._requests.close()
+                raise
 
-    def suits(self, environment: Mapping[str, str]) -> bool:
-        """Whether its forks, with that environment, are as new processes would be."""
-        return self._pid == os.getpid() and self._inherited == _inherited(environment)
+    def runs(self, program: ServerProgram) -> bool:
+        """Whether it is this process's own, and of that program."""
+        return self._pid == os.getpid() and self._command == program.command
+
+    def suits(self, program: ServerProgram) -> bool:
+        """Whether its forks are as new processes of that program would be."""
+        return self.runs(program) and self._inherited == _inherited(program.environment)
 
     def start(
         self, *args: str, environment: Mapping[str, str], stderr: IO[bytes] | int, modules: Sequence[str] = ()
@@ -138,7 +151,8 @@ def prepare() -> None:
     """Starts the process that forks, if there is none: a server that is asked for some tenths of a second later need
     not wait for it.
     """
-    _the_fork_server(launch.clean_environment())
+    with suppress(OSError):
+        _the_fork_server(the_program())
 
 
 def start(*options: str, stderr: IO[bytes], modules: Sequence[str] = ()) -> launch.Process:
@@ -146,20 +160,25 @@ def start(*options: str, stderr: IO[bytes], modules: Sequence[str] = ()) -> laun
 
     `modules` are those that it needs at its start and other servers do not.
     """
-    environment = launch.clean_environment()
-    fork_server = _the_fork_server(environment)
-    if fork_server.suits(environment):
-        with suppress(OSError):
+    program = the_program()
+    with suppress(OSError):
+        fork_server = _the_fork_server(program)
+        if fork_server.suits(program):
             args = ("serve", "--ready-file", "-", *options)
-            return fork_server.start(*args, environment=environment, stderr=stderr, modules=modules)
-    return launch.start(*options, environment=environment, stderr=stderr)
+            return fork_server.start(*args, environment=program.environment, stderr=stderr, modules=modules)
+    try:
+        return launch.start(*options, program=program.command, environment=program.environment, stderr=stderr)
+    except OSError as error:
+        if program.named_by:
+            error.add_note(f"{program.named_by} names this program.")
+        raise
 
 
-def _the_fork_server(environment: Mapping[str, str]) -> ForkServer:
+def _the_fork_server(program: ServerProgram) -> ForkServer:
     global _fork_server  # one for the process, like its modules
     with _lock:
-        if _fork_server is None or _fork_server._pid != os.getpid():
-            _fork_server = ForkServer(environment)
+        if _fork_server is None or not _fork_server.runs(program):
+            _fork_server = ForkServer(program)
             atexit.register(_fork_server.close)
         return _fork_server
 

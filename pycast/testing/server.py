@@ -107,8 +107,14 @@ class Server(Orders):
         if self._process is not None:
             raise RuntimeError("this server has already been started; make a new one")
         self._directory = Path(tempfile.mkdtemp(prefix="pycast-"))
-        self._write_config(self._directory)
-        self._run()
+        try:
+            self._write_config(self._directory)
+            self._run()
+        except BaseException:
+            if self._clean_up is None:  # there is no process
+                self._ports.release()
+                shutil.rmtree(self._directory)
+            raise
         return self
 
     def restart(self) -> None:

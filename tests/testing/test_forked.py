@@ -14,14 +14,16 @@ import pytest
 from pycast import __version__, launch
 from pycast.testing import Server, forked
 from pycast.testing.forked import ForkedProcess, ForkServer
+from pycast.testing.program import ServerProgram
 from tests.e2e.deadline import until
 
 ENVIRONMENT = launch.clean_environment()
+PROGRAM = ServerProgram(launch.PROGRAM, ENVIRONMENT)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
-    made = ForkServer(ENVIRONMENT)
+    made = ForkServer(PROGRAM)
     yield made
     made.close()
 
@@ -111,7 +113,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_servers_that_are_left_are_killed_with_the_process_that_asked_for_them(log: IO[bytes]) -> None:
-    server = ForkServer(ENVIRONMENT)
+    server = ForkServer(PROGRAM)
     process = run_node(server, log)
     spare = spare_of(server, process.pid)
     server.close()
@@ -122,7 +124,7 @@ def test_servers_that_are_left_are_killed_with_the_process_that_asked_for_them(l
 
 
 def test_servers_whose_forking_process_was_killed_end_when_they_are_asked(log: IO[bytes]) -> None:
-    server = ForkServer(ENVIRONMENT)
+    server = ForkServer(PROGRAM)
     process = run_node(server, log)
     spare = spare_of(server, process.pid)
     server._process.kill()
@@ -135,15 +137,16 @@ def test_servers_whose_forking_process_was_killed_end_when_they_are_asked(log: I
 
 
 def test_where_a_fork_would_differ_a_process_is_started(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server.suits(ENVIRONMENT | {"PYCAST_X": "1", "PATH": "/bin"})
-    assert not server.suits(ENVIRONMENT | {"PYTHONMALLOC": "debug"})
+    assert server.suits(PROGRAM._replace(environment=ENVIRONMENT | {"PYCAST_X": "1", "PATH": "/bin"}))
+    assert not server.suits(PROGRAM._replace(environment=ENVIRONMENT | {"PYTHONMALLOC": "debug"}))
+    assert not server.suits(PROGRAM._replace(command=("pycast.pyz",)))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[0] - 1, limits[1]))
     try:
-        assert not server.suits(ENVIRONMENT)
+        assert not server.suits(PROGRAM)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert server.suits(ENVIRONMENT)
+    assert server.suits(PROGRAM)
     monkeypatch.setattr(forked, "_fork_server", server)
     with Server() as first:
         assert isinstance(first._process, ForkedProcess)
