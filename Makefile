@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE =
 PYTEST = $(PY) -m pytest $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all coverage bench attack soak lint format clean venv programs
+.PHONY: help demo zipapp test test-all coverage bench attack soak lint format clean venv programs
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +25,13 @@ help: ## this list
 demo: ## a playing stream, from nothing; ARGS="--port 8080" for another port
 	@scripts/venv run
 	@$(PY) -m pycast demo $(ARGS)
+
+# What is not Python, gevent's parts in C, is for one version of Python on one kind of machine: those that build it. It is
+# unpacked into ~/.shiv when the file is first run.
+zipapp: venv ## dist/pycast.pyz: pycast with all that it needs, in one file
+	mkdir -p dist
+	$(PY) -m shiv --extend-pythonpath -c pycast -o dist/pycast.pyz -p "/usr/bin/env python3" \
+		--no-build-isolation --constraint constraints.txt .
 
 test: venv programs lint ## lint, types, import rules and all tests; installs what they need
 	@# What is missing is said again where it is seen: after a thousand lines of failures.

@@ -19,6 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import pycast
+from pycast.testing import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "https://github.com/pycast-server/pycast"
@@ -168,6 +169,24 @@ def test_it_serves(installed: Path, tmp_path: Path) -> None:
         finally:
             server.terminate()
         assert server.wait(10) == 0
+
+
+def test_as_a_zipapp_it_is_the_server_of_a_test_kit(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (packages,) = installed.parent.glob("lib/*/site-packages")
+    zipapp, unpacked = tmp_path / "pycast.pyz", tmp_path / "unpacked"
+    # As `make zipapp` does, but from what is installed already: that needs no network.
+    build = ["shiv", "--extend-pythonpath", "-c", "pycast", "-o", str(zipapp), "--site-packages", str(packages)]
+    done = subprocess.run([sys.executable, "-m", *build], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setenv("SHIV_ROOT", str(unpacked))
+    said = subprocess.run([sys.executable, "-S", zipapp, "--version"], capture_output=True, text=True, timeout=80)
+    assert said.stdout == f"pycast {pycast.__version__}\n", said.stderr  # it is unpacked now
+    monkeypatch.setenv("PYCAST_TEST_PROGRAM", f"{sys.executable} -S {zipapp}")
+    with Server(workers=2) as server:
+        assert server.get("/livez")[0] == 200
+        assert f"{unpacked}/" in Path(f"/proc/{server.pid}/maps").read_text()
 
 
 def test_its_name_is_pycast_server(wheel: Path, about: Message) -> None:
