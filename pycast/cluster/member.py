@@ -6,6 +6,7 @@ The ownership of mounts is in `ownership.py`. The parts are made and connected i
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from gevent import socket
 
@@ -28,6 +29,9 @@ from pycast.http.request import Request
 from pycast.net.group import Group
 from pycast.net.ticks import sleep_until_tick
 from pycast.stats.counters import LinkCounters
+
+if TYPE_CHECKING:  # loaded with the configuration of a port that needs it
+    from pycast.net.tls_session import TlsStream
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +164,12 @@ class ClusterMember:
         return asks_for_link(request)
 
     def serve(
-        self, sock: socket.socket, request: Request, rest: bytes, caller: str, on_proof: Callable[[], None]
+        self,
+        sock: "socket.socket | TlsStream",
+        request: Request,
+        rest: bytes,
+        caller: str,
+        on_proof: Callable[[], None],
     ) -> None:
         """Serves a link that another node asks for, until it ends. `on_proof` is called after the handshake. Raises
         Refused for a caller without a valid proof, OSError. May switch.

@@ -1,8 +1,8 @@
-"""The server's certificate, which is reloaded when its files change, and the transport of TLS listeners."""
+"""The server's certificate, which is reloaded when its files change, and whom a client trusts."""
 
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 # The shortest time between two checks of the files.
 CHECK_S = 1.0
 
+# Tickets with which a client that comes again saves both ends a signature, as a page does that asks for the title every
+# few seconds: with each connection it gets another one. Most listeners never use theirs.
+TICKETS = 1
+
 
 _Stamp: TypeAlias = list[tuple[int, int] | None]
 """Time and size of each file, None for one that cannot be read."""
@@ -26,7 +30,7 @@ _Stamp: TypeAlias = list[tuple[int, int] | None]
 class _Change(NamedTuple):
     files: "CertificateFiles"
     stamp: _Stamp
-    context: gssl.SSLContext | None
+    context: ssl.SSLContext | None
     error: BadCertificate | None
 
 
@@ -47,9 +51,10 @@ class CertificateFiles(NamedTuple):
                 found.append(None)
         return found
 
-    def load(self) -> gssl.SSLContext:
+    def load(self) -> ssl.SSLContext:
         """Returns a server's context. Raises BadCertificate."""
-        context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.num_tickets = TICKETS
         load_chain(context, self.certificate, self.private_key)
         return context
 
@@ -72,7 +77,7 @@ class Certificate:
         self._is_checking = False
         self._stamp: _Stamp | None = self._files.stamp()
         """That of the last attempt; None before it."""
-        self._context: gssl.SSLContext | None = None
+        self._context: ssl.SSLContext | None = None
         try:
             self._context = self._files.load()  # at the start, when nobody is served yet
         except BadCertificate as error:
@@ -82,7 +87,7 @@ class Certificate:
                 raise ConfigError([problem]) from error
             log.error("no TLS, as its certificate cannot be used: %s", problem)
 
-    def context(self) -> gssl.SSLContext | None:
+    def context(self) -> ssl.SSLContext | None:
         """Returns the context for a new connection, None if there has been no usable certificate yet. Has the files
         checked, at most every `CHECK_S`. Never switches.
         """
@@ -140,52 +145,3 @@ def trusting(authorities: str) -> gssl.SSLContext:
     except DiskStalled as error:
         raise OSError(f"the certificates to trust cannot be read: {error}") from error
     return context
-
-
-# The most bytes in a TLS record (RFC 8446, 5.1).
-RECORD = 16_384
-
-
-class TlsTransport:
-    """A TLS connection as a listener's transport: `send` never waits, and raises BlockingIOError as a bare socket
-    does.
-    """
-
-    __slots__ = ("_refused", "_sock")
-
-    def __init__(self, sock: gssl.SSLSocket) -> None:
-        sock.setblocking(False)
-        self._sock = sock
-        self._refused = 0
-
-    def send(self, data: bytes | memoryview, /) -> int:
-        """Sends what TLS accepts now, record by record. Returns how many bytes. Raises BlockingIOError if it accepts
-        none.
-
-        OpenSSL requires that a refused write is repeated with the same bytes first and no fewer of them, else the
-        connection fails (`SSL_write`: "bad length"). A listener whose position did not move sends the same bytes again,
-        but maybe fewer. So no write is larger than a record, and a write smaller than the refused one waits.
-        """
-        view, sent = memoryview(data), 0
-        while self._refused <= len(view) - sent > 0:
-            record = view[sent : sent + RECORD]
-            taken = self._sock.send(record)
-            if not taken:  # gevent's sign that it would have to wait
-                self._refused = len(record)
-                break
-            self._refused = 0
-            sent += taken
-        if not sent:
-            raise BlockingIOError
-        return sent
-
-    def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
-        """Sends the joined buffers, as `send` does. The copy is no loss: TLS copies into records anyway."""
-        return self.send(b"".join(buffers))
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def close(self) -> None:
-        """Closes the socket, without waiting for the peer's close_notify."""
-        self._sock.close()

@@ -95,7 +95,7 @@ class Acceptor:
         self.port: int = self._sock.getsockname()[1]
         self._spare: FileIO | None = FileIO(os.devnull)
         self._accepting: list[Task] = []
-        self._newcomers = Newcomers(self._pass_on, endpoint.reader()) if endpoint.is_plain else None
+        self._newcomers = Newcomers(self._pass_on, endpoint.reader()) if endpoint.is_direct else None
         self._players = PlayerQueue(self._join)
         self._is_page = endpoint.page_test()
         self._is_closed = False
@@ -237,7 +237,7 @@ class Acceptor:
         """Serves a newcomer that has sent `first`. Of pages and players thousands can come at once, and wait for their
         turn: a health check that comes after them is found among them. Returns whether it got a greenlet.
         """
-        if self._is_page(first):
+        if not connection.tls and self._is_page(first):
             # With what is kept, without a greenlet, if that is possible.
             is_in_turn = self._context.answers.in_turn(self._answer_kept, connection, first)
             return not (is_in_turn or self._answer(refuse_page, connection, first))

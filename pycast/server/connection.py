@@ -8,12 +8,10 @@ deadline.
 import _socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import gevent
 from gevent import socket
-from gevent.ssl import SSLSocket
 
 from pycast.config.values import SERVED
 from pycast.http.addresses import Networks
@@ -21,10 +19,13 @@ from pycast.http.request import Request
 from pycast.net.sockets import attach, is_bare
 from pycast.net.turns import next_turn
 
+if TYPE_CHECKING:  # loaded with the configuration of a port that needs it
+    from pycast.net.tls_session import TlsSession, TlsStream
+
 READ_SIZE = 65_536
 
-# TLS records that one read takes at most. An encoder writes some 40 times a second, and is read ten times a second.
-RECORDS_AT_ONCE = 128
+# What is written at once over TLS: all of a page, not all of a large answer, as each byte is in memory twice then.
+_TLS_WRITE = 65_536
 
 # The time that the peer has after an answer to read it and close. Closing at once could send a reset, which would
 # discard what the peer has not read yet.
@@ -44,12 +45,15 @@ class Connection:
 
     def __init__(self, sock: socket.socket | _socket.socket, ip: str, tls: bool) -> None:
         # A bare one before `attach`.
-        self.sock = cast(socket.socket | SSLSocket, sock)
+        self.sock = cast(socket.socket, sock)
         self.peer = self.ip = ip
         """The address of the connection, and that of the client as far as it is known: see `client_ip`."""
         self.named = ""
         """The address in its PROXY header."""
         self.tls = tls
+        """Whether its client speaks TLS, or has to."""
+        self.session: TlsSession | None = None
+        """Its TLS, from the first byte on. All that is read and written here goes through it."""
         self.proxies: Networks | None = None
         """The trusted proxies, if `ip` is one of them; its X-Forwarded-For is believed then."""
         self.serves = EVERYTHING
@@ -76,21 +80,23 @@ class Connection:
         Raises TimeoutError at `deadline` (monotonic), also if there are bytes. May switch.
         """
         left = self._next_turn(deadline)
-        if self.tls:
-            return self._read_records(left)
+        if self.session is not None:
+            return self._read_tls(self.session, deadline, left)
         self.sock.settimeout(left)
         return self.sock.recv(READ_SIZE)
 
     def read_now(self) -> bytes:
         """Returns what has arrived, as `read` does, and no bytes if there is nothing. Never switches."""
-        self.sock.settimeout(0.0)
-        try:
-            return self._arrived(b"") if self.tls else self.sock.recv(READ_SIZE)
-        except BlockingIOError:
-            return b""
+        if self.session is None:
+            return self._arrived()
+        data = self.session.read(READ_SIZE)
+        if not data and (arrived := self._arrived()):
+            self.session.feed(arrived)
+            data = self.session.read(READ_SIZE)
+        return data
 
     def peek(self, deadline: float) -> bytes:
-        """Returns what `read` would, and leaves the bytes in the socket. May switch."""
+        """Returns what `read` would without TLS, and leaves the bytes in the socket. May switch."""
         self.sock.settimeout(self._next_turn(deadline))
         return self.sock.recv(READ_SIZE, socket.MSG_PEEK)
 
@@ -102,19 +108,32 @@ class Connection:
         """Sends all of `data`. Raises TimeoutError. May switch."""
         with time_limit(timeout):
             self.sock.settimeout(None)
-            self.sock.sendall(data)
+            if self.session is None:
+                self.sock.sendall(data)
+            else:
+                for at in range(0, len(data), _TLS_WRITE):
+                    self.sock.sendall(self.session.encrypt(memoryview(data)[at : at + _TLS_WRITE]))
         self.bytes_sent += len(data)
 
-    def give_away(self) -> socket.socket | SSLSocket:
-        """Returns the socket. The caller has to close it; `close` no longer does."""
+    def give_away(self) -> socket.socket:
+        """Returns the socket, to which `session` belongs. The caller has to close it; `close` no longer does."""
         self.given_away = True
         return self.sock
+
+    @property
+    def stream(self) -> "socket.socket | TlsStream":
+        """The connection as a socket, for who reads and writes by itself."""
+        return self.sock if self.session is None else self.session.stream(self.sock)
 
     def linger(self) -> None:
         """Ends the sending side, then reads and discards until the peer closes, so that it can read what was sent. May
         switch.
         """
         try:
+            session, self.session = self.session, None  # what comes now is discarded as it comes
+            if session is not None:
+                self.sock.settimeout(LINGER_S)
+                self.sock.sendall(session.end())
             self.sock.shutdown(socket.SHUT_WR)
             deadline, left = time.monotonic() + LINGER_S, LINGER_BYTES
             while left > 0 and time.monotonic() < deadline and (data := self.read(deadline)):
@@ -137,32 +156,32 @@ class Connection:
             raise TimeoutError("timed out")
         return left
 
-    def _read_records(self, seconds: float) -> bytes:
-        """Returns what `read` does, over TLS: the records that have arrived.
+    def _read_tls(self, session: "TlsSession", deadline: float, left: float) -> bytes:
+        """Returns what `read` does, over TLS. A peer that sends a record byte by byte does not prolong it."""
+        data = session.read(READ_SIZE)
+        while not data and not session.is_over:
+            self.sock.settimeout(left)
+            arrived = self.sock.recv(READ_SIZE)
+            if not arrived:
+                break
+            session.feed(arrived)
+            data = session.read(READ_SIZE)
+            if not data:
+                left = self._next_turn(deadline)
+        return data
 
-        One `recv` returns one record at most, and a record may be as small as one write of the peer. A source of which
-        ten records are read in a second would fall behind its encoder.
-        """
-        with time_limit(seconds):
-            self.sock.settimeout(None)
-            data = self.sock.recv(READ_SIZE)
+    def _arrived(self) -> bytes:
         self.sock.settimeout(0.0)
-        return self._arrived(data) if data else data
-
-    def _arrived(self, first: bytes) -> bytes:
-        """Returns `first` and the TLS records that have arrived after it."""
-        records, left = [first], READ_SIZE - len(first)
-        with suppress(OSError):  # no more records now, or an error, which the next read raises again
-            while left > 0 and len(records) < RECORDS_AT_ONCE and (more := self.sock.recv(left)):
-                records.append(more)
-                left -= len(more)
-        return b"".join(records)
+        try:
+            return self.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return b""
 
 
 def time_limit(seconds: float) -> gevent.Timeout:
     """Returns a context manager that raises TimeoutError if its block takes longer than `seconds`.
 
-    A socket's own timeout starts again with each part of a TLS record, so a peer that sends byte by byte would never
+    A socket's own timeout starts again with each part of what is sent, so a peer that reads byte by byte would never
     reach it.
     """
     return gevent.Timeout(max(seconds, 0.001), TimeoutError("timed out"))

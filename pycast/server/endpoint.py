@@ -41,9 +41,9 @@ class Endpoint(NamedTuple):
         return self.tls is not None and not self.tls.takes_plain
 
     @property
-    def is_plain(self) -> bool:
-        """Whether clients without TLS connect directly, with requests."""
-        return self.proxies is None and not self.mount and not self.is_tls_only
+    def is_direct(self) -> bool:
+        """Whether clients connect directly, with requests."""
+        return self.proxies is None and not self.mount
 
     def protocol(self) -> Protocol:
         """Returns the function that serves the port's connections. SHOUTcast's module is loaded only for a port that
@@ -57,11 +57,7 @@ class Endpoint(NamedTuple):
 
     def reader(self) -> Read:
         """Returns the function that reads what new clients of the port send first."""
-        if self.tls is None:
-            return read_arrived
-        from pycast.server.tls_ports import read_unless_tls
-
-        return read_unless_tls
+        return read_arrived if self.tls is None else self.tls.read
 
     def page_test(self) -> Callable[[bytes], bool]:
         """Returns the function that tells requests for shared pages."""

@@ -209,7 +209,7 @@ def _serve(
         check_port(request, connection.serves)
     else:
         link_taker.serve(
-            connection.sock, request, exchange.rest, connection.ip, lambda: context.reserve.release(connection)
+            connection.stream, request, exchange.rest, connection.ip, lambda: context.reserve.release(connection)
         )
         return None
     if request.method in ("SOURCE", "PUT"):

@@ -7,8 +7,6 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from gevent.ssl import SSLSocket
-
 from pycast.auth.guests import Guest
 from pycast.config.mount_settings import is_local
 from pycast.config.status_headers import sent_with
@@ -21,7 +19,6 @@ from pycast.http.relay_path import is_server, path_line
 from pycast.http.request import Request
 from pycast.http.response import render_head
 from pycast.net.sockets import detach
-from pycast.net.tls import TlsTransport
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.player_heads import PlayerHead, Reply
@@ -194,8 +191,8 @@ def response_head(
 
 
 def _transport(connection: Connection) -> Transport:
-    sock = connection.give_away()
-    return TlsTransport(sock) if isinstance(sock, SSLSocket) else detach(sock)
+    sock = detach(connection.give_away())
+    return sock if connection.session is None else connection.session.transport(sock)
 
 
 def _identity(connection: Connection, request: Request, user: str) -> Identity:

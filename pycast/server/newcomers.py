@@ -1,29 +1,28 @@
-"""New connections of a plain port, until their first bytes are here: without a greenlet for each.
+"""New connections, until the first bytes of their requests are here: without a greenlet for each.
 
 Most clients send their request at once, so it is read when they are accepted, or a moment later when the kernel reports
 it: one epoll object has all who have sent nothing yet, and the hub watches only its descriptor, as in
 `net/hangups.py`. Who has sent nothing after `MOMENT_S` gets a greenlet, and waits there with a deadline.
 
-On a port that takes TLS too, a client that begins a handshake is passed on with its bytes unread (`read`).
+On a port that takes TLS, the handshake comes before: `read` goes on with it (`server/tls_ports.py`).
 
 Invariant: a connection taken is passed on exactly once, unless it was closed meanwhile.
 """
 
-import _socket
 import select
 import time
 from collections.abc import Callable
 from itertools import islice
-from operator import methodcaller
 
-from gevent import monkey, socket
+from gevent import monkey
 from gevent.hub import get_hub
 
 from pycast.net.sweeper import Sweeper
 from pycast.server.connection import READ_SIZE, Connection
 
-# A round trip around the world. Nearly all requests are sent with the connection's third packet, or right after it.
-MOMENT_S = 0.25
+# A round trip around the world. Nearly all requests are sent with the connection's third packet, or right after it. In
+# the middle of a handshake it is longer: while thousands connect, a client waits for this server and for its own crowd.
+MOMENT_S, HANDSHAKE_MOMENT_S = 0.25, 1.0
 
 # Connections read before other greenlets run, for how long, and how many of them get a greenlet: in a storm they come
 # on top of those that the acceptor lets on in the same turn, and who plays already waits for all of them.
@@ -32,15 +31,17 @@ MOST_AT_ONCE, READ_S, GREENLETS_AT_ONCE = 512, 0.005, 16
 # Of those who stay silent, how many get a greenlet in each half of that moment.
 MOST_SILENT = 256
 
-Read = Callable[[_socket.socket | socket.socket], bytes]
-"""Returns what has arrived at a socket. Raises BlockingIOError and other errors of recv(2). Never switches."""
+Read = Callable[[Connection], bytes]
+"""Returns what has arrived of a request. Raises BlockingIOError and other errors of recv(2). Never switches."""
 
 PassOn = Callable[[Connection, bytes], bool]
 """Takes a connection and its first bytes; no bytes if there are none yet, or it has ended. Returns whether it got a
 greenlet. Never switches."""
 
-read_arrived: Read = methodcaller("recv", READ_SIZE)
-"""Reads as a port without TLS does: a function of its own would cost each of its connections a call more."""
+
+def read_arrived(connection: Connection) -> bytes:
+    """Reads as a port without TLS does."""
+    return connection.sock.recv(READ_SIZE)
 
 
 class Newcomers:
@@ -61,7 +62,7 @@ class Newcomers:
     def take(self, connection: Connection) -> None:
         """Passes the connection on if it has sent something, else waits for it. Never switches."""
         try:
-            data = self._read(connection.sock)
+            data = self._read(connection)
         except BlockingIOError:
             fd = connection.sock.fileno()
             self._waiting[fd] = connection, time.monotonic()
@@ -92,7 +93,7 @@ class Newcomers:
     def close(self) -> None:
         """Passes on all who are left, and has `run` end. Never switches."""
         for fd in list(self._waiting):
-            self._on_bytes(fd)
+            self._on_bytes(fd, is_last=True)
         self._sweeper.close()
         self._is_over = True
         self._close_epoll()
@@ -109,21 +110,36 @@ class Newcomers:
         if self._is_over and not self._is_running:
             self._epoll.close()
 
-    def _on_bytes(self, fd: int) -> bool:
-        connection, _ = self._waiting.pop(fd)
+    def _on_bytes(self, fd: int, *, is_last: bool = False) -> bool:
+        """Passes on who has sent something; with `is_last`, also who has not."""
+        connection, _ = self._waiting[fd]
         if connection.sock.fileno() != fd:  # it was closed, which also removed it from the epoll
+            del self._waiting[fd]
             return False
-        self._epoll.unregister(fd)
         try:
-            data = self._read(connection.sock)
+            data = self._read(connection)
+        except BlockingIOError:
+            if not is_last:  # more has to come
+                return False
+            data = b""
         except OSError:
             data = b""
-        return self._pass_on(connection, data)
+        return self._let_go(fd, connection, data)
 
     def _sweep(self) -> int:
-        late = time.monotonic() - MOMENT_S
-        for fd, (_, since) in list(islice(self._waiting.items(), MOST_SILENT)):
-            if since > late:  # the others came later
+        now = time.monotonic()
+        for fd, (connection, since) in list(islice(self._waiting.items(), MOST_SILENT)):
+            if since > now - MOMENT_S:  # the others came later
                 break
-            self._on_bytes(fd)
+            if connection.session is None:
+                self._on_bytes(fd, is_last=True)
+            elif since <= now - HANDSHAKE_MOMENT_S:
+                self._let_go(fd, connection, b"")  # the step that may be due is made by its greenlet
         return len(self._waiting)
+
+    def _let_go(self, fd: int, connection: Connection, data: bytes) -> bool:
+        del self._waiting[fd]
+        if connection.sock.fileno() != fd:
+            return False
+        self._epoll.unregister(fd)
+        return self._pass_on(connection, data)

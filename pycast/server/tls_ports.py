@@ -8,11 +8,16 @@ the log would be "wrong version number".
 A client that has begun without TLS may ask for it (RFC 2817): on a port for both, and on one that asks it to upgrade.
 Its request is answered after the handshake.
 
-Invariant: no byte is taken from the socket before it is known which of the two it is, since TLS reads there.
+Most handshakes are made without a greenlet: `read` goes on with one as far as bytes are here, and is called again when
+more have come (`server/newcomers.py`). Whatever is not as usual is left to `enter`, which goes on where `read` was: a
+client that is slow, a socket that takes nothing, an error, a proxy's header before.
+
+Invariant: no byte is taken from the socket before it is known whether it is TLS.
 """
 
-import _socket
+import ssl
 import time
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -22,7 +27,9 @@ from pycast.errors import Refused, RequestError
 from pycast.http.request import TLS_HANDSHAKE, Request
 from pycast.http.response import Response, error_response, render
 from pycast.net.tls import Certificate
-from pycast.server.connection import READ_SIZE, Connection, time_limit
+from pycast.net.tls_session import TlsSession
+from pycast.net.turns import next_turn
+from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.context import ServerContext
 from pycast.web.routes import is_for_shared_page
 
@@ -45,23 +52,47 @@ class TlsPort(NamedTuple):
     asks_to_upgrade: bool = False
     """Whether it answers a client without TLS 426 instead of 400 (`tls = "auto_no_plain"`)."""
 
+    def read(self, connection: Connection) -> bytes:
+        """Returns what a new client has sent of its request. No bytes if it has ended, or is for `enter`. Raises
+        BlockingIOError while more has to come, and other errors of recv(2). Never switches on a bare socket.
+        """
+        session = connection.session
+        if session is None:
+            if connection.sock.recv(1, socket.MSG_PEEK) != _FIRST_OF_TLS:
+                return connection.sock.recv(READ_SIZE) if self.takes_plain else b""
+            session = self._begin(connection)
+            if session is None:
+                return b""
+        arrived = connection.sock.recv(READ_SIZE)
+        session.feed(arrived)
+        try:
+            data = session.read(READ_SIZE)
+        except OSError:  # `enter` raises it again, when the client has been told
+            return b""
+        if not _send_now(connection, session) or not arrived or session.is_over:
+            return data
+        if not data:
+            raise BlockingIOError
+        return data
+
     def enter(self, context: ServerContext, connection: Connection, first: bytes, *, is_http: bool = True) -> None:
         """Makes the handshake if the client begins one. Else returns if the client may go on, or may ask for TLS in its
-        request; or answers and raises RequestError. `first` are bytes of the client that were read already; they are
-        none of TLS. Raises OSError, also after `header_timeout`. May switch.
+        request; or answers and raises RequestError. `first` are bytes of the client that were read already, decrypted.
+        Raises OSError, also after `header_timeout`. May switch.
         """
         connection.upgrade = partial(self.upgrade, context)
-        if first and self.takes_plain:
+        if first and (self.takes_plain or connection.session is not None):
             return
         deadline = connection.begun + context.settings.now.limits.header_timeout
-        begin = connection.peek(deadline)
-        if self.takes_plain and not begin.startswith(_FIRST_OF_TLS):
-            return
-        if begin and not begin.startswith(_FIRST_OF_TLS):
-            connection.tls = False
-            if self.asks_to_upgrade and is_http:
+        if connection.session is None:
+            begin = connection.peek(deadline)
+            if self.takes_plain and not begin.startswith(_FIRST_OF_TLS):
                 return
-            self._refuse_plain(context, connection)
+            if begin and not begin.startswith(_FIRST_OF_TLS):
+                connection.tls = False
+                if self.asks_to_upgrade and is_http:
+                    return
+                self._refuse_plain(context, connection)
         self._handshake(connection, deadline)
 
     def upgrade(self, context: ServerContext, connection: Connection, request: Request, rest: bytes) -> None:
@@ -80,17 +111,19 @@ class TlsPort(NamedTuple):
         connection.write(_SWITCHING, limits.client_timeout)
         self._handshake(connection, connection.begun + limits.header_timeout)
 
-    def _handshake(self, connection: Connection, deadline: float) -> None:
+    def _begin(self, connection: Connection) -> TlsSession | None:
+        """Begins the connection's TLS; returns None if there is no usable certificate."""
         tls = self.certificate.context()
-        if tls is None:
+        if tls is not None:
+            connection.tls = True
+            connection.session = TlsSession(tls)
+        return connection.session
+
+    def _handshake(self, connection: Connection, deadline: float) -> None:
+        session = connection.session or self._begin(connection)
+        if session is None:
             raise RequestError("TLS", cause="a client of TLS, but the certificate cannot be used")
-        connection.tls = True
-        connection.sock.settimeout(None)
-        # The connection gets the TLS socket before the handshake, so that closing it in the middle closes this socket.
-        sock = tls.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
-        connection.sock = sock
-        with time_limit(max(deadline - time.monotonic(), 0.001)):
-            sock.do_handshake()
+        _finish(connection, session, deadline)
 
     def _refuse_plain(self, context: ServerContext, connection: Connection) -> None:
         context.counters.bad_requests += 1
@@ -118,8 +151,44 @@ def is_for_page(head: bytes) -> bool:
     return is_for_shared_page(head) and _UPGRADE_LINE not in head.lower()
 
 
-def read_unless_tls(sock: _socket.socket | socket.socket) -> bytes:
-    """Returns what has arrived, as `recv` does; no bytes if it is a TLS handshake, which stays in the socket. Raises
-    BlockingIOError and other errors of recv(2). Never switches on a bare socket.
-    """
-    return b"" if sock.recv(1, socket.MSG_PEEK) == _FIRST_OF_TLS else sock.recv(READ_SIZE)
+def _send_now(connection: Connection, session: TlsSession) -> bool:
+    """Sends what the handshake has to say, as far as the socket takes it. Returns whether that was all."""
+    if session.unsent:
+        try:
+            session.unsent = session.unsent[connection.sock.send(session.unsent) :]
+        except BlockingIOError:
+            return False
+    return not session.unsent
+
+
+def _finish(connection: Connection, session: TlsSession, deadline: float) -> None:
+    """Goes on with a handshake to its end. May switch."""
+    turn, sock = -1, connection.sock
+    try:
+        while True:
+            data = session.read(READ_SIZE)
+            if session.unsent:
+                sock.settimeout(_left(deadline))
+                unsent, session.unsent = session.unsent, b""
+                sock.sendall(unsent)
+            if session.is_ready:
+                session.put_back(data)
+                return
+            turn = next_turn(turn)
+            sock.settimeout(_left(deadline))
+            arrived = sock.recv(READ_SIZE)
+            if not arrived:
+                raise ConnectionAbortedError("it closed in the middle of the TLS handshake")
+            session.feed(arrived)
+    except ssl.SSLError:
+        sock.settimeout(0.0)
+        with suppress(OSError):
+            sock.send(session.unsent)
+        raise
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left

@@ -8,7 +8,7 @@ from pycast.server.endpoint import Endpoint
 from pycast.server.handler import serve_http
 from pycast.server.newcomers import read_arrived
 from pycast.server.proxies import Proxies
-from pycast.server.tls_ports import TlsPort, read_unless_tls
+from pycast.server.tls_ports import TlsPort
 
 PLAIN = Endpoint("127.0.0.1", 0)
 NO_CERTIFICATE = Certificate("/none", "/none", lambda: 0.0, is_needed=False)
@@ -17,17 +17,19 @@ BOTH = PLAIN._replace(tls=TlsPort(NO_CERTIFICATE, takes_plain=True))
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "is_plain"),
+    ("endpoint", "is_direct"),
     [
         (PLAIN, True),
         (BOTH, True),
-        (TLS_ONLY, False),
+        (TLS_ONLY, True),
         (PLAIN._replace(mount="/x"), False),
         (PLAIN._replace(proxies=Proxies(Networks(()), True)), False),
     ],
 )
-def test_on_a_plain_port_the_first_bytes_are_a_request_of_the_client_itself(endpoint: Endpoint, is_plain: bool) -> None:
-    assert endpoint.is_plain is is_plain
+def test_without_a_proxy_the_first_bytes_are_a_request_of_the_client_itself(
+    endpoint: Endpoint, is_direct: bool
+) -> None:
+    assert endpoint.is_direct is is_direct
 
 
 def test_requests_are_served_but_on_a_port_for_shoutcast_sources() -> None:
@@ -35,9 +37,9 @@ def test_requests_are_served_but_on_a_port_for_shoutcast_sources() -> None:
     assert PLAIN._replace(mount="/x").protocol() is not serve_http
 
 
-def test_a_handshake_stays_in_the_socket_only_where_one_may_begin() -> None:
+def test_a_handshake_is_made_only_where_one_may_begin() -> None:
     assert PLAIN.reader() is read_arrived
-    assert BOTH.reader() is read_unless_tls
+    assert BOTH.reader() == BOTH.tls.read  # type: ignore[union-attr]
 
 
 def test_a_request_for_tls_is_no_request_for_a_page_only_where_it_may_be_meant() -> None:

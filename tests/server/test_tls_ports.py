@@ -4,6 +4,7 @@ import logging
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pycast.server.acceptor import Acceptor
 from pycast.server.connection import Connection
 from pycast.server.endpoint import Endpoint
 from pycast.server.proxies import Proxies
-from pycast.server.tls_ports import TlsPort, read_unless_tls
+from pycast.server.tls_ports import TlsPort
 from tests.conftest import WaitUntil
 from tests.e2e.test_tls import make_certificate
 from tests.server.contexts import Bench, make_bench, read_all
@@ -66,8 +67,13 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
 @pytest.mark.parametrize("acceptor", ["tls"], indirect=True)
 @pytest.mark.parametrize(
     "data",
-    [b"GET /live.mp3 HTTP/1.1\r\n\r\n", b"SOURCE /live.mp3 HTTP/1.0\r\n\r\n" + b"x" * 50_000, b"password\r\n"],
-    ids=["player", "encoder", "shoutcast"],
+    [
+        b"GET /live.mp3 HTTP/1.1\r\n\r\n",
+        b"GET /status-json.xsl HTTP/1.0\r\n\r\n",
+        b"SOURCE /live.mp3 HTTP/1.0\r\n\r\n" + b"x" * 50_000,
+        b"password\r\n",
+    ],
+    ids=["player", "visitor of a kept page", "encoder", "shoutcast"],
 )
 def test_plain_client_of_a_tls_port_gets_an_answer_that_names_https(
     bench: Bench, acceptor: Acceptor, data: bytes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
@@ -298,13 +304,102 @@ def test_without_a_usable_certificate_plain_goes_on_and_tls_begins_when_there_is
     bench.context.answers.end_all()
 
 
-def test_bytes_of_tls_stay_in_the_socket() -> None:
-    ours, peer = socket.socketpair()
-    with ours, peer:
-        peer.sendall(b"\x16\x03\x01")
-        assert read_unless_tls(ours) == b""
-        assert ours.recv(10) == b"\x16\x03\x01"
-        peer.sendall(b"GET")
-        assert read_unless_tls(ours) == b"GET"
-        peer.shutdown(socket.SHUT_WR)
-        assert read_unless_tls(ours) == b""
+class Client:
+    """A client of TLS whose words are sent by hand."""
+
+    def __init__(self, port: int) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.end = context.wrap_bio(self.incoming, self.outgoing)
+        self.sock = socket.create_connection(("127.0.0.1", port), 5)
+
+    def said(self) -> bytes:
+        """Returns what it has to say after what has arrived."""
+        with suppress(ssl.SSLWantReadError):
+            self.end.do_handshake()
+        return self.outgoing.read()
+
+    def hear(self) -> None:
+        self.incoming.write(self.sock.recv(65_536))
+
+    def ask(self, request: bytes) -> bytes:
+        """Sends a request, and what it still had to say; returns the answer."""
+        self.end.write(request)
+        self.sock.sendall(self.outgoing.read())
+        answer = b""
+        with gevent.Timeout(10):
+            while data := self.sock.recv(65_536):
+                self.incoming.write(data)
+                with suppress(ssl.SSLWantReadError):
+                    while piece := self.end.read(65_536):
+                        answer += piece
+        return answer
+
+
+@pytest.fixture
+def client(acceptor: Acceptor) -> Iterator[Client]:
+    made = Client(acceptor.port)
+    yield made
+    made.sock.close()
+
+
+@pytest.mark.parametrize("acceptor", ["tls", "auto"], indirect=True)
+def test_a_handshake_needs_no_greenlet_and_a_request_may_come_with_its_end(
+    client: Client, acceptor: Acceptor, wait_until: WaitUntil
+) -> None:
+    def greenlets() -> int:
+        return len(acceptor._connections)
+
+    hello = client.said()
+    client.sock.sendall(hello[:100])
+    wait_until(lambda: acceptor.open == 1, "the connection")
+    client.sock.sendall(hello[100:])
+    while client.end.version() is None:
+        client.hear()
+        client.sock.sendall(client.said())
+        assert greenlets() == 0
+    assert acceptor._newcomers is not None
+    assert len(acceptor._newcomers) == 1
+    assert client.ask(LIVEZ).endswith(b"alive\n")
+
+
+@pytest.mark.parametrize("acceptor", ["tls"], indirect=True)
+def test_who_is_slow_in_the_middle_gets_a_greenlet_that_goes_on(
+    client: Client, acceptor: Acceptor, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pycast.server.newcomers.MOMENT_S", 0.0)
+    monkeypatch.setattr("pycast.server.newcomers.HANDSHAKE_MOMENT_S", 0.0)
+    hello = client.said()
+    client.sock.sendall(hello[:100])
+    wait_until(lambda: len(acceptor._connections) == 1, "the greenlet")
+    client.sock.sendall(hello[100:])
+    client.hear()
+    client.sock.sendall(client.said())
+    assert client.ask(LIVEZ).endswith(b"alive\n")
+
+
+@pytest.mark.parametrize("acceptor", ["tls"], indirect=True)
+def test_what_fails_in_the_handshake_is_told_to_the_client_and_to_the_log(
+    client: Client, bench: Bench, acceptor: Acceptor, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    hello = bytearray(client.said())
+    hello[9:11] = b"\x02\x00"  # an SSL 2.0 client
+    with caplog.at_level(logging.INFO):
+        client.sock.sendall(bytes(hello))
+        alert = read_all(client.sock)
+        wait_until(lambda: bench.context.admission.open == 0, "the end of the connection")
+    assert alert[:1] == b"\x15"
+    assert "connection failed: [SSL" in said(caplog)
+
+
+@pytest.mark.parametrize("acceptor", ["tls"], indirect=True)
+def test_a_port_that_closes_goes_on_with_the_handshakes_that_have_begun(
+    client: Client, acceptor: Acceptor, wait_until: WaitUntil
+) -> None:
+    client.sock.sendall(client.said())
+    wait_until(lambda: acceptor.open == 1, "the connection")
+    acceptor.close()
+    client.hear()
+    client.sock.sendall(client.said())
+    assert client.ask(LIVEZ).endswith(b"alive\n")

@@ -15,6 +15,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent import socket
@@ -44,6 +45,9 @@ from pycast.http.request import Request
 from pycast.net.sockets import set_connection_options
 from pycast.net.tls import trusting
 from pycast.net.turns import give_turn, next_turn
+
+if TYPE_CHECKING:  # loaded with the configuration of a port that needs it
+    from pycast.net.tls_session import TlsStream
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +98,7 @@ class Link:
     """
 
     def __init__(
-        self, sock: socket.socket, peer: NodeIdentity, sealer: Sealer, opener: Opener, rest: bytes = b""
+        self, sock: "socket.socket | TlsStream", peer: NodeIdentity, sealer: Sealer, opener: Opener, rest: bytes = b""
     ) -> None:
         self.peer = peer
         """The node at the other end, as it has proved."""
@@ -232,7 +236,7 @@ class Connector:
         made = keys(cluster.secret, transcript)
         return Link(sock, peer, Sealer(made.from_caller), Opener(made.from_answerer), rest)
 
-    def accept(self, sock: socket.socket, request: Request, rest: bytes) -> Link:
+    def accept(self, sock: "socket.socket | TlsStream", request: Request, rest: bytes) -> Link:
         """Returns the link that `request` asks for. Raises Refused, which is to be answered, if it has no valid proof
         or is for another node; LinkError, after the answer, if the caller does not follow the handshake; OSError. May
         switch.
@@ -383,7 +387,7 @@ def _head(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
     return int(code[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs}, rest
 
 
-def _exactly(sock: socket.socket, data: bytes, size: int) -> tuple[bytes, bytes]:
+def _exactly(sock: "socket.socket | TlsStream", data: bytes, size: int) -> tuple[bytes, bytes]:
     while len(data) < size:
         more = sock.recv(4096)
         if not more:
