@@ -34,6 +34,7 @@ NAMES = (
     "mesh",
     "failover",
     "fallback",
+    "tls",
 )
 # The longest (listeners, 15 trials of some 50 s) takes a quarter of an hour.
 _TIME_LIMIT_S = 2_400

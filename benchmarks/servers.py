@@ -91,8 +91,8 @@ class Child:
             except OSError as error:
                 raise ServerError(f"{command[0]}: {error}") from error
 
-    def serve(self, *options: str) -> int:
-        """Starts `pycast serve` and returns its port once it accepts; raises ServerError with the end of its output."""
+    def serve(self, *options: str) -> list[int]:
+        """Starts `pycast serve` and returns its ports once it accepts; raises ServerError with its last words."""
         environment = launch.clean_environment()
         # An installed server has its bytecode: without it, half of a start would be Python's compiler.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -104,7 +104,7 @@ class Child:
             ready = None
         if ready is None:
             raise self._failure()
-        return int(ready["port"])
+        return [int(one["port"]) for one in ready["ports"]]
 
     def wait_for(self, what: Callable[[], int | None], *, poll_s: float = 0.005) -> int:
         """Waits until `what()` gives a port; raises ServerError with the end of the server's output."""
@@ -157,11 +157,15 @@ class Pycast:
         workers: int = 1,
         master_port: int = 0,
         has_mounts: bool = True,
+        certificate: Path | None = None,
     ) -> None:
-        """With `master_port` it relays all mounts of the server there; without `has_mounts` none is configured."""
+        """With `master_port` it relays all mounts of the server there; without `has_mounts` none is configured. With
+        `certificate`, a file that has its key as well, it has a port for TLS.
+        """
         self._has_mounts = has_mounts
         self._master_port = master_port
-        self.port = 0
+        self._certificate = certificate
+        self.port = self.tls_port = 0
         self.pid = 0
         self._workers = workers
         self._queue_size = queue_size
@@ -174,7 +178,8 @@ class Pycast:
         config.write_text(self._config())
         if self._has_mounts:
             self._make_files()
-        self.port = self._child.serve("--port", "0", "--config", str(config))
+        self.port, *others = self._child.serve("--config", str(config))
+        self.tls_port = others[0] if others else 0
         self.pid = self._child.pid
 
     def stop(self) -> None:
@@ -203,7 +208,7 @@ workers = {self._workers}
 [[listen]]
 bind_address = "127.0.0.1"
 port = 0
-
+{self._tls()}
 [limits]
 clients = {self._clients}
 sources = 500
@@ -249,6 +254,12 @@ mount_name = "{BACKED_OGG}"
 fallback_mount = "/file.ogg"
 fallback_override = "own"
 """
+
+    def _tls(self) -> str:
+        if self._certificate is None:
+            return ""
+        listen = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\ntls = true\n'
+        return f'\n{listen}\n[tls]\ncertificate = "{self._certificate}"\n'
 
     def _master(self) -> str:
         if not self._master_port:
