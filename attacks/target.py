@@ -34,7 +34,7 @@ class Target:
     """A server that a witness listens to: `with Target(attack) as target:`, then `testimony()`."""
 
     def __init__(self, attack: Attack) -> None:
-        self.server = Server(**attack.settings)
+        self.server = Server(watch=False, **attack.settings)
         self.memory_mb = attack.memory_mb
         self.refused = 0
         """How many inputs the server refused; for the report."""

@@ -18,6 +18,11 @@ import pytest
 from gevent import monkey
 from hypothesis import settings
 
+from pycast.testing import Server
+
+# What is to be tested is the server, with nothing in front of it. The tests of the kit say watch=True.
+Server.watch = False
+
 # A machine that runs many tests at once is slow at times. Under CI every run tries the same examples, so that a change
 # is judged by what it changed; at a developer's desk each run tries new ones.
 settings.register_profile("pycast", deadline=None, derandomize=bool(os.environ.get("CI")))

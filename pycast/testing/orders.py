@@ -1,18 +1,39 @@
-"""What a test can order of its server: a source, a listener.
+"""What a test can order of its server: a source, a listener, a fault; and who came to it.
 
 This is the half of `Server` that uses a running server, as its clients do; `server.py` is the half that runs it. It
 imports nothing of what it makes until that is ordered, so that a test which needs none of it does not pay for it. The
 one invariant: what is ordered uses the server's port, with a password, as anybody else does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from pycast.testing.failures import ServerTimeout
+
 if TYPE_CHECKING:
+    from pycast.testing.faults import Fault, OrderedFault, Side
+    from pycast.testing.gates import Gates
     from pycast.testing.heard import Heard
     from pycast.testing.numbered import FormatName
     from pycast.testing.numbered_stream import Method, NumberedStream
+    from pycast.testing.visits import ListenerVisit, SourceVisit, Visitors, Visits
     from pycast.testing.wire_heads import ServerAddress
+
+
+class Listeners:
+    """`listeners("/live.mp3")` is how many there are now, `listeners["/live.mp3"]` who came so far."""
+
+    def __init__(self, count: Callable[[str], int], gates: "Gates") -> None:
+        self._count = count
+        self._gates = gates
+
+    def __call__(self, mount: str) -> int:
+        """Returns how many listeners `mount` has now; 0 if there is no such mount."""
+        return self._count(mount)
+
+    def __getitem__(self, mount: str) -> "Visits[ListenerVisit]":
+        """Returns the listeners that came to `mount` so far."""
+        return self._gates.door.listeners[mount]
 
 
 class Orders:
@@ -22,6 +43,7 @@ class Orders:
     port: int
     source_user: str
     source_password: str
+    _gates: "Gates"
 
     @property
     def url(self) -> str:
@@ -83,6 +105,49 @@ class Orders:
 
         return Heard(self.address, mount, icy=icy, headers=headers, bytes_per_s=bytes_per_s)
 
+    @property
+    def sources(self) -> "Visitors[SourceVisit]":
+        """The sources that came so far: `server.sources["/live.mp3"].last.headers["ice-name"]`."""
+        return self._gates.door.sources
+
+    @property
+    def listeners(self) -> Listeners:
+        """How many listeners a mount has now, `listeners("/live.mp3")`, and who came: `listeners["/live.mp3"].last`."""
+        return Listeners(self._count_listeners, self._gates)
+
+    def fault(self, mount: str, fault: "Fault", *, on: "Side" = "both", times: int | None = None) -> "OrderedFault":
+        """Returns a fault that is in force in its `with` block, for the connections of `mount`.
+
+        `on` says of whom: "players", "encoders" or "both"; `times` how many connections it hits at most.
+        """
+        from pycast.testing.faults import OrderedFault
+
+        return OrderedFault(self._gates.door, mount, fault, on=on, times=times)
+
+    def has_source(self, mount: str) -> bool:
+        """Returns whether a source feeds `mount` now."""
+        return self._listeners().get(mount, (0, False))[1]
+
+    def mounts(self) -> list[str]:
+        """Returns the mounts that there are now."""
+        return list(self._listeners())
+
+    def _count_listeners(self, mount: str) -> int:
+        return self._listeners().get(mount, (0, False))[0]
+
+    def _listeners(self, timeout: float = 10.0) -> dict[str, tuple[int, bool]]:
+        """Returns for each mount how many listeners it has, and whether it has a source."""
+        from pycast.testing.page_client import mounts_in
+
+        status, body = self.get("/admin/listmounts", admin=True, timeout=timeout)
+        if status != 200:
+            raise ServerTimeout(f"the server answered {status} to its admin")
+        return mounts_in(body)
+
     def wait_for_source(self, mount: str, timeout: float = 10.0, *, despite_refusals: bool = False) -> None:
         """Returns once a source feeds `mount`."""
+        raise NotImplementedError
+
+    def get(self, path: str, *, admin: bool = False, timeout: float = 10.0) -> tuple[int, bytes]:
+        """Returns status and body of a GET, which has the admin's credentials if `admin` is set."""
         raise NotImplementedError

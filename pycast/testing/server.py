@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pycast import launch
 from pycast.testing import forked
 from pycast.testing.failures import ServerDied, ServerTimeout
+from pycast.testing.gates import INNER_HOST, Gates, aired_titles
 from pycast.testing.log_marks import leave_mark, since, without_marks
 from pycast.testing.orders import Orders
-from pycast.testing.ports import Ports
+from pycast.testing.ports import LOOPBACK, Ports
 from pycast.testing.refusals import RefusalLog
 from pycast.testing.settings import arrange, default_mount, to_toml
 from pycast.testing.waits import POLL_S, Awaited, listeners_on, polls, source_on, title_on
@@ -53,8 +54,14 @@ class Server(Orders):
     command: ClassVar[tuple[str, ...]] = launch.PROGRAM
     """The command that starts the server. A subclass can put a wrapper in front (`prlimit`, `taskset`, `strace` …)."""
 
+    watch: ClassVar[bool] = True
+    """Whether a server is watched if it is not told: see `gates.py`."""
+
     def __init__(self, **settings: Any) -> None:
-        """`tls=True` is no setting: the first port takes TLS, with a certificate that clients trust by `ca_file`."""
+        """No settings are `tls=True`: the first port takes TLS, with a certificate that clients trust by `ca_file`; and
+        `watch=False`, which leaves out the door that `sources`, `listeners[…]` and `fault` need.
+        """
+        self._gates = Gates(settings.pop("watch", type(self).watch))
         self._makes_certificate = settings.get("tls") is True
         self._sections = arrange({name: one for name, one in settings.items() if (name, one) != ("tls", True)})
         self._ca_file: Path | None = None
@@ -64,7 +71,7 @@ class Server(Orders):
         self.admin_user: str = authentication.setdefault("admin_user", "admin")
         self.admin_password: str = authentication.setdefault("admin_password", "adminpass")
         authentication.setdefault("relay_password", "relaypass")
-        self.host = "127.0.0.1"
+        self.host = self._inner_host = LOOPBACK
         self.port = 0
         self.pid = 0
         self.ready: dict[str, Any] = {}
@@ -128,6 +135,7 @@ class Server(Orders):
     def kill(self) -> None:
         """Kills it, as a crash would (SIGKILL). Its files stay until `stop`."""
         launch.kill(self._running())
+        self._gates.close("the server was killed")
 
     def pause(self) -> None:
         """Suspends the process (SIGSTOP); the kernel still accepts connections and bytes for it."""
@@ -144,6 +152,7 @@ class Server(Orders):
         """
         if self._process is None or self._clean_up is None or not self._clean_up.alive:
             return
+        self._gates.refuse()
         try:
             if not launch.end([self._process], STOP_S):
                 raise ServerTimeout(f"the server did not stop within {STOP_S:g} s of SIGTERM\n{self._log_end()}")
@@ -212,20 +221,7 @@ class Server(Orders):
 
     def titles(self, mount: str) -> list[str]:
         """Returns the titles that `mount` has had, oldest first."""
-        lines = (line.split("|", 3) for line in self._text("playlist.log").splitlines())
-        return [parts[3] for parts in lines if len(parts) == 4 and parts[1] == mount]
-
-    def listeners(self, mount: str) -> int:
-        """Returns how many listeners `mount` has now; 0 if there is no such mount."""
-        return self._listeners().get(mount, (0, False))[0]
-
-    def has_source(self, mount: str) -> bool:
-        """Returns whether a source feeds `mount` now."""
-        return self._listeners().get(mount, (0, False))[1]
-
-    def mounts(self) -> list[str]:
-        """Returns the mounts that there are now."""
-        return list(self._listeners())
+        return [title for _, title in aired_titles(self._text("playlist.log"), mount)]
 
     def wait_for_source(self, mount: str, timeout: float = 10.0, *, despite_refusals: bool = False) -> None:
         """Returns once a source feeds `mount`. Raises ServerRefused at once if the server refuses one, unless
@@ -287,22 +283,14 @@ class Server(Orders):
         if self._scheme == "https":
             import ssl
 
-            # The certificate that a test has given may be any.
-            context = self.ssl_context() if self._ca_file else ssl._create_unverified_context()
+            # The certificate that a test has given may be any, and none is for the address behind the door.
+            is_known = self._ca_file and self._inner_host == self.host
+            context = self.ssl_context() if is_known else ssl._create_unverified_context()
         try:
-            return get_page(self.host, self.port, path, login=login, context=context, timeout=timeout)
+            return get_page(self._inner_host, self.port, path, login=login, context=context, timeout=timeout)
         except ConnectionError:
             self._check_alive()
             raise
-
-    def _listeners(self, timeout: float = 10.0) -> dict[str, tuple[int, bool]]:
-        """Returns for each mount how many listeners it has, and whether it has a source."""
-        from pycast.testing.page_client import mounts_in
-
-        status, body = self.get("/admin/listmounts", admin=True, timeout=timeout)
-        if status != 200:
-            raise ServerTimeout(f"the server answered {status} to its admin")
-        return mounts_in(body)
 
     def _write_config(self, directory: Path) -> None:
         (directory / "received").mkdir()
@@ -314,11 +302,17 @@ class Server(Orders):
         # A test server is for this machine.
         listen = sections.setdefault("listen", [{}])
         for entry in listen:
-            host = entry.setdefault("bind_address", self.host)
+            is_watched = self._gates.suit(entry)
+            host = entry.setdefault("bind_address", INNER_HOST if is_watched else self.host)
             if "port" not in entry:  # SHOUTcast sources come to the next one
-                entry["port"] = self._ports.take([host], 2 if entry.get("shoutcast_mount") else 1)
+                entry["port"] = self._ports.take(
+                    [host, LOOPBACK] if is_watched else [host], 2 if entry.get("shoutcast_mount") else 1
+                )
+            if is_watched:
+                self._gates.add(entry, sections.get("tls", {}))
         if listen[0]["bind_address"] not in ("0.0.0.0", "::"):
-            self.host = listen[0]["bind_address"]
+            self._inner_host = listen[0]["bind_address"]
+            self.host = LOOPBACK if self._inner_host == INNER_HOST else self._inner_host
         self._scheme = "https" if listen[0].get("tls") else "http"
         logging = sections.setdefault("logging", {})
         logging.setdefault("error_log", "-")
@@ -339,7 +333,7 @@ class Server(Orders):
                 self._process = launch.start(*args, program=self.command, stderr=log)
         if self._clean_up is not None:
             self._clean_up.detach()
-        self._clean_up = weakref.finalize(self, _remove, self._process, self.directory, self._ports)
+        self._clean_up = weakref.finalize(self, _remove, self._process, self.directory, self._ports, self._gates)
         try:
             self.ready = self._wait_until_ready(self._process)
         except BaseException:
@@ -347,6 +341,11 @@ class Server(Orders):
             raise
         self.port = int(self.ready["port"])
         self.pid = self._process.pid
+        me = weakref.proxy(self)  # or the server would never be given up, if it is not stopped
+        self._gates.open(
+            lambda mount: aired_titles(me._text("playlist.log"), mount),
+            lambda mount: me.get(f"/admin/killsource?mount={mount}", admin=True),
+        )
 
     def _is_running(self) -> bool:
         return self._clean_up is not None and self._clean_up.alive and self.exit_status is None
@@ -389,7 +388,8 @@ def _dump_name(mount: str) -> str:
     return mount.removeprefix("/").replace("%", "%25").replace("/", "%2F")
 
 
-def _remove(process: launch.Process, directory: Path, ports: Ports) -> None:
+def _remove(process: launch.Process, directory: Path, ports: Ports, gates: Gates) -> None:
+    gates.close("the server was stopped")
     ports.release()
     launch.kill(process)
     shutil.rmtree(directory, ignore_errors=True)

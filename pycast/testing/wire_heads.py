@@ -17,6 +17,7 @@ from typing import NamedTuple
 MAX_HEAD = 65536
 CLOSED = "the server closed the connection"
 _END = re.compile(rb"\r?\n\r?\n")
+_SIZE_LINE = re.compile(rb"\s*([0-9A-Fa-f]+)[^\n]*\n")
 
 
 class WireHeaders(Mapping[str, str]):
@@ -141,3 +142,32 @@ def reset(sock: socket.socket) -> None:
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+class ChunkReader:
+    """Takes chunks off a body. What is no chunk ends it."""
+
+    def __init__(self) -> None:
+        self._buf = bytearray()
+        self._left = 0
+        self._is_done = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Returns what is in the chunks, or the parts of them, that are there now."""
+        self._buf += data
+        out = bytearray()
+        while self._buf and not self._is_done:
+            if self._left:
+                piece = self._buf[: self._left]
+                del self._buf[: len(piece)]
+                self._left -= len(piece)
+                out += piece
+                continue
+            found = _SIZE_LINE.match(bytes(self._buf[:1001]))
+            if found is None:
+                self._is_done = len(self._buf) > 1000
+                break
+            del self._buf[: found.end()]
+            self._left = int(found[1], 16)
+            self._is_done = not self._left
+        return bytes(out)

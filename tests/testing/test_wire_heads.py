@@ -8,6 +8,7 @@ import pytest
 from pycast.testing.wire_heads import (
     CLOSED,
     MAX_HEAD,
+    ChunkReader,
     ServerAddress,
     how_it_failed,
     is_readable,
@@ -75,3 +76,14 @@ def test_reset_is_seen_as_a_reset() -> None:
             client.recv(1)
     assert how_it_failed(caught.value) == "the server reset the connection"
     assert how_it_failed(BrokenPipeError()) == CLOSED and "it failed" in how_it_failed(OSError("so"))
+
+
+@pytest.mark.parametrize("piece", [1, 2, 5, 100])
+def test_chunks_are_the_same_however_they_are_cut(piece: int) -> None:
+    data, chunks = b"5\r\naudio\r\n  A ;x\r\n0123456789\r\n0\r\n\r\nrest", ChunkReader()
+    assert b"".join(chunks.feed(data[at : at + piece]) for at in range(0, len(data), piece)) == b"audio0123456789"
+
+
+def test_what_is_no_chunk_ends_them() -> None:
+    chunks = ChunkReader()
+    assert chunks.feed(b"?" * 1001) == b"" and chunks.feed(b"5\r\naudio") == b""
