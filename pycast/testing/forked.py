@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import IO
 
 from pycast import launch
-from pycast.testing.program import ServerProgram, the_program
+from pycast.testing.server_program import ServerProgram, the_program
 
 FORK_S = 20.0
 """A fork takes some 10 ms, the first one as long as a start; on a machine that runs many tests at once, longer."""

@@ -14,7 +14,7 @@ import pytest
 from pycast import __version__, launch
 from pycast.testing import Server, forked
 from pycast.testing.forked import ForkedProcess, ForkServer
-from pycast.testing.program import ServerProgram
+from pycast.testing.server_program import ServerProgram
 from tests.e2e.deadline import until
 
 ENVIRONMENT = launch.clean_environment()

@@ -9,7 +9,7 @@ import pytest
 
 from pycast import launch
 from pycast.testing import Server, ServerDied
-from pycast.testing.program import PROGRAM, PYTHON, ServerProgram, the_program
+from pycast.testing.server_program import PROGRAM, PYTHON, ServerProgram, the_program
 
 HOME = Path(__file__).parents[2]
 
