@@ -136,7 +136,7 @@ class MountSettings(Section):
         "",
         "A log of the listeners who asked for this mount, beside that in [logging] and in the same format.",
         example="/var/log/pycast/live.log",
-        icecast=(),
+        icecast=("accesslog",),
     )
     hidden: Flag = key(False, "Whether the mount is left out of the status page and status-json.xsl.", example=False)
     public: Public = key(
