@@ -8,6 +8,7 @@ known here by name counts as protected.
 from collections.abc import Callable, Iterator, Sequence
 
 from pycast.config.icecast_authentication import applies, is_convertible
+from pycast.config.icecast_roles import is_login
 from pycast.config.import_notes import described
 from pycast.config.xml_tree import XmlNode
 
@@ -50,8 +51,8 @@ def listener_lock(mount: XmlNode) -> Lock | None:
 
 
 def server_locks(root: XmlNode, is_known: Callable[[XmlNode], bool]) -> Iterator[XmlNode]:
-    """Yields what keeps listeners out of all mounts: an included file, whose settings are not known, and a list of
-    addresses or players unless its file `is_known`.
+    """Yields what keeps listeners out of all mounts: an included file, whose settings are not known, a list of
+    addresses or players unless its file `is_known`, and roles that are not only logins.
     """
     for block in root.children:
         if block.name == "include":
@@ -60,7 +61,7 @@ def server_locks(root: XmlNode, is_known: Callable[[XmlNode], bool]) -> Iterator
             lists = (child for child in block.children if child.name in (*DENY_LISTS, *ALLOW_LISTS))
             yield from (child for child in lists if not is_known(child))
         if block.name == "authentication":
-            yield from block.all("role")
+            yield from (role for role in block.all("role") if not is_login(role))
 
 
 class MountLocks:

@@ -18,6 +18,7 @@ from pycast.config.icecast_logs import LogReader
 from pycast.config.icecast_mounts import MountReader, close_mount
 from pycast.config.icecast_protection import ALLOW_LISTS, server_locks
 from pycast.config.icecast_relays import RelayReader
+from pycast.config.icecast_roles import read_logins
 from pycast.config.icecast_settings import KEYS, LOOPBACK, Host, SettingReader
 from pycast.config.icecast_sockets import SocketReader
 from pycast.config.icecast_values import is_yes
@@ -154,6 +155,9 @@ class _Conversion:
                     self._headers.set(name, value)
             elif child.name in ("paths", "tls-context", "security"):
                 self._read_paths(child)
+
+        for block in self._root.all("authentication"):  # the passwords of older versions come first, as in Icecast
+            read_logins(self._settings, self._single["authentication"], block)
 
     def _read_paths(self, block: XmlNode) -> None:
         for setting in block.inside():
