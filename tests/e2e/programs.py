@@ -38,6 +38,7 @@ PACKAGES = {
     "php": "php-cli",
     "haproxy": "haproxy",
     "nginx": "nginx libnginx-mod-stream",
+    "node": "nodejs",
     "etcd": "etcd-server",
     "dnsmasq": "dnsmasq-base",
     "promtool": "prometheus",

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pycast.testing import Server
+from tests.e2e.programs import require
+
 HOME = Path(__file__).parents[2]
 TEXT = (HOME / "docs" / "testing.md").read_text()
+OTHERS = (HOME / "docs" / "testing-other-languages.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -37,20 +41,64 @@ def test_python_examples_pass(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def with_pycast(folder: Path) -> dict[str, str]:
+    """An environment in which `pycast` is this one, by a program in `folder`."""
+    (folder / "pycast").write_text(f'#!/bin/sh\nexec {sys.executable} -m pycast "$@"\n')
+    (folder / "pycast").chmod(0o755)
+    return os.environ | {"PYTHONPATH": str(HOME), "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
 def test_shell_example_passes(tmp_path: Path) -> None:
     script = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)[-1]
-    (tmp_path / "pycast").write_text(f'#!/bin/sh\nexec {sys.executable} -m pycast "$@"\n')
-    (tmp_path / "pycast").chmod(0o755)
     done = subprocess.run(
         ["bash", "-euc", f"set -m\n{script}\nwait"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(HOME), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env=with_pycast(tmp_path),
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
     assert re.search(r"^\d+ \S+$", done.stdout, re.MULTILINE), done.stdout + done.stderr
+
+
+# Jest's own names, for node's own runner: Debian has the one and not the other.
+JEST = """
+const test = require("node:test");
+const assert = require("node:assert");
+const expect = (value) => ({
+  toBe: (expected) => assert.strictEqual(value, expected),
+  rejects: {
+    toThrow: async (text) => {
+      const error = await value.then(() => assert.fail("it did not throw"), (thrown) => thrown);
+      assert.ok(error.message.includes(text), error.message);
+    },
+  },
+});
+Object.assign(globalThis, { test, expect, beforeAll: test.before, afterAll: test.after });
+"""
+
+
+def test_jest_examples_pass(tmp_path: Path) -> None:
+    server, radio = re.findall(r"```js\n(.*?)```", OTHERS, re.DOTALL)[:2]
+    for name, text in (("pycast-server.js", server), ("radio.test.js", radio), ("jest.js", JEST)):
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [require("node"), "--require", "./jest.js", "--test", "radio.test.js"],
+        cwd=tmp_path,
+        env=with_pycast(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^# tests [134]$", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_the_ready_line_has_what_the_page_says(pycast_shared_server: Server) -> None:
+    rows = re.findall(r"^\| (`.+`) \| ", OTHERS.partition("| in that line |")[2].partition("## Jest")[0], re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == pycast_shared_server.ready.keys()
 
 
 @pytest.mark.parametrize("name", ["wait_for_source", "received", "titles", "listeners", "ready", "wait_until"])
