@@ -112,9 +112,13 @@ class TlsSession:
     def encrypt(self, data: bytes | memoryview) -> bytes:
         """Returns what has to be sent so that the client gets `data`, and before it what is `unsent`."""
         write = self._end.write
-        done = write(data)
-        while done < len(data):  # a record at a time, if OpenSSL is set so
-            done += write(memoryview(data)[done:])
+        try:
+            done = write(data)
+            while done < len(data):  # a record at a time, if OpenSSL is set so
+                done += write(memoryview(data)[done:])
+        except BaseException:
+            _outgoing.read()  # else the next session would send it
+            raise
         if self.unsent:
             unsent, self.unsent = self.unsent, b""
             return unsent + _outgoing.read()

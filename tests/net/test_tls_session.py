@@ -9,6 +9,7 @@ import gevent
 import pytest
 from gevent import ssl as gssl
 
+from pycast.net import tls_session
 from pycast.net.sockets import detach
 from pycast.net.tls import Certificate
 from pycast.net.tls_session import RECORD, RECORDS_AT_ONCE, TlsSession, TlsStream, TlsTransport
@@ -221,3 +222,17 @@ def test_a_listener_that_has_everything_is_told_the_end(pair: tuple[TlsTransport
         assert player.recv(100) == b"last"
         assert player.recv(100) == b""
     transport.close()
+
+
+def test_what_a_write_that_failed_has_left_is_sent_to_nobody_else(certificate: Certificate) -> None:
+    server = certificate.context()
+    assert server is not None
+    hello = ssl.MemoryBIO()
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    # A write that has to go on with the handshake first makes its answer, and cannot end it.
+    tls_session._incoming.write(hello.read())
+    with pytest.raises(ssl.SSLError):
+        TlsSession(server).encrypt(b"audio")
+    assert (tls_session._incoming.read(), tls_session._outgoing.read()) == (b"", b"")
