@@ -9,7 +9,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from pycast.config.mount_settings import is_local
 from pycast.stream.events import ListenerJoined, ListenerLeft, SourceEnded, SourceStarted, TitleChanged
@@ -22,18 +24,8 @@ if TYPE_CHECKING:  # for who reads it, not for the start
 KEPT = 4096
 
 
-class _Kept(NamedTuple):
-    at: float
-    trigger: str
-    mount: str
-    media_type: str
-    listeners: int
-    ip: str = ""
-    user: str = ""
-    agent: str = ""
-    connection: int = 0
-    artist: str = ""
-    title: str = ""
+_Kept = tuple[float, str, str, str, int, str, str, str, int, str, str]
+"""The fields of a FeedEvent behind its number: a bare tuple, since thousands of listeners may come at once."""
 
 
 class EventLog:
@@ -53,8 +45,10 @@ class EventLog:
         after = self._last if mark is None else min(mark, self._last)
         first = self._last - len(self._kept)
         begin = max(after, first)
-        found = [self._kept[index] for index in range(begin - first, len(self._kept))]
-        events = tuple(FeedEvent(number, *one) for number, one in enumerate(found, begin + 1))
+        found = [
+            FeedEvent(begin + 1 + index, *one) for index, one in enumerate(islice(self._kept, begin - first, None))
+        ]
+        events = tuple(one if one.media_type else replace(one, media_type=self._media_type(one.mount)) for one in found)
         listeners = {mount.name: str(len(mount.fanout)) for mount in self._mounts if len(mount.fanout)}
         return NodeEvents(self._boot, self._last, begin - after, events, listeners)
 
@@ -75,14 +69,7 @@ class EventLog:
         """Keeps a title, on the node that has the source."""
         if not is_local(event.mount) and not self._mounts.is_mirror(event.mount):
             title = event.title
-            kind = self._media_type(event.mount)
-            self._add(
-                _Kept(
-                    *(self._clock(), "format-metadata-changed", event.mount, kind, event.listeners),
-                    artist=title.artist,
-                    title=title.title,
-                )
-            )
+            self._add("format-metadata-changed", event.mount, event.listeners, artist=title.artist, title=title.title)
 
     def on_listener_joined(self, event: ListenerJoined) -> None:
         """Keeps who has joined a mount."""
@@ -96,28 +83,32 @@ class EventLog:
     def _add_source(self, trigger: str, name: str) -> None:
         mount = self._mounts.get(name)
         if mount is None:
-            self._add(_Kept(self._clock(), trigger, name, "", 0))
+            self._add(trigger, name, 0)
             return
         source = mount.description
-        self._add(
-            _Kept(
-                *(self._clock(), trigger, name, mount.listener_content_type, len(mount.fanout)),
-                ip=source.ip,
-                agent=source.info.user_agent,
-            )
-        )
+        self._add(trigger, name, len(mount.fanout), source.ip, source.info.user_agent, mount.listener_content_type)
 
     def _add_listener(self, trigger: str, name: str, listener: Listener, listeners: int) -> None:
         if not is_local(name):
             who = listener.identity
-            kind = self._media_type(name)
-            self._add(
-                _Kept(self._clock(), trigger, name, kind, listeners, who.ip, who.user, who.user_agent, listener.id)
+            self._last += 1
+            self._kept.append(
+                (self._clock(), trigger, name, "", listeners, who.ip, who.user, who.user_agent, listener.id, "", "")
             )
 
-    def _add(self, event: _Kept) -> None:
+    def _add(
+        self,
+        trigger: str,
+        mount: str,
+        listeners: int,
+        ip: str = "",
+        agent: str = "",
+        kind: str = "",
+        artist: str = "",
+        title: str = "",
+    ) -> None:
         self._last += 1
-        self._kept.append(event)
+        self._kept.append((self._clock(), trigger, mount, kind, listeners, ip, "", agent, 0, artist, title))
 
     def _media_type(self, name: str) -> str:
         mount = self._mounts.get(name)
