@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # for who reads it, not for the start
 
 KEPT = 4096
 
+# In place of a process's name among the marks: that of all which are not there by name.
+NEWCOMERS = "*"
+
 
 _Kept = tuple[float, str, str, str, int, str, str, str, int, str, str]
 """The fields of a FeedEvent behind its number: a bare tuple, since thousands of listeners may come at once."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pycast.balance.slaves import Slaves
 from pycast.cluster.claim import MountClaims
-from pycast.control.event_log import EventLog
+from pycast.control.event_log import NEWCOMERS, EventLog
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.control.node_snapshot import NodeSnapshots, snapshot_listeners
@@ -105,7 +105,7 @@ class NodeControl:
 
     def events(self, marks: Mapping[str, int]) -> "list[NodeEvents]":
         """Returns what has happened on this node since its mark."""
-        return [self._event_log.since(marks.get(self._event_log.boot))]
+        return [self._event_log.since(marks.get(self._event_log.boot, marks.get(NEWCOMERS)))]
 
     def order_relay(self, mount: str, order: RelayOrder) -> bool:
         """Gives an order to the relay of a mount. Returns whether there is one."""

@@ -7,10 +7,12 @@ in an event is that of the whole cluster.
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 
 import gevent
 
+from pycast.control.event_log import NEWCOMERS
 from pycast.http.response import Response
 from pycast.stats.snapshot import FeedEvent
 from pycast.web.route import Call
@@ -25,6 +27,7 @@ SILENCE_S = 1.0
 _ALIVE = b": nothing happens\r\n\r\n"
 
 LONGEST_ID = 4096
+MOST_MARKS = 100
 
 _YES = frozenset({"1", "true", "yes", "on"})
 
@@ -41,10 +44,11 @@ def _feed(call: Call) -> Iterator[bytes]:
     counters, only = call.site.counters, call.text("mount")
     marks = read_marks(call.request.headers.get("last-event-id"))
     wants_global, had_sources, silent_s = call.text("request-global").lower() in _YES, None, SILENCE_S
+    began = time.time()
     counters.stats_connections += 1
     try:
         while True:
-            frames = list(_news(call, marks, only))
+            frames = list(_news(call, marks, only, began))
             if wants_global:
                 has_sources = call.control.snapshot().sources > 0
                 if had_sources not in (None, has_sources):
@@ -59,14 +63,22 @@ def _feed(call: Call) -> Iterator[bytes]:
         counters.stats_disconnections += 1
 
 
-def _news(call: Call, marks: dict[str, int], only: str) -> Iterator[bytes]:
-    """Yields what has happened since the marks, and moves them. May switch."""
-    nodes = call.control.events(marks)
-    found = [(event, node.boot) for node in nodes for event in node.events]
+def _news(call: Call, marks: dict[str, int], only: str, began: float) -> Iterator[bytes]:
+    """Yields what has happened since the marks, of nodes that have come since then all, and moves the marks. May
+    switch.
+    """
+    nodes, known = call.control.events({**marks, NEWCOMERS: 0} if marks else marks), set(marks)
+    newcomers = {node.boot for node in nodes if known and node.boot not in known}
+    found = [
+        (event, node.boot) for node in nodes for event in node.events if node.boot not in newcomers or event.at >= began
+    ]
     for node in nodes:
-        if node.missed:
+        if node.missed and node.boot not in newcomers:
             yield f": {node.missed} events came too fast and are left out\r\n\r\n".encode()
         marks[node.boot] = node.last - len(node.events)
+    if len(marks) > MOST_MARKS:  # of processes that have ended
+        for boot in marks.keys() - {node.boot for node in nodes}:
+            del marks[boot]
     for event, boot in sorted(found, key=lambda pair: pair[0].at):
         if only in ("", event.mount):
             # Each node counts its own listeners.
@@ -77,6 +89,7 @@ def _news(call: Call, marks: dict[str, int], only: str) -> Iterator[bytes]:
             marks[boot] = max(marks[boot], event.number)
             yield _frame(marks, last, event.mount)
         marks[boot] = max(marks[boot], event.number)
+    marks |= {node.boot: node.last for node in nodes}
 
 
 def _told(event: FeedEvent, listeners: int) -> Iterator[dict[str, object]]:

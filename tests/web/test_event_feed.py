@@ -1,7 +1,9 @@
 """Icecast 2.5's feed of events: its frames, who may read them, and that nothing is told twice or not at all."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -82,7 +84,7 @@ def test_one_mount_alone_may_be_asked_for() -> None:
     (found,) = told(next(body))
     assert found[1]["mount"] == "/other" and found[0] == "b1-10"
     next(body)
-    assert control.asked == [{}, {"b1": 10}]
+    assert control.asked == [{}, {"b1": 10, "*": 0}]
 
 
 def test_nodes_are_one_server_with_the_listeners_of_all() -> None:
@@ -99,7 +101,32 @@ LEFT_OF_ANOTHER = ("source-listeners-changed", "/live.mp3", "audio/mpeg", 0)
 def test_who_comes_back_goes_on_where_it_was() -> None:
     control = Nodes([NodeEvents("b1", 9, 0, (LEFT,))])
     next(feed(control, more="Last-Event-ID: b1-8,b2-3\r\n"))
-    assert control.asked == [{"b1": 8, "b2": 3}]
+    assert control.asked == [{"b1": 8, "b2": 3, "*": 0}]
+
+
+def test_node_that_comes_later_is_heard_from_its_start_and_not_from_before_the_feed() -> None:
+    old, new = (replace(OTHER, number=number, at=time.time() + later) for number, later in ((1, -60.0), (2, 60.0)))
+    first, news, no_news = (
+        NodeEvents("b1", 0, 0, ()),
+        NodeEvents("b2", 3, 5, (old, new, old)),
+        NodeEvents("b2", 3, 0, ()),
+    )
+    control = Nodes([first], [news], [no_news])
+    body = feed(control)
+    next(body)
+    ((id, data),) = told(next(body))
+    assert id == "b1-0,b2-2" and data["mount"] == "/other"
+    next(body)
+    assert control.asked[-1] == {"b1": 0, "b2": 3, "*": 0}
+
+
+def test_marks_of_nodes_that_are_gone_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_feed, "MOST_MARKS", 1)
+    control = Nodes([NodeEvents("b1", 0, 0, ())], [NodeEvents("b2", 0, 0, ())], [NodeEvents("b2", 0, 0, ())])
+    body = feed(control)
+    for _ in range(3):
+        next(body)
+    assert control.asked[-1] == {"b2": 0, "*": 0}
 
 
 @pytest.mark.parametrize("text", ["", "x", "2b272bf4-0c1e-4a", "b1-x", "b1-1;", "b1-1" * 2000, "-1", "b1-²"])
