@@ -23,12 +23,22 @@ from tests.e2e.wire import IcyReader, Wire, assert_run_of, basic, frames, get, l
 RATE = 38
 """Frames a second: real time at 128 kbit/s."""
 
+SAYS = {
+    "genre": "Jazz",
+    "description": "All day",
+    "url": "http://a.example/",
+    "public": "1",
+    "audio-info": "ice-samplerate=44100;ice-bitrate=128;ice-channels=2",
+}
+"""What the encoders say of their streams, besides a name."""
+
 
 @contextmanager
 def encoder(port: int, mount: str, password: str, name: str) -> Iterator[bytes]:
     """A source that sends numbered frames in real time. Yields all that it will have sent."""
     sent, stop = frames(0, 3000), threading.Event()
-    wire = source(port, mount, password, headers=f"ice-name: {name}\r\nice-genre: Jazz\r\n")
+    said = "".join(f"ice-{key}: {value}\r\n" for key, value in SAYS.items())
+    wire = source(port, mount, password, headers=f"ice-name: {name}\r\n{said}")
 
     def run() -> None:
         number = 0
@@ -75,7 +85,8 @@ def chain() -> Iterator[Chain]:
         ):
             sections = [
                 {"server": "127.0.0.1", "port": middle.port, "mount": "/a.mp3"},
-                {"server": "localhost", "port": middle.port, "mount": "/b.mp3", "local_mount": "/relayed.mp3"},
+                {"server": "localhost", "port": middle.port, "mount": "/b.mp3", "local_mount": "/relayed.mp3"}
+                | {"bind": "127.0.0.9"},
             ]
             with Server(relay=sections, source_timeout=1, source_grace=20) as last:
                 yield Chain(first, middle, last, sent_a, sent_b)
@@ -96,6 +107,12 @@ def test_bytes_and_headers_of_icecast_arrive(chain: Chain) -> None:
     heard, headers = hear(chain.last.port, "/relayed.mp3", 30_000)
     assert_run_of(heard, chain.sent_b)
     assert (headers["icy-name"], headers["icy-genre"], headers["Content-Type"]) == ("Radio B", "Jazz", "audio/mpeg")
+    names = ("icy-description", "icy-url", "icy-pub", "icy-br", "ice-audio-info")
+    assert [headers[name] for name in names] == ["All day", "http://a.example/", "1", "128", SAYS["audio-info"]]
+    shown = get(chain.last.port, "/status-json.xsl").body.decode()
+    assert '"server_description":"All day"' in shown and '"audio_info":"ice-samplerate=44100;' in shown
+    listeners = get(chain.middle.port, "/admin/listclients?mount=/b.mp3", basic("admin", chain.middle.admin_password))
+    assert b"<IP>127.0.0.9</IP>" in listeners.body
     stats = get(chain.last.port, "/admin/stats", basic("admin", chain.last.admin_password)).body.decode()
     assert "<source_relay_connections>2</source_relay_connections>" in stats
     assert "<source_ip>localhost</source_ip>" in stats
