@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 Pair = tuple[str, str]
 
 SOURCE_OK = b"HTTP/1.0 200 OK\r\n\r\n"
-"""The answer to a SOURCE or PUT that is admitted. Old encoders compare exactly these bytes."""
+"""The answer to a SOURCE or PUT that is admitted. Old encoders compare exactly these bytes. Also the bare head."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Sent first to a PUT with `Expect: 100-continue`. Icecast 2.4 adds a Content-Length, which RFC 9110 8.6 forbids."""
@@ -113,6 +113,8 @@ class Response(NamedTuple):
     """Whether a browser or proxy may store it, and ask each time whether it is still good. Otherwise it may not."""
     is_own: bool = False
     """Whether it is the station's own content, which is not restricted in a browser as the server's pages are."""
+    is_bare: bool = False
+    """Whether its head is the status line alone, as readers of Icecast's STATS know it."""
     again: Callable[[], bool] | None = None
     """Returns whether another request of the same bytes gets the same answer now, and counts that it does. None if that
     is not known. Never switches."""
@@ -152,6 +154,8 @@ def render(
     """Returns the answer's head, followed by the body if that is bytes and the request was no HEAD. Content-Length is
     given if the length is known (`length` if the body is sent separately), but not for 1xx, 204 and 304.
     """
+    if response.is_bare:
+        return SOURCE_OK
     body, headers = response.body, [*extra_headers, *response.headers]
     length = body_length(body) if length is None else length
     if length is not None and response.status >= 200 and response.status not in (204, 304):

@@ -13,7 +13,7 @@ import gevent
 
 from pycast.characters import clean_line
 from pycast.errors import Refused
-from pycast.http.response import PLAIN, Response
+from pycast.http.response import Response
 from pycast.stats.icestats import global_stats, source_stats
 from pycast.web.public import stats_url
 from pycast.web.route import ADMIN, Access, Call, Route
@@ -29,13 +29,15 @@ LONGEST_LINE = 199
 MOST_STREAMS = 32
 """Connections at a time: each costs a snapshot a second."""
 
+GONE = "null"
+
 Stats = Mapping[tuple[str, str], str]
 
 
 def stats_stream(call: Call) -> Response:
     """Answers `STATS /`, and `STATS /mount` with that mount alone, as icecast-kh does. Raises Refused."""
     check_streams(call)
-    return Response(200, _lines(call), PLAIN)
+    return Response(200, _lines(call), is_bare=True)
 
 
 def check_streams(call: Call) -> None:
@@ -76,7 +78,15 @@ def flat(snapshot: "NodeSnapshot", mount: str | None = None) -> Stats:
 
 
 def changes(before: Stats, after: Stats) -> Iterator[bytes]:
-    """Yields the lines with what is new or different. What is gone has no line, as in Icecast 2.4.4."""
+    """Yields the lines with what is new or different. Of a mount that is gone there is one, and of a value that is gone
+    another one, both with "null" in them, as in Icecast 2.4.4.
+    """
+    there = {place for place, _ in after}
+    for place in sorted({place for place, _ in before} - there):
+        yield _line(place, GONE, GONE)
+    for place, name in sorted(before.keys() - after.keys()):
+        if place in there:
+            yield _line(place, name, GONE)
     for (place, name), value in after.items():
         if before.get((place, name)) != value:
             yield _line(place, name, value)

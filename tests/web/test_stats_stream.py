@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pycast.errors import Refused
-from pycast.http.response import Response
+from pycast.http.response import Response, render
 from pycast.web import stats_stream
 from pycast.web.routes import check_port, is_open
 from pycast.web.stats_stream import LONGEST_LINE, MOST_STREAMS, changes, flat
@@ -35,6 +35,16 @@ def test_first_all_then_what_has_changed(monkeypatch: pytest.MonkeyPatch) -> Non
     }
     answer.body.close()  # type: ignore[union-attr]
     assert (site.counters.stats_connections, site.counters.stats_disconnections) == (1, 1)
+
+
+def test_what_is_gone_is_null() -> None:
+    here, gone = flat(node(mount(), mount(name="/gone"))), flat(node(mount(artist="", title="")))
+    assert sorted(changes(here, gone)) == [b"EVENT /gone null null\n", b"EVENT /live.mp3 title null\n"]
+
+
+def test_head_is_the_status_line_alone() -> None:
+    answer = ask(make_site(), "/", method="STATS", authorization=ADMIN)
+    assert render(answer, server="x", now=0.0, extra_headers=[("A", "b")]) == b"HTTP/1.0 200 OK\r\n\r\n"
 
 
 def test_a_path_is_the_mount_that_is_asked_for() -> None:
