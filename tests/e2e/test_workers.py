@@ -253,3 +253,19 @@ def test_workers_rotate_their_log_once_and_lose_no_line(pycast_server: Server) -
     rotated = [file.stat().st_size for file in files() if file.name != "access.log"]
     # Who came second has not renamed the new file as well: that would be small.
     assert rotated and min(rotated) >= LOG_SIZE
+
+
+@pytest.mark.pycast(max_redirect_slaves=1, mount=[{"mount_name": MOUNT, "max_listeners": 0}])
+def test_slave_that_one_worker_has_heard_from_gets_listeners_of_all(pycast_server: Server) -> None:
+    relay = basic("admin", pycast_server.admin_password)
+    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
+        feed.send(frames(0, 100))
+        until(lambda: get(pycast_server.port, "/admin/streams", relay).body.endswith(b"\r\n"), "the mount")
+
+        def places() -> set[str]:
+            # As a slave does, again and again.
+            asked = get(pycast_server.port, "/admin/streams?rserver=slave.example&rport=8001&interval=60", relay)
+            assert asked.body == f"/admin/streams?mount={MOUNT}\r\n".encode()
+            return {get(pycast_server.port, f"{MOUNT}?a=b").header("Location") for _ in range(MANY)}
+
+        until(lambda: places() == {f"http://slave.example:8001{MOUNT}?a=b"}, "every worker to know the slave")
