@@ -56,13 +56,16 @@ class Crowd:
         icy: bool = False,
         reconnect_s: float | None = None,
         silence_s: float | None = None,
+        connect_s: float = CONNECT_S,
     ) -> list[int]:
         """Adds listeners, spread over `addresses`. Returns their ids.
 
         One that has lost its connection waits `reconnect_s` and takes the next address; None: it stays away. One that
-        hears nothing for `silence_s` hangs up by itself, as a player whose buffer is empty.
+        hears nothing for `silence_s` hangs up by itself, as a player whose buffer is empty; so does one that has no
+        answer after `connect_s`.
         """
         asked: dict[str, Any] = {"addresses": list(addresses), "mount": mount, "count": count, "icy": icy}
+        asked["connect_s"] = connect_s
         ids: list[int] = self._remote.ask("add", reconnect_s=reconnect_s, silence_s=silence_s, **asked)["ids"]
         return ids
 
@@ -105,6 +108,7 @@ class _Listener:
         self.deadline = 0.0
         self.reconnect_s: float | None = asked["reconnect_s"]
         self.silence_s: float | None = asked["silence_s"]
+        self._connect_s: float = asked["connect_s"]
         self._addresses = addresses
         self._turn = turn
         icy = "Icy-MetaData: 1\r\n" if asked["icy"] else ""
@@ -122,7 +126,7 @@ class _Listener:
         self.sock = socket.socket()
         self.sock.setblocking(False)
         self.sock.connect_ex((host, port))
-        self.deadline = now + CONNECT_S
+        self.deadline = now + self._connect_s
         return self.sock
 
     def ask(self) -> bool:

@@ -157,14 +157,15 @@ def test_encoder_and_listeners_may_be_on_hosts_of_a_network() -> None:
             assert crowd.report(which).is_flawless
 
 
-@pytest.mark.pycast(clients=2100)
+@pytest.mark.pycast(clients=2100, queue_size="8m")
 def test_two_thousand_listeners_are_all_checked(pycast_server: Server, crowd: Crowd) -> None:
     with Encoder(at(pycast_server), MOUNT) as encoder:
         encoder.wait_sent(0.5)
-        ids = crowd.add(at(pycast_server), MOUNT, 2000)
-        crowd.wait_playing(2000, 30)
+        # A machine that is busy with other things lets them connect, and reads what they get, when it can.
+        ids = crowd.add(at(pycast_server), MOUNT, 2000, connect_s=90.0)
+        crowd.wait_heard(ids, 0, timeout=90)
         encoder.wait_sent(2.0)
-        crowd.wait_heard(ids, 0, encoder.sessions[0].after_last - 40)
+        crowd.wait_heard(ids, 0, encoder.sessions[0].after_last - 40, timeout=90)
     reports = crowd.reports()
     assert len(reports) == 2000
     assert all(report.is_flawless for report in reports)
