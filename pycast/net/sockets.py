@@ -22,8 +22,9 @@ KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 60, 15, 4
 # There is room for a burst of the default size.
 NOTSENT_LOWAT = 128 << 10
 
-# A reconnect storm arrives faster than any accept loop takes it: 5,000 players within a second.
-BACKLOG = 4096
+# A reconnect storm may arrive faster than any accept loop takes it: ten thousand players in a tenth of a second. The
+# kernel allows no more than `net.core.somaxconn`, 4,096 by default.
+BACKLOG = 16_384
 
 # How often two free ports next to each other are tried for (SHOUTcast). Such pairs are not rare.
 PAIR_TRIES = 20
