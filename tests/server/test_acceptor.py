@@ -24,8 +24,9 @@ from pycast.server.acceptor import (
 from pycast.server.connection import Connection
 from pycast.server.endpoint import Endpoint
 from pycast.server.reserve import BUSY
+from pycast.stream.mount import Mount
 from tests.conftest import WaitUntil
-from tests.server.contexts import Bench, make_bench, read_all
+from tests.server.contexts import Bench, FakeSource, make_bench, read_all
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
 LIVEZ = b"GET /livez HTTP/1.0\r\n\r\n"
@@ -208,7 +209,11 @@ def test_ports_that_stop_together_wait_once(bench: Bench) -> None:
         client.close()
 
 
-def test_a_full_node_answers_a_health_check_whose_request_comes_later_than_many_others(wait_until: WaitUntil) -> None:
+def test_a_full_node_answers_a_health_check_whose_request_comes_later_than_many_others(
+    wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The moment that each has to send its request, on a machine that is too busy to let them connect in half a second.
+    monkeypatch.setattr("pycast.server.reserve.MOMENT_S", 60.0)
     bench = make_bench(limits="[limits]\nclients = 1\n")
     acceptor = Acceptor(bench.context, ANY_PORT)
     acceptor.start()
@@ -300,3 +305,74 @@ def test_a_page_in_the_queue_at_a_stop_is_told_to_come_again(bench: Bench) -> No
     acceptor.stop()
     assert answers(clients) <= {b"200", b"503"}
     assert acceptor.open == 0
+
+
+PLAYER = b"GET /x HTTP/1.0\r\nUser-Agent: player\r\n\r\n"
+
+
+def wait_as_players(acceptor: Acceptor, count: int) -> list[stdlib_socket.socket]:
+    clients = [stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5) for _ in range(count)]
+    for client in clients:
+        client.sendall(PLAYER)
+    return clients
+
+
+def test_a_health_check_behind_hundreds_of_players_does_not_wait_until_they_have_joined(
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    mount = bench.context.mounts.attach_source("/x", FakeSource())
+    mount.feed(bytes.fromhex("fffb9064") + bytes(413))
+    monkeypatch.setattr("pycast.server.player_queue.TURN_S", -1.0)  # nobody's turn comes
+    clients = wait_as_players(acceptor, 300)
+    assert ask(acceptor, LIVEZ).endswith(b"alive\n")
+    wait_until(lambda: len(acceptor._players) > 200, "those who wait")
+    assert len(mount.fanout) < 100
+    monkeypatch.undo()
+    begun: list[Connection] = []
+    monkeypatch.setattr(acceptor, "_begin", lambda connection, *_: begun.append(connection))
+    wait_until(lambda: len(mount.fanout) == 300, "all of them")
+    assert not begun, "without a greenlet"
+    ports = [client.getsockname()[1] for client in clients]
+    assert _ports_of(mount) == ports, "in the order in which they came"
+    for client in clients:
+        client.close()
+
+
+def _ports_of(mount: Mount) -> list[int]:
+    return [listener.transport.getpeername()[1] for listener in mount.fanout]  # type: ignore[attr-defined]
+
+
+def test_while_players_wait_for_the_last_slots_nobody_is_taken_from_the_kernels_queue(
+    monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("pycast.server.player_queue.TURN_S", -1.0)
+    bench = make_bench(limits="[limits]\nclients = 20\n")
+    acceptor = Acceptor(bench.context, ANY_PORT)
+    clients = wait_as_players(acceptor, 40)
+    acceptor.start()
+    wait_until(lambda: bench.context.admission.open == 20, "all slots")
+    turn = gevent.get_hub().loop.iteration
+    wait_until(lambda: gevent.get_hub().loop.iteration > turn + 3, "some turns")
+    assert bench.context.admission.open == 20
+    monkeypatch.undo()  # there is no such mount: each makes room for another one
+    assert b"404" in answers(clients)
+    acceptor.close()
+    acceptor.stop()
+    bench.close()
+
+
+def test_a_crowd_of_players_at_a_stop_is_told_to_come_again_and_few_get_a_greenlet(
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("pycast.server.player_queue.TURN_S", -1.0)
+    monkeypatch.setattr("pycast.server.player_queue.AT_ONCE", 0)
+    monkeypatch.setattr("pycast.server.acceptor.MOST_AT_STOP", 10)
+    clients = wait_as_players(acceptor, 100)
+    wait_until(lambda: bench.context.counters.connections == 100, "all of them")
+    bench.context.site.readiness.is_stopping = True
+    acceptor.close()
+    assert len(acceptor._connections) <= 10
+    acceptor.stop()
+    assert answers(clients) == {b"503"}
+    bench.context.answers.end_all()
+    assert (bench.context.admission.open, acceptor.open) == (0, 0)
