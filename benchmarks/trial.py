@@ -142,7 +142,7 @@ class Stage:
     def measure(self, kind: str) -> Figures:
         """Measures the server over the plan's span, then holds the source and counts what each player has received."""
         pid, core = self.server.pid, self.plan.cores.server
-        metric = self._flush_metric()
+        metric = self.flush_metric()
         self.crowd.begin_span()
         began, cpu, busy = time.monotonic(), cpu_s(pid), core_busy_s(core)
         self.crowd.run(self.plan.span_s)
@@ -169,7 +169,8 @@ class Stage:
         self.crowd.drain(_DRAIN_S)
         return self.crowd.outcome()
 
-    def _flush_metric(self) -> float | None:
+    def flush_metric(self) -> float | None:
+        """Returns pycast's time between two passes by its own figures; None if there is none."""
         if self.server.name != "pycast":
             return None
         try:
