@@ -92,6 +92,11 @@ class Authority:
         now = time.time()
         return self._certificate(_name(hosts[0]), key, extensions, now + begins_s, now + ends_s) + key.pem
 
+    def issue_to_itself(self, hosts: Sequence[str] = HOSTS) -> str:
+        """Returns a certificate for `hosts` with this authority's own key, so one that nobody else has signed."""
+        names, now = _extension("2.5.29.17", _sequence(*map(_host, hosts))), time.time()
+        return self._certificate(self._name, self._key, [names], now - BEFORE_S, now + VALID_S) + self._key.pem
+
     def _certificate(
         self, subject: bytes, key: KeyPair, extensions: Sequence[bytes], begins: float, ends: float
     ) -> str:

@@ -22,7 +22,7 @@ MOUNT = "/live.mp3"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Three ports: plain, for SHOUTcast with mounts of its own, for TLS."""
     pair = make_bad_certificate(tmp_path_factory.mktemp("tls"), "self-signed")
-    tls = {"certificate": str(pair.certificate), "private_key": str(pair.key)}
+    tls = {"certificate": str(pair.certificate), "private_key": str(pair.certificate)}
     listen = [{}, {"shoutcast_mount": "/sc.mp3"}, {"tls": True}]
     with Server(watch=True, listen=listen, tls=tls, burst_size=0) as server:
         yield server

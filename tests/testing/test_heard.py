@@ -69,6 +69,6 @@ def test_a_wait_in_vain_says_what_has_come(server: Server) -> None:
 
 @pytest.mark.usefixtures("stream")
 def test_a_slow_listener_reads_slowly(server: Server) -> None:
-    with server.listen(MOUNT, bytes_per_s=20_000) as heard:
+    with server.listen(MOUNT, bytes_per_s=2_000) as heard:
         heard.wait_for_bytes(1)
         assert heard.size < 80_000
