@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from pycast.testing import Server
+from pycast.testing.numbered_stream import NumberedStream
 from tests.e2e.browser import Browser
 from tests.e2e.deadline import until
-from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
-from tests.e2e.wire import basic, get
+from tests.e2e.wire import get
 
 MOUNT = "/live.mp3"
 # The page plays with an element of its own, which need not stand in the document.
@@ -24,27 +24,19 @@ IS_SILENT = "return window.players.every(player => player.paused)"
 @pytest.fixture(scope="module")
 def station() -> Iterator[Server]:
     with Server() as server:
-        source = ffmpeg_source(
-            Target(server.port, server.source_password),
-            MOUNT,
-            ENCODINGS[0],
-            seconds=300,
-            extra=("-ice_name", "Browser FM"),
-        )
-        with source:
-            server.wait_for_source(MOUNT)
-            yield server
+        yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stream(station: Server) -> Iterator[NumberedStream]:
+    with station.stream(MOUNT, headers={"Ice-Name": "Browser FM"}) as stream:
+        yield stream
 
 
 @pytest.fixture(scope="module")
 def browser(station: Server) -> Iterator[Browser]:
     with Browser() as browser:
         yield browser
-
-
-def set_title(server: Server, title: str) -> None:
-    path = f"/admin/metadata?mode=updinfo&mount={MOUNT}&song={title.replace(' ', '+')}"
-    assert get(server.port, path, basic("source", server.source_password)).status == 200
 
 
 def test_page_plays_the_stream_and_stops(browser: Browser, station: Server) -> None:
@@ -60,19 +52,21 @@ def test_page_plays_the_stream_and_stops(browser: Browser, station: Server) -> N
     station.wait_for_listeners(MOUNT, 0)
 
 
-def test_page_shows_a_new_title_without_being_loaded_again(browser: Browser, station: Server) -> None:
-    set_title(station, "Sandstorm")
+def test_page_shows_a_new_title_without_being_loaded_again(
+    browser: Browser, station: Server, stream: NumberedStream
+) -> None:
+    stream.title = "Sandstorm"
     browser.open(f"{station.url}/")
     assert browser.text(".title") == "Sandstorm"
     browser.run("window.sameDocument = true")
-    set_title(station, "Somebody - Another Song")
+    stream.title = "Somebody - Another Song"
     until(lambda: "Another Song" in browser.text(".now"), "the new title", 20)
     assert "Sandstorm" not in browser.text("body")
     assert browser.run("return window.sameDocument")
 
 
-def test_page_without_javascript_has_name_title_and_a_player(station: Server) -> None:
-    set_title(station, "For all")
+def test_page_without_javascript_has_name_title_and_a_player(station: Server, stream: NumberedStream) -> None:
+    stream.title = "For all"
     page = get(station.port, "/").body.decode()
     assert "Browser FM" in page and "For all" in page
     assert "<audio" in page and "live.mp3" in page

@@ -7,38 +7,31 @@ from pathlib import Path
 import pytest
 
 from pycast.testing import Server
+from pycast.testing.numbered_stream import NumberedStream
 from tests.e2e.deadline import until
 from tests.e2e.programs import (
-    ENCODINGS,
     Program,
-    Target,
     curl_listener,
     ffmpeg_listener,
-    ffmpeg_source,
     gstreamer_listener,
     mpv_listener,
     vlc_listener,
 )
-from tests.e2e.wire import basic, get
 
 MOUNT = "/live.mp3"
 
 
 @pytest.fixture(scope="module")
 def station() -> Iterator[Server]:
-    """A server with ffmpeg as its source. VLC asks for titles only where it sees an icy-name."""
     with Server(mount=[{"type": "default", "mp3_metadata_interval": 4000}]) as server:
-        target = Target(server.port, server.source_password)
-        names = ("-ice_name", "Test Radio", "-ice_genre", "noise")
-        with ffmpeg_source(target, MOUNT, ENCODINGS[0], seconds=300, extra=names):
-            server.wait_for_source(MOUNT)
-            yield server
+        yield server
 
 
-def set_title(server: Server, title: str) -> None:
-    path = f"/admin/metadata?mode=updinfo&mount={MOUNT}&song={title.replace(' ', '+')}"
-    reply = get(server.port, path, basic("source", server.source_password))
-    assert b"Metadata update successful" in reply.body
+@pytest.fixture(scope="module", autouse=True)
+def stream(station: Server) -> Iterator[NumberedStream]:
+    """VLC asks for titles only where it sees an icy-name, which the kit's source has."""
+    with station.stream(MOUNT) as stream:
+        yield stream
 
 
 PLAYERS = [
@@ -51,24 +44,29 @@ PLAYERS = [
 
 @pytest.mark.parametrize(("player", "shows", "plays"), PLAYERS)
 def test_player_plays_and_shows_titles(
-    player: Callable[[str], Program], shows: str, plays: str, station: Server, request: pytest.FixtureRequest
+    player: Callable[[str], Program],
+    shows: str,
+    plays: str,
+    station: Server,
+    stream: NumberedStream,
+    request: pytest.FixtureRequest,
 ) -> None:
     first, second = f"First for {request.node.callspec.id}", f"Second for {request.node.callspec.id}"
-    set_title(station, first)
+    stream.title = first
     with player(f"{station.url}{MOUNT}") as program:
         program.wait_for_output(re.escape(shows.format(first)))
         program.wait_for_output(plays)
-        set_title(station, second)
+        stream.title = second
         program.wait_for_output(re.escape(shows.format(second)))
         assert station.listeners(MOUNT) >= 1
 
 
-def test_curl_gets_titles_between_the_audio(station: Server, tmp_path: Path) -> None:
-    set_title(station, "For curl")
+def test_curl_gets_titles_between_the_audio(station: Server, stream: NumberedStream, tmp_path: Path) -> None:
+    stream.title = "For curl"
     heard = tmp_path / "heard"
     with curl_listener(f"{station.url}{MOUNT}", heard, extra=["-H", "Icy-MetaData: 1"]):
         until(lambda: heard.exists() and b"StreamTitle='For curl';" in heard.read_bytes(), "the title")
-        set_title(station, "More for curl")
+        stream.title = "More for curl"
         until(lambda: b"StreamTitle='More for curl';" in heard.read_bytes(), "the next title")
     data = heard.read_bytes()
     assert data[4000] * 16 > len("StreamTitle='For curl';"), "the first block is not at the interval"
