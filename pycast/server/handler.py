@@ -122,7 +122,8 @@ def serve_kept_page(context: ServerContext, connection: Connection, head: bytes)
         return False
     second = int(time.time())
     repeat = context.answers.repeats.find(head, context.settings.now, connection.serves, second)
-    if repeat is None:
+    # The same request may mean a stream since: `_may_be_stream` says at which path.
+    if repeat is None or (repeat.entry.path == "/" and context.finder.is_known("/")):
         repeat = _kept_page(context, connection, head)
         if repeat is None:
             return False

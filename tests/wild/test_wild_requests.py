@@ -63,7 +63,9 @@ def hear(node: Node, data: bytes, encoder: socket.socket) -> bytes:
             return head
         encoder.sendall(b"more")
         while not head.endswith(b"more"):
-            head += sock.recv(65_536)
+            piece = sock.recv(65_536)
+            assert piece, head
+            head += piece
     return head
 
 
