@@ -8,13 +8,13 @@ in an event is that of the whole cluster.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import gevent
 
 from pycast.control.event_log import NEWCOMERS
 from pycast.http.response import Response
-from pycast.stats.snapshot import FeedEvent
+from pycast.stats.snapshot import FeedEvent, NodeEvents
 from pycast.web.route import Call
 from pycast.web.stats_stream import check_streams
 
@@ -25,6 +25,9 @@ INTERVAL_S = 0.5
 # Only by a write it is noticed that the client has left; and proxies end a connection on which nothing comes.
 SILENCE_S = 1.0
 _ALIVE = b": nothing happens\r\n\r\n"
+
+# A node that has not answered for so long is dead.
+GONE_S = 5.0
 
 LONGEST_ID = 4096
 MOST_MARKS = 100
@@ -41,18 +44,16 @@ def eventfeed(call: Call) -> Response:
 
 
 def _feed(call: Call) -> Iterator[bytes]:
-    counters, only = call.site.counters, call.text("mount")
-    marks = read_marks(call.request.headers.get("last-event-id"))
+    counters, reader = call.site.counters, _FeedReader(call)
     wants_global, had_sources, silent_s = call.text("request-global").lower() in _YES, None, SILENCE_S
-    began = time.time()
     counters.stats_connections += 1
     try:
         while True:
-            frames = list(_news(call, marks, only, began))
+            frames = list(reader.news())
             if wants_global:
                 has_sources = call.control.snapshot().sources > 0
                 if had_sources not in (None, has_sources):
-                    frames.append(_frame(marks, _crude("icecast-active" if has_sources else "icecast-idle"), ""))
+                    frames.append(_frame(reader.marks, _crude("icecast-active" if has_sources else "icecast-idle"), ""))
                 had_sources = has_sources
             silent_s = 0.0 if frames else silent_s + INTERVAL_S
             if silent_s >= SILENCE_S:
@@ -63,33 +64,56 @@ def _feed(call: Call) -> Iterator[bytes]:
         counters.stats_disconnections += 1
 
 
-def _news(call: Call, marks: dict[str, int], only: str, began: float) -> Iterator[bytes]:
-    """Yields what has happened since the marks, of nodes that have come since then all, and moves the marks. May
-    switch.
-    """
-    nodes, known = call.control.events({**marks, NEWCOMERS: 0} if marks else marks), set(marks)
-    newcomers = {node.boot for node in nodes if known and node.boot not in known}
-    found = [
-        (event, node.boot) for node in nodes for event in node.events if node.boot not in newcomers or event.at >= began
-    ]
-    for node in nodes:
-        if node.missed and node.boot not in newcomers:
-            yield f": {node.missed} events came too fast and are left out\r\n\r\n".encode()
-        marks[node.boot] = node.last - len(node.events)
-    if len(marks) > MOST_MARKS:  # of processes that have ended
-        for boot in marks.keys() - {node.boot for node in nodes}:
-            del marks[boot]
-    for event, boot in sorted(found, key=lambda pair: pair[0].at):
-        if only in ("", event.mount):
-            # Each node counts its own listeners.
-            counted = (_number(node.listeners.get(event.mount, "")) for node in nodes)
-            listeners = sum(counted) if len(nodes) > 1 else event.listeners
-            *first, last = _told(event, listeners)
-            yield from (_frame(marks, crude, event.mount) for crude in first)
+class _FeedReader:
+    """How far one reader is with each node, and how many listen there."""
+
+    def __init__(self, call: Call) -> None:
+        self.marks = read_marks(call.request.headers.get("last-event-id"))
+        self._call = call
+        self._only = call.text("mount")
+        self._began = time.time()
+        self._listeners: dict[str, tuple[float, Mapping[str, str]]] = {}
+        """By node: when it answered last, and its listeners. One that is late for once has not lost them."""
+
+    def news(self) -> Iterator[bytes]:
+        """Yields what has happened since the last call, and of nodes that have come meanwhile all. May switch."""
+        marks, known = self.marks, set(self.marks)
+        nodes = self._call.control.events({**marks, NEWCOMERS: 0} if marks else marks)
+        newcomers = {node.boot for node in nodes if known and node.boot not in known}
+        found = [
+            (event, node.boot)
+            for node in nodes
+            for event in node.events
+            if node.boot not in newcomers or event.at >= self._began
+        ]
+        for node in nodes:
+            if node.missed and node.boot not in newcomers:
+                yield f": {node.missed} events came too fast and are left out\r\n\r\n".encode()
+            marks[node.boot] = node.last - len(node.events)
+        self._note(nodes)
+        for event, boot in sorted(found, key=lambda pair: pair[0].at):
+            if self._only in ("", event.mount):
+                *first, last = _told(event, self._count(event))
+                yield from (_frame(marks, crude, event.mount) for crude in first)
+                marks[boot] = max(marks[boot], event.number)
+                yield _frame(marks, last, event.mount)
             marks[boot] = max(marks[boot], event.number)
-            yield _frame(marks, last, event.mount)
-        marks[boot] = max(marks[boot], event.number)
-    marks |= {node.boot: node.last for node in nodes}
+        marks |= {node.boot: node.last for node in nodes}
+
+    def _note(self, nodes: Sequence[NodeEvents]) -> None:
+        """Notes who listens where, and forgets processes that have ended."""
+        now = time.monotonic()
+        self._listeners |= {node.boot: (now, node.listeners) for node in nodes}
+        self._listeners = {boot: one for boot, one in self._listeners.items() if now - one[0] < GONE_S}
+        if len(self.marks) > MOST_MARKS:
+            for boot in self.marks.keys() - self._listeners.keys():
+                del self.marks[boot]
+
+    def _count(self, event: FeedEvent) -> int:
+        """Returns how many listen to the mount of an event: each node counts its own."""
+        if len(self._listeners) == 1:
+            return event.listeners
+        return sum(_number(listeners.get(event.mount, "")) for _, listeners in self._listeners.values())
 
 
 def _told(event: FeedEvent, listeners: int) -> Iterator[dict[str, object]]:

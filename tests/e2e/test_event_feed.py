@@ -46,9 +46,16 @@ def test_log_that_is_no_file_is_shown_with_the_lines_of_all_workers(pycast_serve
     login = basic("admin", pycast_server.admin_password)
     for number in range(20):  # that all go to one of two workers does not happen
         assert get(pycast_server.port, f"/none/{number}").status == 404
-    shown = get(pycast_server.port, "/admin/showlog.txt?log=error", login).body.decode()
-    assert [number for number in range(20) if f"GET /none/{number}:" not in shown] == []
-    assert shown.index("/none/0:") < shown.index("/none/10:") < shown.index("/none/19:")
+
+    def shown() -> str:
+        return get(pycast_server.port, "/admin/showlog.txt?log=error", login).body.decode()
+
+    def has_all() -> bool:
+        lines = shown()
+        places = [lines.find(f"GET /none/{number}:") for number in range(20)]
+        return places == sorted(places) and -1 not in places
+
+    until(has_all, "the lines of both workers in order")
 
 
 @pytest.mark.pycast(workers=2, source_grace=0)
@@ -68,6 +75,7 @@ def test_events_of_all_workers_reach_a_reader_once(pycast_server: Server, tmp_pa
                 listener, _ = listen(server.port, MOUNT)
                 listeners.enter_context(listener)
                 until(partial(has, ("source-listener-attach", count)), f"listener {count}")
+            until(lambda: told(first)[-1][1:] == ("source-listeners-changed", "4"), "the count")
             mark = told(first)[-1][0]
             listener.close()
             until(lambda: told(first)[-1][1:] == ("source-listeners-changed", "3"), "the end of a listener")

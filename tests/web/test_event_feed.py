@@ -95,6 +95,14 @@ def test_nodes_are_one_server_with_the_listeners_of_all() -> None:
     assert {data["crude"]["source-listener-count"] for _, data in found} == {"6"}  # type: ignore[index]
 
 
+def test_listeners_of_a_node_that_is_late_for_once_are_counted() -> None:
+    both = [NodeEvents("b1", 7, 0, (), {"/live.mp3": "1"}), NodeEvents("b2", 3, 0, (), {"/live.mp3": "4"})]
+    control = Nodes(both, [NodeEvents("b1", 8, 0, (JOINED,), {"/live.mp3": "2"})])
+    body = feed(control)
+    next(body)
+    assert {data["crude"]["source-listener-count"] for _, data in told(next(body))} == {"6"}  # type: ignore[index]
+
+
 LEFT_OF_ANOTHER = ("source-listeners-changed", "/live.mp3", "audio/mpeg", 0)
 
 
@@ -122,6 +130,7 @@ def test_node_that_comes_later_is_heard_from_its_start_and_not_from_before_the_f
 
 def test_marks_of_nodes_that_are_gone_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_feed, "MOST_MARKS", 1)
+    monkeypatch.setattr(event_feed, "GONE_S", 0.0)
     control = Nodes([NodeEvents("b1", 0, 0, ())], [NodeEvents("b2", 0, 0, ())], [NodeEvents("b2", 0, 0, ())])
     body = feed(control)
     for _ in range(3):
