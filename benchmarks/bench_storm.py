@@ -2,8 +2,8 @@
 
 1,000 listeners are playing when the 5,000 connect; a player has audio when 16 kB have arrived. One number: the time
 after which the last of them has it. The floor shows how much of that time is the generator's and the kernel's own.
-pycast alone also gets 12,000 at once, three times what the kernel's queue of a port holds: it drops who comes when
-that is full, and who tries again a second later.
+pycast and the floor also get 12,000 at once, three times what the kernel's queue of a port holds: it drops who comes
+when that is full, and who tries again a second later.
 """
 
 import sys
@@ -63,7 +63,8 @@ def main() -> int:
     plan = read_plan(__doc__ or "")
     storms = []
     servers = plan.uses("pycast", "icecast2", "floor")
-    for name, size in [*((name, STORM) for name in servers), *(("pycast", LARGE_STORM) for _ in servers[:1])]:
+    large = plan.uses("pycast", "floor")
+    for name, size in [*((name, STORM) for name in servers), *((name, LARGE_STORM) for name in large)]:
         progress(f"{name}: {plan.sized(size):,} players at once, {plan.sized(RUNNING):,} are there already")
         try:
             storms.append(_storm(plan, name, size))
