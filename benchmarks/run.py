@@ -21,6 +21,7 @@ from benchmarks.plan import add_options  # noqa: E402
 
 NAMES = (
     "start",
+    "kit",
     "listeners",
     "storm",
     "latency",
