@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import signal
 import subprocess
 import tempfile
@@ -100,16 +101,21 @@ def test_a_fork_that_is_made_in_advance_becomes_the_next_server(server: ForkServ
     launch.kill(process)
     assert process.poll() == -signal.SIGKILL
     killed = spare_of(server)
-    os.kill(killed, signal.SIGKILL)
-    until(lambda: not is_running(killed), "its end")
+    kill_and_wait(killed)
     process = run_node(server, log)
     assert process.pid != killed
     assert launch.end([process], 10) and process.poll() == 0
     assert spare_of(server) not in (killed, process.pid)
 
 
-def is_running(pid: int) -> bool:
-    return is_there(pid) and "Z (zombie)" not in Path(f"/proc/{pid}/status").read_text()
+def kill_and_wait(pid: int) -> None:
+    """Kills another process's child, and returns once the last of its threads is gone, and so are its files."""
+    ended = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([ended], [], [], 30)[0], "it still runs"
+    finally:
+        os.close(ended)
 
 
 def test_servers_that_are_left_are_killed_with_the_process_that_asked_for_them(log: IO[bytes]) -> None:
