@@ -61,9 +61,10 @@ def test_a_connection_is_served_counted_and_removed(bench: Bench, acceptor: Acce
 
 
 def test_a_stop_waits_for_handshakes_only_while_clients_connect_and_less_for_those_of_this_machine(
-    bench: Bench, acceptor: Acceptor
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert acceptor.handshake_s == 0
+    monkeypatch.setattr("pycast.server.acceptor.BUSY_S", 60.0)
     public = Acceptor(bench.context, Endpoint("0.0.0.0", 0))
     public.start()
     try:

@@ -89,7 +89,7 @@ def test_jest_examples_pass(tmp_path: Path) -> None:
         env=with_pycast(tmp_path),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=85,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -54,7 +54,7 @@ def test_the_kit_needs_only_the_standard_library_when_the_server_has_a_python_of
         env=os.environ | {"PYTHONPATH": str(HOME), PYTHON: str(python)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=85,
         check=False,
     )
     assert done.returncode == 0, done.stderr
