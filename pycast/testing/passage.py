@@ -64,6 +64,7 @@ class Passage:
         self._orders: list[Order] = []
         self._flow: Generator[None, bytes, None] | None = None
         self._flow_of: Order | None = None
+        self._is_noted = False
         self._again: tuple[type[Exception], ...] = (BlockingIOError,)
 
     def start(self) -> None:
@@ -106,8 +107,10 @@ class Passage:
         """Sends an answer, and ends the connection as usual."""
         if answer:
             found = split_head(answer)
-            if found is not None and self._visit is not None:
-                self._visit.answered(found[0], found[0].status)
+            self._answer = found[0] if found else None
+            if self._answer is not None and self._visit is not None:
+                self._visit.answered(self._answer, self._answer.status)
+            self._note_title(b"")
             self._client.sendall(answer)
         raise _Over("ended by a fault")
 
@@ -142,6 +145,7 @@ class Passage:
             reason, is_reset = str(over), over.is_reset
         except OSError as error:
             reason = f"the connection failed: {error}"
+        self._note_title(b"")
         if self._visit is not None:
             self._visit.ended(reason)
         try:
@@ -355,16 +359,17 @@ class Passage:
 
     def _take_stream(self, data: bytes) -> None:
         """Takes what follows the answer: a player's audio, or the text of an error."""
-        if self._head is not None and self._answer is not None:
-            self._note_title(data)
+        self._note_title(data)
         if self.is_source or self._visit is None:
             self._send(self._client, CLIENT, data)
         else:
             self._flow_on(data)
 
     def _note_title(self, text: bytes) -> None:
-        """Notes a request for another title, once its answer is there."""
-        assert self._head is not None and self._answer is not None
+        """Notes a request for another title, once its answer is there; `text` is the beginning of what follows that."""
+        if self._visit is not None or self._head is None or self._answer is None or self._is_noted:
+            return
+        self._is_noted = True
         wanted = title_request(self._head, self._lobby.default_mount)
         if wanted is not None:
             is_taken = self._answer.status == 200 and (b"<return>1<" in text or b"successful" in text)

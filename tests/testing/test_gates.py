@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pycast.testing import Server, ServerDied
+from pycast.testing import Server, ServerDied, StreamRefused
 from pycast.testing.bad_certificates import make_bad_certificate
 from pycast.testing.faults import Refuse
 from pycast.testing.gates import Gates, aired_titles
@@ -92,6 +92,16 @@ def test_titles_have_their_times_whichever_way_they_came(server: Server) -> None
     with server.stream("/t.mp3", title="Three", speed=0):
         (update,) = server.sources["/t.mp3"].updates
         assert (update.title, update.is_taken) == ("Three", True)
+
+
+def test_requests_for_titles_can_fail_too(server: Server) -> None:
+    with server.stream("/tf.mp3", speed=0) as stream, server.fault("/admin/metadata", Refuse(500), times=1) as fault:
+        with pytest.raises(StreamRefused, match="500"):
+            stream.title = "One"
+        stream.title = "Two"
+        assert fault.hits == 1 and server.titles("/tf.mp3") in ([], ["Two"])
+        first, second = server.sources["/tf.mp3"].updates
+        assert (first.title, first.status, first.is_taken) == ("One", 500, False) and second.is_taken
 
 
 def test_a_server_that_is_killed_refuses_and_one_that_is_back_is_watched_again() -> None:
