@@ -147,8 +147,8 @@ class Mirrors:
         return len(self._mirrored)
 
     def open(self, name: str, depth: int = 0) -> Mount | None:
-        """Returns the mount, mirrored from another node if need be; None if no node has it. May switch, for `OPEN_S` at
-        most.
+        """Returns the mount, mirrored from another node if need be; None if no node has it. May switch, for twice
+        `OPEN_S` at most.
         """
         mount = self._mounts.get(name)
         if mount is not None and not self.is_beginning(name):
@@ -156,9 +156,11 @@ class Mirrors:
         origin = self._state.origin(name)
         if origin is None or origin.node == self._own.now.node:
             return None
-        mirrored = self.ensure(name, depth)
-        mirrored.mirror.begun.wait(OPEN_S)
-        return mirrored.mirror.mount
+        mirror = self.ensure(name, depth).mirror
+        mirror.begun.wait(OPEN_S)
+        if mirror.is_beginning:  # a parent was found late, and what it has is on its way
+            mirror.begun.wait(OPEN_S)
+        return mirror.mount
 
     def ensure(self, name: str, depth: int = 0) -> _MirroredMount:
         """Starts to mirror the mount, unless it is mirrored already."""

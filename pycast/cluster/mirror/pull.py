@@ -205,6 +205,7 @@ class Mirror:
         mount = self._mounts.get_or_create(self.name, head.description)
         if is_new:
             self._made_mount = True
+            self.begun.clear()  # it may have begun before, with a mount that was closed since
             mount.restart_at(head.offset)
         if _has(mount, head.description, head.started_at):
             self._mounts.rebind_mirror(self.name, self)

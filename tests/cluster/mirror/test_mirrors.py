@@ -133,6 +133,19 @@ def test_nobody_starts_on_a_mount_whose_past_is_still_on_its_way(origin: Origin,
     assert not node.mirrors.is_beginning(NAME)
 
 
+def test_a_mount_that_was_closed_under_its_mirror_begins_anew(origin: Origin, node: Node) -> None:
+    origin.send(600)
+    begin_to_mirror(node)
+    node.mounts.close(NAME)  # as the grace of a source that this node had
+    with gevent.Timeout(5):
+        while not node.mirrors.is_beginning(NAME):
+            origin.send(1)
+            gevent.sleep(0)
+    assert node.mirrors.open(NAME) is not None
+    assert not node.mirrors.is_beginning(NAME)
+    assert node.head > 500 * SIZE
+
+
 def test_a_node_that_mirrors_always_begins_when_it_learns_of_a_mount(origin: Origin, wait_until: WaitUntil) -> None:
     node = Node("a", mirror="always")
     node.knows("o", origin)
