@@ -366,12 +366,16 @@ class Mirrors:
         mount = self._mounts.get(name)
         if bool(mount and len(mount.fanout)) or self._children.count(name) or self._is_always(name):
             mirrored.needed_at = now
-        if now - mirrored.needed_at >= LINGER_S:
+        # Who is on a file in its place waits for it.
+        if now - mirrored.needed_at >= LINGER_S and not self._mounts.asking_for(name):
             log.info("< mount %s: its mirror is no longer needed", name)
             self.release(name)
             # That may have switched: another mirror, or a source of this node, may feed the mount by now.
             if name not in self._mirrored and self._mounts.source(name) is None:
-                self._close(name, Reason.ABANDONED)
+                if (mount := self._mounts.get(name)) is not None and len(mount.fanout):
+                    self.ensure(name)  # or somebody was moved to it
+                else:
+                    self._close(name, Reason.ABANDONED)
         elif mirrored.parent and now - mirrored.reviewed_at >= PARENT_REVIEW_S:
             self._review_parent(mirrored, now)
 

@@ -297,6 +297,33 @@ def test_a_mirror_that_is_not_needed_ends_after_a_while(origin: Origin, node: No
     assert origin.mounts.get(NAME) is not None
 
 
+def test_who_is_moved_to_a_mount_whose_mirror_is_about_to_end_stays(
+    origin: Origin, node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_to_mirror(node)
+    mount, release = node.mounts.get(NAME), node.mirrors.release
+    assert mount is not None
+
+    def release_meanwhile(name: str) -> None:
+        release(name)
+        mount.join(1, MemoryTransport(), WHO, b"", 0, 0.0)
+
+    monkeypatch.setattr(node.mirrors, "release", release_meanwhile)
+    node.mirrors._review_mirror(NAME, node.mirrors._mirrored[NAME], node.clock() + LINGER_S)
+    assert node.mounts.get(NAME) is mount
+    wait_until(lambda: node.mirrors.has_parent(NAME), "its mirror")
+    assert len(mount.fanout) == 1
+
+
+def test_a_mirror_stays_for_those_who_are_on_what_is_played_in_its_place(
+    origin: Origin, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_to_mirror(node)
+    monkeypatch.setattr(node.mounts, "asking_for", lambda name: 1)
+    node.mirrors._review_mirror(NAME, node.mirrors._mirrored[NAME], node.clock() + LINGER_S)
+    assert node.mounts.get(NAME) is not None
+
+
 def test_without_an_origin_a_mirror_waits_and_is_given_up_in_the_end(
     origin: Origin, node: Node, wait_until: WaitUntil
 ) -> None:
