@@ -83,7 +83,7 @@ def test_etcd_is_reached_by_tls(tmp_path: Path) -> None:
     authority = make_authority(tmp_path, "authority")
     with (
         Etcd(tmp_path, authority=authority, tls=make_certificate(tmp_path, "etcd", authority)) as etcd,
-        Cluster(2, registry="etcd", etcd=etcd.urls, tls_ca=str(authority)) as nodes,
+        Cluster(2, registry="etcd", etcd=etcd.urls, cluster={"tls_ca": str(authority)}) as nodes,
         source(nodes["a"].port, MOUNT, "sourcepass"),
     ):
         nodes.wait_for_mount(MOUNT)
@@ -94,7 +94,7 @@ def test_an_etcd_whose_certificate_the_authority_has_not_signed_is_refused_and_t
     authority, somebody = make_authority(tmp_path, "authority"), make_authority(tmp_path, "somebody")
     with (
         Etcd(tmp_path, authority=somebody, tls=make_certificate(tmp_path, "etcd", somebody)) as etcd,
-        Cluster(1, registry="etcd", etcd=etcd.urls, tls_ca=str(authority)) as nodes,
+        Cluster(1, registry="etcd", etcd=etcd.urls, cluster={"tls_ca": str(authority)}) as nodes,
     ):
         (node,) = nodes
         until(lambda: "certificate verify failed" in node.log(), "the refusal in the log")
