@@ -69,11 +69,10 @@ class TlsPort(NamedTuple):
             data = session.read(READ_SIZE)
         except OSError:  # `enter` raises it again, when the client has been told
             return b""
-        if not _send_now(connection, session) or not arrived or session.is_over:
+        # What is unsent after a whole handshake, a ticket, goes out with the answer: one packet less.
+        if data or not arrived or session.is_over or not _send_now(connection, session):
             return data
-        if not data:
-            raise BlockingIOError
-        return data
+        raise BlockingIOError
 
     def enter(self, context: ServerContext, connection: Connection, first: bytes, *, is_http: bool = True) -> None:
         """Makes the handshake if the client begins one. Else returns if the client may go on, or may ask for TLS in its
