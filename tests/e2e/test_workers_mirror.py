@@ -21,7 +21,8 @@ MOUNT = "/live.mp3"
 # The kernel deals connections out by chance: that so many all go to one of two workers does not happen.
 MANY = 40
 
-pytestmark = pytest.mark.pycast(workers=2)
+# Long: a source waits here until all listeners are there, which takes seconds on a busy machine.
+pytestmark = pytest.mark.pycast(workers=2, source_timeout=60)
 
 
 def worker_of(server: Server, wire: Wire) -> int:
