@@ -85,6 +85,17 @@ class Connection:
         self.sock.settimeout(left)
         return self.sock.recv(READ_SIZE)
 
+    def read_late(self, deadline: float) -> bytes:
+        """Returns what `read` does, but raises TimeoutError only if there are no bytes: after a standstill of this
+        process, the deadline may be noticed before the bytes that have come meanwhile. May switch.
+        """
+        try:
+            return self.read(deadline)
+        except TimeoutError:
+            if data := self.read_now():
+                return data
+            raise
+
     def read_now(self) -> bytes:
         """Returns what has arrived, as `read` does, and no bytes if there is nothing. Never switches."""
         if self.session is None:

@@ -234,7 +234,7 @@ class ConnectedSource:
                     raise TimeoutError
                 gevent.sleep(max(self._pause(len(data)), spent))
                 self._hold_back(len(data))
-            data = self._connection.read(max(self.last_data + self._timeout, time.monotonic() + LATE_READ_S))
+            data = self._connection.read_late(max(self.last_data + self._timeout, time.monotonic() + LATE_READ_S))
             if not data:
                 return "it closed the connection"
             if self.output.state is SourceState.OUT:  # taken out during `read`; `Stopped` may not be raised yet

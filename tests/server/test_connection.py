@@ -83,6 +83,16 @@ def test_a_read_ends_at_its_deadline(pair: Pair) -> None:
         connection.read(time.monotonic() + 0.05)
 
 
+def test_a_deadline_that_is_noticed_late_costs_no_bytes_that_have_come(pair: Pair) -> None:
+    connection, peer = pair
+    peer.sendall(b"audio")
+    with pytest.raises(TimeoutError):
+        connection.read(time.monotonic() - 1)
+    assert connection.read_late(time.monotonic() - 1) == b"audio"
+    with pytest.raises(TimeoutError):
+        connection.read_late(time.monotonic() - 1)
+
+
 class Torrent:
     """A socket on which there are always bytes to read, as from a peer that sends faster than it is read."""
 
