@@ -5,6 +5,7 @@ imports nothing of what it makes until that is ordered, so that a test which nee
 one invariant: what is ordered uses the server's port, with a password, as anybody else does.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ class Listeners:
         return self._gates.door.listeners[mount]
 
 
-class Orders:
+class Orders(ABC):
     """The base of `Server`, which sets the attributes."""
 
     host: str
@@ -46,9 +47,9 @@ class Orders:
     _gates: "Gates"
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """`http://127.0.0.1:PORT`, without a slash at the end."""
-        raise NotImplementedError
 
     @property
     def address(self) -> "ServerAddress":
@@ -144,10 +145,10 @@ class Orders:
             raise ServerTimeout(f"the server answered {status} to its admin")
         return mounts_in(body)
 
+    @abstractmethod
     def wait_for_source(self, mount: str, timeout: float = 10.0, *, despite_refusals: bool = False) -> None:
         """Returns once a source feeds `mount`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, path: str, *, admin: bool = False, timeout: float = 10.0) -> tuple[int, bytes]:
         """Returns status and body of a GET, which has the admin's credentials if `admin` is set."""
-        raise NotImplementedError
