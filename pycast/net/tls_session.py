@@ -28,6 +28,10 @@ RECORDS_AT_ONCE = 128
 # What is encrypted before it is sent: a larger write saves little, and what a full socket refuses of it is in memory.
 SLICE = 2 * RECORD
 
+# The most that may wait to go to a client that only sends: it may ask for new keys, and each time gets an answer. The
+# server's part of the handshake is a tenth of it.
+MOST_UNSENT = 65_536
+
 # What stands before a record, and the longest that may follow it (TLS 1.2; in 1.3 it is less).
 _HEADER, _LONGEST = 5, RECORD + 2048
 
@@ -79,6 +83,8 @@ class TlsSession:
             finally:
                 _incoming.read()
                 self.unsent += _outgoing.read()
+            if len(self.unsent) > MOST_UNSENT:
+                self.error = ssl.SSLError("the client asks for more than it reads")
         if self.error and not records:
             raise self.error
         return b"".join(records)

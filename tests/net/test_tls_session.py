@@ -12,7 +12,7 @@ from gevent import ssl as gssl
 from pycast.net import tls_session
 from pycast.net.sockets import detach
 from pycast.net.tls import Certificate
-from pycast.net.tls_session import RECORD, RECORDS_AT_ONCE, TlsSession, TlsStream, TlsTransport
+from pycast.net.tls_session import MOST_UNSENT, RECORD, RECORDS_AT_ONCE, TlsSession, TlsStream, TlsTransport
 from tests.e2e.test_tls import make_certificate
 from tests.net.handshake import connect_tls
 
@@ -236,3 +236,16 @@ def test_what_a_write_that_failed_has_left_is_sent_to_nobody_else(certificate: C
     with pytest.raises(ssl.SSLError):
         TlsSession(server).encrypt(b"audio")
     assert (tls_session._incoming.read(), tls_session._outgoing.read()) == (b"", b"")
+
+
+def test_a_client_that_has_answers_made_and_reads_none_is_ended(certificate: Certificate) -> None:
+    both = Both(certificate)
+    for _ in range(4):
+        both.step()
+    both.session.unsent = b"x" * (MOST_UNSENT + 1)  # as after many new keys, which Python's client cannot ask for
+    both.client.write(b"audio")
+    both.session.feed(both.to_server.read())
+    assert both.session.read(1 << 20) == b"audio"
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError, match="more than it reads"):
+            both.session.read(1 << 20)
