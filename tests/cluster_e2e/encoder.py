@@ -7,6 +7,7 @@ by the cluster. Runs in a thread. Invariant: between two frames of one session n
 
 import base64
 import contextlib
+import math
 import select
 import socket
 import struct
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
 
@@ -31,7 +32,10 @@ SEND_S = 10.0
 
 @dataclass(slots=True)
 class Session:
-    """One connection of the encoder. `status` is 0 while there is no answer; frames `first` up to not `after_last`."""
+    """One connection of the encoder. `status` is 0 while there is no answer; frames `first` up to not `after_last`.
+
+    `handed` has the moment at which each of them was handed over.
+    """
 
     address: Address
     began: float
@@ -41,6 +45,7 @@ class Session:
     after_last: int = 0
     ended: float = 0.0
     reason: str = ""
+    handed: list[float] = field(default_factory=list, repr=False)
 
 
 class Encoder:
@@ -128,10 +133,15 @@ class Encoder:
         """Returns how many frames it has handed to servers in all."""
         return sum(session.after_last - session.first for session in self.sessions)
 
-    def sent(self, first: int, count: int) -> int:
-        """Returns how many of the `count` frames from `first` on were handed to a server."""
+    def sent(self, first: int, count: int, *, before: float = math.inf) -> int:
+        """Returns how many of the `count` frames from `first` on were handed to a server, `before` that moment.
+
+        An encoder that stood still hands over all that was due at once, so frames alone do not say how old they are.
+        """
         return sum(
-            max(0, min(first + count, session.after_last) - max(first, session.first)) for session in self.sessions
+            first <= session.first + place < first + count and moment < before
+            for session in self.sessions
+            for place, moment in enumerate(list(session.handed))
         )
 
     def _run(self) -> None:
@@ -165,6 +175,7 @@ class Encoder:
                 _check_open(sock)
                 data = frame(session.after_last, self.programme, time.monotonic_ns())
                 sock.sendall(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+                session.handed.append(time.monotonic())
                 session.after_last += 1
 
     def _read_answer(self, sock: socket.socket, session: Session) -> None:

@@ -49,6 +49,7 @@ def test_frames_that_the_server_received_are_those_that_were_sent(pycast_server:
     (session,) = encoder.sessions
     first, count = session.first, session.after_last - session.first
     assert (encoder.sent(first, count), encoder.sent(first + 2, 3), encoder.sent(0, first)) == (count, 3, 0)
+    assert encoder.sent(first, count, before=session.handed[4]) == 4
     pycast_server.wait_until(lambda: len(pycast_server.received(MOUNT)) >= count * 417, 5, "all frames")
 
 
