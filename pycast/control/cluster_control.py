@@ -11,7 +11,14 @@ from typing import TypeVar
 
 from gevent.event import AsyncResult
 
-from pycast.cluster.link.admin_answers import Done, ListenersAnswer, Moved, RelaysAnswer, SnapshotAnswer
+from pycast.cluster.link.admin_answers import (
+    Done,
+    EventsAnswer,
+    ListenersAnswer,
+    Moved,
+    RelaysAnswer,
+    SnapshotAnswer,
+)
 from pycast.cluster.link.message_kinds import Question
 from pycast.cluster.link.questions import (
     WIRE_NAMES,
@@ -94,7 +101,7 @@ class ClusterControl:
     def events(self, marks: Mapping[str, int]) -> list[NodeEvents]:
         """Returns what has happened on each node since the marks. May switch."""
         question = AskEvents({boot: str(number) for boot, number in marks.items()})
-        return [*self._local.events(marks), *self._ask_all(question)]
+        return [*self._local.events(marks), *(answer.events for answer in self._ask_all(question))]
 
     # -- orders
 
@@ -177,11 +184,11 @@ class ClusterControl:
         self._local.reset_stats(order.mount, order.counts)
         return Done(True)
 
-    def answer_events(self, question: AskEvents) -> NodeEvents:
+    def answer_events(self, question: AskEvents) -> EventsAnswer:
         """Answers with what has happened on this node."""
         numbers = ((boot, text) for boot, text in question.marks.items() if text.isascii() and text.isdigit())
         (found,) = self._local.events({boot: int(text[:15]) for boot, text in numbers})
-        return found
+        return EventsAnswer(found)
 
     def answer_relays(self, question: AskRelays) -> RelaysAnswer:
         """Answers with what the relays of this node do."""

@@ -2,7 +2,8 @@
 
 It keeps the last `KEPT` events, numbered, so that each reader has a mark of its own and a slow one costs nothing; one
 that comes back goes on at its mark. An event is kept as what it takes to tell it, which is a tuple: thousands of
-listeners may come at once, and mostly nobody reads. Invariant: it keeps no mount and no listener alive.
+listeners may come at once, and mostly nobody reads. Invariant: it keeps no mount and no listener alive, and of each
+text that a client has sent `LONGEST_TEXT` characters at most.
 """
 
 import os
@@ -22,6 +23,10 @@ if TYPE_CHECKING:  # for who reads it, not for the start
     from pycast.stats.snapshot import NodeEvents
 
 KEPT = 4096
+
+LONGEST_TEXT = 300
+"""Characters: a request's head may be an agent of 16 KiB, and all that is kept has to fit into one answer to another
+node."""
 
 # In place of a process's name among the marks: that of all which are not there by name.
 NEWCOMERS = "*"
@@ -93,10 +98,13 @@ class EventLog:
 
     def _add_listener(self, trigger: str, name: str, listener: Listener, listeners: int) -> None:
         if not is_local(name):
-            who = listener.identity
+            who, most = listener.identity, LONGEST_TEXT
             self._last += 1
             self._kept.append(
-                (self._clock(), trigger, name, "", listeners, who.ip, who.user, who.user_agent, listener.id, "", "")
+                (
+                    *(self._clock(), trigger, name, "", listeners),
+                    *(who.ip, who.user[:most], who.user_agent[:most], listener.id, "", ""),
+                )
             )
 
     def _add(
@@ -111,6 +119,7 @@ class EventLog:
         title: str = "",
     ) -> None:
         self._last += 1
+        agent, artist, title = (text[:LONGEST_TEXT] for text in (agent, artist, title))
         self._kept.append((self._clock(), trigger, mount, kind, listeners, ip, "", agent, 0, artist, title))
 
     def _media_type(self, name: str) -> str:

@@ -323,3 +323,13 @@ def test_events_are_those_of_all_nodes_each_since_its_own_mark(sites: tuple[Site
     a, b = sites
     assert a.control.events({"a": 3, "b": 6}) == [a.local.happened, b.local.happened]
     assert a.local.marks == b.local.marks == [{"a": 3, "b": 6}]
+
+
+def test_events_with_all_that_a_client_may_send_come_from_another_node(
+    sites: tuple[Site, Site], caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = sites
+    long = "é" * 16_000  # as long as a request's head may be
+    b.local.happened = NodeEvents("b", 7, 0, (FeedEvent(7, 1.5, "source-connect", f"/{long}", "x/y", 0, title=long),))
+    assert a.control.events({})[1:] == [b.local.happened]
+    assert "nonsense" not in caplog.text

@@ -3,9 +3,10 @@
 import pytest
 
 from pycast.control import event_log as event_log_module
-from pycast.control.event_log import EventLog
+from pycast.control.event_log import LONGEST_TEXT, EventLog
 from pycast.stream.fanout import Reason
 from tests.control.stage import Stage, stage
+from tests.stream.memory import WHO, MemoryTransport
 
 
 def log_of(node: Stage) -> EventLog:
@@ -77,3 +78,15 @@ def test_files_that_are_played_in_place_of_a_mount_are_no_mounts() -> None:
         log = log_of(node)
         node.listen(node.begin("file:/x"))
         assert [one.trigger for one in log.since(0).events] == ["source-connect"]
+
+
+def test_what_clients_send_is_kept_cut_so_that_no_stranger_fills_memory_or_an_answer() -> None:
+    with stage() as node:
+        log = log_of(node)
+        mount = node.begin("/x")
+        mount.set_title("A" * 10_000, "T" * 10_000)
+        who = WHO._replace(user_agent="é" * 10_000, user="u" * 10_000)
+        mount.fanout.drop(mount.join(1, MemoryTransport(), who, b"", 0, 0.0), Reason.KILLED)
+        for event in log.since(0).events:
+            assert all(len(text) <= LONGEST_TEXT for text in (event.agent, event.user, event.artist, event.title))
+        assert len(log.since(0).events[2].agent) == LONGEST_TEXT

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pycast.cluster.codec import Bounds
 from pycast.cluster.registry.records import Count
-from pycast.stats.snapshot import ListenerSnapshot, NodeSnapshot, RelayLine
+from pycast.stats.snapshot import ListenerSnapshot, NodeEvents, NodeSnapshot, RelayLine
 
 # What sources and players send may be as long as a request's head (16 KiB) or a comment in a stream.
 SHOWN = Bounds(text=1 << 20)
@@ -24,6 +24,13 @@ class ListenersAnswer:
     """The mount's listeners at the node that answers."""
 
     listeners: Annotated[tuple[ListenerSnapshot, ...], SHOWN]
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAnswer:
+    """What has happened on the node that answers."""
+
+    events: Annotated[NodeEvents, SHOWN]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ from pycast.cluster.link.admin_answers import (
     Done,
     DrainOrder,
     DrainReport,
+    EventsAnswer,
     ListenersAnswer,
     LogAnswer,
     Moved,
@@ -60,7 +61,6 @@ from pycast.cluster.link.admin_answers import (
 from pycast.cluster.link.message_kinds import Notification, Question
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import Count, NodeAddress, NodeRecord, Offset, OriginRecord
-from pycast.stats.snapshot import NodeEvents
 
 # An admin may write anything; a source's path is as long as a request's head at most.
 MountText = Annotated[str, Bounds(text=1 << 15)]
@@ -301,7 +301,7 @@ class AskRelays(Question[RelaysAnswer]):
 
 
 @dataclass(frozen=True, slots=True)
-class AskEvents(Question[NodeEvents]):
+class AskEvents(Question[EventsAnswer]):
     """The question what has happened on a node since a mark, which is found by the name of its process."""
 
     marks: Mapping[str, str]
