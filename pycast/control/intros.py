@@ -67,6 +67,8 @@ class Intros:
         self._clock = clock
         self._loaded: dict[str, _Loaded] = {}
         self._loading: dict[str, Event] = {}
+        self._unfit: dict[str, str] = {}
+        """Why a file could not be played when it was read last; empty if it could."""
         self._heard: dict[int, float] = {}
         self._said: set[tuple[str, int]] = set()
         self._answered: WeakValueDictionary[bytes, Intro] = WeakValueDictionary()
@@ -123,15 +125,18 @@ class Intros:
     def _load(self, path: str, file: str) -> _Loaded:
         loading = self._loading[file] = Event()
         try:
-            intro, identity = off_hub(_read, file)
-            loaded = _Loaded(intro, identity, self._clock())
-            log.info("mount %s: its intro %s is read", path, file)
-        except (ExternalError, FormatError) as error:
-            loaded = _Loaded(None, None, self._clock())
-            log.warning("mount %s: its intro %s cannot be played: %s", path, file or "(no paths.webroot)", error)
+            intro, identity, why = off_hub(_read, file)
+        except ExternalError as error:
+            intro, identity, why = None, None, str(error)
         finally:
             del self._loading[file]
             loading.set()
+        loaded = _Loaded(intro, identity, self._clock())
+        if not why:
+            log.info("mount %s: its intro %s is read", path, file)
+        elif why != self._unfit.get(file):
+            log.warning("mount %s: its intro %s cannot be played: %s", path, file or "(no paths.webroot)", why)
+        self._unfit[file] = why
         self._loaded[file] = loaded
         return loaded
 
@@ -166,14 +171,22 @@ class Intros:
             log.warning("mount %s: its intro %s is not played: %s", mount.name, intro.name, why)
 
 
-def _read(file: str) -> "tuple[Intro, Identity]":
-    """Reads an intro. Raises ExternalError or FormatError. Blocks."""
+def _read(file: str) -> "tuple[Intro | None, Identity | None, str]":
+    """Returns an intro, or why there is none, and the identity of the file if it was read: the same one need not be
+    read again. Blocks.
+    """
     from pycast.disk.looped_file import read_file
 
     if not file:
-        raise ExternalError("expected paths.webroot, the folder that has it")
-    data, identity = read_file(file, MOST_INTRO)
-    return _made(file, data), identity
+        return None, None, "expected paths.webroot, the folder that has it"
+    try:
+        data, identity = read_file(file, MOST_INTRO)
+    except ExternalError as error:  # what is in the way may go without a change of the file
+        return None, None, str(error)
+    try:
+        return _made(file, data), identity, ""
+    except (ExternalError, FormatError) as error:
+        return None, identity, str(error)
 
 
 def _made(name: str, data: bytes) -> "Intro":

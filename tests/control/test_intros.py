@@ -10,7 +10,9 @@ import pytest
 
 from pycast.control import intros
 from pycast.control.intros import HEARD_S, LOOK_S, Intros
+from pycast.disk import looped_file
 from pycast.disk.calls import MOST_THREADS
+from pycast.errors import ExternalError
 from pycast.formats.marks import Info
 from pycast.stream.events import IntroHeard
 from pycast.stream.intro import Intro
@@ -121,6 +123,40 @@ def test_a_file_that_has_changed_is_read_again(desk: Desk, wait_until: WaitUntil
     desk.now += LOOK_S
     assert desk.of() is intro, "nobody waits for the look"
     wait_until(lambda: desk.of().size == 70 * 417, "the new one")
+
+
+def test_a_file_that_cannot_be_played_is_read_once_and_not_every_two_seconds(
+    desk: Desk, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = desk.folder / "intro.mp3"
+    file.write_bytes(b"nothing of that")
+    os.utime(file, (1e9, 1e9))
+    looks: list[bool] = []
+    monkeypatch.setattr(desk.intros, "_on_look", lambda file, has_changed: looks.append(has_changed))
+    for _ in range(3):
+        assert desk.intros.of("/live") is None
+        desk.now += LOOK_S
+    wait_until(lambda: looks == [False, False], "two looks, which find the same file")
+
+
+def test_a_file_that_cannot_be_read_is_tried_again_and_said_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def refuse(file: str, most: int) -> object:
+        tries.append(file)
+        raise ExternalError("Permission denied")
+
+    def there_is(count: int) -> bool:
+        desk.now += LOOK_S
+        return desk.intros.of("/live") is not None or len(tries) >= count > 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(looped_file, "read_file", refuse)
+        wait_until(lambda: there_is(3), "three tries")
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
+    wait_until(lambda: there_is(0), "the file, which has not changed")
 
 
 @pytest.mark.parametrize(
