@@ -47,7 +47,7 @@ LINGER_S = 15.0
 RETRY_S = 0.5
 ABSENT_RETRY_S = 0.05
 
-# After this long without audio the mount counts as one that waits for its source, and its fallback is used.
+# After this long without a parent the mount counts as one that waits for its source, and its fallback is used.
 WAITING_S = 1.5
 
 # How long survivors have to answer how far they are, and to send what another one lacks.
@@ -236,8 +236,9 @@ class Mirrors:
                 is_soon = any(self._clock() - at < RETRY_S for at in mirrored.failed.values())
                 mirrored.news.wait(ABSENT_RETRY_S if is_soon else PAUSE_S)
             mirrored.news.clear()
-            # After some time without audio the mount waits for its source, so that a fallback can take its listeners.
-            if self._clock() - mirror.last_data >= WAITING_S:
+            # After some time the mount waits for its source, so that a fallback can take its listeners. A source that
+            # was quiet while there was a parent has not begun to wait.
+            if self._clock() - mirror.last_heard >= WAITING_S:
                 mirror.mark_waiting()
             return
         # With one, mirror until the connection breaks. If it lacks the next byte another node may have it.

@@ -83,7 +83,8 @@ class Mirror:
     ) -> None:
         """`floor` is the lowest epoch whose bytes are accepted; None: the highest that was ever seen."""
         self.name = name
-        self.last_data = clock()
+        self.last_heard = clock()
+        """When the last frame of a parent came, be it that there is no audio now."""
         self.is_over = False
         """Whether the mount has ended at its origin."""
         self._mounts = mounts
@@ -149,6 +150,7 @@ class Mirror:
                 self._count(link)
                 if frame is None:
                     raise LinkError("it closed the connection")
+                self.last_heard = self._clock()
                 self._take(*frame)
                 # Reads of data that is there already do not switch: give the listeners a turn.
                 gevent.sleep(0)
@@ -263,7 +265,6 @@ class Mirror:
         if offset != mount.ring.head:
             raise LinkError(f"audio at offset {offset}, expected {mount.ring.head}")
         mount.bytes_read += len(data)
-        self.last_data = self._clock()
         mount.take(data, joins)
         if not self.begun.is_set():
             self._check_begun(mount)

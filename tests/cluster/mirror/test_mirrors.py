@@ -11,6 +11,7 @@ import gevent
 import pytest
 
 from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
+from pycast.cluster.mirror import mirrors, serve
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.mirrors import LINGER_S, Mirrors
 from pycast.cluster.registry.cluster_state import Status
@@ -341,6 +342,31 @@ def test_without_an_origin_a_mirror_waits_and_is_given_up_in_the_end(
     node.now += mount.settings.longest_silence
     wait_until(lambda: node.mounts.get(NAME) is None, "the end")
     assert mount.end_reason is Reason.ABANDONED
+
+
+def test_a_source_that_was_quiet_is_not_waited_for_as_soon_as_the_parent_is_lost(
+    origin: Origin, node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "IDLE_S", 0.02)
+    monkeypatch.setattr(mirrors, "WAITING_S", 50.0)
+    rounds: list[object] = []
+    monkeypatch.setattr(node.mirrors, "_level_with_survivors", rounds.append)
+    node.kept.add(NAME)
+    begin_to_mirror(node)
+    origin.send(3)
+    level_with(node, origin, wait_until)
+    mount = node.mounts.get(NAME)
+    assert mount is not None
+    node.now += 100
+    before = node.mirrors.counters.bytes
+    wait_until(lambda: node.mirrors.counters.bytes > before, "a frame that says that there is nothing")
+    origin.close_the_port()
+    origin.hang_up()
+    wait_until(lambda: len(rounds) >= 3, "some looks for another parent")
+    states = [mount.state]
+    node.now += 51
+    wait_until(lambda: mount.state is MountState.WAITING, "the wait")
+    assert states == [MountState.LIVE]
 
 
 def test_a_node_answers_how_far_it_is_with_a_mount(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
