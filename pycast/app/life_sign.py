@@ -1,7 +1,8 @@
 """A worker's sign of life: a few words of memory that it shares with its parent.
 
 The worker's event loop moves `beats` from a timer of the hub itself, not from a greenlet or a thread: a loop that is
-stuck for whatever reason does not. `accepts` says whether the worker takes connections. In the other direction goes how
+stuck for whatever reason does not. `accepts` says whether the worker takes connections, `stays` how often it went on
+after SIGTERM, because an admin has cancelled the drain that had begun with it. In the other direction goes how
 often workers were replaced, so that each of them can tell it. Behind the words is room for what faulthandler writes
 when the process gets SIGABRT or crashes: where its loop stood. All of it is memory, so neither side ever waits for
 the other, and what a dead worker wrote can still be read. Each process gets a new one.
@@ -27,7 +28,7 @@ _STACK_AT = mmap.PAGESIZE
 _MOST_STACK = 32_768
 
 # What the worker writes, and what the parent writes.
-_OWN, _TOLD = struct.Struct("QQ"), struct.Struct("QQ")
+_OWN, _TOLD = struct.Struct("QQQ"), struct.Struct("QQ")
 _TOLD_AT = _OWN.size
 
 
@@ -58,14 +59,19 @@ class LifeSign:
         return bool(_OWN.unpack_from(self._memory)[1])
 
     @property
+    def stays(self) -> int:
+        """How often the worker went on after SIGTERM."""
+        return int(_OWN.unpack_from(self._memory)[2])
+
+    @property
     def told(self) -> tuple[int, int]:
         """What the parent told last: how many processes of workers ended unexpectedly, and how many of these hung."""
         restarts, hangs = _TOLD.unpack_from(self._memory, _TOLD_AT)
         return restarts, hangs
 
-    def write(self, beats: int, accepts: bool) -> None:
-        """Sets `beats` and `accepts`. Only the worker does this."""
-        _OWN.pack_into(self._memory, 0, beats, accepts)
+    def write(self, beats: int, accepts: bool, stays: int = 0) -> None:
+        """Sets `beats`, `accepts` and `stays`. Only the worker does this."""
+        _OWN.pack_into(self._memory, 0, beats, accepts, stays)
 
     def tell(self, restarts: int, hangs: int) -> None:
         """Sets `told`. Only the parent does this."""
@@ -92,6 +98,7 @@ class Heartbeat:
         self._on_told = on_told
         self._beats = 0
         self._accepts = False
+        self._stays = 0
         self._timer = get_hub().loop.timer(BEAT_S, BEAT_S, ref=False)
 
     def start(self) -> None:
@@ -105,7 +112,12 @@ class Heartbeat:
     def accept(self, accepts: bool) -> None:
         """Says whether this worker takes connections from now on."""
         self._accepts = accepts
-        self._life.write(self._beats, accepts)
+        self._write()
+
+    def stay(self) -> None:
+        """Says that this worker goes on after SIGTERM."""
+        self._stays += 1
+        self._write()
 
     def stop(self) -> None:
         """Ends the beats, just before the process ends."""
@@ -114,8 +126,11 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._beats += 1
-        self._life.write(self._beats, self._accepts)
+        self._write()
         self._on_told(*self._life.told)
+
+    def _write(self) -> None:
+        self._life.write(self._beats, self._accepts, self._stays)
 
 
 def begin_heartbeat(life: int, counters: Counters) -> Heartbeat:

@@ -265,7 +265,7 @@ def run(
     notifier = SystemdNotifier.from_environment(os.environ)
     stop, term, group = Event(), Event(), node.parts.context.group
     gevent.signal_handler(signal.SIGINT, stop.set)
-    gevent.signal_handler(signal.SIGTERM, lambda: group.spawn("terminate", _terminate, node.parts.context, term, stop))
+    gevent.signal_handler(signal.SIGTERM, lambda: group.spawn("terminate", _terminate, node, term, stop, heartbeat))
     ready = node.start(process.opening) if process else node.start()
     status = f"listening on {', '.join(str(port) for port, _, _ in ready.ports)}"
 
@@ -344,13 +344,18 @@ def _heartbeat(worker: "WorkerPlace | None", counters: Counters) -> "Heartbeat |
     return begin_heartbeat(worker.life, counters)
 
 
-def _terminate(context: ServerContext, term: Event, stop: Event) -> None:
-    """Stops the node, after a drain if `server.drain` is set. When `term` is set already, stops it at once."""
+def _terminate(node: Node, term: Event, stop: Event, heartbeat: "Heartbeat | None") -> None:
+    """Stops the node, after a drain if `server.drain` is set. When `term` is set already, stops it at once. A drain
+    that is cancelled leaves the node as it was; a worker's parent learns of that.
+    """
+    context = node.parts.context
     if context.settings.now.server.drain and not term.is_set():
         term.set()
         context.drain.begin()
         if not context.drain.wait():
             term.clear()
+            if heartbeat:
+                heartbeat.stay()
             return
     stop.set()
 

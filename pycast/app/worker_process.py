@@ -3,7 +3,8 @@
 The worker reads its specification from its standard input, which stays open: when the parent ends, in whatever way, the
 worker reads the end of it and stops. On its standard output it reports that it accepts. It inherits its listening
 sockets and the memory of its sign of life. A process that gives no sign for as long as `look` is told gets SIGABRT, on
-which it writes where it stands, and then SIGKILL. The one invariant: after `end`, no process is started.
+which it writes where it stands, and then SIGKILL. The one invariant: after `end`, and until `go_on`, no process is
+started.
 """
 
 import logging
@@ -99,6 +100,11 @@ class WorkerProcess:
         """Whether it takes new connections now, as far as its sign of life tells."""
         return self._is_ready and self._life is not None and self._life.accepts and not self._watched.pulse.is_doubtful
 
+    @property
+    def stays(self) -> int:
+        """How often its process went on after SIGTERM."""
+        return self._life.stays if self._life is not None else 0
+
     def run(self) -> None:
         """Keeps a process running until `end`, or until the first one fails to start."""
         pauses = Pauses()
@@ -156,6 +162,10 @@ class WorkerProcess:
         """Sends the process SIGTERM, which may drain it first, or SIGINT, and starts no other. Can be called again."""
         self._ending.set()
         self._signal(number)
+
+    def go_on(self) -> None:
+        """Takes an `end` back after which the process has stayed: when it ends, another one is started."""
+        self._ending.clear()
 
     def kill(self) -> None:
         """Kills the process, and starts no other."""

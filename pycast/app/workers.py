@@ -3,7 +3,8 @@ itself.
 
 A start opens the ports, starts all workers, and announces the server when all of them accept. SIGHUP goes to every
 worker; the configuration that the parent keeps for workers that it starts later is replaced only by a valid one.
-SIGTERM and SIGINT stop the workers; those that do not stop within a node's own limit are killed.
+SIGTERM and SIGINT stop the workers; those that do not stop within a node's own limit are killed. When an admin cancels
+the drain that has begun with SIGTERM, all goes on as before.
 """
 
 import logging
@@ -13,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gevent
@@ -56,7 +58,9 @@ class Parent:
         config_path: Path | None,
         port: int | None,
         passed: PassedSockets | None = None,
+        went_on: Callable[[], object] = lambda: None,
     ) -> None:
+        """`went_on` is called when a stop was taken back."""
         self.config = config
         """The machine's configuration since the last reload."""
         self._count = count
@@ -76,7 +80,11 @@ class Parent:
         """How long each worker has not served."""
         self._tasks: list[Task] = []
         self.is_ending = False
-        """Whether `end` was called."""
+        """Whether `end` was called, and not taken back since."""
+        self._went_on = went_on
+        self._stays: list[int] | None = None
+        """How often each worker had stayed when a drain began by SIGTERM; None if there is none to be cancelled."""
+        self._limit: Task | None = None
 
     @property
     def sockets(self) -> list[int]:
@@ -119,10 +127,11 @@ class Parent:
         """
         may_drain = self.config.server.drain and number == signal.SIGTERM and not self.is_ending
         self.is_ending = True
+        self._stays = [worker.stays for worker in self._workers] if may_drain else None
         limit_s = STOP_S + (self.config.drain.deadline if may_drain else 0.0)
         for worker in self._workers:
             worker.end(number)
-        self._group.spawn_later(limit_s, "limit of the stop", self._kill)
+        self._limit = self._group.spawn_later(limit_s, "limit of the stop", self._kill)
         return limit_s
 
     def wait(self) -> None:
@@ -147,13 +156,26 @@ class Parent:
             passed_s, last = time.monotonic() - last, time.monotonic()
             for worker in self._workers:
                 worker.look(passed_s, self.config.server.watchdog)
+            if any(worker.stays > before for worker, before in zip(self._workers, self._stays or (), strict=False)):
+                self._go_on()
             self._tell()
             self._steer()
             for index, worker in enumerate(self._workers):
-                is_away = worker.first.ready() and not worker.serves and not self.is_ending
+                is_away = worker.first.ready() and not (worker.serves or self.is_ending or self._tasks[index].ready())
                 self._away_s[index] = self._away_s[index] + min(passed_s, MOST_S) if is_away else 0.0
                 if self._away_s[index] >= REFUSE_S:
                     self._group.spawn("refuse", self._refuse, index)
+
+    def _go_on(self) -> None:
+        """Takes `end` back: a worker has stayed, because the drain was cancelled. Never switches."""
+        self._stays, self.is_ending = None, False
+        if self._limit is not None:
+            self._limit.kill(block=False)
+        for worker in self._workers:
+            worker.go_on()
+        left = sum(not task.ready() for task in self._tasks)
+        log.info("the drain was cancelled: %d of %d workers go on", left, self._count)
+        self._went_on()
 
     def _tell(self) -> None:
         """Tells each worker how often workers were replaced: `/metrics` is read from any of them."""
@@ -164,7 +186,9 @@ class Parent:
     def _steer(self) -> None:
         """Has the kernel give new connections to the workers that serve. Never switches."""
         serving = [index for index, worker in enumerate(self._workers) if worker.serves]
-        if serving != self._serving and not self.is_ending:
+        # Without the sockets of a worker that has left for good, their numbers are not those of the workers any more.
+        is_whole = not any(task.ready() for task in self._tasks)
+        if serving != self._serving and not self.is_ending and is_whole:
             self._serving = serving
             self._ports.steer(serving)
 
@@ -219,10 +243,11 @@ def run(
     process = HostProcess(config, config_path)
     error_log = setup_logging(config)
     passed = PassedSockets.from_systemd(os.environ)
-    with process.opening() as sockets:
-        parent = Parent(config, count, text, config_path, port, passed)
-        sockets += parent.sockets
     notifier = SystemdNotifier.from_environment(os.environ)  # before the start: workers must not inherit its variables
+    with process.opening() as sockets:
+        went_on = partial(notifier.status, f"{count} workers")
+        parent = Parent(config, count, text, config_path, port, passed, went_on)
+        sockets += parent.sockets
 
     def reload() -> None:
         nonlocal error_log

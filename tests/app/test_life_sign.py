@@ -67,6 +67,8 @@ def test_it_beats_while_the_loop_turns_and_not_while_it_is_stuck(
     before = life.beats
     time.sleep(3 * BEAT_S)  # the thread sleeps, and the hub in it
     assert (life.beats, life.accepts) == (before, True)
+    heartbeat.stay()
+    assert (life.beats, life.accepts, life.stays) == (before, True, 1)
     heartbeat.stop()
 
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gevent import socket
@@ -40,6 +41,7 @@ class PlayedWorker:
         self.told = Past()
         self.past = Past()
         self.serves = True
+        self.stays = 0
         self._over = Event()
 
     def run(self) -> None:
@@ -58,6 +60,9 @@ class PlayedWorker:
     def end(self, number: signal.Signals) -> None:
         self.heard.append(number.name)
 
+    def go_on(self) -> None:
+        self.heard.append("go on")
+
     def kill(self) -> None:
         self.heard.append("kill")
         self._over.set()
@@ -68,8 +73,8 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Parent]]:
     monkeypatch.setattr(workers, "WorkerProcess", PlayedWorker)
     made: list[Parent] = []
 
-    def parent(text: str = LISTEN, path: Path | None = None, port: int | None = None) -> Parent:
-        made.append(Parent(loads(text, {}, "test"), 2, text, path, port))
+    def parent(text: str = LISTEN, path: Path | None = None, port: int | None = None, **more: Any) -> Parent:
+        made.append(Parent(loads(text, {}, "test"), 2, text, path, port, **more))
         return made[-1]
 
     yield parent
@@ -162,6 +167,28 @@ def test_who_does_not_stop_in_time_is_killed(
     parent.start()
     parent.end(signal.SIGINT)
     wait_until(lambda: all(worker.heard == ["SIGINT", "kill"] for worker in played(parent)), "the limit")
+    parent.wait()
+
+
+def test_when_the_drain_of_a_sigterm_is_cancelled_all_goes_on(
+    make: Callable[..., Parent], monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr(workers, "STOP_S", 0.3)
+    told: list[str] = []
+    parent = make(DRAINS, went_on=lambda: told.append("on"))
+    parent.start()
+    parent.end(signal.SIGTERM)
+    limit = parent._limit
+    played(parent)[1].stays += 1
+    wait_until(lambda: told == ["on"], "the parent to notice it")
+    assert limit is not None and not parent.is_ending
+    wait_until(limit.ready, "the end of the limit")
+    assert [worker.heard for worker in played(parent)] == [["SIGTERM", "go on"]] * 2
+    assert parent.end(signal.SIGTERM) == 60.3
+    parent.end(signal.SIGTERM)
+    played(parent)[1].stays += 1
+    wait_until(lambda: all(worker.heard[-1] == "kill" for worker in played(parent)), "the limit")
+    assert told == ["on"], "a second signal is final"
     parent.wait()
 
 

@@ -155,6 +155,21 @@ def test_sigterm_drains_every_worker_and_a_second_one_stops_them(pycast_server: 
     ends(pycast_server)
 
 
+@pytest.mark.pycast(server={"drain": True}, drain={"lead": 30})
+def test_who_cancels_the_drain_of_a_sigterm_has_the_whole_server_back(pycast_server: Server) -> None:
+    first, _ = workers(pycast_server)
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    until(lambda: pycast_server.log().count("= drain: lead") == 2, "both to drain")
+    login = basic(pycast_server.admin_user, pycast_server.admin_password)
+    assert get(pycast_server.port, "/admin/drain?cancel=1", login, method="POST").status == 200
+    until(partial(logs, pycast_server, "2 of 2 workers go on"), "the parent to go on")
+    kill(pycast_server, first)
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    until(lambda: pycast_server.log().count("= drain: lead") == 4, "both to drain again")
+    os.kill(pycast_server.pid, signal.SIGTERM)
+    ends(pycast_server)
+
+
 @pytest.mark.pycast(server={"drain": True}, drain={"lead": 0})
 def test_a_server_ends_when_every_worker_has_drained(pycast_server: Server) -> None:
     os.kill(pycast_server.pid, signal.SIGTERM)
