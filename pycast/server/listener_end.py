@@ -65,6 +65,7 @@ class ListenerEnd:
         self._hangups.forget(listener.transport.fileno())
         self._admission.leave()
         self._counters.slow_listeners += reason is Reason.SLOW
+        self._counters.listeners_of_other_format += reason is Reason.OTHER_FORMAT
         level = logging.INFO if reason in SINGLED_OUT else logging.DEBUG
         log.log(level, "> mount %s: listener %d (%s) %s", event.mount, listener.id, identity.ip, reason.value)
         self._logs.log_access(

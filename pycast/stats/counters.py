@@ -99,6 +99,14 @@ class Counters:
             is_summed=True,
         ),
     )
+    listeners_of_other_format: int = field(
+        default=0,
+        metadata=metric(
+            "pycast_listeners_of_other_format_total",
+            "Listeners disconnected because a new source of their mount sends another format.",
+            is_summed=True,
+        ),
+    )
     slowed_sources: int = field(
         default=0,
         metadata=metric(

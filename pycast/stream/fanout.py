@@ -56,6 +56,7 @@ class Reason(Enum):
     EXPIRED = "reached the mount's time limit"
     KILLED = "removed by an admin"
     SOURCE_GONE = "the source is gone"
+    OTHER_FORMAT = "cannot go on with the format of the new source"
     ABANDONED = "no other node has the mount any more"
     SILENT = "no audio for too long"
     DRAINED = "disconnected by a drain"

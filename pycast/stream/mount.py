@@ -175,7 +175,13 @@ class Mount:
         program, before = Program(self.name, description, self.settings.stream_name), self._program
         can_follow = program.can_follow(before)
         if not can_follow:
-            self.fanout.drop_all(Reason.SOURCE_GONE)
+            if len(self.fanout):
+                log.info(
+                    "mount %s: the new source sends %s in place of %s: %d listeners are disconnected, as their players "
+                    "cannot go on; those that connect again hear it",
+                    *(self.name, description.format_name, before.description.format_name, len(self.fanout)),
+                )
+            self.fanout.drop_all(Reason.OTHER_FORMAT)
         if not can_follow or program.family != "generic":
             # A new listener's decoder could not follow from the old source to this one: its burst does not reach back.
             self.floor = self.ring.head

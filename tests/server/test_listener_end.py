@@ -64,6 +64,7 @@ def test_a_listener_that_leaves_frees_its_slot_and_has_one_line_in_the_access_lo
     mount.fanout.drop(listener, reason)
     assert bench.context.admission.open == 0
     assert bench.context.counters.slow_listeners == (reason is Reason.SLOW)
+    assert bench.context.counters.listeners_of_other_format == (reason is Reason.OTHER_FORMAT)
     assert len([one for one in caplog.messages if reason.value in one]) == (reason in SINGLED_OUT)
     sent = len(peer.recv(65_536))
     bench.logs.close()

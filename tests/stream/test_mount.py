@@ -1,5 +1,6 @@
 """A mount outlives its sources: what listeners get across starts, ends, splices and titles."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -82,14 +83,18 @@ def test_the_end_of_the_grace_drops_the_listeners() -> None:
     assert gone == [Reason.SOURCE_GONE]
 
 
-def test_a_source_of_another_family_drops_the_old_listeners() -> None:
+def test_a_source_of_another_family_drops_the_old_listeners(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     mount, gone = new_mount()
     mount.start(description())
     transport = listen(mount)
     mount.end()
     mount.start(description("application/ogg"))
     assert transport.closed
-    assert gone == [Reason.SOURCE_GONE]
+    assert gone == [Reason.OTHER_FORMAT]
+    assert "1 listeners are disconnected" in caplog.text
+    listen(mount)  # who comes again is welcome at once
+    assert len(mount.fanout) == 1
 
 
 def test_a_full_mount_refuses_with_a_reason() -> None:

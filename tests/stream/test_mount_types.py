@@ -25,4 +25,4 @@ def test_listeners_stay_only_for_the_format_that_they_were_promised(before: str,
     listen(mount)
     mount.end()
     mount.start(description(after))
-    assert gone == ([] if stays else [Reason.SOURCE_GONE])
+    assert gone == ([] if stays else [Reason.OTHER_FORMAT])

@@ -235,7 +235,7 @@ class Mirror:
         if mount.restarts == restarts:
             raise LinkError("the mount is no longer mirrored")
         if not is_same_format(before, head.description.format_name):
-            mount.fanout.drop_all(Reason.SOURCE_GONE)
+            mount.fanout.drop_all(Reason.OTHER_FORMAT)
 
     def _take(self, kind: Kind, payload: bytes) -> None:
         mount = self.mount
