@@ -16,6 +16,7 @@ from pycast.web import admin_mounts, admin_node
 from pycast.web.admin_mounts import check_mount
 from pycast.web.admin_node import STREAMS
 from pycast.web.manage_users import manage_role, manage_users
+from pycast.web.public import GAP, asked_mount, stats_url
 from pycast.web.route import ADMIN, FORM, LISTENERS, RELAYS, TITLES, Access, Call, Handler, Route, shoutcast_login
 
 XML = "text/xml; charset=utf-8"
@@ -140,6 +141,16 @@ def _on_mount(run: MountCommand) -> Handler:
     return _in_look(on_mount)
 
 
+def _public_stats(call: Call) -> Response:
+    """Answers `publicstats`. Everybody may ask, so it is made once for all who do at about the same time, as pages are.
+    May switch.
+    """
+    key, make = f"publicstats {call.scope} {call.request.path}", _in_look(admin_node.publicstats)
+    made = call.site.pages.get_made(key, asked_mount(call), lambda: make(call))
+    assert isinstance(made.body, bytes)
+    return made._replace(body=made.body.replace(GAP, stats_url(call).encode()))
+
+
 def _for_admin(name: str, run: Command) -> Route:
     return Route(f"/admin/{name}", _in_look(run), ADMIN, Access.ADMIN, FORM)
 
@@ -152,7 +163,7 @@ def _by_command(*routes: Route) -> dict[str, Route]:
     return {route.path.removeprefix("/admin/"): route for route in routes}
 
 
-PUBLIC_STATS = Route("/admin/publicstats", _in_look(admin_node.publicstats), LISTENERS)
+PUBLIC_STATS = Route("/admin/publicstats", _public_stats, LISTENERS)
 
 EVENTFEED = Route("/admin/eventfeed", admin_node.eventfeed, ADMIN, Access.ADMIN, FORM)
 

@@ -9,7 +9,7 @@ from pycast.control.relay_desk import RelayOrder
 from pycast.errors import Refused
 from pycast.http.response import PLAIN, Response
 from pycast.stats import xml
-from pycast.web.public import stats_url
+from pycast.web.public import GAP, asked_mount, stats_url
 from pycast.web.route import Call
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def version(call: Call) -> bytes:
 
 
 def publicstats(call: Call) -> bytes:
-    """Answers `publicstats`, for everybody, also with `mount=`."""
-    return xml.public_stats(shown_snapshot(call), call.text("mount") or None)
+    """Answers `publicstats`, for everybody, also with `mount=`. Where the server's address belongs is `GAP`."""
+    return xml.public_stats(replace(call.control.snapshot(), listen_url=GAP.decode()), asked_mount(call))
 
 
 def eventfeed(call: Call) -> Response:

@@ -27,7 +27,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 # What stands in the statistics for the address of the server: nobody else knows it, so no title can be one. All that
 # replaces it is made of characters that need no escape in JSON.
-_GAP = os.urandom(8).hex().encode()
+GAP = os.urandom(8).hex().encode()
 
 
 class _GappedPage(NamedTuple):
@@ -37,7 +37,7 @@ class _GappedPage(NamedTuple):
 
     def for_visitor(self, base_url: str) -> bytes:
         """Returns the document."""
-        return self.body.replace(_GAP, base_url.encode())
+        return self.body.replace(GAP, base_url.encode())
 
 
 def status_page(call: Call) -> Response:
@@ -48,7 +48,7 @@ def status_page(call: Call) -> Response:
 
     if call.request.path == "/status.xsl" and not wants_page(call.request.headers):
         return _status_for_programs(call)
-    mount = _mount(call)
+    mount = asked_mount(call)
     page = call.site.pages.get_for_visitor(
         f"status {call.scope}", mount, lambda: render_status(_snapshot(call, mount)), base_url(call), call.may_wait
     )
@@ -59,7 +59,7 @@ def _status_for_programs(call: Call) -> Response:
     """Answers a program, which takes the page apart that Icecast has there. May switch."""
     from pycast.stats.scraped_pages import XHTML_TYPE, status_xhtml
 
-    mount = _mount(call)
+    mount = asked_mount(call)
 
     def render() -> bytes:
         return b"".join(in_turns(status_xhtml(_snapshot(call, mount), mount)))
@@ -72,7 +72,7 @@ def seven_page(call: Call) -> Response:
     """Answers `/7.xsl[?mount=/x]`. May switch."""
     from pycast.stats.scraped_pages import HTML_TYPE, seven
 
-    mount = _mount(call)
+    mount = asked_mount(call)
     page = call.site.pages.get(f"7 {call.scope}", mount, lambda: seven(_snapshot(call, mount), mount), call.may_wait)
     return page.answer(call.request, HTML_TYPE)
 
@@ -81,10 +81,10 @@ def status2_page(call: Call) -> Response:
     """Answers `/status2.xsl[?mount=/x]`. May switch."""
     from pycast.stats.scraped_pages import TEXT_TYPE, status2
 
-    mount = _mount(call)
+    mount = asked_mount(call)
 
     def render() -> _GappedPage:
-        snapshot = replace(_snapshot(call, mount), listen_url=_GAP.decode())
+        snapshot = replace(_snapshot(call, mount), listen_url=GAP.decode())
         return _GappedPage(b"".join(in_turns(status2(snapshot, mount))))
 
     page = call.site.pages.get_for_visitor(f"status2 {call.scope}", mount, render, stats_url(call), call.may_wait)
@@ -102,10 +102,10 @@ def server_version(call: Call) -> Response:
 
 def status_json_page(call: Call) -> Response:
     """Answers `/status-json.xsl[?mount=/x]`. May switch."""
-    mount = _mount(call)
+    mount = asked_mount(call)
 
     def render() -> _GappedPage:
-        snapshot = replace(_snapshot(call, mount), listen_url=_GAP.decode())
+        snapshot = replace(_snapshot(call, mount), listen_url=GAP.decode())
         return _GappedPage(b"".join(in_turns(status_json_parts(snapshot, mount))))
 
     page = call.site.pages.get_for_visitor(f"json {call.scope}", mount, render, stats_url(call), call.may_wait)
@@ -194,7 +194,7 @@ def stats_url(call: Call) -> str:
     return base_url(call) if call.request.proxied_host else call.site.address.url
 
 
-def _mount(call: Call) -> str | None:
+def asked_mount(call: Call) -> str | None:
     """Returns the mount in `mount=`, None without one. All mounts that do not exist are "": they have the same page."""
     name = call.request.query.text("mount")
     if not name:

@@ -1,12 +1,13 @@
 """Commands about the server: what they answer, and what they have done."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from pycast import __version__
-from pycast.stats.snapshot import PlayedTitle, RelayLine, UpstreamLine
+from pycast.stats.snapshot import NodeSnapshot, PlayedTitle, RelayLine, UpstreamLine
 from pycast.stream.events import TitleChanged
 from pycast.stream.timeline import Title
 from tests.stats.snapshots import mount, node
@@ -30,6 +31,29 @@ def test_publicstats_are_for_everybody_and_without_what_is_not() -> None:
     found = json.loads(text_of(ask(site, "/admin/publicstats.json?mount=/live.mp3")))
     assert list(found["icestats"]["source"]) == ["/live.mp3"]
     assert "source" not in json.loads(text_of(ask(site, "/admin/publicstats.json?mount=/hidden")))["icestats"]
+
+
+class CountingControl(FakeControl):
+    """A control that counts how often its statistics are taken."""
+
+    taken = 0
+
+    def snapshot(self) -> NodeSnapshot:
+        self.taken += 1
+        time.sleep(0.02)  # as with many mounts
+        return super().snapshot()
+
+
+@pytest.mark.parametrize("look", ["", ".json", ".xsl"])
+def test_publicstats_are_made_once_for_all_who_ask_at_the_same_time(look: str) -> None:
+    control = CountingControl(node(mount()))
+    site = make_site(control)
+    asked = [f"/admin/publicstats{look}{query}" for query in ("", "?mount=/live.mp3", "?mount=/a", "?mount=/b")]
+    for _ in range(5):
+        pages = [text_of(ask(site, one)) for one in asked]
+    assert control.taken <= 10, "and not 20: one for all, one for the mount, one for what is none, and some more later"
+    assert "http://localhost:8000/live.mp3" in pages[0] and pages[2] == pages[3]
+    assert "/live.mp3" not in pages[2]
 
 
 def test_version_names_the_program_whatever_the_server_is_called() -> None:
