@@ -74,7 +74,8 @@ def answer_xsl(call: Call) -> Response:
     mount = call.request.query.text("mount") or None
     if mount is not None and not call.control.knows(mount):
         mount = ""
-    page, content_type = call.site.pages.get_made(f"xsl {path}", mount, lambda: _page(call, root, path, mount))
+    key = f"xsl {call.scope} {path}"
+    page, content_type = call.site.pages.get_made(key, mount, lambda: _page(call, root, path, mount))
     return page.answer(call.request, content_type)._replace(is_own=True)
 
 

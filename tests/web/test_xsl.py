@@ -191,6 +191,15 @@ def test_a_page_is_made_once_for_all(site: Site, write: Write, monkeypatch: pyte
     assert isinstance(bodies[0], bytes) and gzip.decompress(bodies[0]).endswith(b"xx")
 
 
+def test_the_page_of_this_node_alone_is_another_one_than_that_of_the_cluster(tmp_path: Path, write: Write) -> None:
+    (tmp_path / "web").mkdir()
+    toml = f'{PASSWORDS}[paths]\nwebroot = "{tmp_path}/web"\n'
+    site = make_site(FakeControl(node(mount(name="/here"))), FakeControl(node(mount(name="/there"))), toml=toml)
+    write("all.xsl")
+    assert "/there" in text_of(ask(site, "/all.xsl"))
+    assert "/here" in text_of(ask(site, "/all.xsl?scope=node"))
+
+
 def test_without_lxml_it_says_what_to_install(site: Site, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lxml", None)
     monkeypatch.setitem(sys.modules, "lxml.etree", None)
