@@ -141,6 +141,12 @@ class ClusterMember:
         """Returns the other nodes that are up."""
         return tuple(node for node in self.registry.state.up_nodes() if node.node != self._own.now.node)
 
+    @property
+    def worker(self) -> str:
+        """The number of this process among the workers of its parent; empty without one."""
+        me = self._own.now
+        return me.node.rpartition(".")[2] if me.machine else ""
+
     def siblings(self) -> tuple[NodeRecord, ...]:
         """Returns the other workers of this one's parent."""
         return tuple(node for node in self.others() if node.machine and node.machine == self._own.now.machine)

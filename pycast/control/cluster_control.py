@@ -6,7 +6,7 @@ statistics, so one snapshot is used for `FRESH_S`.
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from gevent.event import AsyncResult
@@ -36,6 +36,7 @@ from pycast.cluster.link.questions import (
     SetTitle,
 )
 from pycast.cluster.member import ClusterMember
+from pycast.cluster.registry.records import NodeRecord
 from pycast.control.node_control import NodeControl
 from pycast.control.relay_desk import ORDERS, RelayOrder
 from pycast.errors import Refused
@@ -82,6 +83,11 @@ class ClusterControl:
                     asked.set(None)
         found = asked.wait(2 * ASK_S)
         return self._local.snapshot() if found is None else found
+
+    def workers(self) -> list[NodeSnapshot]:
+        """Returns the statistics of each worker of this node's parent, this node first. May switch."""
+        others = self._ask_all(AskSnapshot(), self._cluster.siblings())
+        return [self._local.snapshot(), *(answer.snapshot for answer in others)]
 
     def knows(self, mount: str) -> bool:
         """Whether any node has the mount."""
@@ -215,8 +221,9 @@ class ClusterControl:
     def _any(self, order: Question[Done]) -> bool:
         return any(answer.is_done for answer in self._ask_all(order))
 
-    def _ask_all(self, question: Question[AnswerT]) -> list[AnswerT]:
-        others = [node.address for node in self._cluster.others()]
+    def _ask_all(self, question: Question[AnswerT], nodes: Sequence[NodeRecord] | None = None) -> list[AnswerT]:
+        """Returns the answers of all other nodes, or of some. May switch."""
+        others = [node.address for node in (self._cluster.others() if nodes is None else nodes)]
         answers = self._cluster.rpc.call_all(others, question, ASK_S)
         name = WIRE_NAMES[type(question)]
         for address in others:

@@ -14,6 +14,9 @@ class Control(Protocol):
     def snapshot(self) -> "NodeSnapshot":
         """Returns the current statistics."""
 
+    def workers(self) -> "Sequence[NodeSnapshot]":
+        """Returns the current statistics of each worker of this server, this process first."""
+
     def knows(self, mount: str) -> bool:
         """Whether there is such a mount."""
 

@@ -46,6 +46,10 @@ class NodeControl:
         """Returns the node's current statistics."""
         return self._snapshots.take()
 
+    def workers(self) -> "list[NodeSnapshot]":
+        """Returns the node's current statistics alone."""
+        return [self.snapshot()]
+
     def knows(self, mount: str) -> bool:
         """Whether this node has the mount, as a mirror too."""
         return self._finder.on_this_node(mount) is not None

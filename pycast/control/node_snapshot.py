@@ -3,6 +3,7 @@
 The classes of the values are imported when the first of them is made: the start of a node does without.
 """
 
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -109,6 +110,8 @@ class NodeSnapshots:
             egress_bps=self._load_monitor.egress_bps,
             fanout_lag_s=max((mount.fanout.round_s for mount in mounts), default=0.0),
             cluster=snapshot_cluster(self._cluster, self._ownership) if self._cluster else None,
+            pid=os.getpid(),
+            worker=self._cluster.worker if self._cluster else "",
             mounts=self._mount_snapshots(mounts),
         )
 

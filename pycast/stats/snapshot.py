@@ -287,3 +287,7 @@ class NodeSnapshot:
         default=0.0, metadata=metric("pycast_egress_bits_per_second", "Sent to clients over the last 5 seconds.")
     )
     cluster: ClusterSnapshot | None = None
+    pid: int = 0
+    """The number of its process on its machine."""
+    worker: str = ""
+    """Its number among the workers of one server; empty if it is not one of several."""

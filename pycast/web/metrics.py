@@ -4,13 +4,14 @@ Each scrape makes its families anew from one snapshot. Nothing is counted here, 
 statistics, and no global registry is used. Names and meanings are given at the fields of the snapshots
 (`stats/metric.py`). Totals of the node and of the mounts have separate names: the counters of a mount end with it,
 those of the node go on. Only short, stable values are labels; titles and players' names would make endless series. The
-process's CPU, memory and descriptors come from `/proc` by the library's own collector.
+process's CPU, memory and descriptors come from `/proc` by the library's own collector. Of several workers each has its
+own series, with its number as a label: one that is replaced begins at 0, which in a sum would look as if all had.
 
 `prometheus_client` is imported at the first scrape, not at the start of the server, which must be quick.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,28 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def render_metrics(snapshot: "NodeSnapshot") -> bytes:
-    """Returns the metrics. All mounts of the snapshot are included, hidden ones too. May switch."""
+def render_metrics(snapshots: "Sequence[NodeSnapshot]") -> bytes:
+    """Returns the metrics of a server: of its one process, or of each worker on this machine. All mounts of the
+    snapshots are included, hidden ones too. May switch.
+    """
+    return b"".join(in_turns(_exposition(chain(_processes(snapshots), _families(snapshots)))))
+
+
+def _processes(snapshots: "Sequence[NodeSnapshot]") -> "Iterable[Metric]":
+    families: dict[str, Metric] = {}
+    for one in snapshots:
+        labels = {"worker": one.worker} if one.worker else {}
+        for family in _process(one.pid):
+            samples = [sample._replace(labels=labels) for sample in family.samples]
+            family.samples = []
+            families.setdefault(family.name, family).samples += samples
+    return families.values()
+
+
+def _process(pid: int) -> "Iterable[Metric]":
     from prometheus_client import CollectorRegistry, ProcessCollector
 
-    process = ProcessCollector(registry=CollectorRegistry())
-    return b"".join(in_turns(_exposition(chain(process.collect(), _families(snapshot)))))
+    return ProcessCollector(pid=lambda: pid or "self", registry=CollectorRegistry()).collect()
 
 
 def _exposition(families: "Iterable[Metric]") -> Iterator[bytes]:
@@ -60,18 +77,28 @@ def _exposition(families: "Iterable[Metric]") -> Iterator[bytes]:
             yield text if not at else text.split(b"\n", 2)[2]
 
 
-def _families(snapshot: "NodeSnapshot") -> Iterator["Metric"]:
-    yield _info("pycast_build_info", "The server's name and version.", [{"server_id": snapshot.server_id}])
+def _families(snapshots: "Sequence[NodeSnapshot]") -> Iterator["Metric"]:
+    which = ["worker"] if snapshots[0].worker else []
+    workers = [(dict.fromkeys(which, one.worker), one) for one in snapshots]
+    mounts = [(labels, mount) for labels, one in workers for mount in one.mounts]
+    yield _info(
+        "pycast_build_info",
+        "The server's name and version.",
+        [{**labels, "server_id": one.server_id} for labels, one in workers],
+    )
     yield _info(
         "pycast_mount_info",
         "What a mount streams.",
-        [{"mount": m.name, "content_type": m.content_type, "subtype": m.subtype} for m in snapshot.mounts],
+        [{**labels, "mount": m.name, "content_type": m.content_type, "subtype": m.subtype} for labels, m in mounts],
     )
-    yield from _families_of([([], snapshot)], [])
-    if snapshot.cluster:
-        yield from _families_of([([], snapshot.cluster)], [])
-        yield _nodes_by_status(snapshot.cluster)
-    yield from _families_of([([_label(mount.name)], mount) for mount in snapshot.mounts], ["mount"])
+    yield from _families_of([([*labels.values()], one) for labels, one in workers], which)
+    clusters = [(labels, one.cluster) for labels, one in workers if one.cluster]
+    yield from _families_of([([*labels.values()], cluster) for labels, cluster in clusters], which)
+    if clusters:
+        yield _nodes_by_status(clusters, which)
+    yield from _families_of(
+        [([*labels.values(), _label(mount.name)], mount) for labels, mount in mounts], [*which, "mount"]
+    )
 
 
 def _families_of(parts: list[tuple[list[str], object]], labels: list[str]) -> Iterator["Metric"]:
@@ -89,12 +116,16 @@ def _families_of(parts: list[tuple[list[str], object]], labels: list[str]) -> It
     yield from families.values()
 
 
-def _nodes_by_status(cluster: "ClusterSnapshot") -> "Metric":
+def _nodes_by_status(clusters: "Sequence[tuple[dict[str, str], ClusterSnapshot]]", which: list[str]) -> "Metric":
     from prometheus_client.core import GaugeMetricFamily
 
-    nodes = GaugeMetricFamily("pycast_cluster_nodes", "Nodes of the cluster as this one sees them.", labels=["status"])
-    for status in ("up", "suspect", "dead"):
-        nodes.add_metric([status], sum(1 for member in cluster.members if member.status == status))
+    nodes = GaugeMetricFamily(
+        "pycast_cluster_nodes", "Nodes of the cluster as this one sees them.", labels=[*which, "status"]
+    )
+    for labels, cluster in clusters:
+        for status in ("up", "suspect", "dead"):
+            count = sum(1 for member in cluster.members if member.status == status)
+            nodes.add_metric([*labels.values(), status], count)
     return nodes
 
 

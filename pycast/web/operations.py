@@ -1,9 +1,9 @@
 """Handlers for operators: health, metrics, the drain, the cluster.
 
-`/livez` and `/readyz` look at this process only. A full server is still ready: it refuses further clients with 503 and
-`Retry-After`. If it reported that it is not ready, a balancer would take it for broken; with all servers full, none
-would be left to answer. How much a server can still take is reported by its weight (`balance/haproxy_agent.py`) and in
-the metrics.
+`/livez` and `/readyz` look at this process only; `/metrics` has all workers of this server, as any of them may be
+asked. A full server is still ready: it refuses further clients with 503 and `Retry-After`. If it reported that it is
+not ready, a balancer would take it for broken; with all servers full, none would be left to answer. How much a server
+can still take is reported by its weight (`balance/haproxy_agent.py`) and in the metrics.
 
 The names and addresses of a cluster's nodes are for the admin only; the public page shows how many there are. Each node
 is asked for its load when a page needs it; of a node that does not answer, the page shows its last report.
@@ -49,15 +49,15 @@ def readyz(call: Call) -> Response:
 
 def metrics(call: Call) -> Response:
     """Answers `/metrics` for the admin: with hidden mounts."""
-    return Response(200, render_metrics(call.site.local.snapshot()), METRICS, BY_PASSWORD)
+    return Response(200, render_metrics(call.site.cluster_wide.workers()), METRICS, BY_PASSWORD)
 
 
 def public_metrics(call: Call) -> Response:
     """Answers `/metrics` for all others: without hidden mounts."""
 
     def render() -> bytes:
-        snapshot = call.site.local.snapshot()
-        return render_metrics(replace(snapshot, mounts=visible_mounts(snapshot)))
+        workers = call.site.cluster_wide.workers()
+        return render_metrics([replace(one, mounts=visible_mounts(one)) for one in workers])
 
     return call.site.pages.get("metrics", None, render).answer(call.request, METRICS, BY_PASSWORD)
 

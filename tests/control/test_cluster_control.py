@@ -234,6 +234,14 @@ def test_a_node_whose_answer_makes_no_sense_is_left_out(
     assert len([one for one in caplog.records[lines:] if one.levelno >= logging.WARNING]) == 0
 
 
+def test_workers_are_those_of_the_same_parent(sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    a, _ = sites
+    assert [one.listeners for one in a.control.workers()] == [2]
+    (other,) = a.member.others()
+    monkeypatch.setattr(a.member, "siblings", lambda: (other,))
+    assert [one.listeners for one in a.control.workers()] == [2, 1]
+
+
 def test_listeners_are_of_all_nodes(sites: tuple[Site, Site]) -> None:
     a, b = sites
     assert [one.id for one in a.control.listeners(NAME)] == [1, 2, 3]

@@ -49,6 +49,9 @@ class FakeControl:
     def snapshot(self) -> NodeSnapshot:
         return self._snapshot
 
+    def workers(self) -> Sequence[NodeSnapshot]:
+        return [self.snapshot()]
+
     def knows(self, mount: str) -> bool:
         return any(one.name == mount for one in self._snapshot.mounts)
 

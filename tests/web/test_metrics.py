@@ -1,8 +1,10 @@
 """Tests of pycast.web.metrics: Prometheus reads the values of the snapshot."""
 
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,13 +14,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pycast.stats.snapshot import NodeSnapshot
 from pycast.web.metrics import AT_ONCE, CONTENT_TYPE, render_metrics
-from tests.stats.snapshots import MP3, mount, node, nodes
+from tests.stats.snapshots import CLUSTER, MP3, mount, node, nodes
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def samples(snapshot: NodeSnapshot) -> Samples:
-    families = text_string_to_metric_families(render_metrics(snapshot).decode("utf-8"))
+    families = text_string_to_metric_families(render_metrics([snapshot]).decode("utf-8"))
     return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
@@ -106,9 +108,26 @@ def test_the_process_is_measured(name: str) -> None:
     assert measured is not None and measured > 0
 
 
+def test_each_worker_has_its_own_series() -> None:
+    workers = [replace(node(MP3, connections=10 + index), worker=str(index), pid=os.getpid()) for index in range(2)]
+    text = render_metrics([replace(one, cluster=CLUSTER) for one in workers]).decode()
+    families = text_string_to_metric_families(text)
+    found = {(one.name, *sorted(one.labels.items())): one.value for family in families for one in family.samples}
+    for index in range(2):
+        worker = ("worker", str(index))
+        assert found["pycast_connections_total", worker] == 10 + index
+        assert found["pycast_mount_listeners", ("mount", "/live.mp3"), worker] == 2
+        assert found["pycast_registry_up", worker] == 1
+        assert ("pycast_cluster_nodes", ("status", "dead"), worker) in found
+        assert found["process_resident_memory_bytes", worker] > 0
+    for name in ("pycast_connections", "process_cpu_seconds", "pycast_mount_info"):
+        assert len(re.findall(f"^# TYPE {name}(_total)? ", text, re.MULTILINE)) == 1
+    assert not any(len(key) == 1 for key in found), "all have the label"
+
+
 def test_scrapes_leave_the_global_registry_alone() -> None:
     before = [family.name for family in REGISTRY.collect()]
-    render_metrics(node(MP3))
+    render_metrics([node(MP3)])
     assert [family.name for family in REGISTRY.collect()] == before
 
 
@@ -126,6 +145,6 @@ def test_prometheus_can_read_it_whatever_is_in_it(snapshot: NodeSnapshot) -> Non
 
 def test_a_family_of_many_mounts_is_one_family() -> None:
     mounts = [mount(name=f"/{number}") for number in range(2 * AT_ONCE + 1)]
-    text = render_metrics(node(*mounts)).decode()
+    text = render_metrics([node(*mounts)]).decode()
     assert text.count("# TYPE pycast_mount_listeners gauge") == 1
     assert len(re.findall("^pycast_mount_listeners{", text, re.MULTILINE)) == len(mounts)

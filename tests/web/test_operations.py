@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pycast.stats.snapshot import ClusterSnapshot
+from pycast.stats.snapshot import ClusterSnapshot, NodeSnapshot
 from pycast.web.site import Site
 from tests.stats.snapshots import mount, node
 from tests.web.sites import ADMIN, SOURCE, FakeControl, FakeDrain, ask, make_site, refusal, text_of
@@ -48,6 +48,16 @@ def test_metrics_are_for_everybody_and_hidden_mounts_for_the_admin(authorization
     text = text_of(ask(site, "/metrics", authorization=authorization))
     assert 'mount="/live.mp3"' in text
     assert ('mount="/secret"' in text) is is_shown
+
+
+@pytest.mark.parametrize("authorization", ["", ADMIN])
+def test_metrics_are_those_of_all_workers_of_this_server(authorization: str) -> None:
+    class Workers(FakeControl):
+        def workers(self) -> list[NodeSnapshot]:
+            return [replace(node(mount(), clients=5 + index), worker=str(index)) for index in range(2)]
+
+    text = text_of(ask(make_site(cluster_wide=Workers(node())), "/metrics", authorization=authorization))
+    assert 'pycast_clients{worker="0"} 5.0\n' in text and 'pycast_clients{worker="1"} 6.0\n' in text
 
 
 @pytest.mark.parametrize(
