@@ -55,7 +55,7 @@ _WEB_ADDRESS = re.compile(r"https?://[^\s\"'<>\\^`|{}/?#]+(/([^\s\"'<>\\^`|{}]|\
 
 def _redirect_to(value: object) -> str:
     text = str(value).strip()
-    if text and not (text.isascii() and _WEB_ADDRESS.fullmatch(text)):
+    if text and not (text.isascii() and text.isprintable() and _WEB_ADDRESS.fullmatch(text)):
         raise ValueError('expected a web address, such as "https://cdn.example.org/${mount}"')
     return text
 

@@ -13,7 +13,7 @@ from typing import Annotated
 from pycast.config.status_headers import HeaderValue, by_status
 from pycast.config.units import Size, parse_file_size, parse_size, parse_time
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # C0, DEL, C1, and Unicode's line ends
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name of a header
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 # Icecast's numbers, and the names that it has for levels in its file and its log.

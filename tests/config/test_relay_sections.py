@@ -36,6 +36,7 @@ def test_relays_name_their_mounts() -> None:
         (LOCAL + "[[redirect]]\nhost = 'localhost'", "redirect[0].host"),
         ("[[mount]]\nmount_name = '/a'\nredirect_to = 'cdn.example'", "mount[0].redirect_to"),
         ("[[mount]]\nmount_name = '/a'\nredirect_to = 'https://c/a b'", "mount[0].redirect_to"),
+        ("[[mount]]\nmount_name = '/a'\nredirect_to = \"https://c/a\\u007f\"", "mount[0].redirect_to"),
         (LOCAL + "[master]\nserver = '127.0.0.1'\npassword = 'x'", "master.server"),
     ],
 )

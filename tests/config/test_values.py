@@ -1,4 +1,4 @@
-"""Tests of pycast.config.values: lists of networks."""
+"""Tests of pycast.config.values: lists of networks, and what no text may have."""
 
 from ipaddress import ip_network
 
@@ -6,7 +6,7 @@ import pytest
 
 from pycast.config.load import loads
 from pycast.config.rules import advice
-from pycast.config.schema import ListenSection
+from pycast.config.schema import AuthenticationSection, ListenSection, ServerSection
 from pycast.config.values import SERVED
 from pycast.errors import ConfigError
 
@@ -159,3 +159,11 @@ def test_with_a_public_address_the_host_name_does_not_matter() -> None:
     assert any("hostname" in line for line in advice(loads("", {}, "test")))
     config = loads('[server]\npublic_url = "https://radio.example"\n', {}, "test")
     assert not any("hostname" in line for line in advice(config))
+
+
+@pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\ud800"])
+def test_no_text_has_a_character_that_ends_a_line_or_moves_a_cursor(character: str) -> None:
+    for section, key in ((ServerSection, "location"), (AuthenticationSection, "admin_password")):
+        with pytest.raises(ValueError, match="expected"):
+            section.KEYS[key].read(f"a{character}b")
+    assert ServerSection.KEYS["location"].read("Köln \u200e") == "Köln \u200e"
