@@ -57,6 +57,9 @@ def _who(role: XmlNode) -> str:
     denied = {what: _words(role, f"deny-{what}") - {"*"} for what in ("all", "admin", "method")}
     if any(denied.values()):  # something in particular
         return ""
+    # Beside `allow-all`, what is denied as a whole stays denied where nothing of its kind is allowed again.
+    if allowed["all"] and any(_words(role, f"deny-{what}") and not allowed[what] for what in ("admin", "method")):
+        return ""
     if "*" in allowed["all"] | allowed["admin"]:
         # A source's login of Icecast's own may use the commands of its mounts, and no page.
         return "source" if "*" in _words(role, "deny-web") and "source" in allowed["method"] else "admin"

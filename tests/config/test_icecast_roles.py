@@ -53,6 +53,8 @@ def test_login_is_that_of_an_admin_of_other_servers_or_of_sources(attributes: st
         ("", "geheim", "its login is none of"),
         (LEGACY + ' match-origin="http://x"', "geheim", "its login is none of"),
         ('allow-admin="*" deny-admin="manageauth"', "geheim", "its login is none of"),
+        ('allow-all="*" deny-admin="*"', "geheim", "its login is none of"),
+        ('allow-all="*" deny-method="*"', "geheim", "its login is none of"),
         (LEGACY, "$6$geheim", "its password is kept as a hash"),
         (LEGACY, "d41d8cd98f00b204e9800998ecf8427e", "its password is kept as a hash"),
         (LEGACY, "${NONE}", "NONE"),
