@@ -7,7 +7,7 @@ with a priority, all of it as attributes too, and a <master> for the whole serve
 Pure: nodes in, tables out. The one invariant: a login is in the table of the server that it is for, and in no note.
 """
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pycast.config.icecast_settings import KEYS, SettingReader
 from pycast.config.icecast_values import is_yes
@@ -187,8 +187,8 @@ class RelayReader:
         table.set("port", port or (443 if parts.scheme == "https" else 80))
         table.set("mount", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
         table.set("tls", True if parts.scheme == "https" else None)
-        table.set("username", parts.username)
-        table.set("password", parts.password)
+        for key, text in (("username", parts.username), ("password", parts.password)):
+            table.set(key, None if text is None else unquote(text))
 
 
 def _filled(place: TomlTable, shared: TomlTable) -> TomlTable:

@@ -28,14 +28,16 @@ def test_several_upstreams_of_icecast_2_5_are_one_relay() -> None:
         <relay-shoutcast-metadata>false</relay-shoutcast-metadata></upstream>
       <upstream type="normal"><uri>http://one:8001/a.mp3</uri></upstream>
       <upstream><server>two</server><port>8002</port><mount>/b.mp3</mount></upstream>
-      <upstream><uri>https://v:q@three/c?d=e</uri></upstream></relay>"""
+      <upstream><uri>https://v%40w:q%2Fr@three/c?d=e</uri></upstream></relay>"""
     [relay] = imported(xml).relay
     places = [(place.url, place.username, place.password) for place in spec_of(relay).places]
     assert places == [
         ("http://one:8001/a.mp3", "u", "p/w"),
         ("http://two:8002/b.mp3", "u", "p/w"),
-        ("https://three/c?d=e", "v", "q"),
+        ("https://three/c?d=e", "v@w", "q/r"),
     ]
+    [alone] = imported("<relay><upstream><uri>http://v%40w:q%2Fr@one/a</uri></upstream></relay>").relay
+    assert (alone.username, alone.password) == ("v@w", "q/r")
     assert (relay.local_name, relay.on_demand, relay.relay_shoutcast_metadata) == ("/x", True, False)
 
 
