@@ -134,12 +134,12 @@ def _unplayable_files(config: Config) -> Iterator[str]:
 
 def _why_no_fallback(config: Config, name: str) -> str:
     """Returns what is wrong with a fallback that is neither a mount nor silence."""
-    if name in ("", SILENCE) or config.describes_mount(name):
+    if name in ("", SILENCE) or config.describes_mount(name) or config.names_mount(name):
         return ""
     is_file = bool(config.paths.webroot) and Path(below(config.paths.webroot, name)).exists()
     if is_file or _RATE_IN_NAME.search(name):
         return _why_unplayable(config, name)
-    if config.paths.webroot:
+    if config.paths.webroot and not config.master.server:  # whose mounts are not known here
         return "expected a file below paths.webroot, or a mount that has a [[mount]] section"
     return ""
 

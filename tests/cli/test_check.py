@@ -135,6 +135,21 @@ def test_fallbacks_and_intros_have_to_be_there_and_playable(file: Path, line: st
     assert result.exit_code == bool(why)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        '[[relay]]\nserver = "x"\nmount = "/b.mp3"\n',
+        '[[listen]]\nshoutcast_mount = "/b.mp3"\n',
+        '[master]\nserver = "x"\npassword = "secret word"\n',
+    ],
+)
+def test_a_fallback_may_be_a_mount_that_is_named_without_a_section(file: Path, more: str) -> None:
+    mount = '[[mount]]\nmount_name = "/a"\nfallback_mount = "/b.mp3"\n'
+    file.write_text(f'[paths]\nwebroot = "{file.parent}"\n{mount}{more}')
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert (result.exit_code, "fallback_mount" in result.stderr) == (0, False), result.stderr
+
+
 def test_files_of_mounts_need_the_folder(file: Path) -> None:
     file.write_text('[[mount]]\nmount_name = "/a"\nfallback_mount = "/b.mp3"\nintro = "/i.mp3"\n')
     result = CliRunner().invoke(main, ["check", str(file)])
