@@ -46,6 +46,8 @@ class Relays:
         self._relays: dict[str, tuple[Relay, Task]] = {}
         self._master = Master(context.settings, dialler, changed.set, lambda: context.site.address.plain)
         self._master_task: Task | None = None
+        self._left_out: set[str] = set()
+        """The mounts of the configuration that cannot be, of which the log has told."""
 
     def __len__(self) -> int:
         return len(self._relays)
@@ -93,7 +95,9 @@ class Relays:
         found: dict[str, RelaySpec] = {}
         for spec in map(spec_of, self._context.settings.now.relay):
             if why := why_no_mount(spec.mount):
-                log.error("the relay to %s is left out: this name cannot be a mount: %s", spec.mount, why)
+                if spec.mount not in self._left_out:
+                    log.error("the relay to %s is left out: this name cannot be a mount: %s", spec.mount, why)
+                self._left_out.add(spec.mount)
             elif spec.places:
                 found[spec.mount] = spec
         return found

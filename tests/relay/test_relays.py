@@ -70,7 +70,8 @@ def test_reload_adds_and_removes_relays_and_leaves_the_others_alone(server: Upst
 def test_name_that_no_mount_can_have_is_left_out(server: Upstream, caplog: pytest.LogCaptureFixture) -> None:
     with relays(section(server, "/status.xsl")) as (made, _):
         made.apply()
-        assert len(made) == 0 and "/status.xsl is left out" in caplog.text
+        made.apply()  # with each list of a master
+        assert len(made) == 0 and caplog.text.count("/status.xsl is left out") == 1
 
 
 MASTER = '[master]\nserver = "m"\npassword = "p"\n'
