@@ -56,6 +56,8 @@ class Passage:
         self._thread = threading.Thread(target=self._run, name="pycast door", daemon=True)
         self._is_closed = False
         self._asked = bytearray()
+        self._passed_on = 0
+        """How much of it the server has."""
         self._told = bytearray()
         self._head: WireHead | None = None
         self._answer: WireHead | None = None
@@ -241,7 +243,7 @@ class Passage:
     def _pass_on_end(self) -> None:
         """Tells the server that the client sends no more. A player that does so may still listen."""
         if self._head is None:
-            self._send(self._server, SERVER, bytes(self._asked))
+            self._send(self._server, SERVER, bytes(self._asked[self._passed_on :]))
         if self._visit is not None and self.is_source:
             self._visit.ended(f"{CLIENT} closed the connection")
         with suppress(OSError):
@@ -270,7 +272,7 @@ class Passage:
         self._asked += data
         asked = bytes(self._asked)
         if b"\n" in asked and not _REQUEST.match(asked.lstrip(b"\r\n")):
-            self._take_foreign(asked, data)
+            self._take_foreign(asked)
             return
         found = split_head(asked)
         if found is None:
@@ -279,9 +281,10 @@ class Passage:
             return
         self._begin(*found)
 
-    def _take_foreign(self, asked: bytes, data: bytes) -> None:
+    def _take_foreign(self, asked: bytes) -> None:
         """Takes what is no HTTP: a password, an answer to wait for, and then headers, if it is SHOUTcast."""
-        self._send(self._server, SERVER, data)
+        self._send(self._server, SERVER, asked[self._passed_on :])
+        self._passed_on = len(asked)
         found = split_head(asked) if self._gate.shoutcast_mount else None
         if found is not None:
             head, body = found
@@ -291,6 +294,8 @@ class Passage:
                 self._visit.answered(head, 200)
                 self._visit.took(body)
             self._head = self._answer = head
+        elif len(asked) > MAX_HEAD:  # whatever it is: it is not read any more
+            self._head = self._answer = WireHead(asked, "", WireHeaders())
 
     def _begin(self, head: WireHead, body: bytes) -> None:
         """Takes the request's head: what the connection is for is known."""

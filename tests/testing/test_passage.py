@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.e2e.deadline import until
 from tests.e2e.wire import Wire
 from tests.testing.upstream import AUDIO, HEAD, MOUNT, TAKEN, Upstream
 
@@ -75,6 +76,27 @@ def test_a_shoutcast_source_is_known_by_its_port() -> None:
         visit = upstream.door.sources[MOUNT].wait()
         visit.wait_for_bytes(5)
         assert (visit.method, visit.headers["icy-name"], visit.audio) == ("SHOUTCAST", "B", b"sound")
+
+
+def test_a_password_that_comes_in_pieces_arrives_whole() -> None:
+    with Upstream(shoutcast_mount=MOUNT) as upstream, Wire(upstream.port) as client:
+        client.send(b"pass")
+        until(lambda: [bytes(one._asked) for one in upstream.door._passages] == [b"pass"], "the first piece")
+        client.send(b"word\r\n")
+        client.send(b"icy-name: B\r\n\r\n")
+        upstream.wait_for(b"icy-name: B\r\n\r\n")
+        assert upstream.got == [b"password\r\nicy-name: B\r\n\r\n"]
+        assert upstream.door.sources[MOUNT].wait().method == "SHOUTCAST"
+
+
+def test_what_is_no_http_passes_once_however_long_it_is_and_ends_as_it_ends() -> None:
+    long = b"no HTTP\r\n\r\n" + bytes(range(128, 256)) * 1000
+    with Upstream() as upstream, Wire(upstream.port) as client:
+        for at in range(0, len(long), 10_000):
+            client.send(long[at : at + 10_000])
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.read_all() == TAKEN
+        assert upstream.got == [long]
 
 
 def test_what_is_no_http_passes_all_the_same() -> None:
