@@ -18,7 +18,6 @@ from tests.cluster_e2e.netns import Network
 from tests.cluster_e2e.nodes import (
     LAST_WORDS_S,
     MOUNT,
-    RESUME_S,
     STEAL_S,
     SUSPECT_S,
     assert_same_ending,
@@ -222,7 +221,8 @@ def test_f12_zone_is_lost_and_the_others_take_its_listeners(pycast_cluster: Clus
         reports = crowd.reports(kept)
     assert_sockets_kept(reports)
     assert_same_ending(reports)
-    limit_s = 5.0 if lost == "x" else RESUME_S + 0.25
+    # Without the source's zone they miss nothing: half a second between two passes, and what a busy machine adds.
+    limit_s = 5.0 if lost == "x" else 2.0
     for report in reports:
         assert report.longest_silence_ms < limit_s * 1000
         assert not any(encoder.sent(gap.seq, gap.frames, before=killed - LAST_WORDS_S) for gap in report.gaps)
