@@ -10,9 +10,13 @@ from gevent import events, monkey  # noqa: E402
 # gevent looks for plug-ins in every installed package, once for each of the 25 modules that it patches. That takes 60
 # ms with 45 packages and most of a second in a large environment, where tests start this server many times. So skip it.
 setattr(events, "notify_and_call_entry_points", lambda event: None)  # noqa: B010  # the stubs lack the name
-monkey.patch_all()
+monkey.patch_all(ssl=False, subprocess=False)
 
 from gevent.hub import Hub  # noqa: E402
+
+from pycast.late_patches import patch_late  # noqa: E402
+
+patch_late()
 
 # Ctrl-C is how a command is ended: each one says what that means, and no traceback of the hub does.
 Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)

@@ -8,11 +8,13 @@ server's. The server never ends them: at a stop it waits for them a moment, then
 import logging
 import os
 from contextlib import suppress
-
-from gevent import subprocess
+from typing import TYPE_CHECKING
 
 from pycast.net.group import Group
 from pycast.stream.events import SourceEnded, SourceStarted
+
+if TYPE_CHECKING:
+    from gevent import subprocess
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ def _start(program: str, mount: str) -> "subprocess.Popen[bytes]":
     """Starts a program. A name without a folder is one in the folder in which the server was started, as in Icecast,
     else one of the search path. Raises OSError.
     """
+    from gevent import subprocess  # most nodes have no programs
+
     if "/" not in program:
         with suppress(FileNotFoundError):
             return _start(f"./{program}", mount)

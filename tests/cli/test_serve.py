@@ -169,7 +169,7 @@ def test_start_of_a_node_alone_loads_nothing_that_only_others_need() -> None:
     loaded = loaded_at_the_start()
     unneeded = {
         *("defusedxml", "email", "http.client", "importlib.resources", "jinja2", "mutagen", "prometheus_client"),
-        *("random", "secrets", "tempfile", "urllib3", "xml"),
+        *("random", "secrets", "ssl", "subprocess", "tempfile", "urllib3", "xml"),
         *("pycast.app.cluster_assembly", "pycast.app.demo", "pycast.app.workers", "pycast.balance.worker_drain"),
         *("pycast.control.cluster_control", "pycast.demo_stream", "pycast.formats.mpeg", "pycast.formats.ogg"),
         *(
