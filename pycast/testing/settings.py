@@ -18,7 +18,7 @@ def arrange(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     A setting that mounts have of their own goes to the default mount, so it applies to every mount.
 
-    Raises TypeError for a name that no section has, with the most similar one.
+    Raises TypeError for a name that no section has, with the most similar one, and for one that several have.
     """
     arranged: dict[str, Any] = {}
     leaves: dict[str, Any] = {}
@@ -48,15 +48,23 @@ def default_mount(arranged: dict[str, Any]) -> dict[str, Any]:
 def section_of(name: str) -> str:
     """Returns the section that has the setting `name`; if mounts take over the global one (`burst_size`: limits), that.
     What mounts have besides (`max_listeners`) is theirs.
+
+    Raises TypeError if no section has it, or if several have and so it does not say which is meant.
     """
     from pycast.config.schema import Config, MountSettings  # imported only if needed
 
     if name in MountSettings.KEYS and not MountSettings.KEYS[name].inherits:
         return "mount"
-    for key in (*(key for key in Config.KEYS.values() if not key.is_array), Config.KEYS["mount"]):
-        if key.section and name in key.section.KEYS:
-            return key.name
-    raise TypeError(f"no section of pycast's config has a setting {name!r}{_meant(name)}")
+    sections = [key for key in Config.KEYS.values() if key.section and name in key.section.KEYS and key.name != "mount"]
+    if not sections:
+        raise TypeError(f"no section of pycast's config has a setting {name!r}{_meant(name)}")
+    if len(sections) > 1 or sections[0].is_array:
+        ways = " or ".join(
+            f"{one.name}=[{{{name!r}: …}}]" if one.is_array else f"{one.name}={{{name!r}: …}}" for one in sections
+        )
+        why = "more than one section has" if len(sections) > 1 else "a section that may be repeated has"
+        raise TypeError(f"{why} a setting {name!r}; say which: {ways}")
+    return sections[0].name
 
 
 def _meant(name: str) -> str:

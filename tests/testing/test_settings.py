@@ -63,6 +63,22 @@ def test_unknown_setting_is_a_type_error_that_says_what_was_meant(given: dict[st
         arrange(given)
 
 
+@pytest.mark.parametrize(
+    ("name", "ways"),
+    [
+        ("tls_ca", r"relay=\[\{'tls_ca': …\}\] or master=\{'tls_ca': …\} or cluster=\{'tls_ca': …\}$"),
+        ("port", r"listen=\[\{'port': …\}\] or relay=\[\{'port': …\}\] or master=\{'port': …\}"),
+        (
+            "shoutcast_mount",
+            r"repeated has a setting 'shoutcast_mount'; say which: listen=\[\{'shoutcast_mount': …\}\]$",
+        ),
+    ],
+)
+def test_setting_of_more_than_one_section_is_a_type_error_that_names_them(name: str, ways: str) -> None:
+    with pytest.raises(TypeError, match=ways):
+        arrange({name: "x"})
+
+
 def test_every_setting_by_its_name_makes_a_config_that_is_accepted() -> None:
     text = to_toml(
         arrange({"burst_size": "4s", "max_listeners": 3, "location": 'A "place" \\ é', "log_level": "debug"})
