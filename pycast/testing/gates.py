@@ -49,6 +49,14 @@ class Gates:
         """Takes a port that gets a door, with the section `tls` of its server."""
         self._entries.append((entry, tls))
 
+    def told(self, ready: dict[str, Any]) -> dict[str, Any]:
+        """Returns what the server reports when it starts, with the address to which its clients connect."""
+        urls = dict(ready.get("urls", {}))
+        for entry, _ in self._entries:
+            inner, outer = (f"//{host}:{entry['port']}/" for host in (INNER_HOST, LOOPBACK))
+            urls = {name: url.replace(inner, outer) for name, url in urls.items()}
+        return ready | {"urls": urls}
+
     def open(self, tell_titles: Callable[[str], list[tuple[str, str]]], kill_source: Callable[[str], Any]) -> None:
         """Opens the door in front of a server that runs."""
         if not self._entries:

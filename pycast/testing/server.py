@@ -335,7 +335,7 @@ class Server(Orders):
             self._clean_up.detach()
         self._clean_up = weakref.finalize(self, _remove, self._process, self.directory, self._ports, self._gates)
         try:
-            self.ready = self._wait_until_ready(self._process)
+            self.ready = self._gates.told(self._wait_until_ready(self._process))
         except BaseException:
             self._clean_up()
             raise

@@ -33,6 +33,8 @@ def ports(server: Server) -> list[int]:
 
 
 def test_addresses_that_the_server_tells_others_are_those_of_the_door(server: Server) -> None:
+    assert server.ready["urls"]["status_json"] == f"http://127.0.0.1:{server.port}/status-json.xsl"
+    assert "127.0.0.2" not in str(server.ready)
     with server.stream(MOUNT):
         assert f'"listenurl":"http://localhost:{server.port}{MOUNT}"'.encode() in server.get("/status-json.xsl")[1]
         assert server.url == f"http://127.0.0.1:{server.port}"
