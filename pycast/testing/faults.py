@@ -58,6 +58,8 @@ class Patient(Target, Protocol):
 
     mount: str
     is_source: bool
+    is_own_source: bool
+    """Whether it is one of `Server.stream`."""
 
 
 class FaultDoor(Protocol):
@@ -358,14 +360,17 @@ class OrderedFault:
         with self._door.changed:
             if any(one is passage for one in self._hit):
                 return True
-            is_meant = self._tls is not None or (
-                passage.mount == self._mount and self._on in ("both", "encoders" if passage.is_source else "players")
-            )
+            is_meant = self._tls is not None or (passage.mount == self._mount and self._is_for(passage))
             if not is_meant or self._is_over or self.hits == self._times:
                 return False
             self._hit.append(passage)
             self._door.changed.notify_all()
             return True
+
+    def _is_for(self, passage: Patient) -> bool:
+        if self._on == "both":  # what a player under test listens to is to go on
+            return not passage.is_own_source
+        return self._on == ("encoders" if passage.is_source else "players")
 
     def ask(self, passage: Target) -> None:
         """Acts on a request that the server has not seen."""

@@ -34,15 +34,18 @@ _Bytes = bytes  # `Heard.bytes` hides the name
 
 
 class HeardTitle(str):
-    """A title as a listener saw it; `at` is after how many bytes of audio (in Ogg, roughly), `url` its StreamUrl."""
+    """A title as a listener saw it; `at` is after how many bytes of audio (in Ogg, roughly), `url` its StreamUrl, `raw`
+    the block of ICY as it came, without the padding.
+    """
 
-    def __new__(cls, text: str, at: int, url: str) -> Self:
+    def __new__(cls, text: str, at: int, url: str = "", raw: bytes = b"") -> Self:
         title = super().__new__(cls, text)
-        title.at, title.url = at, url
+        title.at, title.url, title.raw = at, url, raw
         return title
 
     at: int
     url: str
+    raw: bytes
 
 
 class Heard:
@@ -211,11 +214,11 @@ class Heard:
         with self._changed:
             for part in self._icy.feed(data) if self._icy else [data]:
                 if isinstance(part, IcyTitle):
-                    self._titles.append(HeardTitle(part.text, self._size, part.url))
+                    self._titles.append(HeardTitle(part.text, self._size, part.url, part.raw.rstrip(b"\0")))
                 else:
                     known = len(self._reader.titles)
                     self._reader.feed(part)
-                    self._titles += (HeardTitle(text, self._size, "") for text in self._reader.titles[known:])
+                    self._titles += (HeardTitle(text, self._size) for text in self._reader.titles[known:])
                     self._size += len(part)
                     self._audio += part[: max(MOST_KEPT - len(self._audio), 0)]
             self._changed.notify_all()

@@ -24,20 +24,29 @@ FormatName = Literal["mp3", "aac", "opus", "vorbis", "flac"]
 _RATE = 44_100
 _TEXT = b"pycast frame %08x "
 _NUMBER = re.compile(rb"pycast frame ([0-9a-f]{8}) ")
-# Letters and digits only, so that nothing in a frame looks like the beginning of one.
-_FILL = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-" * 7
+FILL = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-" * 12
+"""Letters and digits only, so that nothing in a frame looks like the beginning of one."""
 
 
 def _filled(number: int, size: int) -> bytes:
-    return (_TEXT % number + _FILL)[:size]
+    return (_TEXT % number + FILL)[:size]
+
+
+MP3_FRAME_S = 1152 / _RATE
+MP3_BEGINS = {417: b"\xff\xfb\x90\x44" + bytes(32), 418: b"\xff\xfb\x92\x44" + bytes(32)}
+"""By the size of a frame of 128 kbit/s, stereo, what it begins with: side information that says that nothing follows,
+so that the rest is free for us.
+"""
+
+
+def mp3_offset(number: int) -> int:
+    """Returns how many bytes come before a frame, since frame 0."""
+    return number * 20_480 // 49  # 144 * 128,000 / 44,100 each
 
 
 def _mp3(number: int) -> bytes:
-    """Returns a frame of 128 kbit/s, stereo, whose side information says that nothing follows."""
-    # 144 * 128,000 / 44,100 bytes are 20,480 / 49.
-    size = (number + 1) * 20_480 // 49 - number * 20_480 // 49
-    head = b"\xff\xfb\x92\x44" if size == 418 else b"\xff\xfb\x90\x44"
-    return head + bytes(32) + _filled(number, size - 36)
+    size = mp3_offset(number + 1) - mp3_offset(number)
+    return MP3_BEGINS[size] + _filled(number, size - 36)
 
 
 _AAC_DATA = 262
@@ -176,7 +185,7 @@ class NumberedFormat(NamedTuple):
 
 
 FORMATS: dict[str, NumberedFormat] = {
-    "mp3": NumberedFormat("audio/mpeg", 1152 / _RATE, _mp3),
+    "mp3": NumberedFormat("audio/mpeg", MP3_FRAME_S, _mp3),
     "aac": NumberedFormat("audio/aac", 1024 / _RATE, _aac),
     "opus": NumberedFormat("audio/ogg", 0.02, _opus, 960, 960, _opus_heads),
     "vorbis": NumberedFormat("application/ogg", 1024 / _RATE, _vorbis, 1024, 0, _vorbis_heads),
@@ -294,9 +303,10 @@ class NumberedReader:
         self.foreign += reader.skipped - skipped
 
     def _take_packet(self, packet: bytes) -> None:
-        if packet.startswith((b"OpusTags", b"\x03vorbis", b"\x84")):
+        if _has_comments(packet):
             self.titles.append(_title_in(packet))
-        if packet.startswith((b"Opus", b"\x01vorbis", b"\x03vorbis", b"\x05vorbis", b"\x7fFLAC", b"\x84")):
+            return
+        if packet.startswith((b"Opus", b"\x01vorbis", b"\x05vorbis", b"\x7fFLAC")):
             return
         found = _NUMBER.search(packet)
         number = int(found[1], 16) if found else _number_in_flac(packet)
@@ -304,6 +314,12 @@ class NumberedReader:
             self.numbers.append(number)
         else:
             self.foreign += len(packet)
+
+
+def _has_comments(packet: bytes) -> bool:
+    if packet[:1] in (b"\x04", b"\x84"):  # of FLAC, if it says how long it is: a packet of audio may begin like this
+        return int.from_bytes(packet[1:4]) == len(packet) - 4
+    return packet.startswith((b"OpusTags", b"\x03vorbis"))
 
 
 def _title_in(packet: bytes) -> str:
@@ -355,3 +371,14 @@ class Frames:
         """Whether all frames from the first to the last are there, once and in order, and nothing else."""
         first = self.numbers[0] if self.numbers else 0
         return self.numbers == list(range(first, first + len(self.numbers))) and not self.foreign
+
+    def is_exactly(self, numbers: Iterable[int]) -> bool:
+        """Whether the frames with these numbers came, in this order, and nothing else."""
+        return self.numbers == list(numbers) and not self.foreign and not self.rest
+
+
+def frames_in(data: bytes) -> Frames:
+    """Returns the numbered frames in any bytes, such as a recording. Raises FormatError for Ogg that is none."""
+    reader = NumberedReader()
+    reader.feed(data)
+    return Frames(reader.numbers, reader.foreign, reader.rest)

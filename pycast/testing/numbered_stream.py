@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from pycast.testing.failures import StreamRefused
 from pycast.testing.numbered import FormatName, NumberedAudio
-from pycast.testing.wire_heads import CLOSED, ServerAddress, how_it_failed, is_readable, read_head, reset
+from pycast.testing.wire_heads import CLOSED, OWN_SOURCE, ServerAddress, how_it_failed, is_readable, read_head, reset
 
 ANSWER_S = 10.0
 TURN_S = 0.02
@@ -57,13 +57,15 @@ class NumberedStream:
         self._speed, self._lead_s = speed, lead_s
         self._method = method
         self._token = b64encode(":".join(login).encode()).decode()
-        self._headers = {"Content-Type": self._audio.format.content_type, "Ice-Name": "pycast test", **(headers or {})}
+        own = {"Content-Type": self._audio.format.content_type, "Ice-Name": "pycast test", "User-Agent": OWN_SOURCE}
+        self._headers = own | dict(headers or {})
         self._wait_until_on_air = wait_until_on_air
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._sock: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._reason = "it was not connected"
+        self._size = 0
 
     def __enter__(self) -> Self:
         return self.connect()
@@ -77,6 +79,11 @@ class NumberedStream:
     def sent(self) -> int:
         """How many frames were sent, on all connections."""
         return self._audio.number - self._first
+
+    @property
+    def size(self) -> int:
+        """How many bytes of audio were sent, on all connections."""
+        return self._size
 
     @property
     def is_connected(self) -> bool:
@@ -131,11 +138,15 @@ class NumberedStream:
     def send(self, count: int) -> None:
         """Sends `count` frames now. Raises ConnectionError if the stream is not connected any more."""
         with self._lock:
-            if self._sock is None:
-                raise ConnectionResetError(f"the stream to {self.mount} is not connected: {self._reason}")
-            while count > 0 and self._sock is not None:
-                self._send_frames(self._sock, min(count, MOST_AT_ONCE))
+            sock = self._connected()
+            while count > 0 and self._sock is sock:
+                self._send_frames(sock, min(count, MOST_AT_ONCE))
                 count -= MOST_AT_ONCE
+
+    def send_bytes(self, data: bytes) -> None:
+        """Sends bytes of your own after the last frame: a file, another format, damage. Raises ConnectionError."""
+        with self._lock:
+            self._send(self._connected(), data)
 
     def disconnect(self) -> None:
         """Ends the connection as an encoder does that is stopped. May be called again."""
@@ -151,6 +162,11 @@ class NumberedStream:
             if not self._changed.wait_for(lambda: self._sock is None, timeout):
                 raise TimeoutError(f"waited {timeout:g} s for the stream to {self.mount} to be disconnected")
         return self._reason
+
+    def _connected(self) -> socket.socket:
+        if self._sock is None:
+            raise ConnectionResetError(f"the stream to {self.mount} is not connected: {self._reason}")
+        return self._sock
 
     def _ask(self, sock: socket.socket) -> None:
         protocol = "HTTP/1.0" if self._method == "SOURCE" else "HTTP/1.1"
@@ -190,7 +206,10 @@ class NumberedStream:
                     self._send_frames(sock, count)
                     sent += count
                     self._notice_end(sock)
-            time.sleep(0.0 if count == MOST_AT_ONCE else TURN_S)
+                if self._sock is sock and count < MOST_AT_ONCE:
+                    self._changed.wait(TURN_S)
+            if count == MOST_AT_ONCE:  # others may want to send
+                time.sleep(0.0)
 
     def _send_frames(self, sock: socket.socket, count: int) -> None:
         self._send(sock, self._audio.frames(count))
@@ -198,6 +217,7 @@ class NumberedStream:
     def _send(self, sock: socket.socket, data: bytes) -> None:
         try:
             sock.sendall(data)
+            self._size += len(data)
         except OSError as error:
             self._lose(sock, how_it_failed(error))
 

@@ -7,7 +7,7 @@ one invariant: what is ordered uses the server's port, with a password, as anybo
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pycast.testing.failures import ServerTimeout
 
@@ -42,6 +42,7 @@ class Orders(ABC):
 
     host: str
     port: int
+    ready: dict[str, Any]
     source_user: str
     source_password: str
     _gates: "Gates"
@@ -51,12 +52,15 @@ class Orders(ABC):
     def url(self) -> str:
         """`http://127.0.0.1:PORT`, without a slash at the end."""
 
-    @property
-    def address(self) -> "ServerAddress":
-        """Where it listens, for the kit's own sources and listeners."""
+    def address(self, port: int = 0) -> "ServerAddress":
+        """Returns where the kit's own sources and listeners connect to: the first port, another one of the server, or
+        that of a proxy in front of it.
+        """
         from pycast.testing.wire_heads import ServerAddress
 
-        return ServerAddress(self.host, self.port, self.url.startswith("https"))
+        if port in (0, self.port):
+            return ServerAddress(self.host, self.port, self.url.startswith("https"))
+        return ServerAddress(self.host, port, any(one["port"] == port and one["tls"] for one in self.ready["ports"]))
 
     def stream(
         self,
@@ -71,16 +75,18 @@ class Orders(ABC):
         method: "Method" = "SOURCE",
         headers: Mapping[str, str] | None = None,
         first: int = 0,
+        port: int = 0,
     ) -> "NumberedStream":
         """Returns a source of numbered audio, which connects in its `with` block, or by `connect()`.
 
         It is ahead by `lead_s` and sends at `speed` times the pace of the audio; at 0 nothing by itself, but what
-        `send(count)` says. `first` is the first frame's number; `user` and `password` are the server's by default.
+        `send(count)` says. `first` is the first frame's number; `user`, `password` and `port` are the server's by
+        default.
         """
         from pycast.testing.numbered_stream import NumberedStream
 
         return NumberedStream(
-            self.address,
+            self.address(port),
             mount,
             login=(user or self.source_user, password or self.source_password),
             title=title,
@@ -100,11 +106,14 @@ class Orders(ABC):
         icy: bool = True,
         headers: Mapping[str, str] | None = None,
         bytes_per_s: float = 0,
+        port: int = 0,
     ) -> "Heard":
-        """Returns a listener, which connects in its `with` block, or by `connect()`; `bytes_per_s` makes it slow."""
+        """Returns a listener, which connects in its `with` block, or by `connect()`; `bytes_per_s` makes it slow.
+        `port` is the server's first one by default.
+        """
         from pycast.testing.heard import Heard
 
-        return Heard(self.address, mount, icy=icy, headers=headers, bytes_per_s=bytes_per_s)
+        return Heard(self.address(port), mount, icy=icy, headers=headers, bytes_per_s=bytes_per_s)
 
     @property
     def sources(self) -> "Visitors[SourceVisit]":
@@ -119,11 +128,16 @@ class Orders(ABC):
     def fault(self, mount: str, fault: "Fault", *, on: "Side" = "both", times: int | None = None) -> "OrderedFault":
         """Returns a fault that is in force in its `with` block, for the connections of `mount`.
 
-        `on` says of whom: "players", "encoders" or "both"; `times` how many connections it hits at most.
+        `on` says of whom: "players", "encoders" or "both", which spares what `stream` makes, so that a player under
+        test keeps its source; `times` is how many connections it hits at most.
         """
         from pycast.testing.faults import OrderedFault
 
         return OrderedFault(self._gates.door, mount, fault, on=on, times=times)
+
+    def wait_for_bytes(self, mount: str, count: int, timeout: float = 10.0) -> None:
+        """Returns once sources have sent `count` bytes to `mount`, which `received` has then. Raises ServerTimeout."""
+        self.wait_until(lambda: len(self.received(mount)) >= count, timeout, f"{count} bytes from sources on {mount}")
 
     def has_source(self, mount: str) -> bool:
         """Returns whether a source feeds `mount` now."""
@@ -148,6 +162,14 @@ class Orders(ABC):
     @abstractmethod
     def wait_for_source(self, mount: str, timeout: float = 10.0, *, despite_refusals: bool = False) -> None:
         """Returns once a source feeds `mount`."""
+
+    @abstractmethod
+    def wait_until(self, is_so: Callable[[], object], timeout: float, what: str) -> None:
+        """Returns once `is_so()` is true."""
+
+    @abstractmethod
+    def received(self, mount: str) -> bytes:
+        """Returns the bytes that sources sent to `mount` so far."""
 
     @abstractmethod
     def get(self, path: str, *, admin: bool = False, timeout: float = 10.0) -> tuple[int, bytes]:

@@ -48,6 +48,7 @@ class Passage:
     def __init__(self, lobby: Lobby, gate: Gate, client: socket.socket) -> None:
         self.mount = ""
         self.is_source = False
+        self.is_own_source = False
         self.metaint = 0
         self._lobby = lobby
         self._gate = gate
@@ -316,6 +317,7 @@ class Passage:
             source = SourceVisit(self._lobby.changed, head, self.mount)
             self._chunks = ChunkReader() if "chunked" in head.headers.get("transfer-encoding", "").lower() else None
             self._visit = source
+            self.is_own_source = source.is_own
             self._lobby.sources.add(source)
         elif head.word in ("GET", "HEAD") and not self.mount.startswith("/admin"):
             listener = ListenerVisit(self._lobby.changed, head, self.mount)

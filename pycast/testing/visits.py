@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar, overload
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pycast.testing.failures import ServerRefused, ServerTimeout, StreamOver
-from pycast.testing.wire_heads import WireHead, WireHeaders
+from pycast.testing.wire_heads import OWN_SOURCE, WireHead, WireHeaders
 
 __tracebackhide__ = True
 
@@ -118,6 +118,11 @@ class SourceVisit(Visit):
     def content_type(self) -> str:
         """The type that it says its stream has."""
         return self.headers.get("content-type", "")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of `Server.stream`, unless the test has given that another name."""
+        return self.user_agent == OWN_SOURCE
 
     @property
     def audio(self) -> bytes:

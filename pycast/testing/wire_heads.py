@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 MAX_HEAD = 65536
 CLOSED = "the server closed the connection"
+OWN_SOURCE = "pycast test source"
+"""What the kit's own sources call themselves."""
 _END = re.compile(rb"\r?\n\r?\n")
 _SIZE_LINE = re.compile(rb"\s*([0-9A-Fa-f]+)[^\n]*\n")
 

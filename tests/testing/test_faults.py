@@ -26,6 +26,7 @@ from pycast.testing.faults import (
     Stall,
     WrongContentType,
 )
+from pycast.testing.wire_heads import OWN_SOURCE
 from tests.e2e.wire import Wire
 from tests.testing.upstream import AUDIO, HEAD, METAINT, MOUNT, TAKEN, TITLE, Upstream, with_titles
 
@@ -193,6 +194,22 @@ def test_a_fault_is_only_for_whom_it_is_meant(upstream: Upstream) -> None:
         assert ordered.hits == 1
     with Wire(upstream.port) as encoder:
         assert encoder.send(SOURCE).read(len(TAKEN)) == TAKEN
+
+
+def test_both_spares_what_a_player_under_test_listens_to(upstream: Upstream) -> None:
+    own = SOURCE.replace("\r\n\r\n", f"\r\nUser-Agent: {OWN_SOURCE}\r\n\r\n")
+    with Wire(upstream.port) as encoder, Wire(upstream.port) as station:
+        for source in (encoder, station):
+            source.send(own if source is station else SOURCE).read(len(TAKEN))
+        with upstream.fault(Cut(after=4)) as ordered:
+            encoder.send("audio of a stranger")
+            assert encoder.read_all() == b"" and ordered.hits == 1
+            station.send("audio of its own")
+            upstream.wait_for(b"audio of its own")
+            assert ordered.hits == 1
+        with upstream.fault(Cut(after=4), on="encoders"):
+            station.send("once more")
+            assert station.read_all() == b""
 
 
 def test_times_is_how_often_it_happens(upstream: Upstream) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from pycast.testing import Server, StreamRefused
+from pycast.testing.faults import Cut, Reset
+from pycast.testing.numbered import frames_in
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,7 @@ def test_frames_arrive_in_every_format_with_their_titles(server: Server) -> None
             assert heard.titles[0] == "One" and stream.title == "Two"
             heard.wait_for_frame(stream.sent)
             assert heard.frames.is_whole, heard.frames
+        server.wait_for_title(mount, "Two")
         assert server.titles(mount) == ["One", "Two"]
 
 
@@ -40,6 +43,28 @@ def test_real_time_is_the_pace_of_the_audio(server: Server) -> None:
     with server.stream("/slow.mp3", lead_s=2) as stream, server.listen("/slow.mp3") as heard:
         assert stream.sent >= 76
         heard.wait_for_frame(90)
+
+
+def test_a_fault_does_not_hit_the_source_of_the_player_that_it_is_for() -> None:
+    with Server(watch=True) as server, server.stream("/on.mp3") as stream, server.fault("/on.mp3", Cut(after=5000)):
+        with server.listen("/on.mp3") as heard:
+            assert heard.wait_for_end() and heard.size <= 5000
+        assert stream.is_connected and server.sources["/on.mp3"].last.is_connected
+        with server.fault("/on.mp3", Reset(), on="encoders"):
+            assert stream.wait_for_disconnect()
+
+
+def test_bytes_of_ones_own_go_between_the_frames(server: Server) -> None:
+    with server.stream("/mixed.mp3", speed=0) as stream:
+        stream.send(50)
+        stream.send_bytes(b"mine")
+        stream.send(50)
+        server.wait_for_bytes("/mixed.mp3", stream.size)
+    found = frames_in(server.received("/mixed.mp3"))
+    assert found.numbers == [*range(100)] and found.foreign == 4 and not found.is_exactly(range(100))
+    assert frames_in(server.received("/mixed.mp3")[:20_000]).is_whole
+    with pytest.raises(ConnectionError, match=r"disconnect\(\)"):
+        stream.send_bytes(b"late")
 
 
 def test_it_goes_on_where_it_was_after_a_disconnect(server: Server) -> None:

@@ -52,7 +52,10 @@ def test_received_titles_and_listeners_tell_what_happened() -> None:
 def test_mounts_in_folders_are_kept_apart() -> None:
     with Server() as server, source(server.port, "/a/b.mp3", "sourcepass") as feed:
         feed.send(frames(0, 5))
-        server.wait_until(lambda: server.received("/a/b.mp3") == frames(0, 5), 5, "the bytes")
+        server.wait_for_bytes("/a/b.mp3", len(frames(0, 5)))
+        assert server.received("/a/b.mp3") == frames(0, 5)
+        with pytest.raises(ServerTimeout, match=r"5000 bytes from sources on /a/b\.mp3"):
+            server.wait_for_bytes("/a/b.mp3", 5000, timeout=0.05)
         assert server.received("/b.mp3") == b""
 
 
