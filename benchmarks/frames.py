@@ -1,35 +1,24 @@
 """The benchmark's audio: numbered MP3 frames that can be checked byte by byte wherever they arrive.
 
-A frame is valid MPEG-1 layer III, 128 kbit/s, 44.1 kHz, stereo: 417 or 418 bytes, silent (empty side information), its
-unused bytes carrying sequence number, mount number, the moment it was sent and a CRC. Nothing here touches a socket or
-a clock. The one invariant: a reader accepts only `frame(seq, mount, stamp_ns)` as that frame.
+A frame is one of the test kit's (`pycast.testing.numbered`), silent MPEG-1 layer III of 417 or 418 bytes, whose unused
+bytes carry more: sequence number, mount number, the moment it was sent and a CRC. Nothing here touches a socket or a
+clock. The one invariant: a reader accepts only `frame(seq, mount, stamp_ns)` as that frame.
 """
 
 import zlib
 from array import array
 
-SAMPLES_PER_FRAME = 1152
-SAMPLE_RATE = 44_100
-FRAME_S = SAMPLES_PER_FRAME / SAMPLE_RATE
+from pycast.testing.numbered import FILL, MP3_BEGINS, MP3_FRAME_S, mp3_offset
+
+FRAME_S = MP3_FRAME_S
 BYTES_PER_S = 16_000.0
 
-# 144 * 128,000 / 44,100 bytes a frame, as a fraction in lowest terms: padding makes the sum exact over 49 frames.
-_SIZE_NUMERATOR, _SIZE_DENOMINATOR = 20_480, 49
-
-_HEADERS = {417: b"\xff\xfb\x90\x44", 418: b"\xff\xfb\x92\x44"}  # the padding bit is the only difference
-_SIDE_INFO = bytes(32)  # all lengths zero: the frame decodes to silence and everything after it is free for us
-_TEXT_AT = 4 + len(_SIDE_INFO)
+offset_of = mp3_offset
+_TEXT_AT = len(MP3_BEGINS[417])
 _MARK = b"frame "
 _SEQ_AT = _TEXT_AT + len(_MARK)
 _STAMP_AT = _SEQ_AT + 8 + len(b" mount 0000 at ")
 _CRC_SIZE = 8
-# Digits and letters only: no 0xFF, so no false frame sync anywhere in a payload.
-_FILL = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-" * 12
-
-
-def offset_of(seq: int) -> int:
-    """Returns the stream offset in bytes of frame `seq`; also the number of bytes in the first `seq` frames."""
-    return seq * _SIZE_NUMERATOR // _SIZE_DENOMINATOR
 
 
 def size_of(seq: int) -> int:
@@ -43,7 +32,7 @@ def frame(seq: int, mount: int, stamp_ns: int) -> bytes:
     text = b"frame %08x mount %04x at %016x " % (seq, mount, stamp_ns)
     at = seq & 255
     filled = size - _TEXT_AT - len(text) - _CRC_SIZE
-    body = b"".join((_HEADERS[size], _SIDE_INFO, text, _FILL[at : at + filled]))
+    body = b"".join((MP3_BEGINS[size], text, FILL[at : at + filled]))
     return body + b"%08x" % zlib.crc32(body)
 
 
