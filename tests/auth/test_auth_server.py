@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
+from gevent.event import Event
 from gevent.pool import Pool
 
 from pycast.auth import auth_server
@@ -98,15 +99,21 @@ def test_connection_that_was_closed_meanwhile_is_no_failure(
 
 
 def test_those_who_wait_are_few(
-    servers: AuthServers, backend: Backend, counters: Counters, monkeypatch: pytest.MonkeyPatch
+    servers: AuthServers,
+    backend: Backend,
+    counters: Counters,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: WaitUntil,
 ) -> None:
     monkeypatch.setattr(auth_server, "MOST_WAITING", 2)
-    backend.delay = 0.2
+    may_answer = Event()
+    backend.answer = lambda asked: YES if may_answer.wait(10) else None
     calls = [Pool().spawn(ask, servers, backend) for _ in range(2)]
-    gevent.sleep(0.01)
+    wait_until(lambda: len(backend.asked) == 2, "both to wait")
     with pytest.raises(Refused) as refused:
         ask(servers, backend)
     assert (refused.value.status, refused.value.public) == (503, "busy, please try again later")
+    may_answer.set()
     assert [call.get() for call in calls] == [200, 200]
     assert counters.busy_logins == 1
 
@@ -125,7 +132,11 @@ def test_server_that_does_not_answer_costs_its_callers_their_time_limit_and_no_m
 
 
 def test_server_that_is_down_is_asked_again_by_one_after_a_while(
-    servers: AuthServers, backend: Backend, counters: Counters, clock: Clock, caplog: pytest.LogCaptureFixture
+    servers: AuthServers,
+    backend: Backend,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    wait_until: WaitUntil,
 ) -> None:
     caplog.set_level(logging.WARNING)
     backend.answer = lambda asked: None
@@ -137,13 +148,14 @@ def test_server_that_is_down_is_asked_again_by_one_after_a_while(
         with pytest.raises(AuthServerFailed, match="down"):
             ask(servers, backend)
     assert len(backend.asked) == before, "nobody asked it meanwhile"
-    backend.answer = lambda asked: YES
+    may_answer = Event()
+    backend.answer = lambda asked: YES if may_answer.wait(10) else None
     clock.now += auth_server.PAUSE_S
-    backend.delay = 0.05
     first = Pool().spawn(ask, servers, backend)
-    gevent.sleep(0.01)
+    wait_until(lambda: len(backend.asked) > before, "the one who asks again")
     with pytest.raises(AuthServerFailed, match="down"):
         ask(servers, backend)
+    may_answer.set()
     assert first.get() == 200
     assert ask(servers, backend) == 200
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"], "a line for each change"

@@ -208,7 +208,7 @@ def test_a_source_behind_another_node_goes_on_air_when_that_nodes_source_is_gone
     assert stage.lineages.get(NAME).entries[-1] == (stage.highest, 777)
 
 
-def test_while_audio_of_another_node_arrives_it_is_not_asked(stage: Stage) -> None:
+def test_while_audio_of_another_node_arrives_it_is_not_asked(stage: Stage, wait_until: WaitUntil) -> None:
     stage.other_has(4)
     stage.admit()
     stage.mounts.attach_mirror(NAME, object(), DESCRIPTION, 0)
@@ -220,8 +220,7 @@ def test_while_audio_of_another_node_arrives_it_is_not_asked(stage: Stage) -> No
     assert len(stage.peers.asked) == asked
     stage.now += 5
     stage.mirrors.parent_lost.emit(ParentLost(NAME))
-    gevent.sleep(0.05)
-    assert len(stage.peers.asked) > asked
+    wait_until(lambda: len(stage.peers.asked) > asked, "the question")
 
 
 def test_a_mount_with_a_standby_is_kept(stage: Stage, wait_until: WaitUntil) -> None:
@@ -411,7 +410,7 @@ def test_standbys_count_as_sources(stage: Stage) -> None:
 
 
 def test_a_mount_that_ends_while_a_claim_moves_it_is_made_anew_at_the_same_offset(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     stage.other_has(9)
     mount = stage.mounts.attach_mirror(NAME, object(), DESCRIPTION, 0)
@@ -425,5 +424,4 @@ def test_a_mount_that_ends_while_a_claim_moves_it_is_made_anew_at_the_same_offse
     now = stage.mounts.get(NAME)
     assert now is not None and now is not mount and now.ring.head == 777
     assert mount.ring.head == 5
-    gevent.sleep(0.1)
-    assert transport.closed
+    wait_until(lambda: transport.closed, "the listener to be closed")

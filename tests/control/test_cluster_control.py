@@ -197,11 +197,17 @@ def test_statistics_that_fail_after_others_were_asked_for_leave_no_request_waiti
     assert all(one.value.listeners == 2 for one in [*early[1:], *late[1:]])
 
 
-def test_a_request_that_is_ended_leaves_no_other_waiting(sites: tuple[Site, Site]) -> None:
+def test_a_request_that_is_ended_leaves_no_other_waiting(sites: tuple[Site, Site], wait_until: WaitUntil) -> None:
     a, b = sites
-    b.answers.on(AskSnapshot, lambda question: gevent.sleep(30))
+    asked: list[AskSnapshot] = []
+
+    def never(question: AskSnapshot) -> None:
+        asked.append(question)
+        gevent.sleep(30)
+
+    b.answers.on(AskSnapshot, never)
     first, *others = polls(a.control)
-    gevent.sleep(0.05)
+    wait_until(lambda: asked, "the first to ask")
     first.kill()
     assert len(gevent.joinall(others, timeout=5)) == len(others)
     assert all(one.value and one.value.listeners == 2 for one in others)

@@ -4,10 +4,10 @@ import socket as stdlib_socket
 import struct
 from collections.abc import Iterator
 
-import gevent
 import pytest
 from gevent import socket
 from gevent.event import Event
+from gevent.socket import wait_read
 
 from pycast.net.group import Group
 from pycast.net.hangups import Hangups
@@ -78,7 +78,7 @@ def test_a_peer_that_closed_before_it_was_watched_is_detected(stage: Stage) -> N
     client = socket.create_connection(stage.server.getsockname())
     accepted, _ = stage.server.accept()
     client.close()
-    gevent.sleep(0.05)
+    wait_read(accepted.fileno(), 5)  # its end is there
     stage.hangups.watch(accepted.fileno(), "late")
     stage.wait()
     assert stage.gone == [("late", False)]

@@ -193,12 +193,12 @@ def test_at_a_stop_connections_whose_greenlets_have_not_begun_are_answered_too(
     assert bench.context.admission.open == 0
 
 
-def test_ports_that_stop_together_wait_once(bench: Bench) -> None:
+def test_ports_that_stop_together_wait_once(bench: Bench, wait_until: WaitUntil) -> None:
     acceptors = [Acceptor(bench.context, ANY_PORT) for _ in range(8)]
     for one in acceptors:
         one.start()
     silent = [socket.create_connection(("127.0.0.1", one.port), 5) for one in acceptors]
-    gevent.sleep(0.05)
+    wait_until(lambda: bench.context.admission.open == len(silent), "the connections")
     bench.context.site.readiness.is_stopping = True
     begun = time.monotonic()
     for one in acceptors:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import gevent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -195,10 +194,7 @@ def test_a_node_that_sends_nonsense_is_cut_off_and_heard_again_later(
         with pytest.raises(DialFailed, match="nonsense"):
             a.connector.dial(b.address)
     assert len([one for one in warnings(caplog) if "sends nonsense" in one]) == 1
-    deadline = gevent.Timeout(5)
-    with deadline:
-        while b.checks.blocked_s(a.connector.me):
-            gevent.sleep(0.05)
+    wait_until(lambda: not b.checks.blocked_s(a.connector.me), "the end of the block")
     assert a.peers.call(b.address, Ping()) == Pong("b1")
 
 

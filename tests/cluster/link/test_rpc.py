@@ -177,7 +177,13 @@ def test_a_lost_link_is_reported_once_fails_the_calls_and_is_opened_again(
     a, b = pair
     lost: list[str] = []
     a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
-    b.answers.on(AskTail, lambda question: gevent.sleep(30))
+    asked: list[AskTail] = []
+
+    def never(question: AskTail) -> None:
+        asked.append(question)
+        gevent.sleep(30)
+
+    b.answers.on(AskTail, never)
     failed: list[NoAnswer] = []
 
     def call() -> None:
@@ -187,8 +193,7 @@ def test_a_lost_link_is_reported_once_fails_the_calls_and_is_opened_again(
             failed.append(error)
 
     a.group.spawn("ask", call)
-    wait_until(lambda: b.links, "the link")
-    gevent.sleep(0.05)
+    wait_until(lambda: asked, "the question")
     b.hang_up()
     wait_until(lambda: failed, "the answer that never comes")
     wait_until(lambda: lost, "the loss")
