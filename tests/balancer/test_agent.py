@@ -3,12 +3,13 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.balancer.nodes import Node, Nodes
 from tests.e2e.haproxy import HAProxy
-from tests.e2e.wire import basic, get, listen, source
+from tests.e2e.wire import basic, get
 
 CLIENTS = 20
 MOUNT = "/live.mp3"
@@ -58,13 +59,14 @@ def test_lb_14_drain_is_a_drain_to_haproxy_and_serving_again_cancels_it(node: No
 def test_lb_14_a_server_that_stops_is_down_to_haproxy(node: Node, proxy: HAProxy) -> None:
     """It runs for a moment after that: the rest of the stream is still to be sent to a listener that does not read."""
     proxy.wait_for(status="UP", agent="L7OK")
-    with source(node.port, MOUNT, node.server.source_password, content_type="text/plain", host=node.address) as feed:
-        listener, _ = listen(node.port, MOUNT, host=node.address, receive_buffer=4096)
-        with listener:
-            feed.send(bytes(3 << 20))
-            node.server.wait_until(lambda: len(node.server.received(MOUNT)) == 3 << 20, 5, "the audio")
-            os.kill(node.server.pid, signal.SIGTERM)
-            assert "stopping" in proxy.wait_for(status="DOWN", agent="L7STS").agent_text
+    with (
+        node.server.stream(MOUNT, headers={"Content-Type": "text/plain"}, speed=0) as stream,
+        node.server.listen(MOUNT, bytes_per_s=1),
+    ):
+        stream.send_bytes(bytes(3 << 20))
+        node.server.wait_for_bytes(MOUNT, 3 << 20)
+        os.kill(node.server.pid, signal.SIGTERM)
+        assert "stopping" in proxy.wait_for(status="DOWN", agent="L7STS").agent_text
 
 
 def test_lb_14_a_line_is_all_that_a_connection_gets(node: Node) -> None:
@@ -83,10 +85,10 @@ def test_lb_13_lb_14_a_full_server_is_up_with_no_weight(node: Node, proxy: HAPro
 
 def test_lb_15_weight_falls_as_listeners_come_and_rises_as_they_go(node: Node, proxy: HAProxy) -> None:
     proxy.wait_for(weight=FREE)
-    with source(node.port, MOUNT, node.server.source_password, host=node.address):
-        wires = [listen(node.port, MOUNT, host=node.address)[0] for _ in range(CLIENTS // 2 - 1)]
-        # HAProxy's own check may be in the eleventh slot at that moment.
-        node.server.wait_until(lambda: 45 <= proxy.seen().weight <= 50, 5, "half the weight")
-        for wire in wires:
-            wire.close()
+    with node.server.stream(MOUNT, speed=0):
+        with ExitStack() as listeners:
+            for _ in range(CLIENTS // 2 - 1):
+                listeners.enter_context(node.server.listen(MOUNT))
+            # HAProxy's own check may be in the eleventh slot at that moment.
+            node.server.wait_until(lambda: 45 <= proxy.seen().weight <= 50, 5, "half the weight")
         node.server.wait_until(lambda: proxy.seen().weight >= 90, 5, "nearly all of it")

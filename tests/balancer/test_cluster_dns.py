@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from pycast.testing.heard import Heard
+from pycast.testing.wire_heads import ServerAddress
 from tests.balancer.cluster_nodes import Site, audio_again_s, site
 from tests.cluster_e2e.crowd import Crowd
 from tests.cluster_e2e.encoder import Address, Encoder
 from tests.cluster_e2e.nodes import LAST_WORDS_S, MOUNT, assert_same_ending, assert_sockets_kept
 from tests.conf.name_server import NameServer
 from tests.e2e.deadline import until
-from tests.e2e.wire import get, listen
+from tests.e2e.wire import get
 
 RETRY_S = 0.2
 REHOMED_S = 3.0
@@ -79,9 +81,8 @@ def test_clients_that_resolve_again_are_sent_to_surviving_nodes_only(one: Site, 
         for _ in range(9):
             ((address, port), *_) = resolve(names, one)
             assert address != dead
-            wire, _ = listen(port, MOUNT, host=address)
-            with wire:
-                wire.read(8_000)
+            with Heard(ServerAddress(address, port), MOUNT) as heard:
+                heard.wait_for_bytes(8_000)
 
 
 def _is_ready(address: str, port: int) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from pycast.testing import Server
 from tests.e2e.steady import SteadyStream
-from tests.e2e.wire import Wire, frames, get, listen, source
+from tests.e2e.wire import Wire, get, listen
 
 MOUNT = "/live.mp3"
 
@@ -36,14 +36,14 @@ def test_lb_01_half_closed_listener_that_does_not_read_is_dropped_with_its_queue
 ) -> None:
     """A balancer leaves it so: a FIN, and a full socket that is not read (icecast-kh #152)."""
     server = pycast_server
-    with source(server.port, MOUNT, server.source_password, content_type="text/plain") as feed:
-        feed.send(b"x")
-        server.wait_until(lambda: server.received(MOUNT) == b"x", 5, "the dump, whose file counts")
+    with server.stream(MOUNT, headers={"Content-Type": "text/plain"}, speed=0) as stream:
+        stream.send_bytes(b"x")
+        server.wait_for_bytes(MOUNT, 1)  # the dump's file counts
         before = open_files(server)
         listener, _ = listen(server.port, MOUNT, receive_buffer=4096)
         with listener:
-            feed.send(bytes(4 << 20))
-            server.wait_until(lambda: len(server.received(MOUNT)) == 1 + (4 << 20), 5, "the audio")
+            stream.send_bytes(bytes(4 << 20))
+            server.wait_for_bytes(MOUNT, 1 + (4 << 20))
             queued = [int(line.split()[2]) for line in ss(f"( sport = :{server.port} )") if int(line.split()[2])]
             assert queued, "nothing waits in the kernel"
             listener.sock.shutdown(socket.SHUT_WR)
@@ -54,10 +54,10 @@ def test_lb_01_half_closed_listener_that_does_not_read_is_dropped_with_its_queue
 @pytest.mark.pycast(half_close_grace=1.0, burst_size=0)
 def test_lb_01_half_closed_players_are_served_for_a_grace_if_so_configured(pycast_server: Server) -> None:
     server = pycast_server
-    with source(server.port, MOUNT, server.source_password, content_type="text/plain") as feed:
+    with server.stream(MOUNT, headers={"Content-Type": "text/plain"}, speed=0) as stream:
         with listen(server.port, MOUNT)[0] as listener:
             listener.sock.shutdown(socket.SHUT_WR)
-            feed.send(b"still there")
+            stream.send_bytes(b"still there")
             assert listener.read(11) == b"still there"
             began = time.monotonic()
             listener.read_all(5.0)
@@ -82,8 +82,8 @@ def test_lb_20_a_limit_on_accepts_makes_clients_wait_and_refuses_none(pycast_ser
 def test_lb_03_every_connection_is_kept_alive_in_less_than_350_s(pycast_server: Server) -> None:
     port = pycast_server.port
     with (
-        source(port, MOUNT, pycast_server.source_password),
-        listen(port, MOUNT)[0],
+        pycast_server.stream(MOUNT, speed=0),
+        pycast_server.listen(MOUNT),
         Wire(port),
         Wire(port).send("GET / HT"),
     ):
@@ -110,8 +110,7 @@ def test_lb_20_the_backlog_takes_a_storm(pycast_server: Server) -> None:
 def test_lb_20_none_of_2000_listeners_who_come_at_once_is_refused(pycast_server: Server) -> None:
     """They connect without waiting for each other, and ask as soon as they are connected."""
     with ExitStack() as stack:
-        feed = stack.enter_context(source(pycast_server.port, MOUNT, pycast_server.source_password))
-        feed.send(frames(0, 10))
+        stack.enter_context(pycast_server.stream(MOUNT, speed=0)).send(10)
         began = time.monotonic()
         crowd = {}
         for _ in range(2000):

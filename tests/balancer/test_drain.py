@@ -105,8 +105,8 @@ def test_lb_17_deadline_empties_the_server_whatever_the_lead(crowd: Crowd, pycas
 def test_lb_16_readiness_and_agent_announce_the_drain_while_no_listener_is_dropped(readiness: str, status: int) -> None:
     with (
         Server(drain={"readiness": readiness, "lead": 60}) as server,
-        source(server.port, MOUNT, server.source_password) as feed,
-        listen(server.port, MOUNT)[0] as listener,
+        server.stream(MOUNT, speed=0) as stream,
+        server.listen(MOUNT) as heard,
     ):
         assert get(server.port, "/readyz").status == 200
         progress = drain(server)
@@ -115,23 +115,26 @@ def test_lb_16_readiness_and_agent_announce_the_drain_while_no_listener_is_dropp
         assert get(server.port, "/livez").status == 200
         assert f"pycast_ready {int(status == 200)}.0".encode() in get(server.port, "/metrics").body
         assert b"pycast_draining 1.0" in get(server.port, "/metrics").body
-        feed.send(frames(0, 10))
-        assert listener.read(10 * FRAME_BYTES) == frames(0, 10)
-        listen(server.port, MOUNT)[0].close()  # the balancer has not reacted yet: new listeners are served
+        stream.send(10)
+        heard.wait_for_frames(10)
+        assert heard.frames.is_exactly(range(10))
+        with server.listen(MOUNT) as late:  # the balancer has not reacted yet: new listeners are served
+            assert late.status == 200
         assert drain(server, "cancel=1")["state"] == "serving"
         assert get(server.port, "/readyz").status == 200
 
 
 @pytest.mark.pycast(drain={"lead": 0})
 def test_lb_16_an_empty_server_that_is_drained_refuses_listeners_until_it_serves_again(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+    with pycast_server.stream(MOUNT, speed=0):
         drain(pycast_server)
         pycast_server.wait_until(lambda: drain(pycast_server, method="GET")["state"] == "done", 5, "the end")
         refused = get(pycast_server.port, MOUNT)
         assert (refused.status, refused.header("Retry-After")) == (503, "5")
         assert get(pycast_server.port, "/status-json.xsl").status == 200
         drain(pycast_server, "cancel=1")
-        listen(pycast_server.port, MOUNT)[0].close()
+        with pycast_server.listen(MOUNT) as heard:
+            assert heard.status == 200
 
 
 def test_drain_is_for_the_admin_and_a_get_changes_nothing(pycast_server: Server) -> None:
@@ -156,14 +159,12 @@ def wait_for_end(server: Server, timeout: float) -> None:
 
 @pytest.mark.pycast(server={"drain": True}, drain={"lead": 0.5, "rate": 1.0})
 def test_sigterm_drains_before_the_server_stops(pycast_server: Server) -> None:
-    with (
-        source(pycast_server.port, MOUNT, pycast_server.source_password) as feed,
-        listen(pycast_server.port, MOUNT)[0] as listener,
-    ):
+    with pycast_server.stream(MOUNT, speed=0) as stream, pycast_server.listen(MOUNT) as heard:
         os.kill(pycast_server.pid, signal.SIGTERM)
         pycast_server.wait_until(lambda: get(pycast_server.port, "/readyz").status == 503, 5, "the drain")
-        feed.send(frames(0, 10))
-        assert listener.read_all() == frames(0, 10)
+        stream.send(10)
+        assert heard.wait_for_end() == "the server closed the connection"
+        assert heard.frames.is_exactly(range(10))
         wait_for_end(pycast_server, 5)
 
 
@@ -188,13 +189,13 @@ def pycast_drain(server: Server, *arguments: str) -> subprocess.CompletedProcess
 @pytest.mark.pycast(drain={"lead": 60, "rate": 0.5})
 def test_the_command_empties_the_server_and_shows_its_progress(pycast_server: Server) -> None:
     with ExitStack() as stack:
-        stack.enter_context(source(pycast_server.port, MOUNT, pycast_server.source_password))
-        wires = [stack.enter_context(listen(pycast_server.port, MOUNT)[0]) for _ in range(4)]
+        stack.enter_context(pycast_server.stream(MOUNT, speed=0))
+        listeners = [stack.enter_context(pycast_server.listen(MOUNT)) for _ in range(4)]
         done = pycast_drain(pycast_server, "--now")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines()[-1] == "empty; 0 listeners"
         assert any(line.startswith("disconnecting listeners; ") for line in done.stdout.splitlines())
-        assert all(wire.read_all() == b"" for wire in wires)
+        assert {heard.wait_for_end() for heard in listeners} == {"the server closed the connection"}
     assert get(pycast_server.port, "/readyz").status == 503
     assert pycast_drain(pycast_server, "--cancel").stdout == "serving; 0 listeners\n"
     assert get(pycast_server.port, "/readyz").status == 200

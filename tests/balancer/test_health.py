@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from pycast.testing import Server
-from tests.e2e.wire import Reply, Wire, ask, frames, get, listen, source
+from tests.e2e.wire import Reply, Wire, ask, get
 
 MOUNT = "/live.mp3"
 
@@ -30,8 +30,8 @@ def timed(server: Server, request: str) -> tuple[float, Reply]:
 @pytest.mark.pycast(clients=20)
 def test_lb_11_lb_13_full_server_answers_checks_at_once_is_ready_and_refuses_others(pycast_server: Server) -> None:
     with ExitStack() as stack:
-        feed = stack.enter_context(source(pycast_server.port, MOUNT, pycast_server.source_password))
-        listeners = [stack.enter_context(listen(pycast_server.port, MOUNT)[0]) for _ in range(19)]
+        stream = stack.enter_context(pycast_server.stream(MOUNT, speed=0))
+        listeners = [stack.enter_context(pycast_server.listen(MOUNT)) for _ in range(19)]
         refused = get(pycast_server.port, MOUNT)
         assert refused.status == 503
         assert int(refused.header("Retry-After")) > 0
@@ -41,18 +41,19 @@ def test_lb_11_lb_13_full_server_answers_checks_at_once_is_ready_and_refuses_oth
                 seen = [timed(pycast_server, request.format(path)) for _ in range(5)]
                 assert min(seconds for seconds, _ in seen) < 0.05
                 assert {reply.status for _, reply in seen} == {204 if request.startswith("OPTIONS") else 200}
-        feed.send(frames(0, 10))
-        for listener in listeners:
-            assert listener.read(len(frames(0, 10))) == frames(0, 10)
+        stream.send(10)
+        for heard in listeners:
+            heard.wait_for_frames(10)
+            assert heard.frames.is_exactly(range(10))
 
 
 @pytest.mark.pycast(clients=50)
 def test_lb_11_checks_are_answered_with_every_descriptor_but_the_reserve_in_use(pycast_server: Server) -> None:
     """The limit of open files is lowered to what the server has open, and some for the checks themselves."""
     with ExitStack() as stack:
-        stack.enter_context(source(pycast_server.port, MOUNT, pycast_server.source_password))
+        stack.enter_context(pycast_server.stream(MOUNT, speed=0))
         for _ in range(49):
-            stack.enter_context(listen(pycast_server.port, MOUNT)[0])
+            assert stack.enter_context(pycast_server.listen(MOUNT)).status == 200
         before = resource.prlimit(pycast_server.pid, resource.RLIMIT_NOFILE)
         body = get(pycast_server.port, "/readyz").body
         assert body == b"ready\n"
@@ -66,7 +67,7 @@ def test_lb_11_checks_are_answered_with_every_descriptor_but_the_reserve_in_use(
 def test_lb_11_readyz_of_a_mount_waits_for_its_source(pycast_server: Server) -> None:
     path = f"/readyz?mount={MOUNT}"
     assert get(pycast_server.port, path).status == 503
-    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+    with pycast_server.stream(MOUNT, speed=0):
         assert get(pycast_server.port, path).status == 200
     pycast_server.wait_until(lambda: get(pycast_server.port, path).status == 503, 5, "the source's end")
 

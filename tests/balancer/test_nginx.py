@@ -2,10 +2,12 @@
 
 import pytest
 
+from pycast.testing.heard import Heard
+from pycast.testing.wire_heads import ServerAddress
 from tests.balancer.nodes import CONF, Nodes
 from tests.e2e.nginx import Nginx
 from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
-from tests.e2e.wire import Wire, basic, frames, get, listen, source
+from tests.e2e.wire import Wire, basic, frames, get
 
 STREAM, HTTP = "8000", "80"
 MOUNT = "/live.mp3"
@@ -44,7 +46,7 @@ def test_lb_07_ffmpeg_streams_through_the_stream_block() -> None:
     with Nodes(1) as nodes, nginx(nodes) as proxy:
         server = nodes[0].server
         with ffmpeg_source(Target(proxy.ports[STREAM], server.source_password), MOUNT, ENCODINGS[0]):
-            server.wait_until(lambda: len(server.received(MOUNT)) > 20_000, 15, "ffmpeg's stream")
+            server.wait_for_bytes(MOUNT, 20_000, 15)
 
 
 def test_lb_07_a_chunked_put_passes_the_http_block() -> None:
@@ -62,12 +64,12 @@ def test_lb_07_a_chunked_put_passes_the_http_block() -> None:
 def test_lb_05_lb_06_lb_09_listener_hears_every_byte_and_is_known(name: str) -> None:
     with Nodes(1) as nodes, nginx(nodes) as proxy:
         node = nodes[0]
-        with source(node.port, MOUNT, node.server.source_password, host=node.address) as feed:
-            listener, reply = listen(proxy.ports[name], MOUNT, "Icy-MetaData: 1\r\n")
-            with listener:
-                assert reply.header("Content-Type") == "audio/mpeg"
-                feed.send(frames(0, 20))
-                assert listener.read(20 * 417) == frames(0, 20)
+        with node.server.stream(MOUNT, speed=0) as stream:
+            with Heard(ServerAddress("127.0.0.1", proxy.ports[name]), MOUNT) as heard:
+                assert heard.headers["Content-Type"] == "audio/mpeg"
+                stream.send(20)
+                heard.wait_for_frames(20)
+                assert heard.frames.is_exactly(range(20))
             node.server.wait_for_listeners(MOUNT, 0)
 
 
@@ -100,17 +102,17 @@ def test_lb_10_a_slow_listener_behind_nginx_is_seen_as_slow(is_obeyed: bool) -> 
         config = PLAIN.format(address=node.address, port=node.port, more=more)
         with (
             Nginx(config, [HTTP]) as proxy,
-            source(node.port, MOUNT, node.server.source_password, content_type=RAW, host=node.address) as feed,
+            node.server.stream(MOUNT, headers={"Content-Type": RAW}, speed=0) as stream,
             Wire(proxy.ports[HTTP], receive_buffer=4096) as listener,
         ):
             listener.send(f"GET {MOUNT} HTTP/1.0\r\n\r\n")
             node.server.wait_for_listeners(MOUNT, 1)
             for _ in range(64):
-                feed.send(bytes(256 << 10))
+                stream.send_bytes(bytes(256 << 10))
                 if "too far behind" in node.server.log():
                     break
             if is_obeyed:
                 node.server.wait_until(lambda: "too far behind" in node.server.log(), 5, "it to be dropped")
             else:
-                node.server.wait_until(lambda: len(node.server.received(MOUNT)) == 16 << 20, 5, "the audio")
+                node.server.wait_for_bytes(MOUNT, 16 << 20)
                 assert "too far behind" not in node.server.log()

@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from pycast.testing.heard import Heard
 from pycast.testing.ports import Ports
+from pycast.testing.wire_heads import ServerAddress
 from tests.e2e.deadline import POLL_S, until
-from tests.e2e.wire import listen
 
 
 class Up:
@@ -96,13 +97,11 @@ def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[
         pid = int(command.wait_for(r"kill -9 (\d+)")[1])
         pages = {int(pid): int(port) for port, pid in re.findall(r":(\d+)/   pid (\d+)", command.text)}
         other = next(port for process, port in pages.items() if process != pid)
-        with listen(other, "/demo.mp3")[0] as wire:
-            wire.read(64_000)
+        with Heard(ServerAddress("127.0.0.1", other), "/demo.mp3") as heard:
+            heard.wait_for_bytes(64_000)
             os.kill(pid, signal.SIGKILL)
             command.wait_for(r"dead")
-            began = time.monotonic()
-            wire.read(160_000, timeout=20.0)  # more than the other nodes had of it
-            assert time.monotonic() - began < 20
+            heard.wait_for_bytes(heard.size + 160_000, 20.0)  # more than the other nodes had of it
         pids = command.pids()
         command.stop()
         assert len(pids) == 3
@@ -113,12 +112,12 @@ def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[
 def test_who_listens_through_the_balancer_hears_it_again_at_once_and_the_next_to_kill_is_told(port: int) -> None:
     with up("--haproxy", "--port", str(port)) as command:
         first = command.wait_for(r"on node (\w): kill -9 (\d+)")
-        with listen(port, "/demo.mp3")[0] as wire:
-            wire.read(64_000)
+        with Heard(ServerAddress("127.0.0.1", port), "/demo.mp3") as heard:
+            heard.wait_for_bytes(64_000)
         os.kill(int(first[2]), signal.SIGKILL)
         command.wait_for(rf"on node [^{first[1]}\W]: kill -9 \d+")
-        with listen(port, "/demo.mp3")[0] as wire:
-            wire.read(110_000, timeout=20.0)  # more than a burst
+        with Heard(ServerAddress("127.0.0.1", port), "/demo.mp3") as heard:
+            heard.wait_for_bytes(110_000, 20.0)  # more than a burst
         command.stop()
 
 

@@ -11,11 +11,12 @@ from xml.etree import ElementTree
 import pytest
 
 from pycast.testing import Cluster, Server
+from pycast.testing.numbered_stream import NumberedStream
 from tests.cluster_e2e.encoder import Encoder
 from tests.cluster_e2e.nodes import MOUNT, at, metric
 from tests.e2e.deadline import until
 from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
-from tests.e2e.wire import IcyReader, Wire, ask, assert_run_of, basic, frames, get, listen, source
+from tests.e2e.wire import Wire, ask, basic, get, listen
 
 VISIBLE_S = 1.0
 OTHER = "/other.mp3"
@@ -58,14 +59,13 @@ def has_read(node: Server, size: int) -> bool:
 
 
 @pytest.fixture
-def source_wire(pycast_cluster: Cluster) -> Iterator[Wire]:
+def stream(pycast_cluster: Cluster) -> Iterator[NumberedStream]:
     """Yields a source on node a that all nodes know of, with 300 frames sent and read."""
-    sent = frames(0, 300)
-    with source(pycast_cluster[0].port, MOUNT, "sourcepass") as wire:
-        wire.send(sent)
+    with pycast_cluster[0].stream(MOUNT, speed=0) as stream:
+        stream.send(300)
         pycast_cluster.wait_for_mount(MOUNT)
-        until(partial(has_read, pycast_cluster[0], len(sent)), "node a to read it all")
-        yield wire
+        until(partial(has_read, pycast_cluster[0], stream.size), "node a to read it all")
+        yield stream
 
 
 @pytest.mark.parametrize("node", ["a", "b", "c"])
@@ -79,41 +79,35 @@ def test_lb_19_a_source_on_any_node_is_served_by_every_node_within_a_second(
             until(partial(is_served, server), "the mount")
         assert time.monotonic() - begun < VISIBLE_S
         for server in pycast_cluster:
-            wire, reply = listen(server.port, MOUNT)
-            with wire:
-                assert reply.status_line == "HTTP/1.0 200 OK"
-                wire.read(16_000)
+            with server.listen(MOUNT) as heard:
+                assert heard.status == 200
+                heard.wait_for_bytes(16_000)
 
 
 def test_listeners_of_every_node_get_the_same_burst_and_the_same_bytes(
-    pycast_cluster: Cluster, source_wire: Wire
+    pycast_cluster: Cluster, stream: NumberedStream
 ) -> None:
-    heard = []
     with ExitStack() as stack:
-        wires = [stack.enter_context(listen(server.port, MOUNT)[0]) for server in pycast_cluster]
-        source_wire.send(frames(300, 50))
-        heard = [wire.read(64_000) for wire in wires]
-    sent = frames(0, 350)
-    starts = {assert_run_of(one, sent) for one in heard}
-    assert len(starts) == 1, f"bursts begin at {starts}"
+        listeners = [stack.enter_context(server.listen(MOUNT)) for server in pycast_cluster]
+        stream.send(50)
+        for heard in listeners:
+            heard.wait_for_frame(349)
+    assert all(heard.frames.is_whole for heard in listeners), [heard.frames for heard in listeners]
+    assert len({heard.frames.numbers[0] for heard in listeners}) == 1, [heard.frames for heard in listeners]
+    assert listeners[0].size > 64_000
 
 
 def test_titles_reach_listeners_of_every_node_whichever_node_they_are_set_on(
-    pycast_cluster: Cluster, source_wire: Wire
+    pycast_cluster: Cluster, stream: NumberedStream
 ) -> None:
     with ExitStack() as stack:
-        ears = []
-        for server in pycast_cluster:
-            wire, reply = listen(server.port, MOUNT, "Icy-MetaData: 1\r\n")
-            stack.enter_context(wire)
-            ears.append(IcyReader(wire, int(reply.header("icy-metaint"))))
+        ears = [stack.enter_context(server.listen(MOUNT)) for server in pycast_cluster]
         for count, server in enumerate(pycast_cluster):
             answer = admin(server, f"metadata?mount={MOUNT}&mode=updinfo&song=Song+{count}")
             assert answer.findtext("message") == "Metadata update successful"
-            source_wire.send(frames(300 + 80 * count, 80))
+            stream.send(80)
             for ear in ears:
-                while b"StreamTitle='Song %d';" % count not in ear.titles:
-                    ear.interval()
+                ear.wait_for_title(f"Song {count}")
         for server in pycast_cluster:
             until(partial(shows, server, b'"title":"Song 2"'), f"the title on {server.url}")
 
@@ -128,18 +122,17 @@ def test_a_mirror_gives_a_new_listener_what_its_decoder_needs_first(pycast_clust
         until(lambda: len(first.received(MOUNT)) > 20_000, "some audio")
         begins = {"webm": b"\x1aE\xdf\xa3", "aac": b"\xff\xf1"}.get(name, b"OggS\0\x02")
         for server in (first, *others):
-            wire, _ = listen(server.port, MOUNT)
-            with wire:
-                assert wire.read(len(begins)) == begins, f"node {server.url}"
-                wire.read(8_000)
+            with server.listen(MOUNT) as heard:
+                heard.wait_for_bytes(8_000)
+                assert heard.bytes.startswith(begins), f"node {server.url}"
 
 
-def test_statistics_are_the_clusters_and_a_nodes_own_if_asked(pycast_cluster: Cluster, source_wire: Wire) -> None:
+def test_statistics_are_the_clusters_and_a_nodes_own_if_asked(pycast_cluster: Cluster, stream: NumberedStream) -> None:
     a, b, c = pycast_cluster
     with ExitStack() as stack:
         for server, count in ((a, 1), (b, 2), (c, 3)):
             for _ in range(count):
-                stack.enter_context(listen(server.port, MOUNT)[0])
+                stack.enter_context(server.listen(MOUNT))
         for server in pycast_cluster:
             until(partial(counts, server, "6"), "all six listeners")
             stats = admin(server, f"stats?mount={MOUNT}")
@@ -155,35 +148,36 @@ def test_statistics_are_the_clusters_and_a_nodes_own_if_asked(pycast_cluster: Cl
         assert len(set(listeners_of(a))) == 6, "two nodes give the same id"
 
 
-def test_any_node_ends_a_listener_and_a_source_of_another(pycast_cluster: Cluster, source_wire: Wire) -> None:
+def test_any_node_ends_a_listener_and_a_source_of_another(pycast_cluster: Cluster, stream: NumberedStream) -> None:
     a, b, c = pycast_cluster
-    with listen(b.port, MOUNT)[0] as wire:
+    with b.listen(MOUNT) as heard:
         (id,) = listeners_of(c)
         assert admin(c, f"killclient?mount={MOUNT}&id={id}").findtext("message") == f"Client {id} removed"
-        wire.read_all()
+        heard.wait_for_end()
     assert admin(c, f"killclient?mount={MOUNT}&id={id}").findtext("message") == f"Client {id} not found"
     assert admin(c, f"killsource?mount={MOUNT}").findtext("message") == "Source Removed"
-    assert source_wire.read_all() == b""
+    assert stream.wait_for_disconnect() == "the server closed the connection"
     until(lambda: not any(get(server.port, MOUNT).status == 200 for server in (a, b, c)), "the mount to end", 10)
 
 
-def test_any_node_moves_the_listeners_of_all_nodes(pycast_cluster: Cluster, source_wire: Wire) -> None:
+def test_any_node_moves_the_listeners_of_all_nodes(pycast_cluster: Cluster, stream: NumberedStream) -> None:
     a, b, c = pycast_cluster
-    with source(b.port, OTHER, "sourcepass") as other, ExitStack() as stack:
-        other.send(frames(9_000, 300))
+    with b.stream(OTHER, speed=0, first=9_000) as other, ExitStack() as stack:
+        other.send(300)
         pycast_cluster.wait_for_mount(OTHER)
-        wires = [stack.enter_context(listen(server.port, MOUNT)[0]) for server in pycast_cluster]
-        for wire in wires:
-            wire.read(4_000)
+        listeners = [stack.enter_context(server.listen(MOUNT)) for server in pycast_cluster]
+        for heard in listeners:
+            heard.wait_for_bytes(4_000)
         answer = admin(c, f"moveclients?mount={MOUNT}&destination={OTHER}")
         assert answer.findtext("message") == f"Clients moved from {MOUNT} to {OTHER}"
-        other.send(frames(9_300, 300))
-        for wire in wires:
-            wire.read_to(b"%032d" % 9_400)
+        other.send(300)
+        for heard in listeners:
+            heard.wait_for_frame(9_400)
+            assert not heard.frames.foreign, "a frame was cut"
         until(lambda: [len(listeners_of(server)) for server in (a, b, c)] == [0, 0, 0], "nobody on the old mount")
 
 
-def test_wrong_moves_are_refused_with_icecasts_words(pycast_cluster: Cluster, source_wire: Wire) -> None:
+def test_wrong_moves_are_refused_with_icecasts_words(pycast_cluster: Cluster, stream: NumberedStream) -> None:
     login = basic("admin", "adminpass")
     port = pycast_cluster[1].port
     for destination, words in (("/no.mp3", "No such destination"), (MOUNT, "supplied mountpoints are identical")):
@@ -194,25 +188,27 @@ def test_wrong_moves_are_refused_with_icecasts_words(pycast_cluster: Cluster, so
 
 
 def test_a_node_pulls_a_mount_once_whatever_the_number_of_its_listeners(
-    pycast_cluster: Cluster, source_wire: Wire
+    pycast_cluster: Cluster, stream: NumberedStream
 ) -> None:
     _, b, c = pycast_cluster
     with ExitStack() as stack:
         for _ in range(10):
-            stack.enter_context(listen(b.port, MOUNT)[0])
+            stack.enter_context(b.listen(MOUNT))
         assert metric(b, "pycast_mirrors") == 1
         assert metric(b, "pycast_mirror_reconnects_total") == 1
         assert metric(c, "pycast_mirrors") == 0, "a node without listeners copies the mount"
 
 
 @pytest.mark.pycast(mirror="always")
-def test_a_node_pulls_at_once_if_it_is_to_mirror_always(pycast_cluster: Cluster, source_wire: Wire) -> None:
+def test_a_node_pulls_at_once_if_it_is_to_mirror_always(pycast_cluster: Cluster, stream: NumberedStream) -> None:
     for server in list(pycast_cluster)[1:]:
         until(partial(mirrors_one_mount, server), "the mirror")
 
 
 @pytest.mark.pycast(on_conflict="reject")
-def test_a_second_source_is_refused_on_every_node_if_so_configured(pycast_cluster: Cluster, source_wire: Wire) -> None:
+def test_a_second_source_is_refused_on_every_node_if_so_configured(
+    pycast_cluster: Cluster, stream: NumberedStream
+) -> None:
     for server in pycast_cluster:
         head = f"SOURCE {MOUNT} HTTP/1.0\r\n{basic('source', 'sourcepass')}Content-Type: audio/mpeg\r\n\r\n"
         reply = ask(server.port, head)
@@ -271,8 +267,8 @@ def test_a_stranger_on_the_port_gets_nothing_and_changes_nothing(pycast_cluster:
 def test_a_node_with_another_secret_is_none_of_the_cluster(pycast_cluster: Cluster) -> None:
     a = pycast_cluster[0]
     settings = {"secret": "another", "node": "z", "peers": [f"127.0.0.1:{a.port}"]}
-    with Server(cluster=settings) as stranger, source(stranger.port, MOUNT, "sourcepass") as wire:
-        wire.send(frames(0, 100))
+    with Server(cluster=settings) as stranger, stranger.stream(MOUNT, speed=0) as stream:
+        stream.send(100)
         until(lambda: "cluster.secret the same there?" in stranger.log(), "the stranger to be told why")
         assert metric(stranger, "pycast_cluster_nodes") == 1
         assert get(a.port, MOUNT).status == 404

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from pycast.testing import Cluster, Server
 from tests.cluster_e2e.encoder import Encoder
 from tests.e2e.deadline import until
-from tests.e2e.wire import basic, get, listen
+from tests.e2e.wire import basic, get
 
 MOUNT = "/live.mp3"
 LISTENERS = re.compile(r"<listeners>(\d+)</listeners>")
@@ -45,12 +45,13 @@ def test_one_node_has_the_stream_and_another_takes_over_with_its_title() -> None
         # Whichever node is asked, the relay is that of the node that has the stream.
         shown = stats(nodes[other], "/admin/managerelays")
         assert "<state>on_air</state>" in shown and shown.count("<active>true</active>") == 1
-        wire, _ = listen(nodes[other].port, MOUNT)
-        with wire:
-            wire.read(5_000)
+        with nodes[other].listen(MOUNT) as heard:
+            heard.wait_for_bytes(5_000)
             nodes.kill(first)
             until(lambda: _relays(stats(nodes[other], "/admin/stats?scope=node")), "the other node to take over", 20)
-            wire.read(24_000, 20)  # more than two bursts: what it had, and what the new stream begins with
+            heard.wait_for_bytes(
+                heard.size + 24_000, 20
+            )  # more than two bursts: what it had, and what the new stream begins with
             assert "Jóga" in get(nodes[other].port, "/status-json.xsl").body.decode()
         until(lambda: fetched() == 1, "one node only to have the stream")
         changed = stats(nodes[other], f"/admin/managerelays?relay={MOUNT}&enable=0")

@@ -11,7 +11,6 @@ from pycast.cluster.link.frames import Kind, pack_json
 from pycast.testing import Cluster
 from tests.cluster_e2e.nodes import MOUNT, metric
 from tests.e2e.deadline import until
-from tests.e2e.wire import frames, source
 
 ORDERS = [
     ("control.snapshot", {}),
@@ -78,13 +77,13 @@ def dialled_by(stranger: Stranger, size: int) -> Iterator[Cluster]:
 def test_a_stranger_who_passes_a_proof_on_gets_no_link(target: int) -> None:
     with Stranger() as stranger, dialled_by(stranger, 2) as nodes:
         victim = nodes[target]
-        with source(victim.port, MOUNT, victim.source_password) as feed:
-            feed.send(frames(0, 50))
+        with victim.stream(MOUNT, speed=0) as stream:
+            stream.send(50)
             stranger.port = victim.port
             tries = stranger.tries
             until(lambda: stranger.tries >= tries + 2, "the attack")
             assert b'"with"' not in stranger.received, "an order was carried out"
-            feed.send(frames(50, 50))
+            stream.send(50)
             assert victim.get(f"/readyz?mount={MOUNT}")[0] == 200
             assert metric(victim, "pycast_draining") == 0
             assert metric(victim, "pycast_sources") == 1

@@ -12,7 +12,7 @@ from tests.cluster.etcd_server import Etcd
 from tests.cluster_e2e.certificates import make_authority, make_certificate
 from tests.cluster_e2e.nodes import MOUNT, metric
 from tests.e2e.deadline import until
-from tests.e2e.wire import FRAME_BYTES, ask, assert_run_of, frames, get, listen, source
+from tests.e2e.wire import ask, get
 
 
 @contextmanager
@@ -33,14 +33,14 @@ def test_a_source_on_one_node_is_heard_on_the_other_by_tls(tmp_path: Path) -> No
     with tls_cluster(authority, {name: make_certificate(tmp_path, name, authority) for name in "ab"}) as nodes:
         a, b = nodes
         until(lambda: metric(a, "pycast_cluster_nodes", status="up") == 2, "two nodes")
-        with source(a.port, MOUNT, a.source_password, tls=True) as feed:
-            feed.send(frames(0, 200))
+        with a.stream(MOUNT, speed=0) as stream:
+            stream.send(200)
             nodes.wait_for_mount(MOUNT)
-            wire, _ = listen(b.port, MOUNT, tls=True)
-            with wire:
-                feed.send(frames(200, 50))
-                assert_run_of(wire.read(150 * FRAME_BYTES), frames(0, 250))
-            assert metric(b, "pycast_mirror_bytes_total") > 100 * FRAME_BYTES
+            with b.listen(MOUNT) as heard:
+                stream.send(50)
+                heard.wait_for_frame(249)
+                assert heard.frames.is_whole and len(heard.frames) >= 150
+            assert metric(b, "pycast_mirror_bytes_total") > 40_000
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["signed by the authority", "signed by somebody else"])
@@ -55,8 +55,8 @@ def test_a_node_whose_certificate_the_authority_has_not_signed_is_refused_and_th
     }
     with tls_cluster(authority, certificates) as nodes:
         a, b = nodes
-        with source(b.port, MOUNT, b.source_password, tls=True) as feed:
-            feed.send(frames(0, 100))
+        with b.stream(MOUNT, speed=0) as stream:
+            stream.send(100)
             if is_known:
                 nodes.wait_for_mount(MOUNT)
                 return
@@ -84,7 +84,7 @@ def test_etcd_is_reached_by_tls(tmp_path: Path) -> None:
     with (
         Etcd(tmp_path, authority=authority, tls=make_certificate(tmp_path, "etcd", authority)) as etcd,
         Cluster(2, registry="etcd", etcd=etcd.urls, cluster={"tls_ca": str(authority)}) as nodes,
-        source(nodes["a"].port, MOUNT, "sourcepass"),
+        nodes["a"].stream(MOUNT, speed=0),
     ):
         nodes.wait_for_mount(MOUNT)
         assert all(metric(node, "pycast_registry_up") == 1 for node in nodes)

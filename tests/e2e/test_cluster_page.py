@@ -7,7 +7,7 @@ import pytest
 from pycast.testing import Cluster
 from tests.e2e.browser import Browser
 from tests.e2e.deadline import until
-from tests.e2e.wire import frames, get, source
+from tests.e2e.wire import get
 
 MOUNT = "/live.mp3"
 
@@ -27,8 +27,8 @@ def browser() -> Iterator[Browser]:
 
 def test_any_node_shows_the_mounts_of_all_and_how_many_nodes_there_are(browser: Browser, cluster: Cluster) -> None:
     a, b = cluster["a"], cluster["b"]
-    with source(a.port, MOUNT, a.source_password, headers="ice-name: ClusterControl FM\r\n") as wire:
-        wire.send(frames(0, 100))
+    with a.stream(MOUNT, headers={"Ice-Name": "ClusterControl FM"}, speed=0) as stream:
+        stream.send(100)
         cluster.wait_for_mount(MOUNT)
         browser.open(f"{b.url}/")
         assert "ClusterControl FM" in browser.text(".name")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pycast.testing import Server
+from pycast.testing.heard import Heard
 from tests.e2e.programs import (
     ENCODINGS,
     Encoding,
@@ -25,7 +26,7 @@ from tests.e2e.programs import (
     probe_errors,
     shout_source,
 )
-from tests.e2e.wire import assert_run_of, listen
+from tests.e2e.wire import assert_run_of
 
 # Long enough for a listener that a busy machine starts late.
 SECONDS = 8.0
@@ -57,7 +58,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, R
         ]
         listeners: list[Program] = []
         for name in names:  # the listener comes when there is more than a burst behind it
-            wait_for_bytes(server, f"/{name}", 3 * BURST)
+            server.wait_for_bytes(f"/{name}", 3 * BURST)
             listeners.append(programs.enter_context(curl_listener(target.url(f"/{name}"), directory / name)))
         for source in sources:
             assert source.wait() == 0, source.output()
@@ -110,10 +111,7 @@ def test_shout_streams(mount: str, protocol: str, sound: Callable[[str], Path]) 
     sent = sound("mp3").read_bytes()
     with shoutcast_server() as server, shout_source(target_of(server), mount, sent, protocol=protocol):
         server.wait_for_source(mount)
-        wire, head = listen(server.port, mount)
-        with wire:
-            assert_run_of(wire.read(60_000), sent)
-            assert head.header("icy-name") == "Shouted"
+        assert hear(server, mount, 60_000, sent).headers["icy-name"] == "Shouted"
 
 
 def test_ezstream_streams_and_names_the_song(
@@ -124,9 +122,7 @@ def test_ezstream_streams_and_names_the_song(
     with ezstream_source(target_of(pycast_server), "/ez.mp3", song, tmp_path):
         pycast_server.wait_for_source("/ez.mp3")
         pycast_server.wait_for_title("/ez.mp3", "A Song")
-        wire, _ = listen(pycast_server.port, "/ez.mp3")
-        with wire:
-            assert_run_of(wire.read(60_000), sound("mp3").read_bytes())
+        hear(pycast_server, "/ez.mp3", 60_000, sound("mp3").read_bytes())
 
 
 def test_liquidsoap_streams_by_source_chunked_put_and_icy(tmp_path: Path) -> None:
@@ -142,9 +138,7 @@ def test_liquidsoap_streams_by_source_chunked_put_and_icy(tmp_path: Path) -> Non
         for mount in outputs:
             server.wait_for_source(mount, 20)
             server.wait_for_title(mount, "Flüssig", 20)
-            wire, _ = listen(server.port, mount)
-            with wire:
-                heard = wire.read(50_000)
+            heard = hear(server, mount, 50_000).bytes
             server.wait_until(partial(was_received, server, mount, heard), 5, "what was heard")
             assert mpeg_frames_in(heard, tmp_path) > 50
 
@@ -153,9 +147,7 @@ def test_gstreamer_streams_and_names_the_song(pycast_server: Server, tmp_path: P
     with gstreamer_source(target_of(pycast_server), "/gst.mp3", title="Pink-Noise"):
         pycast_server.wait_for_source("/gst.mp3")
         pycast_server.wait_for_title("/gst.mp3", "Unknown - Pink-Noise")
-        wire, _ = listen(pycast_server.port, "/gst.mp3")
-        with wire:
-            assert mpeg_frames_in(wire.read(50_000), tmp_path) > 50
+        assert mpeg_frames_in(hear(pycast_server, "/gst.mp3", 50_000).bytes, tmp_path) > 50
 
 
 @pytest.mark.parametrize(
@@ -166,9 +158,7 @@ def test_gstreamer_streams_and_names_the_song(pycast_server: Server, tmp_path: P
 def test_curl_uploads_a_file(extra: tuple[str, ...], sound: Callable[[str], Path], pycast_server: Server) -> None:
     with curl_source(target_of(pycast_server), "/put.mp3", sound("mp3"), "audio/mpeg", extra=extra):
         pycast_server.wait_for_source("/put.mp3")
-        wire, _ = listen(pycast_server.port, "/put.mp3")
-        with wire:
-            assert_run_of(wire.read(100_000), sound("mp3").read_bytes())
+        hear(pycast_server, "/put.mp3", 100_000, sound("mp3").read_bytes())
 
 
 @pytest.mark.pycast(source_grace=0)
@@ -179,7 +169,7 @@ def test_curl_put_of_a_whole_file_is_received_to_the_last_byte(
         assert curl.wait() == 0
         assert "200 OK" in curl.output()
     sent = sound("mp3").read_bytes()
-    pycast_server.wait_until(lambda: len(pycast_server.received("/whole.mp3")) >= len(sent), 10, "all of it")
+    pycast_server.wait_for_bytes("/whole.mp3", len(sent))
     assert pycast_server.received("/whole.mp3") == sent
 
 
@@ -187,8 +177,13 @@ def was_received(server: Server, mount: str, audio: bytes) -> bool:
     return audio in server.received(mount)
 
 
-def wait_for_bytes(server: Server, mount: str, size: int) -> None:
-    server.wait_until(lambda: len(server.received(mount)) > size, 10, f"{size} bytes on {mount}")
+def hear(server: Server, mount: str, size: int, sent: bytes = b"") -> Heard:
+    """Returns a listener that has heard so much, and nothing but a part of what was sent."""
+    with server.listen(mount, icy=False) as heard:
+        heard.wait_for_bytes(size, 20)
+    if sent:
+        assert_run_of(heard.bytes, sent)
+    return heard
 
 
 def target_of(server: Server) -> Target:

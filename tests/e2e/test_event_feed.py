@@ -12,7 +12,7 @@ import pytest
 
 from pycast.testing import Server
 from tests.e2e.deadline import until
-from tests.e2e.wire import basic, frames, get, listen, source
+from tests.e2e.wire import basic, get
 
 MOUNT = "/live.mp3"
 EVENTS = re.compile(r"id: (\S+)\r\ndata: (\{.*\})\r\n\r\n")
@@ -66,21 +66,19 @@ def test_events_of_all_workers_reach_a_reader_once(pycast_server: Server, tmp_pa
         return set(events) <= {(trigger, count) for _, trigger, count in told(first)}
 
     with reading(server, first), ExitStack() as listeners:
-        with source(server.port, MOUNT, server.source_password) as wire:
-            wire.send(frames(0, 40))
+        with server.stream(MOUNT, speed=0) as stream:
+            stream.send(40)
             server.wait_for_source(MOUNT)
             until(partial(has, ("source-connect", "0")), "the source")
             # Whichever worker each of them is at, all of them count.
             for count in ("1", "2", "3", "4"):
-                listener, _ = listen(server.port, MOUNT)
-                listeners.enter_context(listener)
+                listener = listeners.enter_context(server.listen(MOUNT))
                 until(partial(has, ("source-listener-attach", count)), f"listener {count}")
             until(lambda: told(first)[-1][1:] == ("source-listeners-changed", "4"), "the count")
             mark = told(first)[-1][0]
-            listener.close()
+            listener.leave()
             until(lambda: told(first)[-1][1:] == ("source-listeners-changed", "3"), "the end of a listener")
-            title = f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=A"
-            get(server.port, title, basic("source", server.source_password))
+            stream.title = "A"
             until(partial(has, ("format-metadata-changed", "3")), "the title")
         ends = {"source-disconnect", "source-listeners-is-zero"}
         until(lambda: ends <= {trigger for _, trigger, _ in told(first)}, "the end of all")

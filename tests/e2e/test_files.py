@@ -13,7 +13,7 @@ import pytest
 from pycast.testing import Server
 from tests.e2e.deadline import until
 from tests.e2e.programs import require
-from tests.e2e.wire import frames, get, source
+from tests.e2e.wire import get
 
 BIG = 1 << 30
 
@@ -125,8 +125,8 @@ def test_a_large_file_costs_no_memory_and_readers_that_stall_hold_nobody_up(serv
 
 
 def test_a_style_sheet_shows_the_stream_that_is_on_the_air(server: Server) -> None:
-    with source(server.port, "/live.mp3", server.source_password) as feed:
-        feed.send(frames(0, 50))
+    with server.stream("/live.mp3", speed=0) as stream:
+        stream.send(50)
         until(lambda: get(server.port, "/page.xsl").body == b"audio/mpeg", "the page to show the stream")
 
 

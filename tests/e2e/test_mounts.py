@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from pycast.testing import Server
-from tests.e2e.wire import frames, get, source
+from pycast.testing.numbered import frames_in
+from tests.e2e.wire import get
 
 MOUNT = "/live.mp3"
 
@@ -16,7 +17,7 @@ def test_programs_run_when_a_source_comes_and_goes(tmp_path: Path) -> None:
     for name in ("come", "gone"):
         (tmp_path / name).symlink_to(script)
     with Server(on_connect=str(tmp_path / "come"), on_disconnect=str(tmp_path / "gone"), source_grace=0) as server:
-        with source(server.port, MOUNT, server.source_password):
+        with server.stream(MOUNT, speed=0):
             server.wait_until(lambda: said(tmp_path / "come.txt") == MOUNT, 5, "on_connect")
             assert said(tmp_path / "gone.txt") == ""
         server.wait_until(lambda: said(tmp_path / "gone.txt") == MOUNT, 5, "on_disconnect")
@@ -27,26 +28,27 @@ def said(file: Path) -> str:
 
 
 def test_program_that_is_not_there_harms_nothing() -> None:
-    with Server(on_connect="/no/such/program") as server, source(server.port, MOUNT, server.source_password) as feed:
-        feed.send(frames(0, 10))
-        server.wait_until(lambda: server.received(MOUNT) == frames(0, 10), 5, "the stream")
+    with Server(on_connect="/no/such/program") as server, server.stream(MOUNT, speed=0) as stream:
+        stream.send(10)
+        server.wait_for_bytes(MOUNT, stream.size)
+        assert frames_in(server.received(MOUNT)).is_exactly(range(10))
         server.wait_until(lambda: "/no/such/program" in server.log(), 5, "the line in the log")
 
 
 def test_dump_files_name_has_the_time_and_the_mount(tmp_path: Path) -> None:
     with (
         Server(dump_file=f"{tmp_path}/%Y-{{mount}}.dump") as server,
-        source(server.port, "/a/b.mp3", server.source_password) as feed,
+        server.stream("/a/b.mp3", speed=0) as stream,
     ):
-        feed.send(frames(0, 10))
-        server.wait_until(
-            lambda: [file.read_bytes() for file in tmp_path.glob("20??-a%2Fb.mp3.dump")] == [frames(0, 10)], 5, "it"
-        )
+        stream.send(10)
+        server.wait_until(lambda: [file.stat().st_size for file in tmp_path.iterdir()] == [stream.size], 5, "the dump")
+        (dump,) = tmp_path.glob("20??-a%2Fb.mp3.dump")
+        assert frames_in(dump.read_bytes()).is_exactly(range(10))
 
 
 def test_dump_that_cannot_be_written_harms_nothing() -> None:
-    with Server(dump_file="/no/such/folder/x") as server, source(server.port, MOUNT, server.source_password) as feed:
-        feed.send(frames(0, 10))
+    with Server(dump_file="/no/such/folder/x") as server, server.stream(MOUNT, speed=0) as stream:
+        stream.send(10)
         server.wait_for_source(MOUNT)
         server.wait_until(lambda: "/no/such/folder" in server.log(), 5, "the line in the log")
 
@@ -54,11 +56,11 @@ def test_dump_that_cannot_be_written_harms_nothing() -> None:
 def test_status_json_is_an_object_for_one_mount_and_a_list_for_several() -> None:
     with Server() as server:
         assert "source" not in status(server)
-        with source(server.port, MOUNT, server.source_password, headers='ice-name: A "b" \\ c\r\n'):
+        with server.stream(MOUNT, headers={"Ice-Name": 'A "b" \\ c'}, speed=0):
             server.wait_for_source(MOUNT)
             one = status(server)["source"]
             assert isinstance(one, dict) and one["server_name"] == 'A "b" \\ c'
-            with source(server.port, "/other.aac", server.source_password, content_type="audio/aac"):
+            with server.stream("/other.aac", format="aac", speed=0):
                 server.wait_for_source("/other.aac")
                 both = status(server)["source"]
                 assert isinstance(both, list)

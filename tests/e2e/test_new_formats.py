@@ -3,14 +3,12 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pycast.testing import Server
 from tests.e2e.programs import Encoding, Program, Target, curl_listener, decoded_frames, ffmpeg_source, require
-from tests.e2e.wire import listen
 from tests.formats.samples import ENCODINGS, decode_errors
 
 SECONDS, BURST = 4.0, 8192
@@ -34,18 +32,13 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
             sources.append(programs.enter_context(ffmpeg_source(target, f"/{mount}", encoding, seconds=SECONDS)))
         listeners: list[Program] = []
         for mount in NAMES:
-            server.wait_until(partial(has_sent, server, mount, 3 * BURST), 10, f"the audio of {mount}")
-            wire, reply = listen(server.port, f"/{mount}")
-            wire.close()
-            told[mount] = reply.header("content-type")
+            server.wait_for_bytes(f"/{mount}", 3 * BURST)
+            with server.listen(f"/{mount}") as listener:
+                told[mount] = listener.headers["content-type"]
             listeners.append(programs.enter_context(curl_listener(target.url(f"/{mount}"), folder / mount)))
         for program in (*sources, *listeners):
             assert program.wait() == 0, program.output()
     yield {mount: (told[mount], folder / mount) for mount in NAMES}
-
-
-def has_sent(server: Server, mount: str, size: int) -> bool:
-    return len(server.received(f"/{mount}")) > size
 
 
 @pytest.mark.parametrize(("mount", "case"), list(zip(NAMES, CASES, strict=True)), ids=NAMES)

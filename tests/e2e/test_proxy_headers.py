@@ -14,7 +14,7 @@ import pytest
 
 from pycast.testing import Server
 from tests.e2e.test_tls import make_certificate
-from tests.e2e.wire import Wire, ask, basic, frames, get, listen, parse, source
+from tests.e2e.wire import Wire, ask, basic, frames, get, parse
 
 MOUNT = "/live.mp3"
 CLIENT = "203.0.113.7"
@@ -196,11 +196,9 @@ def test_shoutcast_port_takes_the_header_too() -> None:
 @trusting
 def test_lb_06_client_of_a_trusted_proxy_is_seen_everywhere(pycast_server: Server) -> None:
     port = pycast_server.port
-    told = "X-Forwarded-For: 1.1.1.1, 203.0.113.8\r\n"
-    with source(port, MOUNT, pycast_server.source_password, headers=f"X-Forwarded-For: {CLIENT}\r\n") as feed:
-        feed.send(frames(0, 20))
-        listener, _ = listen(port, MOUNT, told)
-        with listener:
+    with pycast_server.stream(MOUNT, headers={"X-Forwarded-For": CLIENT}, speed=0) as stream:
+        stream.send(20)
+        with pycast_server.listen(MOUNT, headers={"X-Forwarded-For": "1.1.1.1, 203.0.113.8"}):
             status, clients = pycast_server.get(f"/admin/listclients?mount={MOUNT}", admin=True)
             assert (status, clients.count(b"<IP>203.0.113.8</IP>")) == (200, 1)
             stats = get(port, "/admin/stats", basic("admin", "adminpass")).body.decode()
@@ -234,32 +232,33 @@ def test_trusted_proxy_behind_a_balancer_is_believed(pycast_server: Server) -> N
 
 def test_x_forwarded_proto_of_a_trusted_proxy_decides_the_scheme_of_playlists() -> None:
     headers = ("Host: radio.example\r\n", "X-Forwarded-Proto: https\r\n")
-    with Server(**TRUSTING) as server, source(server.port, MOUNT, server.source_password):
+    with Server(**TRUSTING) as server, server.stream(MOUNT, speed=0):
         assert get(server.port, f"{MOUNT}.m3u", *headers).body == b"https://radio.example/live.mp3\r\n"
         assert get(server.port, f"{MOUNT}.m3u", headers[0]).body == b"http://radio.example/live.mp3\r\n"
-    with Server() as server, source(server.port, MOUNT, server.source_password):
+    with Server() as server, server.stream(MOUNT, speed=0):
         assert get(server.port, f"{MOUNT}.m3u", *headers).body == b"http://radio.example/live.mp3\r\n"
 
 
 @pytest.mark.parametrize("header", ["Via: 1.1 proxy", "X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.7"])
 def test_lb_10_proxies_are_told_not_to_buffer_a_stream(pycast_server: Server, header: str) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
-        feed.send(frames(0, 20))
-        proxied, reply = listen(pycast_server.port, MOUNT, f"{header}\r\n")
-        proxied.close()
-        assert reply.header("X-Accel-Buffering") == "no"
-        assert reply.header("Cache-Control") == "no-cache, no-store"
-        direct, plain = listen(pycast_server.port, MOUNT)
-        direct.close()
-        assert plain.headers == tuple(pair for pair in reply.headers if pair[0] != "X-Accel-Buffering")
+    name, _, value = header.partition(": ")
+    with (
+        pycast_server.stream(MOUNT, speed=0) as stream,
+        pycast_server.listen(MOUNT, headers={name: value}) as proxied,
+        pycast_server.listen(MOUNT) as direct,
+    ):
+        stream.send(20)
+        assert proxied.headers["X-Accel-Buffering"] == "no"
+        assert proxied.headers["Cache-Control"] == "no-cache, no-store"
+        same = tuple(pair for pair in proxied.headers.fields if pair[0] != "X-Accel-Buffering")
+        assert (direct.status, direct.headers.fields) == (200, same)
 
 
 @trusting
 def test_lb_10_trusted_proxy_without_headers_is_told_too(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password):
-        proxied, reply = listen(pycast_server.port, MOUNT)
-        proxied.close()
-        assert reply.header("X-Accel-Buffering") == "no"
+    with pycast_server.stream(MOUNT, speed=0):
+        with pycast_server.listen(MOUNT) as proxied:
+            assert proxied.headers["X-Accel-Buffering"] == "no"
         with Wire(pycast_server.port) as direct:  # a player behind a balancer in TCP mode
             direct.send(V2 + f"GET {MOUNT} HTTP/1.0\r\n\r\n".encode())
             assert direct.read_head().header("X-Accel-Buffering") == ""
@@ -267,20 +266,19 @@ def test_lb_10_trusted_proxy_without_headers_is_told_too(pycast_server: Server) 
 
 @pytest.mark.pycast(source_timeout=0.6)
 def test_lb_08_proxied_source_without_a_body_is_explained(pycast_server: Server) -> None:
-    headers = f"X-Forwarded-For: {CLIENT}\r\n"
-    with source(pycast_server.port, MOUNT, pycast_server.source_password, headers=headers) as feed:
-        assert feed.read_all(5) == b""
+    with pycast_server.stream(MOUNT, headers={"X-Forwarded-For": CLIENT}, speed=0) as stream:
+        stream.wait_for_disconnect()
     explained = "came through an HTTP proxy and sent no byte"
     pycast_server.wait_until(lambda: explained in pycast_server.log(), 5, "the explanation")
     assert pycast_server.log().count(explained) == 1
 
 
 @pytest.mark.pycast(source_timeout=0.6)
-@pytest.mark.parametrize(("headers", "data"), [("", b""), ("Via: 1.1 proxy\r\n", frames(0, 1))])
-def test_lb_08_other_sources_are_not(pycast_server: Server, headers: str, data: bytes) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password, headers=headers) as feed:
-        feed.send(data)
-        assert feed.read_all(5) == b""
+@pytest.mark.parametrize(("headers", "count"), [({}, 0), ({"Via": "1.1 proxy"}, 1)])
+def test_lb_08_other_sources_are_not(pycast_server: Server, headers: dict[str, str], count: int) -> None:
+    with pycast_server.stream(MOUNT, headers=headers, speed=0) as stream:
+        stream.send(count)
+        stream.wait_for_disconnect()
     pycast_server.wait_until(lambda: "ended after" in pycast_server.log(), 5, "the end of the source")
     assert "HTTP proxy" not in pycast_server.log()
 

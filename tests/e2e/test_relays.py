@@ -5,10 +5,7 @@ The servers are shared: an Icecast, a pycast that is its master and slave, and o
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
@@ -16,12 +13,13 @@ from urllib.parse import quote
 import pytest
 
 from pycast.testing import Server
+from pycast.testing.heard import Heard
+from pycast.testing.numbered import Frames
+from pycast.testing.numbered_stream import NumberedStream
+from pycast.testing.wire_heads import ServerAddress
 from tests.e2e.deadline import until
 from tests.e2e.icecast import Icecast
-from tests.e2e.wire import IcyReader, Wire, assert_run_of, basic, frames, get, listen, source
-
-RATE = 38
-"""Frames a second: real time at 128 kbit/s."""
+from tests.e2e.wire import Wire, basic, get
 
 SAYS = {
     "genre": "Jazz",
@@ -33,29 +31,10 @@ SAYS = {
 """What the encoders say of their streams, besides a name."""
 
 
-@contextmanager
-def encoder(port: int, mount: str, password: str, name: str) -> Iterator[bytes]:
-    """A source that sends numbered frames in real time. Yields all that it will have sent."""
-    sent, stop = frames(0, 3000), threading.Event()
-    said = "".join(f"ice-{key}: {value}\r\n" for key, value in SAYS.items())
-    wire = source(port, mount, password, headers=f"ice-name: {name}\r\n{said}")
-
-    def run() -> None:
-        number = 0
-        with suppress(OSError):
-            while not stop.wait(0.1):
-                count = 60 if not number else RATE // 10 + 1
-                wire.send(sent[number * 417 : (number + count) * 417])
-                number += count
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield sent
-    finally:
-        stop.set()
-        thread.join()
-        wire.close()
+def encoder(address: ServerAddress, mount: str, password: str, name: str, first: int = 0) -> NumberedStream:
+    """Returns a source that says much of itself."""
+    said = {"Ice-Name": name} | {f"ice-{key}": value for key, value in SAYS.items()}
+    return NumberedStream(address, mount, login=("source", password), headers=said, first=first)
 
 
 @dataclass
@@ -67,8 +46,6 @@ class Chain:
     first: Server
     middle: Icecast
     last: Server
-    sent_a: bytes
-    sent_b: bytes
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +56,9 @@ def chain() -> Iterator[Chain]:
             "<local-mount>/a.mp3</local-mount><on-demand>0</on-demand></relay>"
         )
         with (
-            encoder(first.port, "/a.mp3", first.source_password, "Radio A") as sent_a,
+            encoder(first.address(), "/a.mp3", first.source_password, "Radio A"),
             Icecast(mounts=relay) as middle,
-            encoder(middle.port, "/b.mp3", middle.source_password, "Radio B") as sent_b,
+            encoder(ServerAddress("127.0.0.1", middle.port), "/b.mp3", middle.source_password, "Radio B"),
         ):
             sections = [
                 {"server": "127.0.0.1", "port": middle.port, "mount": "/a.mp3"},
@@ -89,13 +66,15 @@ def chain() -> Iterator[Chain]:
                 | {"bind": "127.0.0.9"},
             ]
             with Server(relay=sections, source_timeout=1, source_grace=20) as last:
-                yield Chain(first, middle, last, sent_a, sent_b)
+                yield Chain(first, middle, last)
 
 
-def hear(port: int, mount: str, size: int) -> tuple[bytes, dict[str, str]]:
-    wire, reply = listen(port, mount)
-    with wire:
-        return wire.read(size), dict(reply.headers)
+def hear(server: Server, mount: str, size: int) -> Heard:
+    """Returns a listener that has heard so much, and nothing but what a source has sent, in order."""
+    with server.listen(mount, icy=False) as heard:
+        heard.wait_for_bytes(size)
+    assert heard.frames.is_whole and heard.frames, heard.frames
+    return heard
 
 
 def ready(port: int, mount: str) -> bool:
@@ -104,8 +83,7 @@ def ready(port: int, mount: str) -> bool:
 
 def test_bytes_and_headers_of_icecast_arrive(chain: Chain) -> None:
     until(lambda: all(ready(chain.last.port, mount) for mount in ("/a.mp3", "/relayed.mp3")), "the relays")
-    heard, headers = hear(chain.last.port, "/relayed.mp3", 30_000)
-    assert_run_of(heard, chain.sent_b)
+    headers = hear(chain.last, "/relayed.mp3", 30_000).headers
     assert (headers["icy-name"], headers["icy-genre"], headers["Content-Type"]) == ("Radio B", "Jazz", "audio/mpeg")
     names = ("icy-description", "icy-url", "icy-pub", "icy-br", "ice-audio-info")
     assert [headers[name] for name in names] == ["All day", "http://a.example/", "1", "128", SAYS["audio-info"]]
@@ -120,18 +98,13 @@ def test_bytes_and_headers_of_icecast_arrive(chain: Chain) -> None:
 
 def test_titles_arrive_at_the_end_of_a_chain_of_three_servers(chain: Chain) -> None:
     until(lambda: ready(chain.last.port, "/a.mp3"), "the chain")
-    wire, reply = listen(chain.last.port, "/a.mp3", "Icy-MetaData: 1\r\n")
-    with wire:
-        reader = IcyReader(wire, int(reply.header("icy-metaint")))
+    with chain.last.listen("/a.mp3") as heard:
         song = "Björk – Jóga"
         query = f"mode=updinfo&mount=/a.mp3&charset=UTF-8&song={quote(song)}"
         answer = get(chain.first.port, f"/admin/metadata?{query}", basic("source", chain.first.source_password))
         assert b"successful" in answer.body
-        heard, deadline = b"", time.monotonic() + 15
-        while not any("Björk" in title.decode() for title in reader.titles):
-            assert time.monotonic() < deadline, reader.titles
-            heard += reader.interval()
-    assert_run_of(heard, chain.sent_a)
+        heard.wait_for_title(song, 15)
+        assert heard.frames.is_whole
     assert song in get(chain.last.port, "/status-json.xsl").body.decode()
 
 
@@ -147,30 +120,30 @@ def test_frozen_and_killed_upstreams_come_back_and_listeners_stay(chain: Chain) 
         text = chain.last.config_path.read_text()
         more = f'\n[[relay]]\nserver = "127.0.0.1"\nport = {upstream.port}\nmount = "/c.mp3"\n'
         chain.last.config_path.write_text(text + more)
-        with encoder(upstream.port, "/c.mp3", upstream.source_password, "C") as sent:
+        with encoder(upstream.address(), "/c.mp3", upstream.source_password, "C"):
             os.kill(chain.last.pid, signal.SIGHUP)
             until(lambda: ready(chain.last.port, "/c.mp3"), "the relay")
-            wire, _ = listen(chain.last.port, "/c.mp3")
-            with wire:
-                assert_run_of(wire.read(10_000), sent)
+            with chain.last.listen("/c.mp3") as heard:
+                heard.wait_for_bytes(10_000)
+                assert heard.frames.is_whole
                 upstream.pause()
                 until(lambda: "sent nothing for 1 s" in chain.last.log(), "the frozen upstream to be left")
                 upstream.resume()
-                wire.read(40_000)
+                heard.wait_for_bytes(heard.size + 40_000)
                 upstream.kill()
         upstream.restart()
-        with encoder(upstream.port, "/c.mp3", upstream.source_password, "C") as sent:
+        with encoder(upstream.address(), "/c.mp3", upstream.source_password, "C", first=1000):
             until(lambda: ready(chain.last.port, "/c.mp3"), "the relay of the new process")
-            heard, _ = hear(chain.last.port, "/c.mp3", 10_000)
-            assert_run_of(heard, sent)
+            with chain.last.listen("/c.mp3") as heard:
+                heard.wait_for_frame(1040, 20)
+            assert Frames(number for number in heard.frames.numbers if number >= 1000).is_whole, heard.frames
         chain.last.config_path.write_text(text)
         os.kill(chain.last.pid, signal.SIGHUP)
 
 
 def test_slave_has_the_mounts_of_icecast_and_of_pycast(chain: Chain) -> None:
-    for port, sent in ((chain.middle.port, chain.sent_b), (chain.last.port, chain.sent_a)):
+    for port, mount in ((chain.middle.port, "/b.mp3"), (chain.last.port, "/a.mp3")):
         master = {"server": "127.0.0.1", "port": port, "password": "relaypass", "update_interval": 1}
-        mount = "/b.mp3" if port == chain.middle.port else "/a.mp3"
         with Server(master=master) as slave:
             until(partial(ready, slave.port, mount), "the slave")
-            assert_run_of(hear(slave.port, mount, 20_000)[0], sent)
+            hear(slave, mount, 20_000)

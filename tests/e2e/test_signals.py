@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from pycast.testing import Server, ServerDied
 from tests.e2e.steady import SteadyStream
-from tests.e2e.wire import frames, get, listen, source
+from tests.e2e.wire import get
 
 MOUNT = "/live.mp3"
 
@@ -37,13 +38,12 @@ def test_sighup_takes_a_changed_config_and_costs_nobody_a_byte(pycast_server: Se
 
 @pytest.mark.pycast(max_listeners=1)
 def test_sighup_changes_a_running_mount(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password):
-        first, _ = listen(pycast_server.port, MOUNT)
-        with first:
-            assert get(pycast_server.port, MOUNT).status == 403
-            reload(pycast_server, '"max_listeners" = 1', '"max_listeners" = 2')
-            logged(pycast_server, "again")
-            listen(pycast_server.port, MOUNT)[0].close()
+    with pycast_server.stream(MOUNT, speed=0), pycast_server.listen(MOUNT) as first:
+        assert (first.status, get(pycast_server.port, MOUNT).status) == (200, 403)
+        reload(pycast_server, '"max_listeners" = 1', '"max_listeners" = 2')
+        logged(pycast_server, "again")
+        with pycast_server.listen(MOUNT) as second:
+            assert second.status == 200
 
 
 @pytest.mark.pycast(location="Here")
@@ -72,27 +72,26 @@ def test_sighup_opens_the_logs_anew(pycast_server: Server) -> None:
 def test_server_stops_within_five_seconds_with_everybody_connected(
     number: signal.Signals, pycast_server: Server
 ) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
-        feed.send(frames(0, 10))
-        listeners = [listen(pycast_server.port, MOUNT)[0] for _ in range(20)]
-        stalled, _ = listen(pycast_server.port, MOUNT, receive_buffer=4096)
+    with pycast_server.stream(MOUNT, speed=0) as stream, ExitStack() as stack:
+        stream.send(10)
+        listeners = [stack.enter_context(pycast_server.listen(MOUNT)) for _ in range(20)]
+        stack.enter_context(pycast_server.listen(MOUNT, bytes_per_s=1))
         began = time.monotonic()
         os.kill(pycast_server.pid, number)
         for listener in listeners:
-            assert listener.read_all(5) == frames(0, 10)
-            listener.close()
-        stalled.close()
+            assert listener.wait_for_end() == "the server closed the connection"
+            assert listener.frames.is_exactly(range(10))
         with pytest.raises(ServerDied, match="status 0"):
             pycast_server.wait_until(lambda: False, 5, "the end")
         assert time.monotonic() - began < 5
 
 
 def test_access_log_has_a_line_for_each_client_in_icecasts_format(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
-        feed.send(frames(0, 10))
-        listener, _ = listen(pycast_server.port, f"{MOUNT}?token=secret", 'User-Agent: A "quoted" agent\r\n')
-        with listener:
-            listener.read(len(frames(0, 10)))
+    with pycast_server.stream(MOUNT, speed=0) as stream:
+        stream.send(10)
+        agent = {"User-Agent": 'A "quoted" agent'}
+        with pycast_server.listen(f"{MOUNT}?token=secret", headers=agent) as heard:
+            heard.wait_for_frames(10)
     pycast_server.wait_until(
         lambda: any("GET" in line for line in pycast_server.access_log()), 5, "the listener's line"
     )

@@ -1,11 +1,14 @@
 """How a source connects, is refused, is replaced and ends: on the wire, as encoders see it."""
 
 import re
+from contextlib import suppress
 
 import pytest
 
-from pycast.testing import Server
-from tests.e2e.wire import FRAME_BYTES, Wire, ask, assert_run_of, basic, frames, get, listen, source
+from pycast.testing import Server, StreamRefused
+from pycast.testing.numbered import frames_in
+from pycast.testing.numbered_stream import NumberedStream
+from tests.e2e.wire import Wire, ask, basic, frames, get
 
 OK = b"HTTP/1.0 200 OK\r\n\r\n"
 MOUNT = "/live.mp3"
@@ -81,22 +84,24 @@ def test_wrong_credentials_are_401(login: str, pycast_server: Server) -> None:
 def test_mount_with_its_own_credentials_takes_only_those(pycast_server: Server) -> None:
     reply = ask(pycast_server.port, head("SOURCE", "/own.mp3", pycast_server.source_password))
     assert reply.status == 401
-    source(pycast_server.port, "/own.mp3", "own", user="dj").close()
+    with pycast_server.stream("/own.mp3", user="dj", password="own", speed=0):
+        pass
     assert ask(pycast_server.port, head("SOURCE", MOUNT, "own", user="dj")).status == 401
 
 
 def test_second_source_on_a_living_mount_is_403(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
-        first.send(frames(0, 10))
+    with pycast_server.stream(MOUNT, speed=0) as first:
+        first.send(10)
         reply = ask(pycast_server.port, head("SOURCE", MOUNT, pycast_server.source_password))
         assert (reply.status, reply.body) == (403, b"Mountpoint in use")
-        first.send(frames(10, 10))
-        pycast_server.wait_until(lambda: pycast_server.received(MOUNT) == frames(0, 20), 5, "the first source to go on")
+        first.send(10)
+        pycast_server.wait_for_bytes(MOUNT, first.size)
+        assert frames_in(pycast_server.received(MOUNT)).is_exactly(range(20))
 
 
 @pytest.mark.pycast(sources=1)
 def test_one_source_more_than_allowed_is_403(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password):
+    with pycast_server.stream(MOUNT, speed=0):
         reply = ask(pycast_server.port, head("SOURCE", "/more.mp3", pycast_server.source_password))
         assert (reply.status, reply.body) == (403, b"too many sources connected")
 
@@ -114,117 +119,108 @@ def test_post_to_a_mount_is_refused_clearly(pycast_server: Server) -> None:
 
 @pytest.mark.pycast(source_timeout=1, source_grace=0)
 def test_silent_source_is_dropped_after_source_timeout(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as wire:
-        wire.send(frames(0, 4))
-        assert wire.read_all(4) == b""
+    with pycast_server.stream(MOUNT, speed=0) as stream:
+        stream.send(4)
+        assert stream.wait_for_disconnect() == "the server closed the connection"
     pycast_server.wait_until(lambda: get(pycast_server.port, MOUNT).status == 404, 5, "the mount to end")
     pycast_server.wait_until(lambda: "sent nothing for 1 s" in pycast_server.log(), 2, "the reason in the log")
 
 
 @pytest.mark.pycast(burst_size=0)
 def test_returning_source_replaces_its_silent_connection_and_listeners_stay(pycast_server: Server) -> None:
-    password = pycast_server.source_password
-    with source(pycast_server.port, MOUNT, password) as dead:
-        listener, _ = listen(pycast_server.port, MOUNT)
-        with listener:
-            dead.send(frames(0, 10))
-            assert_run_of(listener.read(10 * FRAME_BYTES), frames(0, 10))
-            with comes_back(pycast_server) as alive:
-                alive.send(frames(500, 10))
-                assert listener.read(10 * FRAME_BYTES) == frames(500, 10)
-            assert dead.read_all() == b""
-
-
-def comes_back(server: Server) -> Wire:
-    """Connects the same source again, as often as an encoder tries, until it has the mount."""
-    wires: list[Wire] = []
+    alive = pycast_server.stream(MOUNT, speed=0, first=500)
 
     def is_accepted() -> bool:
-        wires.append(Wire(server.port).send(head("SOURCE", MOUNT, server.source_password)))
-        if wires[-1].read_to(b"\r\n") == b"HTTP/1.0 200 OK\r\n":
-            return wires[-1].read(2) == b"\r\n"
-        wires[-1].close()
-        return False
+        with suppress(StreamRefused):
+            alive.connect()
+        return alive.is_connected
 
-    server.wait_until(is_accepted, 8, "the source to take over")
-    return wires[-1]
+    with pycast_server.stream(MOUNT, speed=0) as dead, pycast_server.listen(MOUNT) as heard:
+        dead.send(10)
+        heard.wait_for_frames(10)
+        pycast_server.wait_until(is_accepted, 10, "the same source, which tries again and again, to take over")
+        alive.send(10)
+        heard.wait_for_frames(20)
+        assert heard.frames.is_exactly([*range(10), *range(500, 510)])
+        assert dead.wait_for_disconnect()
+    alive.disconnect()
 
 
 @pytest.mark.pycast(mount=[{"type": "default", "username": "dj"}])
 def test_other_credentials_never_take_over(pycast_server: Server) -> None:
-    password = pycast_server.source_password
-    with source(pycast_server.port, MOUNT, password, user="dj"):
-        assert ask(pycast_server.port, head("SOURCE", MOUNT, password)).status == 401
+    with pycast_server.stream(MOUNT, user="dj", speed=0):
+        assert ask(pycast_server.port, head("SOURCE", MOUNT, pycast_server.source_password)).status == 401
 
 
 @pytest.mark.pycast(source_grace=20, burst_size=0)
 def test_listeners_wait_for_a_source_that_comes_back(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
-        listener, _ = listen(pycast_server.port, MOUNT)
-        first.send(frames(0, 10))
-        assert listener.read(10 * FRAME_BYTES) == frames(0, 10)
-    with listener, source(pycast_server.port, MOUNT, pycast_server.source_password) as second:
-        second.send(frames(100, 10))
-        assert listener.read(10 * FRAME_BYTES) == frames(100, 10)
-        assert pycast_server.listeners(MOUNT) == 1
+    stream = pycast_server.stream(MOUNT, speed=0).connect()
+    with pycast_server.listen(MOUNT) as heard:
+        stream.send(10)
+        heard.wait_for_frames(10)
+        stream.disconnect()
+        with stream:
+            stream.send(10)
+            heard.wait_for_frames(20)
+            assert heard.frames.is_exactly(range(20))
+            assert pycast_server.listeners(MOUNT) == 1
 
 
 @pytest.mark.pycast(source_grace=20, burst_size=0)
 def test_a_title_stays_with_its_encoder_and_is_not_shown_as_that_of_another(pycast_server: Server) -> None:
-    def connect(name: str) -> Wire:
-        return source(pycast_server.port, MOUNT, pycast_server.source_password, headers=f"ice-name: {name}\r\n")
+    def connect(name: str) -> NumberedStream:
+        return pycast_server.stream(MOUNT, headers={"Ice-Name": name}, speed=0)
 
     def shows(title: str) -> bool:
         body = get(pycast_server.port, "/status-json.xsl").body
         return title.encode() in re.sub(rb'"history":\[[^]]*\]', b"", body)
 
-    with connect("One"):
-        path = f"/admin/metadata?mode=updinfo&mount={MOUNT}&song=Morning"
-        assert get(pycast_server.port, path, basic("source", pycast_server.source_password)).status == 200
+    with connect("One") as stream:
+        stream.title = "Morning"
         assert shows('"title":"Morning"')
     with connect("One"):
         assert shows('"title":"Morning"')
-    with connect("Other") as wire:
+    with connect("Other") as stream:
         assert shows('"server_name":"Other"')
         assert not shows("Morning")
-        listener, reply = listen(pycast_server.port, MOUNT, "Icy-MetaData: 1\r\n")
-        with listener:
-            wire.send(frames(0, 100))
-            listener.read(int(reply.header("icy-metaint")))
-            assert listener.read(17) == b"\x01StreamTitle='';\0"
+        with pycast_server.listen(MOUNT) as heard:
+            stream.send(100)
+            heard.wait_for_bytes(int(heard.headers["icy-metaint"]) + 1)
+            assert [title.raw for title in heard.titles] == [b"StreamTitle='';"]
     assert pycast_server.titles(MOUNT) == ["Morning"]
 
 
 def test_source_that_hangs_up_and_reconnects_at_once_is_accepted(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
-        first.send(frames(0, 10))
-        listener, _ = listen(pycast_server.port, MOUNT)
-    with listener:
-        for number in range(1, 10):
-            with source(pycast_server.port, MOUNT, pycast_server.source_password) as again:
-                again.send(frames(10 * number, 10))
-        assert listener.read(100 * FRAME_BYTES) == frames(0, 100)
+    stream = pycast_server.stream(MOUNT, speed=0).connect()
+    stream.send(10)
+    with pycast_server.listen(MOUNT) as heard:
+        for _ in range(9):
+            stream.disconnect()
+            stream.connect()
+            stream.send(10)
+        heard.wait_for_frames(100)
+        assert heard.frames.is_exactly(range(100))
+    stream.disconnect()
 
 
 @pytest.mark.pycast(source_grace=0.5)
 def test_listeners_are_dropped_when_no_source_comes_back_in_time(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
-        first.send(frames(0, 10))
-        listener, _ = listen(pycast_server.port, MOUNT)
-    with listener:
-        assert listener.read_all(5) == frames(0, 10)
+    stream = pycast_server.stream(MOUNT, speed=0).connect()
+    stream.send(10)
+    with pycast_server.listen(MOUNT) as heard:
+        stream.disconnect()
+        assert heard.wait_for_end() == "the server closed the connection"
+        assert heard.frames.is_exactly(range(10))
 
 
 @pytest.mark.pycast(source_grace=0)
 def test_listener_gets_the_stream_to_its_last_byte(pycast_server: Server) -> None:
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as first:
-        first.send(frames(0, 10))
-        listener, _ = listen(pycast_server.port, MOUNT)
-        with listener:
-            for number in range(10, 200):
-                first.send(frames(number, 1))
-            first.close()
-            assert listener.read_all(5) == frames(0, 200)
+    with pycast_server.stream(MOUNT, speed=0) as stream, pycast_server.listen(MOUNT) as heard:
+        for _ in range(200):
+            stream.send(1)
+        stream.disconnect()
+        assert heard.wait_for_end() == "the server closed the connection"
+        assert heard.frames.is_exactly(range(200))
 
 
 def test_libshout_probing_is_answered_as_it_needs(pycast_server: Server) -> None:
@@ -256,10 +252,10 @@ class TestShoutcast:
             assert wire.read(20) == b"OK2\r\nicy-caps:11\r\n\r\n"
             wire.send(f"icy-name:Old{end}icy-br:128{end}content-type:audio/mpeg{end}{end}".encode() + frames(0, 20))
             server.wait_for_source("/icy.mp3")
-            listener, reply = listen(server.port, "/icy.mp3")
-            with listener:
-                assert listener.read(20 * FRAME_BYTES) == frames(0, 20)
-            assert (reply.header("icy-name"), reply.header("icy-br")) == ("Old", "128")
+            with server.listen("/icy.mp3") as heard:
+                heard.wait_for_bytes(len(frames(0, 20)))
+                assert heard.bytes == frames(0, 20)
+                assert (heard.headers["icy-name"], heard.headers["icy-br"]) == ("Old", "128")
 
     def test_wrong_password_is_refused(self, server: Server) -> None:
         with server, Wire(server.port + 1) as wire:

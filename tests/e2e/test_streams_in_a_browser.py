@@ -13,7 +13,7 @@ from pycast.testing import Server
 from tests.e2e.browser import Browser
 from tests.e2e.deadline import until
 from tests.e2e.programs import ENCODINGS, Target, ffmpeg_source
-from tests.e2e.wire import get, source
+from tests.e2e.wire import get
 
 # Each runs as a page when its server says so (the last one in some browsers only): the script reports to the page that
 # opened it.
@@ -66,8 +66,8 @@ def was_opened(server: Server, mount: str) -> bool:
 def test_what_a_source_sends_never_runs_in_a_browser(unsafe_url: str) -> None:
     with Server(source_timeout=60) as server, ExitStack() as stack:
         for mount, (content_type, body) in ATTACKS.items():
-            wire = source(server.port, mount, server.source_password, content_type=content_type)
-            stack.enter_context(wire).send(body)
+            stream = server.stream(mount, headers={"Content-Type": content_type}, speed=0)
+            stack.enter_context(stream).send_bytes(body)
         browser = stack.enter_context(Browser())
         browser.open(f"{unsafe_url}/")
         browser.run("window.ran = []; window.addEventListener('message', event => window.ran.push(event.data))")

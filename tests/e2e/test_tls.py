@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from pycast.testing import Server
+from pycast.testing.numbered import frames_in
 from tests.e2e.programs import curl_listener, require
 from tests.e2e.steady import SteadyStream
-from tests.e2e.wire import FRAME_BYTES, assert_run_of, frames, get, listen, source
+from tests.e2e.wire import get
 
 MOUNT = "/live.mp3"
 
@@ -57,30 +58,28 @@ def certificate_of(port: int) -> bytes:
 
 
 def test_source_and_listener_speak_tls(server: Server) -> None:
-    with source(tls_port(server), MOUNT, server.source_password, tls=True) as feed:
-        feed.send(frames(0, 200))
-        secure, _ = listen(tls_port(server), MOUNT, tls=True)
-        plain, _ = listen(server.port, MOUNT)
-        with secure, plain:
-            feed.send(frames(200, 50))
-            assert_run_of(plain.read(100 * FRAME_BYTES), frames(0, 250))
-            assert_run_of(secure.read(100 * FRAME_BYTES), frames(0, 250))
+    with server.stream(MOUNT, port=tls_port(server), speed=0) as stream:
+        stream.send(200)
+        with server.listen(MOUNT, port=tls_port(server)) as secure, server.listen(MOUNT) as plain:
+            stream.send(50)
+            for heard in (plain, secure):
+                heard.wait_for_frame(249)
+                assert heard.frames.is_whole and len(heard.frames) >= 100
 
 
 def test_curl_listens_by_tls(server: Server, tmp_path: Path) -> None:
-    with source(server.port, MOUNT, server.source_password) as feed:
-        feed.send(frames(0, 100))
+    with server.stream(MOUNT, speed=0) as stream:
+        stream.send(100)
         heard = tmp_path / "heard"
         with curl_listener(f"https://127.0.0.1:{tls_port(server)}{MOUNT}", heard, extra=["-k"]):
-            server.wait_until(lambda: heard.exists() and heard.stat().st_size >= 100 * FRAME_BYTES, 5, "the stream")
-        assert heard.read_bytes() == frames(0, 100)
+            server.wait_until(lambda: heard.exists() and heard.stat().st_size >= stream.size, 5, "the stream")
+        assert frames_in(heard.read_bytes()).is_exactly(range(100))
 
 
 def test_tls_listener_that_leaves_frees_its_slot(server: Server) -> None:
-    with source(server.port, MOUNT, server.source_password):
-        listener, _ = listen(tls_port(server), MOUNT, tls=True)
-        server.wait_for_listeners(MOUNT, 1)
-        listener.close()
+    with server.stream(MOUNT, speed=0):
+        with server.listen(MOUNT, port=tls_port(server)):
+            server.wait_for_listeners(MOUNT, 1)
         server.wait_for_listeners(MOUNT, 0, 2)
 
 

@@ -14,7 +14,7 @@ from pycast import launch
 from pycast.testing import Server, ServerDied
 from tests.e2e.deadline import until
 from tests.e2e.processes import children, is_alive, listening_ports, sockets
-from tests.e2e.wire import Wire, basic, frames, get, source
+from tests.e2e.wire import Wire, basic, get
 
 MOUNT = "/live.mp3"
 
@@ -210,8 +210,8 @@ def test_a_stop_between_two_starts_of_a_worker_is_clean(pycast_server: Server) -
 
 def test_no_worker_outlives_its_parent(pycast_server: Server) -> None:
     pids = workers(pycast_server)
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
-        feed.send(frames(0, 10))
+    with pycast_server.stream(MOUNT, speed=0) as stream:
+        stream.send(10)
         os.kill(pycast_server.pid, signal.SIGKILL)
         until(lambda: not any(is_alive(pid) for pid in pids), "their end", 5)
 
@@ -273,8 +273,8 @@ def test_workers_rotate_their_log_once_and_lose_no_line(pycast_server: Server) -
 @pytest.mark.pycast(max_redirect_slaves=1, mount=[{"mount_name": MOUNT, "max_listeners": 0}])
 def test_slave_that_one_worker_has_heard_from_gets_listeners_of_all(pycast_server: Server) -> None:
     relay = basic("admin", pycast_server.admin_password)
-    with source(pycast_server.port, MOUNT, pycast_server.source_password) as feed:
-        feed.send(frames(0, 100))
+    with pycast_server.stream(MOUNT, speed=0) as stream:
+        stream.send(100)
         until(lambda: get(pycast_server.port, "/admin/streams", relay).body.endswith(b"\r\n"), "the mount")
 
         def places() -> set[str]:

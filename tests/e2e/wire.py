@@ -1,6 +1,7 @@
-"""A source and a listener made of plain sockets, for what no real program does on purpose.
+"""A source and a listener made of plain sockets, for what neither a real program nor the test kit does on purpose:
+malformed bytes, sockets that are cut, stalled or counted by the hundred, servers that are not of the kit.
 
-Knows as much HTTP and ICY as a test needs and shares no code with the server, so that a mistake there is not repeated
+Knows as much HTTP as a test needs and shares no code with the server, so that a mistake there is not repeated
 here. Invariant: every read and write has a deadline.
 """
 
@@ -226,24 +227,3 @@ def listen(
         wire.close()
         raise
     return wire, reply
-
-
-@dataclass(slots=True)
-class IcyReader:
-    """A reader that separates title blocks from the audio of an ICY listener."""
-
-    wire: Wire
-    metaint: int
-    titles: list[bytes] = field(default_factory=list)
-    """The payload of every block that was not empty, without its NULs."""
-
-    def interval(self) -> bytes:
-        """Reads the next `metaint` bytes of audio and the title block after them. Returns the audio."""
-        audio = self.wire.read(self.metaint)
-        length = self.wire.read(1)[0] * 16
-        if length:
-            self.titles.append(self.wire.read(length).rstrip(b"\0"))
-        return audio
-
-    def intervals(self, count: int) -> bytes:
-        return b"".join(self.interval() for _ in range(count))
