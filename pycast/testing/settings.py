@@ -55,7 +55,9 @@ def section_of(name: str) -> str:
 
     if name in MountSettings.KEYS and not MountSettings.KEYS[name].inherits:
         return "mount"
-    sections = [key for key in Config.KEYS.values() if key.section and name in key.section.KEYS and key.name != "mount"]
+    sections = [key for key in Config.KEYS.values() if key.section and name in key.section.KEYS]
+    if name in MountSettings.KEYS and MountSettings.KEYS[name].inherits.endswith(f".{name}"):
+        sections = [key for key in sections if key.name != "mount"]
     if not sections:
         raise TypeError(f"no section of pycast's config has a setting {name!r}{_meant(name)}")
     if len(sections) > 1 or sections[0].is_array:

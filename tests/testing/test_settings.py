@@ -67,6 +67,7 @@ def test_unknown_setting_is_a_type_error_that_says_what_was_meant(given: dict[st
     ("name", "ways"),
     [
         ("tls_ca", r"relay=\[\{'tls_ca': …\}\] or master=\{'tls_ca': …\} or cluster=\{'tls_ca': …\}$"),
+        ("password", r"mount=\[\{'password': …\}\] or relay=\[\{'password': …\}\] or master="),
         ("port", r"listen=\[\{'port': …\}\] or relay=\[\{'port': …\}\] or master=\{'port': …\}"),
         (
             "shoutcast_mount",
