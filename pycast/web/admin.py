@@ -68,7 +68,9 @@ def _fallbacks(call: Call, mount: str) -> Response:
 
 
 def go_to_admin(call: Call) -> Response:
-    """Answers the addresses of icecast-kh's frames: the pages below /admin/ have what is in them."""
+    """Answers `/admin`, which people type, and the addresses of icecast-kh's frames: the pages below /admin/ have what
+    is in them.
+    """
     return Response(302, b"", "", (("Location", "admin/"),))
 
 
@@ -125,7 +127,10 @@ def _in_look(run: Command) -> Handler:
                 return own
         from pycast.web import admin_looks  # not before it is needed, as in public.py
 
-        return admin_looks.as_json(said) if look == "json" else admin_looks.as_page(said, command, call.text("mount"))
+        if look == "json":
+            return admin_looks.as_json(said)
+        has_nodes = call.site.cluster_wide is not call.site.local
+        return admin_looks.as_page(said, command, call.text("mount"), has_nodes=has_nodes)
 
     return handler
 

@@ -46,15 +46,20 @@ def as_json(document: bytes) -> Response:
     return Response(200, json.dumps({root.tag: values}, ensure_ascii=False).encode("utf-8", "replace"), JSON)
 
 
-def as_page(document: bytes, command: str, mount: str) -> Response:
-    """Returns the page of a command's XML. `mount` is the one that it is about, or empty. May switch."""
+def as_page(document: bytes, command: str, mount: str, *, has_nodes: bool = False) -> Response:
+    """Returns the page of a command's XML. `mount` is the one that it is about, or empty; with `has_nodes` there is a
+    page of the cluster's nodes. May switch.
+    """
     root = ElementTree.fromstring(document)
     tree = _value(root)
-    template = "admin_message" if root.tag == "iceresponse" else f"admin_{_TEMPLATES.get(command, command)}"
+    template = "message" if root.tag == "iceresponse" else _TEMPLATES.get(command, command)
     body = render(
-        f"{template}.html",
+        f"admin_{template}.html",
         tree=tree if isinstance(tree, Tree) else Tree(),
         mount=mount,
+        command=command,
+        here="" if mount else f"{template}.xsl",
+        has_nodes=has_nodes,
         path=mount_link,
         clean=clean,
         policy=page_policy((), "'self'"),

@@ -29,6 +29,7 @@ ROUTES = (
     Route("/admin/drain", operations.drain, ADMIN, Access.ADMIN, FORM, is_answered_when_full=True),
     Route("/admin/cluster", operations.cluster_json, ADMIN, Access.ADMIN, FORM),
     Route("/admin/nodes", operations.nodes_page, ADMIN, Access.ADMIN, FORM),
+    Route("/admin", admin.go_to_admin, ADMIN),
     # icecast-kh's frames, to which AzuraCast has a link.
     Route("/admin.html", admin.go_to_admin, ADMIN),
     Route("/adminbar.html", admin.go_to_admin, ADMIN),

@@ -90,3 +90,25 @@ def test_what_a_listener_or_a_log_says_is_text() -> None:
         ("history", "A – &lt;T&gt;"),
     ):
         assert said in text(as_page(PAGES[command], command, "/live.mp3"))
+
+
+def test_the_menu_says_where_one_is_and_leads_to_the_nodes_of_a_cluster() -> None:
+    alone, one_of_many = (text(as_page(PAGES["listmounts"], "listmounts", "", has_nodes=has)) for has in (False, True))
+    assert '<a href="listmounts.xsl" aria-current="page">' in alone
+    assert 'href="nodes"' not in alone
+    assert '<a href="nodes">' in one_of_many
+    assert ' aria-current="page"' not in text(as_page(PAGES["listclients"], "listclients", "/live.mp3"))
+
+
+@pytest.mark.parametrize(
+    ("command", "mount", "links"),
+    [
+        ("killclient", "/live.mp3", ["stats.xsl?mount=/live.mp3", "listclients.xsl?mount=/live.mp3"]),
+        ("killsource", "/live.mp3", ["stats.xsl"]),  # pages of a mount that has just ended would be errors
+        ("managerelays", "", ["managerelays.xsl"]),
+    ],
+)
+def test_what_is_said_to_an_order_leads_to_a_page_that_is_there(command: str, mount: str, links: list[str]) -> None:
+    page = text(as_page(xml.iceresponse("Done", 1), command, mount)).partition("<main")[2]
+    assert [unescape(link) for link in re.findall(r'href="([^"]+)"', page)][: len(links)] == links
+    assert ("?mount=" in page) is (command == "killclient")

@@ -147,8 +147,8 @@ def test_history_has_the_titles_of_mounts_that_are_over_too() -> None:
     assert [one["title"] for one in found["/over"]["played"]] == ["last"]
 
 
-@pytest.mark.parametrize("path", ["/admin.html", "/adminbar.html"])
-def test_the_frames_of_icecast_kh_lead_to_the_pages(path: str) -> None:
+@pytest.mark.parametrize("path", ["/admin", "/admin.html", "/adminbar.html"])
+def test_what_people_type_and_the_frames_of_icecast_kh_lead_to_the_pages(path: str) -> None:
     answer = ask(make_site(), path)
     assert (answer.status, answer.headers) == (302, (("Location", "admin/"),))
 

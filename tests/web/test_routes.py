@@ -26,8 +26,8 @@ from pycast.web.routes import (
 from tests.web.sites import ADMIN, DOOR, RELAY, SOURCE, ask, make_request, make_site, refusal
 
 PUBLIC = [route.path for route in ROUTES if route.is_public]
-# The addresses of icecast-kh's frames, which lead to the admin's pages.
-OF_KH = ("/admin.html", "/adminbar.html")
+# What leads to the admin's pages: what people type, and the addresses of icecast-kh's frames.
+TO_ADMIN = ("/admin", "/admin.html", "/adminbar.html")
 RESTRICTED = [route.path for route in ROUTES if route.access is Access.ADMIN and not route.is_public]
 
 
@@ -41,7 +41,7 @@ def test_every_path_is_in_the_table_once() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_public_pages_are_for_everybody_and_counted(path: str, method: str) -> None:
     site = make_site()
-    assert ask(site, path, method=method).status == (302 if path in OF_KH else 200)
+    assert ask(site, path, method=method).status == (302 if path in TO_ADMIN else 200)
     assert site.counters.file_connections == 1
 
 
@@ -75,13 +75,13 @@ def test_a_405_comes_before_all_other_checks(path: str) -> None:
 
 @pytest.mark.parametrize("path", [*(route.path for route in ROUTES), "/admin/stats", "/admin/", "/x"])
 def test_a_form_is_read_where_the_table_takes_one(path: str) -> None:
-    is_form = path.startswith("/admin") and path not in OF_KH
+    is_form = path.startswith("/admin") and path not in TO_ADMIN
     assert takes_form(make_request(path, method="POST")) is is_form
     assert not takes_form(make_request(path))
     assert all(("POST" in route.methods) is (route.methods is FORM) for route in ROUTES)
 
 
-@pytest.mark.parametrize("path", ["/x", "/live.mp3", "/admin", "/m3u", "/x.m3u8", "/livez/"])
+@pytest.mark.parametrize("path", ["/x", "/live.mp3", "/m3u", "/x.m3u8", "/livez/"])
 def test_an_unknown_path_is_a_404(path: str) -> None:
     site = make_site()
     assert refusal(site, path, authorization=ADMIN) == (404, "The file you requested could not be found")
