@@ -20,6 +20,7 @@ from pycast.testing.wire_heads import (
     ServerAddress,
     WireHead,
     WireHeaders,
+    as_target,
     how_it_failed,
     read_head,
     reset,
@@ -140,7 +141,7 @@ class Heard:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         try:
             lines = "".join(f"{name}: {value}\r\n" for name, value in self._headers.items())
-            self._sock.sendall(f"{self._method} {self.mount} HTTP/1.0\r\n{lines}\r\n".encode())
+            self._sock.sendall(f"{self._method} {as_target(self.mount)} HTTP/1.0\r\n{lines}\r\n".encode())
             self._head, rest = read_head(self._sock, ANSWER_S)
         except BaseException:
             self._sock.close()

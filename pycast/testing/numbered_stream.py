@@ -17,7 +17,16 @@ from urllib.parse import quote
 
 from pycast.testing.failures import StreamRefused
 from pycast.testing.numbered import FormatName, NumberedAudio
-from pycast.testing.wire_heads import CLOSED, OWN_SOURCE, ServerAddress, how_it_failed, is_readable, read_head, reset
+from pycast.testing.wire_heads import (
+    CLOSED,
+    OWN_SOURCE,
+    ServerAddress,
+    as_target,
+    how_it_failed,
+    is_readable,
+    read_head,
+    reset,
+)
 
 ANSWER_S = 10.0
 TURN_S = 0.02
@@ -172,7 +181,7 @@ class NumberedStream:
         protocol = "HTTP/1.0" if self._method == "SOURCE" else "HTTP/1.1"
         headers = {"Host": self._address.host, "Authorization": f"Basic {self._token}", **self._headers}
         lines = (f"{name}: {value}\r\n" for name, value in headers.items())
-        sock.sendall(f"{self._method} {self.mount} {protocol}\r\n{''.join(lines)}\r\n".encode())
+        sock.sendall(f"{self._method} {as_target(self.mount)} {protocol}\r\n{''.join(lines)}\r\n".encode())
         try:
             answer, body = read_head(sock, ANSWER_S)
         except ConnectionError as error:

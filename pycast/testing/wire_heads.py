@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
+from urllib.parse import quote
 
 MAX_HEAD = 65536
 CLOSED = "the server closed the connection"
@@ -137,6 +138,13 @@ def is_readable(sock: socket.socket, timeout: float) -> bool:
     poll = select.poll()  # unlike select(), it takes a descriptor of any number
     poll.register(sock.fileno(), select.POLLIN)
     return bool(poll.poll(1000 * timeout))
+
+
+def as_target(mount: str) -> str:
+    """Returns a mount, or an address with a query, as it stands in a request line: blanks and letters outside ASCII are
+    escaped, and what is escaped already stays.
+    """
+    return quote(mount, safe="/%?#[]@!$&'()*+,;=:~")
 
 
 def reset(sock: socket.socket) -> None:

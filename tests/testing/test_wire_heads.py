@@ -10,6 +10,7 @@ from pycast.testing.wire_heads import (
     MAX_HEAD,
     ChunkReader,
     ServerAddress,
+    as_target,
     how_it_failed,
     is_readable,
     read_head,
@@ -87,3 +88,8 @@ def test_chunks_are_the_same_however_they_are_cut(piece: int) -> None:
 def test_what_is_no_chunk_ends_them() -> None:
     chunks = ChunkReader()
     assert chunks.feed(b"?" * 1001) == b"" and chunks.feed(b"5\r\naudio") == b""
+
+
+def test_a_mount_with_blanks_and_foreign_letters_stands_in_one_word() -> None:
+    assert as_target("/Ein Mount ü.mp3") == "/Ein%20Mount%20%C3%BC.mp3"
+    assert as_target("/a%20b?x=1&y=%2F") == "/a%20b?x=1&y=%2F"
