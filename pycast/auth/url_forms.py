@@ -89,14 +89,14 @@ class About(NamedTuple):
 
 def listener_add(about: About, headers: Sequence[Field] = (), prefix: str = "") -> bytes:
     """Returns the form for a listener who wants to come in."""
-    who = [("user", about.user), ("pass", about.password), ("ip", about.ip), ("agent", about.agent)]
+    who = [("user", about.user), ("pass", about.password), ("ip", about.ip), ("agent", about.agent or "-")]
     return form("listener_add", [*_begin(about), *who, *((f"{prefix}{name}", value) for name, value in headers)])
 
 
 def listener_remove(about: About, duration_s: float) -> bytes:
     """Returns the form for one who has left."""
     who = [("user", about.user), ("pass", about.password), ("duration", str(int(duration_s)))]
-    return form("listener_remove", [*_begin(about), *who, ("ip", about.ip), ("agent", about.agent)])
+    return form("listener_remove", [*_begin(about), *who, ("ip", about.ip), ("agent", about.agent or "-")])
 
 
 def stream_auth(mount: str, ip: str, server: str, port: int, login: Field, *, is_admin: bool) -> bytes:

@@ -31,6 +31,12 @@ def test_listener_add_is_icecasts_form() -> None:
     assert listener_add(ABOUT, [("cookie", "a=1")], "ClientHeader-").endswith(b"&ClientHeader-cookie=a%3d1")
 
 
+def test_a_player_without_a_name_is_told_as_icecast_tells_it() -> None:
+    nameless = ABOUT._replace(agent="")
+    assert listener_add(nameless).endswith(b"&agent=%2d")
+    assert listener_remove(nameless, 1).endswith(b"&agent=%2d")
+
+
 def test_listener_remove_is_icecasts_form() -> None:
     assert listener_remove(ABOUT, 12.9) == (
         b"action=listener_remove&server=radio%2eexample%2eorg&port=8000&client=7&mount=%2flive%2emp3%3fa%3db"
