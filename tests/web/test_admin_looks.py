@@ -112,3 +112,9 @@ def test_what_is_said_to_an_order_leads_to_a_page_that_is_there(command: str, mo
     page = text(as_page(xml.iceresponse("Done", 1), command, mount)).partition("<main")[2]
     assert [unescape(link) for link in re.findall(r'href="([^"]+)"', page)][: len(links)] == links
     assert ("?mount=" in page) is (command == "killclient")
+
+
+def test_a_mount_without_a_source_has_none_to_disconnect() -> None:
+    idle, live = mount(name="/idle", content_type="", is_live=False), mount()
+    pages = [text(as_page(xml.stats_document(node(one)), "stats", "")) for one in (idle, live)]
+    assert ["Disconnect the source" in page for page in pages] == [False, True]
