@@ -112,7 +112,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     logins = _logins(settings, address, events, counters, programs, parts, cluster)
     finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
-                              cluster, on_demand, history := _history(events))  # fmt: skip
+                              cluster, on_demand, history := _history(events), finder)  # fmt: skip
     slaves, event_log = Slaves(settings, time.monotonic), _event_log(mounts, events)
     local = NodeControl(mounts, claims, finder, moves, snapshots, slaves, relay_desk, event_log)
 

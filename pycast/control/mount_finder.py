@@ -79,6 +79,23 @@ class MountFinder:
             or name in self._on_demand
         )
 
+    def is_on_demand(self, name: str) -> bool:
+        """Whether this node fetches the mount when somebody asks for it. Never switches."""
+        return name in self._on_demand
+
+    def played_by_others(self) -> list[str]:
+        """Returns the mounts of the configuration, by exact names, that have no source, and a fallback that has one.
+        Never switches.
+        """
+        names = (section.mount_name or "" for section in self._settings.now.mount if section.fallback_mount)
+        return [
+            name
+            for name in dict.fromkeys(names)
+            if self._settings.now.names_mount(name)
+            and not self.has_source(name)
+            and any(map(self.has_source, self.chain(name)))
+        ]
+
     def is_open(self, name: str) -> bool:
         """Whether listeners may ask for the mount of that name, if it is one. Never switches."""
         settings = self._settings.now.for_mount(name)

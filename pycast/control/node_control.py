@@ -51,12 +51,12 @@ class NodeControl:
         return [self.snapshot()]
 
     def knows(self, mount: str) -> bool:
-        """Whether this node has the mount, as a mirror too."""
-        return self._finder.on_this_node(mount) is not None
+        """Whether this node has the mount, as a mirror too, or would fetch it for a listener."""
+        return self._finder.on_this_node(mount) is not None or self._finder.is_on_demand(mount)
 
     def has_source(self, mount: str) -> bool:
         """Whether the mount's source is on this node, or this node waits for it."""
-        return self.knows(mount) and not self._mounts.is_mirror(mount)
+        return self._finder.on_this_node(mount) is not None and not self._mounts.is_mirror(mount)
 
     def listeners(self, mount: str) -> "list[ListenerSnapshot]":
         """Returns the mount's listeners on this node."""

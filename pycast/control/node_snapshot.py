@@ -15,6 +15,7 @@ from pycast.balance.readiness import Readiness
 from pycast.cluster.ownership import Ownership
 from pycast.config.live import Live
 from pycast.config.mount_settings import MountSettings
+from pycast.control.mount_finder import MountFinder
 from pycast.control.on_demand import OnDemand
 from pycast.control.own_address import OwnAddress
 from pycast.control.title_history import TitleHistory
@@ -57,6 +58,7 @@ class NodeSnapshots:
         cluster: "ClusterMember | None",
         on_demand: OnDemand,
         history: TitleHistory,
+        finder: MountFinder,
     ) -> None:
         self._settings = settings
         self._address = address
@@ -70,6 +72,7 @@ class NodeSnapshots:
         self._cluster = cluster
         self._on_demand = on_demand
         self._history = history
+        self._finder = finder
         self._started = time.time()
 
     def take(self) -> "NodeSnapshot":
@@ -124,6 +127,7 @@ class NodeSnapshots:
                 on_demand=mount.name in self._on_demand,
                 history=self._history.of(mount.name),
                 has_directories=bool(self._settings.now.directory),
+                fallback=self._finder.first_fallback(mount.name),
             )
             for mount in in_turns(mounts)
         ]
@@ -189,8 +193,9 @@ def snapshot_mount(
     on_demand: bool = False,
     history: "tuple[PlayedTitle, ...]" = (),
     has_directories: bool = False,
+    fallback: str | None = None,
 ) -> "MountSnapshot":
-    """Returns the current state of a mount."""
+    """Returns the current state of a mount. `fallback` is that in force, if it is not the configured one."""
     from pycast.stats.snapshot import MountSnapshot
 
     source, settings, title = mount.description, mount.settings, mount.timeline.title
@@ -232,7 +237,7 @@ def snapshot_mount(
         sources=mount.sources,
         is_mirror=is_mirror,
         on_demand=on_demand,
-        fallback=settings.fallback_mount,
+        fallback=settings.fallback_mount if fallback is None else fallback,
         listen_url=settings.listenurl,
         authenticator=_authenticator(settings),
         history=history,

@@ -124,14 +124,14 @@ def iceresponse(message: str, result: int) -> bytes:
     return _document("iceresponse", _elements([("message", message), ("return", str(result))]))
 
 
-def streamlist_text(snapshot: "NodeSnapshot", before: str = "") -> bytes:
+def streamlist_text(snapshot: "NodeSnapshot", before: str = "", others: Iterable[str] = ()) -> bytes:
     """Returns `/admin/streamlist.txt`: one mount a line, for servers that relay everything. Hidden mounts are left out.
-    `before` stands before each name.
+    `before` stands before each name; `others` are mounts that the snapshot does not have.
 
     A name with a line end in it is left out too: it would be read as two mounts.
     """
-    names = (mount.name for mount in visible_mounts(snapshot) if not {"\r", "\n"} & set(mount.name))
-    return b"".join(f"{before}{name}\r\n".encode("utf-8", "replace") for name in names)
+    names = sorted({*(mount.name for mount in visible_mounts(snapshot)), *others})
+    return b"".join(f"{before}{name}\r\n".encode("utf-8", "replace") for name in names if not {"\r", "\n"} & set(name))
 
 
 def xml_text(text: str) -> str:

@@ -156,7 +156,7 @@ def _other_mount(call: Call, mount: str, parameter: str) -> str:
     """Returns the mount in `parameter`, to which the listeners of `mount` may be moved by who asks. Raises Refused."""
     destination = call.text(parameter)
     if why := why_no_mount(destination):
-        raise Refused(f"This name cannot be a mount: {why}", cause=f"{parameter} {destination}: {why}")
+        raise Refused("No such destination", status=400, cause=f"{parameter} {destination}: {why}")
     # What a source may not see does not exist for it.
     is_secret = _is_hidden(call, call.control.snapshot(), destination) and not _opens(call, destination)
     if is_secret or not call.control.knows(destination):

@@ -41,14 +41,22 @@ def listmounts(call: Call) -> bytes:
 
 def streamlist_text(call: Call) -> Response:
     """Answers `streamlist.txt`, for servers that relay everything."""
-    _note_slave(call)
-    return Response(200, xml.streamlist_text(call.control.snapshot()), PLAIN)
+    return _streamlist(call, "")
 
 
 def streams(call: Call) -> Response:
     """Answers icecast-kh's slaves: each line is where they get a stream."""
+    return _streamlist(call, f"{STREAMS}?mount=")
+
+
+def _streamlist(call: Call, before: str) -> Response:
+    """Returns the list, in which a mount stays while its fallback plays: a slave would end what is missing. May
+    switch.
+    """
     _note_slave(call)
-    return Response(200, xml.streamlist_text(call.control.snapshot(), f"{STREAMS}?mount="), PLAIN)
+    played = call.site.finder.played_by_others()
+    others = [name for name in played if not call.config.for_mount(name).hidden]
+    return Response(200, xml.streamlist_text(call.control.snapshot(), before, others), PLAIN)
 
 
 def _note_slave(call: Call) -> None:

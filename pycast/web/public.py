@@ -132,7 +132,8 @@ def playlist(call: Call) -> Response:
     if call.config.paths.webroot and (own := _own_playlist(call)) is not None:
         return own
     mount, kind = target
-    if not call.site.finder.may_be_heard(mount):
+    meant = (mount, *(alias.destination for alias in call.config.aliases.get(mount, ())))
+    if not any(map(call.site.finder.may_be_heard, meant)):
         raise Refused("The file you requested could not be found", status=404, cause="no such mount")
     base = base_url(call)
     url = stream_url(base, mount, call.config.for_mount(mount).listenurl)

@@ -127,6 +127,15 @@ def test_marks_that_were_too_many_are_counted_and_logged_once(
     assert local.snapshot().counters.marks_dropped == parts.context.counters.marks_dropped == 20
 
 
+def test_statistics_tell_the_fallback_that_an_admin_has_ordered(make: Make) -> None:
+    parts = make()
+    begin(parts)
+    local = parts.context.site.local
+    before = [mount.fallback for mount in local.snapshot().mounts]
+    local.set_fallback("/x", "/ordered")
+    assert [before, [mount.fallback for mount in local.snapshot().mounts]] == [[""], ["/ordered"]]
+
+
 def test_listeners_go_to_the_fallback_when_their_source_ends(make: Make, wait_until: WaitUntil) -> None:
     parts = make('[limits]\nsource_grace = 60\n[[mount]]\nmount_name = "/x"\nfallback_mount = "/f"\n')
     source = begin(parts)

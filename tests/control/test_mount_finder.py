@@ -147,3 +147,12 @@ def test_a_players_path_means_a_mount_of_that_name_first() -> None:
             node.begin(name)
             assert node.finder.meant_by(name) == name
         assert node.finder.meant_by("/live.mp3/;x.nsv") == "/live.mp3/"
+
+
+def test_a_mount_whose_fallback_plays_in_its_place_is_told() -> None:
+    with stage(CHAIN) as node:
+        assert node.finder.played_by_others() == []
+        node.begin("/d")
+        assert node.finder.played_by_others() == ["/a", "/b", "/c"]
+        node.begin("/b")
+        assert node.finder.played_by_others() == ["/a", "/c"]

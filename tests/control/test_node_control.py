@@ -67,6 +67,15 @@ def test_a_mirror_is_known_and_has_no_source_on_this_node() -> None:
         assert [orders.has_source(one) for one in ("/here", "/copy", "/none")] == [True, False, False]
 
 
+def test_a_mount_that_would_be_fetched_is_known_and_has_nothing_to_change() -> None:
+    with stage() as node:
+        node.on_demand.add("/idle", lambda: None)
+        orders = control(node)
+        assert orders.knows("/idle") and not orders.has_source("/idle")
+        assert orders.listeners("/idle") == []
+        assert not orders.set_title("/idle", "", "Song", "")
+
+
 def test_listeners_are_moved_and_counted() -> None:
     with stage() as node:
         a, b = node.begin("/a"), node.begin("/b")

@@ -112,7 +112,10 @@ def make_site(local: Any = None, cluster_wide: Any = None, *, toml: str = PASSWO
     local = local or FakeControl(node(mount()))
     drain: Any = FakeDrain()
     finder: Any = SimpleNamespace(
-        has_source=lambda name: has_source, on_this_node=lambda name: None, may_be_heard=local.knows
+        has_source=lambda name: has_source,
+        on_this_node=lambda name: None,
+        may_be_heard=local.knows,
+        played_by_others=list,
     )
     counters, pages = Counters(), SharedPages()
     logins = Logins(counters, lambda: 0.0, lambda seconds: None)

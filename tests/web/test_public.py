@@ -44,6 +44,13 @@ def test_the_servers_own_page_is_about_this_node() -> None:
     assert "Here" in text_of(ask(site, "/server_version.xsl"))
 
 
+def test_an_alias_of_a_mount_has_its_playlists() -> None:
+    toml = '[[alias]]\nsource = "/radio"\ndestination = "/live.mp3"\n[[alias]]\nsource = "/x"\ndestination = "/none"\n'
+    site = make_site(toml=toml)
+    assert text_of(ask(site, "/radio.m3u")).endswith("/radio\r\n")
+    assert refusal(site, "/x.m3u")[0] == 404
+
+
 @pytest.mark.parametrize("kind", ["m3u", "pls", "xspf", "vclt"])
 def test_a_playlist_has_the_address_by_which_the_visitor_came(kind: str) -> None:
     playlist = text_of(ask(make_site(), f"/live.mp3.{kind}", more=HOST))
