@@ -167,7 +167,7 @@ class TlsTransport:
     def send(self, data: bytes | memoryview, /) -> int:
         """Sends what the socket takes now. Returns how many bytes. Raises BlockingIOError if it takes none."""
         size, sent = len(data), 0
-        if self._refused:
+        if self._refused or self._rest:
             sent = self._send_rest(size)
         while sent < size:
             piece = data if size <= SLICE and not sent else memoryview(data)[sent : sent + SLICE]
@@ -195,6 +195,13 @@ class TlsTransport:
         counted = min(size, self._refused)
         self._refused -= counted
         return counted
+
+    def settle(self) -> int:
+        """Returns how many bytes of those that were offered last go out although they were not counted as sent. They
+        count as sent from now on: what is offered next follows them.
+        """
+        refused, self._refused = self._refused, 0
+        return refused
 
     def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
         """Sends the joined buffers, as `send` does. The copy is no loss: TLS copies into records anyway."""

@@ -134,6 +134,7 @@ class Fanout:
                 cohort.leave(listener)
             self._behind.pop(listener, None)
             del self._all[listener.id]
+            self.bytes_sent += listener.settle(self._ring.head)
 
     def put_in(self, listener: Listener) -> None:
         """Takes over a listener that was taken out of a loop, maybe this one. Drops it if `run` has returned."""

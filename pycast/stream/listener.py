@@ -103,3 +103,15 @@ class Listener:
                 self.prefix = piece[sent:]
                 return
             sent -= size
+
+    def settle(self, head: int) -> int:
+        """Records what the transport has taken and not counted: one that encrypts keeps what its socket refused, and
+        that goes out before anything else. `head` is the end of what has been offered. Returns how many bytes.
+        """
+        settle = getattr(self.transport, "settle", None)  # a bare socket keeps nothing
+        taken: int = settle() if settle is not None else 0
+        if taken:
+            stop = min(head if self.intro is None else self.intro.size, self.position + taken)
+            pieces = self.view.pieces(self.position, stop, self.first_title_at)
+            self.advance([self.prefix, *pieces] if self.prefix else pieces, taken)
+        return taken

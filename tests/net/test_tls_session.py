@@ -63,6 +63,23 @@ def test_a_write_that_was_refused_may_be_tried_again_with_less(
     assert heard + drain(player) == DATA
 
 
+def test_what_is_settled_goes_out_once_and_before_all_else(pair: tuple[TlsTransport, gssl.SSLSocket]) -> None:
+    transport, player = pair
+    sent = transport.send(DATA)
+    settled = sent + transport.settle()
+    assert sent < settled < len(DATA) and transport.settle() == 0
+    with pytest.raises(BlockingIOError):
+        transport.send(b"later")
+    heard = drain(player)
+    with gevent.Timeout(10):
+        while True:
+            with suppress(BlockingIOError):
+                if transport.send(b"later") == 5:
+                    break
+            heard += drain(player)
+    assert heard + drain(player) == DATA[:settled] + b"later"
+
+
 def test_a_full_connection_blocks_and_a_closed_one_fails(pair: tuple[TlsTransport, gssl.SSLSocket]) -> None:
     transport, _ = pair
     with pytest.raises(BlockingIOError):

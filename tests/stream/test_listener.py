@@ -54,5 +54,29 @@ def test_however_its_socket_cuts_it_gets_every_byte_once(size: int) -> None:
     assert listener.sent == len(whole)
 
 
+class Keeper(MemoryTransport):
+    """Keeps `kept` bytes that it has not counted."""
+
+    kept = 0
+
+    def settle(self) -> int:
+        kept, self.kept = self.kept, 0
+        return kept
+
+
+@pytest.mark.parametrize("kept", [0, 3, 4, 9, 31, 40])
+def test_what_its_transport_keeps_counts_as_sent_when_it_is_settled(kept: int) -> None:
+    ring, timeline = Ring(1000), Timeline()
+    ring.append(bytes(range(40)))
+    timeline.add_title(7, Title("", "x", "", b"\x01TITLE IN A BLOCK"))
+    view, transport = IcyView(ring, timeline, 10, 0), Keeper()
+    listener = Listener(1, transport, WHO, view, 0, HEAD, -1, 0.0)
+    whole = HEAD + b"".join(view.pieces(0, ring.head))
+    transport.kept = kept
+    assert (listener.settle(ring.head), listener.settle(ring.head), listener.sent) == (kept, 0, kept)
+    assert whole[kept:] == listener.prefix + b"".join(view.pieces(listener.position, ring.head))
+    assert make().settle(0) == 0
+
+
 def test_it_is_nothing_but_slots() -> None:
     assert not hasattr(make(), "__dict__")

@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
@@ -13,6 +15,7 @@ from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader, IcyTitle
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
+from pycast.net.tls_session import TlsTransport
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
@@ -45,6 +48,13 @@ def numbers(audio: bytes) -> list[int]:
     return [int(frame[40:48]) for frame in found]
 
 
+def encrypting(transport: MemoryTransport) -> TlsTransport:
+    """Returns a transport that keeps what its socket refuses, as one with TLS does; what it encrypts stays legible."""
+    plain: Any = SimpleNamespace(encrypt=bytes, end=bytes)
+    sock: Any = transport
+    return TlsTransport(sock, plain)
+
+
 class Stage:
     """Mounts and listeners, without a loop: the test runs the passes."""
 
@@ -62,10 +72,13 @@ class Stage:
             mount.feed(frames(first, 20))
         return mount
 
-    def join(self, mount: Mount, metaint: int, room: int | None = None) -> MemoryTransport:
+    def join(
+        self, mount: Mount, metaint: int, room: int | None = None, *, is_encrypted: bool = False
+    ) -> MemoryTransport:
         self.count += 1
         transport = MemoryTransport(room)
-        mount.join(self.count, transport, WHO, HEAD, metaint, 0.0)
+        outer = encrypting(transport) if is_encrypted else transport
+        mount.join(self.count, outer, WHO, HEAD, metaint, 0.0)
         return transport
 
 
@@ -91,14 +104,17 @@ def received(transport: MemoryTransport, metaint: int) -> tuple[bytes, list[str]
     return audio, titles
 
 
+@pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("seed", range(30))
-def test_from_any_position_listeners_continue_with_whole_frames_in_phase_and_the_new_title(seed: int) -> None:
+def test_from_any_position_listeners_continue_with_whole_frames_in_phase_and_the_new_title(
+    seed: int, is_encrypted: bool
+) -> None:
     rng, stage = Random(seed), Stage()
     here, there = stage.mount(0), stage.mount(1000)
     here.set_title("", "here")
     there.set_title("", "there")
     crowd = [
-        (stage.join(here, metaint, rng.choice((None, rng.randint(0, 9000)))), metaint)
+        (stage.join(here, metaint, rng.choice((None, rng.randint(0, 9000))), is_encrypted=is_encrypted), metaint)
         for metaint in (0, METAINT, METAINT)
         for _ in range(4)
     ]
@@ -143,6 +159,19 @@ def test_caught_up_listeners_get_the_next_frame_of_the_same_mount_after_it_jumpe
     assert numbers(audio)[-8:] == [20, 21, 22, 300, 301, 302, 303, 304]
     assert titles[-2:] == (["before", "after"] if metaint else [])
     assert mount.fanout.position_of(next(iter(mount.fanout))) == 500_000 + 5 * SIZE
+
+
+def test_what_was_encrypted_before_a_move_is_counted_once() -> None:
+    stage = Stage()
+    here, there = stage.mount(0), stage.mount(1000)
+    transport = stage.join(here, 0, room=len(HEAD) + 100, is_encrypted=True)
+    listener = next(iter(here.fanout))
+    assert here.fanout.sent_to(listener) == 0
+    attach(there, detach(here))
+    there.feed(frames(1020, 1))
+    catch_up(there, transport)
+    total = here.fanout.bytes_sent + there.fanout.bytes_sent
+    assert total == there.fanout.sent_to(listener) == len(transport.got)
 
 
 def test_only_the_selected_listeners_are_taken() -> None:
