@@ -32,7 +32,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "control/control.py": "a Protocol; both of its faces have a test of their own",
     "formats/marks.py": "values and a Protocol; what each format does with them is in its own test",
     "server/context.py": "a record without methods; what it is made of is in tests/app/test_assembly.py",
-    "stream/cohort.py": "a record; what the fan-out does with it is in test_fanout.py",
+    "stream/cohort.py": "records of who is where; what the fan-out does with them is in test_fanout.py",
     "stats/counters.py": "records; what becomes of each field is in test_metric.py and test_merge.py",
     "stats/snapshot.py": "records; what is made of them is in test_metric.py, test_merge.py and the pages' tests",
     "testing/lobby.py": "records and Protocols; who uses them has a test of their own",

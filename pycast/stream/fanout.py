@@ -19,10 +19,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
+from math import inf
 
 from gevent.event import Event
 
-from pycast.stream.cohort import Cohort
+from pycast.stream.cohort import Cohort, Cohorts
 from pycast.stream.listener import Listener, Prelude
 from pycast.stream.pacer import Pacer
 from pycast.stream.ring import Ring
@@ -40,6 +41,10 @@ CATCH_UP_BYTES = 96 << 10
 # source that sends its backlog at once (a file, an encoder after a network hang, a mirror with a new parent) must not
 # push listeners that keep up beyond `queue_size`.
 URGENT_BYTES = 128 << 10
+
+# A pass so long after the last one comes after a standstill: of this process, its machine, or the source. For some time
+# a backlog comes faster than a connection takes it then, and who cannot keep up with that is not slow.
+STANDSTILL_S, LENIENT_S = 5.0, 10.0
 
 # At the end of a stream, listeners that are behind get this long for the rest of it.
 FINISH_S = 2.0
@@ -84,7 +89,10 @@ class Fanout:
         self._clock = clock
         self.on_intro_over: Callable[[Listener], None] = lambda listener: None
         """Has a listener that has got its intro go on with the stream."""
-        self._cohorts: dict[tuple[int, int], Cohort] = {}
+        self.on_late: Callable[[Listener, bool], bool] = lambda listener, is_whole: False
+        """Has a listener that is too far behind go on near the head; returns whether it can: `relocation.skip`."""
+        self._lenient_until = -inf
+        self._cohorts = Cohorts()
         self._behind: dict[Listener, None] = {}
         self._all: dict[int, Listener] = {}
         self._work, self._urgent, self._resting = Event(), Event(), Event()
@@ -114,7 +122,7 @@ class Fanout:
             return
         if listener.intro is not None:
             self._push_intro(listener, listener.intro)
-        elif (cohort := self._company_of(listener)) is None:
+        elif (cohort := self._cohorts.ahead_of(listener, self._ring.head, self._burst_size() // 4)) is None:
             self._push(listener, self._ring.head)
         else:
             self._push(listener, cohort.position)
@@ -129,9 +137,7 @@ class Fanout:
         """Removes listeners from this loop, each with its own position and count. Only while the loop rests."""
         assert self._resting.is_set()
         for listener in listeners:
-            cohort = self._cohort_of(listener)
-            if cohort is not None:
-                cohort.leave(listener)
+            self._cohorts.let_go(listener)
             self._behind.pop(listener, None)
             del self._all[listener.id]
             self.bytes_sent += listener.settle(self._ring.head)
@@ -148,9 +154,7 @@ class Fanout:
         """Removes a listener and closes its connection. Does nothing for one that has left already."""
         if self._all.pop(listener.id, None) is None:
             return
-        cohort = self._cohort_of(listener)
-        if cohort is not None:
-            cohort.leave(listener)
+        self._cohorts.let_go(listener)
         self._behind.pop(listener, None)
         self._on_gone(listener, reason)
         listener.transport.close()
@@ -185,6 +189,7 @@ class Fanout:
         self._on_gone = on_gone
         self._queue_size = self._burst_size = int
         self.on_intro_over = lambda listener: None
+        self.on_late = lambda listener, is_whole: False
 
     def wake(self) -> None:
         """Announces new audio in the ring."""
@@ -196,12 +201,12 @@ class Fanout:
         """Returns the audio offset up to which the listener has got everything; with an intro, the head."""
         if listener.intro is not None:
             return self._ring.head
-        cohort = self._cohort_of(listener)
+        cohort = self._cohorts.of(listener)
         return cohort.position if cohort else listener.position
 
     def sent_to(self, listener: Listener) -> int:
         """Returns the number of bytes written to the listener's socket."""
-        cohort = self._cohort_of(listener)
+        cohort = self._cohorts.of(listener)
         return listener.sent + (cohort.sent if cohort else 0)
 
     def run(self) -> None:
@@ -210,11 +215,13 @@ class Fanout:
         while not self._is_finished():
             self._work.wait()  # for audio, or for a listener that has some to get
             self._work.clear()
+            last, begun = begun, self._clock()
             if not self._all:
                 self._pacer.forget(self)
                 continue
-            last, begun = begun, self._clock()
             self.round_s = begun - last
+            if self.round_s >= STANDSTILL_S:
+                self._lenient_until = begun + LENIENT_S
             self._resting.clear()
             try:
                 self._pacer.record(self, self._pass())
@@ -238,15 +245,6 @@ class Fanout:
         """Whether who joined last can wait twice as long: with at most half of a burst on its way, half is left."""
         return 4 * (self._ring.head - self.pushed) <= self._burst_size()
 
-    def _company_of(self, listener: Listener) -> Cohort | None:
-        """Returns the cohort that a new listener is put into, if that has members, and only little more to get. What it
-        lacks comes with the next pass then, in which it needs no push of its own: in a storm there are thousands.
-        """
-        cohort = self._cohorts.get(listener.view.key)
-        if cohort is None or not cohort.members or cohort.position <= listener.position:
-            return None
-        return cohort if 4 * (self._ring.head - cohort.position) <= self._burst_size() else None
-
     def _is_finished(self) -> bool:
         if self._ending is None:
             return False
@@ -261,7 +259,7 @@ class Fanout:
         stop = self.pushed = self._ring.head
         self._urgent.clear()
         # Those that are caught up, cohort by cohort.
-        for cohort in list(self._cohorts.values()):
+        for cohort in self._cohorts:
             spent += self._push_cohort(cohort, stop)
         # Those that are behind, also those that fell behind just now. While the pass rested, listeners may have left,
         # or may have joined at a position after `stop`.
@@ -277,11 +275,14 @@ class Fanout:
 
     def _push_cohort(self, cohort: Cohort, stop: int) -> float:
         if not cohort.members:
-            del self._cohorts[cohort.view.key]
+            self._cohorts.remove(cohort)
             return 0.0
-        if cohort.position < self._ring.oldest:  # the whole process was stopped for longer than the ring holds
+        if cohort.position < self._ring.oldest:  # more has come since the last pass than the ring holds
             for listener in list(cohort.members):
-                self.drop(listener, Reason.SLOW)
+                cohort.leave(listener)
+                self._behind[listener] = None
+                if not self.on_late(listener, True):
+                    self.drop(listener, Reason.SLOW)
             return 0.0
         pieces = cohort.view.pieces(cohort.position, stop)
         data = b"".join(pieces)
@@ -344,9 +345,17 @@ class Fanout:
 
     def _push_behind(self, listener: Listener, stop: int) -> None:
         if self._ring.head - listener.position > self._queue_size() or listener.position < self._ring.oldest:
-            self.drop(listener, Reason.SLOW)
-            return
-        self._push(listener, stop)
+            self._let_off(listener)
+        else:
+            self._push(listener, stop)
+
+    def _let_off(self, listener: Listener) -> None:
+        """Lets a listener that is too far behind miss what it lacks, if that is not its fault; else drops it."""
+        if self._clock() < self._lenient_until and listener.position >= self._ring.oldest:
+            self.bytes_sent += listener.settle(self._ring.head)
+            if self.on_late(listener, False):
+                return
+        self.drop(listener, Reason.SLOW)
 
     def _push(self, listener: Listener, stop: int) -> None:
         start = listener.position
@@ -355,7 +364,7 @@ class Fanout:
     def _push_intro(self, listener: Listener, intro: Prelude) -> None:
         if listener not in self._behind:  # dropped while the pass rested
             return
-        if self._clock() - listener.joined > intro.patience_s:
+        if (now := self._clock()) - listener.joined > intro.patience_s and now >= self._lenient_until:
             self.drop(listener, Reason.SLOW)
             return
         self._push(listener, intro.size)
@@ -380,22 +389,10 @@ class Fanout:
 
     def _maybe_catch_up(self, listener: Listener, stop: int) -> None:
         if (
-            listener.position != stop
-            or listener.prefix
-            or listener.position < listener.first_title_at
-            or listener not in self._behind
+            listener.position == stop
+            and not listener.prefix
+            and listener.position >= listener.first_title_at
+            and listener in self._behind
+            and self._cohorts.take_in(listener)
         ):
-            return
-        cohort = self._cohorts.get(listener.view.key)
-        if cohort is None:
-            cohort = self._cohorts[listener.view.key] = Cohort(listener.view, stop)
-        elif not cohort.members:
-            cohort.position = stop
-        elif cohort.position != stop:
-            return
-        del self._behind[listener]
-        cohort.enter(listener)
-
-    def _cohort_of(self, listener: Listener) -> Cohort | None:
-        cohort = self._cohorts.get(listener.view.key)
-        return cohort if cohort is not None and listener in cohort.members else None
+            del self._behind[listener]

@@ -16,7 +16,8 @@ from pycast.formats.marks import Info, Join
 from pycast.stream.events import IntroHeard, StreamEvents
 from pycast.stream.listener import Identity, Listener, Transport
 from pycast.stream.mount import Mount
-from pycast.stream.placement import FALLBACK_BITRATE, place_after
+from pycast.stream.placement import FALLBACK_BITRATE
+from pycast.stream.relocation import go_on
 from pycast.stream.ring import Ring
 from pycast.stream.timeline import Timeline
 from pycast.stream.views import IcyView, RawView, View
@@ -81,9 +82,5 @@ def begin_stream(mount: Mount, events: StreamEvents, listener: Listener) -> None
     since = intro.size % metaint if metaint else 0
     rate = (mount.bitrate or FALLBACK_BITRATE) / 8
     back = max(mount.settings.burst_size.in_bytes(rate) - intro.size, 0)
-    start = place_after(mount.ring, mount.timeline, back, metaint, since, mount.floor, mount.first_place())
-    listener.prefix += start.header
-    listener.position = start.position
-    listener.view = mount.view(metaint, start.phase)
-    listener.first_title_at = start.position + metaint - since if metaint else -1
+    go_on(mount, listener, since, back)
     events.intro_heard.emit(IntroHeard(mount.name, listener))

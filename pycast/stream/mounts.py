@@ -25,6 +25,7 @@ from pycast.stream.mount import Mount
 from pycast.stream.mount_limits import expire
 from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
+from pycast.stream.relocation import skip
 from pycast.stream.source import Source, SourceDescription
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ OPENING_S = 0.5
 
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
+
+# A look that comes so much too late is put off once, for the time in which a mirror finds its parent again.
+LATE_S, PUT_OFF_S = 1.0, 5.0
 
 
 class Mounts:
@@ -250,7 +254,9 @@ class Mounts:
     def run_expiry(self) -> None:
         """Drops the listeners whose time is over, in an endless loop. May switch."""
         while True:
-            sleep_until_tick(EXPIRY_S)
+            if sleep_until_tick(EXPIRY_S) >= LATE_S:
+                # This process stood still: what sources and other nodes have for it comes before anybody misses it.
+                sleep_until_tick(PUT_OFF_S)
             self._expire()  # a call, so that this frame does not keep the last mount while it sleeps
 
     def _expire(self) -> None:
@@ -295,6 +301,7 @@ class Mounts:
         settings = self._settings.now.for_mount(name)
         mount = Mount(name, settings, description, self._pacer, self._events, self._clock)
         mount.fanout.on_intro_over = lambda listener: self._begin_stream(mount, listener)
+        mount.fanout.on_late = partial(skip, mount)
         self._mounts[name] = mount
         self._loops[name] = self._group.spawn_forever(f"fan-out of {name}", partial(self._run_fanout, mount))
         return mount

@@ -15,6 +15,7 @@ from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
+from pycast.stream.placement import FALLBACK_BITRATE, place_after
 
 _Rests = dict[tuple[object, int, int], tuple[bytes, int]]
 """What listeners get before they go on, and where it ends, by their view and their position."""
@@ -95,6 +96,41 @@ def attach(mount: Mount, moving: list[Detached]) -> None:
         listener.view = mount.view(one.metaint, (position - one.since_block) % one.metaint if one.metaint else 0)
         listener.first_title_at = position + one.metaint - one.since_block if one.metaint else -1
         mount.fanout.put_in(listener)
+
+
+def skip(mount: Mount, listener: Listener, is_whole: bool = False) -> bool:
+    """Has a listener of the mount that is too far behind go on where a new one would begin, after the rest of its
+    present unit; `is_whole` if it has that already. Returns False if it cannot have it any more. Never switches.
+    """
+    stop = listener.position
+    if not is_whole:
+        if stop < mount.ring.oldest:
+            return False
+        rests: _Rests = {}
+        _finish(mount, listener, rests, mount.ring.head + 1)
+        ((_, stop),) = rests.values()
+    metaint, phase = listener.view.key
+    since_block = (stop - phase) % metaint if metaint else 0
+    back = mount.settings.burst_size.in_bytes((mount.bitrate or FALLBACK_BITRATE) / 8)
+    go_on(mount, listener, since_block, back, stop, has_header=mount.family == HEADER_ONCE)
+    return True
+
+
+def go_on(
+    mount: Mount, listener: Listener, since_block: int, back: int, after: int = 0, *, has_header: bool = False
+) -> None:
+    """Has a listener that has had other audio go on `back` bytes back, but not before `after`, with the codec header
+    unless it `has_header`; `since_block` as in `Detached`.
+    """
+    metaint, floor, first = listener.view.key[0], max(mount.floor, after), mount.first_place()
+    if first is not None and first < floor:
+        first = None
+    start = place_after(mount.ring, mount.timeline, back, metaint, since_block, floor, first)
+    if not has_header:
+        listener.prefix += start.header
+    listener.position = start.position
+    listener.view = mount.view(metaint, start.phase)
+    listener.first_title_at = start.position + metaint - since_block if metaint else -1
 
 
 def _finish(mount: Mount, listener: Listener, rests: _Rests, up_to_date: int) -> Detached:

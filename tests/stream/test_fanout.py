@@ -1,17 +1,19 @@
 """The fan-out: whatever sockets take and whenever, every listener gets exactly its view of the audio."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pycast.http.icy import title_block
-from pycast.stream.fanout import URGENT_BYTES, Fanout, Reason
+from pycast.net.group import Group
+from pycast.stream.fanout import LENIENT_S, STANDSTILL_S, URGENT_BYTES, Fanout, Reason
 from pycast.stream.listener import Listener
 from pycast.stream.pacer import Pacer
 from pycast.stream.ring import Ring
 from pycast.stream.timeline import Timeline, Title
 from pycast.stream.views import IcyView, RawView, View
+from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
 
 
@@ -22,13 +24,14 @@ class Stage:
         self.ring = Ring(64 << 10)
         self.timeline = Timeline()
         self.gone: list[tuple[int, Reason]] = []
+        self.now = 0.0
         self.fanout = Fanout(
             self.ring,
             Pacer(0.5, lambda: 0.0),
             lambda: queue_size,
             lambda: queue_size // 8,
             lambda listener, reason: self.gone.append((listener.id, reason)),
-            lambda: 0.0,
+            lambda: self.now,
         )
         self.raw = RawView(self.ring)
         self._ids = iter(range(1, 10_000))
@@ -174,6 +177,62 @@ def test_a_listener_that_was_overwritten_is_dropped_as_slow() -> None:
     stage.ring.append(b"x" * (stage.ring.capacity + 1))
     stage.run_pass()
     assert sorted(stage.gone) == [(caught_up.id, Reason.SLOW), (behind.id, Reason.SLOW)]
+
+
+class RunningStage(Stage):
+    """A fan-out that runs, and lets off whom it may."""
+
+    def __init__(self, wait_until: WaitUntil) -> None:
+        super().__init__(queue_size=1000)
+        self.let_off: list[tuple[int, bool]] = []
+        self.fanout.on_late = self._on_late
+        self._wait_until = wait_until
+
+    def _on_late(self, listener: Listener, is_whole: bool) -> bool:
+        self.let_off.append((listener.id, is_whole))
+        listener.position = self.ring.head
+        return True
+
+    def push(self, size: int) -> None:
+        """Has this much audio pushed."""
+        self.ring.append(b"x" * size)
+        self.fanout.wake()
+        self._wait_until(lambda: self.fanout.pushed == self.ring.head and self.fanout._resting.is_set(), "a pass")
+
+
+@pytest.fixture
+def running(wait_until: WaitUntil) -> Iterator[RunningStage]:
+    stage, group = RunningStage(wait_until), Group()
+    group.spawn("fan-out", stage.fanout.run)
+    yield stage
+    group.kill()
+
+
+def test_who_cannot_keep_up_with_what_comes_after_a_standstill_misses_it_and_stays(running: RunningStage) -> None:
+    transport = MemoryTransport()
+    listener = running.join(transport)
+    running.push(10)
+    running.now += 2 * STANDSTILL_S
+    transport.room = 100
+    running.push(3000)
+    assert running.let_off[0] == (listener.id, False) and running.gone == []
+    for _ in range(int(LENIENT_S / STANDSTILL_S) + 2):
+        running.now += STANDSTILL_S - 0.5
+        transport.room = None
+        running.push(10)
+    transport.room = 0
+    running.push(3000)
+    assert running.gone == [(listener.id, Reason.SLOW)]
+
+
+def test_who_had_everything_and_was_overwritten_goes_on_between_two_units(running: RunningStage) -> None:
+    transport = MemoryTransport()
+    listener = running.join(transport)
+    running.push(10)
+    running.push(running.ring.capacity + 1)
+    assert running.let_off == [(listener.id, True)] and running.gone == []
+    running.push(10)
+    assert transport.got == b"HEAD" + b"x" * 20
 
 
 def _expected(stage: Stage, view: View, start: int, first_title_at: int) -> bytes:

@@ -130,6 +130,17 @@ def test_who_takes_nothing_is_dropped_as_too_slow(hall: Hall) -> None:
     assert PATIENCE_S < intro.patience_s < PATIENCE_S + 100 * 0.03
 
 
+def test_who_is_in_the_middle_of_it_when_the_process_stands_still_hears_the_rest(hall: Hall) -> None:
+    mount, intro = hall.mount(), intro_of(frames(FIRST, 100))
+    _, transport = hall.join(mount, intro, room=1000)
+    hall.now += intro.patience_s + 1
+    mount.fanout._lenient_until = hall.now + 1
+    mount.fanout._pass()
+    transport.room = None
+    mount.fanout._pass()
+    assert hall.left == [] and len(hall.heard) == 1
+
+
 def test_who_is_moved_in_the_middle_of_it_hears_the_rest_and_then_the_other_mount(hall: Hall) -> None:
     here, there = hall.mount("/x"), hall.mount("/y", 500)
     _, transport = hall.join(here, intro_of(frames(FIRST, 50)), METAINT, room=7000)

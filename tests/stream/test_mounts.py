@@ -15,6 +15,7 @@ from pycast.errors import Refused
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
+from pycast.stream import mounts
 from pycast.stream.events import SourceEnded, SourceStarted, StreamEvents
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
@@ -66,6 +67,26 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     made.mounts.stop()
     made.group.kill()
     assert len(made.group) == 0
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_nobody_misses_audio_that_came_while_the_process_stood_still(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, is_heard: bool
+) -> None:
+    mount, looks = stage.enter("/x", FakeSource()), iter([60.0, 0.0])
+    mount.join(1, MemoryTransport(), WHO, b"", 0, stage.now)
+    stage.now += 60.0
+
+    def sleep(period_s: float) -> float:
+        late_s = next(looks)
+        if is_heard and not late_s:  # the source's bytes are read meanwhile
+            mount.take(b"x", [])
+        return late_s
+
+    monkeypatch.setattr(mounts, "sleep_until_tick", sleep)
+    with pytest.raises(StopIteration):
+        stage.mounts.run_expiry()
+    assert len(mount.fanout) == is_heard
 
 
 def test_a_mount_with_a_live_source_is_in_use(stage: Stage) -> None:

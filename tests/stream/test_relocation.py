@@ -1,5 +1,6 @@
 """Listeners that are moved get whole frames, keep their ICY phase, and get the title in force where they are."""
 
+from functools import partial
 from itertools import pairwise
 from random import Random
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
 from pycast.stream.pacer import Pacer
-from pycast.stream.relocation import attach, detach, relocate
+from pycast.stream.relocation import attach, detach, relocate, skip
 from pycast.stream.source import SourceDescription
 from tests.conftest import WaitUntil
 from tests.formats.ogg_pages import page
@@ -172,6 +173,61 @@ def test_what_was_encrypted_before_a_move_is_counted_once() -> None:
     catch_up(there, transport)
     total = here.fanout.bytes_sent + there.fanout.bytes_sent
     assert total == there.fanout.sent_to(listener) == len(transport.got)
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+@pytest.mark.parametrize("seed", range(30))
+def test_who_skips_what_it_missed_gets_whole_frames_in_phase_and_the_title(seed: int, is_encrypted: bool) -> None:
+    rng, stage = Random(seed), Stage()
+    mount = stage.mount(0)
+    mount.set_title("", "before")
+    crowd = [(stage.join(mount, metaint, is_encrypted=is_encrypted), metaint) for metaint in (0, METAINT, METAINT)]
+    for transport, _ in crowd:
+        transport.room = rng.randint(0, 9000)
+    mount.feed(frames(20, 30))
+    mount.fanout._pass()
+    mount.set_title("", "after")
+    mount.feed(frames(50, 60))
+    for listener in mount.fanout:
+        mount.fanout.bytes_sent += listener.settle(mount.ring.head)
+        missing = mount.ring.head - mount.fanout.position_of(listener)
+        assert listener in mount.fanout._behind and missing > 0
+        assert skip(mount, listener)
+        assert mount.ring.head - listener.position <= max(3000 + 2 * METAINT, SIZE)
+    mount.feed(frames(110, 10))
+    catch_up(mount, *(transport for transport, _ in crowd))
+    assert stage.gone == []
+    for transport, metaint in crowd:
+        audio, titles = received(transport, metaint)
+        found = numbers(audio)
+        jumps = [(one, other) for one, other in pairwise(found) if other != one + 1]
+        assert len(jumps) == 1 and jumps[0][0] < jumps[0][1] and found[-1] == 119
+        assert not metaint or titles[-1] == "after"
+
+
+@pytest.mark.parametrize("metaint", [0, METAINT])
+def test_who_had_everything_before_it_was_overwritten_goes_on_with_whole_frames(metaint: int) -> None:
+    stage = Stage()
+    mount = stage.mount(0)
+    transport = stage.join(mount, metaint)
+    catch_up(mount, transport)
+    more = mount.ring.capacity // SIZE + 50
+    mount.fanout.on_late = partial(skip, mount)
+    for number in range(20, 20 + more):
+        mount.feed(frames(number, 1))
+    catch_up(mount)
+    found = numbers(received(transport, metaint)[0])
+    assert [one for one, other in pairwise(found) if other != one + 1] == [19] and found[-1] == 19 + more
+    assert stage.gone == []
+
+
+def test_who_lacks_the_rest_of_its_frame_cannot_skip() -> None:
+    stage = Stage()
+    mount = stage.mount(0)
+    stage.join(mount, 0, room=len(HEAD) + 10)
+    listener = next(iter(mount.fanout))
+    mount.ring.append(bytes(mount.ring.capacity))
+    assert not skip(mount, listener)
 
 
 def test_only_the_selected_listeners_are_taken() -> None:
