@@ -220,9 +220,9 @@ class MountSettings(Section):
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether everybody who asks for it hears it at once: nobody else is asked, and nothing comes first."""
+        """Whether everybody who asks for it is a listener at once: nobody else is asked."""
         is_open = self.allow_direct_access and not self.no_mount
-        return is_open and not (self.intro or self.redirect_to or self.authentication.follows_listeners)
+        return is_open and not (self.redirect_to or self.authentication.follows_listeners)
 
 
 class MountSection(Section, some_of=MountSettings):

@@ -74,13 +74,19 @@ class Intros:
         self._answered: WeakValueDictionary[bytes, Intro] = WeakValueDictionary()
         """What servers have sent and somebody hears, by its digest: mostly it is the same for all."""
 
+    def is_at_hand(self, path: str) -> bool:
+        """Whether `of` returns at once: the mount of that name has no intro, or it is read already. Never switches."""
+        name = self._settings.now.for_mount(path).intro
+        return not name or self._file(name) in self._loaded
+
     def of(self, path: str) -> "Intro | None":
-        """Returns the intro of the mount of that name, None if it has none that can be used. May switch."""
-        now = self._settings.now
-        name = now.for_mount(path).intro
+        """Returns the intro of the mount of that name, None if it has none that can be used. May switch, unless it is
+        at hand.
+        """
+        name = self._settings.now.for_mount(path).intro
         if not name:
             return None
-        file = below(now.paths.webroot, name) if now.paths.webroot else ""
+        file = self._file(name)
         while (loading := self._loading.get(file)) is not None:
             loading.wait()
         loaded = self._loaded.get(file)
@@ -117,6 +123,10 @@ class Intros:
         self._heard[key] = self._clock()
         if len(self._heard) > MOST_HEARD:
             del self._heard[next(iter(self._heard))]
+
+    def _file(self, name: str) -> str:
+        webroot = self._settings.now.paths.webroot
+        return below(webroot, name) if webroot else ""
 
     def _has_heard(self, path: str, ip: str, agent: str) -> bool:
         heard = self._heard.get(hash((path, ip, agent)))

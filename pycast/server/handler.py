@@ -26,7 +26,7 @@ from pycast.http.response import Response, error_response
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.http_exchange import HttpExchange
-from pycast.server.listeners import join, known_reply, serve_listener
+from pycast.server.listeners import first_heard, join, known_reply, serve_listener
 from pycast.server.repeats import Repeat
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
@@ -101,10 +101,14 @@ def join_at_once(context: ServerContext, connection: Connection, head: bytes) ->
         return False
     if context.site.readiness.is_stopping or context.bans.is_refused(connection.ip, request.headers.get("user-agent")):
         return False
+    # An intro that has to be read from its file is waited for on the long way.
+    if not context.intros.is_at_hand(request.path):
+        return False
     try:
         check_port(request, connection.serves)
         admit(mount)
-        join(context, connection, request, mount, reply=known_reply(context, connection, known, mount))
+        reply = known_reply(context, connection, known, mount)
+        join(context, connection, request, mount, intro=first_heard(context, request), reply=reply)
     except PeerError:
         return False
     except Exception:

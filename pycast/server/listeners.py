@@ -67,7 +67,7 @@ def serve_listener(
     does not count for limits of listeners. `preroll` is what it hears first in place of the mount's intro. Raises
     Refused. May switch.
     """
-    intro = _intro(context, request, has_logged_in=is_server)
+    intro = first_heard(context, request, has_logged_in=is_server)
     if request.method == "HEAD":
         _, head = _reply(context, connection, request, mount)
         connection.write(head, context.settings.now.limits.client_timeout)
@@ -150,9 +150,9 @@ def _mount_with_room(context: ServerContext, mount: Mount, asked: str) -> Mount:
     return mount
 
 
-def _intro(context: ServerContext, request: Request, *, has_logged_in: bool) -> "Intro | None":
+def first_heard(context: ServerContext, request: Request, *, has_logged_in: bool = False) -> "Intro | None":
     """Returns what a listener may hear first; not another server, whose listeners would hear it in the stream. May
-    switch.
+    switch, unless the intro is at hand.
     """
     is_player = request.method == "GET" and not has_logged_in and not is_server(request.headers)
     return context.intros.of(request.path) if is_player else None

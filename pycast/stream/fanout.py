@@ -120,9 +120,9 @@ class Fanout:
         self.put_in(listener)
         if self._is_over:
             return
-        if listener.intro is not None:
-            self._push_intro(listener, listener.intro)
-        elif (cohort := self._cohorts.ahead_of(listener, self._ring.head, self._burst_size() // 4)) is None:
+        if listener.intro is not None and not self._push_intro(listener, listener.intro):
+            return
+        if (cohort := self._cohorts.ahead_of(listener, self._ring.head, self._burst_size() // 4)) is None:
             self._push(listener, self._ring.head)
         else:
             self._push(listener, cohort.position)
@@ -264,9 +264,8 @@ class Fanout:
         # Those that are behind, also those that fell behind just now. While the pass rested, listeners may have left,
         # or may have joined at a position after `stop`.
         for count, listener in enumerate(list(self._behind), 1):
-            if listener.intro is not None:
-                self._push_intro(listener, listener.intro)
-            elif listener.position <= stop and listener in self._behind:
+            is_in_stream = listener.intro is None or self._push_intro(listener, listener.intro)
+            if is_in_stream and listener.position <= stop and listener in self._behind:
                 self._push_behind(listener, stop)
                 self._maybe_catch_up(listener, stop)
             if not count % BATCH:
@@ -361,15 +360,18 @@ class Fanout:
         start = listener.position
         self._send(listener, listener.view.pieces(start, min(stop, start + CATCH_UP_BYTES), listener.first_title_at))
 
-    def _push_intro(self, listener: Listener, intro: Prelude) -> None:
+    def _push_intro(self, listener: Listener, intro: Prelude) -> bool:
+        """Returns whether the listener has it all, and gets the stream from now on."""
         if listener not in self._behind:  # dropped while the pass rested
-            return
+            return False
         if (now := self._clock()) - listener.joined > intro.patience_s and now >= self._lenient_until:
             self.drop(listener, Reason.SLOW)
-            return
+            return False
         self._push(listener, intro.size)
-        if listener.position == intro.size and not listener.prefix and listener in self._behind:
+        is_over = listener.position == intro.size and not listener.prefix and listener in self._behind
+        if is_over:
             self.on_intro_over(listener)
+        return is_over
 
     def _send(self, listener: Listener, pieces: list[Piece]) -> None:
         """Sends the listener's prefix and `pieces`, as much of it as the socket takes."""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.server.contexts import Bench, FakeSource, connect_tcp, make_bench, re
 HEAD = b"GET /x HTTP/1.1\r\nHost: x\r\nUser-Agent: player\r\n%s\r\n"
 PLAYER = HEAD % b""
 FRAMES = bytes.fromhex("fffb9064") + bytes(413)
+INTRO = (bytes.fromhex("fffb9064") + bytes(36) + b"i" * 377) * 20
 
 
 def on_air(bench: Bench, name: str = "/x", content_type: str = "audio/mpeg") -> Mount:
@@ -117,6 +119,39 @@ def test_both_ways_give_the_same_whatever_is_set_for_the_mount(name: str) -> Non
     bench.close()
 
 
+@pytest.mark.parametrize(
+    ("head", "is_heard"),
+    [(PLAYER, True), (HEAD % b"Icy-MetaData: 1\r\n", True), (PLAYER.replace(b"player", b"Icecast 2.4.4"), False)],
+)
+def test_an_intro_comes_first_on_both_ways_and_is_read_on_the_long_one(
+    tmp_path: Path, head: bytes, is_heard: bool
+) -> None:
+    (tmp_path / "i.mp3").write_bytes(INTRO)
+    bench = make_bench(f"[paths]\nwebroot = '{tmp_path}'\n[[mount]]\nmount_name = '/x'\nintro = '/i.mp3'\n")
+    on_air(bench)
+    connection, peer = connect_tcp()
+    assert not join_at_once(bench.context, connection, head)
+    connection.close()
+    peer.close()
+    answer(bench, PLAYER, is_at_once=False)
+    bench.context.intros._heard.clear()
+    long_way = answer(bench, head, is_at_once=False)
+    assert (INTRO + FRAMES in long_way) is is_heard
+    bench.context.intros._heard.clear()
+    assert answer(bench, head, is_at_once=True) == long_way
+    again = answer(bench, head, is_at_once=False)
+    assert INTRO not in again, "once for each player, whichever way it comes"
+    assert answer(bench, head, is_at_once=True) == again
+    bench.close()
+
+
+def test_an_intro_that_cannot_be_read_costs_nobody_the_short_way(tmp_path: Path) -> None:
+    bench = make_bench(f"[paths]\nwebroot = '{tmp_path}'\n[[mount]]\nmount_name = '/x'\nintro = '/i.mp3'\n")
+    on_air(bench)
+    assert answer(bench, PLAYER, is_at_once=False) == answer(bench, PLAYER, is_at_once=True)
+    bench.close()
+
+
 AUTHENTICATION = "[mount.authentication]\ntype = 'htpasswd'\nfilename = '/nowhere'\n"
 
 
@@ -124,7 +159,7 @@ AUTHENTICATION = "[mount.authentication]\ntype = 'htpasswd'\nfilename = '/nowher
     ("toml", "head"),
     [
         ("[[mount]]\nmount_name = '/x'\n" + AUTHENTICATION, PLAYER),
-        ("[[mount]]\nmount_name = '/x'\nintro = '/intro.mp3'\n", PLAYER),
+        ("[[mount]]\nmount_name = '/x'\nintro = '/not-read-yet.mp3'\n", PLAYER),
         ("[[mount]]\nmount_name = '/x'\nredirect_to = 'http://y/z'\n", PLAYER),
         ("[[mount]]\nmount_name = '/x'\nno_mount = true\n", PLAYER),
         ("[[mount]]\nmount_name = '/x'\nallow_direct_access = false\n", PLAYER),

@@ -108,6 +108,17 @@ def test_the_intro_counts_as_burst(hall: Hall, length: int, most: int) -> None:
     assert len(numbers(audio)) - length <= most // SIZE
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_who_takes_the_intro_at_once_gets_the_stream_with_it(hall: Hall, others: int) -> None:
+    mount, intro = hall.mount(), intro_of(frames(FIRST, 5))
+    for _ in range(others):
+        hall.join(mount, intro)
+        mount.fanout._pass()
+    _, transport = hall.join(mount, intro)
+    found = numbers(received(transport, 0)[0])
+    assert found[:5] == list(range(FIRST, FIRST + 5)) and found[5:] == list(range(found[5], 20))
+
+
 def test_listeners_who_come_at_different_times_share_their_bytes_after_the_intro(hall: Hall) -> None:
     mount, intro = hall.mount(), intro_of(frames(FIRST, 31))
     for number in range(100):
