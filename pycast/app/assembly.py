@@ -109,7 +109,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
 
     # Questions and commands of admins.
     address, intros = OwnAddress(settings), Intros(settings, time.monotonic)
-    logins = _logins(settings, address, events, counters, programs, parts, cluster)
+    logins = _logins(settings, address, mounts, events, counters, programs, parts, cluster)
     finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
                               cluster, on_demand, history := _history(events), finder)  # fmt: skip
@@ -203,6 +203,7 @@ def _subscribe(
 def _logins(
     settings: Live,
     address: OwnAddress,
+    mounts: Mounts,
     events: StreamEvents,
     counters: Counters,
     programs: Group,
@@ -215,7 +216,7 @@ def _logins(
     logins = Logins(counters, time.monotonic, opens_something=lambda given: opens_something(settings.now, given))
     calls = AuthCalls(settings, lambda: address.port, counters, programs, time.monotonic)
     elsewhere = parts.listens_elsewhere(cluster) if parts and cluster else None
-    guests = Guests(settings, logins, calls, counters, time.monotonic, elsewhere)
+    guests = Guests(settings, logins, calls, counters, time.monotonic, elsewhere, mounts.listeners_of)
     if parts:
         parts.introduce_guests(guests)
     events.source_started.subscribe(calls.on_source_started)

@@ -52,26 +52,34 @@ class AuthCalls:
         return About(self._settings.now.server.hostname, self._port(), id, target, user, password, ip, agent)
 
     def listener_add(
-        self, about: "About", sent: tuple[tuple[str, str], ...], rules: MountAuthentication
+        self,
+        about: "About",
+        referer: str,
+        listeners: int,
+        sent: tuple[tuple[str, str], ...],
+        rules: MountAuthentication,
     ) -> "Judgement":
-        """Returns what the server says about a listener. Raises Refused if too many wait. May switch."""
+        """Returns what the server says about a listener, where there are `listeners` already. Raises Refused if too
+        many wait. May switch.
+        """
         from pycast.auth.auth_server import AuthServerFailed
         from pycast.auth.url_forms import Judgement, judge, listener_add
 
         url = rules.listener_add
-        body = listener_add(about, sent, rules.header_prefix)
+        body = listener_add(about, referer, listeners, sent, rules.header_prefix)
         try:
             answer = self._servers.at(url).ask(url, body, _login(rules, about), rules.timeout)
         except AuthServerFailed as error:
             return Judgement(rules.on_failure == "allow", message=f"not asked: {error}")
         return judge(answer, rules)
 
-    def listener_remove(self, about: "About", duration_s: float, rules: MountAuthentication) -> None:
-        """Tells the server, if it wants to know, that a listener has left. Never switches."""
+    def listener_remove(self, about: "About", duration_s: float, sent: int, rules: MountAuthentication) -> None:
+        """Tells the server, if it wants to know, that a listener has left, who has got `sent` bytes. Never switches."""
         if url := rules.url_of("listener_remove"):
             from pycast.auth.url_forms import listener_remove
 
-            self._servers.at(url).tell(url, listener_remove(about, duration_s), _login(rules, about), rules.timeout)
+            body = listener_remove(about, duration_s, sent)
+            self._servers.at(url).tell(url, body, _login(rules, about), rules.timeout)
 
     def is_source(self, mount: str, given: Credentials, ip: str, rules: MountAuthentication, *, is_admin: bool) -> bool:
         """Whether the server takes these for the mount's source. Raises Refused if too many wait. May switch."""
@@ -94,22 +102,24 @@ class AuthCalls:
 
     def on_source_started(self, event: SourceStarted) -> None:
         """Tells the mount's server. Never switches."""
-        self._tell_of("mount_add", event.mount, event.settings.authentication)
+        self._tell_of("mount_add", event)
 
     def on_source_ended(self, event: SourceEnded) -> None:
         """As `on_source_started`."""
-        self._tell_of("mount_remove", event.mount, event.settings.authentication)
+        self._tell_of("mount_remove", event)
 
     def close(self) -> None:
         """Closes the connections that are kept."""
         if self._made is not None:
             self._made.close()
 
-    def _tell_of(self, action: str, mount: str, rules: MountAuthentication) -> None:
+    def _tell_of(self, action: str, event: SourceStarted | SourceEnded) -> None:
+        rules = event.settings.authentication
         if url := rules.url_of(action):
             from pycast.auth.url_forms import mount_changed
 
-            body = mount_changed(action, mount, self._settings.now.server.hostname, self._port())
+            server = self._settings.now.server.hostname
+            body = mount_changed(action, event.mount, server, self._port(), event.ip, event.agent)
             login = (rules.username, rules.password) if rules.username else None
             self._servers.at(url).tell(url, body, login, rules.timeout)
 

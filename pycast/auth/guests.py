@@ -74,14 +74,18 @@ class Guests:
         counters: Counters,
         clock: Callable[[], float],
         listens_elsewhere: Callable[[str, str], bool] | None = None,
+        listeners_of: Callable[[str], int] = lambda mount: 0,
     ) -> None:
-        """`listens_elsewhere` asks other nodes whether a user listens to a mount there; it may switch."""
+        """`listens_elsewhere` asks other nodes whether a user listens to a mount there; it may switch. `listeners_of`
+        counts a mount's listeners on this node.
+        """
         self._settings = settings
         self._logins = logins
         self._calls = calls
         self._counters = counters
         self._clock = clock
         self._listens_elsewhere = listens_elsewhere
+        self._listeners_of = listeners_of
         self._guests: dict[int, Guest] = {}
         self._users: Counter[tuple[str, str]] = Counter()
         """How often each user listens to a mount, those included who are being looked for a mount now."""
@@ -131,20 +135,22 @@ class Guests:
         """Whether a user listens to a mount on this node, or is just let in."""
         return (mount, user) in self._users
 
-    def give_up(self, id: int) -> None:
-        """Forgets a guest who has left, or got no stream. Does nothing for others. Never switches."""
+    def give_up(self, id: int, sent: int = 0) -> None:
+        """Forgets a guest who has left, with so many bytes, or got no stream. Does nothing for others. Never
+        switches.
+        """
         guest = self._guests.pop(id, None)
         if guest is None:
             return
         if guest.is_counted:
             self._count_out(guest.mount, guest.user)
         if guest.about is not None:
-            self._calls.listener_remove(guest.about, self._clock() - guest.since, guest.rules)
+            self._calls.listener_remove(guest.about, self._clock() - guest.since, sent, guest.rules)
 
     def on_listener_left(self, event: ListenerLeft) -> None:
         """Forgets a guest who has left. Never switches."""
         if self._guests:
-            self.give_up(event.listener.id)
+            self.give_up(event.listener.id, event.listener.sent)
 
     def close(self) -> None:
         """Closes connections and ends threads. Never switches."""
@@ -177,7 +183,8 @@ class Guests:
     def _ask(self, asking: Asking, about: "About", rules: MountAuthentication) -> "Judgement":
         """Returns what the server says that lets the guest in. Raises Refused. May switch."""
         sent = tuple((name, value) for name in rules.headers if (value := asking.headers.get(name)))
-        verdict = self._calls.listener_add(about, sent, rules)
+        referer, listeners = asking.headers.get("referer"), self._listeners_of(asking.mount)
+        verdict = self._calls.listener_add(about, referer, listeners, sent, rules)
         if verdict.is_let_in:
             return verdict
         said = f": {verdict.message}" if verdict.message else ""

@@ -19,6 +19,9 @@ class SourceStarted(NamedTuple):
 
     mount: str
     settings: MountSettings
+    ip: str = ""
+    """Its address, and its agent."""
+    agent: str = ""
 
 
 class SourceEnded(NamedTuple):
@@ -26,6 +29,9 @@ class SourceEnded(NamedTuple):
 
     mount: str
     settings: MountSettings
+    ip: str = ""
+    """Its address, and its agent."""
+    agent: str = ""
 
 
 class MountStateChanged(NamedTuple):

@@ -83,6 +83,11 @@ class Mounts:
         """Returns the mount of that name unless it is over."""
         return self._mounts.get(name)
 
+    def listeners_of(self, name: str) -> int:
+        """Returns how many listeners the mount has on this node."""
+        mount = self._mounts.get(name)
+        return len(mount.fanout) if mount is not None else 0
+
     @property
     def ending(self) -> tuple[Mount, ...]:
         """Mounts that are over, and whose last listeners still get the rest."""
@@ -145,7 +150,7 @@ class Mounts:
         else:
             mount.start_title(source.description, stream)
             self._opening.setdefault(name, (Event(), time.monotonic() + OPENING_S))
-        self._events.source_started.emit(SourceStarted(name, mount.settings))
+        self._events.source_started.emit(SourceStarted(name, mount.settings, *_sender(source)))
         return mount
 
     def is_opening(self, name: str) -> bool:
@@ -192,7 +197,7 @@ class Mounts:
         if mount.state is MountState.LIVE:
             mount.end()
         if source is not None:
-            self._events.source_ended.emit(SourceEnded(name, mount.settings))
+            self._events.source_ended.emit(SourceEnded(name, mount.settings, *_sender(source)))
 
     def get_or_create(self, name: str, description: SourceDescription) -> Mount:
         """Returns the mount with its present settings, and keeps it until `close`.
@@ -221,7 +226,7 @@ class Mounts:
         # While its format is not known the mount is in the state in which the source found it.
         if mount.state is MountState.LIVE:
             mount.end()
-        self._events.source_ended.emit(SourceEnded(name, mount.settings))
+        self._events.source_ended.emit(SourceEnded(name, mount.settings, *_sender(source)))
         grace = mount.settings.source_grace
         if grace <= 0:
             self.close(name)
@@ -287,7 +292,7 @@ class Mounts:
             if mount.state is MountState.LIVE:
                 mount.end()
             if name in sources:  # also one whose format is not known yet
-                self._events.source_ended.emit(SourceEnded(name, mount.settings))
+                self._events.source_ended.emit(SourceEnded(name, mount.settings, *_sender(sources[name])))
             self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)
 
@@ -336,3 +341,8 @@ class Mounts:
 def marks_dropped(mount: Mount) -> int:
     """Returns how many of the mount's marks, and of the events for its mirrors, were forgotten early."""
     return mount.timeline.dropped + mount.journal.dropped
+
+
+def _sender(source: Source) -> tuple[str, str]:
+    """Returns a source's address and its agent."""
+    return source.description.ip, source.description.info.user_agent

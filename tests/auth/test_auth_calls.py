@@ -39,7 +39,7 @@ def rules(backend: Backend, **more: Any) -> MountAuthentication:
 
 def add(calls: AuthCalls, rules: MountAuthentication, given: tuple[str, str] | None = ("ann", "pw")) -> bool:
     about = calls.about(7, "/x?y=z", given, "192.0.2.7", "VLC")
-    return calls.listener_add(about, (("cookie", "c"),), rules).is_let_in
+    return calls.listener_add(about, "https://r/", 12, (("cookie", "c"),), rules).is_let_in
 
 
 def test_listener_is_asked_about_with_all_that_is_known(calls: AuthCalls, backend: Backend) -> None:
@@ -55,6 +55,8 @@ def test_listener_is_asked_about_with_all_that_is_known(calls: AuthCalls, backen
             "pass": "pw",
             "ip": "192.0.2.7",
             "agent": "VLC",
+            "referer": "https://r/",
+            "listeners": "12",
             "h-cookie": "c",
         }
     ]
@@ -114,16 +116,17 @@ def test_mounts_and_departures_are_told_in_their_order(
     toml = f"""[[mount]]\nmount_name = "/x"\n[mount.authentication]\ntype = "url"\n
       mount_add = "{backend.url()}"\nmount_remove = "{backend.url()}"\nlistener_remove = "{backend.url()}"\n"""
     settings = loads(toml, {}, "test").for_mount("/x")
-    calls.on_source_started(SourceStarted("/x", settings))
-    calls.listener_remove(calls.about(7, "/x", None, "192.0.2.7", ""), 12.0, settings.authentication)
-    calls.on_source_ended(SourceEnded("/x", settings))
+    calls.on_source_started(SourceStarted("/x", settings, "192.0.2.9", "butt"))
+    calls.listener_remove(calls.about(7, "/x", None, "192.0.2.7", ""), 12.0, 99, settings.authentication)
+    calls.on_source_ended(SourceEnded("/x", settings, "192.0.2.9", "butt"))
     wait_until(lambda: len(backend.asked) == 3, "the notices")
     assert [one["action"] for one in backend.asked] == ["mount_add", "listener_remove", "mount_remove"]
-    assert backend.asked[1]["duration"] == "12"
+    assert (backend.asked[1]["duration"], backend.asked[1]["sent"]) == ("12", "99")
+    assert {(one["ip"], one["agent"]) for one in backend.asked[::2]} == {("192.0.2.9", "butt")}
 
 
 def test_mount_without_such_urls_tells_nobody(calls: AuthCalls) -> None:
     settings = loads("", {}, "test").for_mount("/x")
     calls.on_source_started(SourceStarted("/x", settings))
-    calls.listener_remove(calls.about(7, "/x", None, "192.0.2.7", ""), 1.0, settings.authentication)
+    calls.listener_remove(calls.about(7, "/x", None, "192.0.2.7", ""), 1.0, 0, settings.authentication)
     assert len(calls._group) == 0

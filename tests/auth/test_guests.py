@@ -61,18 +61,22 @@ class Calls:
         self.verdict = Judgement(True)
         self.added: list[About] = []
         self.sent: list[tuple[tuple[str, str], ...]] = []
+        self.told: list[tuple[str, int]] = []
         self.removed: list[tuple[int, float]] = []
 
     def about(self, id: int, target: str, given: tuple[str, str] | None, ip: str, agent: str) -> About:
         user, password = given or ("", "")
         return About("h", 8000, id, target, user, password, ip, agent)
 
-    def listener_add(self, about: About, sent: tuple[tuple[str, str], ...], rules: object) -> Judgement:
+    def listener_add(
+        self, about: About, referer: str, listeners: int, sent: tuple[tuple[str, str], ...], rules: object
+    ) -> Judgement:
         self.added.append(about)
+        self.told.append((referer, listeners))
         self.sent.append(sent)
         return self.verdict
 
-    def listener_remove(self, about: About, duration_s: float, rules: object) -> None:
+    def listener_remove(self, about: About, duration_s: float, sent: int, rules: object) -> None:
         self.removed.append((about.id, duration_s))
 
 
@@ -159,18 +163,18 @@ def test_guest_is_given_up_once_and_others_are_none(house: House) -> None:
 
 def test_guest_that_leaves_a_mount_is_forgotten_wherever_it_is(house: House) -> None:
     guest = house.come("/asked")
-    listener: Any = SimpleNamespace(id=guest.id)
+    listener: Any = SimpleNamespace(id=guest.id, sent=0)
     house.guests.on_listener_left(ListenerLeft("/elsewhere", listener, Reason.CLOSED))
     assert house.calls.removed == [(guest.id, 0.0)]
 
 
 def test_server_is_asked_with_the_headers_that_it_wants(house: House) -> None:
-    house.come("/asked?token=1", ("ann", "x"), "Cookie: c=1\r\nUser-Agent: VLC\r\n")
+    house.come("/asked?token=1", ("ann", "x"), "Cookie: c=1\r\nUser-Agent: VLC\r\nReferer: https://r/\r\n")
     [about] = house.calls.added
     assert (about.mount, about.user, about.password, about.ip, about.agent) == (
         *("/asked?token=1", "ann", "x", "192.0.2.7", "VLC"),
     )
-    assert house.calls.sent == [(("cookie", "c=1"),)]
+    assert (house.calls.sent, house.calls.told) == ([(("cookie", "c=1"),)], [("https://r/", 0)])
 
 
 @pytest.mark.parametrize(

@@ -23,24 +23,25 @@ ABOUT = About("radio.example.org", 8000, 7, "/live.mp3?a=b", "ann", "p w", "192.
 RULES = MountAuthentication(type="url", listener_add="http://x/")
 
 
-def test_listener_add_is_icecasts_form() -> None:
-    assert listener_add(ABOUT) == (
+def test_listener_add_is_icecasts_form_and_then_what_kh_adds() -> None:
+    assert listener_add(ABOUT, "https://r/", 12) == (
         b"action=listener_add&server=radio%2eexample%2eorg&port=8000&client=7&mount=%2flive%2emp3%3fa%3db"
-        b"&user=ann&pass=p%20w&ip=192%2e0%2e2%2e7&agent=VLC%2f3"
+        b"&user=ann&pass=p%20w&ip=192%2e0%2e2%2e7&agent=VLC%2f3&referer=https%3a%2f%2fr%2f&listeners=12"
     )
-    assert listener_add(ABOUT, [("cookie", "a=1")], "ClientHeader-").endswith(b"&ClientHeader-cookie=a%3d1")
+    body = listener_add(ABOUT, "", 0, [("cookie", "a=1")], "ClientHeader-")
+    assert body.endswith(b"&referer=&listeners=0&ClientHeader-cookie=a%3d1")
 
 
 def test_a_player_without_a_name_is_told_as_icecast_tells_it() -> None:
     nameless = ABOUT._replace(agent="")
-    assert listener_add(nameless).endswith(b"&agent=%2d")
-    assert listener_remove(nameless, 1).endswith(b"&agent=%2d")
+    assert b"&agent=%2d&" in listener_add(nameless, "", 0)
+    assert b"&agent=%2d&" in listener_remove(nameless, 1, 0)
 
 
-def test_listener_remove_is_icecasts_form() -> None:
-    assert listener_remove(ABOUT, 12.9) == (
+def test_listener_remove_is_icecasts_form_and_then_what_kh_adds() -> None:
+    assert listener_remove(ABOUT, 12.9, 160_000) == (
         b"action=listener_remove&server=radio%2eexample%2eorg&port=8000&client=7&mount=%2flive%2emp3%3fa%3db"
-        b"&user=ann&pass=p%20w&duration=12&ip=192%2e0%2e2%2e7&agent=VLC%2f3"
+        b"&user=ann&pass=p%20w&duration=12&ip=192%2e0%2e2%2e7&agent=VLC%2f3&sent=160000"
     )
 
 
@@ -49,7 +50,8 @@ def test_stream_auth_and_mounts_are_icecasts_forms() -> None:
     assert stream_auth("/x", "192.0.2.7", "h", 8000, ("dj", "pw"), is_admin=False) == start
     assert stream_auth("/x", "192.0.2.7", "h", 8000, ("dj", "pw"), is_admin=True) == start + b"&admin=1"
     for action in ("mount_add", "mount_remove"):
-        assert mount_changed(action, "/x", "h", 8000) == f"action={action}&mount=%2fx&server=h&port=8000".encode()
+        body = mount_changed(action, "/x", "h", 8000, "192.0.2.7", "butt 1")
+        assert body == f"action={action}&mount=%2fx&server=h&port=8000&ip=192%2e0%2e2%2e7&agent=butt%201".encode()
 
 
 @given(st.text(), st.text())
@@ -73,6 +75,8 @@ def answer(*headers: tuple[str, str], status: int = 200) -> AuthAnswer:
         ("icecast-auth-user: 1", ("icecast-auth-user", "10"), False),
         ("icecast-auth-user: 1", ("icecast-auth-user", ""), False),
         ("icecast-auth-user: 1", ("icecast-auth-user", "withintro"), True),
+        ("icecast-auth-user: 1", ("icecast-auth-user", "hijack"), True),
+        ("X-OK: Yes", ("x-ok", "hijack"), False),
         ("icecast-auth-user: 1", ("x-icecast-auth-user", "1"), False),
         ("icecast-auth-user: 1", ("x-icecast-auth-result", "ok"), True),
         ("icecast-auth-user: 1", ("x-icecast-auth-result", "failed"), False),
@@ -145,6 +149,10 @@ def test_refusals_have_a_status_a_text_and_maybe_another_address(
         (
             *("send_error", "DF147168-baaa-4959-82a4-746a1232927d"),
             Judgement(False, message="Maximum listeners reached for this source", status=503),
+        ),
+        (
+            *("send_error", "6f4c95e3-b446-4814-b4b8-0cb585dbe4bd"),
+            Judgement(False, message="Safe HTTP method used on unsafe call", status=405),
         ),
         ("send_error", "x", Judgement(False, status=403)),
     ],

@@ -180,8 +180,11 @@ def test_server_is_asked_and_told(house: House, backend: Backend, wait_until: Wa
         "pass": "x",
         "ip": "127.0.0.1",
         "agent": "VLC",
+        "referer": "",
+        "listeners": "0",
     }
     assert (removed["client"], removed["duration"]) == (added["client"], "0")
+    assert int(removed["sent"]) > 0
     assert len(house.node.parts.context.site.guests) == 0
 
 

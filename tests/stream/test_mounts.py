@@ -184,7 +184,8 @@ def test_starts_and_ends_of_sources_are_announced(stage: Stage) -> None:
     source = FakeSource()
     stage.enter("/x", source)
     stage.ownership.remove("/x", source)
-    assert received == [SourceStarted("/x", settings), SourceEnded("/x", settings)]
+    who = DESCRIPTION.ip, DESCRIPTION.info.user_agent
+    assert received == [SourceStarted("/x", settings, *who), SourceEnded("/x", settings, *who)]
 
 
 def test_a_reload_reaches_running_mounts(stage: Stage) -> None:
@@ -210,7 +211,7 @@ def test_stop_announces_the_end_of_its_own_sources_only(stage: Stage) -> None:
     stage.mounts.attach_mirror("/m", object(), DESCRIPTION, 0)
     settings = stage.mounts.attach_source("/x", FakeSource()).settings
     stage.mounts.stop()
-    assert received == [SourceEnded("/x", settings)]
+    assert received == [SourceEnded("/x", settings, DESCRIPTION.ip)]
 
 
 def test_a_mirror_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> None:
@@ -223,7 +224,7 @@ def test_a_mirror_feeds_a_mount_and_a_source_takes_its_place(stage: Stage) -> No
     assert stage.mounts.is_silent("/x")
     assert stage.mounts.attach_source("/x", source) is mount
     assert (stage.mounts.attached("/x"), stage.mounts.sources) == (source, 1)
-    assert received == [SourceStarted("/x", mount.settings)]
+    assert received == [SourceStarted("/x", mount.settings, DESCRIPTION.ip)]
 
 
 def test_a_mount_without_a_source_or_mirror_waits_with_its_listeners(stage: Stage) -> None:
