@@ -57,6 +57,8 @@ class MountReader:
         for log in block.all("accesslog"):
             LogReader(self._settings, self._root, table).read_of_mount(log, place(log))
         self._settings.read("mount", table, block)
+        for hijack in block.all("hijack"):  # icecast-kh: a second source replaces the first, and listeners stay
+            table.set("on_conflict", "take_over" if is_yes(hijack.value()) else None, line=hijack.line)
         for no_yp in block.all("no-yp"):
             table.set("public", False if is_yes(no_yp.value()) else table.values.get("public"))
         self._read_protection(table, block)

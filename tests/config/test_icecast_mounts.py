@@ -54,6 +54,13 @@ def test_ways_to_move_listeners_back_are_understood(written: str, who: str) -> N
     assert imported(xml).mount[0].fallback_override == who
 
 
+@pytest.mark.parametrize(
+    ("inside", "what"), [("<hijack>1</hijack>", "take_over"), ("<hijack>0</hijack>", "reject"), ("", "reject")]
+)
+def test_a_second_source_takes_over_where_kh_says_so(inside: str, what: str) -> None:
+    assert imported(f"<mount><mount-name>/a</mount-name>{inside}</mount>").for_mount("/a").on_conflict == what
+
+
 @pytest.mark.parametrize("name", ["/b", "/f-[128].mp3", "/silence.mp3"])
 @pytest.mark.parametrize(
     "form", ["<fallback-mount>{}</fallback-mount>", '<fallback mount="{}" rate="128k"/>', "<fallback>{}</fallback>"]
