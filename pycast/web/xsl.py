@@ -3,7 +3,8 @@
 A style sheet gets the XML of `/admin/stats` as Icecast 2.4.4 gives it to pages: without hidden mounts, with `?mount=`
 only that mount. It is applied in a thread, by lxml, which is installed with `pycast-server[xsl]`. A page is kept for up
 to a second, however many ask for it, and one style sheet is applied at a time; one that takes longer than `PATIENCE_S`
-is given up, and until it has ended the others are refused, so that style sheets never take more than one thread.
+is given up, and until it has ended the others are refused, so that style sheets never take more than one thread. What
+it reads and what comes out is bounded; what it holds in between is not, as lxml has no such limit.
 
 Style sheets can include others, and read documents, below `paths.webroot`. They reach no other file and no network, and
 write nothing. The pages of the server, such as `/status.xsl`, are not made here: they need no lxml.
@@ -37,6 +38,9 @@ IS_XSL = re.compile(r"\.xsl[^/.]*\Z", re.IGNORECASE)
 
 # Of one style sheet or document, and how many one page may read.
 MOST_BYTES, MOST_DOCUMENTS = 1 << 20, 32
+
+# Of a page: one of a thousand mounts has a quarter of it. Up to 64 are kept.
+MOST_OUTPUT = 4 << 20
 
 _XSL = "http://www.w3.org/1999/XSL/Transform"
 _TYPE_OF_METHOD = {"html": "text/html", "text": "text/plain"}
@@ -177,7 +181,10 @@ def apply(root: str, path: str, xml: bytes) -> _Made:
     transform = etree.XSLT(sheet, access_control=access)
     result = transform(etree.fromstring(xml, etree.XMLParser(no_network=True, resolve_entities=False)))
     documents.check()
-    return _Made(bytes(result), _content_type(list(documents.sheets(etree))))
+    body = bytes(result)
+    if len(body) > MOST_OUTPUT:
+        raise XslError(f"what comes out is larger than {MOST_OUTPUT} bytes")
+    return _Made(body, _content_type(list(documents.sheets(etree))))
 
 
 def _content_type(sheets: "list[etree._Element]") -> str:

@@ -162,6 +162,33 @@ def test_a_style_sheet_with_an_error_is_told_with_the_reason(site: Site, write: 
     assert (error.value.status, error.value.public) == (500, "Could not parse XSLT file")
 
 
+ENDLESS = (
+    '<xsl:template name="more"><xsl:param name="left"/><xsl:if test="$left &gt; 0">{line}'
+    '<xsl:call-template name="more"><xsl:with-param name="left" select="$left - 1"/></xsl:call-template></xsl:if>'
+    "</xsl:template>"
+)
+
+
+def test_more_output_than_a_page_may_have_is_no_page(site: Site, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xsl, "MOST_OUTPUT", 100_000)
+    body = '<xsl:call-template name="more"><xsl:with-param name="left" select="{}"/></xsl:call-template>'
+    line = f"<p>{'x' * 93}</p>"
+    for name, lines in (("fits.xsl", 900), ("large.xsl", 1100)):
+        write(name, text=SHEET.format(output=ENDLESS.format(line=line), body=body.format(lines)))
+    assert text_of(ask(site, "/fits.xsl")).count(line) == 900
+    with pytest.raises(Refused, match="larger than 100000 bytes") as error:
+        ask(site, "/large.xsl")
+    assert (error.value.status, error.value.public) == (500, "Could not parse XSLT file")
+
+
+def test_a_style_sheet_that_is_too_large_is_not_read(site: Site, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xsl, "MOST_BYTES", 1000)
+    write("large.xsl", "<!-- " + "x" * 1000 + " -->")
+    with pytest.raises(Refused, match="no such file of up to 1000 bytes") as error:
+        ask(site, "/large.xsl")
+    assert error.value.status == 500
+
+
 @pytest.mark.parametrize("path", ["/none.xsl", "/.hidden.xsl", "/a.xslx", "/folder.xsl"])
 def test_one_that_is_not_there_is_not_found(site: Site, tmp_path: Path, path: str) -> None:
     (tmp_path / "web" / ".hidden.xsl").write_text(SHEET)
