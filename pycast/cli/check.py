@@ -29,7 +29,7 @@ from pycast.control.local_streams import below
 from pycast.disk.appending import is_pipe
 from pycast.disk.looped_file import LoopedFile
 from pycast.errors import ConfigError, ExternalError
-from pycast.formats.file_audio import EXPECTED, EXPECTED_REPEATABLE, detect, detect_repeatable
+from pycast.formats.file_audio import EXPECTED, EXPECTED_BEFORE_STREAM, detect, detect_before_stream
 from pycast.http.mount_names import why_no_mount
 
 # icecast-kh's way to name a file with its rate: /fallback-[128].mp3
@@ -149,7 +149,7 @@ def _why_unplayable(config: Config, name: str, most: int | None = None) -> str:
         return "expected paths.webroot, the folder that has this file"
     path = below(config.paths.webroot, name)
     try:
-        found = (detect, EXPECTED) if most is None else (detect_repeatable, EXPECTED_REPEATABLE)
+        found = (detect, EXPECTED) if most is None else (detect_before_stream, EXPECTED_BEFORE_STREAM)
         LoopedFile(path, *found).close()
         return f"{path} has more than {most >> 20} MiB" if most and Path(path).stat().st_size > most else ""
     except (ExternalError, OSError) as error:

@@ -2,10 +2,12 @@
 
 An intro is a file below `paths.webroot` that is read whole, once, and again when it has changed. Who has heard all of
 it does not hear it again within an hour: players lose their connection, and nobody wants the same words each time. A
-player is known by its address and its agent, on this node.
+player is known by its address and its agent, to the process to which it connects: another worker or node plays the
+intro again, which is what Icecast does at each connection. Telling all of them of each player costs more than it is
+worth.
 
-The one invariant: an intro goes before a stream only if a decoder can go on from one to the other: format, sample rate
-and channels are the same.
+The one invariant: an intro goes before a stream only if a decoder can go on from one to the other: format, sample rate,
+channels and kind of samples are the same.
 """
 
 import logging
@@ -171,6 +173,15 @@ class Intros:
             if has and other and has != other:
                 self._say(intro, mount, f"its {words} is {has}, and that of the stream {other}")
                 return False
+        return wanted != "wav" or self._fits_samples(intro, mount)
+
+    def _fits_samples(self, intro: "Intro", mount: Mount) -> bool:
+        from pycast.formats.wav import sample_kind  # the intro has loaded it
+
+        has, other = sample_kind(intro.header), sample_kind(mount.timeline.header_at(mount.ring.head))
+        if other and has != other:
+            self._say(intro, mount, "its samples have another size or form than those of the stream")
+            return False
         return True
 
     def _say(self, intro: "Intro", mount: Mount, why: str) -> None:
@@ -201,13 +212,13 @@ def _read(file: str) -> "tuple[Intro | None, Identity | None, str]":
 
 def _made(name: str, data: bytes) -> "Intro":
     """Returns the intro of a file's bytes. Raises ExternalError or FormatError."""
-    from pycast.formats.file_audio import EXPECTED_REPEATABLE, FileAudio, detect_repeatable
+    from pycast.formats.file_audio import EXPECTED_BEFORE_STREAM, FileAudio, detect_before_stream
     from pycast.stream.intro import Intro
 
-    format = detect_repeatable(lambda offset, size: data[offset : offset + size])
+    format = detect_before_stream(lambda offset, size: data[offset : offset + size])
     units = FileAudio(format, 0, lambda: int.from_bytes(os.urandom(4))).feed(data) if format else []
     if not units:
-        raise ExternalError(EXPECTED_REPEATABLE)
+        raise ExternalError(EXPECTED_BEFORE_STREAM)
     return Intro(name, format, units)
 
 

@@ -36,8 +36,12 @@ _WITH_HEADER = {
 PLAYABLE = (*REPEATABLE, *_WITH_HEADER)
 """All that can be played again and again."""
 
+BEFORE_STREAM = (*REPEATABLE, "wav")
+"""Those that can be played before a stream. The others have times in them, FLAC too, and those of the stream are hours
+later: players report errors at the join, or jump in time."""
+
 EXPECTED = "expected MP3, AAC (ADTS), Ogg, FLAC, WebM, Matroska, WAV or fragmented MP4"
-EXPECTED_REPEATABLE = "expected MP3, AAC (ADTS) or Ogg"
+EXPECTED_BEFORE_STREAM = "expected MP3, AAC (ADTS), Ogg or WAV"
 """What is said of a file that is none of these."""
 
 _DECODERS: dict[str, Decode] = {"mpeg": mpeg.decode_header, "adts": adts.decode_header}
@@ -124,10 +128,10 @@ def detect(read: Callable[[int, int], bytes]) -> str:
     return ""
 
 
-def detect_repeatable(read: Callable[[int, int], bytes]) -> str:
+def detect_before_stream(read: Callable[[int, int], bytes]) -> str:
     """As `detect`, for a file that goes before a stream."""
     name = detect(read)
-    return name if name in REPEATABLE else ""
+    return name if name in BEFORE_STREAM else ""
 
 
 def _playable(name: str, read: Callable[[int, int], bytes]) -> str:

@@ -30,6 +30,7 @@ _NAMES = (b"RIFF", b"RF64", b"BW64")
 _HEAD_SIZE = 12
 _CHUNK_HEAD = 8
 _UNKNOWN = 0xFFFFFFFF
+_FMT_SIZE = 24
 _KEPT = (b"fmt ", b"fact", b"LIST", b"bext")
 
 
@@ -175,6 +176,14 @@ class Wav:
         self._time_s += len(samples) / self._bytes_per_s
         if self._left is not None:
             self._left -= len(samples)
+
+
+def sample_kind(header: bytes) -> bytes:
+    """Returns what a header of a stream says of its samples, empty if it says nothing. Only samples of the same kind
+    can follow.
+    """
+    at = header.find(b"fmt ")
+    return header[at : at + _FMT_SIZE] if at >= 0 else b""
 
 
 def _begins(buf: bytes, pos: int) -> bool:

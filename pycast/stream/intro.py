@@ -5,6 +5,8 @@ as fast as its connection takes it. When it has the whole intro it goes on with 
 another mount does: after a whole frame, at a place where a decoder can begin, and with the next title block where the
 player counts it. The intro counts as burst: with a short one, the rest of the burst comes from the stream.
 
+A format that has its header once (WAV) has that of the intro, and the stream goes on without one.
+
 An ICY listener goes on at the first frame after a line of its own grid, so all who have heard the same intro have few
 phases, and share their bytes (`stream/views.py`). The one invariant: nothing of an intro is changed once it is made.
 """
@@ -12,7 +14,7 @@ phases, and share their bytes (`stream/views.py`). The one invariant: nothing of
 from collections.abc import Sequence
 
 from pycast.formats.file_audio import Unit
-from pycast.formats.marks import Info, Join
+from pycast.formats.marks import Header, Info, Join
 from pycast.stream.events import IntroHeard, StreamEvents
 from pycast.stream.listener import Identity, Listener, Transport
 from pycast.stream.mount import Mount
@@ -35,6 +37,8 @@ class Intro:
         """The name of a row of `FORMATS`."""
         self.stats: dict[str, str] = {}
         """Properties of its stream, under Icecast's names."""
+        self.header = b""
+        """What a decoder needs first that is not part of the audio."""
         self.size = sum(len(unit.data) for unit in units)
         self.patience_s = max((unit.time_s for unit in units), default=0.0) + PATIENCE_S
         """How long a listener may take for it."""
@@ -46,6 +50,8 @@ class Intro:
                     self.stats |= mark.stats
                 elif isinstance(mark, Join):
                     self._timeline.add_join(mark.offset, mark.time_s)
+                elif isinstance(mark, Header) and mark.offset == 0:
+                    self.header = mark.data
         self._views: dict[int, View] = {0: RawView(self._ring)}
 
     def view(self, metaint: int) -> View:
@@ -68,7 +74,7 @@ def join_with_intro(
 ) -> Listener:
     """Adds a listener that hears `intro` first; the rest as `Mount.join`."""
     first_title_at = metaint or -1
-    listener = Listener(id, transport, identity, intro.view(metaint), 0, head, first_title_at, now)
+    listener = Listener(id, transport, identity, intro.view(metaint), 0, head + intro.header, first_title_at, now)
     listener.intro, listener.requested_mount = intro, requested_mount
     mount.enter(listener)
     return listener

@@ -112,21 +112,19 @@ def skip(mount: Mount, listener: Listener, is_whole: bool = False) -> bool:
     metaint, phase = listener.view.key
     since_block = (stop - phase) % metaint if metaint else 0
     back = mount.settings.burst_size.in_bytes((mount.bitrate or FALLBACK_BITRATE) / 8)
-    go_on(mount, listener, since_block, back, stop, has_header=mount.family == HEADER_ONCE)
+    go_on(mount, listener, since_block, back, stop)
     return True
 
 
-def go_on(
-    mount: Mount, listener: Listener, since_block: int, back: int, after: int = 0, *, has_header: bool = False
-) -> None:
+def go_on(mount: Mount, listener: Listener, since_block: int, back: int, after: int = 0) -> None:
     """Has a listener that has had other audio go on `back` bytes back, but not before `after`, with the codec header
-    unless it `has_header`; `since_block` as in `Detached`.
+    unless its format has that once; `since_block` as in `Detached`.
     """
     metaint, floor, first = listener.view.key[0], max(mount.floor, after), mount.first_place()
     if first is not None and first < floor:
         first = None
     start = place_after(mount.ring, mount.timeline, back, metaint, since_block, floor, first)
-    if not has_header:
+    if mount.family != HEADER_ONCE:
         listener.prefix += start.header
     listener.position = start.position
     listener.view = mount.view(metaint, start.phase)

@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from pycast.cli.main import main
 from pycast.config.reference import default_toml, reference_markdown
-from pycast.formats.file_audio import EXPECTED
+from pycast.formats.file_audio import EXPECTED, EXPECTED_BEFORE_STREAM
+from pycast.formats.silence import StreamShape, silence
+from tests.formats.elements import audio_track, cluster, document
 from tests.formats.frame_bytes import mpeg
 
 
@@ -119,13 +121,18 @@ def test_a_root_that_is_no_folder_is_a_problem(file: Path, key: str) -> None:
         ),
         ('intro = "/f.mp3"', ""),
         ('intro = "/no.mp3"', "{}/no.mp3: No such file or directory"),
-        ('intro = "/x.txt"', "{}/x.txt: expected MP3, AAC (ADTS) or Ogg"),
+        ('intro = "/x.txt"', f"{{}}/x.txt: {EXPECTED_BEFORE_STREAM}"),
+        ('intro = "/x.webm"', f"{{}}/x.webm: {EXPECTED_BEFORE_STREAM}"),
+        ('fallback_mount = "/x.webm"', ""),
+        ('intro = "/x.wav"', ""),
     ],
 )
 def test_fallbacks_and_intros_have_to_be_there_and_playable(file: Path, line: str, why: str) -> None:
     folder = file.parent
     (folder / "f.mp3").write_bytes(mpeg() * 20)
     (folder / "x.txt").write_text("no audio")
+    (folder / "x.webm").write_bytes(document(audio_track()) + cluster(0))
+    (folder / "x.wav").write_bytes(silence(StreamShape("wav", samplerate=44_100, channels=2)))
     mounts = f'[[mount]]\nmount_name = "/p/*"\n[[mount]]\nmount_name = "/a"\n{line}\n'
     file.write_text(f'[paths]\nwebroot = "{folder}"\n{mounts}')
     result = CliRunner().invoke(main, ["check", str(file)])

@@ -13,7 +13,7 @@ from pycast.control.intros import HEARD_S, LOOK_S, Intros
 from pycast.disk import looped_file
 from pycast.disk.calls import MOST_THREADS
 from pycast.errors import ExternalError
-from pycast.formats.marks import Info
+from pycast.formats.marks import Header, Info
 from pycast.stream.events import IntroHeard
 from pycast.stream.intro import Intro
 from pycast.stream.listener import Identity, Listener
@@ -21,6 +21,8 @@ from pycast.stream.mount import Mount
 from tests.conftest import WaitUntil
 from tests.control.stage import Stage, stage
 from tests.formats.frame_bytes import adts
+from tests.formats.test_wav import UNKNOWN, fmt
+from tests.formats.test_wav import header as wav_header
 from tests.stream.memory import MemoryTransport
 from tests.stream.test_relocation import frames
 
@@ -112,6 +114,16 @@ def test_an_intro_that_does_not_fit_is_refused_and_said_once(
     assert not any(desk.intros.may_precede(intro, mount, *WHO) for _ in range(3))
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert said == [f"mount /live: its intro {desk.folder}/web/../intro.mp3 is not played: {why}"]
+
+
+def test_samples_of_another_size_cannot_follow_an_intro(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    made = desk.intros.of_answer(wav_header() + bytes(8192))
+    assert made is not None and made.format == "wav"
+    mount = desk.node.begin("/wav", "audio/wav")
+    for header, fits in ((wav_header(), True), (wav_header(UNKNOWN, fmt(bits=24)), False)):
+        mount.take(b"a", [Header(mount.ring.head, header)])
+        assert desk.intros.fits(made, mount) is fits
+    assert "its samples have another size or form" in caplog.text
 
 
 def test_a_file_that_has_changed_is_read_again(desk: Desk, wait_until: WaitUntil) -> None:

@@ -22,6 +22,7 @@ from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.stream.relocation import attach, detach
 from tests.control.stage import StageSource
+from tests.formats.test_wav import BEGIN as WAV_HEADER
 from tests.stream.memory import WHO, MemoryTransport
 from tests.stream.test_relocation import METAINT, SIZE, frames, numbers, received
 
@@ -182,6 +183,19 @@ def test_statistics_show_no_lag_during_an_intro(hall: Hall) -> None:
     assert mount.fanout.position_of(listener) == mount.ring.head
     transport.broken = True  # nobody waits for it at the end
     assert (len(mount.fanout), mount.listener_connections, mount.listener_peak) == (1, 1, 1)
+
+
+def test_a_wav_stream_goes_on_without_a_header_after_its_intro(hall: Hall) -> None:
+    mount = hall.mount("/w", content_type="audio/wav")
+    live, before = b"L" * 4096, b"I" * 4096
+    mount.feed(WAV_HEADER + live)
+    _, transport = hall.join(mount, intro_of(WAV_HEADER + before * 3, "wav"))
+    mount.feed(live * 2)
+    for _ in range(3):
+        mount.fanout._pass()
+    got = bytes(transport.got)[len(HEAD) :]
+    assert got.startswith(WAV_HEADER + before * 3 + live), "a header in the middle would be noise"
+    assert set(got[len(WAV_HEADER + before * 3) :]) == set(b"L")
 
 
 def test_an_ogg_intro_is_a_chain_of_its_own_before_that_of_the_stream(hall: Hall) -> None:
