@@ -17,6 +17,7 @@ from pycast.formats.silence import StreamShape, silence
 from tests.e2e.azuracast import ListenerAuth, Station, auto_dj, behind_nginx, now_playing
 from tests.e2e.deadline import until
 from tests.e2e.nginx import Nginx
+from tests.e2e.programs import Target, curl_source
 from tests.e2e.test_tls import certificate_of
 from tests.e2e.wire import FRAME_BYTES, Wire, ask, basic, frames, get, source
 
@@ -217,6 +218,22 @@ def test_an_encoder_whose_old_connection_hangs_comes_back_although_all_places_ar
             with playing(station, "/radio.mp3", "203.0.113.31") as wire:
                 wire.read_to(b"%032d" % 699)
     station.reload(station.xml)
+
+
+def test_a_source_above_limit_rate_is_slowed_down_and_stays(station: Station, tmp_path: Path) -> None:
+    # 330,180 bit/s, of which five seconds may come at once: some 495 frames. What is read to is half a second more.
+    first, file, target = 40_000, tmp_path / "x.mp3", Target(station.port, PASSWORD)
+    file.write_bytes(frames(first, 5000))
+    said = "mount /radio.mp3: the source from 127.0.0.1 sends more than limit_rate, 330180 bit/s"
+    with (
+        playing(station, "/radio.mp3", "203.0.113.41") as wire,
+        curl_source(target, "/radio.mp3", file, "audio/mpeg", rate="100M") as curl,
+    ):
+        until(lambda: said in station.log(), "the source to be slowed down")
+        wire.read_to(b"%032d" % (first + 550))
+        assert curl.is_running, curl.output()
+        # What it has sent by now would have the mount for a minute.
+        assert get(station.port, "/admin/killsource?mount=/radio.mp3", basic("admin", "admpw12345")).status == 200
 
 
 def test_a_mount_with_an_address_plays_the_other_server(station: Station) -> None:
