@@ -345,6 +345,7 @@ class Relay:
             self._fail(new.refusal)
             return run
         run.wait()
+        run.end("its relay has begun another stream")  # should the new one not have taken its place in time
         log.info("mount %s: relays %s again", self._spec.mount, new.place.url)
         return new
 

@@ -7,9 +7,11 @@ import gevent
 import pytest
 from gevent import socket
 
+from pycast.relay import run
 from pycast.relay import upstreams as upstreams_module
 from pycast.relay.place import Place, RelaySpec
 from pycast.relay.relay import RelayState
+from pycast.relay.run import StreamRun
 from pycast.stream.fanout import Reason
 from pycast.stream.mount_state import MountState
 from pycast.stream.source import SourceState
@@ -77,6 +79,27 @@ def test_second_upstream_plays_at_once_and_the_best_is_returned_to_without_a_gap
         assert stage.grows() and frames(2000, 3) in mount.ring.read(mount.ring.oldest, mount.ring.head)
         assert MountState.WAITING not in states and len(mount.fanout) == 1
         assert comes(lambda: frames(2000, 1) in bytes(listener.got))
+
+
+@pytest.mark.usefixtures("quick")
+def test_stream_that_has_not_made_way_in_time_is_ended_and_not_left_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "ADMIT_S", 0.1)
+    begin = StreamRun.begin
+
+    def begin_or_hang(self: StreamRun, *args: Any) -> None:
+        if self.index:
+            begin(self, *args)
+        else:  # as when the claim of a mount hangs
+            assert self._stream is not None
+            connection = self._stream.connection
+            self._task = stage.context.group.spawn("hangs", gevent.sleep, 60)
+            self._task.rawlink(lambda _: connection.close())
+
+    with relaying(answers(b"HTTP/1.0 404 Not Found\r\n"), plays()) as (stage, [best, second]):
+        assert stage.grows()
+        monkeypatch.setattr(StreamRun, "begin", begin_or_hang)
+        best.play = plays()
+        assert comes(lambda: len(best.heads) > 1 and second.connections == 0)
 
 
 def test_best_upstream_that_is_not_back_disturbs_nobody(quick: None, caplog: pytest.LogCaptureFixture) -> None:
