@@ -2,8 +2,8 @@
 
 It keeps the last `KEPT` events, numbered, so that each reader has a mark of its own and a slow one costs nothing; one
 that comes back goes on at its mark. An event is kept as what it takes to tell it, which is a tuple: thousands of
-listeners may come at once, and mostly nobody reads. Invariant: it keeps no mount and no listener alive, and of each
-text that a client has sent `LONGEST_TEXT` characters at most.
+listeners may come at once, and mostly nobody reads. Invariant: it keeps no mount and no listener alive, of each text
+that others have chosen `LONGEST_TEXT` letters at most, and of all together `MOST_TEXT`.
 """
 
 import os
@@ -22,10 +22,11 @@ from pycast.stream.mounts import Mounts
 if TYPE_CHECKING:  # for who reads it, not for the start
     from pycast.stats.snapshot import NodeEvents
 
-KEPT = 4096
+# How many are kept, and the letters of their titles, agents and users together.
+KEPT, MOST_TEXT = 4096, 1 << 20
 
 LONGEST_TEXT = 300
-"""Characters: a request's head may be an agent of 16 KiB, and all that is kept has to fit into one answer to another
+"""Letters: a request's head may be an agent of 16 KiB, and all that is kept has to fit into one answer to another
 node."""
 
 # In place of a process's name among the marks: that of all which are not there by name.
@@ -44,7 +45,9 @@ class EventLog:
         self._clock = clock
         self._boot = os.urandom(4).hex()
         self._last = 0
-        self._kept: deque[_Kept] = deque(maxlen=KEPT)
+        self._kept: deque[_Kept] = deque()
+        self._text = 0
+        """The letters of those that are kept."""
 
     def since(self, mark: int | None) -> "NodeEvents":
         """Returns what has happened since a mark, the number of an event; without one, nothing."""
@@ -99,13 +102,8 @@ class EventLog:
     def _add_listener(self, trigger: str, name: str, listener: Listener, listeners: int) -> None:
         if not is_local(name):
             who, most = listener.identity, LONGEST_TEXT
-            self._last += 1
-            self._kept.append(
-                (
-                    *(self._clock(), trigger, name, "", listeners),
-                    *(who.ip, who.user[:most], who.user_agent[:most], listener.id, "", ""),
-                )
-            )
+            user, agent = who.user[:most], who.user_agent[:most]
+            self._keep((self._clock(), trigger, name, "", listeners, who.ip, user, agent, listener.id, "", ""))
 
     def _add(
         self,
@@ -118,10 +116,21 @@ class EventLog:
         artist: str = "",
         title: str = "",
     ) -> None:
-        self._last += 1
         agent, artist, title = (text[:LONGEST_TEXT] for text in (agent, artist, title))
-        self._kept.append((self._clock(), trigger, mount, kind, listeners, ip, "", agent, 0, artist, title))
+        self._keep((self._clock(), trigger, mount, kind, listeners, ip, "", agent, 0, artist, title))
+
+    def _keep(self, event: _Kept) -> None:
+        self._last += 1
+        self._kept.append(event)
+        self._text += _text_of(event)
+        while len(self._kept) > KEPT or self._text > MOST_TEXT:
+            self._text -= _text_of(self._kept.popleft())
 
     def _media_type(self, name: str) -> str:
         mount = self._mounts.get(name)
         return mount.listener_content_type if mount is not None else ""
+
+
+def _text_of(event: _Kept) -> int:
+    """Returns the letters of user, agent, artist and title."""
+    return len(event[6]) + len(event[7]) + len(event[9]) + len(event[10])

@@ -1,7 +1,8 @@
 """The last titles of each mount, also of mounts that are over: what a listener wants to know who heard a song.
 
 Each node keeps those that it has heard of itself, as the origin or as a mirror; `stats/merge.py` puts them together.
-The one invariant: however many titles and mounts come and go, it keeps at most `MOST_MOUNTS` times `HISTORY`.
+The one invariant: however many titles and mounts come and go, it keeps at most `MOST_MOUNTS` times `HISTORY`, and
+`MOST_TEXT` beside those of the mount with the newest one.
 """
 
 import time
@@ -14,7 +15,8 @@ from pycast.stream.events import TitleChanged
 if TYPE_CHECKING:  # its module is for pages: the start does without
     from pycast.stats.snapshot import PlayedTitle
 
-MOST_MOUNTS = 1000
+# How many mounts, and the letters of their titles together: a title may have 4,000.
+MOST_MOUNTS, MOST_TEXT = 1000, 4 << 20
 
 
 class TitleHistory:
@@ -23,6 +25,8 @@ class TitleHistory:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._by_mount: dict[str, deque[PlayedTitle]] = {}
+        self._text = 0
+        """The letters of all titles."""
 
     def on_title_changed(self, event: TitleChanged) -> None:
         """Keeps a title. One that a source sets again when it is back is not another one."""
@@ -33,12 +37,16 @@ class TitleHistory:
         if not (artist or title):
             return
         # The mount with the newest title is the last one.
-        titles = self._by_mount.pop(event.mount, None) or deque(maxlen=HISTORY)
+        titles = self._by_mount.pop(event.mount, None) or deque()
         self._by_mount[event.mount] = titles
-        if not titles or (titles[-1].artist, titles[-1].title) != (artist, title):
-            titles.append(PlayedTitle(self._clock(), artist, title))
-        if len(self._by_mount) > MOST_MOUNTS:
-            del self._by_mount[next(iter(self._by_mount))]
+        if titles and (titles[-1].artist, titles[-1].title) == (artist, title):
+            return
+        titles.append(PlayedTitle(self._clock(), artist, title))
+        self._text += len(artist) + len(title)
+        if len(titles) > HISTORY:
+            self._text -= _text_of(titles.popleft())
+        while len(self._by_mount) > MOST_MOUNTS or (self._text > MOST_TEXT and len(self._by_mount) > 1):
+            self._text -= sum(map(_text_of, self._by_mount.pop(next(iter(self._by_mount)))))
 
     def of(self, mount: str) -> "tuple[PlayedTitle, ...]":
         """Returns the mount's last titles, the newest first."""
@@ -47,3 +55,7 @@ class TitleHistory:
     def mounts(self) -> list[str]:
         """Returns the names of all mounts that have had a title."""
         return sorted(self._by_mount)
+
+
+def _text_of(played: "PlayedTitle") -> int:
+    return len(played.artist) + len(played.title)

@@ -90,3 +90,17 @@ def test_what_clients_send_is_kept_cut_so_that_no_stranger_fills_memory_or_an_an
         for event in log.since(0).events:
             assert all(len(text) <= LONGEST_TEXT for text in (event.agent, event.user, event.artist, event.title))
         assert len(log.since(0).events[2].agent) == LONGEST_TEXT
+
+
+def test_long_texts_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log_module, "MOST_TEXT", 1000)
+    with stage() as node:
+        log = log_of(node)
+        mount = node.begin("/x")
+        for number in range(20):
+            mount.set_title("A", f"{number} {'x' * 299}")
+        found = log.since(0)
+        assert [one.title.split()[0] for one in found.events] == ["17", "18", "19"]
+        assert (found.last, found.missed) == (21, 18)
+        mount.set_title("A", "short")
+        assert len(log.since(0).events) == 4

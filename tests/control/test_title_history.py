@@ -2,6 +2,8 @@
 
 from itertools import count
 
+import pytest
+
 from pycast.control.title_history import MOST_MOUNTS, TitleHistory
 from pycast.stats.merge import HISTORY
 from pycast.stream.events import TitleChanged
@@ -40,3 +42,16 @@ def test_it_is_bounded_in_titles_and_mounts() -> None:
     assert len(history.mounts()) == MOST_MOUNTS
     assert heard(history, "/old") == []
     assert heard(history, "/0") == [str(number) for number in range(99, 99 - HISTORY, -1)]
+
+
+def test_long_titles_of_many_mounts_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pycast.control.title_history.MOST_TEXT", 1000)
+    history = TitleHistory()
+    for number in range(10):
+        play(history, f"/{number}", *(f"{number}.{song}".ljust(99) for song in range(2 * HISTORY)))
+    assert history.mounts() == ["/9"]  # the newest one keeps all that it may
+    assert len(history.of("/9")) == HISTORY
+    play(history, "/short", *map(str, range(100)))
+    assert history.mounts() == ["/short"]
+    play(history, "/shorter", "x")
+    assert history.mounts() == ["/short", "/shorter"]
