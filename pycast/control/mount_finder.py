@@ -109,6 +109,15 @@ class MountFinder:
             return False
         return any(map(self.is_known, self.chain(name)))
 
+    def is_resting(self, path: str) -> bool:
+        """Whether who asks for this path wakes a source that is fed on demand. Never switches."""
+        for name in self.chain(path):
+            if self.has_source(name):
+                return False
+            if name in self._on_demand and (name == path or self._settings.now.lets_on(path, name)):
+                return True
+        return False
+
     def meant_by(self, path: str) -> str:
         """Returns the mount that a player means by this path: that of this name, if there is one. Never switches."""
         names = names_for_players(path, first_shoutcast_mount(self._settings.now))

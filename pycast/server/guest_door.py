@@ -11,7 +11,7 @@ from pycast.http.headers import basic_credentials
 from pycast.http.request import Request
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
-from pycast.server.listeners import serve_listener
+from pycast.server.listeners import answer_resting, serve_listener
 
 
 def serve_guest(context: ServerContext, connection: Connection, request: Request) -> bool:
@@ -24,6 +24,8 @@ def serve_guest(context: ServerContext, connection: Connection, request: Request
         return False
     given = basic_credentials(request.headers)
     if context.site.guests.is_server(given, connection.ip):
+        if answer_resting(context, connection, request):
+            return True
         mount = context.finder.find(request.path)
         if mount is not None:
             serve_listener(context, connection, request, mount, is_server=True)
@@ -44,6 +46,8 @@ def serve_guest(context: ServerContext, connection: Connection, request: Request
         preroll = context.intros.of_answer(guest.intro) if guest.intro and request.method == "GET" else None
         # Of a guest that is put on another mount everything goes by that one, but for the log.
         request = request._replace(path=guest.heard or request.path)
+        if answer_resting(context, connection, request):
+            return True
         mount = context.finder.find(request.path)
         if mount is None:
             if guest.heard:

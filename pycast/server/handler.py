@@ -26,7 +26,7 @@ from pycast.http.response import Response, error_response
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.http_exchange import HttpExchange
-from pycast.server.listeners import first_heard, join, known_reply, serve_listener
+from pycast.server.listeners import answer_resting, first_heard, join, known_reply, serve_listener
 from pycast.server.repeats import Repeat
 from pycast.server.reserve import RETRY_AFTER, check_room
 from pycast.server.sources import serve_source
@@ -257,6 +257,8 @@ def _serve_stream(context: ServerContext, connection: Connection, request: Reque
         from pycast.server.guest_door import serve_guest  # only for a mount with authentication
 
         return serve_guest(context, connection, request)
+    if answer_resting(context, connection, request):
+        return True
     mount = context.finder.find(request.path)
     if mount is not None:
         serve_listener(context, connection, request, mount)

@@ -76,6 +76,26 @@ def serve_listener(
     join(context, connection, request, mount, guest, intro, is_server=is_server, preroll=preroll)
 
 
+def answer_resting(context: ServerContext, connection: Connection, request: Request) -> bool:
+    """Answers a HEAD of a mount whose source would have to be woken for it: whoever looks for streams asks so, and
+    nobody listens. Returns False, and has done nothing then, for all other requests. May switch.
+    """
+    if request.method != "HEAD" or not context.finder.is_resting(request.path):
+        return False
+    from pycast.http.media_types import media_type  # with the first one, not at the start of the server
+
+    config = context.settings.now
+    head = render_head(
+        200,
+        server=config.server.server_id,
+        now=time.time(),
+        content_type=media_type(request.path),
+        headers=[SANDBOXED, *sent_with(200, config.for_mount(request.path).http_headers)],
+    )
+    connection.write(head, config.limits.client_timeout)
+    return True
+
+
 def join(
     context: ServerContext,
     connection: Connection,

@@ -44,3 +44,13 @@ def test_mount_on_demand_is_found_when_its_source_has_come() -> None:
         assert found is not None and found.name == "/a"
         node.on_demand.add("/a", lambda: 1 / 0)
         assert node.finder.find("/a") is found  # it has its source: nobody is woken
+
+
+def test_a_path_rests_while_who_asks_for_it_would_wake_a_source() -> None:
+    with stage('[[mount]]\nmount_name = "/x"\nfallback_mount = "/a"\n') as node:
+        node.on_demand.add("/a", lambda: None)
+        assert node.finder.is_resting("/x") and node.finder.is_resting("/a") and not node.finder.is_resting("/b")
+        node.begin("/x")
+        assert node.finder.is_resting("/a") and not node.finder.is_resting("/x")
+        node.begin("/a")
+        assert not node.finder.is_resting("/a")

@@ -124,6 +124,14 @@ def test_users_of_a_file_hear_the_mount_and_others_do_not(house: House) -> None:
     assert listener.user == "ann"
 
 
+def test_head_of_a_mount_that_rests_asks_for_the_login_and_wakes_nobody(house: House) -> None:
+    woken: list[str] = []
+    house.node.parts.context.finder._on_demand.add("/file", lambda: woken.append("/file"))
+    logins = ("ann:a", "ann:b", "", "relay:hackme")
+    assert [house.status("/file", login, "HEAD") for login in logins] == [200, 401, 401, 200]
+    assert (woken, len(house.node.parts.context.site.guests)) == ([], 0)
+
+
 def test_mount_without_authentication_asks_nobody(house: House, backend: Backend) -> None:
     house.source("/open")
     assert house.status("/open") == 200

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from gevent import socket
 
+from pycast.balance.admission import Slot
 from pycast.errors import Refused
 from pycast.http.addresses import Networks
 from pycast.server.connection import Connection
+from pycast.server.handler import serve_http
 from pycast.server.listeners import EXPOSED, UNBUFFERED, response_head, serve_listener
 from pycast.stream.fanout import Fanout
 from pycast.stream.mount import Mount
-from tests.server.contexts import Bench, FakeSource, make_bench
+from tests.server.contexts import Bench, FakeSource, connect_tcp, make_bench, read_all
 from tests.stream.test_relocation import frames
 from tests.web.sites import make_request
 
@@ -286,3 +288,24 @@ def test_a_file_has_the_limits_of_the_mount_that_was_asked_for(tmp_path: Path) -
     for ours, peer in ends:
         ours.close()
         peer.close()
+
+
+RESTING = "[[mount]]\nmount_name = '/x'\nfallback_mount = '/a.ogg'\nhttp_headers = { 'X-Own' = 'y' }\n"
+
+
+@pytest.mark.parametrize("path", ["/x", "/a.ogg"])
+def test_head_of_a_mount_that_rests_is_answered_and_wakes_nobody(path: str) -> None:
+    """Search engines and lists of stations look for streams so; only who listens has it fetched from elsewhere."""
+    bench, (connection, peer), woken = make_bench(RESTING), connect_tcp(), []
+    bench.context.finder._on_demand.add("/a.ogg", lambda: woken.append(path))
+    serve_http(bench.context, connection, Slot.CLIENT, f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+    connection.close()
+    answer = read_all(peer)
+    assert answer.startswith(b"HTTP/1.0 200 OK\r\n") and answer.endswith(b"\r\n\r\n")
+    assert (b"\r\nContent-Type: audio/ogg\r\n" in answer, b"\r\nX-Own: y\r\n" in answer) == (
+        path == "/a.ogg",
+        path == "/x",
+    )
+    assert (woken, len(bench.context.mounts)) == ([], 0)
+    peer.close()
+    bench.close()
