@@ -32,10 +32,10 @@ from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.endpoint import Endpoint
 from pycast.server.handler import join_at_once, refuse_page, serve_kept_page
-from pycast.server.newcomers import Newcomers
-from pycast.server.player_queue import PlayerQueue
+from pycast.server.newcomers import Newcomers, arrived, has_ended
 from pycast.server.reserve import BUSY, send_busy
-from pycast.web.routes import is_for_stream
+from pycast.server.waiting_line import WaitingLine
+from pycast.web.routes import comes_first, is_for_stream
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Acceptor:
         self._spare: FileIO | None = FileIO(os.devnull)
         self._accepting: list[Task] = []
         self._newcomers = Newcomers(self._pass_on, endpoint.reader()) if endpoint.is_direct else None
-        self._players = PlayerQueue(self._join)
+        self._players, self._others = WaitingLine(self._join), WaitingLine(self._begin_other)
         self._is_page = endpoint.page_test()
         self._is_closed = False
         # Behind proxies the address is not known yet, and another node of a cluster is told by its request.
@@ -140,8 +140,9 @@ class Acceptor:
             self._accept_all()
         if self._newcomers is not None:
             self._newcomers.close()
-        for connection, head in self._players.take_all():
-            self._join(connection, head)
+        for line, serve in ((self._players, self._join), (self._others, self._begin_other)):
+            for connection, head in line.take_all():
+                serve(connection, head)
         self._sock.close()
         self._drop_spare()
 
@@ -179,10 +180,10 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in OUT_OF_RESOURCES:
                     continue
-                if on_client == self._refuse:
+                if on_client == self._refuse_unread:
                     return
                 self._drop_spare()
-                on_client = self._refuse
+                on_client = self._refuse_unread
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
@@ -227,31 +228,56 @@ class Acceptor:
         connection = Connection(sock, ip, self._endpoint.is_tls_only)
         connection.serves = self._endpoint.serves
         self._open.add(connection)
+        if slot is Slot.CLIENT and self._newcomers is not None:
+            return self._newcomers.take(connection)
+        first = arrived(connection) if slot is Slot.RESERVED and self._is_in_crowd(connection) else b""
+        if first and not comes_first(first):
+            return self._refuse(connection)
         if slot is Slot.RESERVED:
             context.reserve.hold(connection)
-        elif self._newcomers is not None:
-            return self._newcomers.take(connection)
-        return self._begin(connection, b"", slot)
+        return self._begin(connection, first, slot)
+
+    def _is_in_crowd(self, connection: Connection) -> bool:
+        """Whether a connection on the reserve comes after others who have all slots and wait to be served: thousands
+        may come behind them, and a health check among those must not wait for each.
+        """
+        return self._newcomers is not None and not connection.tls and (len(self._players) or len(self._others)) > 0
+
+    def _refuse(self, connection: Connection) -> None:
+        """Refuses a connection for which there is no slot, without a greenlet."""
+        self._context.counters.refused_connections += 1
+        self._open.discard(connection)
+        self._context.admission.leave()
+        send_busy(connection.sock)
 
     def _pass_on(self, connection: Connection, first: bytes) -> bool:
-        """Serves a newcomer that has sent `first`. Of pages and players thousands can come at once, and wait for their
-        turn: a health check that comes after them is found among them. Returns whether it got a greenlet.
+        """Serves a newcomer that has sent `first`. Thousands can come at once, and wait for their turn: a health check
+        that comes after them is found among them. Returns whether it got a greenlet.
         """
-        if not connection.tls and self._is_page(first):
-            # With what is kept, without a greenlet, if that is possible.
-            is_in_turn = self._context.answers.in_turn(self._answer_kept, connection, first)
-            return not (is_in_turn or self._answer(refuse_page, connection, first))
-        if is_for_stream(first):
-            self._players.add(connection, first)
-            return False
-        self._begin(connection, first)
-        return True
+        if not connection.tls:
+            if self._is_page(first):
+                # With what is kept, without a greenlet, if that is possible.
+                is_in_turn = self._context.answers.in_turn(self._answer_kept, connection, first)
+                return not (is_in_turn or self._answer(refuse_page, connection, first))
+            if not first and has_ended(connection):
+                self._end(connection)
+                return False
+        if comes_first(first):
+            self._begin(connection, first)
+            return True
+        (self._players if is_for_stream(first) else self._others).add(connection, first)
+        return False
 
     def _answer_kept(self, connection: Connection, head: bytes) -> bool:
         return self._answer(serve_kept_page, connection, head)
 
     def _join(self, connection: Connection, head: bytes) -> bool:
         return not self._answer(join_at_once, connection, head)
+
+    def _begin_other(self, connection: Connection, first: bytes) -> bool:
+        if connection in self._open:
+            self._begin(connection, first)
+        return True
 
     def _answer(self, serve: Callable[..., bool], connection: Connection, head: bytes) -> bool:
         """Serves a request without a greenlet if `serve` can; returns whether that is so, or it has ended."""
@@ -316,7 +342,7 @@ class Acceptor:
         left = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, most)
         self._begun = 0
         try:
-            while left and self._begun < ACCEPTS_AT_ONCE and time.monotonic() < until and not self._is_crowded:
+            while left and self._begun < ACCEPTS_AT_ONCE and time.monotonic() < until:
                 sock, address = accept(self._sock)
                 left -= 1
                 on_client(sock, address)
@@ -325,20 +351,13 @@ class Acceptor:
         finally:
             self._rate.give_back(left)
 
-    @property
-    def _is_crowded(self) -> bool:
-        """Whether players have all slots and some still wait: who comes after them would be refused, while those in the
-        kernel's queue may find a slot.
-        """
-        return len(self._players) > 0 and self._context.admission.is_full
-
     def _refuse_clients(self) -> None:
         """Answers waiting clients with 503, one after the other, using the descriptor that was kept for this."""
         # The spare descriptor is free at once: it is a FileIO, because gevent's `os.close` closes a turn later.
         self._drop_spare()
         try:
             # Each client takes the descriptor and gives it back, because `send_busy` closes the socket.
-            self._accept(self._refuse, ACCEPTS_AT_ONCE)
+            self._accept(self._refuse_unread, ACCEPTS_AT_ONCE)
             # Keep a descriptor for the next time.
             self._spare = FileIO(os.devnull)
         except OSError as error:
@@ -349,7 +368,7 @@ class Acceptor:
             self._spare.close()
             self._spare = None
 
-    def _refuse(self, sock: _socket.socket, address: tuple[str, int]) -> None:
+    def _refuse_unread(self, sock: _socket.socket, address: tuple[str, int]) -> None:
         self._context.counters.refused_connections += 1
         send_busy(sock)
 

@@ -10,6 +10,7 @@ Invariant: a connection taken is passed on exactly once, unless it was closed me
 """
 
 import select
+import socket
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -42,6 +43,24 @@ greenlet. Never switches."""
 def read_arrived(connection: Connection) -> bytes:
     """Reads as a port without TLS does."""
     return connection.sock.recv(READ_SIZE)
+
+
+def arrived(connection: Connection) -> bytes:
+    """Returns what has arrived on a connection without TLS; no bytes if there are none yet, or it has ended."""
+    try:
+        return read_arrived(connection)
+    except OSError:
+        return b""
+
+
+def has_ended(connection: Connection) -> bool:
+    """Whether a connection from which there is nothing to read is over."""
+    try:
+        return not connection.sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class Newcomers:

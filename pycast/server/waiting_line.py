@@ -1,10 +1,9 @@
-"""Players that have sent their request and wait to join: a crowd is served in the order in which it came, without a
-greenlet for each, and beside everything else.
+"""Those who have sent their request and wait to be served: a crowd is served in the order in which it came, without a
+greenlet for each while it waits, and beside everything else. A port has one line for players and one for all others.
 
 Connections are taken off the kernel's queue first, which holds 4,096 by default and drops who comes when it is full.
-Most are players; joining takes several times what accepting does. So in each turn of the loop as many join as a slice
-of time allows, and who is no player (a health check, an admin, a source) does not wait behind them. While few come,
-each joins at once.
+Serving one takes several times what accepting does. So in each turn of the loop as many are served as a slice of time
+allows, and a health check, which waits in no line, does not wait behind them. While few come, each is served at once.
 
 Invariant: a connection that was added is served exactly once, by `serve` or by whoever takes it out with `take_all`.
 """
@@ -18,18 +17,18 @@ from gevent.hub import get_hub
 
 from pycast.server.connection import Connection
 
-# What joins in a turn of the loop: for so long, and so many of those that need a greenlet after all.
+# What is served in a turn of the loop: for so long, and so many of those that need a greenlet.
 TURN_S, GREENLETS_AT_ONCE = 0.01, 16
 
-# How many join at once in a turn, without a wait: more than come together unless there is a crowd.
+# How many are served at once in a turn, without a wait: more than come together unless there is a crowd.
 AT_ONCE = 4
 
 Serve = Callable[[Connection, bytes], bool]
-"""Serves a player whose request's bytes are these. Returns whether it got a greenlet. Never switches."""
+"""Serves a connection whose request's first bytes are these. Returns whether it got a greenlet. Never switches."""
 
 
-class PlayerQueue:
-    """The players of a port that wait."""
+class WaitingLine:
+    """The connections of a port that wait."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
@@ -41,7 +40,7 @@ class PlayerQueue:
         return len(self._waiting)
 
     def add(self, connection: Connection, head: bytes) -> None:
-        """Serves a player now, or when it is its turn. Never switches."""
+        """Serves a connection now, or when it is its turn. Never switches."""
         if self._timer is None and self._has_place():
             self._serve(connection, head)
             return

@@ -45,6 +45,8 @@ _BY_PATH = {route.path: route for route in ROUTES}
 
 _SHARED = "|".join(re.escape(route.path) for route in ROUTES if route.is_shared)
 _OTHER = "|".join(re.escape(route.path) for route in ROUTES if not route.is_shared)
+_FIRST = "|".join(re.escape(route.path) for route in ROUTES if route.is_answered_when_full)
+_HEALTH_CHECK = re.compile(rf"(?:(?:GET|HEAD|POST) (?:{_FIRST})[? ]|OPTIONS |GET /_cluster/)".encode())
 _SHARED_PAGE = re.compile(rf"(?:GET|HEAD) (?:{_SHARED})(?:\?[^\s#]*)? HTTP/1\.[01]\r\n".encode())
 _PLAYER = re.compile(rf"GET (?!{_OTHER}|/admin|/_cluster/|/\.)/[^\s]* HTTP/1\.[01]\r\n".encode())
 
@@ -79,6 +81,13 @@ def is_for_stream(head: bytes) -> bool:
     Most such requests: who writes it in another way need not wait with the others.
     """
     return _PLAYER.match(head) is not None and head.endswith(b"\r\n\r\n")
+
+
+def comes_first(head: bytes) -> bool:
+    """Whether these are the first bytes of what a full server answers too (`is_answered_when_full`), or of another
+    node's link: it waits behind nobody.
+    """
+    return _HEALTH_CHECK.match(head) is not None
 
 
 def is_open(request: Request) -> bool:

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket as stdlib_socket
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -323,7 +324,7 @@ def test_a_health_check_behind_hundreds_of_players_does_not_wait_until_they_have
 ) -> None:
     mount = bench.context.mounts.attach_source("/x", FakeSource())
     mount.feed(bytes.fromhex("fffb9064") + bytes(413))
-    monkeypatch.setattr("pycast.server.player_queue.TURN_S", -1.0)  # nobody's turn comes
+    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)  # nobody's turn comes
     clients = wait_as_players(acceptor, 300)
     assert ask(acceptor, LIVEZ).endswith(b"alive\n")
     wait_until(lambda: len(acceptor._players) > 200, "those who wait")
@@ -339,34 +340,82 @@ def test_a_health_check_behind_hundreds_of_players_does_not_wait_until_they_have
         client.close()
 
 
+def test_a_health_check_behind_hundreds_who_need_a_greenlet_is_answered_before_them(
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)  # nobody's turn comes
+    monkeypatch.setattr("pycast.server.waiting_line.AT_ONCE", 0)
+    clients = [stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5) for _ in range(300)]
+    for number, client in enumerate(clients):
+        client.sendall(
+            (b"G", b"GET /admin/stats HTTP/1.0\r\n\r\n", b"SOURCE /x ICE/1.0\r\n", b"\x16\x03\x01")[number % 4]
+        )
+    assert ask(acceptor, LIVEZ).endswith(b"alive\n")
+    wait_until(lambda: len(acceptor._others) == 300, "those who wait")
+    monkeypatch.undo()
+    assert answers(clients[1::4]) == {b"401"}
+    for client in (*clients[::4], *clients[2::4], *clients[3::4]):
+        client.close()
+
+
+def test_who_leaves_without_a_word_costs_no_greenlet(
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("pycast.server.newcomers.MOMENT_S", 60.0)
+    begun: list[Connection] = []
+    monkeypatch.setattr(acceptor, "_begin", lambda connection, *_: begun.append(connection))
+    for number in range(40):
+        client = stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5)
+        if number % 2:  # a reset instead of an orderly end
+            client.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    wait_until(lambda: bench.context.counters.connections == 40, "all of them")
+    wait_until(lambda: bench.context.admission.open == 0, "their ends")
+    assert not begun
+
+
 def _ports_of(mount: Mount) -> list[int]:
     return [listener.transport.getpeername()[1] for listener in mount.fanout]  # type: ignore[attr-defined]
 
 
-def test_while_players_wait_for_the_last_slots_nobody_is_taken_from_the_kernels_queue(
-    monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
-) -> None:
-    monkeypatch.setattr("pycast.server.player_queue.TURN_S", -1.0)
-    bench = make_bench(limits="[limits]\nclients = 20\n")
-    acceptor = Acceptor(bench.context, ANY_PORT)
-    clients = wait_as_players(acceptor, 40)
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil) -> Iterator[tuple[Bench, Acceptor]]:
+    """A node with 20 slots, and its port: players have them all, and nobody's turn to join comes."""
+    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)
+    monkeypatch.setattr("pycast.server.waiting_line.AT_ONCE", 0)
+    made = make_bench(limits="[limits]\nclients = 20\n")
+    acceptor = Acceptor(made.context, ANY_PORT)
     acceptor.start()
-    wait_until(lambda: bench.context.admission.open == 20, "all slots")
-    turn = gevent.get_hub().loop.iteration
-    wait_until(lambda: gevent.get_hub().loop.iteration > turn + 3, "some turns")
-    assert bench.context.admission.open == 20
-    monkeypatch.undo()  # there is no such mount: each makes room for another one
-    assert b"404" in answers(clients)
+    clients = wait_as_players(acceptor, 20)
+    wait_until(lambda: len(acceptor._players) == 20, "those who have all slots")
+    yield made, acceptor
+    for client in clients:
+        client.close()
     acceptor.close()
     acceptor.stop()
-    bench.close()
+    made.close()
+
+
+def test_a_full_node_answers_a_health_check_behind_players_who_wait_to_join(
+    crowded: tuple[Bench, Acceptor], monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    bench, acceptor = crowded
+    late = wait_as_players(acceptor, 200)
+    assert ask(acceptor, LIVEZ).endswith(b"alive\n")
+    assert answers(late) == {b"503"}
+    assert ask(acceptor, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 503 ")
+    assert len(acceptor._players) == 20
+    mount = bench.context.mounts.attach_source("/x", FakeSource())
+    mount.feed(bytes.fromhex("fffb9064") + bytes(413))
+    monkeypatch.undo()
+    wait_until(lambda: len(mount.fanout) == 20, "those who have a slot")
 
 
 def test_a_crowd_of_players_at_a_stop_is_told_to_come_again_and_few_get_a_greenlet(
     bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
-    monkeypatch.setattr("pycast.server.player_queue.TURN_S", -1.0)
-    monkeypatch.setattr("pycast.server.player_queue.AT_ONCE", 0)
+    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)
+    monkeypatch.setattr("pycast.server.waiting_line.AT_ONCE", 0)
     monkeypatch.setattr("pycast.server.acceptor.MOST_AT_STOP", 10)
     clients = wait_as_players(acceptor, 100)
     wait_until(lambda: bench.context.counters.connections == 100, "all of them")

@@ -1,13 +1,13 @@
-"""Tests of pycast.server.player_queue: a crowd is served in its order, in turns, and nobody twice."""
+"""Tests of pycast.server.waiting_line: a crowd is served in its order, in turns, and nobody twice."""
 
 from collections.abc import Iterator
 
 import gevent
 import pytest
 
-from pycast.server import player_queue as module
+from pycast.server import waiting_line as module
 from pycast.server.connection import Connection
-from pycast.server.player_queue import AT_ONCE, GREENLETS_AT_ONCE, PlayerQueue
+from pycast.server.waiting_line import AT_ONCE, GREENLETS_AT_ONCE, WaitingLine
 from tests.conftest import WaitUntil
 from tests.server.contexts import connect
 
@@ -19,7 +19,7 @@ class Served:
         self.heads: list[bytes] = []
         self.turns: list[int] = []
         self.greenlets = False
-        self.queue = PlayerQueue(self._serve)
+        self.queue = WaitingLine(self._serve)
 
     def _serve(self, connection: Connection, head: bytes) -> bool:
         self.heads.append(head)

@@ -16,6 +16,7 @@ from pycast.web.routes import (
     ROUTES,
     answer,
     check_port,
+    comes_first,
     is_answered_when_full,
     is_for_shared_page,
     is_for_stream,
@@ -258,6 +259,24 @@ def test_requests_for_shared_pages_are_known_by_their_first_line(head: bytes, is
 )
 def test_players_wait_with_players_and_who_administers_or_checks_does_not(head: bytes, is_stream: bool) -> None:
     assert is_for_stream(head) is is_stream
+
+
+@pytest.mark.parametrize(
+    ("head", "is_first"),
+    [
+        *((f"GET {route.path} HTTP/1.0\r\n".encode(), route.is_answered_when_full) for route in ROUTES),
+        (b"HEAD /livez?x=1 HTTP/1.1\r\n", True),
+        (b"POST /admin/drain HTTP/1.1\r\n", True),
+        (b"OPTIONS / HTTP/1.0\r\n", True),
+        (f"GET {LINK_PATH} HTTP/1.1\r\n".encode(), True),
+        (b"GET /livez.mp3 HTTP/1.0\r\n", False),
+        (b"SOURCE /livez HTTP/1.0\r\n", False),
+        (b"GET /liv", False),
+        (b"", False),
+    ],
+)
+def test_what_a_full_server_answers_waits_behind_nobody(head: bytes, is_first: bool) -> None:
+    assert comes_first(head) is is_first
 
 
 @pytest.mark.parametrize("path", [route.path for route in ROUTES if route.is_shared])
