@@ -61,10 +61,15 @@ class Outcome(NamedTuple):
     harm: str
 
 
-def carry_out(attack: Attack, scale: float, patience: float = 1.0) -> Outcome:
-    """Makes the attack on a server of its own. `patience` widens the limits of time for a busy machine."""
-    began, tried, harm = time.monotonic(), 0, ""
+def carry_out(attack: Attack, scale: float, patience: float = 1.0, *, settles: bool = False) -> Outcome:
+    """Makes the attack on a server of its own. `patience` widens the limits of time for a busy machine. With `settles`
+    it begins when the server has loaded everything.
+    """
+    tried, harm = 0, ""
     with Target(attack) as target:
+        if settles:
+            target.settle()
+        began = time.monotonic()
         try:
             tried = attack.run(target, scale)
         except (AssertionError, OSError) as error:
@@ -107,7 +112,7 @@ def main() -> int:
     for name, attack in zip(names, ATTACKS, strict=True):
         if not options.names or name in options.names:
             progress(f"{attack.name}: {attack.what}")
-            outcomes.append(carry_out(attack, options.scale))
+            outcomes.append(carry_out(attack, options.scale, settles=True))
             progress(f"  {outcomes[-1].harm or 'no harm done'}")
     _print(outcomes)
     return 1 if any(outcome.harm for outcome in outcomes) else 0

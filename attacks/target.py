@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import Any, NamedTuple, Self
 from attacks.witness import Testimony
 from benchmarks.procfs import pick_cores, rss_bytes
 from benchmarks.source import Source
+from pycast.app.late_imports import AFTER_S
 from pycast.testing import Server
+
+# How long the server may load what it loads late, and how much its memory grows in 2 s when it has: by the audio.
+LOADING_S, STILL_BYTES = 20.0, 300_000
 
 WITNESS_MOUNT = "/witness.mp3"
 _ROOT = Path(__file__).resolve().parent.parent
@@ -65,6 +70,16 @@ class Target:
         if self._witness.stdin is not None:
             self._witness.stdin.close()
         self._stack.close()
+
+    def settle(self) -> None:
+        """Waits until the server has loaded what it loads some seconds after its start: memory that no attack takes."""
+        time.sleep(AFTER_S)
+        end, self._memory = time.monotonic() + LOADING_S, rss_bytes(self.server.pid)
+        while time.monotonic() < end:
+            time.sleep(2.0)
+            before, self._memory = self._memory, rss_bytes(self.server.pid)
+            if self._memory - before < STILL_BYTES:
+                return
 
     @property
     def port(self) -> int:
