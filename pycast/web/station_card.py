@@ -48,6 +48,7 @@ class Facts(NamedTuple):
     name: str
     listen_url: str
     is_live: bool
+    is_on_demand: bool
     server_name: str
     server_description: str
     server_url: str
@@ -74,6 +75,8 @@ class Station:
     """Relative to the page, percent-encoded."""
     url: str
     is_live: bool
+    rest: str
+    """What it does while the visitor does not play it."""
     name: str
     title: str
     artist: str
@@ -103,6 +106,7 @@ def facts_of(mount: MountSnapshot, now: float) -> Facts:
         name=mount.name,
         listen_url=mount.listen_url,
         is_live=mount.is_live,
+        is_on_demand=mount.on_demand,
         server_name=mount.server_name,
         server_description=mount.server_description,
         server_url=mount.server_url,
@@ -148,6 +152,7 @@ def to_station(facts: Facts, cover: Cover, base_url: str) -> Station:
         link=f"./{path}",
         url=stream_url(base_url, facts.name, facts.listen_url),
         is_live=facts.is_live,
+        rest=_rest(facts),
         name=name,
         title=title,
         artist=artist,
@@ -172,10 +177,16 @@ def to_station(facts: Facts, cover: Cover, base_url: str) -> Station:
             *badges,
             *details,
             since,
-            str(facts.is_live),
+            _rest(facts),
             cover.palette.ink,
         ),
     )
+
+
+def _rest(facts: Facts) -> str:
+    if facts.is_live:
+        return "On air"
+    return "Plays on demand" if facts.is_on_demand else "Waiting for source"
 
 
 def _artist_and_title(artist: str, title: str) -> tuple[str, str]:

@@ -134,6 +134,12 @@ def test_waiting_mount_is_marked() -> None:
     assert "Waiting for source" in page.text
 
 
+def test_a_mount_that_is_fetched_on_demand_waits_for_nobody_else() -> None:
+    page = status(replace(MOUNT, is_live=False, on_demand=True))
+    assert "Plays on demand" in page.text and "Waiting for source" not in page.text
+    assert "Plays on demand" not in status(replace(MOUNT, on_demand=True)).text
+
+
 def test_empty_page_says_how_to_start_and_shows_no_password() -> None:
     page = status()
     assert "icecast://source:PASSWORD@radio.example:8000/live.mp3" in page.text

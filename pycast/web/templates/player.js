@@ -153,8 +153,7 @@
     $("[data-act=toggle]", card).setAttribute("aria-label", `${current ? "Stop" : "Play"} ${nameOf(card)}`);
     setIcon($("[data-act=toggle]", card), current ? "stop" : "play");
     setText($("[data-play-text]", card), current ? "Stop" : "Listen live");
-    const rest = card.classList.contains("waiting") ? "Waiting for source" : "On air";
-    setText($("[data-state-text]", card), !current ? rest : state === "playing" ? "Playing" : WORDS[state]);
+    setText($("[data-state-text]", card), !current ? card.dataset.rest : state === "playing" ? "Playing" : WORDS[state]);
   }
 
   function showBar(card) {
