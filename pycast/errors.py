@@ -75,6 +75,8 @@ class Refused(PeerError):
     ) -> None:
         super().__init__(public, status=status, cause=cause)
         self.headers = headers
+        self.page = b""
+        """The answer's page, where a browser asks; otherwise the answer is Icecast's."""
 
 
 class ExternalError(PycastError):

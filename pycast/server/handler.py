@@ -22,7 +22,7 @@ from pycast.http.headers import basic_credentials
 from pycast.http.listener_head import wants_page
 from pycast.http.mount_names import why_no_mount
 from pycast.http.request import Request
-from pycast.http.response import Response, error_response
+from pycast.http.response import HTML, Response, error_response
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.http_exchange import HttpExchange
@@ -337,5 +337,7 @@ def _refusal(context: ServerContext, connection: Connection, exchange: HttpExcha
     # Of what comes often, for one reason, there is one line in the log already.
     level = logging.DEBUG if isinstance(error, TooManyLogins | Banned | NoRoom) else logging.INFO
     log.log(level, "! %s: %s: %d %s", connection.ip, exchange, error.status, error)
+    if isinstance(error, Refused) and error.page:
+        return Response(error.status, error.page, HTML, error.headers)
     headers = error.headers if isinstance(error, Refused) else ()
     return error_response(error.status, error.public, headers)

@@ -11,6 +11,7 @@ for a page and in `.json` for JSON: see `admin_looks.py`. A new command is one r
 from collections.abc import Callable
 
 from pycast.errors import Refused
+from pycast.http.listener_head import wants_page
 from pycast.http.response import HTML, Response
 from pycast.web import admin_mounts, admin_node
 from pycast.web.admin_mounts import check_mount
@@ -113,8 +114,16 @@ def _in_look(run: Command) -> Handler:
     """Returns the handler of a command: what it says, in the look that is asked for."""
 
     def handler(call: Call) -> Response:
-        said = run(call)
         command, look = _command(call.request.path)
+        has_nodes = call.site.cluster_wide is not call.site.local
+        try:
+            said = run(call)
+        except Refused as error:
+            if look == "xsl" and wants_page(call.request.headers):
+                from pycast.web.admin_looks import add_page
+
+                add_page(error, command, has_nodes=has_nodes)
+            raise
         if isinstance(said, Response):
             return said
         if not look:
@@ -129,7 +138,6 @@ def _in_look(run: Command) -> Handler:
 
         if look == "json":
             return admin_looks.as_json(said)
-        has_nodes = call.site.cluster_wide is not call.site.local
         return admin_looks.as_page(said, command, call.text("mount"), has_nodes=has_nodes)
 
     return handler

@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from pycast.errors import Refused
 from pycast.http.response import HTML, Response
 from pycast.net.turns import in_turns
 from pycast.stats.status_json import typed
+from pycast.stats.xml import iceresponse
 from pycast.web.page_templates import PATH_CHARACTERS, clean, page_policy, render
 
 JSON = "application/json; charset=UTF-8"
@@ -66,6 +68,13 @@ def as_page(document: bytes, command: str, mount: str, *, has_nodes: bool = Fals
         brand="pycast",
     )
     return Response(200, body, HTML, _headers())
+
+
+def add_page(error: Refused, command: str, *, has_nodes: bool) -> None:
+    """Gives a refusal a page with the menu, so that a browser is not left on a page without a link. May switch."""
+    page = as_page(iceresponse(error.public, 0), command, "", has_nodes=has_nodes)
+    assert isinstance(page.body, bytes)
+    error.page, error.headers = page.body, (*error.headers, *page.headers)
 
 
 def mount_link(mount: str) -> str:

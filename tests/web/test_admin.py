@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pycast.errors import Refused
 from pycast.stats.snapshot import ListenerSnapshot
 from pycast.web.admin import FOR_MOUNT, FOR_NODE
 from pycast.web.site import Site
@@ -83,6 +84,16 @@ def test_the_relay_gets_the_list_of_streams_and_nothing_else() -> None:
     assert ask(site, "/admin/streamlist.txt", authorization=ADMIN).status == 200
     assert refusal(site, "/admin/streamlist.txt?mount=/live.mp3", authorization=RELAY) == LOGIN
     assert refusal(site, "/admin/streamlist", authorization=RELAY) == LOGIN
+
+
+def test_a_browser_that_is_refused_gets_a_page_with_the_menu_and_a_script_what_icecast_says() -> None:
+    site, path = make_site(), "/admin/listclients%s?mount=/none"
+    for look, accept, is_page in ((".xsl", "text/html", True), (".xsl", "*/*", False), ("", "text/html", False)):
+        with pytest.raises(Refused) as raised:
+            ask(site, path % look, authorization=ADMIN, more=f"Accept: {accept}\r\n")
+        error = raised.value
+        assert (error.status, error.public) == (400, "Source does not exist")
+        assert (b"Source does not exist" in error.page and b'href="listmounts.xsl"' in error.page) is is_page
 
 
 def test_a_mount_stays_in_the_list_for_slaves_while_its_fallback_plays() -> None:
