@@ -10,6 +10,7 @@ limit, for whatever: a name, a connection, a handshake, a byte.
 """
 
 import logging
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,7 +24,6 @@ from gevent.lock import BoundedSemaphore
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
-from urllib3.util import make_headers
 
 from pycast.auth.url_forms import WITH_INTRO, AuthAnswer
 from pycast.disk.calls import DiskStalled, off_hub
@@ -207,7 +207,8 @@ class AuthServer:
         own = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
         headers = {"User-Agent": self._agent(), "Content-Type": "application/x-www-form-urlencoded"}
         if given := login or own:
-            headers |= make_headers(basic_auth=":".join(given))
+            # In UTF-8, as in the form. What urllib3 cannot encode would count as a failure of the server.
+            headers["Authorization"] = f"Basic {b64encode(':'.join(given).encode('utf-8', 'replace')).decode()}"
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         for is_last in (False, True):
             try:

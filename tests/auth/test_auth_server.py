@@ -68,7 +68,12 @@ def test_call_is_a_form_and_its_headers_are_read(servers: AuthServers, backend: 
 
 @pytest.mark.parametrize(
     ("login", "in_url", "sent"),
-    [(("a", "b"), "", "YTpi"), (None, "u:p%40@", "dTpwQA=="), (("a", "b"), "u:p@", "YTpi")],
+    [
+        (("a", "b"), "", "YTpi"),
+        (None, "u:p%40@", "dTpwQA=="),
+        (("a", "b"), "u:p@", "YTpi"),
+        (("ж", "пароль"), "", "0LY60L/QsNGA0L7Qu9GM"),
+    ],
 )
 def test_login_is_the_given_one_or_that_of_the_url(
     servers: AuthServers, backend: Backend, login: tuple[str, str] | None, in_url: str, sent: str
