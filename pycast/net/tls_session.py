@@ -54,8 +54,15 @@ class TlsSession:
         """Why the connection cannot go on."""
         self.unsent = b""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether `read` goes on with what it has: it takes a limited number of records, and may find no data in them.
+        Who feeds it more meanwhile keeps what a client sends that says nothing in many small records.
+        """
+        return self._end_of_records(0) > 0
+
     def feed(self, data: bytes) -> None:
-        """Takes what the client has sent, for `read`."""
+        """Takes what the client has sent, for `read`, when it is not `is_behind`."""
         self._arrived = self._arrived + data if self._arrived else data
 
     def put_back(self, data: bytes) -> None:
@@ -232,6 +239,8 @@ class TlsStream:
 
     def recv(self, size: int) -> bytes:
         while not (data := self._session.read(size)) and not self._session.is_over:
+            if self._session.is_behind:
+                continue
             arrived = self._sock.recv(size)
             if not arrived:
                 break

@@ -101,7 +101,7 @@ class Connection:
         if self.session is None:
             return self._arrived()
         data = self.session.read(READ_SIZE)
-        if not data and (arrived := self._arrived()):
+        if not data and not self.session.is_behind and (arrived := self._arrived()):
             self.session.feed(arrived)
             data = self.session.read(READ_SIZE)
         return data
@@ -171,11 +171,12 @@ class Connection:
         """Returns what `read` does, over TLS. A peer that sends a record byte by byte does not prolong it."""
         data = session.read(READ_SIZE)
         while not data and not session.is_over:
-            self.sock.settimeout(left)
-            arrived = self.sock.recv(READ_SIZE)
-            if not arrived:
-                break
-            session.feed(arrived)
+            if not session.is_behind:
+                self.sock.settimeout(left)
+                arrived = self.sock.recv(READ_SIZE)
+                if not arrived:
+                    break
+                session.feed(arrived)
             data = session.read(READ_SIZE)
             if not data:
                 left = self._next_turn(deadline)

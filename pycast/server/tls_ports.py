@@ -10,7 +10,7 @@ Its request is answered after the handshake.
 
 Most handshakes are made without a greenlet: `read` goes on with one as far as bytes are here, and is called again when
 more have come (`server/newcomers.py`). Whatever is not as usual is left to `enter`, which goes on where `read` was: a
-client that is slow, a socket that takes nothing, an error, a proxy's header before.
+client that is slow or says it in many small records, a socket that takes nothing, an error, a proxy's header before.
 
 Invariant: no byte is taken from the socket before it is known whether it is TLS.
 """
@@ -70,7 +70,7 @@ class TlsPort(NamedTuple):
         except OSError:  # `enter` raises it again, when the client has been told
             return b""
         # What is unsent after a whole handshake, a ticket, goes out with the answer: one packet less.
-        if data or not arrived or session.is_over or not _send_now(connection, session):
+        if data or not arrived or session.is_over or session.is_behind or not _send_now(connection, session):
             return data
         raise BlockingIOError
 
@@ -174,7 +174,10 @@ def _finish(connection: Connection, session: TlsSession, deadline: float) -> Non
                 session.put_back(data)
                 return
             turn = next_turn(turn)
-            sock.settimeout(_left(deadline))
+            left = _left(deadline)
+            if session.is_behind:
+                continue
+            sock.settimeout(left)
             arrived = sock.recv(READ_SIZE)
             if not arrived:
                 raise ConnectionAbortedError("it closed in the middle of the TLS handshake")

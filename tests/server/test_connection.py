@@ -3,7 +3,7 @@
 import socket as plain
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import gevent
@@ -12,8 +12,9 @@ from gevent import socket
 
 from pycast.net.group import Group
 from pycast.net.tls import Certificate
-from pycast.net.tls_session import RECORDS_AT_ONCE, TlsSession
+from pycast.net.tls_session import RECORD, RECORDS_AT_ONCE, TlsSession
 from pycast.server.connection import LINGER_BYTES, LINGER_S, READ_SIZE, Connection
+from pycast.server.tls_ports import _finish
 from tests.e2e.test_tls import make_certificate
 from tests.net.handshake import connect_tls
 
@@ -185,6 +186,65 @@ def test_a_read_takes_a_limited_number_of_tls_records(certificate: Certificate) 
     assert connection.read(time.monotonic() + 5) == b"x" * RECORDS_AT_ONCE
     assert connection.read_now() == b"x" * RECORDS_AT_ONCE
     assert source.reads == 1
+
+
+def shattered_hello() -> bytes:
+    """Returns the beginning of a handshake, in records of one byte."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols([f"{number:0>200}" for number in range(150)])
+    out = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    hello = b""
+    while head := out.read(5):
+        hello += out.read(int.from_bytes(head[3:]))
+    return b"".join(b"\x16\x03\x01\0\1" + hello[at : at + 1] for at in range(len(hello)))
+
+
+def finish(connection: Connection) -> None:
+    assert connection.session is not None
+    with suppress(ConnectionAbortedError):
+        _finish(connection, connection.session, time.monotonic() + 20)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        finish,
+        lambda connection: connection.read(time.monotonic() + 20),
+        lambda connection: connection.stream.recv(READ_SIZE),
+    ],
+    ids=["handshake", "read", "stream"],
+)
+def test_records_that_say_nothing_do_not_gather(use: Callable[[Connection], object], certificate: Certificate) -> None:
+    """A read takes a limited number of them, and a client may send any number of records of one byte."""
+    connection, peer = plainly()
+    context, held = certificate.context(), list[int]()
+    assert context is not None
+
+    class Watched(TlsSession):
+        def feed(self, data: bytes) -> None:
+            super().feed(data)
+            held.append(len(self._arrived))
+
+    connection.session = Watched(context)
+    hello, group = shattered_hello(), Group()
+    assert len(hello) > 2 * READ_SIZE
+
+    def send() -> None:
+        peer.sendall(hello)
+        peer.shutdown(socket.SHUT_WR)
+
+    group.spawn("client", send)
+    with gevent.Timeout(30):
+        use(connection)
+    assert max(held) < READ_SIZE + RECORD
+    # The last byte of the hello was read as well: it is answered.
+    peer.settimeout(20)
+    assert connection.session.unsent or peer.recv(5)[:1] == b"\x16"
+    connection.close()
+    peer.close()
+    group.kill()
 
 
 def test_what_has_arrived_is_read_without_waiting(pair: Pair) -> None:
