@@ -319,10 +319,11 @@ class Mount:
     def enter(self, listener: Listener) -> None:
         """Takes a new listener over, and counts it."""
         self.listener_connections += 1
-        self.fanout.join(listener)
-        listeners = len(self.fanout)
+        listeners = len(self.fanout) + 1
         self.listener_peak = max(self.listener_peak, listeners)
+        # Before the first write: if that fails, the listener leaves.
         self._events.listener_joined.emit(ListenerJoined(self.name, listener, listeners))
+        self.fanout.join(listener)
 
     def count_anew(self, counts: Collection[str]) -> None:
         """Has some of what is shown counted anew: "peak", "read", "sent". What was counted stays in other totals."""

@@ -51,6 +51,16 @@ def test_each_event_is_kept_with_what_is_known_of_it() -> None:
         assert (joined.ip, joined.agent, joined.connection) == (who.ip, who.user_agent, listener.id)
 
 
+def test_a_listener_whose_first_write_fails_has_joined_before_it_leaves() -> None:
+    with stage() as node:
+        log = log_of(node)
+        transport = MemoryTransport()
+        transport.broken = True
+        node.begin("/x").join(7, transport, WHO, b"HTTP/1.0 200 OK\r\n\r\n", 0, 0.0)
+        found = [(one.trigger, one.listeners) for one in log.since(1).events]
+        assert found == [("source-listener-attach", 1), ("source-listeners-changed", 0)]
+
+
 def test_reader_gets_what_is_new_since_its_mark_and_nothing_before_its_first_one() -> None:
     with stage() as node:
         log = log_of(node)
