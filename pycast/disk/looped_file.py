@@ -109,11 +109,16 @@ class LoopedFile:
             fd, identity = open_file(self._path)
         except ExternalError:
             return ""
-        format = self._detect(partial(_read_at, fd))
-        if format != self.format:
+        why = ""
+        try:
+            if self._detect(partial(_read_at, fd)) != self.format:
+                why = "is of another format"
+        except OSError as error:
+            why = f"cannot be read ({error.strerror})"
+        if why:
             os.close(fd)
             self._refused = identity
-            return "has changed, but is of another format: the old one goes on"
+            return f"has changed, but {why}: the old one goes on"
         os.close(self._fd)
         self._fd, self._identity, self._offset = fd, identity, 0
         return "has changed, and is played from its beginning"

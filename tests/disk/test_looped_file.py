@@ -1,7 +1,8 @@
 """A file is read round by round in small pieces, and another one of its name takes its place when it is complete."""
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -80,6 +81,24 @@ def test_another_format_is_refused_once_and_the_old_file_goes_on(file: Path) -> 
         pieces = [looped.next_piece() for _ in range(2)]
     assert "another format" in pieces[0].note and pieces[1].note == ""
     assert not pieces[0].begins and pieces[0].data == (mpeg() * 400)[PIECE : 2 * PIECE]
+
+
+def test_a_new_file_that_cannot_be_read_is_refused_once_and_the_old_file_goes_on(file: Path) -> None:
+    def detect_or_fail(read: Callable[[int, int], bytes]) -> str:
+        if read(0, 1) == b"?":
+            raise OSError(errno.EIO, "Input/output error")
+        return detect(read)
+
+    with closing(LoopedFile(str(file), detect_or_fail, EXPECTED)) as looped:
+        looped.next_piece()
+        new = file.with_name("new")
+        put(new, b"?" * 1000)
+        new.replace(file)
+        before = set(os.listdir("/proc/self/fd"))
+        pieces = [looped.next_piece() for _ in range(2)]
+        assert set(os.listdir("/proc/self/fd")) == before
+    assert "Input/output error" in pieces[0].note and pieces[1].note == ""
+    assert pieces[0].data == (mpeg() * 400)[PIECE : 2 * PIECE]
 
 
 @pytest.mark.parametrize(("make", "why"), [
