@@ -17,6 +17,7 @@ from pycast.formats.mp4 import MAX_MOVIE, Mp4
 from pycast.formats.mp4_boxes import MAX_BOXES, children, read_box, read_movie
 
 _MOST_BOXES = 10_000
+_LATEST = (1 << 64) - 1
 _BASE_IS_MOOF = 0x020000
 _HAS_OFFSET, _FIRST_FLAGS = 0x1, 0x4
 _SAMPLE_FIELDS = (0x100, 0x200, 0x400, 0x800)
@@ -122,6 +123,8 @@ class Mp4File:
             elif kind == b"traf":
                 track, ticks = next(at)
                 time = max(ticks + round(shift_s * self._scale(track.track)), 0)
+                if time > _LATEST:
+                    raise FormatError("a fragment of the MP4 file has a time beyond all numbers")
                 moves = grows if is_first or track.is_from_moof else 0
                 out.append(_with_time(moof, content, end, time, moves))
                 self._note_end(track, ticks, time)

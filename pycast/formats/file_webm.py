@@ -8,6 +8,7 @@ points to places is left out. Clusters become ones of unknown size, since their 
 The one invariant: the times of clusters never go back.
 """
 
+from pycast.errors import FormatError
 from pycast.formats import matroska
 from pycast.formats.ebml import Parts, children, read_element, unsigned, void
 from pycast.formats.webm import WebM
@@ -16,6 +17,8 @@ _DURATION, _BLOCK_DURATION, _CRC = 0x4489, 0x9B, 0xBF
 _SEEK_HEAD, _CUES, _POSITION, _PREV_SIZE, _VOID = 0x114D9B74, 0x1C53BB6B, 0xA7, 0xAB, 0xEC
 _LEFT_OUT = frozenset({_SEEK_HEAD, _CUES, _POSITION, _PREV_SIZE, _CRC, _VOID})
 """What says where something is in the file, and checksums of elements that change."""
+
+_LATEST = (1 << 64) - 1
 
 _CLUSTER_OF_UNKNOWN_SIZE = matroska.CLUSTER.to_bytes(4) + b"\x01" + b"\xff" * 7
 
@@ -67,7 +70,7 @@ class MatroskaFile:
         """When the last block of each track begins."""
 
     def _take(self, kind: int, unit: bytes, content: int) -> bytes:
-        """Returns what takes the place of an element."""
+        """Returns what takes the place of an element. Raises FormatError."""
         if kind == matroska.EBML and self._header is None:  # several documents in one file
             self._begin_document()
         if kind == matroska.CLUSTER:
@@ -103,10 +106,12 @@ class MatroskaFile:
         return header
 
     def _timestamp(self, ticks: int) -> bytes:
-        """Returns the time of a cluster, which was `ticks` in the file."""
+        """Returns the time of a cluster, which was `ticks` in the file. Raises FormatError."""
         if self._shift is None:
             self._shift = self._next - ticks
         self._cluster = max(ticks + self._shift, 0)
+        if self._cluster > _LATEST:
+            raise FormatError("a cluster of the WebM file has a time beyond all numbers")
         return b"\xe7\x88" + self._cluster.to_bytes(8)
 
     def _note(self, kind: int, unit: bytes, content: int) -> None:

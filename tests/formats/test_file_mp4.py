@@ -66,6 +66,12 @@ def test_samples_are_as_far_away_as_the_head_has_grown(version: int, ticks: int 
     assert offsets(play(BEGIN + chained)[0]) == [100 + 2 * grows, 100], "the second is found from the first"
 
 
+def test_a_time_that_no_number_holds_is_an_error() -> None:
+    data = BEGIN + fragment(timed(0, 20, version=1)) + fragment(timed((1 << 64) - 10, 20, version=1))
+    with pytest.raises(FormatError, match="beyond all numbers"):
+        play(data, data)
+
+
 def test_a_fragment_without_a_time_follows_the_one_before() -> None:
     data = BEGIN + fragment(timed(None, 20, 20)) + fragment(timed(None, 30))
     assert after(play(data, data)[0], b"tfdt", 8) == [0, 40, 70, 110]

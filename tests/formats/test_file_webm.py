@@ -2,6 +2,7 @@
 
 import pytest
 
+from pycast.errors import FormatError
 from pycast.formats.file_webm import MatroskaFile
 from pycast.formats.webm import WebM
 from tests.formats.elements import (
@@ -42,6 +43,12 @@ def test_the_header_comes_once_and_times_go_on(size: int) -> None:
     result = run(WebM(), [out])
     assert result.out == out
     assert [join.time_s for join in result.joins[1:]] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.2])
+
+
+def test_a_time_that_no_number_holds_is_an_error() -> None:
+    data = BEGIN + cluster(0, simple_block(1)) + cluster((1 << 64) - 10, simple_block(1, 20))
+    with pytest.raises(FormatError, match="beyond all numbers"):
+        play(data, data)
 
 
 def test_a_block_may_say_how_long_it_lasts_and_the_longest_track_counts() -> None:
