@@ -95,7 +95,11 @@ class Acceptor:
         self.port: int = self._sock.getsockname()[1]
         self._spare: FileIO | None = FileIO(os.devnull)
         self._accepting: list[Task] = []
-        self._newcomers = Newcomers(self._pass_on, endpoint.reader()) if endpoint.is_direct else None
+        self._newcomers = (
+            Newcomers(self._pass_on, endpoint.reader(), lambda: context.settings.now.limits.header_timeout)
+            if endpoint.is_direct
+            else None
+        )
         self._players, self._others = WaitingLine(self._join), WaitingLine(self._begin_other)
         self._is_page = endpoint.page_test()
         self._is_closed = False

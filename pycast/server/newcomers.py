@@ -22,8 +22,9 @@ from pycast.net.sweeper import Sweeper
 from pycast.server.connection import READ_SIZE, Connection
 
 # A round trip around the world. Nearly all requests are sent with the connection's third packet, or right after it. In
-# the middle of a handshake it is longer: while thousands connect, a client waits for this server and for its own crowd.
-MOMENT_S, HANDSHAKE_MOMENT_S = 0.25, 1.0
+# the middle of a handshake it is longer: while thousands connect, a client waits for this server and for its own crowd,
+# and a greenlet for each of those, and its whole way to the stream, would make all wait longer still.
+MOMENT_S, HANDSHAKE_MOMENT_S = 0.25, 5.0
 
 # Connections read before other greenlets run, for how long, and how many of them get a greenlet: in a storm they come
 # on top of those that the acceptor lets on in the same turn, and who plays already waits for all of them.
@@ -66,9 +67,11 @@ def has_ended(connection: Connection) -> bool:
 class Newcomers:
     """The connections of a port that have sent nothing yet."""
 
-    def __init__(self, pass_on: PassOn, read: Read = read_arrived) -> None:
+    def __init__(self, pass_on: PassOn, read: Read = read_arrived, most_s: Callable[[], float] | None = None) -> None:
+        """`most_s` returns for how long a client may take: nobody waits here for longer than that."""
         self._pass_on = pass_on
         self._read = read
+        self._most_s = most_s
         # gevent removes `epoll` from the patched module, because waiting on it blocks. This one is only polled.
         self._epoll = monkey.get_original("select", "epoll")()
         self._waiting: dict[int, tuple[Connection, float]] = {}
@@ -147,12 +150,13 @@ class Newcomers:
 
     def _sweep(self) -> int:
         now = time.monotonic()
+        handshake_s = min(HANDSHAKE_MOMENT_S, self._most_s()) if self._most_s else HANDSHAKE_MOMENT_S
         for fd, (connection, since) in list(islice(self._waiting.items(), MOST_SILENT)):
             if since > now - MOMENT_S:  # the others came later
                 break
             if connection.session is None:
                 self._on_bytes(fd, is_last=True)
-            elif since <= now - HANDSHAKE_MOMENT_S:
+            elif since <= now - handshake_s:
                 self._let_go(fd, connection, b"")  # the step that may be due is made by its greenlet
         return len(self._waiting)
 

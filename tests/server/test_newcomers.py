@@ -1,6 +1,7 @@
 """Tests of pycast.server.newcomers: who has sent nothing yet waits without a greenlet, and nobody is lost."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import gevent
 import pytest
@@ -8,6 +9,7 @@ from gevent import socket
 
 from pycast.net.group import Group
 from pycast.net.sockets import detach
+from pycast.net.tls_session import TlsSession
 from pycast.server import newcomers as module
 from pycast.server.connection import Connection
 from pycast.server.newcomers import Newcomers
@@ -76,6 +78,33 @@ def test_who_leaves_and_who_stays_silent_is_passed_on_with_nothing(
     door.newcomers.take(connection)
     assert door.passed[1:] == [(connection, b"")]
     connection.close()
+
+
+def test_who_is_in_the_middle_of_a_handshake_waits_longer_but_not_longer_than_a_client_may_take(
+    pair: Pair, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOMENT_S", 0.01)
+    monkeypatch.setattr(module, "HANDSHAKE_MOMENT_S", 600.0)
+    most_s, passed = [600.0], list[Connection]()
+
+    def pass_on(connection: Connection, data: bytes) -> bool:
+        passed.append(connection)
+        return True
+
+    newcomers = Newcomers(pass_on, most_s=lambda: most_s[0])
+    ours, peer = socket.socketpair()
+    silent, (shaking, _) = Connection(detach(ours), "127.0.0.1", False), pair
+    shaking.session = cast(TlsSession, object())
+    newcomers.take(shaking)
+    newcomers.take(silent)
+    wait_until(lambda: passed == [silent], "the end of the moment")
+    assert len(newcomers) == 1
+    most_s[0] = 0.0  # `header_timeout`
+    wait_until(lambda: passed == [silent, shaking], "the end of its time")
+    newcomers.close()
+    shaking.session = None
+    silent.close()
+    peer.close()
 
 
 def test_who_was_closed_meanwhile_is_forgotten(door: Door, pair: Pair, wait_until: WaitUntil) -> None:
