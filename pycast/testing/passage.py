@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from pycast.testing.lobby import Gate, Lobby, Order
-from pycast.testing.visits import ListenerVisit, SourceVisit, TitleUpdate, Visit, mount_of, title_request
-from pycast.testing.wire_heads import MAX_HEAD, ChunkReader, WireHead, WireHeaders, is_readable, reset, split_head
+from pycast.testing.visits import ListenerVisit, SourceVisit, Visit, mount_of, title_update
+from pycast.testing.wire_heads import MAX_HEAD, ChunkReader, WireHead, begins_tls, is_readable, reset, split_head
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,7 +30,6 @@ BUFFER = 65536
 """Bytes in the kernel on each side: the server has to notice a client that is slow."""
 
 CLIENT, SERVER = "the client", "the server"
-TLS_HANDSHAKE = b"\x16"
 _REQUEST = re.compile(rb"[A-Za-z]+ \S+ +(?:HTTP|ICE)/")
 
 
@@ -174,13 +173,8 @@ class Passage:
         poll = self._poll()
         while not poll.poll():
             pass
-        if self._is_hello():
+        if begins_tls(self._client):
             self._shake_hands()
-
-    def _is_hello(self) -> bool:
-        with suppress(OSError):
-            return self._client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == TLS_HANDSHAKE
-        return False
 
     def _shake_hands(self) -> None:
         bad = [order for order in self._lobby.orders if order.tls is not None and order.reserve(self)]
@@ -278,7 +272,7 @@ class Passage:
         found = split_head(asked)
         if found is None:
             if len(asked) > MAX_HEAD:
-                self._begin(WireHead(asked, "", WireHeaders()), b"")
+                self._begin(WireHead.unknown(asked), b"")
             return
         self._begin(*found)
 
@@ -296,7 +290,7 @@ class Passage:
                 self._visit.took(body)
             self._head = self._answer = head
         elif len(asked) > MAX_HEAD:  # whatever it is: it is not read any more
-            self._head = self._answer = WireHead(asked, "", WireHeaders())
+            self._head = self._answer = WireHead.unknown(asked)
 
     def _begin(self, head: WireHead, body: bytes) -> None:
         """Takes the request's head: what the connection is for is known."""
@@ -348,7 +342,7 @@ class Passage:
                 self._take_stream(rest)
             return
         if len(self._told) > MAX_HEAD:
-            self._take_head(WireHead(bytes(self._told), "", WireHeaders()))
+            self._take_head(WireHead.unknown(bytes(self._told)))
 
     def _take_head(self, head: WireHead) -> None:
         """Takes the head of the answer."""
@@ -377,11 +371,9 @@ class Passage:
         if self._visit is not None or self._head is None or self._answer is None or self._is_noted:
             return
         self._is_noted = True
-        wanted = title_request(self._head, self._lobby.default_mount)
-        if wanted is not None:
-            is_taken = self._answer.status == 200 and (b"<return>1<" in text or b"successful" in text)
-            update = TitleUpdate(time.time(), wanted.title, self._answer.status, is_taken, self._head.headers)
-            self._lobby.sources.add_update(wanted.mount, update)
+        update = title_update(self._head, self._answer, text, self._lobby.default_mount)
+        if update is not None:
+            self._lobby.sources.add_update(*update)
 
     def _flow_on(self, data: bytes) -> None:
         """Passes bytes of the body on, through the fault that acts on them, if there is one."""

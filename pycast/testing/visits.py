@@ -324,6 +324,15 @@ def title_request(head: WireHead, default_mount: str) -> TitleRequest | None:
     return TitleRequest(query.get("mount", [default_mount])[-1], text)
 
 
+def title_update(head: WireHead, answer: WireHead, text: bytes, default_mount: str) -> tuple[str, TitleUpdate] | None:
+    """Returns a mount and what was asked for it, if the request is one for another title; `text` begins its answer."""
+    wanted = title_request(head, default_mount)
+    if wanted is None:
+        return None
+    is_taken = answer.status == 200 and (b"<return>1<" in text or b"successful" in text)
+    return wanted.mount, TitleUpdate(time.time(), wanted.title, answer.status, is_taken, head.headers)
+
+
 def mount_of(head: WireHead) -> str:
     """Returns the mount that a request is for: its path."""
     return unquote(urlsplit(head.target).path)

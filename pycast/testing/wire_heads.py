@@ -12,7 +12,7 @@ import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.parse import quote
 
 MAX_HEAD = 65536
@@ -56,6 +56,11 @@ class WireHead(NamedTuple):
     raw: bytes
     line: str
     headers: WireHeaders
+
+    @classmethod
+    def unknown(cls, raw: bytes) -> Self:
+        """Returns the head of what is no HTTP."""
+        return cls(raw, "", WireHeaders())
 
     @property
     def status(self) -> int:
@@ -129,6 +134,13 @@ def how_it_failed(error: OSError) -> str:
     if isinstance(error, BrokenPipeError):
         return CLOSED
     return "the server reset the connection" if isinstance(error, ConnectionResetError) else f"it failed: {error}"
+
+
+def begins_tls(sock: socket.socket) -> bool:
+    """Returns whether the first byte that waits to be read is that of a TLS handshake."""
+    with suppress(OSError):
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"\x16"
+    return False
 
 
 def is_readable(sock: socket.socket, timeout: float) -> bool:

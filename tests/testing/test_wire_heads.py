@@ -11,6 +11,7 @@ from pycast.testing.wire_heads import (
     ChunkReader,
     ServerAddress,
     as_target,
+    begins_tls,
     how_it_failed,
     is_readable,
     read_head,
@@ -65,6 +66,14 @@ def test_read_head_tells_that_the_connection_ended(pair: tuple[socket.socket, so
     assert is_readable(ours, 5)
     with pytest.raises(ConnectionError):
         read_head(ours, 5)
+
+
+def test_a_tls_handshake_is_told_by_its_first_byte_which_stays(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    assert not begins_tls(ours)
+    theirs.sendall(b"\x16\x03")
+    assert is_readable(ours, 5) and begins_tls(ours)
+    assert ours.recv(2) == b"\x16\x03"
 
 
 def test_reset_is_seen_as_a_reset() -> None:
