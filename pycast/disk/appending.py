@@ -42,6 +42,23 @@ def is_pipe(path: str) -> bool:
         return False
 
 
+def is_broken_off(path: str, fd: int) -> bool:
+    """Whether a file, open for writing, ends in the middle of a line, by a full disk or a crash."""
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+        return False
+    try:
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # `fd` is for writing only
+    except OSError:
+        return False
+    try:
+        return os.pread(reader, 1, found.st_size - 1) not in (b"", b"\n")
+    except OSError:
+        return False
+    finally:
+        os.close(reader)
+
+
 def write_all(fd: int, data: bytes, is_given_up: Callable[[], bool]) -> None:
     """Writes all of `data`, to anything but a file in pieces that a pipe takes whole, as whole lines if it has any.
     Raises WriteFailed, also if it was given up.

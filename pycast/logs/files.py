@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import cache
 
-from pycast.disk.appending import WriteFailed, open_to_append, write_all
+from pycast.disk.appending import WriteFailed, is_broken_off, open_to_append, write_all
 from pycast.disk.calls import off_hub
 from pycast.disk.losses import Losses
 from pycast.disk.rotation import NEVER, Rotation, rotated
@@ -70,15 +70,15 @@ class LogFile:
         self._is_on = path != OFF
         self._fd: int | None = STDERR_FD if path == STDERR else None
         self._recent: deque[RecentLine] | None = None if path == OFF else deque(maxlen=KEPT_LINES)
+        self._is_torn = False
         if path not in (OFF, STDERR):
-            self._fd, is_file = off_hub(_opened, path)
+            self._fd, is_file, self._is_torn = off_hub(_opened, path)
             self._recent = None if is_file else self._recent
         self._outlet = Outlet(LOG_WRITERS, self._write_there, MAX_HELD, MAX_LINES)
         self._losses = Losses(
             lambda why: self._report(f"log lines are being lost: {self._path}: {why}"),
             lambda lines: log.warning("%d log lines were lost: %s", lines, self._path),
         )
-        self._is_torn = False
         self._is_given_up = False
         self._rotates_from = 0.0
         self._cannot_rotate = False
@@ -188,7 +188,8 @@ class LogFile:
         except ExternalError as error:
             LOG_WRITERS.in_loop(self._report, str(error))
             return
-        old, self._fd, self._is_torn = self._fd, fresh, False
+        # The same file again, unless it was moved away.
+        old, self._fd, self._is_torn = self._fd, fresh, is_broken_off(self._path, fresh)
         os.close(old)
 
     def _close_there(self) -> None:
@@ -204,10 +205,12 @@ def _open(path: str) -> int:
         raise ExternalError(f"cannot open log file {path}: {error}") from error
 
 
-def _opened(path: str) -> tuple[int, bool]:
-    """Returns the descriptor, and whether it is a file, in which the lines can be read again."""
+def _opened(path: str) -> tuple[int, bool, bool]:
+    """Returns the descriptor, whether it is a file, in which the lines can be read again, and whether its last line was
+    broken off.
+    """
     fd = _open(path)
-    return fd, stat.S_ISREG(os.fstat(fd).st_mode)
+    return fd, stat.S_ISREG(os.fstat(fd).st_mode), is_broken_off(path, fd)
 
 
 @cache

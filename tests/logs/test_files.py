@@ -158,6 +158,21 @@ def test_reopen_follows_the_name(path: Path) -> None:
     assert (moved.read_bytes(), path.read_bytes()) == (b"before\n", b"after\n")
 
 
+def test_a_line_broken_off_is_not_joined_to_the_next_after_a_start_or_a_reopening(path: Path) -> None:
+    path.write_bytes(b"whole\nbroken of")
+    log = LogFile(str(path))
+    log.write(b"one\n")
+    log.flush()
+    with path.open("ab") as file:
+        file.write(b"broken ag")
+    log.reopen()
+    log.write(b"two\n")
+    log.reopen()
+    log.write(b"three\n")
+    log.close()
+    assert path.read_bytes() == b"whole\nbroken of\none\nbroken ag\ntwo\nthree\n"
+
+
 def test_reopen_that_fails_keeps_the_old_file(path: Path) -> None:
     reports: list[str] = []
     log = LogFile(str(path), report=reports.append)
