@@ -38,6 +38,11 @@ def test_a_dead_node_has_no_load() -> None:
     assert len(show(CLUSTER).all("dl")) == 2
 
 
+def test_a_warning_stands_among_what_has_the_margins_of_the_page() -> None:
+    frame, _, main = render_nodes(CLUSTER, "pycast 1.2.3", ["a warning"]).partition(b"<main")
+    assert b'role="alert">a warning' in main and b"a warning" not in frame
+
+
 def test_page_is_loaded_again_without_a_script() -> None:
     page = show(CLUSTER)
     (refresh,) = [tag for tag in page.all("meta") if tag.get("http-equiv") == "refresh"]
