@@ -158,7 +158,8 @@ class TlsTransport:
     does.
 
     What is encrypted has to go out, in its order. So a slice that the socket took only a part of is kept and goes out
-    first; it counts as sent only then, and the listener, whose position did not move, offers the same bytes again.
+    first; it counts as sent only then, and the listener, whose position did not move, offers the same bytes again. Who
+    is about to offer others calls `settle` before.
     """
 
     __slots__ = ("_encrypt", "_refused", "_rest", "_session", "_sock")

@@ -1,4 +1,5 @@
-"""A listening port: accepts connections, counts them, serves each in a greenlet of its own; kept pages need none.
+"""A listening port: accepts connections, counts them, serves each in a greenlet of its own. Kept pages and most players
+need none (`serve_kept_page` and `join_at_once` of `handler.py`).
 
 It does not know what a connection is for: `handler.py` and `shoutcast_source.py` read that. After a failed accept it
 waits, twice as long each time. A process that is out of descriptors gives up a spare one to accept the next client,

@@ -3,6 +3,9 @@
 SOURCE and PUT feed a mount, GET and HEAD of a mount's path listen to it, and all else goes to the table of `web`. A
 PeerError, wherever it is raised, is answered here and logged in one line. An unexpected exception is answered with 500
 and logged with its traceback; other connections are not affected.
+
+`serve_http` is the way of all requests, in a greenlet. `join_at_once`, `serve_kept_page` and `refuse_page` are short
+ways for most players and pages, without one: they answer as `serve_http` would, or leave the request to it.
 """
 
 import logging

@@ -12,7 +12,9 @@ from pycast.stream.views import Piece, View
 
 
 class Transport(Protocol):
-    """A non-blocking connection: raises BlockingIOError when full, another OSError when gone."""
+    """A non-blocking connection: raises BlockingIOError when full, another OSError when gone. A bare socket is one; one
+    that encrypts has `settle` besides (`Listener.settle`).
+    """
 
     def send(self, data: bytes | memoryview, /) -> int: ...
     def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int: ...
