@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Callable
 from functools import partial
+from io import FileIO
 from typing import NamedTuple, Protocol
 
 from pycast.errors import ExternalError
@@ -65,22 +66,24 @@ class LoopedBytes:
 
 
 class LoopedFile:
-    """A file. All methods block."""
+    """A file. All methods block. One that is forgotten is closed: a disk may stall until nobody waits for it any more."""
+
+    _file: FileIO | None = None
 
     def __init__(self, path: str, detect: Detect, expected: str) -> None:
         """Opens the file. Raises ExternalError, whose text is the reason: `expected` for one without a format."""
         self._path = path
         self._detect = detect
-        self._fd, self._identity = open_file(path)
+        self._file, self._identity = _opened(path)
         self._refused: Identity | None = None
         self._offset = 0
         try:
-            self.format = detect(partial(_read_at, self._fd))
+            self.format = detect(partial(_read_at, self._file))
         except OSError as error:
             raise ExternalError(str(error.strerror)) from error
         finally:
             if not getattr(self, "format", ""):
-                os.close(self._fd)
+                self._file.close()
         if not self.format:
             raise ExternalError(expected)
 
@@ -88,17 +91,22 @@ class LoopedFile:
         note = ""
         try:
             note = self._renew()
-            data = os.pread(self._fd, PIECE, self._offset)
+            data = _read_at(self._file, self._offset, PIECE)
             if not data and self._offset:
                 self._offset = 0
-                data = os.pread(self._fd, PIECE, 0)
+                data = _read_at(self._file, 0, PIECE)
         except OSError as error:
             return Piece(b"", begins=False, note=f"cannot be read: {error.strerror}")
+        except ValueError:  # it was closed while the disk stalled
+            return Piece(b"", begins=False)
         begins, self._offset = self._offset == 0, self._offset + len(data)
         return Piece(data, begins, note)
 
     def close(self) -> None:
-        os.close(self._fd)
+        if self._file is not None:
+            self._file.close()
+
+    __del__ = close
 
     def _renew(self) -> str:
         """Takes the file that has the name now, if it is another one and can be used. Returns a note on it."""
@@ -106,21 +114,21 @@ class LoopedFile:
         if found is None or found in (self._identity, self._refused) or not is_settled(found):
             return ""
         try:
-            fd, identity = open_file(self._path)
+            file, identity = _opened(self._path)
         except ExternalError:
             return ""
         why = ""
         try:
-            if self._detect(partial(_read_at, fd)) != self.format:
+            if self._detect(partial(_read_at, file)) != self.format:
                 why = "is of another format"
         except OSError as error:
             why = f"cannot be read ({error.strerror})"
         if why:
-            os.close(fd)
+            file.close()
             self._refused = identity
             return f"has changed, but {why}: the old one goes on"
-        os.close(self._fd)
-        self._fd, self._identity, self._offset = fd, identity, 0
+        self.close()
+        self._file, self._identity, self._offset = file, identity, 0
         return "has changed, and is played from its beginning"
 
 
@@ -172,5 +180,12 @@ def _identity(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _read_at(fd: int, offset: int, size: int) -> bytes:
-    return os.pread(fd, size, offset)
+def _opened(path: str) -> tuple[FileIO, Identity]:
+    # Not a bare descriptor: if it is closed while a read of it stalls, its number may be another file's by then.
+    fd, identity = open_file(path)
+    return FileIO(fd), identity
+
+
+def _read_at(file: FileIO | None, offset: int, size: int) -> bytes:
+    assert file is not None
+    return os.pread(file.fileno(), size, offset)

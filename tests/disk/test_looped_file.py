@@ -101,6 +101,37 @@ def test_a_new_file_that_cannot_be_read_is_refused_once_and_the_old_file_goes_on
     assert pieces[0].data == (mpeg() * 400)[PIECE : 2 * PIECE]
 
 
+def test_a_file_that_nobody_waits_for_any_more_is_closed(file: Path) -> None:
+    """As one is that a stalled disk has opened too late."""
+    before = set(os.listdir("/proc/self/fd"))
+    looped = LoopedFile(str(file), detect, EXPECTED)
+    assert set(os.listdir("/proc/self/fd")) != before
+    del looped
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_read_that_ends_after_the_file_was_closed_touches_no_other_file(file: Path) -> None:
+    closed = False
+
+    def detect_late(read: Callable[[int, int], bytes]) -> str:
+        if closed:
+            looped.close()
+            others.append(os.open(file, os.O_RDONLY))
+        return detect(read)
+
+    others: list[int] = []
+    looped = LoopedFile(str(file), detect_late, EXPECTED)
+    closed = True
+    new = file.with_name("new")
+    put(new, mpeg(0xFFFB9004) * 300)
+    new.replace(file)
+    looped.next_piece()
+    os.fstat(others[0])  # it has the number of the old file, and is still open
+    os.close(others[0])
+    looped.close()
+    assert looped.next_piece().data == b""
+
+
 @pytest.mark.parametrize(("make", "why"), [
     (lambda path: None, "No such file"),
     (lambda path: path.mkdir(), "expected a file"),
