@@ -119,6 +119,8 @@ class AuthServer:
         """Whether the log has it that the server fails."""
         self._notices: deque[Notice] = deque()
         self._is_telling = False
+        self._is_losing = False
+        """Whether the log has it that too much waits to be told."""
 
     def ask(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> AuthAnswer:
         """Returns the answer. Raises AuthServerFailed, or Refused if too many wait. May switch."""
@@ -152,6 +154,14 @@ class AuthServer:
         """
         if len(self._notices) >= MOST_NOTICES:
             self._counters.auth_notices_lost += 1
+            if not self._is_losing:
+                self._is_losing = True
+                log.warning(
+                    "! %s takes in what it is told more slowly than listeners come and go: %d messages wait, those "
+                    "that come now are lost, and pycast_lost_auth_notices_total counts them",
+                    self._origin,
+                    len(self._notices),
+                )
             return
         self._notices.append(Notice(url, body, login, timeout_s))
         if not self._is_telling:
@@ -175,7 +185,7 @@ class AuthServer:
                 except (AuthServerFailed, Refused):
                     self._counters.auth_notices_lost += 1
         finally:
-            self._is_telling = False
+            self._is_telling = self._is_losing = False
 
     def _check_pause(self) -> None:
         """Raises AuthServerFailed if the server is down and it is not time to try it again."""

@@ -203,12 +203,14 @@ def test_notices_that_are_too_many_or_not_taken_are_counted(
     counters: Counters,
     monkeypatch: pytest.MonkeyPatch,
     wait_until: WaitUntil,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(auth_server, "MOST_NOTICES", 2)
     backend.answer = lambda asked: None
     for _ in range(5):
         servers.at(backend.url()).tell(backend.url(), b"action=n", None, 2.0)
     assert counters.auth_notices_lost == 3
+    assert caplog.text.count("more slowly") == 1
     wait_until(lambda: counters.auth_notices_lost == 5, "the two that failed")
 
 
