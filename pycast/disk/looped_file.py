@@ -66,7 +66,7 @@ class LoopedBytes:
 
 
 class LoopedFile:
-    """A file. All methods block. One that is forgotten is closed: a disk may stall until nobody waits for it any more."""
+    """A file. All methods block. One that is forgotten is closed: a disk may stall until nobody waits for it."""
 
     _file: FileIO | None = None
 
