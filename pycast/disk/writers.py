@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import get_hub
+from gevent.event import Event
 from gevent.monkey import get_original
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Writers:
         self._threads = 0
         self._runs = 0
         self._is_planned = False
+        self._ended = Event()
+        """Set when a thread has ended; most of those who wait for something need wait no longer."""
         self._hub: Any = None
         self._ident = 0
         self._pool: ThreadPool | None = None
@@ -90,8 +93,9 @@ class Writers:
         while not is_so():
             if time.monotonic() > deadline:
                 return False
+            self._ended.clear()
             self._start()
-            gevent.sleep(POLL_S)
+            self._ended.wait(POLL_S)
         gevent.sleep(0)  # what the threads gave the loop to do until then, such as to count a loss, is done before
         return True
 
@@ -131,6 +135,7 @@ class Writers:
 
     def _on_end(self, _: object) -> None:
         self._threads -= 1
+        self._ended.set()
 
     def _run(self, number: int) -> None:
         """In a thread: runs outlets until none waits."""
