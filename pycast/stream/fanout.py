@@ -169,8 +169,8 @@ class Fanout:
 
         What they have got ends between two frames, also in the middle of a pass.
         """
-        whole = (listener for listener in self._all.values() if listener not in self._behind)
-        ready = list(islice(whole, count))
+        head = self._ring.head
+        ready = list(islice((one for one in self._all.values() if one not in self._behind or one.has_all(head)), count))
         for listener in ready:
             self.drop(listener, reason)
         return len(ready)
@@ -248,7 +248,7 @@ class Fanout:
     def _is_finished(self) -> bool:
         if self._ending is None:
             return False
-        all_sent = self.pushed == self._ring.head and not self._behind
+        all_sent = self.pushed == self._ring.head and all(one.has_all(self._ring.head) for one in self._behind)
         return not self._all or all_sent or self._clock() >= self._finish_at
 
     def _pass(self) -> float:

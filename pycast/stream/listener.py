@@ -106,6 +106,10 @@ class Listener:
                 return
             sent -= size
 
+    def has_all(self, head: int) -> bool:
+        """Whether all audio up to `head` has gone out, though it may wait for its first title still."""
+        return self.intro is None and not self.prefix and self.position == head
+
     def settle(self, head: int) -> int:
         """Records what the transport has taken and not counted: one that encrypts keeps what its socket refused, and
         that goes out before anything else. `head` is the end of what has been offered. Returns how many bytes.

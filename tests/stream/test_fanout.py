@@ -279,6 +279,22 @@ def test_any_schedule_gives_every_listener_its_exact_stream(seed: int) -> None:
     assert stage.gone == []
 
 
+def test_at_the_end_nobody_is_waited_for_who_has_all_and_only_lacks_a_title() -> None:
+    stage = Stage()
+    stage.ring.append(b"a" * 100)
+    player, slow = MemoryTransport(), MemoryTransport()
+    stage.join(player, IcyView(stage.ring, stage.timeline, 500, 0), first_title_at=500)
+    slow.room = 50
+    stage.join(slow)
+    stage.run_pass()
+    stage.fanout.end(Reason.SOURCE_GONE)
+    assert not stage.fanout._is_finished(), "who reads slowly is waited for"
+    slow.room = None
+    stage.run_pass()
+    assert stage.fanout._is_finished() and player.got == b"HEAD" + b"a" * 100 == slow.got
+    assert stage.fanout.drop_caught_up(5, Reason.DRAINED) == 2 and player.closed and slow.closed
+
+
 def test_a_listener_that_comes_after_the_end_is_dropped_at_once_and_counted() -> None:
     """No pass would ever come for it: it would be silent for ever, and hold its slot."""
     stage = Stage()
