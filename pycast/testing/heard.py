@@ -207,6 +207,8 @@ class Heard:
             reason = how_it_failed(error)
         except FormatError as error:
             reason = f"the stream is broken: {error}"
+        if not self._is_left.is_set():  # as players do: some servers wait for it
+            self._sock.close()
         with self._changed:
             self._reason = self._reason or reason
             self._changed.notify_all()
