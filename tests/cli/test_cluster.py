@@ -101,7 +101,7 @@ def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[
             heard.wait_for_bytes(64_000)
             os.kill(pid, signal.SIGKILL)
             command.wait_for(r"dead")
-            heard.wait_for_bytes(heard.size + 160_000, 20.0)  # more than the other nodes had of it
+            heard.wait_for_bytes(224_000, 20.0)  # more than the other nodes had of it
         pids = command.pids()
         command.stop()
         assert len(pids) == 3
