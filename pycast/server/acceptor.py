@@ -262,8 +262,9 @@ class Acceptor:
         if not connection.tls:
             if self._is_page(first):
                 # With what is kept, without a greenlet, if that is possible.
-                is_in_turn = self._context.answers.in_turn(self._answer_kept, connection, first)
-                return not (is_in_turn or self._answer(refuse_page, connection, first))
+                if not self._context.answers.in_turn(self._answer_kept, connection, first):
+                    self._others.add(connection, first)  # refusing it costs as much as a page
+                return False
             if not first and has_ended(connection):
                 self._end(connection)
                 return False
@@ -280,6 +281,8 @@ class Acceptor:
         return not self._answer(join_at_once, connection, head)
 
     def _begin_other(self, connection: Connection, first: bytes) -> bool:
+        if not connection.tls and self._is_page(first):
+            return not self._answer(refuse_page, connection, first)
         if connection in self._open:
             self._begin(connection, first)
         return True

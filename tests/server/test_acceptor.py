@@ -358,6 +358,23 @@ def test_a_health_check_behind_hundreds_who_need_a_greenlet_is_answered_before_t
         client.close()
 
 
+def test_a_health_check_behind_hundreds_of_pages_that_are_refused_is_answered_before_them(
+    bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("pycast.server.answers.MOST_WAITING", 0)
+    clients = [stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5) for _ in range(300)]
+    for client in clients:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    with monkeypatch.context() as nobody:
+        nobody.setattr("pycast.server.waiting_line.TURN_S", -1.0)
+        nobody.setattr("pycast.server.waiting_line.AT_ONCE", 0)
+        assert ask(acceptor, LIVEZ).endswith(b"alive\n")
+        wait_until(lambda: len(acceptor._others) == 300, "those who wait")
+        assert bench.context.counters.refused_pages == 0
+    assert answers(clients) == {b"503"}
+    assert bench.context.counters.refused_pages == 300
+
+
 def test_who_leaves_without_a_word_costs_no_greenlet(
     bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
