@@ -32,6 +32,7 @@ from pycast.server.accept_rate import AcceptRate
 from pycast.server.connection import Connection
 from pycast.server.context import ServerContext
 from pycast.server.endpoint import Endpoint
+from pycast.server.gathering import Gathering
 from pycast.server.handler import join_at_once, refuse_page, serve_kept_page
 from pycast.server.newcomers import Newcomers, arrived, has_ended
 from pycast.server.reserve import BUSY, send_busy
@@ -78,12 +79,13 @@ class Acceptor:
         self._connections = Group()
         self._open: set[Connection] = set()
         self._begun = 0  # connections that got a greenlet in this turn
+        self._is_empty = False  # whether this turn has taken all that were in the kernel's queue
         self._rate = AcceptRate()
         self._serve_protocol = endpoint.protocol()
         self.is_kept = kept is not None
         """Whether another process has the socket too, and serves the queue when this one is gone."""
         self._farewell = Farewell()
-        self._last_accept = 0.0
+        self._gathering = Gathering()
         try:
             open_port = bind_shared if endpoint.is_shared else bind
             self._sock = kept or open_port(endpoint.address, endpoint.port, is_v6_only=endpoint.is_v6_only)
@@ -122,7 +124,7 @@ class Acceptor:
     @property
     def handshake_s(self) -> float:
         """How long a client's last packet of the handshake may be on its way: 0 if no clients connect."""
-        if time.monotonic() - self._last_accept >= BUSY_S:
+        if time.monotonic() - self._gathering.last >= BUSY_S:
             return 0.0
         return LOCAL_HANDSHAKE_S if is_loopback(self._endpoint.address) else HANDSHAKE_S
 
@@ -192,14 +194,11 @@ class Acceptor:
 
     def _run(self) -> None:
         back_off = FIRST_BACK_OFF_S
-        hub = gevent.get_hub()
-        watcher = hub.loop.io(self._sock.fileno(), 1)
         while not self._is_closed:
             try:
                 # Accept a limited number of clients, then let their greenlets run: they do before this wait ends.
-                hub.wait(watcher)
-                self._accept(self._on_client, MOST_AT_ONCE)
-                self._last_accept = time.monotonic()
+                self._gathering.wait(self._sock.fileno())
+                self._gathering.took(self._accept(self._on_client, MOST_AT_ONCE), self._is_empty)
                 back_off = FIRST_BACK_OFF_S
                 if self._context.settings.now.limits.accept_rate:
                     gevent.sleep(RATE_PAUSE_S)
@@ -342,22 +341,23 @@ class Acceptor:
         else:
             connection.close()
 
-    def _accept(self, on_client: OnClient, most: int) -> None:
+    def _accept(self, on_client: OnClient, most: int) -> int:
         """Accepts waiting clients, at most `most` and what the rate allows, and passes each to `on_client`, until
-        `ACCEPTS_AT_ONCE` of them got a greenlet or `ACCEPT_S` are over. Never switches.
+        `ACCEPTS_AT_ONCE` of them got a greenlet or `ACCEPT_S` are over. Returns how many. Never switches.
         """
         until = time.monotonic() + ACCEPT_S
-        left = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, most)
-        self._begun = 0
+        most = left = self._rate.take(time.monotonic(), self._context.settings.now.limits.accept_rate, most)
+        self._begun, self._is_empty = 0, False
         try:
             while left and self._begun < ACCEPTS_AT_ONCE and time.monotonic() < until:
                 sock, address = accept(self._sock)
                 left -= 1
                 on_client(sock, address)
         except BlockingIOError:
-            pass
+            self._is_empty = True
         finally:
             self._rate.give_back(left)
+        return most - left
 
     def _refuse_clients(self) -> None:
         """Answers waiting clients with 503, one after the other, using the descriptor that was kept for this."""
