@@ -83,6 +83,10 @@ class Host:
         """Returns the mount if this node has it."""
         return self.mounts.get(name)
 
+    def is_first_to_go_on(self, name: str, child: str) -> bool:
+        """Whether a child has to ask another node."""
+        return False
+
     def configure(self, **cluster: object) -> None:
         """Applies other settings of [cluster]."""
         self._cluster |= cluster

@@ -162,6 +162,12 @@ class Mirrors:
             mirror.begun.wait(OPEN_S)
         return mirror.mount
 
+    def is_first_to_go_on(self, name: str, child: str) -> bool:
+        """Whether `child` has to ask another node for the mount, because this one would ask it."""
+        # Of two that have just started each may take the other for the leader of their zone, and wait for it.
+        is_new = self._mounts.get(name) is None or self.is_beginning(name)
+        return is_new and self._own.now.node < child and child in self._parents(name)
+
     def ensure(self, name: str, depth: int = 0) -> _MirroredMount:
         """Starts to mirror the mount, unless it is mirrored already."""
         mirrored = self._mirrored.get(name)
@@ -281,14 +287,16 @@ class Mirrors:
             mirrored.parent = ""
             self.parent_lost.emit(ParentLost(mirrored.mirror.name))
 
-    def _choose(self, mirrored: _MirroredMount) -> NodeRecord | None:
-        name, me, now = mirrored.mirror.name, self._own.now, self._clock()
+    def _parents(self, name: str) -> list[str]:
+        """Returns the nodes to mirror the mount from, best first; none if its owner is not known."""
         origin = self._state.origin(name)
         owner = self._state.peer(origin.node) if origin else None
-        if owner is None:
-            return None
+        return choose_parents(name, self._own.now, owner.record, self._state.up_nodes()) if owner else []
+
+    def _choose(self, mirrored: _MirroredMount) -> NodeRecord | None:
+        now = self._clock()
         nodes = {peer.record.node: peer.record for peer in self._state.peers if peer.status is not Status.DEAD}
-        for node in choose_parents(name, me, owner.record, self._state.up_nodes()):
+        for node in self._parents(mirrored.mirror.name):
             if node in nodes and now - mirrored.failed.get(node, -RETRY_S) >= RETRY_S:
                 return nodes[node]
         return None
@@ -314,12 +322,7 @@ class Mirrors:
             with gevent.Timeout(LEVEL_S, TimeoutError("too slow")):
                 mirror.pull(self._connector, address, 0, until=until, may_jump=False)
         except (DialFailed, OSError, LinkError, StaleEpoch, Gap) as error:
-            log.info(
-                "< mount %s: the missing bytes could not be fetched from the node at %s: %s",
-                mirror.name,
-                address,
-                error,
-            )
+            log.info("< mount %s: the node at %s did not give what is missing: %s", mirror.name, address, error)
         return mirror.head >= until
 
     def _tails(self, name: str) -> list[tuple[Epoch, int, str, int]]:
@@ -347,9 +350,7 @@ class Mirrors:
             held.news.set()
             if after is not None and (change.before is None or change.before.epoch != after.epoch):
                 held.failed.clear()
-                owner = self._state.peer(after.node)
-                wanted = choose_parents(change.mount, me, owner.record, self._state.up_nodes()) if owner else []
-                if held.parent and held.parent not in wanted:
+                if held.parent and held.parent not in self._parents(change.mount):
                     held.mirror.hang_up()
 
     def _is_always(self, name: str) -> bool:

@@ -54,6 +54,9 @@ class MountOpener(Protocol):
     def open(self, name: str, depth: int = 0) -> Mount | None:
         """Returns the mount, mirrored from another node if need be. May switch."""
 
+    def is_first_to_go_on(self, name: str, child: str) -> bool:
+        """Whether `child` has to ask another node for the mount, because this one would ask it."""
+
 
 class MirrorServer:
     """The server of this node's mounts to the nodes that mirror them."""
@@ -68,6 +71,9 @@ class MirrorServer:
         """Sends a mount to one child until the connection ends. A mount that this node does not have is mirrored from
         another node first. Raises OSError. May switch.
         """
+        if self._mirrors.is_first_to_go_on(pull.mount, child):
+            link.write(refused_frame("absent"))
+            return
         mount = self._mirrors.open(pull.mount, pull.depth + 1) if pull.depth < MOST_DEPTH else None
         lineage = self._lineages.get(pull.mount)
         # While the format of its first source is not known, a mount has nothing to mirror.

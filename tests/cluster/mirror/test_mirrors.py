@@ -10,15 +10,20 @@ from typing import Literal
 import gevent
 import pytest
 
+from pycast.cluster.link.frames import Frame, Kind
+from pycast.cluster.link.link import Link
 from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
 from pycast.cluster.mirror import mirrors, serve
 from pycast.cluster.mirror.lineage import Lineage
+from pycast.cluster.mirror.messages import Pull
 from pycast.cluster.mirror.mirrors import LINGER_S, Mirrors
+from pycast.cluster.mirror.serve import MirrorServer
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord
 from pycast.stream.fanout import Reason
 from pycast.stream.mount_state import MountState
+from pycast.stream.pacer import Pacer
 from tests.cluster.hosts import Host
 from tests.cluster.mirror.test_pull import NAME, Origin, epoch
 from tests.conftest import WaitUntil
@@ -72,6 +77,21 @@ class Node(Host):
         return record
 
 
+class Neighbour(Node):
+    """A node of zone y that takes the other one there for the leader, because its own load is high."""
+
+    def __init__(self, name: str, other: str) -> None:
+        super().__init__(name)
+        self.other = other
+        self.record = NodeRecord(name, f"{name}1", self.address, zone="y", weight=0)
+        self.is_node(self.record)
+        self.mirror_server = MirrorServer(self.lineages, Pacer(0.05, lambda: 0.0), self.mirrors, self.children)
+
+    def serve_as_a_node(self, link: Link, first: Frame) -> None:
+        assert first[0] is Kind.PULL
+        self.mirror_server.serve(link, Pull.read(first[1]), self.other)
+
+
 @pytest.fixture
 def origin() -> Iterator[Origin]:
     made = Origin()
@@ -118,6 +138,26 @@ def test_a_mount_is_mirrored_when_it_is_first_asked_for(origin: Origin, node: No
     assert node.mirrors.open(NAME) is mount
     assert (len(node.mirrors), node.mirrors.counters.connections, node.mirrors.has_parent(NAME)) == (1, 1, True)
     assert node.mirrors.health == 1.0
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_two_nodes_that_take_each_other_for_the_leader_do_not_wait_for_each_other(
+    origin: Origin, wait_until: WaitUntil, order: str
+) -> None:
+    origin.send(10)
+    nodes = {"a": Neighbour("a", "b"), "b": Neighbour("b", "a")}
+    for one in nodes.values():
+        one.knows("o", origin)
+        one.state.put_node(NodeRecord(one.other, f"{one.other}1", nodes[one.other].address, zone="y"))
+        one.learns(1)
+    for name in order:
+        nodes[name].mirrors.ensure(NAME)
+    for one in nodes.values():
+        level_with(one, origin, wait_until)
+    assert nodes["b"].lineages.get(NAME).newest == epoch(1)
+    assert (nodes["a"].children.count(NAME), nodes["b"].children.count(NAME)) == (0, 1)
+    for one in nodes.values():
+        one.stop()
 
 
 def test_nobody_starts_on_a_mount_whose_past_is_still_on_its_way(origin: Origin, node: Node) -> None:
