@@ -30,7 +30,7 @@ from pycast.server.connection import READ_SIZE, Connection
 from pycast.server.context import ServerContext
 from pycast.server.source_gate import check_credentials, check_drain, pass_gate
 from pycast.server.source_rate import SourceRate
-from pycast.stream.pacer import SLICE_S
+from pycast.stream.pacer import LONGEST_READ_WAIT_S, SLICE_S
 from pycast.stream.source import SOURCE_SILENT_S, SourceDescription, SourceOutput, SourceState
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ PROXIED_FIRST_BYTES_S = 5.0
 # run away from the listeners. So a source is read at some 50 Mbit/s at most.
 FULL_READ_PAUSE_S = 0.01
 
-# Streams of other servers are read less often where there are many: each read costs some 100 us, whatever it returns,
-# and their listeners are behind by a burst of the other server anyway. Below sixty of them it makes no difference.
-RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S = 600, 0.5
+# Where there are many streams each is read less often: a read costs some 100 us, whatever it returns. Listeners of
+# other servers' streams are behind by a burst of the other server anyway. Below twenty it makes no difference.
+READS_A_SECOND, RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S = 2000, 600, 0.5
 
 # Bytes that are worked on before the clock is looked at: the dearest byte of any format costs a microsecond or two.
 PIECE_SIZE = 4096
@@ -337,9 +337,8 @@ class ConnectedSource:
 
     def _pause(self, size: int) -> float:
         """Returns the seconds to wait after a read of `size` bytes."""
-        wait = self._context.pacer.read_wait
-        if self._is_relay:
-            wait = max(wait, min(self._context.mounts.sources / RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S))
+        most = (RELAY_READS_A_SECOND, LONGEST_RELAY_WAIT_S) if self._is_relay else (READS_A_SECOND, LONGEST_READ_WAIT_S)
+        wait = max(self._context.pacer.read_wait, min(self._context.mounts.sources / most[0], most[1]))
         return wait if size < READ_SIZE else min(wait, FULL_READ_PAUSE_S)
 
 

@@ -19,6 +19,7 @@ from pycast.errors import Refused
 from pycast.http.body import RawBody
 from pycast.server import sources
 from pycast.server.sources import LAST_BYTES, PIECE_SIZE, ConnectedSource, describe_source
+from pycast.stream.pacer import LONGEST_READ_WAIT_S, SHORTEST_S
 from pycast.stream.source import SOURCE_SILENT_S, Source, SourceDescription, SourceState
 from tests.conftest import WaitUntil
 from tests.server.contexts import connect as connect_pair
@@ -349,6 +350,17 @@ def test_a_source_that_was_admitted_while_a_drain_moved_the_others_is_refused(mo
     bench.close()
     connection.close()
     peer.close()
+
+
+def test_where_there_are_many_sources_each_is_read_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, (connection, peer) = make_bench(), connect_pair()
+    described = describe_source(connection, make_request("/x", method="SOURCE", more="Content-Type: text/plain\r\n"))
+    one = ConnectedSource(bench.context, connection, "/x", ("a", "b"), described)
+    for others, wait in ((1, SHORTEST_S / 2), (20, SHORTEST_S / 2), (100, 0.05), (10_000, LONGEST_READ_WAIT_S)):
+        monkeypatch.setattr(type(bench.context.mounts), "sources", others)
+        assert one._pause(100) == wait
+    for end in (bench, connection, peer):
+        end.close()
 
 
 def test_the_memory_of_sources_and_their_mounts_is_back_when_they_end(node: Node, wait_until: WaitUntil) -> None:
