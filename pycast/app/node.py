@@ -20,6 +20,7 @@ from gevent.event import Event
 from gevent.lock import Semaphore
 
 from pycast.app.assembly import assemble
+from pycast.app.garbage import collect_seldom
 from pycast.app.host_process import HostProcess
 from pycast.app.import_log import log_notes
 from pycast.app.late_imports import import_late
@@ -288,6 +289,7 @@ def run(
         group.spawn("parent", _stop_after_parent, node, stop)
         heartbeat.accept(True)
     group.spawn("late imports", import_late)
+    group.spawn_forever("garbage", collect_seldom)
     if announce:
         announce(ready)
     if ready_file:
