@@ -7,7 +7,8 @@ text around them, and invisible ones. Joiners stay: Persian and Indian scripts a
 """
 
 import re
-from functools import cache
+
+from pycast.patterns import pattern
 
 UNSAFE = (
     r"\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
@@ -19,35 +20,28 @@ UNSAFE = (
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
-class _Patterns:
-    """The patterns, made when the first text comes that has more than printable characters, not at the start."""
-
-    def __init__(self) -> None:
-        self.unsafe = re.compile(f"[{UNSAFE}]")
-        self.unsafe_but_lf = re.compile(f"(?!\n)[{UNSAFE}]")
-        # Flags of England, Scotland and Wales are written with invisible letters behind a black flag.
-        self.unsafe_run = re.compile(f"(\U0001f3f4[\U000e0061-\U000e007a]{{1,6}}\U000e007f)|[{UNSAFE}]+")
-        # A joiner joins what is before it; more than one, or one behind a blank, only hides something.
-        self.idle_joiners = re.compile("(?<!\\S)[\u200c\u200d]+|(?<=[\u200c\u200d])[\u200c\u200d]+")
-        self.no_text = re.compile("[\ud800-\udfff\ufffe\uffff]")
-
-
-_patterns = cache(_Patterns)
+_UNSAFE = pattern(f"[{UNSAFE}]")
+_UNSAFE_BUT_LF = pattern(f"(?!\n)[{UNSAFE}]")
+# Flags of England, Scotland and Wales are written with invisible letters behind a black flag.
+_UNSAFE_RUN = pattern(f"(\U0001f3f4[\U000e0061-\U000e007a]{{1,6}}\U000e007f)|[{UNSAFE}]+")
+# A joiner joins what is before it; more than one, or one behind a blank, only hides something.
+_IDLE_JOINERS = pattern("(?<!\\S)[\u200c\u200d]+|(?<=[\u200c\u200d])[\u200c\u200d]+")
+_NO_TEXT = pattern("[\ud800-\udfff\ufffe\uffff]")
 
 
 def escaped(text: str) -> str:
     r"""Returns the text with escapes such as `\n` and `\u2028` in place of these characters."""
-    return text if text.isprintable() else _patterns().unsafe.sub(_escape, text)
+    return text if text.isprintable() else _UNSAFE.sub(_escape, text)
 
 
 def escaped_lines(text: str) -> str:
     """Returns the same, but line feeds stay."""
-    return text if text.isprintable() else _patterns().unsafe_but_lf.sub(_escape, text)
+    return text if text.isprintable() else _UNSAFE_BUT_LF.sub(_escape, text)
 
 
 def blanked(text: str) -> str:
     """Returns the text with a blank in place of each of these characters."""
-    return text if text.isprintable() else _patterns().unsafe.sub(" ", text)
+    return text if text.isprintable() else _UNSAFE.sub(" ", text)
 
 
 def clean_line(text: str) -> str:
@@ -56,9 +50,8 @@ def clean_line(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text.strip()
-    patterns = _patterns()
-    line = patterns.unsafe_run.sub(_flag_or_end, patterns.no_text.sub("\ufffd", text))
-    pieces = patterns.idle_joiners.sub("", line).split("\n")
+    line = _UNSAFE_RUN.sub(_flag_or_end, _NO_TEXT.sub("\ufffd", text))
+    pieces = _IDLE_JOINERS.sub("", line).split("\n")
     return " ".join(filter(None, map(str.strip, pieces)))
 
 

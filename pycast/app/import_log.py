@@ -1,12 +1,13 @@
 """Logs what of an icecast.xml did not simply come over: once, and after a reload only what is new."""
 
 import logging
-import re
 from collections.abc import Sequence
+
+from pycast.patterns import pattern
 
 log = logging.getLogger(__name__)
 
-_LINE = re.compile(r":\d+: ")
+_LINE = pattern(r":\d+: ")
 
 
 def log_notes(before: Sequence[str], after: Sequence[str]) -> None:

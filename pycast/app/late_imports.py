@@ -13,6 +13,8 @@ from importlib import import_module
 
 import gevent
 
+from pycast.patterns import compile_patterns
+
 AFTER_S = 5.0
 PAUSE_S = 0.05
 
@@ -54,3 +56,5 @@ def import_late() -> None:
         gevent.sleep(PAUSE_S)
     for _ in import_module("pycast.web.page_templates").compile_templates():
         gevent.sleep(PAUSE_S)
+    for _ in compile_patterns():
+        gevent.sleep(0)

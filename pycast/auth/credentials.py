@@ -3,12 +3,11 @@
 A comparison takes the same time wherever the texts differ, so that a password cannot be found letter by letter.
 """
 
-import re
-
 from pycast.config.schema import Config
+from pycast.patterns import pattern
 
 # The number of a stream behind a SHOUTcast 2 password. The port decides here which mount it is.
-_STREAM_NUMBER = re.compile(r":#[0-9]{1,9}\Z")
+_STREAM_NUMBER = pattern(r":#[0-9]{1,9}\Z")
 
 Credentials = tuple[str, str]
 """User and password."""

@@ -17,7 +17,6 @@ import ctypes
 import fcntl
 import hashlib
 import os
-import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +26,7 @@ from hmac import compare_digest
 from pathlib import Path
 
 from pycast.disk.whole_file import replace_file
+from pycast.patterns import pattern
 
 # 2^13 blocks of 8 × 128 bytes: 8 MiB. Twice as much would keep a thousand listeners that come back after a restart
 # waiting for a minute, on the two cores of a small server.
@@ -39,14 +39,14 @@ MOST_MEMORY = 64 << 20
 # Larger than any file of users; one that was named by mistake, such as a recording, is not read whole.
 LARGEST_FILE = 16 << 20
 
-_SCRYPT = re.compile(
+_SCRYPT = pattern(
     r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{1,88}={0,2})\$([A-Za-z0-9+/]{1,88}={0,2})"
 )
 # Kinds of crypt(3) that Icecast 2.5 knows, and bcrypt. Others, such as DES, would take any text for a hash.
-_CRYPT = re.compile(r"\$(?:1|5|6|7|y|2[aby])\$[!-9;-~]{1,200}")
+_CRYPT = pattern(r"\$(?:1|5|6|7|y|2[aby])\$[!-9;-~]{1,200}")
 # Larger than `struct crypt_data` of any libcrypt.
 _CRYPT_DATA = 1 << 18
-_MD5 = re.compile(r"[0-9A-Fa-f]{32}")
+_MD5 = pattern(r"[0-9A-Fa-f]{32}")
 
 Edit = Callable[[list[str]], "list[str] | None"]
 """Returns the lines to write, None if nothing is to be changed."""

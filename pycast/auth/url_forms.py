@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.http.mount_names import why_no_mount
+from pycast.patterns import pattern
 
 Field = tuple[str, str]
 
@@ -24,9 +25,9 @@ ACTION, ARGUMENT = "x-icecast-auth-alter-action", "x-icecast-auth-alter-argument
 # icecast-kh's values of `auth_header` that let in as "1" does. With the first one, the answer's body is heard first.
 WITH_INTRO, HIJACK = "withintro", "hijack"
 
-_ESCAPED = re.compile(rb"[^0-9A-Za-z]")
+_ESCAPED = pattern(rb"[^0-9A-Za-z]")
 # icecast-kh: "403 not in your country" is the status of the answer too.
-_STATUS = re.compile(r"(4\d\d|5\d\d)(?:\s+(.*))?\Z", re.DOTALL)
+_STATUS = pattern(r"(4\d\d|5\d\d)(?:\s+(.*))?\Z", re.DOTALL)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Icecast 2.5's actions that send a listener elsewhere, and the errors that it names by numbers (errors.c), but those
 # about its own insides.
@@ -57,7 +58,7 @@ _ERRORS = {
     "b59c3a05-e2b1-4a14-8798-bbe1ae46603b": (400, "missing pass parameter"),
     "59fe9c81-8c34-49ff-800f-7ec42ea498be": (404, "Role not found"),
 }
-_WEB = re.compile(r"https?://[!-~]{1,2000}\Z", re.IGNORECASE)
+_WEB = pattern(r"https?://[!-~]{1,2000}\Z", re.IGNORECASE)
 
 
 class AuthAnswer(NamedTuple):

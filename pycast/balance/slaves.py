@@ -8,10 +8,10 @@ Invariant: no more slaves are remembered than `server.max_redirect_slaves`, and 
 """
 
 import logging
-import re
 from collections.abc import Callable
 
 from pycast.config.live import Live
+from pycast.patterns import pattern
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ GRACE_S = 10.0
 # Who asks more often than icecast-kh takes for serious is not told apart from a program that tries things out.
 LEAST_INTERVAL_S, LONGEST_INTERVAL_S = 5, 86_400
 
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_HOST = pattern(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|\[?[0-9A-Fa-f:.]{2,45}\]?")
 
 
 class Slaves:

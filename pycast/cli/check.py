@@ -5,7 +5,6 @@ keeps the server from starting is an error; what works, but is probably not mean
 """
 
 import os
-import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -31,9 +30,10 @@ from pycast.disk.looped_file import LoopedFile
 from pycast.errors import ConfigError, ExternalError
 from pycast.formats.file_audio import EXPECTED, EXPECTED_BEFORE_STREAM, detect, detect_before_stream
 from pycast.http.mount_names import why_no_mount
+from pycast.patterns import pattern
 
 # icecast-kh's way to name a file with its rate: /fallback-[128].mp3
-_RATE_IN_NAME = re.compile(r"\[[0-9]+\]")
+_RATE_IN_NAME = pattern(r"\[[0-9]+\]")
 
 
 @click.command(short_help="Check a configuration.")

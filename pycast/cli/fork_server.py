@@ -28,6 +28,7 @@ import click
 from gevent import monkey
 
 from pycast.cli.serve import load_node
+from pycast.patterns import compile_patterns
 
 # What a server of a cluster, or one with workers, needs as well. In pieces: nobody is served meanwhile.
 _MODULES = (
@@ -260,6 +261,8 @@ def load_late() -> Iterator[str]:
     for name in _MODULES:
         import_module(name)
         yield name
+    for _ in compile_patterns():
+        yield "a pattern"
     gc.freeze()
 
 

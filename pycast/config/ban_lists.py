@@ -8,15 +8,16 @@ The one invariant: an address is found in the time of a few look-ups, however lo
 numbers for each length of prefix in it.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
+from pycast.patterns import pattern
+
 Network = IPv4Network | IPv6Network
 
-_PLAIN_V4 = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
-_WILDCARD = re.compile(r"((?:[0-9]{1,3}\.){1,3})\*(?:\.\*)*")
+_PLAIN_V4 = pattern(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
+_WILDCARD = pattern(r"((?:[0-9]{1,3}\.){1,3})\*(?:\.\*)*")
 
 # Players of a kind have one text, so a few answers are remembered where all patterns would have to be tried.
 _MOST_KNOWN = 1024

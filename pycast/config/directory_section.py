@@ -1,12 +1,12 @@
 """The keys of [[directory]], like those of schema.py: each written once, with type, default, bounds and sentence."""
 
-import re
 from typing import Annotated
 
 from pycast.config.section import Section, key
 from pycast.config.values import MaybeAddress, Seconds
+from pycast.patterns import pattern
 
-_PAGE = re.compile(r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][!-~]*)?")
+_PAGE = pattern(r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][!-~]*)?")
 
 
 def _page(value: object) -> str:

@@ -12,13 +12,14 @@ import re
 from pycast.config.icecast_settings import SettingReader
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
+from pycast.patterns import pattern
 
 # Attributes that do not say for what a role holds. One with others, such as match-origin, holds for some only.
 _KNOWN = {
     *("type", "name", "id", "management-url", "connections-per-user"),
     *(f"{verb}-{what}" for verb in ("allow", "deny") for what in ("all", "admin", "method", "web")),
 }
-_HASH = re.compile(r"\$.*|[0-9a-fA-F]{32}", re.DOTALL)
+_HASH = pattern(r"\$.*|[0-9a-fA-F]{32}", re.DOTALL)
 
 
 def is_login(role: XmlNode) -> bool:

@@ -10,8 +10,9 @@ from ipaddress import IPv4Network, IPv6Network
 
 from pycast.config.ban_lists import network
 from pycast.config.status_headers import ALL, HeaderValue
+from pycast.patterns import pattern
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = pattern(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS = {
     **dict.fromkeys(("1", "true", "yes", "on", "rfc2818"), True),
     "rfc2817": "auto_no_plain",
@@ -21,7 +22,7 @@ _TLS = {
     "": None,
 }
 _STREAMS = {"/dev/stderr": "-", "/dev/stdout": "-", "/dev/null": ""}
-_NOT_ZERO = re.compile(r"[+-]?0*[1-9]")
+_NOT_ZERO = pattern(r"[+-]?0*[1-9]")
 
 
 def filled_in(text: str, environ: Mapping[str, str]) -> str:

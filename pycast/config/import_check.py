@@ -1,13 +1,12 @@
 """What the loader says of the result of an import, as notes. Pure."""
 
-import re
-
 from pycast.config.icecast_xml import Imported
 from pycast.config.import_notes import ImportNote, NoteKind
 from pycast.config.load import loads
 from pycast.errors import ConfigError
+from pycast.patterns import pattern
 
-_WHERE = re.compile(r"^pycast\.toml(:\d+)?: ")
+_WHERE = pattern(r"^pycast\.toml(:\d+)?: ")
 
 
 def checked(imported: Imported) -> Imported:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from pycast.config.xml_tree import XmlNode
+from pycast.patterns import pattern
 
 
 class NoteKind(Enum):
@@ -60,8 +61,8 @@ _NOTHING_LOST: dict[str, str | re.Pattern[str] | None] = {
     "icelogin": "0",
 }
 
-_SECRET = re.compile(r"passw|secret|token|username|[a-z]-?user$|^user$|key|authentication|role|seed", re.IGNORECASE)
-_LOGIN = re.compile(r"//[^/@\s]*@")
+_SECRET = pattern(r"passw|secret|token|username|[a-z]-?user$|^user$|key|authentication|role|seed", re.IGNORECASE)
+_LOGIN = pattern(r"//[^/@\s]*@")
 _LONGEST = 100
 
 

@@ -9,7 +9,6 @@ where the file is that specific.
 The one invariant: every key of `MountSettings` has an effective value, so no other code looks anything up again.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -39,6 +38,7 @@ from pycast.config.values import (
     Text,
     Whole,
 )
+from pycast.patterns import pattern
 
 DEFAULT_METADATA_INTERVAL = 16000
 """Icecast's value: about a second of 128 kbit/s between two places where the title can change."""
@@ -50,7 +50,7 @@ again, maybe to another node. Less than 20, as mounts are looked at twice a seco
 LOCAL_BURST = Size(seconds=4)
 """A time, because silence may have so few bytes that a burst of the usual size would be minutes."""
 
-_WEB_ADDRESS = re.compile(r"https?://[^\s\"'<>\\^`|{}/?#]+(/([^\s\"'<>\\^`|{}]|\$\{mount\})*)?")
+_WEB_ADDRESS = pattern(r"https?://[^\s\"'<>\\^`|{}/?#]+(/([^\s\"'<>\\^`|{}]|\$\{mount\})*)?")
 
 
 def _redirect_to(value: object) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pycast.config.included_lines import place_of
 from pycast.config.schema import Config
 from pycast.config.section import Key, Section
+from pycast.patterns import pattern
 
 Path = tuple[str | int, ...]
 
@@ -17,9 +18,9 @@ Problem = tuple[Path, object, str]
 """The path of keys, the value there, and what was expected."""
 
 
-_AT_LINE = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
-_DOTTED = re.compile(r"([a-z_]+)(?:\[(\d+)\])?(?:\.([a-z_]+))?")
-_LIKE_A_SECRET = re.compile("pass|passwd|pwd|secret|token|credential|private")
+_AT_LINE = pattern(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
+_DOTTED = pattern(r"([a-z_]+)(?:\[(\d+)\])?(?:\.([a-z_]+))?")
+_LIKE_A_SECRET = pattern("pass|passwd|pwd|secret|token|credential|private")
 
 
 class Origin:

@@ -4,23 +4,24 @@ Pure. A header has a text, which is sent with every status, or texts by status: 
 these all that match are sent, a line for each.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+
+from pycast.patterns import pattern
 
 HeaderValue = str | Mapping[str, str]
 
 ALL = "*"
 
-_PATTERN = re.compile(r"\*|[1-5](\*|[0-9](\*|[0-9]))")
+_PATTERN = pattern(r"\*|[1-5](\*|[0-9](\*|[0-9]))")
 
 
 def by_status(table: Mapping[object, object], text: Callable[[object], str]) -> dict[str, str]:
     """Returns a table of the configuration with each text as `text` reads it. Raises ValueError."""
-    for pattern in table:
-        if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern):
-            raise ValueError(f'expected a status such as "404", "4*" or "*", not {str(pattern)[:60]!r}')
-    return {str(pattern): text(value) for pattern, value in table.items()}
+    for status in table:
+        if not isinstance(status, str) or not _PATTERN.fullmatch(status):
+            raise ValueError(f'expected a status such as "404", "4*" or "*", not {str(status)[:60]!r}')
+    return {str(status): text(value) for status, value in table.items()}
 
 
 def sent_with(status: int, headers: Mapping[str, HeaderValue]) -> Iterator[tuple[str, str]]:

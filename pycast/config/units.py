@@ -11,7 +11,9 @@ import re
 from math import isfinite
 from typing import NamedTuple
 
-_NUMBER_AND_UNIT = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]{0,3})", re.ASCII)
+from pycast.patterns import pattern
+
+_NUMBER_AND_UNIT = pattern(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]{0,3})", re.ASCII)
 _BYTES = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmg", start=1):
     _BYTES |= {_letter: 1024**_power, _letter + "b": 1024**_power, _letter + "ib": 1024**_power}

@@ -5,16 +5,16 @@ file depends on a particular key.
 """
 
 import codecs
-import re
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pycast.config.status_headers import HeaderValue, by_status
 from pycast.config.units import Size, parse_file_size, parse_size, parse_time
+from pycast.patterns import pattern
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # C0, DEL, C1, and Unicode's line ends
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name of a header
+_CONTROL = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # C0, DEL, C1, and Unicode's line ends
+_TOKEN = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name of a header
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 # Icecast's numbers, and the names that it has for levels in its file and its log.
 _LEVELS = {
@@ -23,17 +23,17 @@ _LEVELS = {
     **dict.fromkeys(("2", "warn"), "warning"),
     **dict.fromkeys(("1", "0", "eror"), "error"),
 }
-_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
-_URL = re.compile(r"https?://[^/?#\s]+?(?::([0-9]{1,5}))?/?")
+_ADDRESS = pattern(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
+_URL = pattern(r"https?://[^/?#\s]+?(?::([0-9]{1,5}))?/?")
 # Its characters need no escape in a page, a playlist or JSON.
-_PUBLIC = re.compile(
+_PUBLIC = pattern(
     r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:/[A-Za-z0-9/:@!$*+,;=~%._-]*)?"
 )
-_STREAM_URL = re.compile(
+_STREAM_URL = pattern(
     r"https?://(?:[^/?#@\s]*@)?(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][^#\s]*)?"
 )
-_MEDIA_TYPE = re.compile(r"[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}/[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}")
-_BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
+_MEDIA_TYPE = pattern(r"[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}/[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}")
+_BITS = pattern(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 SHORTEST_KEY = 16

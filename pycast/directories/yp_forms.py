@@ -5,13 +5,13 @@ all but letters and digits are escaped, and the body ends with a line end that i
 judged by its headers only; its status and its body mean nothing.
 """
 
-import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pycast.http.headers import Headers
+from pycast.patterns import pattern
 
-_ESCAPED = re.compile(rb"[^0-9A-Za-z]")
+_ESCAPED = pattern(rb"[^0-9A-Za-z]")
 
 # A directory may ask to be told less often, never more often than this: Icecast's limit.
 LEAST_TOUCH_S = 30.0

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import NamedTuple, cast
 
 from pycast.formats.marks import Format
+from pycast.patterns import pattern
 
 
 class Row(NamedTuple):
@@ -110,9 +111,9 @@ OCTET_STREAM = "application/octet-stream"
 
 _APPLICATIONS = frozenset({"application/ogg", OCTET_STREAM})
 # `+` at the end only (audio/amr-wb+): `+xml` makes a document of any type.
-_MEDIA = re.compile(r"(?:audio|video)/[A-Za-z0-9][A-Za-z0-9.!#$&^_-]*\+?", re.IGNORECASE | re.ASCII)
+_MEDIA = pattern(r"(?:audio|video)/[A-Za-z0-9][A-Za-z0-9.!#$&^_-]*\+?", re.IGNORECASE | re.ASCII)
 # `; codecs=opus` or `; codecs="vp8, vorbis"`. Without single quotes, which some browsers take for quotes as well.
-_PARAMETERS = re.compile(
+_PARAMETERS = pattern(
     r"""(?:[ \t]*;[ \t]*[A-Za-z0-9_.+-]+=(?:[A-Za-z0-9_.+-]+|"[^"'\\\x00-\x1f\x7f]*"))*[ \t]*""", re.ASCII
 )
 

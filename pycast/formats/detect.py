@@ -23,6 +23,7 @@ from pycast.errors import FormatError
 from pycast.formats import adts, mpeg
 from pycast.formats.content_types import FORMATS, OCTET_STREAM, content_type_for_listeners, content_type_of, format_name
 from pycast.formats.frame_parser import ID3_HEAD, MAX_ID3, tag_size
+from pycast.patterns import pattern
 
 LOOK = 16 << 10
 """Bytes that are looked at, beside tags: four of the longest frames."""
@@ -33,19 +34,19 @@ LOOK_FURTHER = 68 << 10
 MOST_HELD = 1 << 20
 """Bytes of tags that are held, beside what is looked at. Covers have some hundred KB; what is longer is left out."""
 
-_PADDING = re.compile(rb"[\r\n\t \x00]*")
-_MAGIC = {name: re.compile(row.magic, re.DOTALL) for name, row in FORMATS.items() if row.magic}
+_PADDING = pattern(rb"[\r\n\t \x00]*")
+_MAGIC = {name: pattern(row.magic, re.DOTALL) for name, row in FORMATS.items() if row.magic}
 _OPAQUE = frozenset(name for name, row in FORMATS.items() if row.module == "opaque")
 _EBML = b"\x1aE\xdf\xa3"
 _EBML_HEAD = 80
 """Within so many bytes the DocType has come."""
 _CLUSTER = b"\x1fC\xb6u"
 # The first bytes of a frame, packet, page or document that need not be at the beginning.
-_CANDIDATE = re.compile(rb"\xff[\xe2-\xff]|\x56[\xe0-\xff]|\x47|OggS\x00[\x00-\x07]|\x1aE\xdf\xa3", re.DOTALL)
+_CANDIDATE = pattern(rb"\xff[\xe2-\xff]|\x56[\xe0-\xff]|\x47|OggS\x00[\x00-\x07]|\x1aE\xdf\xa3", re.DOTALL)
 _LONGEST_CANDIDATE = 6
 _FIRST_BYTES = b"OfRBIA\x00\x1a\x1f\xffVG"
 _LONGEST_MAGIC = 12
-_TRACKS = re.compile(rb"\x1fC\xb6u|\x86[\x80-\xff]V_")
+_TRACKS = pattern(rb"\x1fC\xb6u|\x86[\x80-\xff]V_")
 
 _FRAMES = 3
 """Frames in a row that are believed; one less if the announced format says the same."""

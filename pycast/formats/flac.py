@@ -20,6 +20,7 @@ from pycast.errors import FormatError
 from pycast.formats.clock import BitrateMeter
 from pycast.formats.flac_metadata import FlacMetadata
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
+from pycast.patterns import pattern
 
 MAX_FRAME = 1024 * 1024
 """Most bytes of one frame. 4,096 samples of eight channels have some 100 KB."""
@@ -29,7 +30,7 @@ MAX_LOST = 16 * 1024 * 1024
 
 _MAGIC = b"fLaC"
 # A frame's header: its sync word, and bits that are never set or always; or another file with its STREAMINFO.
-_CANDIDATE = re.compile(rb"\xff[\xf8\xf9](?=[\x10-\xff][\x00-\xaf])|fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
+_CANDIDATE = pattern(rb"\xff[\xf8\xf9](?=[\x10-\xff][\x00-\xaf])|fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
 _LONGEST_HEADER = 16
 _MOST_PENDING = 64
 SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, *(256 << shift for shift in range(8)))

@@ -15,6 +15,7 @@ from pycast.errors import FormatError
 from pycast.formats.clock import BitrateMeter, MediaClock
 from pycast.formats.marks import Header, Info, Join, Mark
 from pycast.formats.mp4_boxes import Box, Movie, read_box, read_fragment, read_movie, relative, without
+from pycast.patterns import pattern
 
 MAX_MOVIE = 8 * 1024 * 1024
 """Most bytes of a `moov` box, which may have a cover picture."""
@@ -38,11 +39,11 @@ _LEFT_OUT = frozenset((b"free", b"skip", b"wide", b"mfra", b"meta", b"udta", b"u
 """Boxes that nobody needs who plays a live stream."""
 
 _KNOWN = _BEFORE | _LEFT_OUT | {b"ftyp", b"moov", b"moof", b"mdat"}
-_BEGIN = re.compile(rb"\x00[\x00-\x7f]..(?:ftyp|styp|sidx|moov|moof)", re.DOTALL)
+_BEGIN = pattern(rb"\x00[\x00-\x7f]..(?:ftyp|styp|sidx|moov|moof)", re.DOTALL)
 _TAIL = 7
 # A file or a fragment within another box: the encoder began again, or bytes are lost, and the box will never be
 # complete.
-_CUT_OFF = re.compile(rb"\x00\x00\x00[\x10-\x40]ftyp|\x00[\x00-\x7f]..moof\x00\x00\x00\x10mfhd", re.DOTALL)
+_CUT_OFF = pattern(rb"\x00\x00\x00[\x10-\x40]ftyp|\x00[\x00-\x7f]..moof\x00\x00\x00\x10mfhd", re.DOTALL)
 _CUT_OFF_SIZE = 16
 _NOT_FRAGMENTED = "an MP4 file that is not fragmented cannot be streamed (ffmpeg: -movflags +frag_keyframe+empty_moov)"
 

@@ -20,6 +20,7 @@ from pycast.formats.clock import BitrateMeter, MediaClock
 from pycast.formats.ebml import Element, read_element, unsigned, void, with_unknown_size
 from pycast.formats.marks import Header, Info, Join, Mark
 from pycast.formats.matroska import Block, Properties
+from pycast.patterns import pattern
 
 MAX_HEADER = 1024 * 1024
 """Most bytes before the first cluster that are kept. Icecast allows 128 KiB."""
@@ -38,14 +39,12 @@ second: after that many the video has stopped, and the audio must not stop with 
 MAX_LOST = 32 * 1024 * 1024
 """Most bytes in a row that are dropped or left out, and so the largest attachment."""
 
-_DOCUMENT = re.compile(re.escape(matroska.EBML.to_bytes(4)))
-_DOCUMENT_OR_CLUSTER = re.compile(
-    b"%b|%b" % tuple(re.escape(id.to_bytes(4)) for id in (matroska.EBML, matroska.CLUSTER))
-)
+_DOCUMENT = pattern(re.escape(matroska.EBML.to_bytes(4)))
+_DOCUMENT_OR_CLUSTER = pattern(b"%b|%b" % tuple(re.escape(id.to_bytes(4)) for id in (matroska.EBML, matroska.CLUSTER)))
 _ID_TAIL = 3
 # A document's head within another element: the encoder began again, and the element will never be complete. A chance
 # match of the id alone would come about once in four gigabytes.
-_CUT_OFF = re.compile(
+_CUT_OFF = pattern(
     rb"\x1aE\xdf\xa3(?:[\x80-\xfe]|[\x40-\x7f].|\x10.{3}|\x01.{7})B[\x82\x85-\x87\xf2\xf3\xf7]", re.DOTALL
 )
 _CUT_OFF_SIZE = 14

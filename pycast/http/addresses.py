@@ -5,16 +5,17 @@ something on one machine only and are no part of an address here. Invariant: wha
 address in its one canonical form, or None.
 """
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from pycast.patterns import pattern
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 # An IPv6 address with an IPv4 one at its end is the longest: 45 characters.
-_PLAIN = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
+_PLAIN = pattern(r"[0-9A-Fa-f:.]{2,45}\Z")
 
 
 def maybe_address(text: str) -> Address | None:

@@ -8,7 +8,6 @@ The one invariant: the result depends on the bytes, not on how they were cut; ne
 is held.
 """
 
-import re
 from typing import NamedTuple
 
 from pycast.characters import clean_line
@@ -16,13 +15,14 @@ from pycast.errors import BodyError
 from pycast.http.body import Body, ChunkedBody, RawBody
 from pycast.http.charset import decode
 from pycast.http.headers import Headers
+from pycast.patterns import pattern
 
 MAX_ANSWER = 16384
 """Bytes of a head; servers send under two thousand."""
 
-_END = re.compile(rb"\n\r?\r?\n")
-_STATUS = re.compile(rb"(?:HTTP/[0-9](?:\.[0-9])?|ICY)[ \t]+([1-9][0-9]{2})(?:[ \t]+([^\r\n]*))?\r*\Z")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([^\x00]*?)[ \t\r]*\Z")
+_END = pattern(rb"\n\r?\r?\n")
+_STATUS = pattern(rb"(?:HTTP/[0-9](?:\.[0-9])?|ICY)[ \t]+([1-9][0-9]{2})(?:[ \t]+([^\r\n]*))?\r*\Z")
+_FIELD = pattern(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([^\x00]*?)[ \t\r]*\Z")
 
 
 class Answer(NamedTuple):

@@ -20,7 +20,6 @@ broken chunk size is therefore returned, and the error is raised by the next cal
 after `MAX_SIZE_LINE` bytes, or up to as many later.)
 """
 
-import re
 from typing import Protocol
 
 from httptools import HttpParserError, HttpRequestParser
@@ -28,6 +27,7 @@ from httptools import HttpParserError, HttpRequestParser
 from pycast.errors import BodyError
 from pycast.http.headers import Headers
 from pycast.http.request import MAX_HEAD, Request
+from pycast.patterns import pattern
 
 # Bytes of the line with a chunk's size and its extension. Those that are in use, signatures of parts of an upload, take
 # under 200.
@@ -37,7 +37,7 @@ MAX_SIZE_LINE = 1024
 MAX_TRAILERS = MAX_HEAD
 
 # No number of 19 digits or more: 2^63 is one.
-_DIGITS = re.compile(r"[0-9]{1,18}\Z")
+_DIGITS = pattern(r"[0-9]{1,18}\Z")
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 

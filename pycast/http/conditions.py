@@ -6,12 +6,12 @@ the parts. A date that cannot be read is a condition that is not there.
 Pure: headers and what the file is in, a decision out.
 """
 
-import re
 from enum import Enum
 
 from pycast.http.headers import Headers
+from pycast.patterns import pattern
 
-_TAG = re.compile(r'(W/)?("[^"]*")')
+_TAG = pattern(r'(W/)?("[^"]*")')
 
 
 class CopyState(Enum):

@@ -12,12 +12,12 @@ that a client made up. These functions are for requests whose peer is itself a t
 Invariant: an address that comes out is in its canonical form, whatever came in.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 
 from pycast.http.addresses import Networks, maybe_address
 from pycast.http.headers import Headers
+from pycast.patterns import pattern
 
 # AWS's application balancer refuses a request with more addresses; longer chains are loops or attacks.
 MAX_HOPS = 30
@@ -26,9 +26,9 @@ _TRACES = frozenset({"via", "x-forwarded-for", "x-real-ip", "forwarded"})
 
 # `for=192.0.2.1` or `for="[2001:db8::1]:80"`, then the next pair (;), the next proxy (,) or the end. Values without
 # quotes are taken with colons too, which RFC 7239 forbids and proxies send.
-_PAIR = re.compile(r'\s*([^\s=;,"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";,]*))\s*([;,]|\Z)')
-_PORT = re.compile(r"[1-9][0-9]{0,4}\Z")
-_ESCAPED = re.compile(r"\\(.)")
+_PAIR = pattern(r'\s*([^\s=;,"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";,]*))\s*([;,]|\Z)')
+_PORT = pattern(r"[1-9][0-9]{0,4}\Z")
+_ESCAPED = pattern(r"\\(.)")
 
 
 def is_proxied(headers: Headers) -> bool:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pycast.errors import BodyError
 from pycast.http.charset import decode_damaged, encode
 from pycast.http.titles import cut
+from pycast.patterns import pattern
 
 EMPTY_BLOCK = b"\0"
 """The block that says that the title has not changed."""
@@ -24,7 +25,7 @@ BLANK_TITLE_BLOCK = b"\x01StreamTitle='';\0"
 
 _LONGEST_TEXT = 255 * 16 - 1
 _KEYS = (b"StreamTitle='", b"StreamUrl='")
-_KEY = re.compile(rb"\s*Stream[A-Za-z]{1,20}\s*=", re.IGNORECASE)
+_KEY = pattern(rb"\s*Stream[A-Za-z]{1,20}\s*=", re.IGNORECASE)
 
 LONGEST_METAINT = 1 << 24
 """As for `mp3_metadata_interval`."""

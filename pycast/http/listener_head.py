@@ -6,18 +6,18 @@ byte order of their names, `ice-X` renamed to `icy-X`, **no blank after the colo
 The source's part is the same for all its listeners, so it is made once, with `source_block`.
 """
 
-import re
 from collections.abc import Iterable
 
 from pycast.characters import clean_line
 from pycast.http.headers import Headers
 from pycast.http.relay_path import HEADER as RELAY_PATH
 from pycast.http.response import one_line
+from pycast.patterns import pattern
 
 # As in Icecast: if the text after the first "bitrate=" does not begin with a number, there is no bitrate.
-_BITRATE = re.compile(r"bitrate=\s*\+?0*([0-9]+)")
+_BITRATE = pattern(r"bitrate=\s*\+?0*([0-9]+)")
 _BITRATE_KEY = "bitrate="
-_NUMBER = re.compile(r"\s*[+-]?0*[1-9]")
+_NUMBER = pattern(r"\s*[+-]?0*[1-9]")
 _NEVER = frozenset({"ice-password", "icy-metaint", RELAY_PATH, "ice-relay-path"})
 _RENAMED = {"ice-public": "icy-pub", "ice-bitrate": "icy-br"}
 

@@ -15,12 +15,12 @@ Source: "The PROXY protocol" of haproxy.org, sections 2.1 and 2.2. Invariant: th
 how they were cut; never more than `MAX_LENGTH` + 16 bytes + one `feed` is held.
 """
 
-import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from pycast.errors import RequestError
 from pycast.http.addresses import maybe_address, unmapped
+from pycast.patterns import pattern
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -31,8 +31,8 @@ MAX_LENGTH = 8192
 _WORD = b"PROXY "
 _LONGEST_LINE = 107  # with its CRLF (2.1)
 _FIXED_LENGTH = 16
-_LINE = re.compile(rb"PROXY TCP([46]) ([0-9A-Fa-f:.]+) ([0-9A-Fa-f:.]+) ([0-9]{1,5}) ([0-9]{1,5})\Z")
-_UNKNOWN = re.compile(rb"PROXY UNKNOWN(?: [ -~]*)?\Z")
+_LINE = pattern(rb"PROXY TCP([46]) ([0-9A-Fa-f:.]+) ([0-9A-Fa-f:.]+) ([0-9]{1,5}) ([0-9]{1,5})\Z")
+_UNKNOWN = pattern(rb"PROXY UNKNOWN(?: [ -~]*)?\Z")
 
 _VERSION_2_LOCAL, _VERSION_2_PROXY = 0x20, 0x21
 # Family and transport in one byte: how long one address is, for those that a TCP client can have.

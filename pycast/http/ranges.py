@@ -10,11 +10,13 @@ Pure: a header and a size in, parts and the lines between them out.
 import re
 from typing import NamedTuple
 
+from pycast.patterns import pattern
+
 # More than a reader of a document with pictures asks for at once; each part costs an own head.
 MOST_PARTS = 16
 
-_RANGE = re.compile(r"bytes[ \t]*=(.*)\Z", re.IGNORECASE | re.DOTALL)
-_PART = re.compile(r"[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*\Z")
+_RANGE = pattern(r"bytes[ \t]*=(.*)\Z", re.IGNORECASE | re.DOTALL)
+_PART = pattern(r"[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*\Z")
 _MOST_DIGITS = 18
 
 

@@ -13,24 +13,26 @@ The one invariant: both return for any text, in a time proportional to its lengt
 
 import re
 
+from pycast.patterns import pattern
+
 HIDDEN = "***"
 
 _HARMLESS = frozenset(
     {"artist", "cancel", "charset", "destination", "id", "mode", "mount", "now", "scope", "song", "title"}
 )
-_NAME = re.compile(r"[\w.-]{1,32}\Z", re.ASCII)
+_NAME = pattern(r"[\w.-]{1,32}\Z", re.ASCII)
 
 # `user:password@` before a host. An authority with a colon that no port follows is a user and password with a "/" in
 # them, which ends the authority by the syntax of URLs.
-_USERINFO = re.compile(r"""(?<=//)[^/?#\s"'<>]*@""")
-_NO_PORT = re.compile(r"""(?<=//)[^/?#\s"'<>\[\]:]*:(?!\d*(?:\W|\Z))[^/?#\s"'<>]*""")
+_USERINFO = pattern(r"""(?<=//)[^/?#\s"'<>]*@""")
+_NO_PORT = pattern(r"""(?<=//)[^/?#\s"'<>\[\]:]*:(?!\d*(?:\W|\Z))[^/?#\s"'<>]*""")
 # The value after the name of a secret: in a query, also one that was percent-encoded, in a repr, in JSON or TOML.
-_NAMED = re.compile(
+_NAMED = pattern(
     r"""((?:passw(?:or)?d|pass|pwd|secret|token|signature|api_?key|\bkey|\bsig|\bauth)[\w-]{0,20}"""
     r"""["']?(?:[ ]?=[ ]?(?=["'])|=|:[ ]?b?(?=["'])|%3d))(?:b?"[^"]*"?|b?'[^']*'?|[^&\s;"'#,)]*)""",
     re.IGNORECASE,
 )
-_AUTHORIZATION = re.compile(r"""(\bauthorization["']?\s{0,3}[:=,]\s{0,3}b?["']?)[^"'\r\n]+""", re.IGNORECASE)
+_AUTHORIZATION = pattern(r"""(\bauthorization["']?\s{0,3}[:=,]\s{0,3}b?["']?)[^"'\r\n]+""", re.IGNORECASE)
 
 
 def shown_target(target: str) -> str:

@@ -25,6 +25,7 @@ from pycast.http.charset import decode
 from pycast.http.headers import Fields, Headers
 from pycast.http.query import NO_PAIRS, Pairs, parse_form
 from pycast.http.target import parse_target
+from pycast.patterns import pattern
 
 __all__ = ["MAX_HEAD", "MAX_LINES", "NO_PAIRS", "HeadReader", "Headers", "Pairs", "Request", "parse_form"]
 
@@ -35,13 +36,13 @@ MAX_LINES = 100
 
 # `\r\n\r\n`, `\n\n`, and `\r\r\n\r\r\n`, which old NSV encoders send. At most four bytes long, so a search
 # may resume three bytes back.
-_END = re.compile(rb"\n\r?\r?\n")
-_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\x00]*\Z")
+_END = pattern(rb"\n\r?\r?\n")
+_FIELD = pattern(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\x00]*\Z")
 # With the lines that continue it (obs-fold, RFC 9112, 5.2). A blank before the colon stays, and makes the value wrong.
-_FRAMING = re.compile(
+_FRAMING = pattern(
     rb"^(content-length|transfer-encoding)([ \t]*:[^\n]*(?:\n[ \t][^\n]*)*)\r\n", re.IGNORECASE | re.MULTILINE
 )
-_VERSION = re.compile(rb"[0-9](?:\.[0-9])?\Z")
+_VERSION = pattern(rb"[0-9](?:\.[0-9])?\Z")
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _NEWLINES = frozenset(b"\r\n")
 

@@ -10,7 +10,6 @@ key of more than 99 characters is left out, a value is cut at 199. Keys that can
 too; Icecast writes XML with them that no parser reads.
 """
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from pycast.characters import clean_line
 from pycast.http.charset import decode
 from pycast.http.headers import Headers
+from pycast.patterns import pattern
 
 # Best first, Icecast's order.
 _NAMES = {
@@ -89,8 +89,8 @@ def _is_nonzero(text: str) -> bool:
     return text.lstrip("+0").isdigit() or text.lower() in ("true", "yes", "on")
 
 
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,98}\Z")
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_KEY = pattern(r"[A-Za-z_][A-Za-z0-9_.-]{0,98}\Z")
+_BAD_ESCAPE = pattern(r"%(?![0-9A-Fa-f]{2})")
 _LONGEST_VALUE = 199
 
 

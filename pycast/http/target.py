@@ -15,10 +15,11 @@ from urllib.parse import unquote_to_bytes
 from pycast.errors import BadPath
 from pycast.http.charset import decode
 from pycast.http.query import NO_PAIRS, Pairs, parse_form
+from pycast.patterns import pattern
 
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_BAD_PATH = re.compile(r"[\x00-\x1f\x7f]|[/\\](?:\.*[/\\]|\.+\Z)")
-_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+_BAD_ESCAPE = pattern(rb"%(?![0-9A-Fa-f]{2})")
+_BAD_PATH = pattern(r"[\x00-\x1f\x7f]|[/\\](?:\.*[/\\]|\.+\Z)")
+_ABSOLUTE = pattern(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
 def parse_target(method: str, target: bytes) -> tuple[str, Pairs]:

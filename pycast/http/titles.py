@@ -6,11 +6,11 @@ an ICY block. What is too long is cut after a whole character as people see it: 
 their parts. Cleaning what is clean changes nothing, so all nodes of a cluster show the same.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from pycast.characters import clean_line
+from pycast.patterns import pattern
 
 LONGEST_BYTES = 255 * 16 - 1 - len("StreamTitle='';")
 """Bytes of UTF-8 of artist, dash and title: what fits into the longest ICY block."""
@@ -22,9 +22,9 @@ _DASH = " - "
 _MOST_CHARACTERS = 4 * LONGEST_BYTES
 
 # Encoders that have only one of the two send a template with a gap. A song may be called "-", also behind its artist.
-_BOTH_MISSING = re.compile(r"\s+[-–—]\s*|[-–—]\s+")
-_DASH_BEFORE = re.compile(r"(?:[-–—] +)+")
-_DASH_BEHIND = re.compile(r"(?<! [-–—]) +[-–—]$")
+_BOTH_MISSING = pattern(r"\s+[-–—]\s*|[-–—]\s+")
+_DASH_BEFORE = pattern(r"(?:[-–—] +)+")
+_DASH_BEHIND = pattern(r"(?<! [-–—]) +[-–—]$")
 
 # A letter with more marks than this is no letter of any script.
 _MOST_PARTS = 32

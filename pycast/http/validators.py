@@ -4,14 +4,14 @@
 the client has; it is answered 304 if the present one is among them. `If-Modified-Since` is ignored, as Icecast does.
 """
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 
 from pycast.http.headers import Headers
+from pycast.patterns import pattern
 
-_TAG = re.compile(r'(?:W/)?("[^"]*")')
-_QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")
+_TAG = pattern(r'(?:W/)?("[^"]*")')
+_QUALITY = pattern(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")
 
 
 def takes_gzip(headers: Headers) -> bool:

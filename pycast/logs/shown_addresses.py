@@ -11,11 +11,12 @@ configuration names, which are the servers' own.
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
+
+from pycast.patterns import pattern
 
 if TYPE_CHECKING:
     from pycast.config.schema import Config
@@ -29,9 +30,9 @@ _WORD_BYTES = 8
 
 # What may be an address; `ip_address` decides. One of version 6 has two colons at least, and maybe a line of text goes
 # on with a third; none of version 4 goes on with a dot and a digit.
-_V6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,8}(?:(?:\.[0-9]{1,3}){3})?(?![0-9A-Za-z])")
-_V4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.[0-9])")
-_IN_CONFIGURATION = re.compile(r"[0-9A-Fa-f:.]{3,}")
+_V6 = pattern(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,8}(?:(?:\.[0-9]{1,3}){3})?(?![0-9A-Za-z])")
+_V4 = pattern(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.[0-9])")
+_IN_CONFIGURATION = pattern(r"[0-9A-Fa-f:.]{3,}")
 
 _RANDOM_KEY = os.urandom(32)
 
@@ -55,8 +56,8 @@ class ShownAddresses:
         if self._kind == FULL:
             return text
         day = int(at // DAY_S)
-        for pattern in (_V6, _V4):
-            text = pattern.sub(lambda found: self._found(found[0], day), text)
+        for form in (_V6, _V4):
+            text = form.sub(lambda found: self._found(found[0], day), text)
         return text
 
     def _found(self, text: str, day: int) -> str:

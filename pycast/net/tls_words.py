@@ -3,14 +3,14 @@
 Neither end can know the other's settings, and OpenSSL's words for it ("wrong version number") help nobody.
 """
 
-import re
+from pycast.patterns import pattern
 
 # What servers say to plain HTTP on a TLS port: pycast and nginx; Apache.
 _OF_TLS = (b"TLS", b"HTTPS port", b"SSL-enabled")
 # What OpenSSL says to an answer that is not TLS; the words depend on its version, and on what the answer begins with.
 _OF_PLAIN = ("WRONG_VERSION_NUMBER", "wrong version number", "record layer failure", "HTTP_REQUEST")
-_PLACE_IN_C = re.compile(r" ?\(_ssl\.c:\d+\)")
-_VERIFY = re.compile(r"certificate verify failed: (.*?) ?\(_ssl\.c")
+_PLACE_IN_C = pattern(r" ?\(_ssl\.c:\d+\)")
+_VERIFY = pattern(r"certificate verify failed: (.*?) ?\(_ssl\.c")
 
 
 def is_of_tls_port(status: int, answer: bytes) -> bool:

@@ -7,10 +7,10 @@ has no quotes there), nor that a song called 1979 is a number: text is always a 
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pycast.patterns import pattern
 from pycast.stats.icestats import global_stats, source_stats, visible_mounts
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ SHOWN_TITLES = 10
 """Titles of the history that are shown: this page is polled by every player on a web site."""
 
 # Icecast takes a leading 0 (but not 0 itself) for text. At most 15 digits: what a reader's double holds exactly.
-_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}(\.[0-9]{1,15})?")
+_NUMBER = pattern(r"0|-?[1-9][0-9]{0,14}(\.[0-9]{1,15})?")
 
 
 def status_json(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:

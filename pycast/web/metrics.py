@@ -10,12 +10,12 @@ own series, with its number as a label: one that is replaced begins at 0, which 
 `prometheus_client` is imported at the first scrape, not at the start of the server, which must be quick.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from pycast.net.turns import in_turns
+from pycast.patterns import pattern
 from pycast.stats.metric import metrics_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ AT_ONCE = 100
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = pattern("[\ud800-\udfff]")
 
 
 def render_metrics(snapshots: "Sequence[NodeSnapshot]") -> bytes:

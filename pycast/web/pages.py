@@ -14,6 +14,7 @@ import shlex
 from secrets import token_hex
 
 from pycast.net.turns import in_turns
+from pycast.patterns import pattern
 from pycast.stats.snapshot import ClusterSnapshot, NodeSnapshot
 from pycast.web.cover import covers
 from pycast.web.page_templates import clean, duration, moment, render
@@ -53,7 +54,7 @@ class StatusPage:
 
 # A gap is marked by a text that nobody else knows, so that no name or title can be one.
 _KEY = token_hex(8)
-_GAP = re.compile(f"{_KEY}-([a-z]+);".encode())
+_GAP = pattern(f"{_KEY}-([a-z]+);".encode())
 
 
 def _gap(name: str) -> str:

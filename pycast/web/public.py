@@ -1,7 +1,6 @@
 """Handlers without access control: pages, status, playlists."""
 
 import os
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from pycast.http.listener_head import wants_page
 from pycast.http.mount_names import playlist_target
 from pycast.http.response import HTML, Response
 from pycast.net.turns import in_turns
+from pycast.patterns import pattern
 from pycast.stats.icestats import stream_url, visible_mounts
 from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, vclt, xspf
 from pycast.stats.status_json import status_json_parts
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 JSON = "application/json; charset=UTF-8"
 
 # The Host headers that may be copied into a page or a playlist: a name, an IPv4 or bracketed IPv6 address, and a port.
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
+_HOST = pattern(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 
 
 # What stands in the statistics for the address of the server: nobody else knows it, so no title can be one. All that

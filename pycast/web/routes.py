@@ -11,6 +11,7 @@ from pycast.errors import Refused
 from pycast.http.query import parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
+from pycast.patterns import pattern
 from pycast.web import admin, operations, public
 from pycast.web.kept import NotKept
 from pycast.web.route import ADMIN, FORM, HEALTH, LISTENERS, METRICS, TITLES, Access, Call, Door, Route, RouteGroup
@@ -46,9 +47,9 @@ _BY_PATH = {route.path: route for route in ROUTES}
 _SHARED = "|".join(re.escape(route.path) for route in ROUTES if route.is_shared)
 _OTHER = "|".join(re.escape(route.path) for route in ROUTES if not route.is_shared)
 _FIRST = "|".join(re.escape(route.path) for route in ROUTES if route.is_answered_when_full)
-_HEALTH_CHECK = re.compile(rf"(?:(?:GET|HEAD|POST) (?:{_FIRST})[? ]|OPTIONS |GET /_cluster/)".encode())
-_SHARED_PAGE = re.compile(rf"(?:GET|HEAD) (?:{_SHARED})(?:\?[^\s#]*)? HTTP/1\.[01]\r\n".encode())
-_PLAYER = re.compile(rf"GET (?!{_OTHER}|/admin|/_cluster/|/\.)/[^\s]* HTTP/1\.[01]\r\n".encode())
+_HEALTH_CHECK = pattern(rf"(?:(?:GET|HEAD|POST) (?:{_FIRST})[? ]|OPTIONS |GET /_cluster/)".encode())
+_SHARED_PAGE = pattern(rf"(?:GET|HEAD) (?:{_SHARED})(?:\?[^\s#]*)? HTTP/1\.[01]\r\n".encode())
+_PLAYER = pattern(rf"GET (?!{_OTHER}|/admin|/_cluster/|/\.)/[^\s]* HTTP/1\.[01]\r\n".encode())
 
 # The same for all paths, because a mount may have any name. libshout uses PUT if it is listed, else SOURCE.
 ALLOW = "GET, HEAD, OPTIONS, PUT, SOURCE"

@@ -25,6 +25,7 @@ from pycast.disk.beneath import FoundFile, open_beneath, read_beneath
 from pycast.disk.calls import PATIENCE_S, begin_off_hub, off_hub
 from pycast.errors import ExternalError, Refused
 from pycast.http.response import Response
+from pycast.patterns import pattern
 from pycast.stats.icestats import visible_mounts
 from pycast.stats.xml import stats_document
 from pycast.web.files import check_login, is_hidden, unreadable
@@ -34,7 +35,7 @@ from pycast.web.shared_pages import SharedPage, packed
 if TYPE_CHECKING:
     from lxml import etree
 
-IS_XSL = re.compile(r"\.xsl[^/.]*\Z", re.IGNORECASE)
+IS_XSL = pattern(r"\.xsl[^/.]*\Z", re.IGNORECASE)
 
 # Of one style sheet or document, and how many one page may read.
 MOST_BYTES, MOST_DOCUMENTS = 1 << 20, 32
@@ -44,7 +45,7 @@ MOST_OUTPUT = 4 << 20
 
 _XSL = "http://www.w3.org/1999/XSL/Transform"
 _TYPE_OF_METHOD = {"html": "text/html", "text": "text/plain"}
-_UNSAFE_IN_TYPE = re.compile(r"[^A-Za-z0-9/+.;= _-]")
+_UNSAFE_IN_TYPE = pattern(r"[^A-Za-z0-9/+.;= _-]")
 
 # Held while a style sheet is applied, whether or not somebody still waits for it.
 _turn = Semaphore(1)

@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+from pycast.patterns import pattern
+
 # Numbers are as long as this at most, and a single message can add little to them (`ClusterState.check`), so that
 # nobody can use them up.
 _DIGITS = 36
-_TEXT = re.compile(rf"([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,9}})\.(.*)", re.DOTALL)
+_TEXT = pattern(rf"([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,9}})\.(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, order=True)
