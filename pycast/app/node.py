@@ -282,9 +282,7 @@ def run(
 
     gevent.signal_handler(signal.SIGHUP, lambda: group.spawn("reload", reload))
     if demo:
-        from pycast.app.demo import play_demo
-
-        group.spawn("demo", play_demo, node.parts.context.ownership)
+        _start_demo(node)
     if heartbeat:
         group.spawn("parent", _stop_after_parent, node, stop)
         heartbeat.accept(True)
@@ -302,6 +300,12 @@ def run(
     _stop(node, notifier, heartbeat, process)
     error_log.close()
     return 0
+
+
+def _start_demo(node: Node) -> None:
+    from pycast.app.demo import play_demo
+
+    node.parts.context.group.spawn("demo", play_demo, node.parts.context.ownership)
 
 
 def _passed_sockets(worker: "WorkerPlace | None") -> PassedSockets:
