@@ -26,8 +26,9 @@ NEXTS, TESTS = 40, 100
 AWAKE_S = 0.3
 RUN_S = 300.0
 
-_MADE = {
-    "pycast": "from pycast.testing import Server\ndef made(): return Server()",
+# What a test that starts icecast2 by itself would have; it is part of this benchmark and does not count.
+_BEFORE = {
+    "pycast": "",
     "icecast2": """
 import os
 from benchmarks.servers import Icecast
@@ -36,17 +37,29 @@ class Killed(Icecast):
     def stop(self):
         self.kill()
         super().stop()
-
-def made(): return Killed(min(os.sched_getaffinity(0)))
 """,
 }
+
+_MADE = {
+    "pycast": "from pycast.testing import Server\ndef made(): return Server()",
+    "icecast2": "def made(): return Killed(min(os.sched_getaffinity(0)))",
+}
+
+_ACCEPTS = """
+import socket
+
+def accepts(port):
+    socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    return True
+"""
 
 # Starts servers, as many as it is told, and prints the seconds of each start and each stop, in two lines.
 _STARTS = """
 import sys, time
+{before}
 times = [time.monotonic()]
 {made}
-from benchmarks.servers import accepts
+{accepts}
 stops = []
 for _ in range(int(sys.argv[1])):
     server = made()
@@ -63,8 +76,9 @@ print(*stops)
 
 _SUITE = """
 import pytest
+{before}
 {made}
-from benchmarks.servers import accepts
+{accepts}
 
 @pytest.fixture
 def icecast2():
@@ -133,17 +147,21 @@ def _times(plan: Plan, name: str, tests: int) -> KitTimes:
 def _starts(name: str, count: int) -> tuple[list[float], list[float]]:
     """Returns the seconds of starts and of stops in a new process."""
     _wake()
-    script = _STARTS.format(made=_MADE[name])
+    script = _STARTS.format(**_code(name))
     lines = _output([sys.executable, "-c", script, str(count)], ROOT).splitlines()
     starts, stops = ([float(one) for one in line.split()] for line in lines)
     return starts, stops
+
+
+def _code(name: str) -> dict[str, str]:
+    return {"before": _BEFORE[name], "made": _MADE[name], "accepts": _ACCEPTS}
 
 
 def _suite(name: str, fixture: str, tests: int) -> float:
     """Returns the seconds of a run of pytest."""
     with TemporaryDirectory(prefix="pycast-bench-") as folder:
         file = Path(folder, "test_suite.py")
-        file.write_text(_SUITE.format(made=_MADE[name], tests=tests, fixture=fixture))
+        file.write_text(_SUITE.format(**_code(name), tests=tests, fixture=fixture))
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pycast.testing.plugin"]
         _wake()
         began = time.monotonic()
