@@ -50,6 +50,9 @@ OPEN_FILES = 1 << 20
 QUIET_MS = 20
 """A request is not followed by another for this long: now is the time for what makes later ones quicker."""
 
+START_MS = 60
+"""The same after a start: the new server may have to share a core with this process, and needs it more."""
+
 # gevent's own `fork` and `waitpid` would start its event loop in this process.
 _fork, _waitpid, _poll = (
     monkey.get_original(*name) for name in (("os", "fork"), ("os", "waitpid"), ("select", "poll"))
@@ -92,7 +95,7 @@ class Forker:
         self._spare: tuple[int, _socket.socket] | None = None
         """The pid of a fork that waits for the next request, and where to send it."""
         self._has_started = False
-        """Whether a server has been started a moment ago, and needs this core more."""
+        """Whether a server has been started a moment ago."""
         self._waiting = _poll()
         self._waiting.register(requests.fileno(), select.POLLIN)
 
@@ -113,15 +116,18 @@ class Forker:
                     return request
             if not ready and is_loaded and self._fork_spare():
                 return self._wait_as_spare()
-            # After the look for requests: the first one has waited for all that was loaded before.
-            is_loaded = is_loaded or next(late, None) is None
+            # Requests come first: the very first one has waited for all that was loaded before.
+            if not ready:
+                is_loaded = is_loaded or next(late, None) is None
 
     def _patience_ms(self, is_loaded: bool) -> int | None:
         """Returns how long to wait for a request before doing what is not urgent; None: there is nothing to do."""
         if self._spare:
             return None
-        is_new, self._has_started = self._has_started, False
-        return QUIET_MS if is_loaded or is_new else 0
+        if self._has_started:
+            self._has_started = False
+            return START_MS
+        return QUIET_MS if is_loaded else 0
 
     def _start(self, packet: "Packet") -> ServerRequest | None:
         """Has a fork become the server that is asked for. In the fork, returns the request."""
