@@ -54,6 +54,11 @@ class Chaos:
         """Ends the proxy and all its connections."""
         self._remote.stop()
 
+    @property
+    def pid(self) -> int:
+        """The process of the proxy."""
+        return self._remote.pid
+
     def aim(self, address: str) -> str:
         """Sets the target, "host:port", of connections to come. Returns the address of the proxy itself."""
         host, _, port = address.rpartition(":")

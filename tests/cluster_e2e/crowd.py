@@ -47,6 +47,11 @@ class Crowd:
         """Disconnects all listeners."""
         self._remote.stop()
 
+    @property
+    def pid(self) -> int:
+        """The process of the listeners."""
+        return self._remote.pid
+
     def add(
         self,
         addresses: Sequence[Address],

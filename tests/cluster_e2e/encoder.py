@@ -144,6 +144,13 @@ class Encoder:
             for place, moment in enumerate(list(session.handed))
         )
 
+    def handed_at(self, number: int) -> float:
+        """Returns the moment at which a frame was handed to a server. Raises LookupError if it was not."""
+        for session in self.sessions:
+            if session.first <= number < session.first + len(session.handed):
+                return session.handed[number - session.first]
+        raise LookupError(f"frame {number} was not handed over: {self.sessions}")
+
     def _run(self) -> None:
         with self._place():
             turn = 0

@@ -57,10 +57,11 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A time of `ms` without audio, until the moment `at`."""
+    """A time of `ms` without audio, until the moment `at`, after the whole frame with the number `after`."""
 
     ms: float
     at: float
+    after: int
 
 
 @dataclass(slots=True)
@@ -184,7 +185,7 @@ class Hearing:
         ms = _ms(now - self._last_audio)
         self._report.longest_silence_ms = max(self._report.longest_silence_ms, ms)
         if ms > SILENCE_S * 1000:
-            self._report.silences.append(Silence(ms, now))
+            self._report.silences.append(Silence(ms, now, self._report.last_seq))
 
     def _audio_of(self, data: bytes) -> bytes:
         if self._splitter is None:

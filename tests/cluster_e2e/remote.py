@@ -39,6 +39,11 @@ class Remote:
             self.stop()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def ask(self, do: str, **arguments: object) -> dict[str, Any]:
         """Sends one command and returns its answer. Raises RemoteError."""
         assert self._process.stdin is not None

@@ -96,9 +96,9 @@ def test_silence_is_counted_from_the_last_audio_and_while_it_lasts() -> None:
     ear = Hearing()
     ear.connected("here", 0.0)
     ear.accepted(200)
-    for now in (10.0, 10.5, 12.0):
-        ear.feed(run(0, 1), now)
-    assert [(one.ms, one.at) for one in ear.report(12.0).silences] == [(1500.0, 12.0)]
+    for number, now in enumerate((10.0, 10.5, 12.0)):
+        ear.feed(run(number, number + 1), now)
+    assert [(one.ms, one.at, one.after) for one in ear.report(12.0).silences] == [(1500.0, 12.0, 1)]
     assert ear.report(12.0).longest_silence_ms == 1500.0
     assert ear.report(15.0).longest_silence_ms == 3000.0
 
