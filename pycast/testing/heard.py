@@ -63,7 +63,8 @@ class Heard:
         method: str = "GET",
     ) -> None:
         self.mount = mount
-        self._headers = {"Host": f"{address.host}:{address.port}", "User-Agent": "pycast test listener"}
+        # No server's name in front: servers treat each other otherwise than players.
+        self._headers = {"Host": f"{address.host}:{address.port}", "User-Agent": "test listener of pycast"}
         self._headers |= {"Icy-MetaData": "1"} if icy else {}
         self._headers |= dict(headers or {})
         self._address, self._method, self._pace = address, method, bytes_per_s

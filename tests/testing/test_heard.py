@@ -32,6 +32,7 @@ def test_bytes_frames_titles_and_headers(server: Server) -> None:
         heard.wait_for_bytes(80_000)
         heard.wait_for_title("A - B")
         assert heard.status == 200 and heard.headers["Content-Type"] == "audio/mpeg"
+        assert "icy-relay-path" not in heard.headers, "it is taken for a server that relays"
         assert heard.frames.is_whole and len(heard.frames) == 200
         server.wait_until(lambda: server.received(MOUNT) == heard.bytes, 10, "the same bytes")
         assert (heard.titles[0].at, heard.titles[0].url) == (16_000, "")
