@@ -3,15 +3,17 @@
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from pycast.testing import Server
+from pycast.testing.heard import Heard
+from pycast.testing.numbered_stream import NumberedStream
 from tests.e2e.deadline import until
 from tests.e2e.media import encode
 from tests.e2e.programs import ENCODINGS, Encoding, require
-from tests.e2e.wire import Wire, listen, source
 
 # No frame may need bytes of the one before: where a stream is joined these are another stream's. Sources do not send
 # the tags that files have.
@@ -68,26 +70,27 @@ def server(sounds: dict[str, Path]) -> Iterator[Server]:
 
 
 def test_players_decode_intro_source_fallback_and_source_again(server: Server, sounds: dict[str, Path]) -> None:
-    mounts = {f"/{name}-{kind}": name for name, kind in IN_PLACE}
-    sources = {mount: send(server, mount, name, sounds) for mount, name in mounts.items()}
-    until(lambda: all(server._listeners().get(mount, (0, False))[1] for mount in mounts), "the sources")
-    players = {mount: listen(server.port, mount)[0] for mount in mounts}
-    heard = {mount: to_end(player, sounds[mounts[mount]]) for mount, player in players.items()}
-    for one in sources.values():
-        one.close()
-    # What takes its place has more than a second at once, and so more than one round of the file.
-    for mount, player in players.items():
-        heard[mount] += player.read_some()
-    until(lambda: playing(server) == len(mounts), "all on what takes the place of their source")
-    sources = {mount: send(server, mount, name, sounds) for mount, name in mounts.items()}
-    until(lambda: playing(server) == 0, "all back")
-    for mount, player in players.items():
-        heard[mount] += to_end(player, sounds[mounts[mount]])
-        sources[mount].close()
-        player.close()
-    for (name, kind), mount in zip(IN_PLACE, mounts, strict=True):
+    live = {f"/{name}-{kind}": sounds[name].read_bytes() for name, kind in IN_PLACE}
+    sources = {f"/{name}-{kind}": source(server, f"/{name}-{kind}", name) for name, kind in IN_PLACE}
+    with ExitStack() as stack:
+        for mount, one in sources.items():
+            stack.enter_context(one).send_bytes(live[mount])
+            server.wait_for_source(mount)
+        players = {mount: stack.enter_context(server.listen(mount, icy=False)) for mount in live}
+        ends = {mount: wait_for_end(player, live[mount]) for mount, player in players.items()}
+        for one in sources.values():
+            one.disconnect()
+        # What takes its place has more than a second at once, and so more than one round of the file.
+        for mount, player in players.items():
+            player.wait_for_bytes(ends[mount] + 1)
+        until(lambda: playing(server) == len(live), "all on what takes the place of their source")
+        for mount, one in sources.items():
+            one.connect().send_bytes(live[mount])
+        until(lambda: playing(server) == 0, "all back")
+        ends = {mount: wait_for_end(player, live[mount], ends[mount]) for mount, player in players.items()}
+    for (name, kind), (mount, player) in zip(IN_PLACE, players.items(), strict=True):
         least = 2 * SECONDS + 1.3 + (FILE_S if kind == "file" else 0)
-        sound, errors = decode(heard[mount], PLAIN[name])
+        sound, errors = decode(player.bytes[: ends[mount]], PLAIN[name])
         assert errors == "", mount
         assert sound > least - 0.3, f"{mount} has not all parts"
 
@@ -110,15 +113,21 @@ def play(url: str, container: str, seconds: float) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def send(server: Server, mount: str, name: str, sounds: dict[str, Path]) -> Wire:
-    wire = source(server.port, mount, server.source_password, content_type=PLAIN[name].content_type)
-    return wire.send(sounds[name].read_bytes())
+def source(server: Server, mount: str, name: str) -> NumberedStream:
+    """Returns a source that sends nothing by itself."""
+    return server.stream(mount, speed=0, headers={"Content-Type": PLAIN[name].content_type})
 
 
-def to_end(player: Wire, sound: Path) -> bytes:
-    """Reads all up to the last byte of a sound. Its very end may be padding, which is everywhere."""
-    end = sound.read_bytes()[-1500:]
-    return player.read_to(end[:64]) + player.read(len(end) - 64)
+def wait_for_end(player: Heard, sound: bytes, after: int = 0) -> int:
+    """Waits for the last byte of a sound; returns what the player has heard up to there. Looks for what comes `after`
+    so many bytes.
+    """
+    # The very end may be padding, which is everywhere.
+    end = sound[-1500:]
+    until(lambda: end[:64] in player.bytes[after:], f"the end of the source of {player.mount}")
+    size = player.bytes.index(end[:64], after) + len(end)
+    player.wait_for_bytes(size)
+    return size
 
 
 def playing(server: Server) -> int:
