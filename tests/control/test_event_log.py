@@ -72,15 +72,21 @@ def test_reader_gets_what_is_new_since_its_mark_and_nothing_before_its_first_one
         assert log.since(2).events == () == log.since(999).events
 
 
-def test_old_events_are_forgotten_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log_module, "KEPT", 3)
+@pytest.mark.parametrize(("bound", "most", "short_ones"), [("KEPT", 3, 3), ("MOST_TEXT", 1000, 4)])
+def test_old_events_are_forgotten_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int, short_ones: int
+) -> None:
+    monkeypatch.setattr(event_log_module, bound, most)
     with stage() as node:
         log = log_of(node)
         mount = node.begin("/x")
-        for _ in range(5):
-            node.listen(mount)
+        for number in range(20):
+            mount.set_title("A", f"{number} {'x' * 299}")
         found = log.since(1)
-        assert (found.missed, [one.number for one in found.events]) == (2, [4, 5, 6])
+        assert [(one.number, one.title.split()[0]) for one in found.events] == [(19, "17"), (20, "18"), (21, "19")]
+        assert (found.last, found.missed) == (21, 17)
+        mount.set_title("A", "short")
+        assert len(log.since(0).events) == short_ones
 
 
 def test_files_that_are_played_in_place_of_a_mount_are_no_mounts() -> None:
@@ -100,17 +106,3 @@ def test_what_clients_send_is_kept_cut_so_that_no_stranger_fills_memory_or_an_an
         for event in log.since(0).events:
             assert all(len(text) <= LONGEST_TEXT for text in (event.agent, event.user, event.artist, event.title))
         assert len(log.since(0).events[2].agent) == LONGEST_TEXT
-
-
-def test_long_texts_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log_module, "MOST_TEXT", 1000)
-    with stage() as node:
-        log = log_of(node)
-        mount = node.begin("/x")
-        for number in range(20):
-            mount.set_title("A", f"{number} {'x' * 299}")
-        found = log.since(0)
-        assert [one.title.split()[0] for one in found.events] == ["17", "18", "19"]
-        assert (found.last, found.missed) == (21, 18)
-        mount.set_title("A", "short")
-        assert len(log.since(0).events) == 4
