@@ -7,7 +7,7 @@ only when it has something to play.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,10 +82,12 @@ class Dialler:
         self._resolve = resolve
         self._server = server
 
-    def stream(self, place: Place, mount: str, charset: str) -> Stream:
-        """Returns the stream there, for that mount. Raises UpstreamFailed. May switch, for `DIAL_S` at most."""
+    def stream(self, place: Place, mount: str, charset: str, named: Sequence[Place] = ()) -> Stream:
+        """Returns the stream there, for that mount. `named` are all places of which the operator has said with which
+        login to ask. Raises UpstreamFailed. May switch, for `DIAL_S` at most.
+        """
         deadline = time.monotonic() + DIAL_S
-        connection, place, answer, rest = self._ask(place, deadline)
+        connection, place, answer, rest = self._ask(place, deadline, named)
         with _closed_on_error(connection):
             if leads_back(answer.headers, self._server, mount):
                 raise UpstreamFailed("it has the stream from this mount itself: a relay would be a circle")
@@ -101,8 +103,11 @@ class Dialler:
         finally:
             connection.close()
 
-    def _ask(self, place: Place, deadline: float) -> tuple[Connection, Place, Answer, bytes]:
+    def _ask(
+        self, place: Place, deadline: float, named: Sequence[Place] = ()
+    ) -> tuple[Connection, Place, Answer, bytes]:
         """Returns the connection on which a 200 came, after redirects, and what came behind its head."""
+        had_login = bool(place.authorization)
         for _ in range(MOST_REDIRECTS + 1):
             connection = self._connect(place, deadline)
             with _closed_on_error(connection):
@@ -110,8 +115,8 @@ class Dialler:
                 if 200 <= answer.status < 300:
                     return connection, place, answer, rest
                 if answer.status not in _REDIRECTS:
-                    raise UpstreamFailed(f"it answers {answer.status} {answer.reason}".rstrip(), answer.status)
-                place = place.at(answer.headers.get("location"))
+                    raise UpstreamFailed(_refusal(answer, place, had_login=had_login), answer.status)
+                place = place.at(answer.headers.get("location"), named)
             connection.close()
         raise UpstreamFailed(f"it redirects more than {MOST_REDIRECTS} times")
 
@@ -131,6 +136,14 @@ class Dialler:
             except OSError as error:
                 why = f"no connection to {endpoint[1][0]}: {error}"
         raise UpstreamFailed(why)
+
+
+def _refusal(answer: Answer, place: Place, *, had_login: bool) -> str:
+    """Returns what is wrong with an answer, and what to do if it is that a login was not sent on."""
+    text = f"it answers {answer.status} {answer.reason}".rstrip()
+    if answer.status != 401 or place.authorization or not had_login:
+        return text
+    return f"{text}: the login is not sent on to {place.url}, which is another server; name it in upstreams"
 
 
 def _connected(endpoint: Endpoint, place: Place, deadline: float) -> Connection:

@@ -1,10 +1,12 @@
 """Where a stream is on another server, and what the configuration says about each relay.
 
 Pure: values of the configuration in, values out. The one invariant: a login goes to the server that it is for, and to
-no other one that a redirect or a list names.
+no other one that a redirect or a list names. Another port of the same host is another server: somebody else may have
+it.
 """
 
 from base64 import b64encode
+from collections.abc import Iterable
 from math import ceil
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -52,13 +54,24 @@ class Place(NamedTuple):
             return ""
         return f"Basic {b64encode(f'{self.username}:{self.password}'.encode()).decode()}"
 
-    def at(self, location: str) -> "Place":
-        """Returns the place to which this one's answer redirects. Raises ValueError if it is no HTTP address."""
+    def at(self, location: str, named: Iterable["Place"] = ()) -> "Place":
+        """Returns the place to which this one's answer redirects: with this one's login on the same server, or with
+        that of one of the places `named` on theirs. Raises ValueError if it is no HTTP address.
+        """
         found = place_of_url(urljoin(self.url, location), wants_titles=self.wants_titles).by_way_of(self)
-        is_same = found.host == self.host and (found.tls or not self.tls)
-        if is_same and not found.authorization:
-            return found._replace(username=self.username, password=self.password)
-        return found
+        return found.with_login_of(self, *named)
+
+    def with_login_of(self, *others: "Place") -> "Place":
+        """Returns the same place, with the login of the first one that is on the same server, unless it has its own."""
+        server = self._server
+        other = next((one for one in others if one._server == server), None)
+        if self.authorization or other is None:
+            return self
+        return self._replace(username=other.username, password=other.password)
+
+    @property
+    def _server(self) -> tuple[str, int, bool]:
+        return self.host.lower(), self.port, self.tls
 
     def by_way_of(self, other: "Place") -> "Place":
         """Returns the same place, reached from the address and trusted by the authorities of another one."""

@@ -269,7 +269,8 @@ class Relay:
         upstreams, name = self._upstreams, self._spec.mount
         place = upstreams.places[index]
         try:
-            return self._dialler.stream(place, name, self._context.settings.now.for_mount(name).charset)
+            charset = self._context.settings.now.for_mount(name).charset
+            return self._dialler.stream(place, name, charset, upstreams.places)
         except UpstreamFailed as error:
             upstreams.failed(index, time.monotonic())
             self._fail(f"{place.url}: {error}")

@@ -49,9 +49,7 @@ def _read(line: str, master: Place) -> tuple[str, Place | None]:
             path=_FOR_SERVERS + path if is_for_servers else path, wants_titles=True
         )
     try:
-        place = place_of_url(line).by_way_of(master)
+        place = place_of_url(line).by_way_of(master).with_login_of(master)
     except ValueError:
         return "", None
-    if place.host == master.host and place.port == master.port and not place.authorization:
-        place = place._replace(username=master.username, password=master.password)
     return unquote(place.path.partition("?")[0]), place

@@ -88,6 +88,19 @@ def test_redirects_are_followed_and_bounded() -> None:
             stream_of(server)
 
 
+def test_login_does_not_follow_a_redirect_to_another_port_unless_that_is_named() -> None:
+    with upstream(answers(b"HTTP/1.0 401 Unauthorized\r\n")) as other:
+        redirect = b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:%d/b\r\n" % other.port
+        with upstream(answers(redirect)) as server:
+            place, named = server.place()._replace(username="u", password="p"), other.place()._replace(username="v")
+            with pytest.raises(UpstreamFailed, match=r"401 .*the login is not sent on to http://127.* name it in"):
+                Dialler(numbers, "me").stream(place, "/x", "", (place,))
+            with pytest.raises(UpstreamFailed, match=r"it answers 401 Unauthorized$"):
+                Dialler(numbers, "me").stream(place, "/x", "", (place, named))
+    assert [b"\r\nAuthorization: Basic dTpw\r\n" in head for head in server.heads] == [True, True]
+    assert b"Authorization" not in other.heads[0] and b"\r\nAuthorization: Basic djo=\r\n" in other.heads[1]
+
+
 @pytest.mark.parametrize(
     ("play", "why"),
     [

@@ -24,8 +24,10 @@ def test_an_address_is_a_place() -> None:
     ("location", "url", "has_login"),
     [
         ("/b.mp3", "http://radio.example:8000/b.mp3", True),
-        ("http://radio.example:81/b", "http://radio.example:81/b", True),
-        ("https://radio.example/b", "https://radio.example/b", True),
+        ("http://RADIO.example:8000/b", "http://radio.example:8000/b", True),
+        ("http://radio.example:81/b", "http://radio.example:81/b", False),
+        ("https://radio.example/b", "https://radio.example/b", False),
+        ("https://radio.example:8000/b", "https://radio.example:8000/b", False),
         ("http://other.example/b", "http://other.example/b", False),
         ("//other.example/b", "http://other.example/b", False),
     ],
@@ -33,7 +35,17 @@ def test_an_address_is_a_place() -> None:
 def test_redirect_keeps_the_login_only_on_the_same_server(location: str, url: str, has_login: bool) -> None:
     found = HERE.at(location)
     assert (found.url, bool(found.authorization)) == (url, has_login)
-    assert HERE._replace(tls=True).at("http://radio.example/b").authorization == ""  # it would be readable
+    assert HERE._replace(tls=True).at("http://radio.example:8000/b").authorization == ""  # it would be readable
+    listed = places_in(f"{url}\n".encode(), HERE)
+    assert [bool(one.authorization) for one in listed.values()] == [has_login]
+
+
+def test_redirect_to_a_place_that_the_operator_names_has_the_login_that_he_gives_there() -> None:
+    other = Place("Radio.Example", 8443, "/x", True, "v", "q")
+    found = HERE.at("https://radio.example:8443/b", (HERE, other))
+    assert (found.username, found.password, found.path) == ("v", "q", "/b")
+    there = HERE.at("http://other.example/b", (HERE, other))
+    assert there.authorization == "" and there.at("http://radio.example:8000/c", (HERE, other)).username == "u"
 
 
 def test_redirect_with_its_own_login_uses_that() -> None:
