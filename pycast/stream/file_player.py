@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 # What goes out at once: enough for most players to begin. The rest follows when only LEAD_S is ahead of the clock.
 FIRST_S = 1.5
 
+# The bytes in which these have to be. A video has some megabytes a second, and a picture of some more may come first;
+# but audio without times, as in an Ogg file whose pages do not say when they are due, would be read and held whole.
+MOST_FIRST = 32 << 20
+
 # How far the mount is ahead of the clock after that: more than the time between two writes to a crowded mount.
 LEAD_S = 1.0
 
@@ -82,11 +86,16 @@ class FilePlayer:
         """Reads the beginning and puts the mount on the air with it. Raises ExternalError, whose text is the reason.
         May switch.
         """
+        size = 0
         try:
             while self._read_to_s < FIRST_S:
-                self._take(off_hub(self._content.next_piece))
+                piece = off_hub(self._content.next_piece)
+                self._take(piece)
                 if self._read_not_before:
                     raise ExternalError("it has no audio that can be played")
+                size += len(piece.data)
+                if size >= MOST_FIRST and self._read_to_s < FIRST_S:
+                    raise ExternalError(f"its first {MOST_FIRST >> 20} MiB have no times by which it could be played")
         except (ExternalError, FormatError) as error:
             self.close()
             raise ExternalError(str(error)) from error

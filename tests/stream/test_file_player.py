@@ -23,6 +23,7 @@ from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from tests.conftest import WaitUntil
+from tests.formats.ogg_pages import NO_GRANULE, opus_head, opus_tags, page
 from tests.stream.memory import WHO, MemoryTransport
 from tests.stream.test_relocation import frames, numbers
 
@@ -157,6 +158,31 @@ def test_what_has_no_audio_is_refused(player: Player, format: str, data: bytes) 
     with pytest.raises(ExternalError, match="no audio"):
         player.start(LoopedBytes(format, data))
     assert len(player.mounts) == 0
+
+
+class Timeless:
+    """An endless Ogg file of which no page says when it is due."""
+
+    format = "ogg"
+
+    def __init__(self) -> None:
+        self.given = 0
+        self._more = page([b"\xfc" + bytes(19)] * 200, granule=NO_GRANULE)
+
+    def next_piece(self) -> Piece:
+        data = self._more * 20 if self.given else page([opus_head()], flags=2) + page([opus_tags()])
+        self.given += len(data)
+        return Piece(data, begins=self.given == len(data))
+
+    def close(self) -> None: ...
+
+
+def test_a_file_without_times_is_not_read_to_its_end(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_player, "MOST_FIRST", 1 << 20)
+    content = Timeless()
+    with gevent.Timeout(30), pytest.raises(ExternalError, match="its first 1 MiB have no times"):
+        player.start(content)
+    assert 1 << 20 <= content.given < 2 << 20 and len(player.mounts) == 0
 
 
 def test_it_ends_when_nobody_has_listened_for_a_while(
