@@ -122,9 +122,15 @@ class MountSettings(Section):
     )
     intro: Text = key(
         "",
-        "A file below paths.webroot that each listener hears first, once within an hour. It must have the format, the "
-        "sample rate and the channels of the stream.",
+        "A file below paths.webroot that each listener hears first. It must have the format, the sample rate and the "
+        "channels of the stream.",
         example="/intro.mp3",
+    )
+    intro_skip_replay: Seconds = key(
+        3600.0,
+        "A listener who connects again so soon after the intro does not hear it once more. Not set: an hour. 0: it "
+        "is heard each time.",
+        example="1h",
     )
     dump_file: Text = key(
         "",

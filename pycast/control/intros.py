@@ -1,10 +1,10 @@
 """The intros of mounts: which one a new listener hears, if any.
 
 An intro is a file below `paths.webroot` that is read whole, once, and again when it has changed. Who has heard all of
-it does not hear it again within an hour: players lose their connection, and nobody wants the same words each time. A
-player is known by its address and its agent, to the process to which it connects: another worker or node plays the
-intro again, which is what Icecast does at each connection. Telling all of them of each player costs more than it is
-worth.
+it does not hear it again within `intro_skip_replay`: players lose their connection, and nobody wants the same words
+each time. A player is known by its address and its agent, to the process to which it connects: another worker or node
+plays the intro again, which is what Icecast does at each connection. Telling all of them of each player costs more than
+it is worth.
 
 The one invariant: an intro goes before a stream only if a decoder can go on from one to the other: format, sample rate,
 channels and kind of samples are the same.
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 MOST_INTRO = 16 << 20
 """Bytes of an intro, which is kept in memory: some ten minutes."""
-
-HEARD_S = 3600.0
 
 # Players that are remembered. A storm of more than these has some hear an intro twice.
 MOST_HEARD = 50_000
@@ -120,6 +118,8 @@ class Intros:
         """Remembers that a player has heard the intro of the mount that it asked for."""
         listener = event.listener
         path = listener.requested_mount or event.mount
+        if not self._settings.now.for_mount(path).intro_skip_replay:
+            return
         key = hash((path, listener.identity.ip, listener.identity.user_agent))
         self._heard.pop(key, None)
         self._heard[key] = self._clock()
@@ -132,7 +132,7 @@ class Intros:
 
     def _has_heard(self, path: str, ip: str, agent: str) -> bool:
         heard = self._heard.get(hash((path, ip, agent)))
-        return heard is not None and self._clock() - heard < HEARD_S
+        return heard is not None and self._clock() - heard < self._settings.now.for_mount(path).intro_skip_replay
 
     def _load(self, path: str, file: str) -> _Loaded:
         loading = self._loading[file] = Event()

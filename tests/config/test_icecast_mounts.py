@@ -95,6 +95,13 @@ def test_the_intro_comes_over_also_from_outside_of_webroot() -> None:
     assert imported(xml).mount[0].intro == "../../../config/intro.mp3"
 
 
+@pytest.mark.parametrize(("inside", "seconds"), [("300", 300), ("0", 0), (None, 3600)])
+def test_for_how_long_an_intro_is_not_heard_again_comes_over(inside: str | None, seconds: float) -> None:
+    skip = f"<intro-skip-replay>{inside}</intro-skip-replay>" if inside else ""
+    xml = f"<mount><mount-name>/a</mount-name><intro>/i.mp3</intro>{skip}</mount>"
+    assert imported(xml).for_mount("/a").intro_skip_replay == seconds
+
+
 def test_old_no_yp_is_public_off() -> None:
     assert imported("<mount><mount-name>/a</mount-name><no-yp>1</no-yp></mount>").mount[0].public is False
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pycast.control import intros
-from pycast.control.intros import HEARD_S, LOOK_S, Intros
+from pycast.control.intros import LOOK_S, Intros
 from pycast.disk import looped_file
 from pycast.disk.calls import MOST_THREADS
 from pycast.errors import ExternalError
@@ -78,10 +78,32 @@ def test_who_has_heard_it_does_not_hear_it_again_within_an_hour(desk: Desk) -> N
     assert not desk.intros.may_precede(intro, mount, *WHO)
     for path, ip, agent in (("/other", *WHO[1:]), ("/live", "192.0.2.2", "player"), ("/live", "192.0.2.1", "x")):
         assert desk.intros.may_precede(intro, mount, path, ip, agent)
-    desk.now += HEARD_S - 1
+    desk.now += 3599
     assert not desk.intros.may_precede(intro, mount, *WHO)
     desk.now += 2
     assert desk.intros.may_precede(intro, mount, *WHO)
+
+
+def test_the_mount_says_for_how_long_it_is_not_heard_again(desk: Desk) -> None:
+    intro, mount = desk.of(), desk.live()
+    now = desk.node.settings.now
+
+    def skip(seconds: float) -> None:
+        sections = [one.replace(intro_skip_replay=seconds) if one.intro else one for one in now.mount]
+        desk.node.settings.replace(now.replace(mount=tuple(sections)))
+
+    skip(20)
+    desk.hear(*WHO, mount)
+    desk.now += 19
+    assert not desk.intros.may_precede(intro, mount, *WHO)
+    desk.now += 2
+    assert desk.intros.may_precede(intro, mount, *WHO)
+    desk.hear(*WHO, mount)
+    skip(0)
+    assert desk.intros.may_precede(intro, mount, *WHO)
+    desk.hear("/live", "192.0.2.3", "player", mount)
+    skip(20)
+    assert desk.intros.may_precede(intro, mount, "/live", "192.0.2.3", "player"), "nobody is remembered for nothing"
 
 
 def test_who_asked_for_another_mount_is_remembered_for_that(desk: Desk) -> None:
