@@ -1,9 +1,10 @@
-"""The pages that programs take apart because they know no better: `/status.xsl` as Icecast 2.4.4 makes it, and
-`/status2.xsl` and `/7.xsl`, which icecast-kh has.
+"""The pages that programs take apart because they know no better: `/status.xsl` and `/server_version.xsl` as Icecast
+2.4.4 makes them, and `/status2.xsl` and `/7.xsl`, which icecast-kh has.
 
 Scripts of twenty years look for `Mount Point /live.mp3`, `Currently playing:` and `<td class="streamstats">`, or split
-a line at its commas. So the structure is Icecast's to the element. A comma in a title stays, as there. Hidden mounts
-are left out. Whatever a source sends, it ends no element.
+a line at its commas; those that look what server it is, for `Server Information` and the row `Version`. So the
+structure is Icecast's to the element, but for the links to Icecast's own site. A comma in a title stays, as there.
+Hidden mounts are left out. Whatever a source sends, it ends no element.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
     <meta name="viewport" content="width=device-width, initial-scale=1.0, user-scalable=yes"/>
   </head>
   <body>
-    <h1 id="header">Icecast2 Status</h1>
+    <h1 id="header">{title}</h1>
     <div id="menu">
       <ul>
         <li><a href="admin/">Administration</a></li>
@@ -41,6 +42,14 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 _FOOT = """    <div id="footer"/>
   </body>
 </html>
+"""
+_ABOUT = """    <div class="roundbox">
+      <h3>Server Information</h3>
+      <table class="yellowkeys">
+        <tbody>
+{rows}        </tbody>
+      </table>
+    </div>
 """
 _MOUNT = """    <div class="roundbox">
       <div class="mounthead">
@@ -96,10 +105,23 @@ _STATUS2_HEAD = "MountPoint,Connections,Stream Name,Current Listeners,Descriptio
 
 def status_xhtml(snapshot: "NodeSnapshot", mount: str | None = None) -> Iterator[bytes]:
     """Yields `/status.xsl` in parts, one for each mount; with `mount` only that one."""
-    yield _HEAD.encode()
+    yield _HEAD.format(title="Icecast2 Status").encode()
     for one in visible_mounts(snapshot, mount):
         yield "".join(_mount(one.name, source_stats(snapshot, one))).encode("utf-8", "replace")
     yield _FOOT.encode()
+
+
+def server_xhtml(snapshot: "NodeSnapshot") -> bytes:
+    """Returns `/server_version.xsl`."""
+    facts = (
+        ("Location", snapshot.location),
+        ("Admin", snapshot.admin),
+        ("Host", snapshot.host),
+        ("Version", snapshot.server_id),
+    )
+    rows = "".join(_row(name, xml_text(text), has_class=False) for name, text in facts)
+    parts = _HEAD.format(title="Server Information"), _ABOUT.format(rows=rows), _FOOT
+    return "".join(parts).encode("utf-8", "replace")
 
 
 def seven(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:

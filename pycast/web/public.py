@@ -92,7 +92,13 @@ def status2_page(call: Call) -> Response:
 
 
 def server_version(call: Call) -> Response:
-    """Answers `/server_version.xsl`. May switch."""
+    """Answers `/server_version.xsl`; programs, as `/status.xsl`, with Icecast's page. May switch."""
+    if not wants_page(call.request.headers):
+        from pycast.stats.scraped_pages import XHTML_TYPE, server_xhtml
+
+        local = call.site.local
+        found = call.site.pages.get("server xhtml", None, lambda: server_xhtml(local.snapshot()), call.may_wait)
+        return found.answer(call.request, XHTML_TYPE)
     from pycast.web.page_templates import headers
     from pycast.web.pages import render_server_info
 

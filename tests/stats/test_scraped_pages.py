@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 
 from hypothesis import given, settings
 
-from pycast.stats.scraped_pages import seven, status2, status_xhtml
+from pycast.stats.scraped_pages import server_xhtml, seven, status2, status_xhtml
 from pycast.stats.snapshot import NodeSnapshot
 from pycast.stats.xml import stats_document
 from tests.stats.snapshots import MP3, NODE, VORBIS, nodes
 
-OWN = Path("/usr/share/icecast2/web/status.xsl")
+OWN = Path("/usr/share/icecast2/web")
 DOCTYPE = '<!DOCTYPE html PUBLIC "-//W3C//DTD HTML 4.0 Transitional//EN" "http://www.w3.org/TR/REC-html40/loose.dtd">\n'
 
 
@@ -32,15 +32,30 @@ def shape(xml: bytes) -> list[tuple[str, tuple[tuple[str, str], ...], str]]:
     return found
 
 
-def test_the_page_has_the_elements_of_icecasts_own() -> None:
+def icecasts(name: str, snapshot: NodeSnapshot) -> bytes:
+    """The page that Icecast's own style sheet makes."""
     from lxml import etree
 
     assert OWN.exists(), "icecast2 is not installed: apt-get install icecast2"
-    transform = etree.XSLT(etree.parse(str(OWN)))
+    transform = etree.XSLT(etree.parse(str(OWN / name)))
+    return bytes(transform(etree.fromstring(stats_document(snapshot))))
+
+
+def test_the_page_has_the_elements_of_icecasts_own() -> None:
     full = replace(MP3, bitrate="128", server_url="http://example.org/?a=1&b", artist="", title='A & "B" <c>')
     snapshot = replace(NODE, mounts=(VORBIS, full))
-    icecasts = bytes(transform(etree.fromstring(stats_document(snapshot))))
-    assert shape(page(snapshot).encode()) == shape(icecasts)
+    assert shape(page(snapshot).encode()) == shape(icecasts("status.xsl", snapshot))
+
+
+def test_the_page_about_the_server_has_them_too_but_no_links_to_icecasts_site() -> None:
+    snapshot = replace(NODE, location='<Earth> & "Moon"', server_id="Icecast 2.4.4 & more")
+    found = shape(icecasts("server_version.xsl", snapshot))
+    names = [text for tag, _, text in found if tag.endswith("}td")]
+    assert names[8:10] == ["Download", "icecast.org"]
+    first = next(at for at, one in enumerate(found) if one[2] == "Download") - 1
+    last = max(at for at, one in enumerate(found) if one[2] == "icecast.org/contact") + 1
+    assert shape(server_xhtml(snapshot)) == found[:first] + found[last:]
+    assert re.search(r"<td>Version</td>\s*<td>Icecast 2.4.4 &amp; more</td>", server_xhtml(snapshot).decode())
 
 
 def test_scripts_find_what_they_look_for() -> None:

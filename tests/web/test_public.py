@@ -42,6 +42,17 @@ def test_status_json_is_json() -> None:
 def test_the_servers_own_page_is_about_this_node() -> None:
     site = make_site(FakeControl(replace(node(), location="Here")), FakeControl(replace(node(), location="There")))
     assert "Here" in text_of(ask(site, "/server_version.xsl"))
+    assert "Here" in text_of(ask(site, "/server_version.xsl", more="Accept: text/html\r\n"))
+
+
+def test_the_servers_own_page_is_icecasts_for_programs_and_ours_for_browsers() -> None:
+    site = make_site()
+    for accept in ("", "Accept: */*\r\n"):
+        found = ask(site, "/server_version.xsl", more=accept)
+        assert found.content_type == "text/xml; charset=UTF-8"
+        assert '<h1 id="header">Server Information</h1>' in text_of(found)
+    page = ask(site, "/server_version.xsl", more="Accept: text/html,*/*;q=0.8\r\n")
+    assert page.content_type.startswith("text/html") and "<!doctype html>" in text_of(page).lower()
 
 
 def test_an_alias_of_a_mount_has_its_playlists() -> None:
