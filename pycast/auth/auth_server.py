@@ -25,9 +25,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
+from pycast.auth.logins import TooManyWaiting
 from pycast.auth.url_forms import WITH_INTRO, AuthAnswer
 from pycast.disk.calls import DiskStalled, off_hub
-from pycast.errors import ExternalError, Refused
+from pycast.errors import ExternalError
 from pycast.http.redact import without_secrets
 from pycast.net.group import Group
 from pycast.stats.counters import Counters
@@ -123,15 +124,10 @@ class AuthServer:
         """Whether the log has it that too much waits to be told."""
 
     def ask(self, url: str, body: bytes, login: Login | None, timeout_s: float) -> AuthAnswer:
-        """Returns the answer. Raises AuthServerFailed, or Refused if too many wait. May switch."""
+        """Returns the answer. Raises AuthServerFailed, or TooManyWaiting. May switch."""
         if self._waiting >= MOST_WAITING:
             self._counters.busy_logins += 1
-            raise Refused(
-                "busy, please try again later",
-                status=503,
-                cause=f"{MOST_WAITING} wait for {self._origin} already",
-                headers=(("Retry-After", "5"),),
-            )
+            raise TooManyWaiting(f"{MOST_WAITING} wait for {self._origin} already")
         self._check_pause()
         self._waiting += 1
         try:
@@ -182,7 +178,7 @@ class AuthServer:
                 notice = self._notices.popleft()
                 try:
                     self.ask(*notice)
-                except (AuthServerFailed, Refused):
+                except (AuthServerFailed, TooManyWaiting):
                     self._counters.auth_notices_lost += 1
         finally:
             self._is_telling = self._is_losing = False

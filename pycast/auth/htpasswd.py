@@ -20,6 +20,7 @@ from gevent import get_hub
 from gevent.lock import Semaphore
 from gevent.threadpool import ThreadPool
 
+from pycast.auth.logins import TooManyWaiting
 from pycast.auth.password_file import (
     Edit,
     edit_file,
@@ -34,7 +35,6 @@ from pycast.auth.password_file import (
     without_user,
 )
 from pycast.disk.calls import DiskStalled, off_hub
-from pycast.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class PasswordChecks:
         """How many wait for a thread, or for what it computes."""
 
     def is_right(self, user: str, password: str, stored: str) -> bool:
-        """Whether this is the user's password. Raises Refused if too many wait. May switch, unless the hash is quick or
+        """Whether this is the user's password. Raises TooManyWaiting. May switch, unless the hash is quick or
         the result is remembered.
         """
         if not is_slow(stored):
@@ -104,12 +104,7 @@ class PasswordChecks:
 
     def _compute(self, stored: str, password: str) -> bool:
         if self.waiting >= MOST_WAITING:
-            raise Refused(
-                "busy, please try again later",
-                status=503,
-                cause="too many passwords to check",
-                headers=(("Retry-After", "5"),),
-            )
+            raise TooManyWaiting("too many passwords to check")
         if self._pool is None or self._pool.hub is not get_hub():
             self._pool = ThreadPool(THREADS)
         self.waiting += 1
@@ -143,7 +138,7 @@ class UserFile:
         self._has_slow = False
 
     def is_right(self, user: str, password: str) -> bool:
-        """Whether this is the password of a user in the file. Raises Refused if too many wait. May switch."""
+        """Whether this is the password of a user in the file. Raises TooManyWaiting. May switch."""
         self._look()
         stored = self._users.get(user)
         if stored is None:

@@ -63,6 +63,15 @@ class TooManyLogins(Refused):
         )
 
 
+class TooManyWaiting(Refused):
+    """A login for whose check too many wait already. The text is Icecast's."""
+
+    default_status = 503
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("busy, please try again later", cause=cause, headers=(("Retry-After", "5"),))
+
+
 class _Failures:
     """The failures of one address. `times` are the latest `MOST`, oldest first; `told` is when the log last had a line
     about it.
