@@ -83,9 +83,12 @@ class NodeParts(NamedTuple):
     run_relays: Callable[[], None]
     """Runs the relays for ever, from when the node has joined its cluster."""
     directories: Directories
+    relay_desk: RelayDesk
 
 
-def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> NodeParts:
+def assemble(
+    config: Config, open_files: int, *, is_worker: bool = False, parents_log: Callable[[], list[RecentLine]] = list
+) -> NodeParts:
     """Makes a node whose process may open `open_files` files. Raises ExternalError if a log cannot be opened."""
     settings, group, programs = Live(config), Group(), Group()
     counters, events, logs = Counters(), StreamEvents(), LogSet(config)
@@ -123,7 +126,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     own = settings, counters, *logins, address, readiness, finder, local
     worker_drain, cluster_control = whole or (drain, local)
     site = Site(*own, worker_drain, cluster_control, pages, history, partial(_ask_for_reload, is_worker),
-                _recent_lines(logs, parts, cluster))  # fmt: skip
+                _recent_lines(logs, parts, cluster, parents_log))  # fmt: skip
     context = ServerContext(
         *(settings, group, counters, pacer, mounts, finder, fallbacks, intros, ownership, cluster, hangups),
         answers=Answers(settings, admission, counters, logs.log_access),
@@ -140,7 +143,7 @@ def assemble(config: Config, open_files: int, *, is_worker: bool = False) -> Nod
     )
     loops, directories = _loops(context, load_monitor), _directories(context)
     relays = _relays(context, on_demand, relay_desk, parts)
-    return NodeParts(context, programs, logs, load_monitor, loops, relays, directories)
+    return NodeParts(context, programs, logs, load_monitor, loops, relays, directories, relay_desk)
 
 
 def _directories(context: ServerContext) -> Directories:
@@ -232,15 +235,18 @@ def _history(events: StreamEvents) -> TitleHistory:
 
 
 def _recent_lines(
-    logs: LogSet, parts: "ClusterParts | None", cluster: "ClusterMember | None"
+    logs: LogSet,
+    parts: "ClusterParts | None",
+    cluster: "ClusterMember | None",
+    parents_log: Callable[[], list[RecentLine]],
 ) -> Callable[[str], list[bytes]]:
-    """Returns what has the last lines of a log: those of all workers of this server."""
+    """Returns what has the last lines of a log: those of all workers of this server, and of their parent."""
 
     def own(name: str) -> list[RecentLine]:
         return recent_errors() if name == "error" else logs.recent(name)
 
     every = parts.recent_lines(cluster, own) if parts and cluster else own
-    return lambda name: [line for _, line in sorted(every(name))]
+    return lambda name: [line for _, line in sorted(every(name) + (parents_log() if name == "error" else []))]
 
 
 def _event_log(mounts: Mounts, events: StreamEvents) -> EventLog:

@@ -3,12 +3,15 @@
 The worker's event loop moves `beats` from a timer of the hub itself, not from a greenlet or a thread: a loop that is
 stuck for whatever reason does not. `accepts` says whether the worker takes connections, `stays` how often it went on
 after SIGTERM, because an admin has cancelled the drain that had begun with it. In the other direction goes how
-often workers were replaced, so that each of them can tell it. Behind the words is room for what faulthandler writes
+often workers were replaced, so that each of them can tell it. Behind the words are notes (`shared_notes.py`): which
+relays are switched off, in both directions, so that the parent can tell a new process what the old ones were ordered,
+and the last lines of the parent's log, for which an admin asks a worker. Then comes room for what faulthandler writes
 when the process gets SIGABRT or crashes: where its loop stood. All of it is memory, so neither side ever waits for
 the other, and what a dead worker wrote can still be read. Each process gets a new one.
 """
 
 import faulthandler
+import logging
 import mmap
 import os
 import struct
@@ -18,13 +21,20 @@ from typing import Self
 
 from gevent import get_hub
 
+from pycast.app.shared_notes import NOTE_SIZE, SharedNote, lines_of_note
+from pycast.control.relay_desk import RelayDesk, RelayOrders
+from pycast.logs.files import RecentLine
 from pycast.stats.counters import Counters
+
+log = logging.getLogger(__name__)
 
 # Rarely enough to cost nothing, often enough for a parent that looks as often.
 BEAT_S = 0.25
 
+_NOTES_AT = mmap.PAGESIZE
+
 # Where faulthandler's text begins, and the most of it that is read.
-_STACK_AT = mmap.PAGESIZE
+_STACK_AT = _NOTES_AT + 3 * NOTE_SIZE
 _MOST_STACK = 32_768
 
 # What the worker writes, and what the parent writes.
@@ -39,6 +49,10 @@ class LifeSign:
         """`fd` is one that `make` made, here or in the parent."""
         self.fd = fd
         self._memory = mmap.mmap(fd, _STACK_AT)
+        self.orders, self.orders_told, self.log_told = (
+            SharedNote(self._memory, _NOTES_AT + number * NOTE_SIZE) for number in range(3)
+        )
+        """What the worker's relays were ordered; what the parent tells about that, and the end of its log."""
 
     @classmethod
     def make(cls) -> Self:
@@ -76,6 +90,10 @@ class LifeSign:
     def tell(self, restarts: int, hangs: int) -> None:
         """Sets `told`. Only the parent does this."""
         _TOLD.pack_into(self._memory, _TOLD_AT, restarts, hangs)
+
+    def parents_log(self) -> list[RecentLine]:
+        """Returns the last lines of the parent's log, if that is no file."""
+        return lines_of_note(self.log_told.read())
 
     def stack(self) -> str:
         """Returns where the worker's loop stood when it was aborted or crashed; empty if nothing was written."""
@@ -133,12 +151,23 @@ class Heartbeat:
         self._life.write(self._beats, self._accepts, self._stays)
 
 
-def begin_heartbeat(life: int, counters: Counters) -> Heartbeat:
-    """Begins a worker's sign of life in memory with descriptor `life`. What the parent tells goes into `counters`."""
+def begin_heartbeat(life: LifeSign, counters: Counters, desk: RelayDesk) -> Heartbeat:
+    """Begins a worker's sign of life. What the parent tells goes into `counters` and to the relays' `desk`, and what
+    these were ordered to the parent.
+    """
+    noted, told = RelayOrders(), b""
 
     def on_told(restarts: int, hangs: int) -> None:
+        nonlocal noted, told
         counters.worker_restarts, counters.worker_hangs = restarts, hangs
+        if (note := life.orders_told.read()) != told:
+            told = note
+            desk.take(RelayOrders.from_note(note))
+        if desk.orders is not noted:
+            noted = desk.orders
+            if not life.orders.write(noted.to_note()):
+                log.error("too many relays are switched off: a worker that is started again has some of them on")
 
-    heartbeat = Heartbeat(LifeSign(life), on_told)
+    heartbeat = Heartbeat(life, on_told)
     heartbeat.start()
     return heartbeat

@@ -44,11 +44,10 @@ from pycast.net.group import Group
 from pycast.net.sockets import raise_file_limit
 from pycast.server.acceptor import stop_all
 from pycast.server.context import ServerContext
-from pycast.stats.counters import Counters
 from pycast.stream.dump import DUMP_WRITERS
 
 if TYPE_CHECKING:
-    from pycast.app.life_sign import Heartbeat
+    from pycast.app.life_sign import Heartbeat, LifeSign
     from pycast.app.worker_spec import WorkerPlace
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,9 @@ class Node:
         self._config_path = config_path
         self._port = port
         self._worker = worker
-        self.parts = assemble(config, open_files, is_worker=worker is not None)
+        self.life = _life_sign(worker)
+        parents_log = self.life.parents_log if self.life else list
+        self.parts = assemble(config, open_files, is_worker=worker is not None, parents_log=parents_log)
         self._ports = NodePorts()
         self._agent: HaproxyAgent | None = None
         self._reloading = Semaphore()
@@ -262,7 +263,7 @@ def run(
     process = HostProcess(config, config_path) if worker is None else None  # a worker's parent has it
     error_log = setup_logging(config, tag)
     node = Node(config, config_path, port, raise_file_limit(), worker, _passed_sockets(worker))
-    heartbeat = _heartbeat(worker, node.parts.context.counters)
+    heartbeat = _heartbeat(node)
     notifier = SystemdNotifier.from_environment(os.environ)
     stop, term, group = Event(), Event(), node.parts.context.group
     gevent.signal_handler(signal.SIGINT, stop.set)
@@ -338,16 +339,24 @@ def _warn(config: Config, worker: "WorkerPlace | None") -> None:
             log.warning("%s", line)
 
 
-def _heartbeat(worker: "WorkerPlace | None", counters: Counters) -> "Heartbeat | None":
+def _life_sign(worker: "WorkerPlace | None") -> "LifeSign | None":
+    if worker is None or worker.life < 0:
+        return None
+    from pycast.app.life_sign import LifeSign
+
+    return LifeSign(worker.life)
+
+
+def _heartbeat(node: Node) -> "Heartbeat | None":
     """Returns the sign of life of a worker, begun. From here on a process that is aborted or crashes writes where it
     stood: a worker for its parent, a node alone to stderr. systemd's watchdog aborts one that hangs.
     """
-    if worker is None:
+    if node.life is None:
         faulthandler.enable(file=2, all_threads=False)  # the loop's thread only, as in life_sign.py
         return None
     from pycast.app.life_sign import begin_heartbeat
 
-    return begin_heartbeat(worker.life, counters)
+    return begin_heartbeat(node.life, node.parts.context.counters, node.parts.relay_desk)
 
 
 def _terminate(node: Node, term: Event, stop: Event, heartbeat: "Heartbeat | None") -> None:

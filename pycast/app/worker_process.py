@@ -22,6 +22,7 @@ from gevent.event import AsyncResult, Event
 from pycast import launch
 from pycast.app.life_sign import LifeSign
 from pycast.app.pulse import MOST_S, Pulse
+from pycast.control.relay_desk import RelayOrders
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,17 @@ class Past(NamedTuple):
     """How many ended unexpectedly, the hung ones included."""
     hangs: int = 0
     """How many gave no sign of life and were killed."""
+
+
+class News(NamedTuple):
+    """What the parent tells its workers."""
+
+    past: Past = Past()
+    """What became of the processes of all of them."""
+    orders: bytes = b""
+    """Which relays are switched off."""
+    log: bytes = b""
+    """The last lines of the parent's log."""
 
 
 class Pauses:
@@ -84,6 +96,8 @@ class WorkerProcess:
         self._watched = ProcessWatch()
         self.past = Past()
         """What became of this worker's processes."""
+        self._news = News()
+        self._orders, self._orders_noted = RelayOrders(), b""
         self._is_ready = False
         self._ending = Event()
         self._has_missed_reload = False
@@ -104,6 +118,14 @@ class WorkerProcess:
     def stays(self) -> int:
         """How often its process went on after SIGTERM."""
         return self._life.stays if self._life is not None else 0
+
+    @property
+    def relay_orders(self) -> RelayOrders:
+        """What its relays were ordered, as far as its processes have noted it."""
+        note = self._life.orders.read() if self._life is not None else b""
+        if note and note != self._orders_noted:
+            self._orders, self._orders_noted = RelayOrders.from_note(note), note
+        return self._orders
 
     def run(self) -> None:
         """Keeps a process running until `end`, or until the first one fails to start."""
@@ -146,10 +168,18 @@ class WorkerProcess:
         elif watched.pulse.has_stopped(limit_s):
             self._abort()
 
-    def tell(self, past: Past) -> None:
-        """Tells the process what became of those of all workers."""
+    def tell(self, news: News) -> None:
+        """Tells its process, and those that are started later."""
+        before, self._news = self._news, news
         if self._life is not None:
-            self._life.tell(*past)
+            self._tell(self._life, before)
+
+    def _tell(self, life: LifeSign, known: News) -> None:
+        life.tell(*self._news.past)
+        if self._news.orders != known.orders:
+            life.orders_told.write(self._news.orders)
+        if self._news.log != known.log:
+            life.log_told.write(self._news.log)
 
     def reload(self) -> None:
         """Makes it read its configuration again, as soon as it handles the signal."""
@@ -193,6 +223,7 @@ class WorkerProcess:
             self._on_change()
 
     def _run_process(self, life: LifeSign) -> str:
+        self._tell(life, News())
         spec = self._spec(life.fd)
         process = launch.start(
             "--worker",
@@ -211,6 +242,7 @@ class WorkerProcess:
             self._wait_until_ready(process)
             return launch.describe_end(process.wait())
         finally:
+            self._orders = self.relay_orders  # the last ones, before the memory is gone
             self._process, self._life, self._is_ready = None, None, False
             launch.close_pipes(process)
 

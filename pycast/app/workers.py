@@ -24,9 +24,10 @@ from pycast.app.import_log import log_notes
 from pycast.app.passed_sockets import PassedSockets
 from pycast.app.pulse import LOOK_S, MOST_S
 from pycast.app.ready import ReadyInfo, write_ready
+from pycast.app.shared_notes import note_of_lines
 from pycast.app.systemd import SystemdNotifier
 from pycast.app.worker_ports import WorkerPorts
-from pycast.app.worker_process import START_S, Past, WorkerProcess
+from pycast.app.worker_process import START_S, News, Past, WorkerProcess
 from pycast.app.worker_spec import WorkerPlace, WorkerSpec
 from pycast.config.live import restart_needed
 from pycast.config.load import loads, read_text, with_port
@@ -34,7 +35,8 @@ from pycast.config.schema import Config
 from pycast.config.secret_files import secrets_by_file, with_secrets
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ConfigError
-from pycast.logs.setup import set_up_again, setup_logging
+from pycast.logs.files import RecentLine
+from pycast.logs.setup import recent_errors, set_up_again, setup_logging
 from pycast.net.group import Group, Task
 
 log = logging.getLogger(__name__)
@@ -85,6 +87,9 @@ class Parent:
         self._stays: list[int] | None = None
         """How often each worker had stayed when a drain began by SIGTERM; None if there is none to be cancelled."""
         self._limit: Task | None = None
+        self._lines: list[RecentLine] = []
+        self._log = b""
+        """These lines as workers get them."""
 
     @property
     def sockets(self) -> list[int]:
@@ -178,10 +183,16 @@ class Parent:
         self._went_on()
 
     def _tell(self) -> None:
-        """Tells each worker how often workers were replaced: `/metrics` is read from any of them."""
+        """Tells each worker how often workers were replaced and what stands in the parent's log, as `/metrics` and the
+        log are read from any of them; and which relays are switched off, which a new worker cannot know.
+        """
         restarts, hangs = (sum(numbers) for numbers in zip(*(worker.past for worker in self._workers), strict=True))
+        orders = max(worker.relay_orders for worker in self._workers)
+        lines = recent_errors()
+        if lines != self._lines:
+            self._lines, self._log = lines, note_of_lines(lines)
         for worker in self._workers:
-            worker.tell(Past(restarts, hangs))
+            worker.tell(News(Past(restarts, hangs), orders.to_note(), self._log))
 
     def _steer(self) -> None:
         """Has the kernel give new connections to the workers that serve. Never switches."""

@@ -105,5 +105,7 @@ class Relays:
     def _start(self, spec: RelaySpec, *, is_listed: bool) -> None:
         relay = Relay(spec, self._context, self._dialler, self._on_demand, self._children, self._jitter)
         relay.is_listed = is_listed
+        if self._desk.is_off(spec.mount):
+            relay.obey("disable")
         task = self._context.group.spawn_forever(f"relay to {spec.mount}", relay.run)
         self._relays[spec.mount] = relay, task

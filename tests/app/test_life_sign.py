@@ -11,7 +11,10 @@ from contextlib import closing
 import pytest
 
 from pycast import launch
-from pycast.app.life_sign import BEAT_S, Heartbeat, LifeSign
+from pycast.app.life_sign import BEAT_S, Heartbeat, LifeSign, begin_heartbeat
+from pycast.app.shared_notes import note_of_lines
+from pycast.control.relay_desk import RelayDesk, RelayOrders
+from pycast.stats.counters import Counters
 from tests.conftest import WaitUntil
 
 STUCK = """
@@ -70,6 +73,29 @@ def test_it_beats_while_the_loop_turns_and_not_while_it_is_stuck(
     heartbeat.stay()
     assert (life.beats, life.accepts, life.stays) == (before, True, 1)
     heartbeat.stop()
+
+
+def test_orders_to_relays_go_from_the_parent_to_a_new_worker_at_once_and_back(
+    life: LifeSign, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr("faulthandler.enable", lambda **_: None)
+    before = RelayOrders(5.0, ("/a", "/b"))
+    life.orders_told.write(before.to_note())
+    life.log_told.write(note_of_lines([(1.0, b"worker 1 ended\n")]))
+    desk, counters = RelayDesk(), Counters()
+    workers = LifeSign(os.dup(life.fd))
+    heartbeat = begin_heartbeat(workers, counters, desk)
+    try:
+        assert desk.orders == before and RelayOrders.from_note(life.orders.read()) == before
+        desk.take(RelayOrders(6.0, ("/a",)))
+        wait_until(lambda: RelayOrders.from_note(life.orders.read()) == desk.orders, "what it was ordered")
+        life.orders_told.write(RelayOrders(7.0).to_note())
+        life.tell(3, 2)
+        wait_until(lambda: not desk.is_off("/a") and counters.worker_hangs == 2, "what the parent tells")
+        assert workers.parents_log() == [(1.0, b"worker 1 ended\n")]
+    finally:
+        heartbeat.stop()
+        workers.close()
 
 
 def test_a_process_that_is_aborted_in_an_endless_loop_leaves_where_its_loop_stood(

@@ -20,9 +20,12 @@ from pycast.app.worker_process import (
     SETTLED_S,
     STACKS_S,
     STUCK_S,
+    News,
+    Past,
     Pauses,
     WorkerProcess,
 )
+from pycast.control.relay_desk import RelayOrders
 
 # Processes that do not end by SIGABRT: one ignores it, the other's parent is told of each signal first, as a debugger.
 STUBBORN = "import signal; signal.signal(signal.SIGABRT, signal.SIG_IGN)"
@@ -116,6 +119,20 @@ def test_one_that_beats_again_serves_again(caplog: pytest.LogCaptureFixture) -> 
         assert serves(worker)
         assert process.poll() is None
     assert caplog.text.count("gives no sign of life") == 1
+
+
+def test_what_relays_were_ordered_outlives_the_process_and_the_next_one_is_told() -> None:
+    with running() as (worker, _, life):
+        assert worker.relay_orders == RelayOrders()
+        life.orders.write(RelayOrders(2.0, ("/a",)).to_note())
+        assert worker.relay_orders == RelayOrders(2.0, ("/a",))
+        worker._life = None
+        assert worker.relay_orders == RelayOrders(2.0, ("/a",))
+        worker.tell(News(Past(1, 0), worker.relay_orders.to_note(), b"[]"))
+        with closing(LifeSign.make()) as fresh:
+            worker._tell(fresh, News())
+            assert (fresh.told, fresh.log_told.read()) == ((1, 0), b"[]")
+            assert RelayOrders.from_note(fresh.orders_told.read()) == worker.relay_orders
 
 
 def test_without_a_limit_nothing_is_killed() -> None:

@@ -14,10 +14,12 @@ from gevent import socket
 from gevent.event import AsyncResult, Event
 
 from pycast.app import workers
-from pycast.app.worker_process import Past
+from pycast.app.shared_notes import lines_of_note
+from pycast.app.worker_process import News, Past
 from pycast.app.worker_spec import WorkerSpec
 from pycast.app.workers import STOP_S, Parent
 from pycast.config.load import loads
+from pycast.control.relay_desk import RelayOrders
 from tests.conftest import WaitUntil
 
 LISTEN = '[[listen]]\nbind_address = "127.0.0.1"\nport = 0\nshoutcast_mount = "/sc"\n'
@@ -38,7 +40,8 @@ class PlayedWorker:
         self.first: AsyncResult[bool] = AsyncResult()
         self.heard: list[str] = []
         self.limits: list[float] = []
-        self.told = Past()
+        self.told = News()
+        self.relay_orders = RelayOrders()
         self.past = Past()
         self.serves = True
         self.stays = 0
@@ -51,8 +54,8 @@ class PlayedWorker:
     def look(self, passed_s: float, limit_s: float) -> None:
         self.limits.append(limit_s)
 
-    def tell(self, past: Past) -> None:
-        self.told = past
+    def tell(self, news: News) -> None:
+        self.told = news
 
     def reload(self) -> None:
         self.heard.append("reload")
@@ -223,7 +226,20 @@ def test_every_worker_is_told_what_became_of_all_of_them(make: Callable[..., Par
     parent.start()
     first, second = played(parent)
     first.past, second.past = Past(2, 1), Past(1, 0)
-    wait_until(lambda: first.told == second.told == Past(3, 1), "the sums")
+    wait_until(lambda: first.told.past == second.told.past == Past(3, 1), "the sums")
+
+
+def test_every_worker_is_told_the_last_orders_to_relays_and_the_parents_log(
+    make: Callable[..., Parent], wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = make()
+    monkeypatch.setattr(workers, "recent_errors", lambda: [(1.0, b"a line\n")])
+    parent.start()
+    first, second = played(parent)
+    first.relay_orders, second.relay_orders = RelayOrders(2.0, ("/a",)), RelayOrders(1.0, ("/b",))
+    wait_until(lambda: first.told == second.told and "/a" in first.told.orders.decode(), "the later orders")
+    assert RelayOrders.from_note(second.told.orders) == first.relay_orders
+    assert lines_of_note(second.told.log) == [(1.0, b"a line\n")]
 
 
 def test_new_clients_go_to_the_workers_that_serve(make: Callable[..., Parent]) -> None:

@@ -99,6 +99,30 @@ def test_a_worker_that_is_killed_is_started_again_at_the_same_ports(pycast_serve
     assert answers(pycast_server, "/livez") == {(200, b"alive\n")}
 
 
+@pytest.mark.pycast(relay=[{"server": "127.0.0.1", "port": 1, "mount": MOUNT}])
+def test_a_relay_that_is_off_stays_off_in_a_worker_that_is_started_again_and_the_log_has_the_parents_lines(
+    pycast_server: Server,
+) -> None:
+    admin = basic("admin", pycast_server.admin_password)
+
+    def are_on() -> set[bool]:
+        found = answers(pycast_server, "/admin/managerelays", admin)
+        assert all(status == 200 and b"<enable>" in body for status, body in found)
+        return {b"<enable>1</enable>" in body for _, body in found}
+
+    def have_the_line() -> bool:
+        found = answers(pycast_server, "/admin/showlog.txt?log=error", admin)
+        return {shown.count(b"(SIGKILL); it starts again in 0.2 s") for _, shown in found} == {1}
+
+    get(pycast_server.port, f"/admin/managerelays?relay={MOUNT}&enable=0", admin)
+    until(lambda: are_on() == {False}, "both to be off")
+    kill(pycast_server, workers(pycast_server)[0])
+    until(have_the_line, "the parent's line, once")
+    assert are_on() == {False}
+    get(pycast_server.port, f"/admin/managerelays?relay={MOUNT}&enable=1", admin)
+    until(lambda: are_on() == {True}, "both to be on")
+
+
 def test_while_a_worker_is_away_the_others_take_every_connection(pycast_server: Server) -> None:
     first, _ = workers(pycast_server)
     os.kill(first, signal.SIGKILL)

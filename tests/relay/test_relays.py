@@ -111,8 +111,14 @@ def test_admin_sees_the_relays_and_orders_them(quick: None, server: Upstream) ->
         assert [(one.is_enabled, one.state) for one in desk.lines()] == [(True, "on_air"), (False, "off")]
         assert desk.order("/own", "enable")
         assert comes(lambda: bench.context.mounts.source("/own") is not None)
+        assert desk.order("/own", "disable")
         reload(bench, made, "")
         assert desk.lines() == []
+        reload(bench, made, section(server, "/own"))
+        gevent.sleep(0.05)
+        assert [(one.is_enabled, one.state) for one in desk.lines()] == [(False, "off")]
+        assert desk.order("/own", "enable")
+        assert comes(lambda: bench.context.mounts.source("/own") is not None)
 
 
 # -- a whole node, with its files
