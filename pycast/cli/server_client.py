@@ -19,9 +19,15 @@ _MAX_BODY = 32 << 20
 
 _PORTS = {"http": 80, "https": 443}
 
+_NOBODY = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.TimeoutError)
+
 
 class Unreachable(ExternalError):
     """No server answers at the address, or not in time."""
+
+
+class NobodyAnswers(Unreachable):
+    """Nobody took the connection, or said a word in time: the server may not run, or be elsewhere."""
 
 
 class UnexpectedAnswer(ExternalError):
@@ -65,7 +71,8 @@ class ServerClient:
             body = answer.read(_MAX_BODY)
             answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"no answer from {self.url}: {self._reason(error)}") from error
+            kind = NobodyAnswers if isinstance(error, _NOBODY) else Unreachable
+            raise kind(f"no answer from {self.url}: {self._reason(error)}") from error
         if answer.status == 401:
             raise UnexpectedAnswer(f"{self.url} refused the user name or the password; see [authentication]")
         if (

@@ -20,13 +20,21 @@ from pycast.characters import escaped
 from pycast.cli.drain import own_url
 from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
 from pycast.cli.serve import find_config
-from pycast.cli.server_client import ServerClient, UnexpectedAnswer, given_password
+from pycast.cli.server_client import NobodyAnswers, ServerClient, UnexpectedAnswer, given_password
 from pycast.cli.status_view import ServerView, cut, read_json, read_xml, render
 from pycast.config.load import load
 from pycast.errors import ConfigError, ExternalError
 
 _TIMEOUT_S = 5.0
 _HISTORY = 40
+
+# What to do if nobody answers: at the URL that was given, at this machine's server, at a port that is only a guess.
+_AT_URL = "Is it running, and are these its address and port?"
+_AT_OWN = "Is it running? `pycast serve` starts it; `pycast status http://HOST:PORT` asks another server."
+_AT_GUESS = (
+    "That is where a server is by default, as this machine's configuration cannot be used; `pycast check` says why. "
+    "`pycast status http://HOST:PORT` needs none."
+)
 
 
 @click.command(short_help="Show mounts and listeners, live.")
@@ -63,14 +71,15 @@ def command(
     """
     password = given_password(password, password_file)
     # The server's certificate is for its public name, not for 127.0.0.1.
-    insecure, url = insecure or not url, url or _own_url("listeners" if password is None else "admin")
+    insecure = insecure or not url
+    url, hint = (url, _AT_URL) if url else _own_url("listeners" if password is None else "admin")
     server = ServerClient(url, user, password, insecure=insecure, timeout_s=_TIMEOUT_S)
     if once or not sys.stdout.isatty():
-        look = _look(server)
+        look = _look(server, hint)
         click.echo("\n".join(_lines(look, _size()[0] if sys.stdout.isatty() else 120)))
         return
     with _own_screen():
-        _show(server, interval)
+        _show(server, interval, hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +90,28 @@ class Look:
     nodes: tuple[NodeRow, ...] = ()
 
 
-def _own_url(kind: str) -> str:
-    """Returns the URL of this machine's server. If its configuration is wrong, or for the server's user only, that is
-    where it is by default. Raises ExternalError if no port serves `kind`.
+def _own_url(kind: str) -> tuple[str, str]:
+    """Returns the URL of this machine's server, and what to do if nobody answers there. If its configuration is wrong,
+    or for the server's user only, that is where it is by default. Raises ExternalError if no port serves `kind`.
     """
     try:
         config = load(find_config(), os.environ)
     except ConfigError:
-        return "http://localhost:8000"
-    return own_url(config, kind)
+        return "http://localhost:8000", _AT_GUESS
+    return own_url(config, kind), _AT_OWN
 
 
-def _look(server: ServerClient) -> Look:
-    """Fetches the server's state. Raises ExternalError whose text says what to try."""
+def _look(server: ServerClient, hint: str) -> Look:
+    """Fetches the server's state. Raises ExternalError whose text says what to try; if nobody answers, that is
+    `hint`.
+    """
+    try:
+        return _state(server)
+    except NobodyAnswers as error:
+        raise ExternalError(f"{error}. {hint}") from None  # the cause has a hint for all commands, which says less
+
+
+def _state(server: ServerClient) -> Look:
     expected = "streaming server"  # Icecast is one too
     if not server.has_password:
         return Look(read_json(server.get("/status-json.xsl", expected=expected)))
@@ -105,13 +123,13 @@ def _look(server: ServerClient) -> Look:
     return Look(view, read_nodes(nodes))
 
 
-def _show(server: ServerClient, interval: float) -> None:
+def _show(server: ServerClient, interval: float, hint: str) -> None:
     history: deque[int] = deque(maxlen=_HISTORY)
     last: Look | None = None
     while True:
         trouble = ""
         try:
-            last = _look(server)
+            last = _look(server, hint)
             history.append(last.server.listeners)
         except ExternalError as error:
             trouble = escaped(str(error))

@@ -90,6 +90,37 @@ def test_trouble_is_told_with_what_to_do(address: str, arguments: list[str], sai
 
 
 @pytest.mark.parametrize(
+    ("toml", "arguments", "hint"),
+    [
+        ("[[listen]]\nport = 1\n", [], "Connection refused. Is it running? `pycast serve` starts it"),
+        (
+            "[[listen]]\nport = 'x'\n",
+            [],
+            "where a server is by default, as this machine's configuration cannot be",
+        ),
+        ("", ["http://127.0.0.1:1"], "Connection refused. Is it running, and are these its address and port?"),
+        ("", ["http://127.0.0.1:1", "--password", "x"], "are these its address and port?"),
+    ],
+)
+def test_without_an_answer_it_says_what_to_do_next(
+    toml: str, arguments: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = ServerClient.get
+
+    def ask_where_nobody_is(client: ServerClient, path: str, **named: str) -> bytes:
+        client.url = "http://127.0.0.1:1"  # a server may run at port 8000 of this machine
+        return ask(client, path, **named)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ServerClient, "get", ask_where_nobody_is)
+    Path("pycast.toml").write_text(toml)
+    code, _, error = run(*arguments)
+    assert code
+    assert hint in error
+    assert len(error.splitlines()) == 1  # not what other commands say of a refused connection, too
+
+
+@pytest.mark.parametrize(
     ("toml", "arguments", "url"),
     [
         ("", [], "http://127.0.0.1:8000"),
