@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from pycast.testing.lobby import Gate, Order
 from pycast.testing.passage import Passage
-from pycast.testing.visits import ListenerVisit, SourceVisit, TellTitles, Visitors
+from pycast.testing.visits import KeptAudio, ListenerVisit, SourceVisit, TellTitles, Visitors
 
 BACKLOG = 1024
 END_S = 5.0
@@ -24,6 +24,7 @@ class FrontDoor:
 
     def __init__(self, tell_titles: TellTitles, kill_source: Callable[[str], None], default_mount: str = "") -> None:
         self.changed = threading.Condition()
+        self.kept = KeptAudio()
         self.sources: Visitors[SourceVisit] = Visitors(self.changed, tell_titles)
         self.listeners: Visitors[ListenerVisit] = Visitors(self.changed, tell_titles)
         self.orders: tuple[Order, ...] = ()

@@ -6,7 +6,7 @@ The one invariant: none of the three needs to import another.
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pycast.testing.visits import ListenerVisit, SourceVisit, Visitors
+from pycast.testing.visits import KeptAudio, ListenerVisit, SourceVisit, Visitors
 from pycast.testing.wire_heads import ServerAddress
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Lobby(Protocol):
     """The door, with what a connection has to know of it."""
 
     changed: threading.Condition
+    kept: KeptAudio
     sources: Visitors[SourceVisit]
     listeners: Visitors[ListenerVisit]
     default_mount: str

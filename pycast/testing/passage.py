@@ -308,7 +308,7 @@ class Passage:
         self.mount = mount_of(head)
         self.is_source = head.word in ("SOURCE", "PUT", "SHOUTCAST") and not self.mount.startswith("/admin")
         if self.is_source:
-            source = SourceVisit(self._lobby.changed, head, self.mount)
+            source = SourceVisit(self._lobby.changed, self._lobby.kept, head, self.mount)
             self._chunks = ChunkReader() if "chunked" in head.headers.get("transfer-encoding", "").lower() else None
             self._visit = source
             self.is_own_source = source.is_own

@@ -5,6 +5,7 @@ fills them in, from threads of its own; a test reads them at any time. The one i
 answer is known, a refusal or the end of the connection included.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,9 @@ __tracebackhide__ = True
 
 MOST_KEPT = 16 * 1024 * 1024
 """Bytes of a source's audio that are kept: a quarter of an hour of 128 kbit/s. Counts go on."""
+
+MOST_KEPT_OF_ALL = 4 * MOST_KEPT
+"""Bytes of all sources' audio that are kept for a server: one for a whole run of tests may see hundreds of sources."""
 
 TellTitles = Callable[[str], list[tuple[str, str]]]
 """Says which titles a mount has had, each behind its time, as the log has it."""
@@ -107,12 +111,32 @@ class Visit:
             raise ServerTimeout(f"waited {timeout:g} s for {what}: {self}")
 
 
-class SourceVisit(Visit):
-    """An encoder's connection."""
+class KeptAudio:
+    """Which sources of a server have audio that is kept. When it is too much in all, that of the source goes whose
+    connection ended first; if all are connected, that of the first.
+    """
 
-    def __init__(self, changed: threading.Condition, head: WireHead, mount: str) -> None:
+    def __init__(self) -> None:
+        self._sources: dict[SourceVisit, None] = {}
+        self._size = 0
+
+    def grew(self, source: "SourceVisit", count: int) -> None:
+        """Takes that `count` bytes more of a source are kept."""
+        self._sources[source] = None
+        self._size += count
+        while self._size > MOST_KEPT_OF_ALL:
+            first = min(self._sources, key=lambda one: one.ended_at or math.inf)
+            del self._sources[first]
+            self._size -= first.forget_audio()
+
+
+class SourceVisit(Visit):
+    """An encoder's connection. All of a server share `kept`."""
+
+    def __init__(self, changed: threading.Condition, kept: KeptAudio, head: WireHead, mount: str) -> None:
         super().__init__(changed, head, mount)
-        self._audio = bytearray()
+        self._kept = kept
+        self._audio: bytearray | None = bytearray()
 
     @property
     def content_type(self) -> str:
@@ -126,14 +150,29 @@ class SourceVisit(Visit):
 
     @property
     def audio(self) -> bytes:
-        """What it sent, without chunks: the first 16 MiB of it."""
+        """What it sent, without chunks: the first 16 MiB of it. Raises LookupError if it is not kept any more: see
+        `KeptAudio`.
+        """
         with self._changed:
+            if self._audio is None:
+                raise LookupError(
+                    f"its audio is not kept any more: a server keeps {MOST_KEPT_OF_ALL >> 20} MiB of all sources. "
+                    f"Read it sooner, or give this test a server of its own: {self}"
+                )
             return bytes(self._audio)
 
     def took(self, data: bytes) -> None:
         with self._changed:
-            self._audio += data[: max(MOST_KEPT - len(self._audio), 0)]
+            if self._audio is not None:
+                more = data[: max(MOST_KEPT - len(self._audio), 0)]
+                self._audio += more
+                self._kept.grew(self, len(more))
             super().took(data)
+
+    def forget_audio(self) -> int:
+        """Keeps its audio no longer. Returns how many bytes that were. The caller holds `changed`."""
+        size, self._audio = len(self._audio or b""), None
+        return size
 
 
 class ListenerVisit(Visit):

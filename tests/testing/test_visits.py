@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from pycast.testing import ServerRefused, ServerTimeout, StreamOver
-from pycast.testing.visits import ListenerVisit, SourceVisit, TitleRequest, Visitors, mount_of, title_request
+from pycast.testing import visits as kit
+from pycast.testing.visits import KeptAudio, ListenerVisit, SourceVisit, TitleRequest, Visitors, mount_of, title_request
 from pycast.testing.wire_heads import WireHead, WireHeaders, split_head
 
 
@@ -20,8 +21,10 @@ def visitors() -> "Visitors[SourceVisit]":
     return Visitors(threading.Condition(), lambda mount: [])
 
 
-def come(visitors: "Visitors[SourceVisit]", status: int, headers: str = "Authorization: x") -> SourceVisit:
-    visit = SourceVisit(visitors.changed, head(f"PUT /a HTTP/1.1\r\n{headers}"), "/a")
+def come(
+    visitors: "Visitors[SourceVisit]", status: int, headers: str = "Authorization: x", kept: KeptAudio | None = None
+) -> SourceVisit:
+    visit = SourceVisit(visitors.changed, kept or KeptAudio(), head(f"PUT /a HTTP/1.1\r\n{headers}"), "/a")
     visitors.add(visit)
     visit.answered(head(f"HTTP/1.0 {status} X"), status)
     return visit
@@ -71,6 +74,41 @@ def test_a_visit_ends_waits_for_bytes_that_will_not_come(visitors: "Visitors[Sou
     with pytest.raises(StreamOver, match="4 bytes"):
         visit.wait_for_bytes(4, timeout=60)
     assert visit.audio == b"abc" and visit.size == 3
+
+
+def test_of_all_sources_so_much_is_kept_and_those_that_ended_first_lose_theirs(
+    visitors: "Visitors[SourceVisit]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "MOST_KEPT", 4)
+    monkeypatch.setattr(kit, "MOST_KEPT_OF_ALL", 10)
+    kept = KeptAudio()
+    first, second, silent, third, fourth = (come(visitors, 200, kept=kept) for _ in range(5))
+    for visit in (first, second):
+        visit.took(b"abcdef")
+    silent.ended_at, second.ended_at, first.ended_at = 1.0, 2.0, 3.0
+    assert (first.audio, first.size, second.audio) == (b"abcd", 6, b"abcd")
+    third.took(b"abcdef")
+    with pytest.raises(LookupError, match="not kept any more"):
+        _ = second.audio
+    fourth.took(b"ab")
+    assert (first.audio, silent.audio, third.audio, fourth.audio) == (b"abcd", b"", b"abcd", b"ab")
+    for visit in (second, third):
+        visit.took(b"z")
+        assert visit.size == 7
+    assert (first.audio, third.audio) == (b"abcd", b"abcd")
+
+
+def test_of_sources_that_are_all_connected_the_first_loses_its_audio(
+    visitors: "Visitors[SourceVisit]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "MOST_KEPT_OF_ALL", 5)
+    kept = KeptAudio()
+    first, second = (come(visitors, 200, kept=kept) for _ in range(2))
+    first.took(b"abc")
+    second.took(b"def")
+    assert second.audio == b"def" and first.size == 3
+    with pytest.raises(LookupError):
+        _ = first.audio
 
 
 def test_what_a_player_asked_for() -> None:
