@@ -4,11 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from pycast.auth.known_passwords import password_advice
+from pycast.config.load import load
 from pycast.testing import Server
 from tests.e2e.programs import require
 
@@ -94,6 +97,20 @@ def test_jest_examples_pass(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^# tests [134]$", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_image_copies_and_sets_what_there_is() -> None:
+    (dockerfile,) = re.findall(r"```dockerfile\n(.*?)```", OTHERS, re.DOTALL)
+    copied = [name for names in re.findall(r"^COPY (.*) \S+$", dockerfile, re.MULTILINE) for name in names.split()]
+    assert all((HOME / name).exists() for name in copied)
+    built = tomllib.loads((HOME / "pyproject.toml").read_text())
+    wheel, hooks = built["tool"]["hatch"]["build"]["targets"]["wheel"], built["tool"]["hatch"]["metadata"]["hooks"]
+    readme = [part["path"] for part in hooks["fancy-pypi-readme"]["fragments"]]
+    needed = [*wheel["packages"], *wheel["force-include"], *built["project"]["license-files"], *readme]
+    assert {"pyproject.toml", *needed} <= set(copied)
+    config = load(None, dict(re.findall(r"(PYCAST_\w+)=(\S+)", dockerfile)))
+    assert f"EXPOSE {config.listen[0].port}\n" in dockerfile
+    assert not list(password_advice(config))
 
 
 def test_the_ready_line_has_what_the_page_says(pycast_shared_server: Server) -> None:
