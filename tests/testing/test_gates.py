@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def test_sources_by_curl_shoutcast_and_tls_are_seen(server: Server, tmp_path: Pa
         capture_output=True, timeout=30, check=False,
     )  # fmt: skip
     assert server.sources["/tls.mp3"].wait().audio == file.read_bytes(), done
+
+
+def test_a_server_without_a_door_has_no_thread_in_the_tests_process() -> None:
+    before = set(threading.enumerate())
+    with Server(watch=False) as server:
+        assert server.get("/livez")[0] == 200
+        # Python 3.12 and newer warn when a process with threads is forked.
+        assert set(threading.enumerate()) <= before
 
 
 def test_a_server_with_tls_is_watched_too() -> None:
