@@ -61,11 +61,11 @@ def _gap(name: str) -> str:
     return f"{_KEY}-{name};"
 
 
-def render_status(snapshot: NodeSnapshot) -> StatusPage:
+def render_status(snapshot: NodeSnapshot, *, has_public_url: bool = False) -> StatusPage:
     """Returns the public page. May switch."""
     shown = [mount for mount in snapshot.mounts if not mount.hidden]
     pictures, base, is_solo = covers(mount.name for mount in shown), _gap("base"), len(shown) == 1
-    facts = [facts_of(mount, snapshot.taken) for mount in shown]
+    facts = [facts_of(mount, snapshot.taken, has_public_url=has_public_url) for mount in shown]
     cards = [card(one, pictures[one.name], base, index, is_solo) for index, one in enumerate(in_turns(facts), 1)]
     html = render(
         "status.html",

@@ -18,6 +18,7 @@ from pycast.web.route import LISTENERS, Call, Route
 
 if TYPE_CHECKING:
     from pycast.stats.snapshot import NodeSnapshot
+    from pycast.web.pages import StatusPage
 
 JSON = "application/json; charset=UTF-8"
 
@@ -48,10 +49,12 @@ def status_page(call: Call) -> Response:
 
     if call.request.path == "/status.xsl" and not wants_page(call.request.headers):
         return _status_for_programs(call)
-    mount = asked_mount(call)
-    page = call.site.pages.get_for_visitor(
-        f"status {call.scope}", mount, lambda: render_status(_snapshot(call, mount)), base_url(call), call.may_wait
-    )
+    mount, has_public_url = asked_mount(call), bool(call.config.server.public_url)
+
+    def render() -> "StatusPage":
+        return render_status(_snapshot(call, mount), has_public_url=has_public_url)
+
+    page = call.site.pages.get_for_visitor(f"status {call.scope}", mount, render, base_url(call), call.may_wait)
     return page.answer(call.request, HTML, headers())
 
 

@@ -47,6 +47,8 @@ class Facts(NamedTuple):
 
     name: str
     listen_url: str
+    is_address_given: bool
+    """Whether the operator says by which address listeners come; else it is the one by which the visitor came."""
     is_live: bool
     is_on_demand: bool
     server_name: str
@@ -74,6 +76,7 @@ class Station:
     link: str
     """Relative to the page, percent-encoded."""
     url: str
+    is_url_given: bool
     is_live: bool
     rest: str
     """What it does while the visitor does not play it."""
@@ -100,11 +103,12 @@ class Station:
     """A digest of all but title and numbers. When it changes, the script takes the mount's markup from a new page."""
 
 
-def facts_of(mount: MountSnapshot, now: float) -> Facts:
+def facts_of(mount: MountSnapshot, now: float, *, has_public_url: bool = False) -> Facts:
     """Returns what the page shows of a mount at the time `now`, seconds since the epoch."""
     return Facts(
         name=mount.name,
         listen_url=mount.listen_url,
+        is_address_given=has_public_url or bool(mount.listen_url),
         is_live=mount.is_live,
         is_on_demand=mount.on_demand,
         server_name=mount.server_name,
@@ -151,6 +155,7 @@ def to_station(facts: Facts, cover: Cover, base_url: str) -> Station:
         mount=facts.name,
         link=f"./{path}",
         url=stream_url(base_url, facts.name, facts.listen_url),
+        is_url_given=facts.is_address_given,
         is_live=facts.is_live,
         rest=_rest(facts),
         name=name,
@@ -170,6 +175,7 @@ def to_station(facts: Facts, cover: Cover, base_url: str) -> Station:
         cover=cover,
         revision=_revision(
             facts.listen_url,
+            "given" if facts.is_address_given else "",
             name,
             description,
             genre,

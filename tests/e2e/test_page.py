@@ -1,6 +1,7 @@
 """The status page in a real browser: it plays, and it shows the title that is on."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -63,6 +64,29 @@ def test_page_shows_a_new_title_without_being_loaded_again(
     until(lambda: "Another Song" in browser.text(".now"), "the new title", 20)
     assert "Sandstorm" not in browser.text("body")
     assert browser.run("return window.sameDocument")
+
+
+def test_page_gives_out_the_configured_addresses_and_has_their_titles(browser: Browser) -> None:
+    own = {"mount_name": "/own.mp3", "listenurl": "https://cdn.example/a/live"}
+    with (
+        Server(public_url="https://radio.example/below", mount=[own]) as server,
+        server.stream("/own.mp3", title="One") as first,
+        server.stream("/other.mp3", title="One") as second,
+    ):
+        browser.open(f"{server.url}/")
+        first.title = second.title = "Two"
+
+        def shows_new_title(script: str) -> bool:
+            return "Two" in browser.run(script)
+
+        addresses = {"own": "https://cdn.example/a/live", "other": "https://radio.example/below/other.mp3"}
+        for name, address in addresses.items():
+            card = f"[data-mount='/{name}.mp3']"
+            # Its next poll would come after some seconds.
+            ask = f"dispatchEvent(new Event('online')); return document.querySelector(\"{card} .now\").innerText"
+            until(partial(shows_new_title, ask), "the new title")
+            assert browser.run(f'return document.querySelector("{card} [data-url]").textContent') == address
+            assert browser.run(f'return document.querySelector("{card} [data-copy]").dataset.copy') == address
 
 
 def test_page_without_javascript_has_name_title_and_a_player(station: Server, stream: NumberedStream) -> None:

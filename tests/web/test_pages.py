@@ -122,6 +122,13 @@ def test_mount_has_player_and_playlists_that_work_without_script() -> None:
     assert {"./live.mp3", "./live.mp3.m3u", "./live.mp3.pls", "./live.mp3.xspf", "./status-json.xsl"} <= links
 
 
+def test_addresses_that_the_operator_has_given_are_marked_for_the_script() -> None:
+    mounts = (MOUNT, replace(MOUNT, name="/own.mp3", listen_url="https://cdn.example/own.mp3"))
+    for has_public_url, expected in ((False, [False, True]), (True, [True, True])):
+        page = pages.render_status(replace(NODE, mounts=mounts), has_public_url=has_public_url).for_visitor(BASE)
+        assert ["data-given" in station for station in Page(page).stations()] == expected
+
+
 def test_hidden_mounts_are_left_out_altogether() -> None:
     html = render(MOUNT, replace(MOUNT, name="/secret", hidden=True))
     assert b"secret" not in html

@@ -307,6 +307,7 @@
 
   function settle() {  // after every change of the list
     for (const card of stations()) {
+      if ("given" in card.dataset) continue;  // the operator says by which address listeners come
       setText($("[data-url]", card), decodeURI(href(card)));  // the address as this visitor reaches us, proxies included
       $("[data-copy]", card).dataset.copy = href(card);
     }
