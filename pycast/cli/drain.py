@@ -19,7 +19,7 @@ from pycast.cli.serve import find_config
 from pycast.cli.server_client import ServerClient, UnexpectedAnswer, Unreachable, given_password
 from pycast.config.load import SEARCH_PATH, load
 from pycast.config.schema import Config, ListenSection
-from pycast.errors import ExternalError
+from pycast.errors import ConfigError, ExternalError
 
 _PATH = "/admin/drain"
 _TIMEOUT_S = 10.0
@@ -61,7 +61,7 @@ def command(
     Without URL, drains this machine's server. The server keeps running until it is stopped; --cancel ends the drain.
     """
     password = given_password(password, password_file)
-    config = _config(config_path, is_complete=bool(password or (url and "@" in url)))
+    config = _config(config_path, has_password=bool(password or (url and "@" in url)), has_url=bool(url))
     login = config.authentication
     # The server's certificate is for its public name, not for 127.0.0.1.
     server = ServerClient(
@@ -157,15 +157,22 @@ def _progress(server: ServerClient, body: bytes) -> Progress:
     return progress
 
 
-def _config(path: Path | None, *, is_complete: bool) -> Config:
-    """Returns the server's configuration. Raises ConfigError; ExternalError if it has no password, and nobody gave one
-    (`is_complete`).
+def _config(given: Path | None, *, has_password: bool, has_url: bool) -> Config:
+    """Returns the server's configuration. Raises ConfigError; ExternalError if it has no password, and nobody gave one.
+
+    One that nobody has named, and of which nothing is needed, may be wrong: its secrets may be in the service's
+    variables only.
     """
-    path = path or find_config()
-    if path is None and not (is_complete or any(name in os.environ for name in (_VARIABLE, f"{_VARIABLE}_FILE"))):
+    path = given or find_config()
+    if path is None and not (has_password or any(name in os.environ for name in (_VARIABLE, f"{_VARIABLE}_FILE"))):
         places = " and no ".join(map(str, SEARCH_PATH))
         raise ExternalError(f"the admin's password is not known, as there is no {places}: give --config or --password")
-    return load(path, os.environ)
+    try:
+        return load(path, os.environ)
+    except ConfigError:
+        if given is None and has_password and has_url:
+            return Config()
+        raise
 
 
 def _url(listen: ListenSection) -> str:

@@ -187,3 +187,16 @@ def test_without_a_configuration_and_a_password_it_says_what_is_missing(
     assert "the admin's password is not known" in said
     assert "give --config or --password" in said
     assert Answers.asked == []
+
+
+def test_a_wrong_configuration_is_no_hindrance_where_nothing_of_it_is_needed(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Its secret is a variable of the service.
+    (tmp_path / "pycast.toml").write_text('[cluster]\npeers = ["10.0.0.1:8000"]\n')
+    Answers.states = [("done", 0)]
+    assert run(server, "--password", "pw") == (0, ["empty; 0 listeners"], "")
+    for arguments in ([server], ["--password", "pw"], [server, "--password", "pw", "--config", "pycast.toml"]):
+        code, _, said = run(*arguments)
+        assert (code, "cluster.secret" in said) == (1, True), arguments
