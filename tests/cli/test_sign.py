@@ -43,13 +43,26 @@ def test_address_is_good_for_its_time_and_its_network(file: Path) -> None:
     assert why_not(KEYS[:1], "/live.mp3", query, "192.0.2.7", now + 121)
 
 
+def test_address_is_at_the_port_for_listeners(file: Path) -> None:
+    file.write_text(
+        f'[[listen]]\nport = 8003\nserves = ["admin"]\n[[listen]]\nport = 8010\nserves = ["listeners"]\n{TOML}'
+    )
+    assert sign("/live.mp3", "--config", file).stdout.startswith("http://radio.example:8010/live.mp3?")
+
+
 def test_file_is_found_as_by_serve(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(file.parent)
     assert sign("/live.mp3").exit_code == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(("/x",), "no authentication"), (("/live.mp3", "--valid", "y"), "valid")]
+    ("arguments", "said"),
+    [
+        (("/x",), "no authentication"),
+        (("live.mp3",), 'it has to begin with "/"'),
+        (("/live.mp3", "--valid", "y"), "valid"),
+        (("/live.mp3", "--address", "192.0.2.300"), "expected an IP address or a network"),
+    ],
 )
 def test_what_cannot_be_signed_is_said(file: Path, arguments: tuple[str, ...], said: str) -> None:
     result = sign(*arguments, "--config", file)
