@@ -104,7 +104,7 @@ class MountSettings(Section):
     fallback_override: Override = key(
         "none",
         'Who is moved back when this mount has a source again: "own", those who came from it (or true), "all", '
-        'everybody on the fallback mount, as in Icecast 2.4, or "none" (or false).',
+        'everybody on the fallback mount, as in Icecast 2.4, or "none" (or false), the default.',
         example="own",
     )
     fallback_when_full: Flag = key(
@@ -176,7 +176,7 @@ class MountSettings(Section):
     )
     mp3_metadata_interval: Whole = key(
         DEFAULT_METADATA_INTERVAL,
-        "Bytes of audio between two title blocks in the stream. 0: no titles.",
+        f"Bytes of audio between two title blocks in the stream, {DEFAULT_METADATA_INTERVAL} by default. 0: no titles.",
         example=16000,
         ge=0,
         le=1 << 24,

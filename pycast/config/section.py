@@ -162,9 +162,10 @@ class Section:
 
 def _file_of(secret: Key) -> Key:
     """Returns the key for a file that holds a secret."""
+    content = "them, with commas between," if isinstance(secret.default, tuple) else "it"
     return Key(
         default="",
-        text=f"In place of {secret.name}: a file that has it as its only line."
+        text=f"In place of {secret.name}: a file that has {content} as its only line."
         + ("" if secret.needs_restart else " A reload reads it again."),
         example=f"/run/secrets/{secret.name}",
         needs_restart=secret.needs_restart,

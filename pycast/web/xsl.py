@@ -1,10 +1,10 @@
 """Pages of the station's own, made from the statistics by XSL style sheets below `paths.webroot`, as in Icecast.
 
 A style sheet gets the XML of `/admin/stats` as Icecast 2.4.4 gives it to pages: without hidden mounts, with `?mount=`
-only that mount. It is applied in a thread, by lxml, which is installed with `pycast-server[xsl]`. A page is kept for up
-to a second, however many ask for it, and one style sheet is applied at a time; one that takes longer than `PATIENCE_S`
-is given up, and until it has ended the others are refused, so that style sheets never take more than one thread. What
-it reads and what comes out is bounded; what it holds in between is not, as lxml has no such limit.
+only that mount. It is applied in a thread, by lxml, the distribution's extra `xsl`. A page is kept for up to a second,
+however many ask for it, and one style sheet is applied at a time; one that takes longer than `PATIENCE_S` is given up,
+and until it has ended the others are refused, so that style sheets never take more than one thread. What it reads and
+what comes out is bounded; what it holds in between is not, as lxml has no such limit.
 
 Style sheets can include others, and read documents, below `paths.webroot`. They reach no other file and no network, and
 write nothing. The pages of the server, such as `/status.xsl`, are not made here: they need no lxml.
@@ -105,7 +105,7 @@ def missing_lxml() -> str:
     try:
         import lxml.etree  # noqa: F401  # for the first style sheet, which stops the loop once for some 30 ms
     except ImportError:
-        return "style sheets need lxml: install pycast-server[xsl]"
+        return "style sheets need lxml: pip install lxml, in the environment that has pycast"
     return ""
 
 
