@@ -47,6 +47,10 @@ class Browser:
         """Loads a page and waits until it is loaded."""
         self._command("url", {"url": url})
 
+    def resize(self, width: int, height: int) -> None:
+        """Makes the window that large; Chromium's are 500 pixels wide at least."""
+        self._command("window/rect", {"width": width, "height": height})
+
     def run(self, script: str) -> Any:
         """Runs the body of a JavaScript function and returns its result."""
         return self._command("execute/sync", {"script": script, "args": []})

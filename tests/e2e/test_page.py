@@ -101,3 +101,13 @@ def test_page_of_an_empty_server_says_how_to_stream() -> None:
         reply = get(server.port, "/")
         assert reply.status == 200
         assert b"ffmpeg" in reply.body
+
+
+def test_values_of_the_admins_page_have_room_on_a_phone(browser: Browser, station: Server) -> None:
+    browser.resize(500, 900)
+    login = f"{station.admin_user}:{station.admin_password}"
+    browser.open(station.url.replace("://", f"://{login}@") + "/admin/")
+    values = "[...document.querySelectorAll('.sheet:last-of-type dd')]"
+    assert browser.run(f"return {values}.length") > 10
+    assert browser.run(f"return Math.min(...{values}.map(one => one.clientWidth))") > 300
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
