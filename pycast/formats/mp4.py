@@ -100,11 +100,14 @@ class Mp4:
         self._buf += data[skipped:]
         if len(self._buf) >= self._need or _CUT_OFF.search(self._buf, max(before - _CUT_OFF_SIZE, 1)):
             buf = bytes(self._buf)
-            del self._buf[: self._walk(buf)]
+            del self._buf[: self._walk(buf, before)]
         return b"".join(self._out), self._marks
 
-    def _walk(self, buf: bytes) -> int:
-        """Takes all boxes in `buf`; returns where the first incomplete one begins and sets `_need` to its size."""
+    def _walk(self, buf: bytes, seen: int) -> int:
+        """Takes all boxes in `buf`; returns where the first incomplete one begins and sets `_need` to its size. The
+        first `seen` bytes were there before, and what cuts off has been looked for in them: a large one is not looked
+        through twice.
+        """
         pos = 0
         while True:
             if self._is_lost:
@@ -116,11 +119,11 @@ class Mp4:
                     self._need = len(buf) - pos + 1
                     return pos
                 size = self._size(box)
-                cut_off = _CUT_OFF.search(buf, pos + 1, pos + size)
+                cut_off = _CUT_OFF.search(buf, max(pos + 1, seen - _CUT_OFF_SIZE), pos + size)
                 if cut_off:
                     pos = cut_off.start()
                     raise FormatError("a file or fragment begins in the middle of an MP4 box")
-                if box.kind in _LEFT_OUT:
+                if self._is_left_out(box):
                     pos = self._leave_out(buf, pos, size)
                 elif pos + size > len(buf):
                     self._need = size
@@ -157,9 +160,13 @@ class Mp4:
         limit = MAX_FRAGMENT - self._held_size
         if box.kind in (b"moov", b"ftyp"):
             limit = MAX_MOVIE
-        if box.size > (MAX_LOST if box.kind in _LEFT_OUT else limit):
+        if box.size > (MAX_LOST if self._is_left_out(box) else limit):
             raise FormatError("an MP4 box that is too large")
         return box.size
+
+    def _is_left_out(self, box: Box) -> bool:
+        """Whether nobody needs a box. Between a fragment and its samples all stay: it says how far away they are."""
+        return box.kind in _LEFT_OUT and not self._has_moof
 
     def _leave_out(self, buf: bytes, pos: int, size: int) -> int:
         """Drops a box, of which the rest has still to come, maybe; returns where the next one begins in `buf`."""
@@ -194,7 +201,6 @@ class Mp4:
         self._left_out += len(moov) - len(small)
         self._movie, self._type = movie, b""
         time_s = self._clock.time_s
-        self._clock = MediaClock(time_s)
         self._marks += (Header(offset, b""), Join(offset, time_s))
         self._emit(header)
         self._marks += (Info(offset, None, movie.stats), Header(self._offset, header))
@@ -204,7 +210,7 @@ class Mp4:
         """Takes a part of a fragment, which passes with its last one."""
         if kind != b"mdat":
             # A fragment has one of them, so another begins here, and the one before has lost its samples.
-            if self._has_moof:
+            if self._has_moof and kind not in _LEFT_OUT:
                 self._drop_held()
             if len(self._held) >= MOST_BOXES:
                 raise FormatError("too many MP4 boxes before a fragment")

@@ -170,24 +170,35 @@ def _properties(buf: bytes, entry: int, handler: bytes) -> dict[str, str]:
 
 
 def _read_fragment(moof: bytes, movie: Movie) -> Fragment:
-    left, time_s, is_join = [MAX_BOXES], None, movie.video_track is None
+    left, parts = [MAX_BOXES], dict[int | None, Fragment]()
     for kind, _, content, end in children(moof, 8, len(moof), left):
-        if kind != b"traf":
-            continue
-        track, flags, ticks = 0, 0, None
-        for inner, _, at, _ in children(moof, content, end, left):
-            if inner == b"tfhd":
-                track, flags = _read_head(moof, at, movie)
-            elif inner == b"tfdt":
-                (ticks,) = unpack_from(">Q" if moof[at] else ">I", moof, at + 4)
-            elif inner == b"trun":
-                flags = _first_flags(moof, at, flags)
-        if track == movie.video_track:
-            is_join = not flags & _NOT_SYNC
-        scale = movie.timescales.get(track, 0)
-        if ticks is not None and scale and (time_s is None or track == movie.video_track):
-            time_s = ticks / scale
-    return Fragment(time_s, is_join)
+        if kind == b"traf":
+            track, part = _read_part(moof, content, end, left, movie)
+            # A decoder begins with the first part of a track.
+            parts.setdefault(track, part)
+    # The video decides, if there is any.
+    is_join = movie.video_track is None
+    if not is_join and movie.video_track in parts:
+        is_join = parts[movie.video_track].is_join
+        parts = {movie.video_track: parts[movie.video_track], **parts}
+    return Fragment(next((part.time_s for part in parts.values() if part.time_s is not None), None), is_join)
+
+
+def _read_part(moof: bytes, content: int, end: int, left: list[int], movie: Movie) -> tuple[int, Fragment]:
+    """Returns the track of a part of a fragment, the time at which the part begins, and whether its first sample is a
+    key frame."""
+    track, flags, ticks, runs = 0, 0, None, 0
+    for kind, _, at, _ in children(moof, content, end, left):
+        if kind == b"tfhd":
+            track, flags = _read_head(moof, at, movie)
+        elif kind == b"tfdt":
+            (ticks,) = unpack_from(">Q" if moof[at] else ">I", moof, at + 4)
+        elif kind == b"trun":
+            # There may be more of them, with the samples after those.
+            flags = flags if runs else _first_flags(moof, at, flags)
+            runs += 1
+    scale = movie.timescales.get(track, 0)
+    return track, Fragment(ticks / scale if ticks is not None and scale else None, not flags & _NOT_SYNC)
 
 
 def _read_head(buf: bytes, at: int, movie: Movie) -> tuple[int, int]:

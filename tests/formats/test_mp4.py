@@ -65,6 +65,13 @@ def test_boxes_that_nobody_needs_are_left_out(kind: bytes) -> None:
     assert (stream.dropped, stream.warning) == (3_000_008 + 9, "")
 
 
+def test_what_is_between_a_fragment_and_its_samples_stays() -> None:
+    """The fragment says how far away they are."""
+    at = SOUND[1].index(b"mdat") - 4
+    padded = SOUND[1][:at] + box(b"free", bytes(50)) + SOUND[1][at:]
+    assert feed(BEGIN, SOUND[0], padded, box(b"free"), SOUND[2]).out == BEGIN + SOUND[0] + padded + SOUND[2]
+
+
 @pytest.mark.parametrize(
     "junk",
     [
@@ -116,6 +123,11 @@ def test_another_file_brings_its_own_header_and_continues_time() -> None:
     assert result.headers[2:] == [Header(start, b""), Header(start + len(other), other)]
     times = [join.time_s for join in result.joins if join.offset >= start]
     assert times == pytest.approx([1.5, 1.5, 1.75, 2.0, 2.25])
+
+
+def test_a_header_that_comes_again_and_again_does_not_move_the_time() -> None:
+    result = feed(*(BEGIN + part for part in SOUND))
+    assert [join.time_s for join in result.joins[1::2]] == pytest.approx([0.0, 0.5, 1.0, 1.5])
 
 
 def test_fragments_before_the_first_header_are_dropped() -> None:

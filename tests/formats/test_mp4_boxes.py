@@ -58,6 +58,17 @@ def test_a_fragment_with_video_is_a_join_if_its_first_picture_is_a_key_frame(whe
         assert got == Fragment(1.5, is_join)
 
 
+def test_the_first_run_of_the_first_part_of_a_track_decides() -> None:
+    """Encoders that interleave sound and pictures write many runs; all but the first begin with other pictures."""
+    runs = [full(b"trun", numbers(1, 100, flags), flags=0x000005) for flags in (KEY, INTER)]
+    time = full(b"tfdt", struct.pack(">Q", 1500), version=1)
+    begin = full(b"tfhd", numbers(VIDEO), flags=0x020000) + time
+    assert read_fragment(moof(box(b"traf", begin, *runs)), BOTH) == Fragment(1.5, True)
+    assert read_fragment(moof(box(b"traf", begin, *reversed(runs))), BOTH) == Fragment(1.5, False)
+    parts = part(VIDEO, 1500, KEY), part(AUDIO, 96000), part(VIDEO, 2500, INTER)
+    assert read_fragment(moof(*parts), BOTH) == Fragment(1.5, True)
+
+
 def test_flags_that_a_fragment_does_not_say_are_those_of_the_movie() -> None:
     for defaults, is_join in ((INTER, False), (KEY, True)):
         both = read_movie(moov(track(AUDIO), track(VIDEO), defaults=defaults))

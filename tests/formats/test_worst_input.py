@@ -4,6 +4,7 @@ Work is counted as calls of functions, which is the same on every machine. What 
 copies, so that is measured as CPU time, of twice the input.
 """
 
+import re
 import sys
 import time
 from types import FrameType
@@ -12,6 +13,7 @@ import pytest
 
 from pycast.config.load import loads
 from pycast.errors import FormatError
+from pycast.formats import mp4
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
 from pycast.server.sources import PIECE_SIZE
@@ -19,7 +21,8 @@ from pycast.stream.events import StreamEvents
 from pycast.stream.mount import Mount
 from pycast.stream.pacer import Pacer
 from pycast.stream.source import SourceDescription
-from tests.formats.worst import AT_ONCE, WORST
+from tests.formats.mp4_parts import fragment, part
+from tests.formats.worst import AT_ONCE, MP4, WORST
 
 SETTINGS = loads("", {}, "test").for_mount("/x")
 
@@ -120,3 +123,26 @@ def test_heads_of_pages_within_each_other_are_not_summed_up_for_ever() -> None:
             fed = at
             mount.feed(data[at : at + PIECE_SIZE])
     assert fed < 1 << 17
+
+
+class Counting:
+    """A pattern that counts the bytes in which it is looked for."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self.looked_at = 0
+        self._pattern = pattern
+
+    def search(self, data: bytes, start: int = 0, end: int = sys.maxsize) -> re.Match[bytes] | None:
+        self.looked_at += max(min(end, len(data)) - start, 0)
+        return self._pattern.search(data, start, end)
+
+
+def test_a_large_box_is_looked_through_once_for_what_cuts_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not again when it is complete: in 16 MB of zeros that takes most of a second, in one piece."""
+    counting = Counting(mp4._CUT_OFF)
+    monkeypatch.setattr(mp4, "_CUT_OFF", counting)
+    mount, data = make_mount("audio/mp4"), MP4 + fragment(part(1), size=1 << 20)
+    for at in range(0, len(data), PIECE_SIZE):
+        mount.feed(data[at : at + PIECE_SIZE])
+    assert mount.ring.head == len(data)
+    assert counting.looked_at < 1.1 * len(data)
