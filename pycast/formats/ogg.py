@@ -67,10 +67,8 @@ class Ogg:
         return "; ".join(filter(None, texts))
 
     def feed(self, data: bytes) -> tuple[bytes, list[Mark]]:
-        """Returns whole pages and the marks in them. `Info` and `Tags` are at the start of their chain, so maybe before
-        this call's bytes.
-
-        Raises FormatError.
+        """Returns whole pages and the marks in them; `Info` and `Tags` are at the start of their chain. Raises
+        FormatError.
         """
         self._out, self._marks = [], []
         for page in self._pages.feed(data):

@@ -152,7 +152,7 @@ class Chain:
         """Returns its logical stream, for a title. Only if `can_be_titled`."""
         ((serial, stream),) = self._streams.items()
         (first, _), *_ = PageReader().feed(self._first_pages[serial])[0].pieces()
-        return TitledStream(stream.codec, first, stream.headers.packets, stream.latest)
+        return TitledStream(stream.codec, first, stream.headers.packets, stream.latest, stream.headers.tags)
 
     @property
     def tags(self) -> tuple[str, str]:

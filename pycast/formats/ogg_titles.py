@@ -11,7 +11,7 @@ comes in, what comes out are whole pages with correct checksums, numbered withou
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -32,7 +32,8 @@ PATIENCE = 8
 """Pages after which a new stream begins without all of the packets that a decoder needs. What is heard is a click."""
 
 _KEPT_PAGES = 8
-_FULL = 255
+_LAST_GRANULE = 2**63 - 1
+_FULL, _MOST_SEGMENTS = 255, 255
 _OPUS_SKIP = slice(10, 12)
 _FLAC_COUNT, _FLAC_TOTAL = slice(7, 9), 17 + 13
 _FLAC_COMMENTS, _FLAC_LAST = 4, 0x80
@@ -61,8 +62,10 @@ class _Cut(NamedTuple):
 class TitledStream:
     """The one logical stream of a chain, from the first title that it gets until it ends."""
 
-    def __init__(self, codec: Codec, first: bytes, headers: Sequence[bytes], latest: Page) -> None:
-        """`first` and `headers` are its header packets; `latest` is its latest page."""
+    def __init__(
+        self, codec: Codec, first: bytes, headers: Sequence[bytes], latest: Page, song: tuple[str, str]
+    ) -> None:
+        """`first` and `headers` are its header packets; `latest` is its latest page, `song` what its comments say."""
         self._codec = codec
         self._first = first
         self._headers = headers
@@ -70,7 +73,9 @@ class TitledStream:
         self._is_renumbered = False
         self._sequence_shift = 0
         self._granule_shift = 0
+        self._present = song
         self._song: tuple[str, str] | None = None
+        """What is asked for; None if that is what the comments say."""
         self._waited = 0
         self._not_before_s = 0.0
         self._pages: deque[Page] = deque(maxlen=_KEPT_PAGES)
@@ -79,8 +84,12 @@ class TitledStream:
             self._pages.append(latest)
 
     def set_song(self, artist: str, title: str) -> None:
-        """Asks for a new logical stream behind the next page that is good for that."""
-        self._song, self._waited = (artist, title), 0
+        """Asks for a new logical stream behind the next page that is good for that. Encoders and scripts send a title
+        again and again: the one that the comments say already asks for nothing.
+        """
+        song = (artist, title) if _shown(artist, title) != _shown(*self._present) else None
+        if song != self._song:
+            self._song, self._waited = song, 0
 
     def take(self, page: Page, time_s: float) -> Rewritten:
         """Returns what is sent for a page of data that comes at the media time `time_s`."""
@@ -111,9 +120,9 @@ class TitledStream:
                 sequence=page.sequence + 1,
             )
         lead = lead_in(self._codec.name, whole_packets([*self._pages, left]))
-        if lead is None:
-            if self._waited < PATIENCE:
-                return None
+        if lead is None and self._waited < PATIENCE:
+            return None
+        if lead is None or len(_lacing(lead[0])) > _MOST_SEGMENTS:
             lead = [], 0
         return _Cut(left, right, *lead)
 
@@ -136,16 +145,20 @@ class TitledStream:
         if cut.right is not None:
             begin += self._renumbered(cut.right)
             self._sequence_shift += 1
-        self._is_renumbered, self._song = True, None
+        self._is_renumbered, self._present, self._song = True, self._song, None
         return Rewritten(data, b"".join(headers), begin)
 
     def _lead_page(self, cut: _Cut, sequence: int) -> bytes:
         """Returns the page with the packets that a decoder needs first."""
-        lacing = b"".join(lacing_of(packet) for packet in cut.lead)
-        if not cut.lead or len(lacing) > 255:
+        if not cut.lead:
             return b""
         return write_page(
-            lacing, b"".join(cut.lead), flags=0, granule=cut.lead_samples, serial=self._serial, sequence=sequence
+            _lacing(cut.lead),
+            b"".join(cut.lead),
+            flags=0,
+            granule=cut.lead_samples,
+            serial=self._serial,
+            sequence=sequence,
         )
 
     def _new_serial(self, cut: _Cut) -> int:
@@ -156,8 +169,8 @@ class TitledStream:
         return serial if serial not in (self._serial, cut.left.serial) else (serial + 1) % 2**32
 
     def _moved(self, granule: int) -> int:
-        # An encoder whose positions go back must not make one that means "none".
-        return granule if granule == NO_GRANULE else max(granule + self._granule_shift, 0)
+        # An encoder whose positions go back must not make one that means "none", or one that is too large.
+        return granule if granule == NO_GRANULE else min(max(granule + self._granule_shift, 0), _LAST_GRANULE)
 
     def _renumbered(self, page: Page) -> bytes:
         return write_page(
@@ -207,3 +220,13 @@ class TitledStream:
             case _:
                 headers[at] = self._codec.comment_head + block
         return headers
+
+
+def _lacing(packets: Iterable[bytes]) -> bytes:
+    """Returns the segments of packets that are together on a page."""
+    return b"".join(map(lacing_of, packets))
+
+
+def _shown(artist: str, title: str) -> str:
+    """Returns both in one, as players show them."""
+    return " - ".join(filter(None, (artist, title)))

@@ -186,6 +186,18 @@ def test_a_stream_that_never_has_enough_is_cut_all_the_same() -> None:
     assert len(after.packets) - 2 == len(tiny) - PATIENCE - 1
 
 
+def test_packets_that_do_not_fit_on_a_page_are_done_without() -> None:
+    stream, packet = Ogg(), b"\xfc" + bytes(20_000)
+    out = stream.feed(opus(page([packet], granule=960, sequence=2)))[0]
+    stream.retitle("", "x")
+    for number in range(2, 8):
+        out += stream.feed(page([packet], granule=960 * number, sequence=number + 1))[0]
+    before, after = links(out)
+    skipped = int.from_bytes(after.packets[0][10:12], "little")
+    assert after.pages[-1].granule == skipped + 960 * (7 - (len(before.packets) - 2))
+    assert 960 * (len(after.packets) - 2) == after.pages[-1].granule
+
+
 def test_a_packet_on_two_pages_is_not_torn() -> None:
     """The way of ffmpeg with FLAC: nearly every page begins within a frame."""
     frames = [bytes.fromhex("fff8c918") + bytes([number]) * 400 for number in range(40)]
@@ -230,6 +242,20 @@ def test_two_titles_at_once_are_one() -> None:
     out += stream.feed(opus_page(3, 5))[0]
     out += b"".join(stream.feed(opus_page(number, 50))[0] for number in range(4, 8))
     assert [link.song[1] for link in links(out)] == ["", "artist - title", "next"]
+
+
+def test_a_title_that_comes_again_begins_nothing() -> None:
+    stream = Ogg()
+    begin = page([pages.opus_head()], flags=FIRST) + page([pages.opus_tags("TITLE=own")], sequence=1)
+    out = stream.feed(begin + opus_page(1, 50))[0]
+    for number, title in enumerate(("own", "own", "a - b", "a - b", "a - b"), 2):
+        assert stream.retitle("", title)
+        out += stream.feed(opus_page(number, 50))[0]
+    # One that was not sent any more, and the present one in two parts.
+    for song in (("", "other"), ("a", "b")):
+        assert stream.retitle(*song)
+    out += stream.feed(opus_page(7, 50))[0]
+    assert [link.song[1] for link in links(out)] == ["own", "a - b"]
 
 
 def test_the_next_chain_of_the_encoder_has_its_own_title_or_keeps_that_of_the_mount() -> None:
@@ -337,3 +363,12 @@ def test_a_packet_that_says_it_is_longer_than_packets_are_breaks_nothing() -> No
     reader = PageReader()
     (first, *_) = (one for one in reader.feed(out) if one.is_first)
     assert first.data[first.body :][10:12] == b"\xff\xff"
+
+
+def test_the_largest_position_stays_one() -> None:
+    stream = Ogg()
+    out = stream.feed(opus(opus_page(1, 50)))[0]
+    stream.retitle("", "title")
+    out += stream.feed(page([b"\xfc"] * 9, granule=0, sequence=3))[0]
+    out += stream.feed(page([b"\xfc"], granule=2**63 - 1, sequence=4))[0]
+    assert links(out)[-1].pages[-1].granule == 2**63 - 1
