@@ -6,10 +6,8 @@ starts only at a cluster whose first video block is a key frame, so the beginnin
 that block has arrived. Where no element is, bytes are dropped up to the next cluster or document; a document is passed
 on only once its first cluster is there. The one invariant: what comes out, joined, is what came in, without junk,
 without attachments and the like that are too large, without the last incomplete element and the cluster that is held
-back.
-
-The header differs from the stream in one respect: a Segment of known size (a file is streamed) becomes one of unknown
-size, because a listener does not get all of it.
+back; and but for two things that players go by. A Segment of known size (a file is streamed) becomes one of unknown
+size, because a listener does not get all of it. A cluster of which the rest is lost is filled up to its size.
 """
 
 import re
