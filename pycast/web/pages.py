@@ -66,7 +66,7 @@ def render_status(snapshot: NodeSnapshot, *, has_public_url: bool = False) -> St
     shown = [mount for mount in snapshot.mounts if not mount.hidden]
     pictures, base, is_solo = covers(mount.name for mount in shown), _gap("base"), len(shown) == 1
     facts = [facts_of(mount, snapshot.taken, has_public_url=has_public_url) for mount in shown]
-    cards = [card(one, pictures[one.name], base, index, is_solo) for index, one in enumerate(in_turns(facts), 1)]
+    cards = [card(one, pictures[one.name], base, is_solo) for one in in_turns(facts)]
     html = render(
         "status.html",
         brand=_gap("brand"),

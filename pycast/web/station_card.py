@@ -130,13 +130,13 @@ def facts_of(mount: MountSnapshot, now: float, *, has_public_url: bool = False) 
 
 
 @lru_cache(MOST_CARDS)
-def card(facts: Facts, cover: Cover, base_url: str, index: int, is_solo: bool) -> "Markup":
-    """Returns the markup of one mount, the `index`th of its page; `is_solo` if it is the only one. `base_url` is what
-    its address begins with.
+def card(facts: Facts, cover: Cover, base_url: str, is_solo: bool) -> "Markup":
+    """Returns the markup of one mount; `is_solo` if it is the only one of its page. `base_url` is what its address
+    begins with.
     """
     from markupsafe import Markup
 
-    return Markup(template("station.html").render(it=to_station(facts, cover, base_url), index=index, is_solo=is_solo))
+    return Markup(template("station.html").render(it=to_station(facts, cover, base_url), is_solo=is_solo))
 
 
 def to_station(facts: Facts, cover: Cover, base_url: str) -> Station:

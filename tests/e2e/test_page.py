@@ -20,6 +20,34 @@ HTMLMediaElement.prototype.play = function () { window.players.push(this); retur
 """
 POSITION = "return Math.max(0, ...window.players.map(player => player.currentTime))"
 IS_SILENT = "return window.players.every(player => player.paused)"
+# The page looks for news at once.
+LOOK = "window.dispatchEvent(new Event('online'));"
+STATE = "return document.querySelector('.station').dataset.play"
+ALL_GONE = """
+window.fetch = async (url) =>
+  new Response(String(url).includes("json") ? '{"icestats": {}}' : '<main id="stations" class="empty"></main>');
+"""
+LOST = "document.querySelector('#player').dispatchEvent(new Event('ended'));"
+LOST_THRICE = f"""
+const player = document.querySelector('#player');
+player.dispatchEvent(new Event('timeupdate'));
+for (let time = 0; time < 3; time++) {{ {LOST} {LOOK} }}
+"""
+BUFFERING = """
+const player = document.querySelector('#player'), now = performance.now.bind(performance);
+player.dispatchEvent(new Event('timeupdate'));
+Object.defineProperty(player, 'currentTime', { value: 0 });
+performance.now = () => now() + 3000;
+player.dispatchEvent(new Event('timeupdate'));
+"""
+VALUES = """
+<main class="admin"><section class="sheet"><dl class="settings">
+<div><dt>Listeners</dt><dd>12</dd></div></dl></section></main>
+"""
+NODE = """
+<main class="nodes"><article class="node"><div class="who"></div><dl class="load"></dl>
+<p class="sources"><a>/live.mp3</a></p></article></main>
+"""
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +117,70 @@ def test_page_gives_out_the_configured_addresses_and_has_their_titles(browser: B
             assert browser.run(f'return document.querySelector("{card} [data-copy]").dataset.copy') == address
 
 
+def play(browser: Browser, station: Server) -> None:
+    browser.open(f"{station.url}/")
+    # The browser may not know the type, and plays it all the same.
+    browser.run(f"document.querySelector('.station').dataset.type = 'audio/x-unknown'; {REMEMBER_PLAYERS}")
+    browser.click("[data-act=toggle]")
+    until(lambda: browser.run(POSITION) > 0, "the player to play", 20)
+
+
+def test_player_that_lost_a_mount_for_good_says_that_it_connects_again(browser: Browser, station: Server) -> None:
+    play(browser, station)
+    browser.run(ALL_GONE)
+    until(lambda: browser.run(f"{LOOK} return !document.querySelector('.station')"), "the mount to go")
+    browser.run(LOST)
+    assert browser.text("[data-bar-state]") == "Reconnecting…"
+    # A phone that thinks it is over lets the page sleep.
+    assert browser.run("return navigator.mediaSession.playbackState") == "playing"
+
+
+def test_player_does_not_call_a_format_that_it_has_played_unplayable(browser: Browser, station: Server) -> None:
+    play(browser, station)
+    assert browser.run(LOST_THRICE + STATE) == "retrying"
+    assert browser.text("#notice") == ""
+
+
+def test_player_that_is_paused_while_it_waits_for_audio_stays_so(browser: Browser, station: Server) -> None:
+    """A headphone was pulled out: it must not go on by itself, aloud."""
+    play(browser, station)
+    assert browser.run(BUFFERING + STATE) == "buffering"
+    browser.run("document.querySelector('#player').pause()")
+    until(lambda: browser.run(STATE) == "idle", "the player to stop")
+
+
+def test_focus_stays_when_a_card_changes(browser: Browser, station: Server) -> None:
+    browser.open(f"{station.url}/")
+    browser.run("window.card = document.querySelector('.station')")
+    browser.run("window.card.dataset.revision = 'old'; window.card.querySelector('summary').focus()")
+    until(lambda: browser.run(f"{LOOK} return !window.card.isConnected"), "the card to change")
+    assert browser.run("return document.activeElement.tagName") == "SUMMARY"
+
+
+@pytest.mark.parametrize(("html", "width", "column"), [(VALUES, 320, "dd"), (NODE, 832, ".sources")])
+def test_no_column_is_too_narrow_for_a_word(
+    browser: Browser, station: Server, html: str, width: int, column: str
+) -> None:
+    browser.open(f"{station.url}/")
+    browser.run(f"document.body.innerHTML = `{html}`; document.body.style.width = '{width}px'")
+    assert browser.run(f"return document.querySelector('{column}').clientWidth") > 80
+
+
 def test_page_without_javascript_has_name_title_and_a_player(station: Server, stream: NumberedStream) -> None:
     stream.title = "For all"
     page = get(station.port, "/").body.decode()
     assert "Browser FM" in page and "For all" in page
     assert "<audio" in page and "live.mp3" in page
+
+
+@pytest.mark.parametrize(("path", "mount"), [("/status.xsl", "/other.mp3"), ("/", "/")])
+def test_page_shows_a_mount_that_comes(browser: Browser, station: Server, path: str, mount: str) -> None:
+    """Programs get something else at both paths. Who is on a card with the keyboard stays there."""
+    browser.open(f"{station.url}{path}")
+    browser.run("document.querySelector('summary').focus()")
+    with station.stream(mount):
+        until(lambda: browser.run(f"""{LOOK} return document.querySelector('[data-mount="{mount}"]')"""), "the mount")
+    assert browser.run("return document.activeElement.tagName") == "SUMMARY"
 
 
 def test_page_of_an_empty_server_says_how_to_stream() -> None:

@@ -129,6 +129,20 @@ def test_addresses_that_the_operator_has_given_are_marked_for_the_script() -> No
         assert ["data-given" in station for station in Page(page).stations()] == expected
 
 
+def test_who_speaks_to_the_page_can_say_what_a_button_shows() -> None:
+    buttons = re.findall(r'<button[^>]* aria-label="([^"]*)"[^>]*>(.*?)</button>', render(MOUNT).decode(), re.DOTALL)
+    shown = [(name, re.sub(r"<[^>]*>", "", content).strip()) for name, content in buttons]
+    assert ("Listen live to Harbour Radio", "Listen live") in shown
+    assert all(text in name for name, text in shown)
+
+
+def test_a_card_can_go_from_one_page_to_the_next() -> None:
+    """The script keeps it, whatever cards come before it."""
+    first, other = (status(*mounts).stations()[-1] for mounts in ([MOUNT], [*many(1), MOUNT]))
+    assert first == other
+    assert first["aria-label"] == "Harbour Radio"
+
+
 def test_hidden_mounts_are_left_out_altogether() -> None:
     html = render(MOUNT, replace(MOUNT, name="/secret", hidden=True))
     assert b"secret" not in html

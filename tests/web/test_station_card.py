@@ -45,7 +45,7 @@ def test_a_card_is_kept_until_something_on_it_changes() -> None:
     mount = replace(MP3, stream_start=1_000.0)
 
     def shown(mount: MountSnapshot, now: float = 1_010.0) -> object:
-        return card(facts_of(mount, now), COVER, "http://x", 1, False)
+        return card(facts_of(mount, now), COVER, "http://x", False)
 
     first = shown(mount)
     # What a page does not show changes all the time.

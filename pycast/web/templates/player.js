@@ -38,6 +38,7 @@
   let latest = null;      // the mount heard last: what the "play" key of a keyboard or lock screen means
   let state = "idle";
   let failures = 0, retryTimer = 0, position = 0, movedAt = 0, soundSince = 0;
+  let heardType = "";     // the content type that played: it can be played, whatever the browser says
 
   function play(mount) {
     release();
@@ -90,7 +91,7 @@
     retryTimer = setTimeout(connect, wait);
   }
 
-  const canPlay = (card) => !card || audio.canPlayType(card.dataset.type.toLowerCase().replace("aacp", "aac")) !== "";
+  const canPlay = (card) => !card || card.dataset.type === heardType || audio.canPlayType(card.dataset.type.toLowerCase().replace("aacp", "aac")) !== "";
 
   function watch() {  // once a second: does the position advance?
     if (wanted === null || retryTimer) return;
@@ -98,7 +99,7 @@
     if (audio.currentTime > position) {
       position = audio.currentTime;
       movedAt = now;
-      soundSince = soundSince || now;
+      if (!soundSince) { soundSince = now; heardType = station(wanted)?.dataset.type ?? heardType; }
       if (now - soundSince > HEALTHY_MS) failures = 0;
       setState("playing");
     } else if (now - movedAt > STALL_MS) {
@@ -114,7 +115,7 @@
   audio.addEventListener("error", () => { if (audio.hasAttribute("src")) retry(); });
   audio.addEventListener("ended", retry);
   audio.addEventListener("pause", () => {  // not ours: a headphone was pulled out, a call came in
-    if (wanted !== null && state === "playing" && audio.hasAttribute("src") && !audio.ended && !audio.error) stop();
+    if (wanted !== null && ["playing", "buffering"].includes(state) && audio.hasAttribute("src") && !audio.ended && !audio.error) stop();
   });
   setInterval(watch, 1000);
   window.addEventListener("online", () => { if (retryTimer) { clearTimeout(retryTimer); connect(); } poll(); });
@@ -140,6 +141,7 @@
     bar.hidden = wanted === null || (list.className === "solo" && heroSeen);
     document.documentElement.classList.toggle("barred", !bar.hidden);
     if (card) showBar(card);
+    setText($("[data-bar-state]"), WORDS[state]);  // without a card too: its mount has gone, and may come back
     document.title = card ? `▶ ${songOf(card)} · ${nameOf(card)}` : idleTitle;
     showOnLockScreen(card);
   }
@@ -150,7 +152,7 @@
     if (card.dataset.play === mode) return;
     card.dataset.play = mode;
     card.classList.toggle("current", current);
-    $("[data-act=toggle]", card).setAttribute("aria-label", `${current ? "Stop" : "Play"} ${nameOf(card)}`);
+    $("[data-act=toggle]", card).setAttribute("aria-label", `${current ? "Stop" : "Listen live to"} ${nameOf(card)}`);
     setIcon($("[data-act=toggle]", card), current ? "stop" : "play");
     setText($("[data-play-text]", card), current ? "Stop" : "Listen live");
     setText($("[data-state-text]", card), !current ? card.dataset.rest : state === "playing" ? "Playing" : WORDS[state]);
@@ -164,7 +166,6 @@
     }
     setText($("[data-bar-title]"), songOf(card));
     setText($("[data-bar-name]"), nameOf(card));
-    setText($("[data-bar-state]"), WORDS[state]);
   }
 
   const setIcon = (button, icon) => $("use", button).setAttribute("href", `#i-${icon}`);
@@ -184,7 +185,7 @@
 
   function showOnLockScreen(card) {
     if (!("mediaSession" in navigator)) return;
-    navigator.mediaSession.playbackState = card ? "playing" : "none";
+    navigator.mediaSession.playbackState = wanted === null ? "none" : "playing";
     if (!card) return;
     const what = { title: titleOf(card) || nameOf(card), artist: artistOf(card) || nameOf(card), album: nameOf(card) };
     const key = JSON.stringify([card.dataset.mount, what]);
@@ -211,8 +212,8 @@
 
   let pollTimer = 0, polls = 0, pollFailures = 0, polling = false, signature = null, crowd = 0;
 
-  async function fetchText(url) {
-    const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout?.(FETCH_MS) });
+  async function fetchText(url, accept) {
+    const answer = await fetch(url, { cache: "no-store", headers: { accept }, signal: AbortSignal.timeout?.(FETCH_MS) });
     if (!answer.ok) throw new Error(String(answer.status));
     return answer.text();
   }
@@ -222,7 +223,7 @@
     polling = true;
     clearTimeout(pollTimer);
     try {
-      await update(JSON.parse(await fetchText(new URL("./status-json.xsl" + location.search, document.baseURI))).icestats);
+      await update(JSON.parse(await fetchText(new URL("./status-json.xsl" + location.search, document.baseURI), "application/json")).icestats);
       if (pollFailures > 1) setText(notice, "");
       pollFailures = 0;
     } catch (error) {
@@ -283,7 +284,8 @@
   }
 
   async function refresh() {  // mounts came, went or changed: take the new markup, keep cards that are the same
-    const page = new DOMParser().parseFromString(await fetchText(location.href), "text/html");
+    // Who does not ask for HTML gets the stream at "/" if there is one, and Icecast's page at "/status.xsl".
+    const page = new DOMParser().parseFromString(await fetchText(location.href, "text/html"), "text/html");
     const fresh = $("#stations", page);
     if (!fresh) return;
     const cards = $$(".station", fresh).map((next) => {
@@ -293,17 +295,22 @@
       if (old) $(".elsewhere", next).open = $(".elsewhere", old).open;
       return next;
     });
-    const focus = document.activeElement, home = focus.closest(".station")?.dataset.mount;
+    const focus = document.activeElement, home = focus.closest(".station"), at = home ? controls(home).indexOf(focus) : -1;
     const shape = fresh.className;
     if (shape !== list.className && shape !== "empty") for (const card of cards) $(".elsewhere", card).open = shape === "solo";
     list.className = shape;
     const next = cards.length ? cards : [...fresh.children];
     if (next.length !== list.children.length || next.some((node, at) => node !== list.children[at])) list.replaceChildren(...next);
     idleTitle = page.title;
-    if (home && !focus.isConnected) $(`[data-act=${focus.dataset.act}]`, station(home) ?? list)?.focus();
+    if (home && document.activeElement !== focus) {  // a node that is moved loses the focus too
+      const kept = focus.isConnected ? focus : controls(station(home.dataset.mount) ?? list)[at];
+      kept?.focus({ preventScroll: true });
+    }
     for (const name of ["[data-tally]", "[data-nodes]"]) $(name)?.replaceChildren(...($(name, page)?.childNodes ?? []));
     settle();
   }
+
+  const controls = (root) => $$("a, button, input, summary", root);  // all that may have the focus
 
   function settle() {  // after every change of the list
     for (const card of stations()) {
