@@ -23,6 +23,7 @@ IS_SILENT = "return window.players.every(player => player.paused)"
 # The page looks for news at once.
 LOOK = "window.dispatchEvent(new Event('online'));"
 STATE = "return document.querySelector('.station').dataset.play"
+TOGGLE = "document.querySelector('[data-act=toggle]').click();"
 ALL_GONE = """
 window.fetch = async (url) =>
   new Response(String(url).includes("json") ? '{"icestats": {}}' : '<main id="stations" class="empty"></main>');
@@ -139,6 +140,14 @@ def test_player_does_not_call_a_format_that_it_has_played_unplayable(browser: Br
     play(browser, station)
     assert browser.run(LOST_THRICE + STATE) == "retrying"
     assert browser.text("#notice") == ""
+
+
+def test_player_knows_types_by_their_other_names(browser: Browser, station: Server) -> None:
+    browser.open(f"{station.url}/")
+    for kind in ("audio/x-aac", "audio/aacp", "audio/opus", "audio/x-flac", "audio/x-mpeg"):
+        browser.run(f"document.querySelector('.station').dataset.type = '{kind}'")
+        assert browser.run(f"{TOGGLE} {LOST_THRICE} {STATE}") == "retrying", kind
+        browser.run(TOGGLE)
 
 
 def test_player_that_is_paused_while_it_waits_for_audio_stays_so(browser: Browser, station: Server) -> None:

@@ -91,7 +91,11 @@
     retryTimer = setTimeout(connect, wait);
   }
 
-  const canPlay = (card) => !card || card.dataset.type === heardType || audio.canPlayType(card.dataset.type.toLowerCase().replace("aacp", "aac")) !== "";
+  function canPlay(card) {  // browsers play more types than they say they know
+    if (!card || card.dataset.type === heardType) return true;
+    const type = card.dataset.type.toLowerCase(), usual = type.replace("aacp", "aac").replace("audio/opus", "audio/ogg").replace("/x-", "/");
+    return [type, usual].some((one) => audio.canPlayType(one) !== "");
+  }
 
   function watch() {  // once a second: does the position advance?
     if (wanted === null || retryTimer) return;
