@@ -15,6 +15,30 @@ from tests.cluster_e2e.encoder import Encoder
 from tests.cluster_e2e.hearing import Report
 
 
+class ProcessorWaits:
+    """`with ProcessorWaits(pids) as waits:`; for how many `seconds` the threads of these processes, all together, were
+    ready to run within the block and had no processor.
+    """
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self.seconds = 0.0
+        self._pids = tuple(pids)
+        self._before: dict[Path, float] = {}
+
+    def __enter__(self) -> Self:
+        self._before = self._so_far()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.seconds = sum(waited - self._before.get(thread, 0.0) for thread, waited in self._so_far().items())
+
+    def _so_far(self) -> dict[Path, float]:
+        threads = [one for pid in self._pids for one in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+        return {thread: _waited_s(thread) for thread in threads}
+
+
 class Lateness:
     """`with Lateness(encoder, pids) as lateness:` after a failure; the block waits until listeners have audio again.
 
@@ -24,21 +48,19 @@ class Lateness:
 
     def __init__(self, encoder: Encoder, pids: Iterable[int]) -> None:
         self._encoder = encoder
-        self._pids = tuple(pids)
+        self._machine = ProcessorWaits(pids)
         self._since = self._until = 0.0
-        self._before: dict[Path, float] = {}
-        self._machine_s = 0.0
 
     def __enter__(self) -> Self:
         self._since = time.monotonic()
-        self._before = self._waits()
+        self._machine.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._until = time.monotonic()
-        self._machine_s = sum(waited - self._before.get(thread, 0.0) for thread, waited in self._waits().items())
+        self._machine.__exit__(kind, error, trace)
 
     def longest_s(self, reports: Iterable[Report]) -> float:
         """Returns the longest time that audio which the encoder had handed over was late; 0 if none was. Counts what
@@ -50,12 +72,7 @@ class Lateness:
             for silence in report.silences
             if self._since < silence.at <= self._until
         ]
-        return max(0.0, max(late, default=0.0) - self._machine_s)
-
-    def _waits(self) -> dict[Path, float]:
-        """Returns for how many seconds each thread has waited for a processor so far."""
-        threads = [one for pid in self._pids for one in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-        return {thread: _waited_s(thread) for thread in threads}
+        return max(0.0, max(late, default=0.0) - self._machine.seconds)
 
 
 def _waited_s(schedstat: Path) -> float:

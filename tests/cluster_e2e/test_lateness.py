@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster_e2e.encoder import Encoder, Session
 from tests.cluster_e2e.hearing import Report, Silence
-from tests.cluster_e2e.lateness import Lateness
+from tests.cluster_e2e.lateness import Lateness, ProcessorWaits
 from tests.e2e.deadline import until
 
 SPIN = "import os\nos.sched_setaffinity(0, {%d})\nwhile True: pass"
@@ -30,7 +30,7 @@ def heard(at: float, after: int) -> Report:
 def test_a_silence_counts_from_when_its_next_frame_was_handed_over_and_the_block_has_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Lateness, "_waits", lambda self: {})
+    monkeypatch.setattr(ProcessorWaits, "_so_far", lambda self: {})
     before = time.monotonic()
     encoder = handed(before - 9.0)
     with Lateness(encoder, []) as lateness:
