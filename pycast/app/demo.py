@@ -26,7 +26,7 @@ class DemoSource:
     """The source of the demo's mount."""
 
     credentials = None
-    is_silent = False
+    takes_over = is_silent = False
 
     def __init__(self) -> None:
         headers = Headers(tuple(HEADERS.items()))

@@ -81,10 +81,14 @@ class AuthCalls:
             body = listener_remove(about, duration_s, sent)
             self._servers.at(url).tell(url, body, _login(rules, about), rules.timeout)
 
-    def is_source(self, mount: str, given: Credentials, ip: str, rules: MountAuthentication, *, is_admin: bool) -> bool:
-        """Whether the server takes these for the mount's source. Raises Refused if too many wait. May switch."""
+    def about_source(
+        self, mount: str, given: Credentials, ip: str, rules: MountAuthentication, *, is_admin: bool
+    ) -> "Judgement":
+        """Returns what the server says about one that logs in as the mount's source. Raises Refused if too many wait.
+        May switch.
+        """
         from pycast.auth.auth_server import AuthServerFailed
-        from pycast.auth.url_forms import judge, stream_auth
+        from pycast.auth.url_forms import Judgement, judge, stream_auth
 
         url = rules.stream_auth
         server = self._settings.now.server.hostname
@@ -93,12 +97,12 @@ class AuthCalls:
         try:
             verdict = judge(self._servers.at(url).ask(url, body, login, rules.timeout), rules)
         except AuthServerFailed:
-            return False
+            return Judgement(False)
         if verdict.message:
             log.info(
                 "mount %s: about the source from %s, the server that is asked says: %s", mount, ip, verdict.message
             )
-        return verdict.is_let_in
+        return verdict
 
     def on_source_started(self, event: SourceStarted) -> None:
         """Tells the mount's server. Never switches."""

@@ -22,7 +22,8 @@ Field = tuple[str, str]
 RESULT, TIMELIMIT, MESSAGE = "x-icecast-auth-result", "x-icecast-auth-timelimit", "x-icecast-auth-message"
 ACTION, ARGUMENT = "x-icecast-auth-alter-action", "x-icecast-auth-alter-argument"
 
-# icecast-kh's values of `auth_header` that let in as "1" does. With the first one, the answer's body is heard first.
+# icecast-kh's values of `auth_header` that let in as "1" does. With the first one, the answer's body is heard first;
+# with the second one a source takes the place of the one that the mount has.
 WITH_INTRO, HIJACK = "withintro", "hijack"
 
 _ESCAPED = pattern(rb"[^0-9A-Za-z]")
@@ -90,6 +91,8 @@ class Judgement(NamedTuple):
     """The mount that the listener hears in place of the one that it asked for; empty if the answer names none."""
     intro: bytes = b""
     """What it hears first."""
+    takes_over: bool = False
+    """Whether a source replaces the one that the mount has."""
 
 
 class About(NamedTuple):
@@ -150,6 +153,7 @@ def judge(answer: AuthAnswer, rules: MountAuthentication) -> Judgement:
         status, text = _ERRORS.get(argument.lower(), (403, ""))
         return Judgement(False, message=message or text, status=status)
     if _lets_in(answer, rules.auth_header):
+        header, _, _ = rules.auth_header.partition(":")
         name, _, _ = rules.timelimit_header.partition(":")
         limit = answer.get(name) or answer.get(TIMELIMIT)
         mount = argument if action == "rewrite" else answer.get("mountpoint").strip()
@@ -160,6 +164,7 @@ def judge(answer: AuthAnswer, rules: MountAuthentication) -> Judgement:
             message,
             mount="" if why_no_mount(mount) else mount,
             intro=answer.body,
+            takes_over=answer.get(header).strip().lower() == HIJACK,
         )
     location = answer.get("location")
     if answer.status in _REDIRECTS and _WEB.match(location):

@@ -102,18 +102,18 @@ class Ownership:
 
     # -- a source's life
 
-    def check(self, name: str, credentials: tuple[str, str] | None) -> None:
+    def check(self, name: str, credentials: tuple[str, str] | None, takes_over: bool = False) -> None:
         """Raises Refused, in Icecast's order, if a source with these credentials has no chance on this node."""
         if self._mounts.source(name) is None:
             self._check_room()
         elif not self._mounts.may_take_over(name, credentials):
-            self._refuse_if_rejecting(name)
+            self._refuse_if_rejecting(name, takes_over)
             self._check_room()
 
     def admit(self, name: str, source: Source) -> None:
         """Puts a new source on the air, or has it stand by. Raises Refused. May switch."""
         with self._turns.of(name):
-            self.check(name, source.credentials)
+            self.check(name, source.credentials, source.takes_over)
             if self._mounts.may_take_over(name, source.credentials):
                 self._replace(name, source)
             elif not self._try_to_go_on_air(name, source):
@@ -188,7 +188,7 @@ class Ownership:
 
     def _resolve(self, name: str, source: Source) -> None:
         """Applies the mount's `on_conflict`: another source is on the air. Raises Refused. May switch."""
-        self._refuse_if_rejecting(name)
+        self._refuse_if_rejecting(name, source.takes_over)
         is_known = source.description.is_known
         standby = Standby(source, StandbyStream(source.description.new_format() if is_known else None), is_new=True)
         if is_known and self._take_over(name, standby):
@@ -198,8 +198,9 @@ class Ownership:
         log.info("mount %s: has a source; the one from %s stands by", name, source.description.ip)
 
     def _take_over(self, name: str, standby: Standby) -> bool:
-        """Puts a source on the air in place of another, if `on_conflict` says so. Returns whether. May switch."""
-        if not standby.is_new or self._settings.now.for_mount(name).on_conflict != "take_over":
+        """Puts a source on the air in place of another, if it or `on_conflict` says so. Returns whether. May switch."""
+        has_to = standby.source.takes_over or self._settings.now.for_mount(name).on_conflict == "take_over"
+        if not (standby.is_new and has_to):
             return False
         if self._mounts.source(name) is not None:
             self._to_standby(name)
@@ -301,14 +302,13 @@ class Ownership:
                     if standby is None or self._must_wait(name, claim):
                         continue
                     # Claim the mount for it. Meanwhile it stays in line and feeds its stream.
-                    if not self._try_to_go_on_air(name, standby.source, standby.stream):
+                    source = standby.source
+                    if not self._try_to_go_on_air(name, source, standby.stream):
                         continue
-                    log.info(
-                        "mount %s: the source from %s, which stood by, goes on", name, standby.source.description.ip
-                    )
+                    log.info("mount %s: the source from %s, which stood by, goes on", name, source.description.ip)
                     # It is on the air and leaves the line. If it has ended meanwhile the next one replaces it.
-                    if not claim.remove(standby.source):
-                        self.remove(name, standby.source)
+                    if not claim.remove(source):
+                        self.remove(name, source)
         finally:
             claim.wake = None
             self._claims.drop_if_empty(name)
@@ -387,8 +387,8 @@ class Ownership:
         assert self._cluster is not None
         return self._cluster.registry.state.highest(name)
 
-    def _refuse_if_rejecting(self, name: str) -> None:
-        if self._settings.now.for_mount(name).on_conflict == "reject":
+    def _refuse_if_rejecting(self, name: str, takes_over: bool) -> None:
+        if not takes_over and self._settings.now.for_mount(name).on_conflict == "reject":
             raise Refused("Mountpoint in use", cause=f"{name} has a source that is alive")
 
     def _check_room(self) -> None:

@@ -15,14 +15,16 @@ from pycast.server.context import ServerContext
 from pycast.server.reserve import RETRY_AFTER, check_room
 
 
-def check_credentials(context: ServerContext, ip: str, request: Request) -> Credentials:
-    """Returns the credentials of a source's request. Raises Refused if they are not those of its mount. May switch."""
+def check_credentials(context: ServerContext, ip: str, request: Request) -> tuple[Credentials, bool]:
+    """Returns the credentials of a source's request, and whether it takes over the mount with them. Raises Refused if
+    they are not those of its mount. May switch.
+    """
     given = basic_credentials(request.headers)
-    is_right = context.site.sources.is_right(request.path, given, ip)
-    if not context.site.logins.check(ip, given, is_right) or given is None:
+    found = context.site.sources.look(request.path, given, ip)
+    if not context.site.logins.check(ip, given, found.is_right) or given is None:
         what = "wrong source credentials" if request.headers.get("authorization") else "no credentials were sent"
         raise Refused("You need to authenticate", status=401, cause=f"{what} for {request.path}")
-    return given
+    return given, found.takes_over
 
 
 def check_password(context: ServerContext, ip: str, slot: Slot, mount: str, password: str) -> Credentials:

@@ -85,10 +85,11 @@ class ConnectedSource:
         description: SourceDescription,
         *,
         is_relay: bool = False,
+        takes_over: bool = False,
     ) -> None:
         """With `is_relay` this server has opened the connection, to another one that has the stream."""
-        self.makes_way = False
-        """Whether another source with the same credentials may replace it now."""
+        self.takes_over, self.makes_way = takes_over, False
+        """`makes_way`: whether another source with the same credentials may replace it now."""
         self._is_relay = is_relay
         self.credentials = credentials
         self.description = description
@@ -346,9 +347,9 @@ def serve_source(context: ServerContext, connection: Connection, request: Reques
     """Serves a SOURCE or PUT request until the source ends; `first` are bytes of its body that were read already.
     Raises Refused and other PeerErrors before the stream begins. May switch.
     """
-    credentials = check_credentials(context, connection.ip, request)
+    credentials, takes_over = check_credentials(context, connection.ip, request)
     pass_gate(context, request.path)
-    context.ownership.check(request.path, credentials)
+    context.ownership.check(request.path, credentials, takes_over)
     description = describe_source(connection, request)
     body = new_body(request)
     expects = expects_continue(request.headers)
@@ -356,7 +357,7 @@ def serve_source(context: ServerContext, connection: Connection, request: Reques
     # All other sources get 200 at once, as from 2.4.4: old liquidsoap and all sources without framing wait for it.
     is_ok_at_end = expects and not isinstance(body, RawBody)
     begin = (CONTINUE if expects else b"") + (b"" if is_ok_at_end else SOURCE_OK)
-    source = ConnectedSource(context, connection, request.path, credentials, description)
+    source = ConnectedSource(context, connection, request.path, credentials, description, takes_over=takes_over)
     # Only a body without framing can be lost in a proxy.
     may_be_lost = isinstance(body, RawBody) and is_proxied(request.headers)
     source.run(body, first, begin, OK_AT_END if is_ok_at_end else b"", is_proxied=may_be_lost)

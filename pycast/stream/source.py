@@ -131,6 +131,10 @@ class Source(Protocol):
         """
 
     @property
+    def takes_over(self) -> bool:
+        """Whether it replaces the source that the mount has, whatever `on_conflict` says."""
+
+    @property
     def is_silent(self) -> bool:
         """Whether nothing comes from it, so that it has probably lost its connection."""
 

@@ -94,7 +94,7 @@ def test_listeners_get_what_on_failure_says_and_sources_are_refused(
     backend.answer = lambda asked: None
     given = rules(backend, on_failure=on_failure)
     assert add(calls, given) is is_let_in
-    assert not calls.is_source("/x", ("source", "pw"), "192.0.2.7", given, is_admin=False)
+    assert not calls.about_source("/x", ("source", "pw"), "192.0.2.7", given, is_admin=False).is_let_in
 
 
 def test_no_is_no_whatever_on_failure_says(calls: AuthCalls, backend: Backend) -> None:
@@ -105,7 +105,8 @@ def test_no_is_no_whatever_on_failure_says(calls: AuthCalls, backend: Backend) -
 def test_source_is_asked_about_and_so_are_its_requests(calls: AuthCalls, backend: Backend) -> None:
     backend.answer = lambda asked: YES if asked["pass"] == "right" else ""
     for password, is_admin, is_right in (("right", False, True), ("right", True, True), ("wrong", False, False)):
-        assert calls.is_source("/x", ("dj", password), "192.0.2.7", rules(backend), is_admin=is_admin) is is_right
+        said = calls.about_source("/x", ("dj", password), "192.0.2.7", rules(backend), is_admin=is_admin)
+        assert said.is_let_in is is_right and not said.takes_over
     assert [one.get("admin") for one in backend.asked] == [None, "1", None]
     assert {one["action"] for one in backend.asked} == {"stream_auth"}
 

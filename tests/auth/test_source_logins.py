@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pycast.auth.source_logins import SourceLogins
+from pycast.auth.url_forms import Judgement
 from pycast.config.live import Live
 from pycast.config.load import loads
 
@@ -24,14 +25,14 @@ IP = "192.0.2.7"
 
 
 class Calls:
-    """Answers that a password is right if it is "yes", and keeps what it was asked."""
+    """Answers that a password is right if it is "yes", and that "boss" takes over; keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, tuple[str, str], str, bool]] = []
 
-    def is_source(self, mount: str, given: tuple[str, str], ip: str, rules: object, *, is_admin: bool) -> bool:
+    def about_source(self, mount: str, given: tuple[str, str], ip: str, rules: object, *, is_admin: bool) -> Judgement:
         self.asked.append((mount, given, ip, is_admin))
-        return given[1] == "yes"
+        return Judgement(given[1] == "yes", takes_over=given[0] == "boss")
 
 
 @pytest.fixture
@@ -61,6 +62,12 @@ def test_mount_has_one_way_to_tell_its_sources(
     logins: SourceLogins, mount: str, given: tuple[str, str] | None, is_right: bool
 ) -> None:
     assert logins.is_right(mount, given, IP) is is_right
+
+
+def test_who_takes_over_is_said_by_the_server_that_is_asked(logins: SourceLogins) -> None:
+    assert logins.look("/asked", ("boss", "yes"), IP) == (True, True)
+    assert logins.look("/asked", ("dj", "yes"), IP) == logins.look("/plain", ("source", "pw"), IP) == (True, False)
+    assert logins.look("/asked", None, IP) == (False, False)
 
 
 def test_what_a_server_is_asked(logins: SourceLogins, calls: Calls) -> None:

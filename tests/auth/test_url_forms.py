@@ -92,6 +92,13 @@ def test_only_the_configured_header_with_its_value_lets_in(
         assert judge(answer(given, status=status), rules).is_let_in is is_let_in
 
 
+def test_a_source_takes_over_only_if_the_answer_says_so_in_the_configured_header() -> None:
+    rules = MountAuthentication()
+    assert judge(answer(("icecast-auth-user", "Hijack")), rules).takes_over
+    for other in (("icecast-auth-user", "1"), ("icecast-auth-user", "withintro"), ("x-other", "hijack")):
+        assert not judge(answer(other, ("x-icecast-auth-result", "ok")), rules).takes_over
+
+
 @pytest.mark.parametrize("written", ["icecast-auth-user: 1", "icecast-auth-user:1", "Icecast-Auth-User :  1 "])
 def test_blanks_in_the_configured_header_do_not_matter(written: str) -> None:
     header = MountAuthentication.KEYS["auth_header"].read(written)

@@ -278,6 +278,25 @@ def test_the_newest_source_takes_over_from_another_node(stage: Stage) -> None:
     assert stage.highest > before.epoch
 
 
+@policy("reject")
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_source_that_has_to_take_over_does_so_whatever_the_mount_says(stage: Stage, is_here: bool) -> None:
+    first = stage.admit() if is_here else None
+    if not is_here:
+        stage.other_has(4)
+        stage.peers.on_make_way = lambda: stage.other_has(4, is_live=False)
+    with pytest.raises(Refused):
+        stage.admit(user="other")
+    second = stage.source(user="other")
+    second.takes_over = True
+    stage.ownership.admit(NAME, second)
+    assert stage.is_on_air(second) and (Yield(NAME) in stage.peers.asked) is not is_here
+    if first:
+        assert first.output.state is SourceState.STANDBY
+        stage.ownership.remove(NAME, second)
+        assert stage.is_on_air(first)
+
+
 def title(stage: Stage) -> str:
     mount = stage.mounts.get(NAME)
     assert mount is not None

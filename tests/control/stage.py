@@ -36,7 +36,7 @@ class StageSource:
     """A source that does nothing on its own."""
 
     credentials = ("source", "hackme")
-    is_silent = False
+    takes_over = is_silent = False
 
     def __init__(self, content_type: str, ip: str = "127.0.0.1") -> None:
         self.description = SourceDescription(source_info(Headers()), content_type, (), ip, 0.0)

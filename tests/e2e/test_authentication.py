@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from pycast.testing import Server
+from pycast.testing import Server, StreamRefused
 from pycast.testing.numbered import frames_in
 from tests.e2e.programs import require
 from tests.e2e.wire import basic, get
@@ -27,7 +27,7 @@ ANN = {"Authorization": basic("ann", "pw").partition(": ")[2].strip()}
 
 
 class Asked(BaseHTTPRequestHandler):
-    """Lets in who has the token."""
+    """Lets in who has the token, and all sources; "boss" takes over."""
 
     forms: list[dict[str, str]]
 
@@ -36,7 +36,7 @@ class Asked(BaseHTTPRequestHandler):
         self.forms.append(form)
         self.send_response(200)
         if "token=good" in form.get("mount", "") or form["action"] != "listener_add":
-            self.send_header("Icecast-Auth-User", "1")
+            self.send_header("Icecast-Auth-User", "hijack" if form.get("user") == "boss" else "1")
         self.end_headers()
 
     def log_message(self, *args: object) -> None:
@@ -66,6 +66,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     mounts = [
         {"mount_name": "/file.mp3", "authentication": {"type": "htpasswd", "filename": str(folder / "users")}},
         {"mount_name": "/asked.mp3", "authentication": {"type": "url", "listener_add": url, "listener_remove": url}},
+        {"mount_name": "/taken.mp3", "authentication": {"type": "url", "stream_auth": url}},
         {"mount_name": "/signed.mp3", "authentication": {"type": "signed", "keys": [KEY]}},
     ]
     with Server(workers=2, mount=mounts) as server:
@@ -129,6 +130,20 @@ def test_server_is_asked_by_every_worker_and_told_of_departures(house: House) ->
         )
     assert len({form["client"] for form in house.forms}) == 2 * MANY, "a number of its own for each, on all workers"
     assert all(form["ip"] == "127.0.0.1" for form in left)
+
+
+def test_source_that_is_to_take_over_does_so_on_whichever_worker_it_comes_to(house: House) -> None:
+    server = house.server
+    with server.stream("/taken.mp3", speed=0) as first:
+        first.send(50)
+        server.wait_for_source("/taken.mp3")
+        with pytest.raises(StreamRefused, match="Mountpoint in use"), server.stream("/taken.mp3", user="other"):
+            pass
+        with server.listen("/taken.mp3") as heard:
+            heard.wait_for_frame(40)
+            with server.stream("/taken.mp3", user="boss", speed=0, first=500) as second:
+                second.send(100)
+                heard.wait_for_frame(590)
 
 
 def test_address_that_the_command_signs_is_good_until_the_key_is_taken_out(house: House) -> None:

@@ -88,7 +88,7 @@ class FakeSource:
     """A source whose bytes a test feeds by hand."""
 
     credentials = ("source", "hackme")
-    is_silent = False
+    takes_over = is_silent = False
 
     def __init__(self, content_type: str = "audio/mpeg") -> None:
         self.description = SourceDescription(SourceInfo(), content_type, (("ice-name", "x"),), "127.0.0.1", 0.0)

@@ -33,9 +33,9 @@ def refusal(bench: Bench, mount: str) -> Refused:
 
 def test_the_credentials_of_the_mount_are_returned(bench: Bench) -> None:
     request = make_request("/x", method="SOURCE", authorization=SOURCE)
-    assert check_credentials(bench.context, IP, request) == ("source", "hackme")
+    assert check_credentials(bench.context, IP, request) == (("source", "hackme"), False)
     request = make_request("/own", method="SOURCE", authorization="Basic bWU6bWluZQ==")
-    assert check_credentials(bench.context, IP, request) == ("me", "mine")
+    assert check_credentials(bench.context, IP, request) == (("me", "mine"), False)
 
 
 @pytest.mark.parametrize("authorization", ["", SOURCE, "Basic bWU6", "Basic x", "Bearer x"])

@@ -33,7 +33,7 @@ class FakeSource:
         self.credentials = credentials
         self.description = DESCRIPTION
         self.output = SourceOutput()
-        self.is_silent = False
+        self.is_silent = self.takes_over = False
         self.ended = ""
 
     def wait_until_out(self, seconds: float) -> None:
