@@ -163,8 +163,15 @@ def _directory_advice(config: Config) -> Iterator[str]:
 
 
 def _hostname_advice(config: Config) -> Iterator[str]:
+    name = config.server.hostname
+    is_more = any(letter in name for letter in "/@?# ") or name.count(":") == 1
+    if is_more and not config.server.public_url:
+        yield (
+            f'server.hostname is "{name}": expected a name or an address alone, without http:// and port; what '
+            "listeners get leads nowhere"
+        )
     local = all(listen.bind_address in ("127.0.0.1", "::1", "localhost") for listen in config.listen)
-    if config.server.hostname == "localhost" and not config.server.public_url and not local:
+    if name == "localhost" and not config.server.public_url and not local:
         yield 'server.hostname is "localhost": playlists will send listeners to their own machine'
 
 

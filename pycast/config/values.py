@@ -4,7 +4,6 @@ A check returns the value in its final form, or raises ValueError whose text beg
 file depends on a particular key.
 """
 
-import codecs
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
@@ -15,6 +14,8 @@ from pycast.patterns import pattern
 
 _CONTROL = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # C0, DEL, C1, and Unicode's line ends
 _TOKEN = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: the name of a header
+# By these a client knows how to read an answer; with a second one beside the server's own it cannot.
+_FRAMING = frozenset({"connection", "content-encoding", "content-length", "icy-metaint", "transfer-encoding"})
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 # Icecast's numbers, and the names that it has for levels in its file and its log.
 _LEVELS = {
@@ -132,8 +133,8 @@ def _public(value: object) -> bool | None:
 def _charset(value: object) -> str:
     name = _text(value)
     try:
-        codecs.lookup(name or "utf-8")
-    except LookupError:
+        "".encode(name or "utf-8")
+    except (LookupError, UnicodeError):
         raise ValueError('expected the name of a character set, such as "UTF-8" or "ISO8859-1"') from None
     return name
 
@@ -351,6 +352,8 @@ def _headers(value: object) -> dict[str, HeaderValue]:
     for name, content in value.items():
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"expected header names made of letters, digits and dashes, not {name!r}")
+        if name.lower() in _FRAMING:
+            raise ValueError(f"expected no {name}: the server sets it, as clients read an answer by it")
         try:
             headers[name] = by_status(content, _text) if isinstance(content, Mapping) else _text(content)
         except ValueError as error:

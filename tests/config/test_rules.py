@@ -25,6 +25,21 @@ def test_a_local_name_is_pointed_out() -> None:
     assert [line.split(" ")[0] for line in said] == ["server.hostname"]
 
 
+@pytest.mark.parametrize(
+    "name", ["http://radio.example.org", "radio.example.org:8000", "radio.example.org/live", "radio example"]
+)
+def test_what_is_more_than_a_name_or_an_address_is_pointed_out(name: str) -> None:
+    text = GOOD.replace("radio.example.org", name)
+    [line] = advice(loads(text, {}, "f"))
+    assert line.startswith(f'server.hostname is "{name}": expected a name or an address alone')
+    assert advice(loads(text.replace("hostname", 'public_url = "https://a.example"\nhostname'), {}, "f")) == []
+
+
+@pytest.mark.parametrize("name", ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "rädio.example"])
+def test_an_address_is_a_name_for_listeners(name: str) -> None:
+    assert advice(loads(GOOD.replace("radio.example.org", name), {}, "f")) == []
+
+
 def test_local_name_is_right_for_a_server_that_only_listens_locally() -> None:
     text = GOOD.replace("radio.example.org", "localhost") + '[[listen]]\nbind_address = "127.0.0.1"\n'
     assert advice(loads(text, {}, "f")) == []

@@ -167,3 +167,26 @@ def test_no_text_has_a_character_that_ends_a_line_or_moves_a_cursor(character: s
         with pytest.raises(ValueError, match="expected"):
             section.KEYS[key].read(f"a{character}b")
     assert ServerSection.KEYS["location"].read("Köln \u200e") == "Köln \u200e"
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Length", "transfer-encoding", "Connection", "icy-metaint", "Content-Encoding"]
+)
+@pytest.mark.parametrize("where", ["[http_headers]\n", '[[mount]]\nmount_name = "/x"\n[mount.http_headers]\n'])
+def test_headers_by_which_clients_read_an_answer_are_the_servers_own(where: str, name: str) -> None:
+    for value in ('"5"', '{ "404" = "5" }'):
+        with pytest.raises(ConfigError, match=f"http_headers.*expected no {name}"):
+            loads(f"{where}{name} = {value}\n", {}, "test")
+
+
+def test_such_a_header_of_an_icecast_xml_is_left_out_with_its_line() -> None:
+    header = '<header name="Content-Length" value="5"/>'
+    config = loads(f"<icecast>\n<http-headers>\n{header}\n</http-headers></icecast>", {}, "icecast.xml")
+    assert "Content-Length" not in config.http_headers
+    assert [note for note in config.notes if note.startswith("icecast.xml:3: left out") and "Content-Length" in note]
+
+
+@pytest.mark.parametrize("name", ["hex", "rot13", "undefined", "klingon"])
+def test_a_charset_is_one_of_text(name: str) -> None:
+    with pytest.raises(ConfigError, match="expected the name of a character set"):
+        loads(f'[[mount]]\nmount_name = "/x"\ncharset = "{name}"\n', {}, "test")
