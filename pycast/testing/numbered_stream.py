@@ -21,6 +21,7 @@ from pycast.testing.wire_heads import (
     CLOSED,
     OWN_SOURCE,
     ServerAddress,
+    as_name,
     as_target,
     how_it_failed,
     is_readable,
@@ -193,7 +194,7 @@ class NumberedStream:
 
     def _tell_title(self, title: str) -> None:
         """Asks the server to change the title. Raises StreamRefused."""
-        query = f"mode=updinfo&mount={quote(self.mount)}&song={quote(title)}&charset=UTF-8"
+        query = f"mode=updinfo&mount={quote(as_name(self.mount))}&song={quote(title)}&charset=UTF-8"
         with closing(self._address.connect(ANSWER_S)) as sock:
             sock.sendall(f"GET /admin/metadata?{query} HTTP/1.0\r\nAuthorization: Basic {self._token}\r\n\r\n".encode())
             answer, body = read_head(sock, ANSWER_S)

@@ -84,6 +84,7 @@ class Orders(ABC):
         default.
         """
         from pycast.testing.numbered_stream import NumberedStream
+        from pycast.testing.wire_heads import as_name
 
         return NumberedStream(
             self.address(port),
@@ -96,7 +97,7 @@ class Orders(ABC):
             method=method,
             headers=headers,
             first=first,
-            wait_until_on_air=lambda: self.wait_for_source(mount, despite_refusals=True),
+            wait_until_on_air=lambda: self.wait_for_source(as_name(mount), despite_refusals=True),
         )
 
     def listen(

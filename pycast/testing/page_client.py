@@ -23,13 +23,15 @@ def get_page(
     """Returns status and body of a GET, over TLS if there is a `context`. Raises OSError: also for no proper answer."""
     import http.client
 
+    from pycast.testing.wire_heads import as_target
+
     connection = (
         http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         if context
         else http.client.HTTPConnection(host, port, timeout=timeout)
     )
     try:
-        connection.request("GET", path, headers=_headers(login))
+        connection.request("GET", as_target(path), headers=_headers(login))
         reply = connection.getresponse()
         return reply.status, reply.read()
     except http.client.HTTPException as error:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 MAX_HEAD = 65536
 CLOSED = "the server closed the connection"
@@ -157,6 +157,11 @@ def as_target(mount: str) -> str:
     escaped, and what is escaped already stays.
     """
     return quote(mount, safe="/%?#[]@!$&'()*+,;=:~")
+
+
+def as_name(mount: str) -> str:
+    """Returns the name that a mount has in the server, which undoes what is escaped."""
+    return unquote(as_target(mount).partition("?")[0])
 
 
 def reset(sock: socket.socket) -> None:

@@ -30,6 +30,14 @@ def test_frames_arrive_in_every_format_with_their_titles(server: Server) -> None
         assert server.titles(mount) == ["One", "Two"]
 
 
+def test_a_mount_may_have_blanks_accents_and_escapes(server: Server) -> None:
+    with server.stream("/é ü+%25.mp3", title="One") as stream, server.listen("/é ü+%25.mp3") as heard:
+        heard.wait_for_title("One")
+        stream.title = "Two"
+        server.wait_for_title("/é ü+%.mp3", "Two")
+        assert server.get("/é ü+%25.mp3.m3u")[1].endswith(b"/%C3%A9%20%C3%BC+%25.mp3\r\n")
+
+
 def test_it_sends_only_what_it_is_told_at_speed_0(server: Server) -> None:
     with server.stream("/exact.mp3", speed=0, first=7) as stream:
         assert stream.sent == 0 and stream.is_connected and not stream.reason
