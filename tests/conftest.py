@@ -7,6 +7,7 @@ PYCAST_TIME_SCALE=3 makes every time limit here three times as long, for a slow 
 
 import gc
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -40,6 +41,14 @@ TIDY_S = 2.0  # for what a test stopped to be gone
 POLL_S = 0.005
 
 WaitUntil = Callable[..., None]
+
+
+def pytest_configure() -> None:
+    """Under nohup, or behind a shell's `&`, Ctrl-C is ignored, and would be by all programs that tests start and stop
+    with it.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
