@@ -224,8 +224,10 @@ def test_f12_zone_is_lost_and_the_others_take_its_listeners(pycast_cluster: Clus
         reports = crowd.reports(kept)
     assert_sockets_kept(reports)
     assert_same_ending(reports)
+    # Without the source's zone they miss nothing.
+    limit_s = 5.0 if lost == "x" else 2.0
     for report in reports:
-        assert report.longest_silence_ms < 5_000
+        assert report.longest_silence_ms < limit_s * 1000
         assert not any(encoder.sent(gap.seq, gap.frames, before=killed - LAST_WORDS_S) for gap in report.gaps)
         assert len(report.gaps) == (lost == "x")
     if lost == "z":  # half a second is between two passes

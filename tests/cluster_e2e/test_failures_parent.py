@@ -68,5 +68,7 @@ def test_f03_relay_parent_dies_and_its_children_lose_nothing(crowd: Crowd, fail:
             reports = crowd.reports(ids[child] + ids["a"])
             gap_bytes = metric(cluster[child], "pycast_mirror_gap_bytes_total")
         assert all(report.is_flawless for report in reports), reports
+        # Noticed by a deadline only (3 s), a closed connection would take longer than this.
+        assert max(report.longest_silence_ms for report in reports) < silence_s * 1000 + 1_500
         assert lateness.longest_s(reports) < silence_s + 0.25
         assert gap_bytes == 0

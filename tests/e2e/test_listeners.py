@@ -221,7 +221,7 @@ def test_lb_01_listener_that_leaves_frees_its_slot_though_nothing_is_sent(leave:
         assert listener.send(f"GET {MOUNT} HTTP/1.0\r\n\r\n").read_head().status == 200
         pycast_server.wait_for_listeners(MOUNT, 1)
         leave(listener)
-        pycast_server.wait_for_listeners(MOUNT, 0, 5)
+        pycast_server.wait_for_listeners(MOUNT, 0, 2)
 
 
 @pytest.mark.pycast(queue_size="64k", burst_size="16k")

@@ -80,7 +80,7 @@ def test_tls_listener_that_leaves_frees_its_slot(server: Server) -> None:
     with server.stream(MOUNT, speed=0):
         with server.listen(MOUNT, port=tls_port(server)):
             server.wait_for_listeners(MOUNT, 1)
-        server.wait_for_listeners(MOUNT, 0, 5)
+        server.wait_for_listeners(MOUNT, 0, 2)
 
 
 def test_new_certificate_is_used_without_a_restart(server: Server, tmp_path: Path) -> None:
