@@ -11,6 +11,7 @@ import time
 from collections import Counter
 
 from benchmarks.frames import FrameReader
+from benchmarks.light_tls import LightTls
 from benchmarks.load import ENOUGH_BYTES
 
 _READ, _DISCARD = 65_536, 1 << 20
@@ -31,10 +32,13 @@ def client_context() -> ssl.SSLContext:
 class TlsPlayer:
     """One player. Its moments are `time.monotonic()` seconds. Without a `path` it only makes the handshake."""
 
-    def __init__(self, path: str = "", *, enough: int = ENOUGH_BYTES, is_sample: bool = False) -> None:
+    def __init__(
+        self, path: str = "", *, enough: int = ENOUGH_BYTES, is_sample: bool = False, is_light: bool = False
+    ) -> None:
         head = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: pycast-bench\r\n\r\n"
         self.request = head.encode() if path else b""
         self.checker = FrameReader(0) if is_sample else None
+        self.is_light = is_light
         self.audio = 0
         self.enough_at = 0.0
         self.error = ""
@@ -67,40 +71,49 @@ class TlsPlayer:
             self.enough_at = time.monotonic()
 
 
-class _Line:
-    """A player's connection."""
+class _SslEnd:
+    """A player's end of TLS, by Python's `ssl`."""
 
-    def __init__(self, player: TlsPlayer, sock: socket.socket, context: ssl.SSLContext) -> None:
-        self.player, self.sock = player, sock
+    def __init__(self, player: TlsPlayer, context: ssl.SSLContext) -> None:
+        self._player = player
         self._arrived, self._said = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._end = context.wrap_bio(self._arrived, self._said)
         self._is_shaken = False
 
-    def begin(self) -> None:
-        """Sends the first words. Raises OSError."""
-        self._go_on()
+    def hello(self) -> bytes:
+        """Returns the first words."""
+        return self.take(b"")
 
-    def read(self) -> None:
-        """Reads what has come. Raises OSError."""
-        data = self.sock.recv(_READ)
-        if not data:
-            raise ConnectionAbortedError("closed by the server")
+    def take(self, data: bytes) -> bytes:
+        """Takes what has come, and returns what is to be sent. Raises OSError."""
         self._arrived.write(data)
-        self._go_on()
-
-    def _go_on(self) -> None:
         try:
             if not self._is_shaken:
                 self._end.do_handshake()
                 self._is_shaken = True
-                self.player.note_handshake()
-                self._end.write(self.player.request)
+                self._player.note_handshake()
+                self._end.write(self._player.request)
             while True:
-                self.player.take(self._end.read(_READ))
+                self._player.take(self._end.read(_READ))
         except ssl.SSLWantReadError:
             pass
-        if self._said.pending:
-            self.sock.send(self._said.read())  # less than what a new connection takes
+        return self._said.read()
+
+
+class _LightEnd:
+    """A player's end of TLS that costs the generator little."""
+
+    def __init__(self, player: TlsPlayer) -> None:
+        self._player = player
+        self._end = LightTls(player.request)
+        self.hello = self._end.hello
+
+    def take(self, data: bytes) -> bytes:
+        """Takes what has come, and returns what is to be sent. Raises OSError."""
+        said, audio = self._end.take(data)
+        if audio:
+            self._player.take(audio)
+        return said
 
 
 class TlsCrowd:
@@ -111,7 +124,7 @@ class TlsCrowd:
         self._port = port
         self._context = client_context()
         self._epoll = select.epoll()
-        self._open: dict[int, _Line] = {}
+        self._open: dict[int, tuple[TlsPlayer, socket.socket, _SslEnd | _LightEnd]] = {}
         self._busy = 0
         """How many of those have not enough yet."""
         self._swept: list[tuple[TlsPlayer, socket.socket]] = []
@@ -149,7 +162,7 @@ class TlsCrowd:
 
     def close(self) -> None:
         """Closes all sockets, with a reset."""
-        for sock in (*(line.sock for line in self._open.values()), *(sock for _, sock in self._swept)):
+        for sock in (*(sock for _, sock, _ in self._open.values()), *(sock for _, sock in self._swept)):
             sock.close()
         self._epoll.close()
 
@@ -161,24 +174,28 @@ class TlsCrowd:
         sock.bind((f"127.0.0.{2 + (len(self._swept) + len(self._open)) % _ADDRESSES}", 0))
         sock.connect(("127.0.0.1", self._port))  # on loopback it is over at once, unless the server's queue is full
         sock.setblocking(False)
-        line = self._open[sock.fileno()] = _Line(player, sock, self._context)
+        end = _LightEnd(player) if player.is_light else _SslEnd(player, self._context)
+        self._open[sock.fileno()] = (player, sock, end)
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         self._busy += 1
-        line.begin()
+        sock.send(end.hello())
 
     def _turn(self, timeout_s: float) -> None:
         for fd, _ in self._epoll.poll(timeout_s, 256):
-            self._read(fd, self._open[fd])
+            self._read(fd, *self._open[fd])
         if time.monotonic() - self._sweep_at > _SWEEP_S:
             self._sweep_at = time.monotonic()
             for player, sock in self._swept:
                 self._discard(player, sock)
 
-    def _read(self, fd: int, line: _Line) -> None:
-        player = line.player
+    def _read(self, fd: int, player: TlsPlayer, sock: socket.socket, end: _SslEnd | _LightEnd) -> None:
         was_busy = not player.enough_at
         try:
-            line.read()
+            data = sock.recv(_READ)
+            if not data:
+                raise ConnectionAbortedError("closed by the server")
+            if said := end.take(data):
+                sock.send(said)  # less than what a new connection takes
         except BlockingIOError:
             return
         except OSError as error:
@@ -189,9 +206,9 @@ class TlsCrowd:
             del self._open[fd]
             self._epoll.unregister(fd)
             if player.error:
-                line.sock.close()
+                sock.close()
             else:
-                self._swept.append((player, line.sock))
+                self._swept.append((player, sock))
 
     def _discard(self, player: TlsPlayer, sock: socket.socket) -> None:
         if player.error:
