@@ -4,21 +4,9 @@ bounds and the sentence that explains it.
 
 from typing import Literal
 
+from pycast.config.address_values import Addresses, MaybeDnsName, MaybeNodeAddress, Urls
 from pycast.config.section import Section, key
-from pycast.config.values import (
-    Addresses,
-    Bits,
-    Flag,
-    Fraction,
-    MaybeDnsName,
-    MaybeNodeAddress,
-    MaybeSecret,
-    RequiredText,
-    Seconds,
-    Text,
-    Urls,
-    Whole,
-)
+from pycast.config.values import Bits, Flag, Fraction, MaybeSecret, RequiredText, Seconds, Text, Whole
 
 
 class ClusterSection(Section):

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
+from pycast.config.address_values import MaybeAddress
 from pycast.config.section import Section, key
-from pycast.config.values import MaybeAddress, Seconds
+from pycast.config.values import Seconds
 from pycast.patterns import pattern
 
 _PAGE = pattern(r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][!-~]*)?")

@@ -7,8 +7,9 @@ rules.py.
 from functools import cached_property
 from typing import Literal
 
+from pycast.config.address_values import CallUrl
 from pycast.config.section import Section, key
-from pycast.config.values import AuthHeader, CallUrl, Flag, HeaderNames, MaybeSecret, Seconds, SigningKeys, Text
+from pycast.config.values import AuthHeader, Flag, HeaderNames, MaybeSecret, Seconds, SigningKeys, Text
 
 
 class MountAuthentication(Section):

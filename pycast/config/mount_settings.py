@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pycast.config.address_values import MaybeAddress
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.section import UNSET, Section, key
 from pycast.config.status_headers import HeaderValue
@@ -25,7 +26,6 @@ from pycast.config.values import (
     Fallback,
     Flag,
     Headers,
-    MaybeAddress,
     MaybeSecret,
     MountName,
     Override,

@@ -5,17 +5,9 @@ sentence that explains it.
 from ipaddress import ip_address
 from typing import Annotated
 
+from pycast.config.address_values import StreamUrls
 from pycast.config.section import Section, key
-from pycast.config.values import (
-    Flag,
-    MaybeMountName,
-    MaybeSecret,
-    MountName,
-    Seconds,
-    StreamUrls,
-    Text,
-    Whole,
-)
+from pycast.config.values import Flag, MaybeMountName, MaybeSecret, MountName, Seconds, Text, Whole
 
 
 def _own_address(value: object) -> str:

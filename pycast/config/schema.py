@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from pycast import __version__
+from pycast.config.address_values import BindAddress, MaybeAddress, Networks
 from pycast.config.alias_section import AliasSection, by_source
 from pycast.config.cluster_sections import BalancerSection, ClusterSection, DrainSection
 from pycast.config.directory_section import DirectorySection
@@ -28,13 +29,10 @@ from pycast.config.section import Section, key
 from pycast.config.units import Size
 from pycast.config.values import (
     SERVED,
-    BindAddress,
     Bits,
     Flag,
     Headers,
-    MaybeAddress,
     MaybeMountName,
-    Networks,
     RequiredText,
     Seconds,
     Secret,

@@ -5,7 +5,6 @@ file depends on a particular key.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pycast.config.status_headers import HeaderValue, by_status
@@ -24,15 +23,6 @@ _LEVELS = {
     **dict.fromkeys(("2", "warn"), "warning"),
     **dict.fromkeys(("1", "0", "eror"), "error"),
 }
-_ADDRESS = pattern(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
-_URL = pattern(r"https?://[^/?#\s]+?(?::([0-9]{1,5}))?/?")
-# Its characters need no escape in a page, a playlist or JSON.
-_PUBLIC = pattern(
-    r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:/[A-Za-z0-9/:@!$*+,;=~%._-]*)?"
-)
-_STREAM_URL = pattern(
-    r"https?://(?:[^/?#@\s]*@)?(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][^#\s]*)?"
-)
 _MEDIA_TYPE = pattern(r"[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}/[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}")
 _BITS = pattern(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -62,33 +52,29 @@ def choices(values: Sequence[str], given: object) -> str:
     return f"expected {', '.join(first)} or {last}" + (f'; did you mean "{near[0]}"?' if near else "")
 
 
-def _is_clean(text: str) -> bool:
+def is_clean(text: str) -> bool:
     """Whether it has no control characters, and no surrogates (bytes of the environment that are not UTF-8)."""
     return not _CONTROL.search(text) and text == text.encode(errors="ignore").decode()
 
 
-def _text(value: object) -> str:
+def clean_text(value: object) -> str:
+    """Returns a text without characters that end a line or move a cursor."""
     if not isinstance(value, str):
         raise ValueError("expected text in quotes")
-    if not _is_clean(value):
+    if not is_clean(value):
         raise ValueError("expected text without line breaks or other control characters")
     return value
 
 
-def _required_text(value: object) -> str:
+def required_text(value: object) -> str:
+    """Returns such a text that is not empty."""
     if not value:
         raise ValueError("expected text that is not empty")
-    return _text(value)
-
-
-def _bind_address(value: object) -> str:
-    """Returns the address without the brackets that it has in a URL, `[::1]`."""
-    text = _required_text(value)
-    return text[1:-1] if text.startswith("[") and text.endswith("]") and ":" in text else text
+    return clean_text(value)
 
 
 def _secret(value: object) -> str:
-    if not value or not isinstance(value, str) or not _is_clean(value):
+    if not value or not isinstance(value, str) or not is_clean(value):
         raise ValueError("expected a password in quotes, at least one character long")
     return value
 
@@ -131,7 +117,7 @@ def _public(value: object) -> bool | None:
 
 
 def _charset(value: object) -> str:
-    name = _text(value)
+    name = clean_text(value)
     try:
         "".encode(name or "utf-8")
     except (LookupError, UnicodeError):
@@ -140,7 +126,7 @@ def _charset(value: object) -> str:
 
 
 def _mount_name(value: object) -> str:
-    name = _text(value)
+    name = clean_text(value)
     if not name.startswith("/") or "//" in name:
         raise ValueError('expected a name that begins with one "/", such as "/live.mp3"')
     return name
@@ -172,40 +158,18 @@ def _log_level(value: object) -> str:
 
 
 def _section_type(value: object) -> str:
-    text = _text(value)
+    text = clean_text(value)
     if text not in ("normal", "default") and not _MEDIA_TYPE.fullmatch(text):
         raise ValueError('expected "normal", "default" or a content type such as "audio/aacp"')
     return text
 
 
 def _bitrate(value: object) -> str:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else clean_text(value)
 
 
-def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
-    # An environment variable is one text: "10.0.0.0/8, 192.168.0.0/16".
-    found = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-    if not isinstance(found, list | tuple):
-        raise ValueError('expected a list of networks, such as ["10.0.0.0/8", "192.0.2.7"]')
-    return tuple(_network(one) for one in found)
-
-
-def _network(value: object) -> IPv4Network | IPv6Network:
-    if isinstance(value, IPv4Network | IPv6Network):
-        return value
-    try:
-        # `ip_network` would read a number as an address.
-        return ip_network(value if isinstance(value, str) else "")
-    except ValueError:
-        pass
-    try:
-        without_host = ip_network(str(value), strict=False)
-    except ValueError:
-        raise ValueError(f'expected IP networks or addresses such as "10.0.0.0/8", not {str(value)[:60]!r}') from None
-    raise ValueError(f'expected an IP network without host bits: "{without_host}" instead of "{value}"')
-
-
-def _list(value: object, what: str) -> list[object]:
+def list_of(value: object, what: str) -> list[object]:
+    """Returns a list of `what`, also from one text with commas."""
     # An environment variable is one text: "10.0.0.2:8000, 10.0.0.3:8000".
     found = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     if not isinstance(found, list | tuple):
@@ -213,82 +177,8 @@ def _list(value: object, what: str) -> list[object]:
     return list(found)
 
 
-def is_node_address(text: str) -> bool:
-    """Whether it is `host:port`, with a port from 1 to 65535. An IPv6 address has brackets."""
-    return bool(_ADDRESS.fullmatch(text)) and 1 <= int(text.rpartition(":")[2]) <= 65535
-
-
-def _maybe_node_address(value: object) -> str:
-    text = _text(value)
-    if text and not is_node_address(text):
-        raise ValueError('expected a host and its port, such as "10.0.0.1:8000" or "[2001:db8::1]:8000"')
-    return text
-
-
-def _maybe_dns_name(value: object) -> str:
-    text = _text(value)
-    if text and not (is_node_address(text) or is_node_address(f"{text}:1")):
-        raise ValueError('expected a name with or without a port, such as "nodes.radio.internal:8000"')
-    return text
-
-
-def _addresses(value: object) -> tuple[str, ...]:
-    what = 'addresses with ports, such as ["10.0.0.2:8000", "[2001:db8::2]:8000"]'
-    found = _list(value, what)
-    for one in found:
-        if not isinstance(one, str) or not is_node_address(one):
-            raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
-    return tuple(str(one) for one in found)
-
-
-def _is_url(text: str) -> bool:
-    """Whether it is the URL of a server, whose port, if it has one, is from 1 to 65535."""
-    found = _URL.fullmatch(text)
-    return found is not None and (found[1] is None or 1 <= int(found[1]) <= 65535)
-
-
-def _maybe_address(value: object) -> str:
-    found = _PUBLIC.fullmatch(_text(value))
-    if value == "":
-        return ""
-    if found is None or not (found[1] is None or 1 <= int(found[1]) <= 65535):
-        raise ValueError(
-            'expected an address for listeners, such as "https://radio.example.org", without user or query'
-        )
-    return _text(value).rstrip("/")
-
-
-def _urls(value: object) -> tuple[str, ...]:
-    what = 'URLs, such as ["http://10.0.0.9:2379"]'
-    found = _list(value, what)
-    for one in found:
-        if not isinstance(one, str) or not _is_url(one):
-            raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
-    return tuple(str(one).rstrip("/") for one in found)
-
-
-def _stream_urls(value: object) -> tuple[str, ...]:
-    what = 'addresses of streams, such as ["http://backup.example.org:8000/live.mp3"]'
-    found = _list(value, what)
-    for number, one in enumerate(found, 1):
-        text = one if isinstance(one, str) else ""
-        match = _STREAM_URL.fullmatch(text)
-        if match is None or not _is_clean(text) or not (match[1] is None or 1 <= int(match[1]) <= 65535):
-            raise ValueError(f"expected {what}; number {number} is none")  # not shown: it may have a password in it
-    return tuple(str(one) for one in found)
-
-
-def _call_url(value: object) -> str:
-    """Returns the URL of something to ask: with a path and a query, maybe with a user and a password."""
-    text = _text(value)
-    found = _STREAM_URL.fullmatch(text)
-    if text and (found is None or not (found[1] is None or 1 <= int(found[1]) <= 65535)):
-        raise ValueError('expected a URL, such as "http://127.0.0.1:8080/listener-add"')
-    return text
-
-
 def _auth_header(value: object) -> str:
-    name, colon, content = _text(value).partition(":")
+    name, colon, content = clean_text(value).partition(":")
     if not colon or not _TOKEN.fullmatch(name.strip()):
         raise ValueError('expected a header and its value, such as "icecast-auth-user: 1"')
     return f"{name.strip()}: {content.strip()}".rstrip()
@@ -296,7 +186,7 @@ def _auth_header(value: object) -> str:
 
 def _header_names(value: object) -> tuple[str, ...]:
     what = 'names of headers, such as ["cookie", "x-session"]'
-    found = _list(value, what)
+    found = list_of(value, what)
     for one in found:
         if not isinstance(one, str) or not _TOKEN.fullmatch(one):
             raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
@@ -305,15 +195,15 @@ def _header_names(value: object) -> tuple[str, ...]:
 
 def _signing_keys(value: object) -> tuple[str, ...]:
     what = f"texts of {SHORTEST_KEY} characters or more"
-    for one in (found := _list(value, what)):
-        if not isinstance(one, str) or not _is_clean(one) or len(one) < SHORTEST_KEY:
+    for one in (found := list_of(value, what)):
+        if not isinstance(one, str) or not is_clean(one) or len(one) < SHORTEST_KEY:
             raise ValueError(f"expected a list of {what}")
     return tuple(str(one) for one in found)
 
 
 def _served(value: object) -> tuple[str, ...]:
     what = f"the words {', '.join(SERVED)}"
-    found = _list(value, what)
+    found = list_of(value, what)
     for one in found:
         if one not in SERVED:
             from difflib import get_close_matches  # imported for a mistake only, to keep the start of the server short
@@ -355,15 +245,14 @@ def _headers(value: object) -> dict[str, HeaderValue]:
         if name.lower() in _FRAMING:
             raise ValueError(f"expected no {name}: the server sets it, as clients read an answer by it")
         try:
-            headers[name] = by_status(content, _text) if isinstance(content, Mapping) else _text(content)
+            headers[name] = by_status(content, clean_text) if isinstance(content, Mapping) else clean_text(content)
         except ValueError as error:
             raise ValueError(f"for {name}: {error}") from None
     return headers
 
 
-Text = Annotated[str, _text]
-RequiredText = Annotated[str, _required_text]
-BindAddress = Annotated[str, _bind_address]
+Text = Annotated[str, clean_text]
+RequiredText = Annotated[str, required_text]
 Secret = Annotated[str, _secret, SECRET]
 MaybeSecret = Annotated[str, _maybe_secret, SECRET]
 Whole = Annotated[int, _whole]
@@ -378,14 +267,6 @@ Override = Annotated[str, _override]
 LogLevel = Annotated[str, _log_level]
 SectionType = Annotated[str, _section_type]
 Bitrate = Annotated[str, _bitrate]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], _networks]
-MaybeNodeAddress = Annotated[str, _maybe_node_address]
-MaybeDnsName = Annotated[str, _maybe_dns_name]
-Addresses = Annotated[tuple[str, ...], _addresses]
-MaybeAddress = Annotated[str, _maybe_address]
-Urls = Annotated[tuple[str, ...], _urls]
-StreamUrls = Annotated[tuple[str, ...], _stream_urls]
-CallUrl = Annotated[str, _call_url]
 AuthHeader = Annotated[str, _auth_header]
 HeaderNames = Annotated[tuple[str, ...], _header_names]
 SigningKeys = Annotated[tuple[str, ...], _signing_keys, SECRET]

@@ -3,7 +3,6 @@
 import pytest
 
 from pycast import __version__
-from pycast.config.load import loads
 from pycast.config.schema import Config, LoggingSection, MountSection
 from pycast.config.section import Section
 from pycast.config.units import Size
@@ -55,9 +54,3 @@ def test_public_takes_icecasts_three_values(written: object, meant: bool | None)
 @pytest.mark.parametrize(("written", "meant"), [(4, "debug"), ("3", "info"), ("WARN", "warning"), ("error", "error")])
 def test_log_level_takes_icecasts_numbers(written: object, meant: str) -> None:
     assert LoggingSection.KEYS["log_level"].read(written) == meant
-
-
-@pytest.mark.parametrize(("written", "address"), [("[::1]", "::1"), ("[::]", "::"), ("::1", "::1"), ("[x]", "[x]")])
-def test_an_address_may_have_the_brackets_that_it_has_in_a_url(written: str, address: str) -> None:
-    config = loads(f'[[listen]]\nbind_address = "{written}"\n', {}, "test")
-    assert [listen.bind_address for listen in config.listen] == [address]

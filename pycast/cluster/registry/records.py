@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pycast.cluster.codec import Bounds, Matching, Within
 from pycast.cluster.registry.epoch import Epoch
-from pycast.config.values import is_node_address
+from pycast.config.address_values import is_node_address
 from pycast.http.mount_names import why_no_mount
 
 NodeAddress = Annotated[str, Matching(is_node_address, 'an address such as "10.0.0.1:8000"')]
