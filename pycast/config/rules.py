@@ -6,6 +6,7 @@ passwords in auth/known_passwords.py.
 
 from collections import Counter
 from collections.abc import Iterator
+from posixpath import normpath
 
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.problems import Path, Problem
@@ -141,6 +142,10 @@ def _cluster_conflicts(config: Config) -> Iterator[Problem]:
 
 
 def _security_conflicts(config: Config) -> Iterator[Problem]:
+    for key in ("webroot", "adminroot"):
+        root = getattr(config.paths, key)
+        if root and normpath(root) in ("/", "//"):
+            yield ("paths", key), root, "expected a folder of its own: whatever is below it is served"
     if config.security.group and not config.security.user:
         yield ("security", "group"), config.security.group, "expected security.user too: a group alone is not changed"
 

@@ -40,6 +40,13 @@ def test_an_address_is_a_name_for_listeners(name: str) -> None:
     assert advice(loads(GOOD.replace("radio.example.org", name), {}, "f")) == []
 
 
+@pytest.mark.parametrize("root", ["/", "//", "/.", "/../", "/x/.."])
+@pytest.mark.parametrize("key", ["webroot", "adminroot"])
+def test_a_whole_file_system_is_not_served(key: str, root: str) -> None:
+    with pytest.raises(ConfigError, match=f"paths.{key}.*: expected a folder of its own"):
+        loads(f'[paths]\n{key} = "{root}"\n', {}, "f")
+
+
 def test_local_name_is_right_for_a_server_that_only_listens_locally() -> None:
     text = GOOD.replace("radio.example.org", "localhost") + '[[listen]]\nbind_address = "127.0.0.1"\n'
     assert advice(loads(text, {}, "f")) == []
