@@ -163,7 +163,7 @@ class Guests:
         from pycast.auth.htpasswd import PasswordChecks, UserFile
 
         if name not in self._files:
-            self._checks = self._checks or PasswordChecks()
+            self._checks = self._checks or PasswordChecks(self._counters)
             self._files[name] = UserFile(name, self._checks, self._clock)
         return self._files[name]
 

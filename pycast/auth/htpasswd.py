@@ -35,6 +35,7 @@ from pycast.auth.password_file import (
     without_user,
 )
 from pycast.disk.calls import DiskStalled, off_hub
+from pycast.stats.counters import Counters
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ class _Stamp(NamedTuple):
 class PasswordChecks:
     """Computes hashes, of all files of the node."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._pool: ThreadPool | None = None
         self._key = os.urandom(32)
         self._good: dict[bytes, None] = {}
@@ -104,6 +106,7 @@ class PasswordChecks:
 
     def _compute(self, stored: str, password: str) -> bool:
         if self.waiting >= MOST_WAITING:
+            self._counters.busy_logins += 1
             raise TooManyWaiting("too many passwords to check")
         if self._pool is None or self._pool.hub is not get_hub():
             self._pool = ThreadPool(THREADS)

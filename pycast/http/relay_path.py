@@ -7,21 +7,24 @@ knows nothing of it, passes it on like a station's name. Players do not get it.
 The one invariant: a path that is too long counts as a loop, so no header grows for ever.
 """
 
+import re
 from urllib.parse import quote
 
 from pycast.http.headers import Headers
+from pycast.patterns import pattern
 
 HEADER = "icy-relay-path"
 
 MOST_HOPS = 16
 """Servers between encoder and listener: networks have two or three."""
 
-_SERVERS = ("pycast", "icecast")
+# "Icecast 2.4.4", "pycast/0.1.0"; "IcecastPlayer/2.0" is a player.
+_SERVER = pattern(r"(?:pycast|icecast)(?:[ /]v?\d.*)?", re.IGNORECASE)
 
 
 def is_server(headers: Headers) -> bool:
     """Whether another streaming server asks, which may relay what it gets."""
-    return headers.get("user-agent").lower().startswith(_SERVERS)
+    return _SERVER.fullmatch(headers.get("user-agent")) is not None
 
 
 def path_line(source_headers: Headers, server: str, mount: str) -> bytes:

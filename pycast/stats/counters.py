@@ -141,7 +141,7 @@ class Counters:
         default=0,
         metadata=metric(
             "pycast_busy_logins_total",
-            "Listeners and sources refused because too many waited for a server that is asked about them.",
+            "Listeners and sources refused because too many waited for an answer, or a password's check.",
             is_summed=True,
         ),
     )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pycast.stats.snapshot import NodeSnapshot
     from pycast.web.pages import StatusPage
 
+# Of a page that is another one for programs.
+BY_VISITOR = ("Vary", "Accept")
+
 JSON = "application/json; charset=UTF-8"
 
 # The Host headers that may be copied into a page or a playlist: a name, an IPv4 or bracketed IPv6 address, and a port.
@@ -55,7 +58,7 @@ def status_page(call: Call) -> Response:
         return render_status(_snapshot(call, mount), has_public_url=has_public_url)
 
     page = call.site.pages.get_for_visitor(f"status {call.scope}", mount, render, base_url(call), call.may_wait)
-    return page.answer(call.request, HTML, headers())
+    return page.answer(call.request, HTML, (*headers(), BY_VISITOR))
 
 
 def _status_for_programs(call: Call) -> Response:
@@ -68,7 +71,7 @@ def _status_for_programs(call: Call) -> Response:
         return b"".join(in_turns(status_xhtml(_snapshot(call, mount), mount)))
 
     page = call.site.pages.get(f"xhtml {call.scope}", mount, render, call.may_wait)
-    return page.answer(call.request, XHTML_TYPE)
+    return page.answer(call.request, XHTML_TYPE, (BY_VISITOR,))
 
 
 def seven_page(call: Call) -> Response:
@@ -101,12 +104,12 @@ def server_version(call: Call) -> Response:
 
         local = call.site.local
         found = call.site.pages.get("server xhtml", None, lambda: server_xhtml(local.snapshot()), call.may_wait)
-        return found.answer(call.request, XHTML_TYPE)
+        return found.answer(call.request, XHTML_TYPE, (BY_VISITOR,))
     from pycast.web.page_templates import headers
     from pycast.web.pages import render_server_info
 
     page = call.site.pages.get("server", None, lambda: render_server_info(call.site.local.snapshot()), call.may_wait)
-    return page.answer(call.request, HTML, headers())
+    return page.answer(call.request, HTML, (*headers(), BY_VISITOR))
 
 
 def status_json_page(call: Call) -> Response:

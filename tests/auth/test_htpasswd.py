@@ -13,6 +13,7 @@ from pycast.auth import htpasswd
 from pycast.auth.htpasswd import CHECK_S, Changed, PasswordChecks, UserFile
 from pycast.auth.password_file import hashed
 from pycast.errors import Refused
+from pycast.stats.counters import Counters
 
 MD5_OF_A = "0cc175b9c0f1b6a831c399e269772661"
 SLOW = hashed("pw", b"s" * 16)
@@ -41,8 +42,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def checks() -> Iterator[PasswordChecks]:
-    made = PasswordChecks()
+def counters() -> Counters:
+    return Counters()
+
+
+@pytest.fixture
+def checks(counters: Counters) -> Iterator[PasswordChecks]:
+    made = PasswordChecks(counters)
     yield made
     made.close()
 
@@ -133,7 +139,7 @@ def test_loop_goes_on_while_a_hash_is_computed(users: UserFile) -> None:
     assert turns > 5
 
 
-def test_those_who_wait_are_few(checks: PasswordChecks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_those_who_wait_are_few(checks: PasswordChecks, counters: Counters, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(htpasswd, "MOST_WAITING", 2)
     waiting = [Pool().spawn(checks.is_right, f"u{number}", "pw", SLOW) for number in range(2)]
     gevent.sleep(0)
@@ -141,7 +147,7 @@ def test_those_who_wait_are_few(checks: PasswordChecks, monkeypatch: pytest.Monk
         checks.is_right("late", "pw", SLOW)
     assert (refused.value.status, dict(refused.value.headers)) == (503, {"Retry-After": "5"})
     assert [one.get() for one in waiting] == [True, True]
-    assert checks.waiting == 0
+    assert (checks.waiting, counters.busy_logins) == (0, 1)
 
 
 def test_time_does_not_tell_who_is_in_the_file(users: UserFile, monkeypatch: pytest.MonkeyPatch) -> None:

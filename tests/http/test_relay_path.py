@@ -28,6 +28,9 @@ def test_path_that_is_too_long_is_a_circle() -> None:
 
 
 def test_servers_are_told_and_players_are_not() -> None:
-    assert is_server(Headers([("User-Agent", "Icecast 2.4.4")])) and is_server(Headers([("user-agent", "pycast 1")]))
-    assert not is_server(Headers([("user-agent", "VLC/3.0")])) and not is_server(Headers())
+    for agent in ("Icecast 2.4.4", "Icecast 2.4.0-kh22", "Icecast/2.5.0 (x86)", "pycast 1", "pycast/0.1.0", "pycast"):
+        assert is_server(Headers([("User-Agent", agent)])), agent
+    for agent in ("VLC/3.0", "IcecastPlayer/2.0", "Icecast Radio 3", "pycast-kit", "", "my Icecast 2.4.4"):
+        assert not is_server(Headers([("User-Agent", agent)])), agent
+    assert not is_server(Headers())
     assert source_block([(HEADER, "aa11/x"), ("icy-name", "x")]) == b"icy-name:x\r\n"

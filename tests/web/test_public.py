@@ -55,6 +55,12 @@ def test_the_servers_own_page_is_icecasts_for_programs_and_ours_for_browsers() -
     assert page.content_type.startswith("text/html") and "<!doctype html>" in text_of(page).lower()
 
 
+@pytest.mark.parametrize("path", ["/", "/status.xsl", "/server_version.xsl"])
+@pytest.mark.parametrize("accept", ["", "Accept: text/html\r\n"])
+def test_a_cache_keeps_what_browsers_get_from_programs(path: str, accept: str) -> None:
+    assert ("Vary", "Accept") in ask(make_site(), path, more=accept).headers
+
+
 def test_an_alias_of_a_mount_has_its_playlists() -> None:
     toml = '[[alias]]\nsource = "/radio"\ndestination = "/live.mp3"\n[[alias]]\nsource = "/x"\ndestination = "/none"\n'
     site = make_site(toml=toml)
