@@ -72,6 +72,10 @@ def is_mount_name(path: str) -> bool:
     return path[:1] == "/" and path not in ("/admin", "/admin.cgi") and not path.startswith("/admin/")
 
 
+MOST_BYTES = 1024
+"""In a mount's name: it stands in log lines, addresses and messages between nodes. Real ones have some twenty."""
+
+
 @lru_cache(maxsize=1024)  # asked for each listener
 def why_no_mount(path: str) -> str:
     """Returns why this path cannot be a mount, as the end of a sentence; empty if it can. Asked wherever a name comes
@@ -79,6 +83,8 @@ def why_no_mount(path: str) -> str:
     """
     if path[:1] != "/":
         return 'it has to begin with "/"'
+    if len(path.encode("utf-8", "replace")) > MOST_BYTES:
+        return f"it has more than {MOST_BYTES} bytes"
     if is_bad_path(path):
         return "it has an empty part, a part of dots or a control character, which no request can ask for"
     lower = path.lower()

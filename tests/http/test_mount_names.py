@@ -2,7 +2,7 @@
 
 import pytest
 
-from pycast.http.mount_names import is_mount_name, names_for_players, playlist_target, why_no_mount
+from pycast.http.mount_names import MOST_BYTES, is_mount_name, names_for_players, playlist_target, why_no_mount
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,12 @@ def test_what_stations_use_may_be_a_mount(path: str) -> None:
 )
 def test_where_something_else_is_expected_there_is_no_mount(path: str) -> None:
     assert why_no_mount(path)
+
+
+def test_a_name_is_not_longer_than_a_log_line_should_be() -> None:
+    assert why_no_mount("/" + (MOST_BYTES - 1) * "a") == "" and why_no_mount("/" + (MOST_BYTES // 2 - 1) * "é") == ""
+    for name in ("/" + MOST_BYTES * "a", "/" + MOST_BYTES // 2 * "é"):
+        assert why_no_mount(name) == "it has more than 1024 bytes"
 
 
 def test_a_refusal_says_whose_playlist_the_name_would_be() -> None:
