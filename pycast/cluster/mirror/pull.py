@@ -137,8 +137,8 @@ class Mirror:
         """
         link = self._link = connector.dial(address)
         try:
-            newest = self._lineages.get(self.name).newest if self.head >= 0 else NO_EPOCH
-            link.write(Pull(self.name, newest, self.head, depth).frame())
+            epoch = self._lineages.get(self.name).epoch_before(self.head) if self.head >= 0 else NO_EPOCH
+            link.write(Pull(self.name, epoch, self.head, depth).frame())
             frame = link.read(OPEN_S)
             if frame is None or frame[0] is not Kind.HEAD:
                 why = read_refused(frame[1]) if frame is not None and frame[0] is Kind.REFUSED else "closed"

@@ -23,6 +23,12 @@ def test_epochs_follow_each_other() -> None:
         THREE.end_of(epoch(2))
 
 
+@pytest.mark.parametrize(("offset", "number"), [(0, 1), (1, 1), (100, 1), (101, 3), (250, 3), (251, 4), (9_999, 4)])
+def test_a_byte_belongs_to_one_epoch(offset: int, number: int) -> None:
+    assert THREE.epoch_before(offset) == epoch(number)
+    assert Lineage().epoch_before(offset) == NO_EPOCH
+
+
 def test_an_epoch_without_bytes_is_not_kept() -> None:
     assert Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(2), 0).entries == ((epoch(2), 0),)
 

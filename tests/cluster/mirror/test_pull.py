@@ -269,6 +269,26 @@ def test_a_mirror_that_has_other_bytes_than_its_parent_jumps(
     heir.stop()
 
 
+def test_an_epoch_that_ended_before_its_first_byte_makes_nobody_jump(
+    parent: Origin, child: Child, wait_until: WaitUntil
+) -> None:
+    child.pull(parent)
+    parent.send(20)
+    wait_until(lambda: is_level(child, parent), "the first frames")
+    parent.mounts.detach(NAME)
+    parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(2), 20 * SIZE))
+    wait_until(lambda: child.lineages.get(NAME).newest == epoch(2), "an owner whose source sends nothing")
+    cut(child, parent, wait_until)
+    # The next owner has the same bytes, and has not heard of the one before it.
+    parent.lineages.put(NAME, Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(3), 20 * SIZE))
+    parent.begin()
+    child.pull(parent)
+    parent.send(5)
+    wait_until(lambda: is_level(child, parent), "the next source")
+    assert_same(child, parent)
+    assert child.counters.gaps == 0 and not child.raised
+
+
 def test_the_next_epoch_continues_without_a_gap_and_is_a_new_source(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
@@ -335,7 +355,7 @@ def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: C
     parent.send(5)
     wait_until(lambda: is_level(child, parent), "the first frames")
     cut(child, parent, wait_until)
-    child.lineages.put(NAME, child.lineages.get(NAME).with_epoch(epoch(9), 5 * SIZE))
+    child.lineages.put(NAME, child.lineages.get(NAME).with_epoch(epoch(9), 4 * SIZE))
     with pytest.raises(LinkError, match="behind"):
         child.mirror.pull(child.connector, parent.address, 0)
     stranger = Host()
