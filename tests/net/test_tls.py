@@ -1,5 +1,7 @@
 """A certificate goes over to other files by a reload, and a client trusts what it is told to."""
 
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,36 @@ def test_a_client_trusts_the_file_that_is_named_and_a_missing_one_is_an_error(tm
     assert len(trusting(str(tmp_path / "tls.crt")).get_ca_certs()) == 1
     with pytest.raises(OSError, match="No such file"):
         trusting(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"],  # Chromium's
+        ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"],
+        ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES256-GCM-SHA384"],
+        ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"],
+    ],
+)
+def test_the_client_says_which_cipher_it_would_rather_have(tmp_path: Path, order: list[str]) -> None:
+    make_certificate(tmp_path, "localhost")
+    used = Certificate(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"), lambda: 0.0)
+    context = used.context()
+    assert context is not None
+    how = ["-tls1_3", "-ciphersuites"] if order[0].startswith("TLS_") else ["-tls1_2", "-cipher"]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listening.getsockname()[1]}", *how, ":".join(order)]
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            listening.settimeout(20)
+            sock = listening.accept()[0]
+            sock.settimeout(20)
+            with context.wrap_socket(sock, server_side=True) as session:
+                found = session.cipher()
+        finally:
+            client.kill()
+            client.communicate()
+    assert found is not None and found[0] == order[0]
 
 
 def test_a_reload_goes_over_to_other_files_and_keeps_what_works(
