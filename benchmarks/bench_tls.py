@@ -187,10 +187,13 @@ def _listening(plan: Plan, server: Pycast, source: Source) -> Listening:
         progress(f"  {playing:,} play after {took:.2f} s {dict(crowd.errors()) or ''}")
         crowd.run(5.0)
         tls_us = _cpu_us(plan, server.pid, count, crowd.run)
-        # The first left behind what a storm takes for a moment. So the memory is that of as many others.
+        # The storm left memory behind that it took for a moment, and those who come next are put there. So the memory
+        # is that of others after them.
+        crowd.connect(_players(count), _TIMEOUT_S)
+        crowd.run(2.0)
         rss = rss_bytes(server.pid)
         crowd.connect(_players(count), _TIMEOUT_S)
-        crowd.run(3.0)
+        crowd.run(2.0)
         size = (rss_bytes(server.pid) - rss) / count
         wrong, errors = crowd.frame_errors(), crowd.errors()
     time.sleep(2.0)
