@@ -39,12 +39,13 @@ class Lineage:
                 return self.entries[index + 1][1] if index + 1 < len(self.entries) else None
         raise KeyError(epoch)
 
-    def epoch_before(self, offset: int) -> Epoch:
-        """Returns the epoch of the byte before `offset`; the oldest one if there is none, `NO_EPOCH` without any."""
-        # The newest may have begun just there: nobody has a byte of it yet, and its owner may be gone before the first.
-        # Whoever claims the mount then has the same bytes, and has never heard of that epoch.
-        with_bytes = [epoch for epoch, base in self.entries if base < offset]
-        return with_bytes[-1] if with_bytes else self.entries[0][0] if self.entries else NO_EPOCH
+    def known_at(self, offset: int) -> Epoch:
+        """Returns the newest epoch, by which another node tells whether it has the same bytes before `offset`. One that
+        begins just there has none: its owner may be gone before the first, and whoever claims the mount then has the
+        same bytes, but has never heard of it. So it is the one before.
+        """
+        is_without_bytes = len(self.entries) > 1 and self.entries[-1][1] == offset
+        return self.entries[-2][0] if is_without_bytes else self.newest
 
     def agrees(self, epoch: Epoch, offset: int) -> bool:
         """Whether a mirror that has everything before `offset`, up to `epoch`, has the same bytes as this node."""

@@ -137,7 +137,7 @@ class Mirror:
         """
         link = self._link = connector.dial(address)
         try:
-            epoch = self._lineages.get(self.name).epoch_before(self.head) if self.head >= 0 else NO_EPOCH
+            epoch = self._lineages.get(self.name).known_at(self.head) if self.head >= 0 else NO_EPOCH
             link.write(Pull(self.name, epoch, self.head, depth).frame())
             frame = link.read(OPEN_S)
             if frame is None or frame[0] is not Kind.HEAD:

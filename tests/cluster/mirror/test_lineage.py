@@ -23,10 +23,14 @@ def test_epochs_follow_each_other() -> None:
         THREE.end_of(epoch(2))
 
 
-@pytest.mark.parametrize(("offset", "number"), [(0, 1), (1, 1), (100, 1), (101, 3), (250, 3), (251, 4), (9_999, 4)])
-def test_a_byte_belongs_to_one_epoch(offset: int, number: int) -> None:
-    assert THREE.epoch_before(offset) == epoch(number)
-    assert Lineage().epoch_before(offset) == NO_EPOCH
+@pytest.mark.parametrize(("offset", "number"), [(0, 4), (100, 4), (249, 4), (250, 3), (251, 4), (9_999, 4)])
+def test_a_node_is_known_by_its_newest_epoch_unless_it_has_nothing_of_it(offset: int, number: int) -> None:
+    assert THREE.known_at(offset) == epoch(number)
+
+
+def test_a_node_of_one_epoch_is_known_by_it() -> None:
+    assert Lineage().known_at(0) == NO_EPOCH
+    assert Lineage().with_epoch(epoch(3), 100).known_at(100) == epoch(3)
 
 
 def test_an_epoch_without_bytes_is_not_kept() -> None:
