@@ -1,12 +1,14 @@
 """A certificate goes over to other files by a reload, and a client trusts what it is told to."""
 
 import socket
+import ssl
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from pycast.net.tls import Certificate, trusting
+from pycast.net.tls import CROWD, Certificate, trusting
 from tests.conftest import WaitUntil
 from tests.e2e.test_tls import make_certificate
 
@@ -46,6 +48,38 @@ def test_the_client_says_which_cipher_it_would_rather_have(tmp_path: Path, order
             client.kill()
             client.communicate()
     assert found is not None and found[0] == order[0]
+
+
+def gets_ticket(server: ssl.SSLContext) -> bool:
+    """Whether a client that connects gets a ticket with which to come again."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    end = client.wrap_bio(to_client, to_server)
+    other = server.wrap_bio(to_server, to_client, server_side=True)
+    for step in (end.do_handshake, other.do_handshake, end.do_handshake, other.do_handshake, end.read):
+        with suppress(ssl.SSLWantReadError):
+            step()
+    assert end.session is not None
+    return end.session.has_ticket
+
+
+def test_who_comes_in_a_crowd_gets_no_ticket(tmp_path: Path) -> None:
+    make_certificate(tmp_path, "localhost")
+    now = 100.0
+    used = Certificate(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"), lambda: now)
+
+    def context() -> ssl.SSLContext:
+        found = used.context()
+        assert found is not None
+        return found
+
+    for _ in range(CROWD - 1):
+        context()
+    assert gets_ticket(context())
+    assert not gets_ticket(context())
+    now += 1.0
+    assert gets_ticket(context())
 
 
 def test_a_reload_goes_over_to_other_files_and_keeps_what_works(
