@@ -155,8 +155,8 @@ class Detector:
         is_short = len(buf) - start < _EBML_HEAD and _EBML.startswith(buf[start : start + 4])
         if is_short and not is_enough and not self._is_webm(start):
             return None
-        # The size at the beginning of MP4 looks like padding: up to three zeros of it.
-        for at in range(start, max(start - 4, -1), -1):
+        # The size at the beginning of MP4 looks like padding: three zeros, and a blank if it is 32.
+        for at in range(start, max(start - 5, -1), -1):
             for name, magic in _MAGIC.items():
                 if magic.match(buf, at):
                     return self._with_tracks(name, at)

@@ -138,6 +138,15 @@ def test_a_header_may_follow_a_tag_or_a_line_end(name: str, before: bytes) -> No
     assert (found.format, found.data, found.left_out) == (name, REAL[name], len(before))
 
 
+@pytest.mark.parametrize("size", [16, 20, 24, 28, 32, 36, 40])
+def test_mp4_is_known_whatever_the_size_of_its_first_box(size: int) -> None:
+    # ffmpeg writes 32 bytes without video: the size then ends with a blank.
+    data = size.to_bytes(4) + b"ftypiso5" + bytes(40)
+    for cut in (0, 1):
+        found = detect("audio/mp4", data, cut)
+        assert found is not None and (found.format, found.data) == ("mp4", data)
+
+
 @pytest.mark.parametrize("name", ["mpeg", "adts"])
 def test_an_encoder_that_comes_back_in_a_frame_is_known_by_the_next_ones(name: str) -> None:
     data = REAL[name] * 3
