@@ -7,6 +7,7 @@ only when it has something to play.
 """
 
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -198,7 +199,7 @@ def _first_bytes(
         parts = titles.feed(audio) if titles is not None else [audio]
         found = _looked_at(detector, [part for part in parts if isinstance(part, bytes)])
         if found is not None:
-            return bytes(first), found
+            return bytes(first), _checked(found)
         if audio and until == deadline:
             until = min(time.monotonic() + LOOK_S, deadline)
         data, why = _more(connection, until)
@@ -206,7 +207,20 @@ def _first_bytes(
             found = detector.give_up()
             if found is None:
                 raise UpstreamFailed(why)
-            return bytes(first + data), found
+            return bytes(first + data), _checked(found)
+
+
+def _checked(found: "Found") -> "Found":
+    """Raises UpstreamFailed for text, whatever it is announced as: a playlist, also one of HLS, or a message."""
+    try:
+        # The last character may not be whole.
+        text = getincrementaldecoder("utf-8-sig")().decode(found.data[:512])
+    except UnicodeDecodeError:
+        return found
+    shown = " ".join(text.split())
+    if not shown.isprintable():
+        return found
+    raise UpstreamFailed(f"it has no stream there, but text: {shown[:80]}")
 
 
 def _more(connection: Connection, until: float) -> tuple[bytes, str]:

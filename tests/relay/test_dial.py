@@ -106,6 +106,9 @@ def test_login_does_not_follow_a_redirect_to_another_port_unless_that_is_named()
     [
         (answers(b"HTTP/1.0 404 File Not Found\r\n"), "it answers 404 File Not Found"),
         (answers(b"HTTP/1.0 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n", b"<html>" * 9999), "no stream"),
+        (answers(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpegurl\r\n", b"#EXTM3U\na.ts\n"), "text: #EXTM3U a.ts"),
+        (answers(b"HTTP/1.1 200 OK\r\nContent-Type: audio/scpls\r\n", b"\xef\xbb\xbf[playlist]\r\n"), "no stream"),
+        (answers(HTTP, "The stream is off the air, l\u2019antenne est coupée".encode()), "but text: The stream is off"),
         (answers(b"SSH-2.0-OpenSSH\r\n"), "neither HTTP nor ICY"),
         (answers(HTTP), "ended the stream before its first bytes"),
         (lambda sock, head: None, "closed the connection before it answered"),
