@@ -28,6 +28,7 @@ from pycast.http.conditions import CopyState, outcome_of, takes_parts
 from pycast.http.headers import basic_credentials
 from pycast.http.media_types import media_type, more_types
 from pycast.http.ranges import Part, Unsatisfiable, last_line, part_head, parts_of
+from pycast.http.request import Request
 from pycast.http.response import FileParts, FileRange, Pair, Response, error_response, http_date
 from pycast.web.route import Call
 
@@ -40,6 +41,9 @@ MOST_TYPES = 1 << 20
 _ids = count(1 << 40)
 
 _OPEN_FOLDER = "/.well-known"
+
+# Percent signs too: a query is sent on as it came.
+_IN_QUERY = "/:@!$&'()*+,;=~?%"
 
 
 class _Found(NamedTuple):
@@ -88,7 +92,7 @@ def _maybe_file(call: Call, root: str, path: str) -> Response | None:
     if found is None:
         return None
     if found.file is None:
-        return Response(301, headers=(("Location", f"{quote(call.request.path)}/"),))
+        return Response(301, headers=(("Location", _as_folder(call.request)),))
     try:
         response = _answer(call, found.file, found.content_type)
     except BaseException:
@@ -97,6 +101,11 @@ def _maybe_file(call: Call, root: str, path: str) -> Response | None:
     if not isinstance(response.body, FileRange | FileParts):
         found.file.file.close()
     return response
+
+
+def _as_folder(request: Request) -> str:
+    _, question, query = request.target.partition("?")
+    return f"{quote(request.path)}/{question}{quote(query, safe=_IN_QUERY)}"
 
 
 def check_login(call: Call) -> None:

@@ -136,8 +136,8 @@ def kind_of(path: str) -> frozenset[str]:
 
 def playlist(call: Call) -> Response:
     """Answers with the playlist of a mount; a file of that name goes first, as in Icecast. The mount need not have a
-    source if the configuration names it: a player may be started before the source. Raises Refused for a mount that
-    nobody knows. May switch.
+    source if the configuration names it: a player may be started before the source. A recording among the files has
+    a playlist, too. Raises Refused for what is none of these. May switch.
     """
     target = playlist_target(call.request.path)
     assert target is not None
@@ -145,7 +145,7 @@ def playlist(call: Call) -> Response:
         return own
     mount, kind = target
     meant = (mount, *(alias.destination for alias in call.config.aliases.get(mount, ())))
-    if not any(map(call.site.finder.may_be_heard, meant)):
+    if not (any(map(call.site.finder.may_be_heard, meant)) or _is_recording(call, mount, kind)):
         raise Refused("The file you requested could not be found", status=404, cause="no such mount")
     base = base_url(call)
     url = stream_url(base, mount, call.config.for_mount(mount).listenurl)
@@ -169,6 +169,16 @@ def _own_playlist(call: Call) -> Response | None:
     from pycast.web.files import maybe_file
 
     return maybe_file(call)
+
+
+def _is_recording(call: Call, path: str, kind: str) -> bool:
+    """Whether a file is meant that can be played. The other kinds of playlists describe streams. May switch."""
+    from pycast.formats.content_types import OCTET_STREAM, content_type_for_listeners
+    from pycast.http.media_types import media_type
+    from pycast.web.files import has_file
+
+    is_media = content_type_for_listeners(media_type(path, {})) != OCTET_STREAM
+    return is_media and kind in ("m3u", "pls") and has_file(call.config, path)
 
 
 def file(call: Call) -> Response:

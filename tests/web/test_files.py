@@ -136,6 +136,17 @@ def test_the_servers_own_pages_go_before_files(site: Site) -> None:
 def test_a_folder_is_asked_for_with_a_slash_at_its_end(site: Site) -> None:
     response = get(site, "/player")
     assert (response.status, header(response, "Location")) == (301, "/player/")
+    moved = get(site, "/player?station=a%20b&c=1")
+    assert header(moved, "Location") == "/player/?station=a%20b&c=1"
+
+
+@pytest.mark.parametrize("kind", ["m3u", "pls"])
+def test_a_recording_has_a_playlist_as_a_mount_has(site: Site, kind: str) -> None:
+    response = get(site, f"/song.mp3.{kind}", more="Host: radio.example:8080\r\n")
+    assert response.status == 200 and b"http://radio.example:8080/song.mp3" in content(response)
+    for path in ("/noext", "/player", "/player/", "/.hidden.mp3", "/later.mp3"):
+        assert refusal(site, f"{path}.{kind}") == MISSING
+    assert refusal(site, "/song.mp3.xspf") == MISSING
 
 
 def test_without_a_folder_or_with_the_switch_off_there_are_no_files(root: Path) -> None:
