@@ -4,6 +4,7 @@ sentence that explains it.
 
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import unquote
 
 from pycast.config.address_values import StreamUrls
 from pycast.config.section import Section, key
@@ -55,8 +56,8 @@ class RelaySection(Section):
 
     @property
     def local_name(self) -> str:
-        """The mount that the relay feeds."""
-        return self.local_mount or self.mount.partition("?")[0]
+        """The mount that the relay feeds. `mount` is a part of an address, in which `%20` is a blank."""
+        return self.local_mount or unquote(self.mount.partition("?")[0])
 
 
 class RedirectSection(Section):

@@ -12,8 +12,11 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from pycast.config.relay_sections import MasterSection, RelaySection
+from pycast.patterns import pattern
 
-# Percent signs stay: who writes an address writes it encoded, and Icecast sends names as they are.
+# Percent signs of escapes stay: who writes an address writes it encoded, and Icecast sends names as they are. One that
+# begins no escape (`/100% hits.mp3`) would be a broken request.
+_LONE_PERCENT = pattern("%(?![0-9A-Fa-f]{2})")
 _SAFE = "/:@!$&'()*+,;=~?%[]"
 
 _PORTS = {"http": 80, "https": 443}
@@ -92,7 +95,7 @@ def place_of_url(url: str, *, wants_titles: bool = True) -> Place:
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("not an address that begins with http:// or https://")
-    path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
+    path = _encoded(parts.path or "/") + (f"?{_encoded(parts.query)}" if parts.query else "")
     return Place(
         host=parts.hostname,
         port=parts.port or _PORTS[parts.scheme],
@@ -104,12 +107,16 @@ def place_of_url(url: str, *, wants_titles: bool = True) -> Place:
     )
 
 
+def _encoded(text: str) -> str:
+    return quote(_LONE_PERCENT.sub("%25", text), safe=_SAFE)
+
+
 def spec_of(relay: RelaySection) -> RelaySpec:
     """Returns the relay that a section describes."""
     first = Place(
         host=relay.server.strip("[]"),
         port=relay.port,
-        path=quote(relay.mount, safe=_SAFE),
+        path=_encoded(relay.mount),
         tls=relay.tls,
         username=relay.username,
         password=relay.password,

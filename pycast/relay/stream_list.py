@@ -1,7 +1,8 @@
 """The list of a master's mounts, as Icecast, icecast-kh and pycast write it: one mount a line.
 
 A line is a mount's name (`/live.mp3`), a whole address (`http://host:port/live.mp3`), or icecast-kh's
-`/admin/streams?mount=/live.mp3`, at which it gives the stream to other servers.
+`/admin/streams?mount=/live.mp3`, at which it gives the stream to other servers. All three servers write names as they
+are, whatever is in them (`/100% hits.mp3`); only an address is encoded.
 
 Pure: text in, places out. The one invariant: never more than `MOST_MOUNTS` come out, each with a name that can be a
 mount here.
@@ -43,11 +44,8 @@ def places_in(body: bytes, master: Place) -> dict[str, Place]:
 def _read(line: str, master: Place) -> tuple[str, Place | None]:
     if line.startswith("/"):
         name = line.removeprefix(_FOR_SERVERS)
-        path = quote(name, safe="/:@!$&'()*+,;=~%")
-        is_for_servers = name != line
-        return unquote(name) if is_for_servers else name, master._replace(
-            path=_FOR_SERVERS + path if is_for_servers else path, wants_titles=True
-        )
+        path = quote(name, safe="/:@!$&'()*+,;=~") if name == line else f"{_FOR_SERVERS}{quote(name)}"
+        return name, master._replace(path=path, wants_titles=True)
     try:
         place = place_of_url(line).by_way_of(master).with_login_of(master)
     except ValueError:

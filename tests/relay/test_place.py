@@ -13,6 +13,7 @@ def test_an_address_is_a_place() -> None:
     assert place_of_url("https://u%40x:p%2Fw@[2001:db8::1]:8443/a b?c=d") == Place(
         "2001:db8::1", 8443, "/a%20b?c=d", True, "u@x", "p/w"
     )
+    assert place_of_url("http://x/100% hits%20.mp3?a=%").path == "/100%25%20hits%20.mp3?a=%25"
     assert place_of_url("http://x").host_field == "x"
     assert place_of_url("http://[::1]:81/").host_field == "[::1]:81"
     for wrong in ("ftp://x/", "/a", "http:///a", "http://x:99999/"):
@@ -66,6 +67,12 @@ def test_a_section_is_a_relay_with_its_upstreams_in_order() -> None:
         ("http://x/a", "u", False),
         ("https://y/b", "v", False),
     ]
+
+
+@pytest.mark.parametrize("mount", ["/100% ü.mp3", "/100%25%20%C3%BC.mp3"])
+def test_mount_may_be_written_as_a_name_or_as_in_an_address(mount: str) -> None:
+    spec = spec_of(loads(f'[[relay]]\nserver = "x"\nmount = "{mount}"\n', {}, "x").relay[0])
+    assert (spec.mount, spec.places[0].path) == ("/100% ü.mp3", "/100%25%20%C3%BC.mp3")
 
 
 def test_address_and_authorities_hold_for_all_upstreams_redirects_and_lists() -> None:
