@@ -30,6 +30,7 @@ def advice(config: Config) -> list[str]:
     """Returns a line for each setting that works but is probably not meant."""
     return [
         *_hostname_advice(config),
+        *_other_server_advice(config),
         *_port_advice(config),
         *_fallback_advice(config),
         *_size_advice(config),
@@ -169,8 +170,7 @@ def _directory_advice(config: Config) -> Iterator[str]:
 
 def _hostname_advice(config: Config) -> Iterator[str]:
     name = config.server.hostname
-    is_more = any(letter in name for letter in "/@?# ") or name.count(":") == 1
-    if is_more and not config.server.public_url:
+    if _is_more_than_host(name) and not config.server.public_url:
         yield (
             f'server.hostname is "{name}": expected a name or an address alone, without http:// and port; what '
             "listeners get leads nowhere"
@@ -178,6 +178,18 @@ def _hostname_advice(config: Config) -> Iterator[str]:
     local = all(listen.bind_address in ("127.0.0.1", "::1", "localhost") for listen in config.listen)
     if name == "localhost" and not config.server.public_url and not local:
         yield 'server.hostname is "localhost": playlists will send listeners to their own machine'
+
+
+def _other_server_advice(config: Config) -> Iterator[str]:
+    named = [(f"relay[{index}].server", relay.server) for index, relay in enumerate(config.relay)]
+    named += [(f"redirect[{index}].host", redirect.host) for index, redirect in enumerate(config.redirect)]
+    for where, name in [*named, ("master.server", config.master.server)]:
+        if _is_more_than_host(name):
+            yield f'{where} is "{name}": expected a name or an address alone, without http://, port and path'
+
+
+def _is_more_than_host(name: str) -> bool:
+    return any(letter in name for letter in "/@?# ") or name.count(":") == 1
 
 
 def _port_advice(config: Config) -> Iterator[str]:

@@ -35,6 +35,18 @@ def test_what_is_more_than_a_name_or_an_address_is_pointed_out(name: str) -> Non
     assert advice(loads(text.replace("hostname", 'public_url = "https://a.example"\nhostname'), {}, "f")) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["http://radio.example", "radio.example:8000", "radio.example/live.mp3", "u@radio.example"]
+)
+def test_the_name_of_another_server_is_a_name_alone(name: str) -> None:
+    text = '[[relay]]\nserver = "{0}"\nlocal_mount = "/a"\n[[redirect]]\nhost = "{0}"\n'
+    text += '[master]\nserver = "{0}"\npassword = "of twelve letters"\n'
+    said = [line.split(" ")[0] for line in advice(loads(GOOD + text.format(name), {}, "f"))]
+    assert said == ["relay[0].server", "redirect[0].host", "master.server"]
+    for right in ("radio.example", "192.0.2.7", "2001:db8::1", "[2001:db8::1]", "müsik.example"):
+        assert advice(loads(GOOD + text.format(right), {}, "f")) == []
+
+
 @pytest.mark.parametrize("name", ["192.0.2.7", "2001:db8::7", "[2001:db8::7]", "rädio.example"])
 def test_an_address_is_a_name_for_listeners(name: str) -> None:
     assert advice(loads(GOOD.replace("radio.example.org", name), {}, "f")) == []
