@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """A path on a server, and how to ask for it."""
 
     host: str
-    """A name or an address, without brackets."""
+    """A name, written as in the DNS, or an address, without brackets."""
     port: int
     path: str
     """With the query, encoded."""
@@ -97,7 +97,7 @@ def place_of_url(url: str, *, wants_titles: bool = True) -> Place:
         raise ValueError("not an address that begins with http:// or https://")
     path = _encoded(parts.path or "/") + (f"?{_encoded(parts.query)}" if parts.query else "")
     return Place(
-        host=parts.hostname,
+        host=_host(parts.hostname),
         port=parts.port or _PORTS[parts.scheme],
         path=path,
         tls=parts.scheme == "https",
@@ -107,6 +107,14 @@ def place_of_url(url: str, *, wants_titles: bool = True) -> Place:
     )
 
 
+def _host(text: str) -> str:
+    name = text.strip("[]")
+    try:
+        return name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:  # it is no name, as the look-up will say
+        return name
+
+
 def _encoded(text: str) -> str:
     return quote(_LONE_PERCENT.sub("%25", text), safe=_SAFE)
 
@@ -114,7 +122,7 @@ def _encoded(text: str) -> str:
 def spec_of(relay: RelaySection) -> RelaySpec:
     """Returns the relay that a section describes."""
     first = Place(
-        host=relay.server.strip("[]"),
+        host=_host(relay.server),
         port=relay.port,
         path=_encoded(relay.mount),
         tls=relay.tls,
@@ -141,7 +149,7 @@ def places_of_list(master: MasterSection, own: tuple[str, int] | None = None) ->
         # icecast-kh takes no interval below five seconds.
         query = f"?rserver={quote(own[0])}&rport={own[1]}&interval={max(5, ceil(master.update_interval))}"
     place = Place(
-        host=master.server.strip("[]"),
+        host=_host(master.server),
         port=master.port,
         path=f"/admin/streams{query}",
         tls=master.tls,

@@ -15,6 +15,7 @@ def test_an_address_is_a_place() -> None:
     )
     assert place_of_url("http://x/100% hits%20.mp3?a=%").path == "/100%25%20hits%20.mp3?a=%25"
     assert place_of_url("http://x").host_field == "x"
+    assert place_of_url("http://müsik.example:81/").host_field == "xn--msik-0ra.example:81"
     assert place_of_url("http://[::1]:81/").host_field == "[::1]:81"
     for wrong in ("ftp://x/", "/a", "http:///a", "http://x:99999/"):
         with pytest.raises(ValueError, match=r".+"):
@@ -47,6 +48,14 @@ def test_redirect_to_a_place_that_the_operator_names_has_the_login_that_he_gives
     assert (found.username, found.password, found.path) == ("v", "q", "/b")
     there = HERE.at("http://other.example/b", (HERE, other))
     assert there.authorization == "" and there.at("http://radio.example:8000/c", (HERE, other)).username == "u"
+
+
+def test_name_of_a_host_may_have_letters_of_any_language() -> None:
+    config = loads('[[relay]]\nserver = "Müsik.example"\nusername = "u"\nmount = "/a"\n', {}, "x")
+    place = spec_of(config.relay[0]).places[0]
+    assert place.host_field == "xn--msik-0ra.example:8000"
+    assert place.at("/b").authorization and place.at("http://müsik.example:8000/b").authorization
+    assert place_of_url("http://ü" + "x" * 99 + "/").host.startswith("ü")
 
 
 def test_redirect_with_its_own_login_uses_that() -> None:
