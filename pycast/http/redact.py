@@ -28,7 +28,7 @@ _USERINFO = pattern(r"""(?<=//)[^/?#\s"'<>]*@""")
 _NO_PORT = pattern(r"""(?<=//)[^/?#\s"'<>\[\]:]*:(?!\d*(?:\W|\Z))[^/?#\s"'<>]*""")
 # The value after the name of a secret: in a query, also one that was percent-encoded, in a repr, in JSON or TOML.
 _NAMED = pattern(
-    r"""((?:passw(?:or)?d|pass|pwd|secret|token|signature|api_?key|\bkey|\bsig|\bauth)[\w-]{0,20}"""
+    r"""((?:passw(?:or)?d|pass|pwd|secret|token|signature|api_?(?:key|auth)|\bkey|\bsig|\bauth)[\w-]{0,20}"""
     r"""["']?(?:[ ]?=[ ]?(?=["'])|=|:[ ]?b?(?=["'])|%3d))(?:b?"[^"]*"?|b?'[^']*'?|[^&\s;"'#,)]*)""",
     re.IGNORECASE,
 )

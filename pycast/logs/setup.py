@@ -101,6 +101,8 @@ def setup_logging(config: Config, tag: str = "") -> LogFile:
     formatter = IcecastFormatter(tag, settings.format == "json", shown_addresses(config))
     root.addHandler(LogFileHandler(file, formatter))
     root.setLevel(LEVELS[settings.log_level])
+    # At this level it writes the whole address of each call, with the key that a station has in its query.
+    logging.getLogger("urllib3").setLevel(max(root.level, logging.INFO))
     for handler in replaced:
         file.go_on_from(handler.file)
         root.removeHandler(handler)

@@ -38,6 +38,7 @@ TEXTS = [
     f'{{"cluster": {{"secret": "{SECRET}"}}}}',
     f"AuthenticationSection(source_password='{SECRET}')",
     f"admin_password={SECRET}",
+    f"POST /listener-auth?api_auth={SECRET} HTTP/1.1",
     f"WorkerSpec(text='[authentication]\\nadmin_password = \"{SECRET}\"')",
     f"Authorization: Basic {SECRET}",
     f"('authorization', 'Basic {SECRET}')",

@@ -29,6 +29,7 @@ def root_as_before() -> Iterator[None]:
         root.removeHandler(handler)
         handler.close()
     root.setLevel(level)
+    logging.getLogger("urllib3").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -218,3 +219,17 @@ def test_last_lines_of_standard_error_are_kept_over_a_reload(path: Path) -> None
     assert [line.endswith(b" a line\n") for _, line in recent_errors()] == [True, True]
     setup_logging(logged("info", path))
     assert recent_errors() == []
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "error"])
+def test_addresses_of_calls_are_not_written_at_any_level(path: Path, level: str) -> None:
+    setup_logging(logged(level, path))
+    library = logging.getLogger("urllib3.connectionpool")
+    library.debug('http://127.0.0.1:80 "POST /auth?t=%s HTTP/1.1" 200 0', "geheim")
+    library.warning("a warning")
+    log.error("an error")
+    flush()
+    text = path.read_text()
+    assert "geheim" not in text
+    assert "an error" in text
+    assert ("a warning" in text) == (level != "error")
