@@ -13,6 +13,8 @@ import logging
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
+from email.errors import MissingHeaderBodySeparatorDefect
+from http.client import HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +31,7 @@ from pycast.auth.logins import TooManyWaiting
 from pycast.auth.url_forms import WITH_INTRO, AuthAnswer
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError
+from pycast.http.charset import of_latin1
 from pycast.http.redact import without_secrets
 from pycast.net.group import Group
 from pycast.stats.counters import Counters
@@ -236,6 +239,24 @@ class AuthServer:
         return self._pool
 
 
+class _FinalAnswer(HTTPResponse):
+    """An answer as it is read from the connection. What comes before it is no answer: 100, or the 103 of a web server
+    that has hints for browsers. Taken for one, it would leave the true one on the connection for whom is asked about
+    next.
+    """
+
+    headers: Any
+
+    def begin(self) -> None:
+        super().begin()
+        while 100 <= self.status < 200:
+            self.headers = None
+            super().begin()
+        if any(isinstance(defect, MissingHeaderBodySeparatorDefect) for defect in self.headers.defects):
+            # All that follows such a line would count as the body, also what says how long that is.
+            raise ProtocolError("a line in the head of its answer is no header field")
+
+
 class _OfGevent:
     """Connects a socket of gevent's: names are resolved in a thread, and only the greenlet that asks waits."""
 
@@ -252,9 +273,13 @@ class _OfGevent:
 class _PlainConnection(_OfGevent, HTTPConnection):
     """To a server without TLS."""
 
+    response_class = _FinalAnswer
+
 
 class _TlsConnection(_OfGevent, HTTPSConnection):
     """To one with TLS."""
+
+    response_class = _FinalAnswer
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -277,7 +302,7 @@ def _answer(pool: HTTPConnectionPool, path: str, body: bytes, headers: dict[str,
         preload_content=False,
     )
     try:
-        found = tuple((name.lower(), value) for name, value in response.headers.items())
+        found = tuple((name.lower(), of_latin1(value)) for name, value in response.headers.items())
         has_intro = any(WITH_INTRO in value.lower() for _, value in found)
         most = MOST_INTRO if has_intro else MOST_BODY
         rest = response.read(most + 1, decode_content=False)

@@ -27,6 +27,7 @@ from pycast.directories.yp_forms import (
 )
 from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError
+from pycast.http.charset import of_latin1
 from pycast.http.headers import Headers
 from pycast.net.ticks import sleep_until_tick
 
@@ -189,7 +190,7 @@ class YpPool:
                 preload_content=False,
             )
             try:
-                return Reply(answer.status, Headers(answer.headers.items()))
+                return Reply(answer.status, Headers((name, of_latin1(value)) for name, value in answer.headers.items()))
             finally:
                 answer.close()  # its body is of no use
 

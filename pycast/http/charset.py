@@ -5,7 +5,7 @@ and Latin-1 if not: Latin-1 text is hardly ever valid UTF-8 by accident, and Lat
 peer names is tried first; one that is unknown, or does not fit the bytes, counts as not given. As on the web, Latin-1
 means Windows' charset, which has quotes, dashes and the euro where Latin-1 has only control characters.
 
-Invariant: `decode`, `decode_damaged` and `encode` return for every input.
+Invariant: `decode`, `decode_damaged`, `of_latin1` and `encode` return for every input.
 """
 
 from encodings.aliases import aliases
@@ -37,6 +37,11 @@ def decode_damaged(raw: bytes, charset: str | None = None) -> str:
         is_cut = error.reason == "unexpected end of data" and not whole.isascii()
         return decode_damaged(whole) if is_cut else _latin1(raw)
     return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def of_latin1(text: str) -> str:
+    """Returns what was meant by a header's value that a library has read as Latin-1, as libraries do."""
+    return text if text.isascii() else decode(text.encode("latin-1", "replace"))
 
 
 def _decoded(raw: bytes, charset: str | None) -> str | None:

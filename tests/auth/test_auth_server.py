@@ -179,6 +179,31 @@ def test_answer_that_is_none_is_a_failure(servers: AuthServers, backend: Backend
         ask(servers, backend)
 
 
+@pytest.mark.parametrize("hints", ["100 Continue", "103 Early Hints\r\nLink: </a.css>; rel=preload", "102 Processing"])
+def test_what_comes_before_an_answer_is_not_taken_for_it(servers: AuthServers, backend: Backend, hints: str) -> None:
+    verdicts = iter(["1", "0", "1"])
+    backend.answer = lambda asked: f"HTTP/1.1 {hints}\r\n\r\nHTTP/1.1 200 OK\r\nicecast-auth-user: {next(verdicts)}"
+    server = servers.at(backend.url())
+    answers = [server.ask(backend.url(), b"action=a", None, 10.0) for _ in range(3)]
+    assert [(one.status, one.get("icecast-auth-user")) for one in answers] == [(200, "1"), (200, "0"), (200, "1")]
+
+
+@pytest.mark.parametrize("line", ["icecast-auth-user : 1", "PHP Notice of something"])
+def test_head_that_is_broken_is_a_failure_with_its_reason(
+    servers: AuthServers, backend: Backend, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.answer = lambda asked: f"{line}\r\n{YES}"
+    with pytest.raises(AuthServerFailed, match="no header field"):
+        ask(servers, backend, timeout_s=10.0)
+    assert [record.name for record in caplog.records] == [auth_server.__name__], "one line, and no traceback"
+
+
+def test_headers_are_text_in_utf8(servers: AuthServers, backend: Backend) -> None:
+    backend.answer = lambda asked: f"{YES}\r\nice-username: J\xfcrgen \u2116 1\r\nicecast-auth-message: \xc5\u0445"
+    answer = servers.at(backend.url()).ask(backend.url(), b"action=a", None, 10.0)
+    assert (answer.get("ice-username"), answer.get("icecast-auth-message")) == ("J\xfcrgen \u2116 1", "\xc5\u0445")
+
+
 def test_failure_shows_no_password(servers: AuthServers, caplog: pytest.LogCaptureFixture) -> None:
     url = "http://user:geheim@127.0.0.1:1/?token=geheim"
     with pytest.raises(AuthServerFailed):

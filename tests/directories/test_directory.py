@@ -154,6 +154,7 @@ class StandIn(BaseHTTPRequestHandler):
         self.send_response(200)
         for name, value in YES.items():
             self.send_header(name, value)
+        self.send_header("YPMessage", "d\xe9j\xe0".encode().decode("latin-1"))
         self.end_headers()
         self.wfile.write(b"a body that nobody reads")
 
@@ -177,6 +178,7 @@ def test_a_form_reaches_a_directory_and_its_headers_come_back(stand_in: tuple[st
     url, told = stand_in
     reply = YpPool().post(url, b"action=add&sn=x", "pycast")
     assert (reply.status, reply.headers.get("sid")) == (200, "7")
+    assert reply.headers.get("ypmessage") == "d\xe9j\xe0", "in UTF-8"
     assert told == [("/yp?x=1", "pycast", b"action=add&sn=x")]
 
 

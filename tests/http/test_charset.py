@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.http.charset import decode, decode_damaged, encode
+from pycast.http.charset import decode, decode_damaged, encode, of_latin1
 from tests.http.cuts import QUICK
 
 ODD = [
@@ -99,3 +99,12 @@ def test_decode_returns_for_every_input(raw: bytes, charset: str | None) -> None
 )
 def test_encode_returns_for_every_input(text: str, charset: str) -> None:
     assert isinstance(encode(text, charset), bytes)
+
+
+@pytest.mark.parametrize("text", ["", "plain", "J\xfcrgen", "\u0442\u0435\u043a\u0441\u0442"])
+def test_a_value_that_was_read_as_latin1_is_what_its_sender_meant(text: str) -> None:
+    assert of_latin1(text.encode().decode("latin-1")) == text
+
+
+def test_a_value_that_is_latin1_stays() -> None:
+    assert of_latin1("J\xfcrgen") == "J\xfcrgen"
