@@ -20,6 +20,8 @@ from pycast.logs.shown_addresses import ShownAddresses
 
 # Bytes without the newline: Icecast's line buffer has 1,024 bytes, one of them for the NUL.
 MAX_LINE = 1023
+# The bytes of each text in a line that would be longer; with the last of them it has room for all seven.
+_CUTS = (256, 120)
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -93,28 +95,39 @@ class AccessLog:
 
 
 def format_access(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
-    """Returns the whole line with its LF; before the LF it is cut at `MAX_LINE` bytes."""
-    line = b"%b %d" % (_combined(entry, utc_offset_s), max(0, int(entry.duration_s)))
-    return line[:MAX_LINE] + b"\n"
+    """Returns the whole line with its LF, of `MAX_LINE` bytes at most before that."""
+    return _fitting(entry, utc_offset_s, b" %d" % max(0, int(entry.duration_s)))
 
 
 def format_combined(entry: AccessEntry, utc_offset_s: int = 0) -> bytes:
     """Returns the same without the seconds: the combined format of Apache and nginx."""
-    return _combined(entry, utc_offset_s)[:MAX_LINE] + b"\n"
+    return _fitting(entry, utc_offset_s, b"")
 
 
-def _combined(entry: AccessEntry, utc_offset_s: int) -> bytes:
+def _fitting(entry: AccessEntry, utc_offset_s: int, end: bytes) -> bytes:
+    """Returns a line. Where it is too long its texts are cut, not its end as in Icecast: a page's address can have a
+    thousand characters, and without the quote and the seconds behind it no program could read the line.
+    """
+    line = _combined(entry, utc_offset_s) + end
+    for most in _CUTS:
+        if len(line) <= MAX_LINE:
+            break
+        line = _combined(entry, utc_offset_s, most) + end
+    return line + b"\n"
+
+
+def _combined(entry: AccessEntry, utc_offset_s: int, most: int | None = None) -> bytes:
     return b'%b - %b [%b] "%b %b %b" %d %d "%b" "%b"' % (
-        _word(entry.ip),
-        _word(entry.user),
+        _word(entry.ip)[:most],
+        _word(entry.user)[:most],
         log_time(entry.ended, utc_offset_s).encode("ascii"),
-        _word(entry.method),
-        _path(entry.path),
-        _word(entry.protocol),
+        _word(entry.method)[:most],
+        _path(entry.path)[:most],
+        _word(entry.protocol)[:most],
         entry.status,
         entry.bytes_sent,
-        _text(entry.referer),
-        _text(entry.agent),
+        _text(entry.referer)[:most],
+        _text(entry.agent)[:most],
     )
 
 
