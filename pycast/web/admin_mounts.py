@@ -87,9 +87,14 @@ def listmounts(call: Call, mount: str) -> bytes:
 
 
 def fallbacks(call: Call, mount: str) -> str:
-    """Puts a fallback in place of the configured one until the source ends. Returns Icecast's text for it."""
-    _required(call, "fallback")
-    call.control.set_fallback(mount, _other_mount(call, mount, "fallback"))
+    """Puts a fallback in place of the configured one until the source ends: a mount, an admin's also one that is to
+    come, or a file; none if it is empty. Returns Icecast's text for it.
+    """
+    fallback = _required(call, "fallback")
+    is_to_come = _by_admin(call) and not why_no_mount(fallback) and not call.control.knows(fallback)
+    if fallback and not is_to_come:
+        fallback = _other_mount(call, mount, "fallback")
+    call.control.set_fallback(mount, fallback)
     return "Fallback configured"
 
 
@@ -172,8 +177,11 @@ def _other_mount(call: Call, mount: str, parameter: str) -> str:
 def _opens(call: Call, mount: str) -> bool:
     """Whether the request's credentials, which are right already, are the admin's or those of that mount too."""
     given = basic_credentials(call.request.headers)
-    by_admin = "admin" in call.door.serves and is_admin(call.config, given)
-    return by_admin or mount == call.text("mount") or is_source(call.config, mount, given)
+    return _by_admin(call) or mount == call.text("mount") or is_source(call.config, mount, given)
+
+
+def _by_admin(call: Call) -> bool:
+    return "admin" in call.door.serves and is_admin(call.config, basic_credentials(call.request.headers))
 
 
 def _shown_to(call: Call, snapshot: "NodeSnapshot") -> "NodeSnapshot":

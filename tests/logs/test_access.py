@@ -107,7 +107,7 @@ def test_a_long_text_is_cut_and_not_what_comes_after_it(field: str) -> None:
     line = format_access(ENTRY._replace(**changed))
     assert LINE.fullmatch(line) and len(line) <= MAX_LINE + 1
     assert b"A" * 200 in line
-    assert line.endswith(b' %d\n' % int(ENTRY.duration_s))
+    assert line.endswith(b" %d\n" % int(ENTRY.duration_s))
     assert format_combined(ENTRY._replace(**changed)).endswith(b'"\n')
 
 

@@ -95,13 +95,24 @@ def test_a_fallback_is_ordered_with_icecasts_answer(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fallback", "why"),
+    ("fallback", "authorization"), [("/to-come", ADMIN), ("/sorry.mp3", ADMIN), ("", ADMIN), ("", SOURCE)]
+)
+def test_a_fallback_may_be_none_and_an_admins_a_mount_that_is_to_come(fallback: str, authorization: str) -> None:
+    control = FakeControl(node(mount()))
+    ask(make_site(control), f"/admin/fallbacks?mount=/live.mp3&fallback={fallback}", authorization=authorization)
+    assert control.orders == [("fallback", "/live.mp3", fallback)]
+
+
+@pytest.mark.parametrize(
+    ("fallback", "authorization", "why"),
     [
-        ("", "Missing parameter"),
-        ("&fallback=/nowhere", "No such destination"),
-        ("&fallback=/live.mp3", "supplied"),
+        ("", ADMIN, "Missing parameter"),
+        ("&fallback=nowhere", ADMIN, "No such destination"),
+        ("&fallback=/admin/stats", ADMIN, "No such destination"),
+        ("&fallback=/to-come", SOURCE, "No such destination"),
+        ("&fallback=/live.mp3", ADMIN, "supplied"),
     ],
 )
-def test_what_cannot_be_a_fallback_is_refused(fallback: str, why: str) -> None:
-    status, public = refusal(site(), f"/admin/fallbacks?mount=/live.mp3{fallback}", authorization=ADMIN)
+def test_what_cannot_be_a_fallback_is_refused(fallback: str, authorization: str, why: str) -> None:
+    status, public = refusal(site(), f"/admin/fallbacks?mount=/live.mp3{fallback}", authorization=authorization)
     assert status == 400 and public.startswith(why)
