@@ -53,8 +53,11 @@ def wants_titles(headers: Headers) -> bool:
 
 
 def wants_page(headers: Headers) -> bool:
-    """Whether a browser asks, which would show a page. Players, also those in a page, do not accept HTML."""
-    return "text/html" in headers.get("accept").lower()
+    """Whether a browser asks, which would show a page. Players, also those in a page, do not accept HTML; jQuery
+    does, for scripts that take apart what they get.
+    """
+    is_script = headers.get("x-requested-with").lower() == "xmlhttprequest"
+    return "text/html" in headers.get("accept").lower() and not is_script
 
 
 def wants_length(headers: Headers) -> bool:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.http.headers import Headers
-from pycast.http.listener_head import listener_tail, source_block, wants_length, wants_titles
+from pycast.http.listener_head import listener_tail, source_block, wants_length, wants_page, wants_titles
 from pycast.http.request import HeadReader
 from tests.http.cuts import QUICK
 
@@ -140,3 +140,18 @@ def test_no_source_can_add_lines(fields: dict[str, str], stream_name: str) -> No
 
 def test_no_control_character_reaches_a_player() -> None:
     assert source_block([("ice-name", "a\x1b[2J\r\nX: y\u202e\x9b")]) == b"icy-name:a [2J X: y\r\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_page"),
+    [
+        (b"Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n", True),
+        # The status page's own script.
+        (b"Accept: text/html\r\nSec-Fetch-Dest: empty\r\n", True),
+        (b"Accept: */*\r\n", False),
+        (b"", False),
+        (b"Accept: text/html, */*; q=0.01\r\nX-Requested-With: XMLHttpRequest\r\n", False),
+    ],
+)
+def test_a_page_is_for_browsers_and_not_for_jquery(lines: bytes, is_page: bool) -> None:
+    assert wants_page(source(lines)) == is_page
