@@ -198,6 +198,15 @@ def test_head_that_is_broken_is_a_failure_with_its_reason(
     assert [record.name for record in caplog.records] == [auth_server.__name__], "one line, and no traceback"
 
 
+@pytest.mark.parametrize("rest", ["Transfer-Encoding: chunked\r\n", "no header field\r\n"])
+def test_call_that_is_answered_badly_is_made_once(servers: AuthServers, backend: Backend, rest: str) -> None:
+    backend.answer = lambda asked: f"{rest}{YES}"
+    backend.is_closing = True
+    with pytest.raises(AuthServerFailed):
+        ask(servers, backend, timeout_s=10.0)
+    assert len(backend.asked) == 1
+
+
 def test_headers_are_text_in_utf8(servers: AuthServers, backend: Backend) -> None:
     backend.answer = lambda asked: f"{YES}\r\nice-username: J\xfcrgen \u2116 1\r\nicecast-auth-message: \xc5\u0445"
     answer = servers.at(backend.url()).ask(backend.url(), b"action=a", None, 10.0)
