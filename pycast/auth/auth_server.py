@@ -10,6 +10,7 @@ limit, for whatever: a name, a connection, a handshake, a byte.
 """
 
 import logging
+import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
@@ -44,6 +45,10 @@ MOST_CALLS = 8
 # Those who wait for one of these: each holds a connection and a greenlet. After a restart thousands come at once, and
 # a server that answers within 5 ms has let that many in before the first of them has waited for a second.
 MOST_WAITING = 1000
+
+# A connection that was quiet for longer is not used again: a firewall on the way may have forgotten it without a word,
+# and the first listener of the morning would wait for the time limit, and be refused.
+KEPT_S = 30.0
 
 # What one server has still to be told, some hundred bytes each: all listeners of a large mount may leave at once.
 MOST_NOTICES = 10_000
@@ -260,6 +265,21 @@ class _FinalAnswer(HTTPResponse):
 
 class _OfGevent:
     """Connects a socket of gevent's: names are resolved in a thread, and only the greenlet that asks waits."""
+
+    _used = 0.0
+    """When an answer came last, by the monotonic clock."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be used again. urllib3 closes one that cannot, and opens another."""
+        connection: Any = super()
+        return bool(connection.is_connected) and time.monotonic() - self._used < KEPT_S
+
+    def getresponse(self) -> Any:
+        connection: Any = super()
+        response = connection.getresponse()
+        self._used = time.monotonic()
+        return response
 
     def _new_conn(self) -> Any:
         connection: Any = self

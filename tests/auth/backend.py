@@ -25,6 +25,7 @@ class Backend:
         self.bodies: list[bytes] = []
         self.heads: list[str] = []
         self.open = self.most = 0
+        self.connections = 0
         self.delay = 0.0
         self.body = b"ok"
         """The body of each answer."""
@@ -52,6 +53,7 @@ class Backend:
         return [one for one in self.asked if one["action"] == action]
 
     def _serve(self, sock: Any, address: object) -> None:
+        self.connections += 1
         with sock.makefile("rb") as file:
             while line := file.readline():
                 head = line.decode()

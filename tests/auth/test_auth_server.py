@@ -1,6 +1,7 @@
 """Tests of pycast.auth.auth_server: calls have limits, and a server that fails is left alone for a while."""
 
 import logging
+import time
 from collections.abc import Iterator
 
 import gevent
@@ -89,6 +90,17 @@ def test_connections_are_few_and_kept(servers: AuthServers, backend: Backend, mo
     calls = [Pool().spawn(ask, servers, backend) for _ in range(12)]
     assert [call.get() for call in calls] == [200] * 12
     assert backend.most == 3
+
+
+def test_connection_that_was_quiet_for_long_is_not_used_again(
+    servers: AuthServers, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [ask(servers, backend) for _ in range(3)] == [200] * 3
+    assert backend.connections == 1
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 60)
+    assert [ask(servers, backend) for _ in range(3)] == [200] * 3
+    assert backend.connections == 2
 
 
 def test_connection_that_was_closed_meanwhile_is_no_failure(
