@@ -47,6 +47,10 @@ class Lineage:
         is_without_bytes = len(self.entries) > 1 and self.entries[-1][1] == offset
         return self.entries[-2][0] if is_without_bytes else self.newest
 
+    def first_after(self, epoch: Epoch) -> int:
+        """Returns the offset of the first byte of a later epoch than `epoch`; 0 if there is none."""
+        return next((base for one, base in self.entries if one > epoch), 0)
+
     def agrees(self, epoch: Epoch, offset: int) -> bool:
         """Whether a mirror that has everything before `offset`, up to `epoch`, has the same bytes as this node."""
         try:

@@ -196,9 +196,9 @@ def _start(mount: Mount, lineage: Lineage, pull: Pull) -> int:
             return pull.offset  # also if it is ahead of this node, which will get the same bytes
         first = timeline.first_join(ring.oldest)
         return ring.head if first is None else first
-    if pull.offset >= 0:  # it jumps with its listeners, to the newest join point
-        last = timeline.last_join()
-        return ring.head if last is None or last < ring.oldest else last
+    if pull.offset >= 0:  # it jumps with its listeners, to the newest join point, but not to what they have heard
+        last, floor = timeline.last_join(), max(ring.oldest, lineage.first_after(pull.epoch))
+        return ring.head if last is None or last < floor else last
     backlog = max(int((mount.bitrate or 0) / 8 * BACKLOG_S), BACKLOG_BYTES)
     floor = max(ring.oldest, ring.head - backlog, mount.floor)
     first = timeline.first_join(floor)

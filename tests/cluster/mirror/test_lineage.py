@@ -33,6 +33,13 @@ def test_a_node_of_one_epoch_is_known_by_it() -> None:
     assert Lineage().with_epoch(epoch(3), 100).known_at(100) == epoch(3)
 
 
+@pytest.mark.parametrize(
+    ("known", "offset"), [(NO_EPOCH, 0), (epoch(1), 100), (epoch(2), 100), (epoch(3), 250), (epoch(4), 0)]
+)
+def test_later_epochs_begin_at_one_offset(known: Epoch, offset: int) -> None:
+    assert THREE.first_after(known) == offset
+
+
 def test_an_epoch_without_bytes_is_not_kept() -> None:
     assert Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(2), 0).entries == ((epoch(2), 0),)
 

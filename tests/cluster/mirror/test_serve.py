@@ -70,6 +70,21 @@ def test_a_child_that_has_a_part_resumes_at_the_next_byte(parent: Origin, child:
     link.close()
 
 
+@pytest.mark.parametrize("known", [epoch(1), epoch(2, "another")])
+def test_a_child_with_other_bytes_jumps_to_none_of_an_epoch_that_it_has(
+    parent: Origin, child: Child, known: Epoch
+) -> None:
+    parent.send(20)
+    parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(3), 20 * SIZE))
+    link = asked(child, parent, known, 23 * SIZE)  # the new owner has not got what was sent last, and sends nothing yet
+    assert head_of(link).offset == 20 * SIZE
+    link.close()
+    parent.send(9)
+    link = asked(child, parent, known, 23 * SIZE)
+    assert head_of(link).offset == 28 * SIZE
+    link.close()
+
+
 @pytest.mark.parametrize(("known", "depth", "why"), [(NO_EPOCH, MOST_DEPTH, "absent"), (Epoch(0, 9), 0, "behind")])
 def test_a_child_that_is_too_deep_or_has_a_newer_epoch_is_refused(
     parent: Origin, child: Child, known: Epoch, depth: int, why: str
