@@ -37,6 +37,9 @@ SOURCE_ENDING_S = 2.0
 # How long after a source has connected listeners wait for its first bytes. Encoders send them with the next packet.
 OPENING_S = 0.5
 
+# How long a mount with a fallback stays at least when its source has ended: so its listeners are moved first.
+MOVING_S = 1.0
+
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
 
@@ -228,6 +231,8 @@ class Mounts:
             mount.end()
         self._events.source_ended.emit(SourceEnded(name, mount.settings, *_sender(source)))
         grace = mount.settings.source_grace
+        if mount.settings.fallback_mount:
+            grace = max(grace, MOVING_S)
         if grace <= 0:
             self.close(name)
         else:

@@ -38,6 +38,16 @@ def test_listeners_go_to_the_fallback_and_come_back(node: Stage, wait_until: Wai
     assert node.gone == []
 
 
+def test_without_a_grace_they_are_moved_before_the_mount_ends(wait_until: WaitUntil) -> None:
+    with stage(MOUNT + "source_grace = 0\n") as node:
+        node.events.mount_state_changed.subscribe(node.fallbacks.on_mount_state_changed)
+        a, fallback = node.begin("/a"), node.begin("/f")
+        listener = node.listen(a)
+        node.end("/a")
+        wait_until(lambda: is_at(fallback, listener), "the fallback")
+        assert node.gone == []
+
+
 def test_without_override_they_stay_where_they_are(node: Stage, wait_until: WaitUntil) -> None:
     node.settings.replace(loads(MOUNT.replace("true", "false"), {}, "test"))
     a, fallback = node.begin("/a"), node.begin("/f")
