@@ -143,7 +143,10 @@ class Mirror:
             if frame is None or frame[0] is not Kind.HEAD:
                 why = read_refused(frame[1]) if frame is not None and frame[0] is Kind.REFUSED else "closed"
                 raise MountAbsent(f"the node at {address} does not give {self.name}: {why}")
-            self._begin(PullReply.read(frame[1]), may_jump=may_jump)
+            head = PullReply.read(frame[1])
+            if self._is_yet_to_begin(link.peer.node, head.lineage):
+                raise MountAbsent(f"the node at {address} has claimed {self.name}, and is about to begin")
+            self._begin(head, may_jump=may_jump)
             self._counters.connections += 1
             while not self.is_over and (until is None or self.head < until):
                 frame = link.read(STALL_S)
@@ -171,6 +174,13 @@ class Mirror:
         mount = self.mount
         if mount is not None and self.is_attached and mount.state is MountState.LIVE:
             mount.end()
+
+    def _is_yet_to_begin(self, node: str, lineage: Lineage) -> bool:
+        """Whether the node has claimed the mount, and still fetches what others have of it: its epoch begins with that.
+        It offers nothing that is over, as one would that has not heard of a later claim.
+        """
+        origin = self._state.origin(self.name)
+        return self._floor is None and origin is not None and origin.node == node and lineage.newest < origin.epoch
 
     def _begin(self, head: PullReply, *, may_jump: bool) -> None:
         # The fence comes first: nothing is touched for an epoch that is over.

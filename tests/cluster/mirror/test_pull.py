@@ -10,8 +10,9 @@ from gevent.event import Event
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import DialFailed
 from pycast.cluster.mirror.lineage import Lineage
-from pycast.cluster.mirror.pull import Gap, Mirror, StaleEpoch
+from pycast.cluster.mirror.pull import Gap, Mirror, MountAbsent, StaleEpoch
 from pycast.cluster.registry.epoch import Epoch
+from pycast.cluster.registry.records import OriginRecord
 from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.http.headers import Headers
 from pycast.http.source_headers import source_info
@@ -287,6 +288,18 @@ def test_an_epoch_that_ended_before_its_first_byte_makes_nobody_jump(
     wait_until(lambda: is_level(child, parent), "the next source")
     assert_same(child, parent)
     assert child.counters.gaps == 0 and not child.raised
+
+
+def test_an_owner_that_has_not_begun_is_no_old_one(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    parent.send(20)
+    me = parent.own.now
+    child.state.put_origin(OriginRecord(NAME, me.node, me.boot, epoch(2), 0, is_live=True))
+    with pytest.raises(MountAbsent, match="about to begin"):
+        child.mirror.pull(child.connector, parent.address, 0)
+    assert child.counters.refused_epochs == 0 and child.mirror.head < 0
+    parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(2), 20 * SIZE))
+    child.pull(parent)
+    wait_until(lambda: is_level(child, parent), "the new owner's bytes")
 
 
 def test_the_next_epoch_continues_without_a_gap_and_is_a_new_source(
