@@ -173,12 +173,22 @@ class _Child:
                 frames += self._audio(event.offset)
             frames.append(event_frame(event))
             self._number = number + 1
-        frames += self._audio(min(stop, self._position + MOST_AUDIO))
+        frames += self._audio(self._end_of_piece(stop))
         is_live = mount.state is MountState.LIVE
         if is_live != self._is_live:
             self._is_live = is_live
             frames.append(state_frame(is_live=is_live))
         return frames
+
+    def _end_of_piece(self, stop: int) -> int:
+        """Returns where the next piece of audio ends, which is not all up to `stop` if that is much: at the end of a
+        unit, because listeners of the child may come and go after each piece.
+        """
+        most = self._position + MOST_AUDIO
+        if stop <= most:
+            return stop
+        joins = self._mount.timeline.joins(self._position + 1, most + 1)
+        return joins[-1][0] if joins else most
 
     def _audio(self, stop: int) -> list[bytes]:
         start = self._position

@@ -70,6 +70,18 @@ def test_a_child_that_has_a_part_resumes_at_the_next_byte(parent: Origin, child:
     link.close()
 
 
+def test_each_piece_of_much_audio_ends_with_a_frame(parent: Origin, child: Child) -> None:
+    parent.send(400)
+    link = asked(child, parent, epoch(1), 0)
+    at = 0
+    while at < 400 * SIZE:
+        offset, _, data = read_audio(next_of(Kind.AUDIO, link))
+        assert offset == at
+        at += len(data)
+        assert at % SIZE == 0
+    link.close()
+
+
 @pytest.mark.parametrize("known", [epoch(1), epoch(2, "another")])
 def test_a_child_with_other_bytes_jumps_to_none_of_an_epoch_that_it_has(
     parent: Origin, child: Child, known: Epoch
