@@ -97,6 +97,8 @@ class Mirror:
         """Set once the mount exists and has all that its parent had at the beginning."""
         self._parent_head = 0
         self._made_mount = False
+        self._is_for_the_rest = False
+        """Whether the present connection is only for what this node lacks of a source's audio."""
         self._link: Link | None = None
 
     @property
@@ -136,6 +138,7 @@ class Mirror:
         set. May switch.
         """
         link = self._link = connector.dial(address)
+        self._is_for_the_rest = until is not None
         try:
             epoch = self._lineages.get(self.name).known_at(self.head) if self.head >= 0 else NO_EPOCH
             link.write(Pull(self.name, epoch, self.head, depth).frame())
@@ -188,6 +191,7 @@ class Mirror:
         # Does the parent continue exactly where this mount ends?
         mount = self.mount
         is_same = mount is not None and mount.ring.head == head.offset
+        was_waiting = mount is not None and mount.state is MountState.WAITING
         if mount is not None and not is_same:
             # No: jump there with the listeners, unless the caller wants to look for the missing bytes elsewhere first.
             if not may_jump:
@@ -202,8 +206,9 @@ class Mirror:
         # At a new place, the marks that are valid there; a mount that continues has them.
         if not is_same:
             mount.take(b"", [mark for mark in head.marks if not isinstance(mark, Started)])
-        # With the state of the source, and all the parent has now, the mirror has begun: listeners are let in.
-        self._set_live(mount, head.is_live)
+        # With the state of the source, and all the parent has now, the mirror has begun: listeners are let in. But
+        # those who are on a fallback do not come back for the rest of a source that is lost.
+        self._set_live(mount, head.is_live and not (was_waiting and self._is_for_the_rest))
         self._parent_head = head.head
         self._check_begun(mount)
 
@@ -261,7 +266,8 @@ class Mirror:
                 self._check(lineage)
                 self._lineages.put(self.name, lineage)
             case Kind.STATE:
-                self._set_live(mount, read_state(payload))
+                if not self._is_for_the_rest:
+                    self._set_live(mount, read_state(payload))
             case Kind.GONE:
                 self.is_over = True
             case Kind.IDLE:

@@ -419,6 +419,19 @@ def test_a_mirror_may_end_at_a_given_offset(parent: Origin, child: Child) -> Non
     assert_same(child, parent)
 
 
+def test_the_rest_of_a_lost_source_brings_nobody_back(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    child.pull(parent)
+    parent.send(20)
+    wait_until(lambda: is_level(child, parent), "the first frames")
+    cut(child, parent, wait_until)
+    child.mirror.mark_waiting()  # after a while without any parent
+    parent.send(5)
+    child.mirror.pull(child.connector, parent.address, 0, until=25 * SIZE, may_jump=False)  # which has not noticed yet
+    assert child.mirror.head == 25 * SIZE and child.mount.state is MountState.WAITING
+    child.pull(parent)
+    wait_until(lambda: child.mount.state is MountState.LIVE, "the source")
+
+
 @pytest.mark.parametrize("news", ["a source of this node", "the end of the mount"])
 def test_a_jump_that_had_to_wait_looks_again_whether_the_mount_is_still_its_own(
     parent: Origin, child: Child, news: str, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
