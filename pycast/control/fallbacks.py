@@ -9,7 +9,6 @@ whichever node has the source.
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
-from pycast.config.mount_settings import is_local
 from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.net.group import Group
@@ -65,7 +64,7 @@ class Fallbacks:
             return
         other = self._finder.live(settings.fallback_mount) if settings.fallback_override == "all" else None
         for mount in self._mounts:
-            asked = self._from(name, mount)
+            asked = self._finder.asked_by_way_of(name, mount)
             if not asked and mount is not other:
                 continue
             target = self._finder.live(name)
@@ -75,11 +74,3 @@ class Fallbacks:
                 self._moves.all_back(mount, target)
             else:
                 self._moves.back(mount, target, asked)
-
-    def _from(self, name: str, mount: Mount) -> set[str]:
-        """Returns the mounts that listeners on `mount` asked for who came there by way of the mount `name`."""
-        asked = {listener.requested_mount for listener in mount.fanout} - {""}
-        if is_local(mount.name):
-            # The last in a chain of fallbacks: any of the others is better.
-            return {one for one in asked if name in self._finder.chain(one)}
-        return asked & {name}

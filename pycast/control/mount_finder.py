@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
+from pycast.config.mount_settings import is_local
 from pycast.config.serving import first_shoutcast_mount
 from pycast.control.local_streams import LocalStreams
 from pycast.control.on_demand import OnDemand
@@ -156,6 +157,22 @@ class MountFinder:
                 return
             yield name
             name = self.first_fallback(name)
+
+    def asked_by_way_of(self, name: str, mount: Mount) -> set[str]:
+        """Returns the mounts that listeners on `mount` asked for who would rather be on the mount `name`."""
+        asked = {listener.requested_mount for listener in mount.fanout} - {""}
+        if is_local(mount.name):
+            # The last in a chain of fallbacks: any of the others is better.
+            return {one for one in asked if name in self.chain(one)}
+        return asked & {name}
+
+    def would_come_back(self, name: str) -> bool:
+        """Whether somebody hears a fallback who is moved to the mount as soon as it has a source."""
+        _, *others = self.chain(name)
+        if not others or self._settings.now.for_mount(name).fallback_override == "none":
+            return False
+        places = [mount for mount in self._mounts if mount.name in others or is_local(mount.name)]
+        return any(self.asked_by_way_of(name, mount) for mount in places)
 
     def first_fallback(self, name: str) -> str:
         """Returns the fallback of a mount: that of an admin's order, else the configured one; empty for none."""

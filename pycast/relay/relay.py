@@ -192,7 +192,8 @@ class Relay:
             return None
         if not self._is_wanted(now):
             self._enter(RelayState.IDLE)
-            return LOOK_S if self._context.cluster is not None else None  # its listeners may have it from another node
+            # Its listeners may have it from another node; who asked in vain may be on his way to its fallback.
+            return LOOK_S if self._context.cluster is not None or self._upstreams.has_failed else None
         if self._is_taken():
             self._enter(RelayState.WAITING)
             self._free_since = None
@@ -218,10 +219,7 @@ class Relay:
         mount = mounts.get(name)
         if self._on_demand.waiting(name) or self._children(name) or (mount is not None and len(mount.fanout)):
             return True
-        # Those who were moved to the fallback come back.
-        settings = self._context.settings.now.for_mount(name)
-        other = mounts.get(settings.fallback_mount) if settings.fallback_override else None
-        return other is not None and any(listener.requested_mount == name for listener in other.fanout)
+        return self._context.finder.would_come_back(name)
 
     def _is_taken(self) -> bool:
         """Whether the mount has a source, here or on another node; or this node takes none."""

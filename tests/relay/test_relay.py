@@ -284,6 +284,29 @@ def test_who_asks_for_a_relay_that_fails_waits_for_one_try_only(quick: None) -> 
         assert 1 <= len(server.heads) <= 5 and not stage.is_live
 
 
+@pytest.mark.parametrize("override", ["own", "none"])
+def test_who_hears_the_fallback_of_a_relay_on_demand_gets_its_stream_when_it_is_there(
+    quick: None, override: str
+) -> None:
+    toml = f'[[mount]]\nmount_name = "{MOUNT}"\nfallback_mount = "silence"\nfallback_override = "{override}"\n'
+    no = answers(b"HTTP/1.0 404 No\r\n")
+    with relaying(no, toml=toml, on_demand=True, run_on=0.1) as (stage, [server]):
+        stage.on_demand.start(MOUNT)
+        silence = stage.context.finder.find(MOUNT)
+        assert silence is not None and silence.name.startswith("silence:")
+        listener = stage.listen(silence)
+        for one in silence.fanout:
+            one.requested_mount = MOUNT
+        if override == "none":
+            assert comes(lambda: stage.relay.state is RelayState.IDLE)
+            return
+        tries = len(server.heads)
+        assert comes(lambda: len(server.heads) > tries + 2)  # longer than `run_on`
+        server.play = plays()
+        assert len(stage.mount.fanout) == 1 or comes(lambda: len(stage.mount.fanout) == 1)
+        assert listener.got
+
+
 def test_other_nodes_that_have_it_from_here_are_listeners_too(quick: None) -> None:
     with relaying(plays(), on_demand=True, run_on=0.05) as (stage, [server]):
         stage.children = 1
