@@ -204,6 +204,8 @@ def snapshot_mount(
     shown = title.title if title else ""
     if mount.family == "generic":
         shown = shown.partition("';")[0]
+    # Vorbis says itself what it is meant to have. What was measured is less in quiet minutes, in which it may be that a
+    # directory is told.
     measured = str(round(mount.bitrate / 1000)) if mount.bitrate else ""
     stats, is_public = dict(mount.all_stats()), info.is_public if settings.public is None else settings.public
     subtype = stats.pop("subtype", "")
@@ -225,7 +227,7 @@ def snapshot_mount(
         server_description=settings.stream_description or info.description,
         server_url=settings.stream_url or info.url,
         genre=settings.genre or info.genre,
-        bitrate=settings.bitrate or info.declared_bitrate or measured,
+        bitrate=settings.bitrate or info.declared_bitrate or stats.get("ice-bitrate") or measured,
         audio_info=info.audio_info,
         stats=stats,
         stream_start=source.started,

@@ -8,6 +8,7 @@ from gevent import socket
 from pycast.app.node import Node
 from pycast.config.load import loads
 from pycast.control.node_snapshot import snapshot_mount
+from pycast.formats.marks import Info
 from tests.conftest import WaitUntil
 from tests.control.stage import stage
 
@@ -60,3 +61,13 @@ def test_protected_mount_says_what_decides_while_it_is_on_the_air_too() -> None:
     protected = '[mount.authentication]\ntype = "htpasswd"\nfilename = "/x"\n'
     with stage(f'[[mount]]\nmount_name = "/x"\n{protected}[[mount]]\nmount_name = "/y"\n') as node:
         assert [snapshot_mount(node.begin(name)).authenticator for name in ("/x", "/y")] == ["htpasswd", ""]
+
+
+def test_bitrate_is_what_the_stream_says_and_else_measured() -> None:
+    with stage() as node:
+        vorbis = node.begin("/v", "application/ogg")
+        vorbis.take(b"a", [Info(0, 112_000, {"ice-bitrate": "112", "subtype": "Vorbis"})])
+        vorbis.take(b"a", [Info(1, 21_000, {"ice-bitrate": "112", "subtype": "Vorbis"})])
+        opus = node.begin("/o", "application/ogg")
+        opus.take(b"a", [Info(0, 96_000, {"subtype": "Opus"})])
+        assert [snapshot_mount(mount).bitrate for mount in (vorbis, opus)] == ["112", "96"]
