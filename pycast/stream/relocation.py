@@ -96,6 +96,7 @@ def attach(mount: Mount, moving: list[Detached]) -> None:
         listener.view = mount.view(one.metaint, (position - one.since_block) % one.metaint if one.metaint else 0)
         listener.first_title_at = position + one.metaint - one.since_block if one.metaint else -1
         mount.fanout.put_in(listener)
+    mount.listener_peak = max(mount.listener_peak, len(mount.fanout))
 
 
 def skip(mount: Mount, listener: Listener, is_whole: bool = False) -> bool:

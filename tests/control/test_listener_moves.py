@@ -50,6 +50,18 @@ def test_along_a_chain_of_fallbacks_the_mount_asked_for_first_is_kept() -> None:
         assert where(node, listener) == ["/a"]
 
 
+def test_those_who_are_moved_count_for_the_peak_where_they_come() -> None:
+    with stage() as node:
+        a, b, c = (node.begin(name) for name in ("/a", "/b", "/c"))
+        for mount in (a, a, a, b):
+            node.listen(mount)
+        node.moves.for_good(a, b)
+        assert [mount.listener_peak for mount in (a, b)] == [3, 4]
+        node.end("/b")
+        node.moves.to_fallback(b, c)
+        assert [(len(mount.fanout), mount.listener_peak) for mount in (a, b, c)] == [(0, 3), (0, 4), (4, 4)]
+
+
 def test_a_hangup_after_a_move_is_one_of_the_new_mount() -> None:
     with stage() as node:
         a, b = node.begin("/a"), node.begin("/b")
