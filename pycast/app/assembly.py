@@ -113,7 +113,7 @@ def assemble(
     # Questions and commands of admins.
     address, intros = OwnAddress(settings), Intros(settings, time.monotonic)
     logins = _logins(settings, address, mounts, events, counters, programs, parts, cluster)
-    finder, moves, fallbacks = _moves(settings, mounts, hangups, group, parts, on_demand)
+    finder, moves, fallbacks = _moves(settings, mounts, events, hangups, group, parts, on_demand)
     snapshots = NodeSnapshots(settings, address, counters, mounts, admission, load_monitor, drain, readiness, ownership,
                               cluster, on_demand, history := _history(events), finder)  # fmt: skip
     slaves, event_log = Slaves(settings, time.monotonic), _event_log(mounts, events)
@@ -165,6 +165,7 @@ def _loops(context: ServerContext, load_monitor: LoadMonitor) -> tuple[tuple[str
 def _moves(
     settings: Live,
     mounts: Mounts,
+    events: StreamEvents,
     hangups: "Hangups[Watched]",
     group: Group,
     parts: "ClusterParts | None",
@@ -173,7 +174,7 @@ def _moves(
     """Makes the parts that find mounts for listeners, and move these."""
     local = LocalStreams(settings, mounts, group)
     finder = MountFinder(settings, mounts, parts.mirrors if parts else None, on_demand, local)
-    moves = ListenerMoves(hangups)
+    moves = ListenerMoves(hangups, events)
     return finder, moves, Fallbacks(settings, mounts, finder, moves, group)
 
 
@@ -256,6 +257,7 @@ def _event_log(mounts: Mounts, events: StreamEvents) -> EventLog:
     events.title_changed.subscribe(event_log.on_title_changed)
     events.listener_joined.subscribe(event_log.on_listener_joined)
     events.listener_left.subscribe(event_log.on_listener_left)
+    events.listeners_moved.subscribe(event_log.on_listeners_moved)
     return event_log
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pycast.config.mount_settings import is_local
-from pycast.stream.events import ListenerJoined, ListenerLeft, SourceEnded, SourceStarted, TitleChanged
+from pycast.stream.events import ListenerJoined, ListenerLeft, ListenersMoved, SourceEnded, SourceStarted, TitleChanged
 from pycast.stream.listener import Listener
 from pycast.stream.mounts import Mounts
 
@@ -90,6 +90,12 @@ class EventLog:
         """Keeps who has left a mount."""
         mount = self._mounts.get(event.mount)
         self._add_listener("source-listeners-changed", event.mount, event.listener, len(mount.fanout) if mount else 0)
+
+    def on_listeners_moved(self, event: ListenersMoved) -> None:
+        """Keeps that both mounts have other listeners."""
+        for name in filter(lambda name: not is_local(name), event):
+            mount = self._mounts.get(name)
+            self._add("source-listeners-changed", name, len(mount.fanout) if mount else 0)
 
     def _add_source(self, trigger: str, name: str) -> None:
         mount = self._mounts.get(name)

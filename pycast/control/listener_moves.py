@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from pycast.net.hangups import Hangups
+from pycast.stream.events import ListenersMoved, StreamEvents
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
@@ -21,8 +22,9 @@ log = logging.getLogger(__name__)
 class ListenerMoves:
     """Moves between mounts of this node. A listener ends its frame first. All methods may switch."""
 
-    def __init__(self, hangups: Hangups[tuple[Mount, Listener]]) -> None:
+    def __init__(self, hangups: Hangups[tuple[Mount, Listener]], events: StreamEvents) -> None:
         self._hangups = hangups
+        self._events = events
 
     def for_good(self, mount: Mount, target: Mount) -> int:
         """Moves all listeners of `mount` to `target`, which they stay on. Returns how many."""
@@ -73,6 +75,7 @@ class ListenerMoves:
         moved = relocate(mount, target, which, note, is_wanted)
         if moved:
             log.info("mount %s: moved %d listeners to %s", mount.name, len(moved), target.name)
+            self._events.listeners_moved.emit(ListenersMoved(mount.name, target.name))
         return len(moved)
 
 

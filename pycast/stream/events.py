@@ -87,6 +87,13 @@ class ListenerLeft(NamedTuple):
     reason: Reason
 
 
+class ListenersMoved(NamedTuple):
+    """The move of listeners from one mount to another, when they are there."""
+
+    mount: str
+    target: str
+
+
 class IntroHeard(NamedTuple):
     """The end of an intro for one listener, who has got all of it."""
 
@@ -107,4 +114,5 @@ class StreamEvents:
         self.new_audio = Signal[NewAudio]()
         self.listener_joined = Signal[ListenerJoined]()
         self.listener_left = Signal[ListenerLeft]()
+        self.listeners_moved = Signal[ListenersMoved]()
         self.intro_heard = Signal[IntroHeard]()

@@ -87,7 +87,7 @@ class Stage:
         self.claims, self.on_demand = MountClaims(), OnDemand()
         self.local = LocalStreams(self.settings, self.mounts, self.group)
         self.finder = MountFinder(self.settings, self.mounts, mirrors, self.on_demand, self.local)
-        self.moves = ListenerMoves(self.hangups)
+        self.moves = ListenerMoves(self.hangups, self.events)
         self.fallbacks = Fallbacks(self.settings, self.mounts, self.finder, self.moves, self.group)
         self.sources: dict[str, StageSource] = {}
         self._count = 0

@@ -17,6 +17,7 @@ def log_of(node: Stage) -> EventLog:
     events.title_changed.subscribe(log.on_title_changed)
     events.listener_joined.subscribe(log.on_listener_joined)
     events.listener_left.subscribe(log.on_listener_left)
+    events.listeners_moved.subscribe(log.on_listeners_moved)
     return log
 
 
@@ -87,6 +88,22 @@ def test_old_events_are_forgotten_and_that_is_said(
         assert (found.last, found.missed) == (21, 17)
         mount.set_title("A", "short")
         assert len(log.since(0).events) == short_ones
+
+
+def test_a_move_changes_the_listeners_of_both_mounts() -> None:
+    with stage() as node:
+        log = log_of(node)
+        a, b, file = (node.begin(name) for name in ("/a", "/b", "file:/x"))
+        node.listen(a)
+        node.listen(a)
+        mark = log.since(None).last
+        node.moves.for_good(a, b)
+        node.moves.for_good(a, b)  # nobody is there any more
+        node.end("/b")
+        node.moves.to_fallback(b, file)
+        found = [(one.trigger, one.mount, one.listeners) for one in log.since(mark).events]
+        changed = "source-listeners-changed"
+        assert found == [(changed, "/a", 0), (changed, "/b", 2), ("source-disconnect", "/b", 2), (changed, "/b", 0)]
 
 
 def test_files_that_are_played_in_place_of_a_mount_are_no_mounts() -> None:
