@@ -21,7 +21,7 @@ patch_late()
 # Ctrl-C is how a command is ended: each one says what that means, and no traceback of the hub does.
 Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)
 
-from pycast.cli.main import main  # noqa: E402  # sockets must be patched before anything imports them
+from pycast.cli.leave import main  # noqa: E402  # sockets must be patched before anything imports them
 
 gc.freeze()
 gc.enable()

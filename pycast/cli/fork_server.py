@@ -10,7 +10,6 @@ servers are killed and this process ends.
 """
 
 import _socket
-import atexit
 import gc
 import json
 import os
@@ -19,7 +18,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -27,6 +25,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 from gevent import monkey
 
+from pycast.cli.leave import leave, main
 from pycast.cli.serve import load_node
 from pycast.patterns import compile_patterns
 
@@ -170,7 +169,7 @@ class Forker:
         packet = Packet.receive(self._requests)
         self._requests.close()
         if packet is None:
-            _leave(0)
+            leave(0)
         return packet.request()
 
     def _forget(self) -> None:
@@ -291,19 +290,4 @@ def _become(request: ServerRequest) -> NoReturn:
     os.chdir(request.folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[1:] = request.args
-    from pycast.cli.main import main
-
-    try:
-        main(request.args, prog_name="pycast")  # click ends with SystemExit, also if all went well
-    except SystemExit as end:
-        _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
-    raise AssertionError("click has returned")
-
-
-def _leave(status: int) -> NoReturn:
-    """Ends this process as Python does, but without taking apart what it has loaded: that takes as long as a start."""
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it, or it is closed
-            stream.flush()
-    os._exit(status)
+    main(request.args, prog_name="pycast")
