@@ -73,23 +73,27 @@ class ProcessOwner(NamedTuple):
 
 
 def owner_of(config: Config) -> ProcessOwner | None:
-    """Returns who the process is to go on as; None if it stays who it is. Raises ConfigError for one that is not there.
-    Reads the system's files of users, so it is for the start.
+    """Returns who the process is to go on as; None if it stays who it is, as it does if it is not root. Raises
+    ConfigError for one that is not there. Reads the system's files of users, so it is for the start.
     """
     security = config.security
-    if not security.user:
+    if not security.user or os.geteuid():
         return None
     try:
         found = pwd.getpwnam(security.user)
         gid = grp.getgrnam(security.group).gr_gid if security.group else found.pw_gid
     except KeyError:
         raise ConfigError(list(missing_owner(config))) from None
-    return ProcessOwner(security.user, found.pw_uid, gid) if os.geteuid() == 0 and found.pw_uid else None
+    return ProcessOwner(security.user, found.pw_uid, gid) if found.pw_uid else None
 
 
 def missing_owner(config: Config) -> Iterator[str]:
-    """Yields a line for the user and the group of [security] that this machine does not have."""
+    """Yields a line for the user and the group of [security] that this machine does not have, if this process can
+    become them.
+    """
     security = config.security
+    if os.geteuid():
+        return
     for key, name, look_up in (("user", security.user, pwd.getpwnam), ("group", security.group, grp.getgrnam)):
         try:
             if name:

@@ -40,6 +40,16 @@ def test_who_is_not_root_stays_who_he_is_and_is_told(monkeypatch: pytest.MonkeyP
     assert list(owner_advice(config("nobody"))) == []
 
 
+def test_who_is_not_root_needs_no_user_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: pwd.getpwnam("nobody").pw_uid)
+    unknown = config("no-such-user", "no-such-group")
+    assert owner_of(unknown) is None
+    assert list(missing_owner(unknown)) == []
+    assert list(owner_advice(unknown)) == [
+        'security.user = "no-such-user": only root can change the user; the server goes on as nobody'
+    ]
+
+
 def test_group_is_the_users_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     nobody = pwd.getpwnam("nobody")
