@@ -25,7 +25,11 @@ class SocketReader:
     def read(self) -> list[TomlTable]:
         """Returns the sections; none if the file has no socket."""
         old = [one for name in ("port", "bind-address") for one in self._root.all(name)]
-        if old:
+        if self._root.find("listen-socket"):
+            for setting in old:
+                setting.value()
+                self._settings.leave_out(setting, "Icecast uses it only in a file without a listen-socket")
+        elif old:
             table = TomlTable("[[listen]]", old[0].line)
             for setting in old:
                 self._settings.set("listen", table, setting)

@@ -43,6 +43,8 @@ def translated(element: str, text: str) -> object:
         return _TLS.get(lower, text)
     if element == "public" and lower == "client":
         return "-1"  # Icecast 2.5's word for it: the source decides
+    if element == "bind-address" and text == "*":
+        return None
     if element == "fallback-override":
         return lower
     if element == "logsize" and text.isdecimal():

@@ -21,6 +21,19 @@ def test_socket_comes_over_in_each_form(xml: str) -> None:
     assert (listen.port, listen.bind_address) == (9000, "127.0.0.2")
 
 
+@pytest.mark.parametrize("old", ["<port>8000</port>", "<port>9000</port>", "<bind-address>127.0.0.2</bind-address>"])
+def test_port_of_the_server_opens_none_beside_a_socket(old: str) -> None:
+    xml = f"{old}<listen-socket><port>8000</port></listen-socket>"
+    assert [(listen.port, listen.bind_address) for listen in result_of(xml).listen] == [(8000, "0.0.0.0")]
+    [said] = left_out(xml)
+    assert said.endswith("Icecast uses it only in a file without a listen-socket")
+
+
+def test_star_stands_for_all_addresses() -> None:
+    xml = "<listen-socket><port>8000</port><bind-address>*</bind-address></listen-socket>"
+    assert [listen.bind_address for listen in imported(xml).listen] == ["0.0.0.0"]
+
+
 @pytest.mark.parametrize("mode", ["1", "true", "rfc2818", "rfc2817", "auto_no_plain"])
 def test_port_that_takes_no_plain_connections_takes_none(mode: str) -> None:
     xml = f"<listen-socket><port>8443</port><tls>{mode}</tls></listen-socket>{CERTIFICATE}"
