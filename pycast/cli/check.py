@@ -17,7 +17,7 @@ from pycast.auth.known_passwords import password_advice
 from pycast.characters import escaped
 from pycast.cli.certificate_check import certificate_advice, certificate_problems, end_of_certificate
 from pycast.config.ban_lists import read_addresses
-from pycast.config.load import loads_from, read_text
+from pycast.config.load import is_xml, loads_from, read_text
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.rules import advice
 from pycast.config.schema import Config
@@ -43,15 +43,22 @@ def command(file: Path) -> None:
 
     Also prints warnings: settings that work but are probably not meant. The exit status is 1 if there is an error.
     """
-    config, origin = loads_from(read_text(file), os.environ, str(file))
-    tls = list(missing_certificate(config)) or list(certificate_problems(config))
-    needed = [] if is_plain_enough(config) else tls
-    problems = [*unusable_mounts(config), *needed, *missing_owner(config), *missing_files(config)]
-    if problems:
-        raise ConfigError([origin.located(problem) for problem in problems])
+    text = read_text(file)
+    config, origin = loads_from(text, os.environ, str(file))
     for note in config.notes:
         click.echo(f"{click.style('warning:', fg='yellow')} {escaped(note)}", err=True)
+    tls = list(missing_certificate(config)) or list(certificate_problems(config))
+    needed = [] if is_plain_enough(config) else tls
+    unknown = list(unknown_fallbacks(config))
+    # In Icecast's file a mount needs no section: what is not known here may be one, when its source comes.
+    unknown_errors, unknown_warnings = ([], unknown) if is_xml(text) else (unknown, [])
+    problems = [
+        *unusable_mounts(config), *needed, *missing_owner(config), *missing_files(config), *unknown_errors,
+    ]  # fmt: skip
+    if problems:
+        raise ConfigError([origin.located(problem) for problem in problems])
     warnings = (
+        *unknown_warnings,
         *(f"{problem}; plain connections are taken without it" for problem in tls),
         *owner_advice(config),
         *password_advice(config),
@@ -132,16 +139,30 @@ def _unplayable_files(config: Config) -> Iterator[str]:
             yield f'mount[{index}].intro = "{intro}": {why}'
 
 
+def unknown_fallbacks(config: Config) -> Iterator[str]:
+    """Yields a line for each fallback that is neither a file nor a mount that the configuration names."""
+    if not config.paths.webroot or config.master.server:  # whose mounts are not known here
+        return
+    for index, mount in enumerate(config.mount):
+        name = mount.fallback_mount or ""
+        if not _is_known_mount(config, name) and not _is_file(config, name):
+            why = "expected a file below paths.webroot, or a mount that has a [[mount]] section"
+            yield f'mount[{index}].fallback_mount = "{name}": {why}'
+
+
+def _is_known_mount(config: Config, name: str) -> bool:
+    return name in ("", SILENCE) or config.describes_mount(name) or config.names_mount(name)
+
+
+def _is_file(config: Config, name: str) -> bool:
+    is_there = bool(config.paths.webroot) and Path(below(config.paths.webroot, name)).exists()
+    return is_there or bool(_RATE_IN_NAME.search(name))
+
+
 def _why_no_fallback(config: Config, name: str) -> str:
-    """Returns what is wrong with a fallback that is neither a mount nor silence."""
-    if name in ("", SILENCE) or config.describes_mount(name) or config.names_mount(name):
-        return ""
-    is_file = bool(config.paths.webroot) and Path(below(config.paths.webroot, name)).exists()
-    if is_file or _RATE_IN_NAME.search(name):
-        return _why_unplayable(config, name)
-    if config.paths.webroot and not config.master.server:  # whose mounts are not known here
-        return "expected a file below paths.webroot, or a mount that has a [[mount]] section"
-    return ""
+    """Returns why a fallback that is a file cannot be played."""
+    is_file = not _is_known_mount(config, name) and _is_file(config, name)
+    return _why_unplayable(config, name) if is_file else ""
 
 
 def _why_unplayable(config: Config, name: str, most: int | None = None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pycast.cli.check import missing_certificate, missing_files, unusable_mounts, unwritable
+from pycast.cli.check import missing_certificate, missing_files, unknown_fallbacks, unusable_mounts, unwritable
 from pycast.config.icecast_settings import Host
 from pycast.config.icecast_xml import Imported, convert
 from pycast.config.import_check import checked
@@ -59,7 +59,8 @@ def problems(imported: Imported) -> Iterator[ImportNote]:
     if any(note.kind is NoteKind.TO_CORRECT for note in imported.notes):
         return
     config = loads(imported.body, {}, "pycast.toml")
-    for line in (*unusable_mounts(config), *missing_certificate(config), *missing_files(config)):
+    files = (*missing_certificate(config), *missing_files(config), *unknown_fallbacks(config))
+    for line in (*unusable_mounts(config), *files):
         yield ImportNote(NoteKind.TO_CORRECT, 0, line)
 
 

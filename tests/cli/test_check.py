@@ -14,6 +14,14 @@ from pycast.formats.silence import StreamShape, silence
 from tests.formats.elements import audio_track, cluster, document
 from tests.formats.frame_bytes import mpeg
 
+XML = """<icecast>
+<hostname>radio.example</hostname><so-sndbuf>5</so-sndbuf>
+<authentication><source-password>of-these-tests-1</source-password><relay-password>of-these-tests-2</relay-password>
+<admin-password>of-these-tests-3</admin-password></authentication>
+<mount><mount-name>/a</mount-name><fallback-mount>/backup.mp3</fallback-mount>{}</mount>
+<paths><webroot>{}</webroot></paths>
+</icecast>"""
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -213,7 +221,9 @@ def test_icecasts_file_is_checked_with_its_own_lines(tmp_path: Path) -> None:
     xml.write_text(xml.read_text().replace("/a.log", "/no/a.log"))
     result = CliRunner().invoke(main, ["check", str(xml)])
     assert result.exit_code == 1
-    assert result.stderr.startswith(f'pycast: {xml}:8: logging.access_log = "{tmp_path}/no/a.log": expected a file')
+    note, problem, *_ = result.stderr.splitlines()
+    assert note == f"warning: {xml}:3: left out: surprise = 1: pycast has no such setting"
+    assert problem.startswith(f'pycast: {xml}:8: logging.access_log = "{tmp_path}/no/a.log": expected a file')
 
 
 def test_user_that_this_machine_does_not_have_is_a_problem(file: Path) -> None:
@@ -232,3 +242,23 @@ def test_missing_file_is_a_problem(file: Path) -> None:
 def test_config_prints_the_default_file() -> None:
     assert CliRunner().invoke(main, ["config"]).stdout == default_toml()
     assert CliRunner().invoke(main, ["config", "--markdown"]).stdout == reference_markdown()
+
+
+def test_fallback_in_icecasts_file_may_be_a_mount_without_a_section(file: Path) -> None:
+    file.write_text(XML.format("", file.parent))
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert (result.exit_code, result.stdout) == (0, f"ok  {file}: port 8000, 1 mount\n")
+    assert result.stderr.splitlines() == [
+        f"warning: {file}:2: left out: so-sndbuf = 5: pycast has no such setting",
+        f'warning: {file}:5: mount[0].fallback_mount = "/backup.mp3": expected a file below paths.webroot, or a mount '
+        "that has a [[mount]] section",
+    ]
+
+
+def test_what_becomes_of_icecasts_file_is_said_beside_what_is_wrong(file: Path) -> None:
+    file.write_text(XML.format("<intro>/no.mp3</intro>", file.parent))
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    left_out, wrong, *_ = result.stderr.splitlines()
+    assert left_out == f"warning: {file}:2: left out: so-sndbuf = 5: pycast has no such setting"
+    assert wrong.startswith(f'pycast: {file}:5: mount[0].intro = "/no.mp3": ')
