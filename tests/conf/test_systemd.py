@@ -19,6 +19,8 @@ UNIT, SOCKET = CONF / "pycast.service", CONF / "pycast.socket"
 UNITS = {"conf": UNIT.read_text()} | {
     f"aws {Path(name).name}": text for name, text in files_of_a_node().items() if name.endswith(".service")
 }
+MIGRATION = (CONF.parent / "docs/migrating-from-icecast.md").read_text()
+IN_ICECASTS_PLACE = re.findall(r"```ini\n(# /etc/systemd/.+?)```", MIGRATION, re.DOTALL)
 # What a node at AWS does in its own way: it asks AWS first, and drains for longer.
 OWN_AT_AWS = {"ExecStartPre", "ExecReload", "TimeoutStartSec", "TimeoutStopSec"}
 
@@ -31,6 +33,17 @@ def settings(text: str = UNITS["conf"]) -> dict[str, list[str]]:
         if equals and not line.startswith("#"):
             found.setdefault(key, []).append(value)
     return found
+
+
+def test_units_in_icecasts_place_wait_until_it_accepts_and_are_reloaded_by_the_signal() -> None:
+    drop_in, debian = map(settings, IN_ICECASTS_PLACE)
+    for unit in (drop_in, debian):
+        assert unit["Type"] == ["notify"]
+        assert unit["ExecReload"][-1] == "/bin/kill -HUP $MAINPID"
+    assert drop_in["ExecStart"] == ["", "/usr/local/bin/icecast -c /etc/icecast.xml"]
+    # logrotate's file in Debian's package looks for a process of this name, and the folders are this user's.
+    assert debian["ExecStart"] == ["/usr/local/bin/icecast2 -c /etc/icecast2/icecast.xml"]
+    assert (debian["User"], debian["Group"]) == (["icecast2"], ["icecast"])
 
 
 @pytest.mark.parametrize("name", UNITS)

@@ -45,6 +45,7 @@ def test_background_ends_the_call_when_it_accepts_and_runs_without_a_terminal(se
     assert server.said == "Starting icecast2\nDetaching from the console\n"
     assert get(server.port, "/status-json.xsl").status == 200
     assert os.getsid(server.pid) == server.pid
+    assert Path(f"/proc/{server.pid}/comm").read_text() == "icecast\n", "scripts find it by this name"
     assert {os.readlink(f"/proc/{server.pid}/fd/{number}") for number in (0, 1, 2)} == {"/dev/null"}
 
 
