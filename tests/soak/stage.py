@@ -40,6 +40,8 @@ MAY_HEAR = {
 }
 GRACE_S = 0.5
 """Shorter than usual, so that mounts come and go all the time."""
+BACK_S = 15.0
+"""How long after a source's return somebody may hear the file that took its place, on a busy machine."""
 STEADY = "a"
 """The node that is never killed: what it loses in an hour is lost for good."""
 LINKS = 8
@@ -189,21 +191,42 @@ class Stage:
         if report.frames and not report.switches and report.last_programme not in may_hear:
             yield f"programme {report.last_programme}"
         yield from self._jumps(player, report)
+        yield from self._left_behind(player, report)
         for title in set(report.titles):
             if title[len("StreamTitle='") :].partition("';")[0] not in self.titles | {""}:
                 yield f"a title that nobody has set: {title!r}"
 
     def _jumps(self, player: Player, report: Report) -> Iterator[str]:
-        """A stream goes on with the next frame of its source, or with the first one that it sent to another node."""
+        """A stream goes on with the next frame of its source, or with the first one that it sent to another node. Only
+        another encoder sends again what one has sent.
+        """
         free = sum(moment >= player.began - 5 for moment in self.breaks)
         for jump in (*report.gaps, *report.repeats):
-            lands_on = jump.seq if jump in report.repeats else jump.seq + jump.frames
-            if jump.programme == _FILE or lands_on in self._firsts(jump.programme):
+            is_gap = jump in report.gaps
+            lands_on = jump.seq + jump.frames if is_gap else jump.seq
+            is_next = lands_on in (self._firsts(jump.programme) if is_gap else self._beginnings(jump.programme))
+            if jump.programme == _FILE or is_next:
                 continue
             if jump.programme == _UPSTREAM and free:  # a relay begins anew where the other server is by then
                 free -= 1
                 continue
             yield f"from frame {jump.seq} of programme {jump.programme} {jump.frames} are missing, or came again"
+
+    def _left_behind(self, player: Player, report: Report) -> Iterator[str]:
+        """Who hears the file is on his mount again when that has its source."""
+        # An admin may have moved him from one mount to the other.
+        mounts = (ONE, TWO) if player.wish.mount == ONE else (player.wish.mount,)
+        encoders = [self.encoders[mount] for mount in mounts if mount in self.encoders]
+        is_back = bool(encoders) and all(one.is_on_air for one in encoders)
+        if report.last_programme != _FILE or player.excuse or not is_back:
+            return
+        since = max(player.reads_since, *self.breaks, *(one.sessions[-1].accepted for one in encoders))
+        if player.ear.last_audio - since > BACK_S:
+            yield f"hears the file {player.ear.last_audio - since:.0f} s after its source came back"
+
+    def _beginnings(self, programme: int) -> set[int]:
+        encoders = self._sessions.get(programme, [])
+        return {next((session.first for session in one.sessions if session.first), 0) for one in encoders}
 
     def _firsts(self, programme: int) -> set[int]:
         encoders = self._sessions.get(programme, [])
