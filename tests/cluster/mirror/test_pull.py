@@ -427,7 +427,7 @@ def test_the_rest_of_a_lost_source_brings_nobody_back(parent: Origin, child: Chi
     child.mirror.mark_waiting()  # after a while without any parent
     parent.send(5)
     child.mirror.pull(child.connector, parent.address, 0, until=25 * SIZE, may_jump=False)  # which has not noticed yet
-    assert child.mirror.head == 25 * SIZE and child.mount.state is MountState.WAITING
+    assert (child.mirror.head, child.mount.state.name) == (25 * SIZE, "WAITING")
     child.pull(parent)
     wait_until(lambda: child.mount.state is MountState.LIVE, "the source")
 
