@@ -45,7 +45,7 @@ _CLUSTER = b"\x1fC\xb6u"
 _CANDIDATE = pattern(rb"\xff[\xe2-\xff]|\x56[\xe0-\xff]|\x47|OggS\x00[\x00-\x07]|\x1aE\xdf\xa3", re.DOTALL)
 _LONGEST_CANDIDATE = 6
 _FIRST_BYTES = b"OfRBIA\x00\x1a\x1f\xffVG"
-_LONGEST_MAGIC = 12
+_LONGEST_MAGIC = 22
 _TRACKS = pattern(rb"\x1fC\xb6u|\x86[\x80-\xff]V_")
 
 _FRAMES = 3

@@ -138,6 +138,14 @@ def test_a_header_may_follow_a_tag_or_a_line_end(name: str, before: bytes) -> No
     assert (found.format, found.data, found.left_out) == (name, REAL[name], len(before))
 
 
+@pytest.mark.parametrize("tag", [0x50, 0x55])
+def test_mpeg_audio_in_a_wav_file_is_known_by_its_frames(tag: int) -> None:
+    data = b"RIFF\xff\xff\xff\xffWAVEfmt \x1e\0\0\0" + tag.to_bytes(2, "little") + bytes(28) + b"data\0\0\0\0" + MP3
+    for cut in (0, 1):
+        found = detect("audio/wav", data, cut)
+        assert found is not None and (found.format, found.content_type) == ("mpeg", "audio/mpeg")
+
+
 @pytest.mark.parametrize("size", [16, 20, 24, 28, 32, 36, 40])
 def test_mp4_is_known_whatever_the_size_of_its_first_box(size: int) -> None:
     # ffmpeg writes 32 bytes without video: the size then ends with a blank.
