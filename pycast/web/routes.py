@@ -8,7 +8,7 @@ import re
 
 from pycast.config.values import SERVED
 from pycast.errors import Refused
-from pycast.http.query import parse_form
+from pycast.http.query import Pairs, parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
 from pycast.patterns import pattern
@@ -130,10 +130,22 @@ def answer(site: Site, request: Request, body: bytes, door: Door) -> Response:
             status=405,
             headers=(("Allow", ALLOW),),
         )
-    call = Call(site, request, {**request.query, **parse_form(body)}, door)
+    call = Call(site, request, {**request.query, **_form(request, body)}, door)
     route = row.find(call) if isinstance(row, RouteGroup) else row
     site.counters.file_connections += route.is_public
     return route.answer(call)
+
+
+def _form(request: Request, body: bytes) -> Pairs:
+    """Returns the parameters in a body. Raises Refused for one in which none would be found: what a program that hands
+    PHP's curl an array sends, or `curl -F`.
+    """
+    kind = request.headers.get("content-type").partition(";")[0].strip().lower()
+    if body and not request.query and kind in ("multipart/form-data", "application/json"):
+        raise Refused(
+            f"Send the parameters in the address or as application/x-www-form-urlencoded, not as {kind}", status=415
+        )
+    return parse_form(body)
 
 
 def kept_answer(site: Site, request: Request, door: Door) -> Response | None:

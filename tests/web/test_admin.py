@@ -242,6 +242,18 @@ def test_parameters_may_come_in_a_form() -> None:
     assert control.orders == [("title", "/other", "", "s", "")]
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "Application/JSON"])
+def test_another_form_than_that_of_a_web_page_is_refused_with_the_right_one(kind: str) -> None:
+    site, control = two_mounts()
+    head: dict[str, Any] = {"method": "POST", "authorization": ADMIN, "more": f"Content-Type: {kind}\r\n"}
+    status, public = refusal(site, "/admin/metadata", body=b"--x\r\n", **head)
+    assert status == 415 and "application/x-www-form-urlencoded" in public
+    assert control.orders == []
+    # Programs send an empty object along with what is in the address.
+    ask(site, "/admin/metadata?mount=/other&mode=updinfo&song=s", body=b"{}", **head)
+    assert control.orders == [("title", "/other", "", "s", "")]
+
+
 def test_scope_node_is_about_this_node_alone() -> None:
     local, everywhere = FakeControl(node(mount(name="/here"))), FakeControl(node(mount(name="/there")))
     site = make_site(local, everywhere)
