@@ -32,6 +32,9 @@ _OF_MASTER = {
 _OF_PLACE = ("server", "port", "mount", "tls", "username", "password", "bind")
 
 
+_NAMES = {"mount": "mount", "local-mount": "local_mount"}
+
+
 class RelayReader:
     """The [[relay]] sections and the [master] of one file."""
 
@@ -50,7 +53,11 @@ class RelayReader:
         for block, feeds in blocks:
             table = self._relay(block, feeds)
             name = table.values.get("local_mount") or table.values.get("mount", "/") if table else None
-            if name in names:
+            if table is not None and _lost_name(block, table):
+                self._settings.leave_out(
+                    block, "it would be a relay of something else without the name that cannot be read"
+                )
+            elif name in names:
                 self._settings.leave_out(block, "the first relay of a mount holds")
             elif table is not None:
                 names.add(name)
@@ -222,3 +229,8 @@ def _url(place: TomlTable) -> str:
     server = str(values.get("server", "127.0.0.1"))
     host = f"[{server}]" if ":" in server else server
     return f"{scheme}://{login}{host}:{values.get('port', 8000)}{quote(mount, safe='/:@!$&()*+,;=~?%')}"
+
+
+def _lost_name(block: XmlNode, table: TomlTable) -> bool:
+    """Whether a relay has a name that cannot be read. Without it, it would be a relay of something else."""
+    return any(block.peek(name) and key not in table.values for name, key in _NAMES.items())

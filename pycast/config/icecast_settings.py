@@ -36,6 +36,10 @@ _STRICTEST = {
 }
 
 
+_ZERO_IS_UNSET = ("queue-size", "source-timeout")
+"""What of a mount holds in Icecast only if it is more than 0."""
+
+
 def elements(section: str) -> dict[str, Key]:
     """Returns the keys of `section` by the names of the elements that become them."""
     found = Config.KEYS[section].section
@@ -87,6 +91,8 @@ class SettingReader:
         key = KEYS[section][element]
         try:
             value = translated(element, self.filled(setting.value()))
+            if section == "mount" and element in _ZERO_IS_UNSET and value == "0":
+                value = None
             table.set(key.name, None if value is None else key.read(value), line=setting.line)
         except ValueError as error:
             strictest = _STRICTEST.get(key.name)

@@ -133,3 +133,10 @@ def test_a_content_type_for_all_mounts_is_left_out() -> None:
     xml = '<mount type="default"><type>audio/aacp</type><hidden>1</hidden></mount>'
     assert left_out(xml) == ["line 1: mount/type = audio/aacp: a content type is for one mount"]
     assert result_of(xml).for_mount("/a").hidden
+
+
+def test_zero_of_a_mount_means_that_the_limit_of_the_server_holds() -> None:
+    limits = "<limits><queue-size>100000</queue-size><source-timeout>7</source-timeout></limits>"
+    zero = "<mount><mount-name>/a</mount-name><queue-size>0</queue-size><source-timeout>0</source-timeout></mount>"
+    settings = imported(limits + zero).for_mount("/a")
+    assert (settings.queue_size.bytes, settings.source_timeout) == (100_000, 7.0)

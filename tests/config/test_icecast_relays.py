@@ -148,3 +148,10 @@ def test_slaves_of_icecast_kh_and_where_a_mount_sends_its_listeners_come_over() 
 def test_logins_are_in_no_note() -> None:
     xml = "<relay><server>x</server><bind>y</bind><password>geheim</password><uri>http://u:geheim@h/</uri></relay>"
     assert "geheim" not in " ".join(map(str, run(xml).notes))
+
+
+@pytest.mark.parametrize("name", ["<mount>stream</mount>", "<mount>/a</mount><local-mount>b</local-mount>"])
+def test_relay_whose_name_cannot_be_read_is_no_relay_of_something_else(name: str) -> None:
+    xml = f"<relay><server>a.example</server>{name}</relay>"
+    assert result_of(xml).relay == ()
+    assert any("it would be a relay of something else" in said for said in left_out(xml))
