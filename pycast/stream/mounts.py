@@ -37,8 +37,9 @@ SOURCE_ENDING_S = 2.0
 # How long after a source has connected listeners wait for its first bytes. Encoders send them with the next packet.
 OPENING_S = 0.5
 
-# How long a mount with a fallback stays at least when its source has ended: so its listeners are moved first.
-MOVING_S = 1.0
+# How long a mount with a fallback stays at least when its source has ended: its listeners are moved first, on each
+# node. The fallback may have to be opened for that, and a node may be busy.
+MOVING_S = 3.0
 
 # How exactly `max_listener_duration` is kept.
 EXPIRY_S = 0.5
