@@ -103,7 +103,8 @@ class Acceptor:
             if endpoint.is_direct
             else None
         )
-        self._players, self._others = WaitingLine(self._join), WaitingLine(self._begin_other)
+        self._players = WaitingLine(self._join, lambda: not self._is_empty)
+        self._others = WaitingLine(self._begin_other, lambda: not self._is_empty)
         self._is_page = endpoint.page_test()
         self._is_closed = False
         # Behind proxies the address is not known yet, and another node of a cluster is told by its request.

@@ -3,7 +3,8 @@ greenlet for each while it waits, and beside everything else. A port has one lin
 
 Connections are taken off the kernel's queue first, which holds 4,096 by default and drops who comes when it is full.
 Serving one takes several times what accepting does. So in each turn of the loop as many are served as a slice of time
-allows, and a health check, which waits in no line, does not wait behind them. While few come, each is served at once.
+allows, which is short while more are in that queue, and a health check, which waits in no line, does not wait behind
+them. While few come, each is served at once.
 
 Invariant: a connection that was added is served exactly once, by `serve` or by whoever takes it out with `take_all`.
 """
@@ -17,8 +18,9 @@ from gevent.hub import get_hub
 
 from pycast.server.connection import Connection
 
-# What is served in a turn of the loop: for so long, and so many of those that need a greenlet.
-TURN_S, GREENLETS_AT_ONCE = 0.01, 16
+# What is served in a turn of the loop: for so long, and so many of those that need a greenlet. While the kernel's queue
+# is not empty, accepting has five times as long: it fell behind 20,000 new connections a second with equal parts.
+TURN_S, CROWDED_TURN_S, GREENLETS_AT_ONCE = 0.01, 0.002, 16
 
 # How many are served at once in a turn, without a wait: more than come together unless there is a crowd.
 AT_ONCE = 4
@@ -30,8 +32,10 @@ Serve = Callable[[Connection, bytes], bool]
 class WaitingLine:
     """The connections of a port that wait."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, is_crowded: Callable[[], bool]) -> None:
+        """`is_crowded`: whether more connections than these are in the kernel's queue."""
         self._serve = serve
+        self._is_crowded = is_crowded
         self._waiting: deque[tuple[Connection, bytes]] = deque()
         self._timer: Any = None
         self._turn, self._served = -1, 0
@@ -75,7 +79,7 @@ class WaitingLine:
 
     def _on_turn(self) -> None:
         self._stop_timer()
-        until, greenlets = time.monotonic() + TURN_S, 0
+        until, greenlets = time.monotonic() + (CROWDED_TURN_S if self._is_crowded() else TURN_S), 0
         try:
             while self._waiting and greenlets < GREENLETS_AT_ONCE and time.monotonic() < until:
                 greenlets += self._serve(*self._waiting.popleft())

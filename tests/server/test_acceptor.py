@@ -312,6 +312,12 @@ def test_a_page_in_the_queue_at_a_stop_is_told_to_come_again(bench: Bench) -> No
 PLAYER = b"GET /x HTTP/1.0\r\nUser-Agent: player\r\n\r\n"
 
 
+def let_no_turn_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has those who wait in line go on waiting."""
+    for name in ("TURN_S", "CROWDED_TURN_S"):
+        monkeypatch.setattr(f"pycast.server.waiting_line.{name}", -1.0)
+
+
 def wait_as_players(acceptor: Acceptor, count: int) -> list[stdlib_socket.socket]:
     clients = [stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5) for _ in range(count)]
     for client in clients:
@@ -324,7 +330,7 @@ def test_a_health_check_behind_hundreds_of_players_does_not_wait_until_they_have
 ) -> None:
     mount = bench.context.mounts.attach_source("/x", FakeSource())
     mount.feed(bytes.fromhex("fffb9064") + bytes(413))
-    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)  # nobody's turn comes
+    let_no_turn_come(monkeypatch)
     clients = wait_as_players(acceptor, 300)
     assert ask(acceptor, LIVEZ).endswith(b"alive\n")
     wait_until(lambda: len(acceptor._players) > 200, "those who wait")
@@ -343,7 +349,7 @@ def test_a_health_check_behind_hundreds_of_players_does_not_wait_until_they_have
 def test_a_health_check_behind_hundreds_who_need_a_greenlet_is_answered_before_them(
     bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
-    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)  # nobody's turn comes
+    let_no_turn_come(monkeypatch)
     monkeypatch.setattr("pycast.server.waiting_line.AT_ONCE", 0)
     clients = [stdlib_socket.create_connection(("127.0.0.1", acceptor.port), 5) for _ in range(300)]
     for number, client in enumerate(clients):
@@ -366,7 +372,7 @@ def test_a_health_check_behind_hundreds_of_pages_that_are_refused_is_answered_be
     for client in clients:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
     with monkeypatch.context() as nobody:
-        nobody.setattr("pycast.server.waiting_line.TURN_S", -1.0)
+        let_no_turn_come(nobody)
         nobody.setattr("pycast.server.waiting_line.AT_ONCE", 0)
         assert ask(acceptor, LIVEZ).endswith(b"alive\n")
         wait_until(lambda: len(acceptor._others) == 300, "those who wait")
@@ -398,7 +404,7 @@ def _ports_of(mount: Mount) -> list[int]:
 @pytest.fixture
 def crowded(monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil) -> Iterator[tuple[Bench, Acceptor]]:
     """A node with 20 slots, and its port: players have them all, and nobody's turn to join comes."""
-    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)
+    let_no_turn_come(monkeypatch)
     monkeypatch.setattr("pycast.server.waiting_line.AT_ONCE", 0)
     made = make_bench(limits="[limits]\nclients = 20\n")
     acceptor = Acceptor(made.context, ANY_PORT)
@@ -431,7 +437,7 @@ def test_a_full_node_answers_a_health_check_behind_players_who_wait_to_join(
 def test_a_crowd_of_players_at_a_stop_is_told_to_come_again_and_few_get_a_greenlet(
     bench: Bench, acceptor: Acceptor, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
-    monkeypatch.setattr("pycast.server.waiting_line.TURN_S", -1.0)
+    let_no_turn_come(monkeypatch)
     monkeypatch.setattr("pycast.server.waiting_line.AT_ONCE", 0)
     monkeypatch.setattr("pycast.server.acceptor.MOST_AT_STOP", 10)
     clients = wait_as_players(acceptor, 100)

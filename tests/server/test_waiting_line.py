@@ -19,7 +19,8 @@ class Served:
         self.heads: list[bytes] = []
         self.turns: list[int] = []
         self.greenlets = False
-        self.queue = WaitingLine(self._serve)
+        self.is_crowded = False
+        self.queue = WaitingLine(self._serve, lambda: self.is_crowded)
 
     def _serve(self, connection: Connection, head: bytes) -> bool:
         self.heads.append(head)
@@ -73,6 +74,27 @@ def test_while_a_turns_time_is_over_at_once_nobody_is_served_and_nobody_lost(
     wait_until(lambda: gevent.get_hub().loop.iteration > turn + 3, "some turns")
     assert len(served.queue) == len(HEADS) - AT_ONCE
     monkeypatch.undo()
+    wait_until(lambda: served.heads == HEADS, "all of them")
+
+
+@pytest.mark.parametrize(("is_crowded", "slice_name"), [(True, "CROWDED_TURN_S"), (False, "TURN_S")])
+def test_while_more_are_in_the_kernels_queue_a_turn_is_short(
+    served: Served,
+    connection: Connection,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+    is_crowded: bool,
+    slice_name: str,
+) -> None:
+    assert 0 < module.CROWDED_TURN_S < module.TURN_S
+    monkeypatch.setattr(module, slice_name, 0.0)
+    served.is_crowded = is_crowded
+    for head in HEADS:
+        served.queue.add(connection, head)
+    turn = gevent.get_hub().loop.iteration
+    wait_until(lambda: gevent.get_hub().loop.iteration > turn + 3, "some turns")
+    assert len(served.queue) == len(HEADS) - AT_ONCE
+    served.is_crowded = not is_crowded
     wait_until(lambda: served.heads == HEADS, "all of them")
 
 
