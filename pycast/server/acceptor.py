@@ -315,9 +315,8 @@ class Acceptor:
             if endpoint.proxies is not None:
                 from pycast.server.proxies import read_proxy_header
 
-                first = read_proxy_header(
-                    connection, endpoint.proxies, self._context.settings.now.limits.header_timeout
-                )
+                limits = self._context.settings.now.limits
+                first = read_proxy_header(connection, endpoint.proxies, limits.header_timeout)
             if endpoint.tls is not None:
                 endpoint.tls.enter(self._context, connection, first, is_http=not endpoint.mount)
             self._serve_protocol(self._context, connection, slot, first)
