@@ -3,6 +3,8 @@
 As in `values.py`, a check returns the value in its final form, or raises ValueError whose text begins with "expected".
 """
 
+import re
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
@@ -75,39 +77,41 @@ def _maybe_dns_name(value: object) -> str:
     return text
 
 
-def _addresses(value: object) -> tuple[str, ...]:
-    what = 'addresses with ports, such as ["10.0.0.2:8000", "[2001:db8::2]:8000"]'
+def _list_of_those(value: object, is_right: Callable[[str], bool], what: str) -> list[str]:
     found = list_of(value, what)
     for one in found:
-        if not isinstance(one, str) or not is_node_address(one):
+        if not isinstance(one, str) or not is_right(one):
             raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
-    return tuple(str(one) for one in found)
+    return [str(one) for one in found]
 
 
-def _is_url(text: str) -> bool:
-    """Whether it is the URL of a server, whose port, if it has one, is from 1 to 65535."""
-    found = _URL.fullmatch(text)
+def _addresses(value: object) -> tuple[str, ...]:
+    what = 'addresses with ports, such as ["10.0.0.2:8000", "[2001:db8::2]:8000"]'
+    return tuple(_list_of_those(value, is_node_address, what))
+
+
+def _has_port(found: "re.Match[str] | None") -> bool:
+    """Whether it is a URL, and its port, if it has one, is from 1 to 65535. The port is the pattern's first group."""
     return found is not None and (found[1] is None or 1 <= int(found[1]) <= 65535)
 
 
+def _is_url(text: str) -> bool:
+    """Whether it is the URL of a server."""
+    return _has_port(_URL.fullmatch(text))
+
+
 def _maybe_address(value: object) -> str:
-    found = _PUBLIC.fullmatch(clean_text(value))
-    if value == "":
-        return ""
-    if found is None or not (found[1] is None or 1 <= int(found[1]) <= 65535):
+    text = clean_text(value)
+    if text and not _has_port(_PUBLIC.fullmatch(text)):
         raise ValueError(
             'expected an address for listeners, such as "https://radio.example.org", without user or query'
         )
-    return clean_text(value).rstrip("/")
+    return text.rstrip("/")
 
 
 def _urls(value: object) -> tuple[str, ...]:
-    what = 'URLs, such as ["http://10.0.0.9:2379"]'
-    found = list_of(value, what)
-    for one in found:
-        if not isinstance(one, str) or not _is_url(one):
-            raise ValueError(f"expected {what}, not {str(one)[:60]!r}")
-    return tuple(str(one).rstrip("/") for one in found)
+    found = _list_of_those(value, _is_url, 'URLs, such as ["http://10.0.0.9:2379"]')
+    return tuple(one.rstrip("/") for one in found)
 
 
 def _stream_urls(value: object) -> tuple[str, ...]:
@@ -115,8 +119,7 @@ def _stream_urls(value: object) -> tuple[str, ...]:
     found = list_of(value, what)
     for number, one in enumerate(found, 1):
         text = one if isinstance(one, str) else ""
-        match = _STREAM_URL.fullmatch(text)
-        if match is None or not is_clean(text) or not (match[1] is None or 1 <= int(match[1]) <= 65535):
+        if not is_clean(text) or not _has_port(_STREAM_URL.fullmatch(text)):
             raise ValueError(f"expected {what}; number {number} is none")  # not shown: it may have a password in it
     return tuple(str(one) for one in found)
 
@@ -124,8 +127,7 @@ def _stream_urls(value: object) -> tuple[str, ...]:
 def _call_url(value: object) -> str:
     """Returns the URL of something to ask: with a path and a query, maybe with a user and a password."""
     text = clean_text(value)
-    found = _STREAM_URL.fullmatch(text)
-    if text and (found is None or not (found[1] is None or 1 <= int(found[1]) <= 65535)):
+    if text and not _has_port(_STREAM_URL.fullmatch(text)):
         raise ValueError('expected a URL, such as "http://127.0.0.1:8080/listener-add"')
     return text
 

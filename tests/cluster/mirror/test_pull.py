@@ -109,6 +109,13 @@ def is_level(child: Child, parent: Host) -> bool:
     return theirs is not None and child.mirror.head == theirs.ring.head
 
 
+def mirror_frames(count: int, parent: Origin, child: Child, wait_until: WaitUntil) -> None:
+    """Begins to mirror, and waits until the child has so many frames."""
+    child.pull(parent)
+    parent.send(count)
+    wait_until(lambda: is_level(child, parent), "the first frames")
+
+
 def assert_same(child: Child, parent: Host) -> None:
     """Checks that the parent has everything of the child at the same offsets."""
     mine, theirs = child.mount, parent.mounts.get(NAME)
@@ -221,9 +228,7 @@ def cut(child: Child, parent: Origin, wait_until: WaitUntil) -> None:
 def test_over_a_gap_listeners_jump_with_whole_frames_and_their_icy_phase(
     parent: Origin, child: Child, metaint: int, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(20)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(20, parent, child, wait_until)
     transport = child.listen(metaint)
     before = child.mirror.head
     cut(child, parent, wait_until)
@@ -253,9 +258,7 @@ def test_over_a_gap_listeners_jump_with_whole_frames_and_their_icy_phase(
 def test_a_mirror_that_has_other_bytes_than_its_parent_jumps(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(20)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(20, parent, child, wait_until)
     cut(child, parent, wait_until)
     heir = Origin(Lineage().with_epoch(epoch(1), 0).with_epoch(epoch(2), 15 * SIZE))  # it had 15 of the 20 frames
     heir.begin()
@@ -273,9 +276,7 @@ def test_a_mirror_that_has_other_bytes_than_its_parent_jumps(
 def test_an_epoch_that_ended_before_its_first_byte_makes_nobody_jump(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(20)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(20, parent, child, wait_until)
     parent.mounts.detach(NAME)
     parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(2), 20 * SIZE))
     wait_until(lambda: child.lineages.get(NAME).newest == epoch(2), "an owner whose source sends nothing")
@@ -305,9 +306,7 @@ def test_an_owner_that_has_not_begun_is_no_old_one(parent: Origin, child: Child,
 def test_the_next_epoch_continues_without_a_gap_and_is_a_new_source(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(20)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(20, parent, child, wait_until)
     parent.mounts.detach(NAME)
     wait_until(lambda: child.mount.state is MountState.WAITING, "the wait")
     parent.lineages.put(NAME, parent.lineages.get(NAME).with_epoch(epoch(2), 20 * SIZE))
@@ -353,9 +352,7 @@ def test_bytes_of_an_epoch_that_is_over_are_refused(parent: Origin, child: Child
 def test_f_09_no_byte_is_accepted_after_a_higher_epoch_was_seen(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(5)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(5, parent, child, wait_until)
     child.state.see(NAME, epoch(2))
     parent.send(5)
     wait_until(lambda: child.raised, "the refusal")
@@ -364,9 +361,7 @@ def test_f_09_no_byte_is_accepted_after_a_higher_epoch_was_seen(
 
 
 def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
-    child.pull(parent)
-    parent.send(5)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(5, parent, child, wait_until)
     cut(child, parent, wait_until)
     child.lineages.put(NAME, child.lineages.get(NAME).with_epoch(epoch(9), 4 * SIZE))
     with pytest.raises(LinkError, match="behind"):
@@ -380,9 +375,7 @@ def test_a_parent_that_is_behind_or_has_nothing_refuses(parent: Origin, child: C
 
 
 def test_the_end_of_the_mount_is_the_end_of_the_mirror(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
-    child.pull(parent)
-    parent.send(5)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(5, parent, child, wait_until)
     parent.mounts.close(NAME)
     wait_until(lambda: child.mirror.is_over, "the end")
     assert child.raised == []
@@ -391,9 +384,7 @@ def test_the_end_of_the_mount_is_the_end_of_the_mirror(parent: Origin, child: Ch
 def test_the_end_of_the_parent_is_not_the_end_of_the_mirror(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(5)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(5, parent, child, wait_until)
     parent.mounts.stop()
     wait_until(lambda: child.raised, "the end of the link")
     assert not child.mirror.is_over
@@ -403,9 +394,7 @@ def test_the_end_of_the_parent_is_not_the_end_of_the_mirror(
 def test_a_source_that_is_connected_here_ends_the_mirroring(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(5)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(5, parent, child, wait_until)
     child.mounts.attach_source(NAME, FakeSource())
     parent.send(5)
     wait_until(lambda: child.raised, "the end of the link")
@@ -420,9 +409,7 @@ def test_a_mirror_may_end_at_a_given_offset(parent: Origin, child: Child) -> Non
 
 
 def test_the_rest_of_a_lost_source_brings_nobody_back(parent: Origin, child: Child, wait_until: WaitUntil) -> None:
-    child.pull(parent)
-    parent.send(20)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(20, parent, child, wait_until)
     cut(child, parent, wait_until)
     child.mirror.mark_waiting()  # after a while without any parent
     parent.send(5)
@@ -436,9 +423,7 @@ def test_the_rest_of_a_lost_source_brings_nobody_back(parent: Origin, child: Chi
 def test_a_jump_that_had_to_wait_looks_again_whether_the_mount_is_still_its_own(
     parent: Origin, child: Child, news: str, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
-    child.pull(parent)
-    parent.send(20)
-    wait_until(lambda: is_level(child, parent), "the first frames")
+    mirror_frames(20, parent, child, wait_until)
     transport, mount = child.listen(), child.mount
     cut(child, parent, wait_until)
     theirs = parent.mounts.get(NAME)
