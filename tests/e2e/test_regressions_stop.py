@@ -29,7 +29,8 @@ def test_a_stop_in_a_storm_of_players_and_sources_is_clean(pycast_server: Server
             thread.start()
         pycast_server.wait_until(lambda: pycast_server.listeners("/live0") > 50, 10, "the storm")
         os.kill(pycast_server.pid, signal.SIGTERM)
-        os.kill(pycast_server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # on a busy machine it may have stopped by now
+            os.kill(pycast_server.pid, signal.SIGTERM)
         assert pycast_server._process is not None
         assert pycast_server._process.wait(5) == 0
     is_over.set()

@@ -40,6 +40,12 @@ def starts(server: Server) -> int:
     return server.log().count(" accepts (pid ")
 
 
+def go_on(pid: int) -> None:
+    """Lets a stopped process run; one that has been killed may be gone already."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
 @contextmanager
 def stopped(pids: list[int]) -> Iterator[None]:
     """Processes that do not run; those that are still stopped at the end go on."""
@@ -49,8 +55,7 @@ def stopped(pids: list[int]) -> Iterator[None]:
         yield
     finally:
         for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+            go_on(pid)
 
 
 def waiting(server: Server, request: str, stack: ExitStack) -> list[Wire]:
@@ -123,7 +128,7 @@ def test_clients_that_wait_for_a_worker_survive_it(pycast_server: Server) -> Non
             wires = waiting(pycast_server, LIVEZ, stack)
             for pid in pids:
                 os.kill(pid, number)
-                os.kill(pid, signal.SIGCONT)
+                go_on(pid)
             for wire in wires:  # 503 if the machine is so busy that the next process takes seconds
                 assert wire.read_head().status in (200, 503)
 
@@ -136,7 +141,7 @@ def test_clients_that_wait_when_the_server_stops_are_answered(workers: int) -> N
             wires = waiting(server, "GET /none HTTP/1.0\r\n\r\n", stack)
             os.kill(server.pid, signal.SIGTERM)
             for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+                go_on(pid)
             for wire in wires:
                 assert wire.read_head().status in (404, 503)
 
