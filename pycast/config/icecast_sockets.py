@@ -11,7 +11,7 @@ from pycast.config.import_notes import described, place
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
-_DEFAULT_PORT = 8000
+_DEFAULT_PORT, _EVERYWHERE = 8000, "0.0.0.0"
 
 
 class SocketReader:
@@ -21,6 +21,8 @@ class SocketReader:
         self._settings = settings
         self._root = root
         self._tables: list[TomlTable] = []
+        self._blocks: list[tuple[XmlNode, TomlTable]] = []
+        self._closed: list[TomlTable] = []
 
     def read(self) -> list[TomlTable]:
         """Returns the sections; none if the file has no socket."""
@@ -41,12 +43,14 @@ class SocketReader:
                 block.done()
                 continue
             table = self._socket(block)
+            self._blocks.append((block, table))
             switch = block.find("shoutcast-compat")
             if switch is not None and is_yes(switch.value()):
                 compatible.append((block, table))
             else:
                 self._tables.append(table)
         self._join_shoutcast_ports(compatible)
+        self._give_each_port_once()
         self._take_tls_and_plain()
         self._trust_proxies()
         return self._tables
@@ -68,6 +72,7 @@ class SocketReader:
     def _close(self, table: TomlTable, node: XmlNode, why: str) -> None:
         self._settings.close(node, f"{why}: the port is open for this machine only")
         table.set("bind_address", LOOPBACK, f"closed: line {node.line}")
+        self._closed.append(table)
 
     def _join_shoutcast_ports(self, compatible: list[tuple[XmlNode, TomlTable]]) -> None:
         """Turns each socket with shoutcast-compat, which is the port after another, into a key of that other one."""
@@ -80,6 +85,35 @@ class SocketReader:
                 self._settings.leave_out(
                     block, 'set shoutcast_mount in the [[listen]] section of the port below, such as "/stream"'
                 )
+
+    def _give_each_port_once(self) -> None:
+        """Leaves out the sockets whose port another one has. Icecast opens the last one of the file first, logs those
+        that fail then, and runs. Of those with one port, one that is closed here is the one to keep.
+        """
+        kept: list[TomlTable] = []
+        last_first = [(block, table) for block, table in reversed(self._blocks) if table in self._tables]
+        last_first.sort(key=lambda one: one[1] not in self._closed)
+        for block, table in last_first:
+            if any(self._is_taken(_port(table), table, other) for other in kept):
+                why = f"another listen-socket has port {_port(table)}; Icecast uses the last one"
+                self._settings.leave_out(block, why)
+                self._tables.remove(table)
+                continue
+            mount = table.values.get("shoutcast_mount")
+            if mount and any(self._is_taken(_port(table) + 1, table, other) for other in kept):
+                why = f"another listen-socket has port {_port(table) + 1}, to which its SHOUTcast sources would send"
+                self._settings.leave_out(block.find("shoutcast-mount") or block, why)
+                table.set("shoutcast_mount", None)
+            kept.append(table)
+
+    def _is_taken(self, port: int, table: TomlTable, other: TomlTable) -> bool:
+        """Whether a socket at this port and the address of `table` could not be opened beside those of `other`."""
+        ports = [_port(other), _port(other) + 1] if other.values.get("shoutcast_mount") else [_port(other)]
+        if not port or port not in ports:
+            return False
+        one, two = (str(each.values.get("bind_address") or _EVERYWHERE) for each in (table, other))
+        is_of_all = _EVERYWHERE in (one, two) and (":" in one) == (":" in two)
+        return one == two or is_of_all or table in self._closed or other in self._closed
 
     def _take_tls_and_plain(self) -> None:
         """Lets ports take TLS beside plain connections: those that say so, and all if the file has a certificate and no

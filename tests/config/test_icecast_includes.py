@@ -87,9 +87,11 @@ def test_errors_have_file_and_line(folder: Path) -> None:
     assert problems(main)[0].startswith("…/icecast.xml: line 3: include: x.xml: line 2: expected utf-8")
     (folder / "x.xml").write_text("<security>\n<chroot>1</chroot></security>")
     assert problems(main)[0].startswith("x.xml:2: ")
-    socket = "<listen-socket><port>8000</port></listen-socket>"
-    (folder / "x.xml").write_text(f"<icecast>\n{socket}\n{socket}</icecast>")
-    assert problems(main) == ["x.xml:3: listen[1].port = 8000: expected a port that listen[0] does not use already"]
+    sockets = "<listen-socket/>\n<listen-socket><port>65535</port><shoutcast-mount>/s</shoutcast-mount></listen-socket>"
+    (folder / "x.xml").write_text(f"<icecast>\n<hostname>h</hostname>{sockets}</icecast>")
+    assert problems(main) == [
+        "x.xml:3: listen[0].port = 65535: expected a port below 65535, as SHOUTcast takes the next one"
+    ]
 
 
 def test_what_has_no_equivalent_is_noted_with_its_file(folder: Path) -> None:

@@ -109,6 +109,57 @@ def test_shoutcast_port_without_a_port_below_is_named() -> None:
     assert "set shoutcast_mount in the [[listen]] section of the port below" in said
 
 
+def socket(port: int, address: str = "", inside: str = "") -> str:
+    bind = f"<bind-address>{address}</bind-address>" * bool(address)
+    return f"<listen-socket><port>{port}</port>{bind}{inside}</listen-socket>"
+
+
+@pytest.mark.parametrize(
+    ("xml", "wanted"),
+    [
+        (socket(8000) + socket(8000), [(8000, "0.0.0.0")]),
+        (socket(8000) + socket(8000, "127.0.0.2"), [(8000, "127.0.0.2")]),
+        (socket(8000, "127.0.0.2") + socket(8000), [(8000, "0.0.0.0")]),
+        (socket(8000, "::1") + socket(8000, "::1") + socket(8001), [(8000, "::1"), (8001, "0.0.0.0")]),
+    ],
+)
+def test_port_that_is_named_twice_is_that_of_the_last_socket_as_in_icecast(
+    xml: str, wanted: list[tuple[int, str]]
+) -> None:
+    assert [(listen.port, listen.bind_address) for listen in result_of(xml).listen] == wanted
+    [said] = left_out(xml)
+    assert said.endswith("another listen-socket has port 8000; Icecast uses the last one")
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        socket(8000) + socket(8001),
+        socket(8000, "127.0.0.2") + socket(8000, "127.0.0.3"),
+        socket(8000, "0.0.0.0") + socket(8000, "::"),
+        socket(0) + socket(0),
+    ],
+)
+def test_sockets_that_can_all_be_opened_are_all_there(xml: str) -> None:
+    assert len(imported(xml).listen) == 2 and not left_out(xml)
+
+
+def test_port_for_shoutcast_sources_that_another_socket_has_is_left_out() -> None:
+    xml = socket(8000, inside="<shoutcast-mount>/sc</shoutcast-mount>") + socket(8001)
+    assert [(one.port, one.shoutcast_mount) for one in result_of(xml).listen] == [(8000, ""), (8001, "")]
+    [said] = left_out(xml)
+    assert "shoutcast-mount" in said and "has port 8001" in said
+    other_way = socket(8001) + socket(8000, inside="<shoutcast-mount>/sc</shoutcast-mount>")
+    assert [(one.port, one.shoutcast_mount) for one in result_of(other_way).listen] == [(8000, "/sc")]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_port_that_is_named_twice_is_no_more_open_than_the_closed_one_of_them(is_first: bool) -> None:
+    guarded = socket(8000, inside='<authentication><role type="htpasswd"/></authentication>')
+    xml = guarded + socket(8000) if is_first else socket(8000) + guarded
+    assert [(listen.port, listen.bind_address) for listen in result_of(xml).listen] == [(8000, "127.0.0.1")]
+
+
 @pytest.mark.parametrize("sockets", ["", "<listen-socket port='8000'/><listen-socket port='8010'/>"])
 def test_proxies_that_may_name_their_clients_are_trusted_on_all_ports(sockets: str) -> None:
     paths = "<paths><x-forwarded-for>127.0.0.1</x-forwarded-for><x-forwarded-for>10.0.*</x-forwarded-for></paths>"

@@ -13,8 +13,8 @@ def kinds(xml: str) -> list[NoteKind]:
 
 
 def test_what_is_to_be_corrected_comes_after_what_is_closed() -> None:
-    socket = "<listen-socket><port>8000</port></listen-socket>"
-    xml = f"<include>/more.xml</include>{socket}{socket}<relays-on-demand>1</relays-on-demand>"
+    socket = "<listen-socket><port>65535</port><shoutcast-mount>/x</shoutcast-mount></listen-socket>"
+    xml = f"<include>/more.xml</include>{socket}<relays-on-demand>1</relays-on-demand>"
     found = kinds(xml)
     assert found == sorted(found, key=list(NoteKind).index)
     assert found.count(NoteKind.TO_CORRECT) == 1

@@ -190,8 +190,8 @@ def test_environment_overrides_icecasts_xml_and_fills_its_variables() -> None:
         ("icecast>", "html>", "icecast.xml: expected <icecast> as the outermost element, not <html>"),
         (
             "  <icelogin>1</icelogin>",
-            "<listen-socket><bind-address>0.0.0.0</bind-address><port>8000</port></listen-socket>",
-            "icecast.xml:9: listen[1].port = 8000: expected a port that listen[0] does not use already",
+            "<listen-socket><shoutcast-mount>/sc</shoutcast-mount><port>65535</port></listen-socket>",
+            "icecast.xml:9: listen[1].port = 65535: expected a port below 65535, as SHOUTcast takes the next one",
         ),
         (
             "<icelogin>1</icelogin>",
