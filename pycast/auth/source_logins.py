@@ -1,7 +1,8 @@
 """Whether a source's user and password are right: by the configuration, or by a server that is asked (`stream_auth`).
 
 The same for a source that connects and for its requests about its mount below /admin/. Invariant: a mount whose sources
-are asked about takes no password of the configuration, and nobody while the server that is asked fails.
+are asked about takes no password of the configuration, and nobody while the server that is asked fails. That server is
+asked about one without a login as well, as in Icecast: it may know it by its address, or by a key in the mount's name.
 """
 
 import logging
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # loaded with the first question
     from pycast.auth.auth_calls import AuthCalls
 
 log = logging.getLogger(__name__)
+
+NO_LOGIN = ("", "")
 
 
 class SourceLogin(NamedTuple):
@@ -44,9 +47,7 @@ class SourceLogins:
         rules = self._settings.now.for_mount(mount).authentication
         if not rules.url_of("stream_auth"):
             return SourceLogin(is_source(self._settings.now, mount, given))
-        if given is None:
-            return SourceLogin(False)
-        said = self._calls.about_source(mount, given, ip, rules, is_admin=is_admin)
+        said = self._calls.about_source(mount, given or NO_LOGIN, ip, rules, is_admin=is_admin)
         return SourceLogin(said.is_let_in, said.takes_over)
 
     def shoutcast(self, mount: str, line: str, ip: str, *, is_admin: bool = False) -> Credentials | None:

@@ -6,6 +6,7 @@ source of the mount is just ending, the new one waits until the mount is free. W
 """
 
 from pycast.auth.credentials import Credentials
+from pycast.auth.source_logins import NO_LOGIN
 from pycast.balance.admission import Slot
 from pycast.errors import HandshakeError, Refused
 from pycast.http.headers import basic_credentials
@@ -16,15 +17,17 @@ from pycast.server.reserve import RETRY_AFTER, check_room
 
 
 def check_credentials(context: ServerContext, ip: str, request: Request) -> tuple[Credentials, bool]:
-    """Returns the credentials of a source's request, and whether it takes over the mount with them. Raises Refused if
-    they are not those of its mount. May switch.
+    """Returns the credentials of a source's request, empty ones if it has none, and whether it takes over the mount
+    with them. Raises Refused if they are not those of its mount. May switch.
     """
     given = basic_credentials(request.headers)
     found = context.site.sources.look(request.path, given, ip)
-    if not context.site.logins.check(ip, given, found.is_right) or given is None:
+    # One without credentials guesses none. Only a server that is asked can let it in.
+    is_right = found.is_right if given is None else context.site.logins.check(ip, given, found.is_right)
+    if not is_right:
         what = "wrong source credentials" if request.headers.get("authorization") else "no credentials were sent"
         raise Refused("You need to authenticate", status=401, cause=f"{what} for {request.path}")
-    return given, found.takes_over
+    return given or NO_LOGIN, found.takes_over
 
 
 def check_password(context: ServerContext, ip: str, slot: Slot, mount: str, password: str) -> Credentials:

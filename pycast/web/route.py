@@ -186,7 +186,8 @@ def has_access(access: Access, call: Call) -> bool:
     by_other = access is Access.RELAY and is_relay(config, given)
     if access is Access.SOURCE and not by_admin:
         by_other = call.site.sources.is_right(call.text("mount"), given, ip, is_admin=True)
-    is_right = logins.check(ip, given, by_admin or by_other)
+    # Without credentials only a server can let in that is asked about sources.
+    is_right = by_other if given is None else logins.check(ip, given, by_admin or by_other)
     if is_right and by_admin and not call.door.is_local:
         _check_admin_password(config)
     return is_right

@@ -21,18 +21,20 @@ stream_auth = "http://127.0.0.1:1/"
 mount_name = "/plain"
 password = "pw"
 """
-IP = "192.0.2.7"
+IP, KNOWN = "192.0.2.7", "192.0.2.8"
 
 
 class Calls:
-    """Answers that a password is right if it is "yes", and that "boss" takes over; keeps what it was asked."""
+    """Answers that a password is right if it is "yes", or the address is a known one, and that "boss" takes over; keeps
+    what it was asked.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, tuple[str, str], str, bool]] = []
 
     def about_source(self, mount: str, given: tuple[str, str], ip: str, rules: object, *, is_admin: bool) -> Judgement:
         self.asked.append((mount, given, ip, is_admin))
-        return Judgement(given[1] == "yes", takes_over=given[0] == "boss")
+        return Judgement(given[1] == "yes" or ip == KNOWN, takes_over=given[0] == "boss")
 
 
 @pytest.fixture
@@ -68,6 +70,14 @@ def test_who_takes_over_is_said_by_the_server_that_is_asked(logins: SourceLogins
     assert logins.look("/asked", ("boss", "yes"), IP) == (True, True)
     assert logins.look("/asked", ("dj", "yes"), IP) == logins.look("/plain", ("source", "pw"), IP) == (True, False)
     assert logins.look("/asked", None, IP) == (False, False)
+
+
+def test_server_is_asked_about_a_source_without_a_login_too(logins: SourceLogins, calls: Calls) -> None:
+    assert logins.is_right("/asked", None, KNOWN) and logins.is_right("/asked", None, KNOWN, is_admin=True)
+    assert not logins.is_right("/asked", None, IP) and not logins.is_right("/plain", None, KNOWN)
+    assert calls.asked == [
+        ("/asked", ("", ""), ip, is_admin) for ip, is_admin in [(KNOWN, False), (KNOWN, True), (IP, False)]
+    ]
 
 
 def test_what_a_server_is_asked(logins: SourceLogins, calls: Calls) -> None:

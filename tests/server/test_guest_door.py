@@ -273,6 +273,17 @@ def test_sources_are_let_in_by_the_server_and_not_by_the_password(house: House, 
     assert [one.get("admin") for one in backend.of("stream_auth")] == [None, None, "1", "1"]
 
 
+def test_server_may_let_in_a_source_without_a_login(house: House, backend: Backend) -> None:
+    backend.answer = lambda asked: YES if asked["mount"] == "/asked" and asked["ip"] == "127.0.0.1" else ""
+    house.source("/asked", "")
+    title = "/admin/metadata?mount=%s&mode=updinfo&song=x"
+    assert [house.status(title % mount) for mount in ("/asked", "/sc", "/open")] == [200, 401, 401]
+    head = "SOURCE /sc HTTP/1.0\r\nContent-Type: text/plain\r\n\r\naudio"
+    assert all(house.send(head).recv(100)[9:12] == b"401" for _ in range(20)), "no guess, so not 429"
+    assert {(one["user"], one["pass"]) for one in backend.of("stream_auth")} == {("", "")}
+    assert [one.get("admin") for one in backend.of("stream_auth")][:3] == [None, "1", "1"]
+
+
 def test_shoutcast_sources_are_asked_about_too(house: House, backend: Backend) -> None:
     backend.answer = lambda asked: YES if (asked["user"], asked["pass"]) == ("dj", "right") else ""
     sock = house.send("hackme\r\n", port=house.port + 1)
