@@ -15,7 +15,6 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from email.errors import MissingHeaderBodySeparatorDefect
-from http.client import HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -34,6 +33,7 @@ from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError
 from pycast.http.charset import of_latin1
 from pycast.http.redact import without_secrets
+from pycast.net.final_answer import FinalAnswer
 from pycast.net.group import Group
 from pycast.stats.counters import Counters
 
@@ -245,21 +245,14 @@ class AuthServer:
         return self._pool
 
 
-class _FinalAnswer(HTTPResponse):
-    """An answer as it is read from the connection. What comes before it is no answer: 100, or the 103 of a web server
-    that has hints for browsers. Taken for one, it would leave the true one on the connection for whom is asked about
-    next.
+class _WholeHead(FinalAnswer):
+    """An answer whose head is one: after a line that is no header field all that follows would count as the body, also
+    what says how long that is.
     """
-
-    headers: Any
 
     def begin(self) -> None:
         super().begin()
-        while 100 <= self.status < 200:
-            self.headers = None
-            super().begin()
         if any(isinstance(defect, MissingHeaderBodySeparatorDefect) for defect in self.headers.defects):
-            # All that follows such a line would count as the body, also what says how long that is.
             raise ProtocolError("a line in the head of its answer is no header field")
 
 
@@ -294,13 +287,13 @@ class _OfGevent:
 class _PlainConnection(_OfGevent, HTTPConnection):
     """To a server without TLS."""
 
-    response_class = _FinalAnswer
+    response_class = _WholeHead
 
 
 class _TlsConnection(_OfGevent, HTTPSConnection):
     """To one with TLS."""
 
-    response_class = _FinalAnswer
+    response_class = _WholeHead
 
 
 class _PlainPool(HTTPConnectionPool):

@@ -11,6 +11,7 @@ import urllib3
 
 from pycast.config.secret_files import read_secret
 from pycast.errors import ExternalError
+from pycast.net.final_answer import pool_manager
 from pycast.net.tls_words import distrust, is_of_plain_port, is_of_tls_port, plain_words
 
 _MAX_BODY = 32 << 20
@@ -46,7 +47,7 @@ class ServerClient:
         self._timeout_s = timeout_s
         if insecure:
             urllib3.disable_warnings()
-        self._pool = urllib3.PoolManager(
+        self._pool = pool_manager(
             headers=urllib3.make_headers(basic_auth=f"{user}:{password}") if self.has_password else {},
             timeout=timeout_s,
             retries=False,

@@ -29,6 +29,7 @@ from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError
 from pycast.http.charset import of_latin1
 from pycast.http.headers import Headers
+from pycast.net.final_answer import pool_manager
 from pycast.net.ticks import sleep_until_tick
 
 log = logging.getLogger(__name__)
@@ -180,7 +181,7 @@ class YpPool:
             # Loading the authorities reads a file of some hundred kilobytes, and urllib3 would do it in the loop.
             self._tls = self._tls or off_hub(_trust)
             more["ssl_context"] = self._tls
-        with urllib3.PoolManager(retries=False, **more) as pool:
+        with pool_manager(retries=False, **more) as pool:
             answer = pool.request(
                 "POST",
                 url,

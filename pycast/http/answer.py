@@ -2,7 +2,8 @@
 
 Streaming servers answer with `HTTP/1.0 200 OK` or, those of SHOUTcast's family, with `ICY 200 OK`, often without a
 blank after a header's colon, with bare line feeds, and with names in Latin-1. So lines are split here, by the rules of
-request.py, and what is no header is left out.
+request.py, and what is no header is left out. What a web server in front sends before the answer (100, or the 103 with
+hints for browsers) is skipped.
 
 The one invariant: the result depends on the bytes, not on how they were cut; never more than `max_bytes` + one `feed`
 is held.
@@ -18,7 +19,9 @@ from pycast.http.headers import Headers
 from pycast.patterns import pattern
 
 MAX_ANSWER = 16384
-"""Bytes of a head; servers send under two thousand."""
+"""Bytes of a head, with those that come before it; servers send under two thousand."""
+
+_SWITCHED = 101  # an answer like any other, if to nothing that is asked here
 
 _END = pattern(rb"\n\r?\r?\n")
 _STATUS = pattern(rb"(?:HTTP/[0-9](?:\.[0-9])?|ICY)[ \t]+([1-9][0-9]{2})(?:[ \t]+([^\r\n]*))?\r*\Z")
@@ -41,24 +44,28 @@ class Answer(NamedTuple):
 class AnswerReader:
     """A parser of one head. Must not be fed again after it returned an Answer or raised."""
 
-    __slots__ = ("_buffer", "_end", "_max_bytes")
+    __slots__ = ("_buffer", "_end", "_max_bytes", "_start")
 
     def __init__(self, max_bytes: int = MAX_ANSWER) -> None:
         self._max_bytes = max_bytes
         self._buffer = bytearray()
+        self._start = 0
+        """Where the head begins, behind those that are skipped."""
         self._end = 0
 
     def feed(self, data: bytes) -> Answer | None:
         """Returns the answer once its head is complete, else None. Raises BodyError for what is no answer."""
-        searched = len(self._buffer)
+        searched = max(self._start, len(self._buffer) - 3)
         self._buffer += data
-        match = _END.search(self._buffer, max(0, searched - 3))
+        while (match := _END.search(self._buffer, searched)) and match.end() <= self._max_bytes:
+            answer = _parse(bytes(self._buffer[self._start : match.start()]))
+            if not 100 <= answer.status < 200 or answer.status == _SWITCHED:
+                self._end = match.end()
+                return answer
+            self._start = searched = match.end()
         if match is None and len(self._buffer) < self._max_bytes:
             return None
-        if match is None or match.end() > self._max_bytes:
-            raise BodyError("the head of the answer is too long", cause=f"a head of over {self._max_bytes} bytes")
-        self._end = match.end()
-        return _parse(bytes(self._buffer[: match.start()]))
+        raise BodyError("the head of the answer is too long", cause=f"a head of over {self._max_bytes} bytes")
 
     @property
     def rest(self) -> bytes:

@@ -24,6 +24,8 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # the library's name
         self.asked.append((self.command, self.path, self.headers.get("Authorization")))
         self.connections.add(self.client_address)
+        if "hints" in self.path:
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
         self.send_response(int(self.path[1:4]))
         self.send_header("Content-Length", "4")
         self.end_headers()
@@ -56,6 +58,13 @@ def test_requests_carry_the_password_and_share_a_connection(address: str) -> Non
     server.close()
     server.close()
     assert Answers.asked == [("GET", "/200", "Basic YWRtaW46cHc="), ("POST", "/200?now=1", "Basic YWRtaW46cHc=")]
+    assert len(Answers.connections) == 1
+
+
+def test_what_a_web_server_in_front_sends_before_the_answer_is_skipped(address: str) -> None:
+    server = client(address)
+    assert (server.get("/200?hints"), server.get("/200")) == (b"body", b"body")
+    server.close()
     assert len(Answers.connections) == 1
 
 

@@ -147,10 +147,13 @@ class StandIn(BaseHTTPRequestHandler):
     """A directory in a thread of its own: keeps what it is told, answers as directories do."""
 
     told: list[tuple[str, str, bytes]]
+    first = b""
+    """What it sends before its answer."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.told.append((self.path, self.headers["User-Agent"], body))
+        self.wfile.write(type(self).first)
         self.send_response(200)
         for name, value in YES.items():
             self.send_header(name, value)
@@ -180,6 +183,15 @@ def test_a_form_reaches_a_directory_and_its_headers_come_back(stand_in: tuple[st
     assert (reply.status, reply.headers.get("sid")) == (200, "7")
     assert reply.headers.get("ypmessage") == "d\xe9j\xe0", "in UTF-8"
     assert told == [("/yp?x=1", "pycast", b"action=add&sn=x")]
+
+
+def test_what_comes_before_the_answer_is_not_taken_for_it(
+    stand_in: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "first", b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
+    reply = YpPool().post(stand_in[0], b"action=add&sn=x", "pycast")
+    assert (reply.status, reply.headers.get("ypresponse"), reply.headers.get("sid")) == (200, "1", "7")
+    assert len(stand_in[1]) == 1
 
 
 def test_a_directory_that_is_not_there_is_an_error_of_its_own(caplog: pytest.LogCaptureFixture) -> None:

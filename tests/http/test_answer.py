@@ -44,6 +44,20 @@ def test_only_chunks_are_framing_of_a_stream() -> None:
     assert isinstance(read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 99)[0].new_body(), RawBody)
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_what_comes_before_the_answer_is_skipped(size: int) -> None:
+    before = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\nLink: </a.css>; rel=preload\n\n"
+    answer, rest = read(before + ICY + b"audio", size)
+    assert (answer.status, rest) == (200, b"audio")
+    assert [answer.headers.get(name) for name in ("link", "icy-metaint")] == ["", "8192"]
+    assert read(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", size)[0].status == 101
+
+
+def test_server_that_never_comes_to_its_answer_is_an_error() -> None:
+    with pytest.raises(BodyError, match="a head of over"):
+        read(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 5000)
+
+
 @pytest.mark.parametrize("data", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.0 20 OK\r\n\r\n", b"\r\n\r\n", b"x" * 17_000])
 def test_what_is_no_answer_is_an_error(data: bytes) -> None:
     with pytest.raises(BodyError):

@@ -88,6 +88,17 @@ def test_redirects_are_followed_and_bounded() -> None:
             stream_of(server)
 
 
+@pytest.mark.parametrize(
+    "before", [b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 2]
+)
+def test_what_comes_before_the_answer_is_skipped(before: bytes) -> None:
+    with upstream(answers(before + HTTP, frames(0, 99), then_s=5)) as server:
+        assert stream_of(server).first.startswith(frames(0, 3))
+        assert len(server.heads) == 1
+    with upstream(answers(before + b"HTTP/1.0 200 OK\r\n", b"/a\r\n")) as server:
+        assert Dialler(numbers, "me").document(server.place("/list"), 100) == (b"/a\r\n", True)
+
+
 def test_login_does_not_follow_a_redirect_to_another_port_unless_that_is_named() -> None:
     with upstream(answers(b"HTTP/1.0 401 Unauthorized\r\n")) as other:
         redirect = b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:%d/b\r\n" % other.port
