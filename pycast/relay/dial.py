@@ -117,7 +117,10 @@ class Dialler:
                     return connection, place, answer, rest
                 if answer.status not in _REDIRECTS:
                     raise UpstreamFailed(_refusal(answer, place, had_login=had_login), answer.status)
-                place = place.at(answer.headers.get("location"), named)
+                location = answer.headers.get("location")
+                if not location:
+                    raise UpstreamFailed(f"it answers {answer.status} and does not say where to", answer.status)
+                place = place.at(location, named)
             connection.close()
         raise UpstreamFailed(f"it redirects more than {MOST_REDIRECTS} times")
 

@@ -80,12 +80,20 @@ def test_redirects_are_followed_and_bounded() -> None:
         with pytest.raises(UpstreamFailed, match="redirects more than"):
             stream_of(server)
         assert len(server.heads) == MOST_REDIRECTS + 1
-    for location in (b"ftp://x/", b"", b"http://"):
+    for location in (b"ftp://x/", b"http://"):
         with (
             upstream(answers(b"HTTP/1.0 302 Found\r\nLocation: " + location + b"\r\n")) as server,
             pytest.raises(UpstreamFailed),
         ):
             stream_of(server)
+
+
+@pytest.mark.parametrize("lines", [b"", b"Location:\r\n", b"Location: \r\n"])
+def test_redirect_to_nowhere_is_told_as_that_and_is_not_asked_again(lines: bytes) -> None:
+    with upstream(answers(b"HTTP/1.0 302 Found\r\n" + lines)) as server:
+        with pytest.raises(UpstreamFailed, match="it answers 302 and does not say where to") as failed:
+            stream_of(server)
+        assert len(server.heads) == 1 and failed.value.status == 302
 
 
 @pytest.mark.parametrize(
