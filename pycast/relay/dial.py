@@ -3,7 +3,7 @@
 It asks with HTTP/1.0, as Icecast's relays do: servers of all ages answer that with a plain body. Every step has a
 deadline, and all together have one. A stream counts only when its first bytes have told its format: a server that
 accepts and then sends nothing, or a page, is one that has failed, and the next one is asked. So a relay takes its mount
-only when it has something to play.
+only when it has something to play. Of the addresses of a name those that did not answer come last at the next attempt.
 """
 
 import time
@@ -21,6 +21,7 @@ from pycast.http.answer import Answer, AnswerReader
 from pycast.http.icy import InlineTitles, source_metaint
 from pycast.http.relay_path import leads_back
 from pycast.net.sockets import bind_outgoing, family_of, set_connection_options
+from pycast.relay.failed_endpoints import FailedEndpoints
 from pycast.relay.place import Place
 from pycast.relay.resolver import Endpoint, Resolve
 from pycast.server.connection import Connection
@@ -82,6 +83,7 @@ class Dialler:
     def __init__(self, resolve: Resolve, server: str) -> None:
         self._resolve = resolve
         self._server = server
+        self._failed = FailedEndpoints(time.monotonic)
 
     def stream(self, place: Place, mount: str, charset: str, named: Sequence[Place] = ()) -> Stream:
         """Returns the stream there, for that mount. `named` are all places of which the operator has said with which
@@ -110,9 +112,10 @@ class Dialler:
         """Returns the connection on which a 200 came, after redirects, and what came behind its head."""
         had_login = bool(place.authorization)
         for _ in range(MOST_REDIRECTS + 1):
-            connection = self._connect(place, deadline)
+            connection, endpoint = self._connect(place, deadline)
             with _closed_on_error(connection):
-                answer, rest = _exchange(connection, place, deadline)
+                with self._failed.unless_answered(endpoint):
+                    answer, rest = _exchange(connection, place, deadline)
                 if 200 <= answer.status < 300:
                     return connection, place, answer, rest
                 if answer.status not in _REDIRECTS:
@@ -124,7 +127,7 @@ class Dialler:
             connection.close()
         raise UpstreamFailed(f"it redirects more than {MOST_REDIRECTS} times")
 
-    def _connect(self, place: Place, deadline: float) -> Connection:
+    def _connect(self, place: Place, deadline: float) -> tuple[Connection, Endpoint]:
         try:
             with gevent.Timeout(_left(deadline), UpstreamFailed("its name is not looked up in time")):
                 endpoints = self._resolve(place.host, place.port)
@@ -134,10 +137,11 @@ class Dialler:
         if place.bind:
             family, why = family_of(place.bind), f"it has no address of the kind of {place.bind}, which is its bind"
             endpoints = [endpoint for endpoint in endpoints if endpoint[0] == family]
-        for endpoint in endpoints:
+        for endpoint in self._failed.at_the_end(endpoints):
             try:
-                return _connected(endpoint, place, deadline)
+                return _connected(endpoint, place, deadline), endpoint
             except OSError as error:
+                self._failed.add(endpoint)
                 why = f"no connection to {endpoint[1][0]}: {error}"
         raise UpstreamFailed(why)
 

@@ -155,6 +155,31 @@ def test_next_address_of_a_name_is_tried() -> None:
         Dialler(lambda host, port: addresses, "me").stream(server.place(), "/x", "").connection.close()
 
 
+@pytest.mark.parametrize("play", [silent, lambda sock, head: None, answers(b"SSH-2.0-OpenSSH\r\n")])
+def test_address_that_did_not_answer_is_not_asked_first_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    with upstream(play) as bad, upstream(plays()) as good:
+        ends: list[Any] = [(socket.AF_INET, ("127.0.0.1", server.port)) for server in (bad, good)]
+        dialler = Dialler(lambda host, port: ends, "me")
+        with monkeypatch.context() as patch, pytest.raises(UpstreamFailed):
+            patch.setattr(dial, "DIAL_S", 0.2)
+            dialler.stream(good.place(), "/x", "")
+        for _ in range(2):
+            dialler.stream(good.place(), "/x", "").connection.close()
+        assert (len(bad.heads), len(good.heads)) == (1, 2)
+
+
+def test_address_that_refuses_connections_is_not_asked_first_again() -> None:
+    with upstream(answers(b"HTTP/1.0 404 Not Found\r\n")) as server:
+        ends: list[Any] = [(socket.AF_INET, ("127.0.0.1", port)) for port in (1, server.port)]
+        dialler = Dialler(lambda host, port: ends, "me")
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed, match="404"):
+                dialler.document(server.place(), 9)
+    with pytest.raises(UpstreamFailed, match="no connection to") as failed:
+        dialler.document(server.place(), 9)
+    assert failed.value.status == 0 and len(server.heads) == 2
+
+
 def test_connection_is_from_the_address_that_the_relay_names() -> None:
     peers: list[str] = []
 
