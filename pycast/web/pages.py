@@ -20,12 +20,17 @@ from pycast.web.cover import covers
 from pycast.web.page_templates import clean, duration, moment, render
 from pycast.web.station_card import card, facts_of, to_station
 
+# The example of a source on a page without streams. Everybody sees it, so it names no user but the usual one.
+EXAMPLE_MOUNT, USUAL_USER, OTHER_USER = "/live.mp3", "source", "USER"
+
 
 class StatusPage:
     """The public page of one moment, with gaps for what depends on the address by which a visitor came."""
 
-    def __init__(self, html: bytes, host: str) -> None:
+    def __init__(self, html: bytes, host: str, user: str = USUAL_USER) -> None:
+        """`user` is the one in the example of a source."""
         self._host = host
+        self._user = user
         self._parts = _GAP.split(html)
         """By turns what is the same for all, and the name of a gap."""
 
@@ -36,7 +41,7 @@ class StatusPage:
         from markupsafe import escape
 
         base_url = base_url.rstrip("/")
-        howto = _howto(base_url)
+        howto = _howto(base_url, self._user)
         before, _, after = howto["command"].partition("PASSWORD")
         texts = {
             "base": base_url,
@@ -61,8 +66,9 @@ def _gap(name: str) -> str:
     return f"{_KEY}-{name};"
 
 
-def render_status(snapshot: NodeSnapshot, *, has_public_url: bool = False) -> StatusPage:
-    """Returns the public page. May switch."""
+def render_status(snapshot: NodeSnapshot, *, has_public_url: bool = False, source_user: str = USUAL_USER) -> StatusPage:
+    """Returns the public page. `source_user` is that of `EXAMPLE_MOUNT`. May switch."""
+    is_usual = source_user == USUAL_USER
     shown = [mount for mount in snapshot.mounts if not mount.hidden]
     pictures, base, is_solo = covers(mount.name for mount in shown), _gap("base"), len(shown) == 1
     facts = [facts_of(mount, snapshot.taken, has_public_url=has_public_url) for mount in shown]
@@ -77,9 +83,11 @@ def render_status(snapshot: NodeSnapshot, *, has_public_url: bool = False) -> St
         live=sum(mount.is_live for mount in shown),
         listening=sum(mount.listeners for mount in shown),
         gap=_gap,
+        mount=EXAMPLE_MOUNT,
+        other_user="" if is_usual else OTHER_USER,
         nodes=nodes_in_words(snapshot.cluster) if snapshot.cluster else "",
     )
-    return StatusPage(html, clean(snapshot.host))
+    return StatusPage(html, clean(snapshot.host), USUAL_USER if is_usual else OTHER_USER)
 
 
 def render_server_info(snapshot: NodeSnapshot) -> bytes:
@@ -95,13 +103,13 @@ def render_server_info(snapshot: NodeSnapshot) -> bytes:
     return render("server_info.html", brand=clean(snapshot.host), rows=[(label, clean(text)) for label, text in rows])
 
 
-def _howto(base_url: str) -> dict[str, str]:
+def _howto(base_url: str, user: str) -> dict[str, str]:
     """Returns how to send a stream to a server that has none. The password is a placeholder: the page is public."""
     scheme, _, address = base_url.partition("://")
     netloc = address.partition("/")[0]
     host, port = _host_and_port(netloc)
     # It may hold the visitor's Host header: quoted, it has no meaning to the shell that this is pasted into.
-    target = shlex.quote(f"icecast://source:PASSWORD@{netloc}/live.mp3")
+    target = shlex.quote(f"icecast://{user}:PASSWORD@{netloc}{EXAMPLE_MOUNT}")
     tls = "-tls 1 " if scheme == "https" else ""
     command = f"ffmpeg -re -i music.mp3 -vn -c:a libmp3lame -b:a 128k -content_type audio/mpeg {tls}-f mp3 {target}"
     return {"command": command, "address": host, "port": port or ("443" if scheme == "https" else "80")}

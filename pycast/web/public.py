@@ -48,14 +48,15 @@ def status_page(call: Call) -> Response:
     """Answers `/` and `/status.xsl[?mount=/x]`. May switch."""
     # Loaded for the first page, so that the server starts faster.
     from pycast.web.page_templates import headers
-    from pycast.web.pages import render_status
+    from pycast.web.pages import EXAMPLE_MOUNT, render_status
 
     if call.request.path == "/status.xsl" and not wants_page(call.request.headers):
         return _status_for_programs(call)
     mount, has_public_url = asked_mount(call), bool(call.config.server.public_url)
 
     def render() -> "StatusPage":
-        return render_status(_snapshot(call, mount), has_public_url=has_public_url)
+        user = call.config.for_mount(EXAMPLE_MOUNT).username
+        return render_status(_snapshot(call, mount), has_public_url=has_public_url, source_user=user)
 
     page = call.site.pages.get_for_visitor(f"status {call.scope}", mount, render, base_url(call), call.may_wait)
     return page.answer(call.request, HTML, (*headers(), BY_VISITOR))

@@ -180,7 +180,7 @@ def test_empty_page_says_how_to_start_and_shows_no_password() -> None:
     ],
 )
 def test_empty_page_names_address_and_port(base_url: str, address: str, port: str) -> None:
-    howto = pages._howto(base_url.rstrip("/"))
+    howto = pages._howto(base_url.rstrip("/"), "source")
     assert (howto["address"], howto["port"]) == (address, port)
     assert len(status(base_url=base_url).all("main")) == 1
 

@@ -28,6 +28,22 @@ def test_one_mount_can_be_asked_for(path: str) -> None:
     assert "/other" in page and "/live.mp3" not in page
 
 
+@pytest.mark.parametrize(
+    ("toml", "user"),
+    [
+        ("", "source"),
+        ('[authentication]\nsource_user = "studio"\n', "USER"),
+        ('[[mount]]\nmount_name = "/live.mp3"\nusername = "studio"\n', "USER"),
+        ('[[mount]]\ntype = "default"\nusername = "studio"\n', "USER"),
+        ('[[mount]]\nmount_name = "/other"\nusername = "studio"\n', "source"),
+    ],
+)
+def test_empty_page_names_no_user_but_the_usual_one(toml: str, user: str) -> None:
+    page = text_of(ask(make_site(FakeControl(node()), toml=toml), "/"))
+    assert f"icecast://{user}:" in page and f"<dt>User</dt><dd>{user}</dd>" in page
+    assert "studio" not in page and ("<mark>USER</mark>" in page) == (user == "USER")
+
+
 def test_status_is_of_the_cluster_or_of_this_node_alone() -> None:
     site = make_site(FakeControl(node(mount(name="/here"))), FakeControl(node(mount(name="/there"))))
     for path in ("/", "/status-json.xsl"):
