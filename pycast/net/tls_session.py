@@ -157,25 +157,26 @@ class TlsTransport:
     """A TLS connection as a listener's transport: `send` never waits, and raises BlockingIOError as a bare socket
     does.
 
-    What is encrypted has to go out, in its order. So a slice that the socket took only a part of is kept and goes out
-    first; it counts as sent only then, and the listener, whose position did not move, offers the same bytes again. Who
-    is about to offer others calls `settle` before.
+    What is encrypted has to go out, in its order. So a slice that the socket took only a part of is kept (`unsent`) and
+    goes out before what is sent next. It counts as sent when it is out, and who offers the same bytes again is told so;
+    who may offer others calls `settle` after each send that took less than the whole.
     """
 
-    __slots__ = ("_encrypt", "_refused", "_rest", "_session", "_sock")
+    __slots__ = ("_encrypt", "_refused", "_session", "_sock", "unsent")
 
     def __init__(self, sock: _socket.socket, session: TlsSession) -> None:
         self._sock = sock
         self._session = session
         self._encrypt = session.encrypt
-        self._rest = b""
+        self.unsent = b""
+        """What is encrypted and still has to go out: `send` begins with it, also if it is offered nothing."""
         self._refused = 0
-        """How many bytes of those that are offered next are in `_rest`, or went out with it."""
+        """How many bytes of those that are offered next are in `unsent`, or went out with it."""
 
     def send(self, data: bytes | memoryview, /) -> int:
         """Sends what the socket takes now. Returns how many bytes. Raises BlockingIOError if it takes none."""
         size, sent = len(data), 0
-        if self._refused or self._rest:
+        if self._refused or self.unsent:
             sent = self._send_rest(size)
         while sent < size:
             piece = data if size <= SLICE and not sent else memoryview(data)[sent : sent + SLICE]
@@ -185,7 +186,7 @@ class TlsTransport:
             except BlockingIOError:
                 taken = 0
             if taken < len(encrypted):
-                self._rest, self._refused = encrypted[taken:], len(piece)
+                self.unsent, self._refused = encrypted[taken:], len(piece)
                 break
             sent += len(piece)
         if not sent:
@@ -196,9 +197,9 @@ class TlsTransport:
         """Sends what was kept; returns how many of the `size` bytes that are offered now went out with it. Raises
         BlockingIOError.
         """
-        if self._rest:
-            self._rest = self._rest[self._sock.send(self._rest) :]
-            if self._rest:
+        if self.unsent:
+            self.unsent = self.unsent[self._sock.send(self.unsent) :]
+            if self.unsent:
                 raise BlockingIOError
         counted = min(size, self._refused)
         self._refused -= counted
@@ -221,7 +222,7 @@ class TlsTransport:
     def close(self) -> None:
         """Closes the socket, and tells the client that the stream ends here if it has got all that was encrypted."""
         with suppress(OSError):
-            if not self._rest and self._sock.fileno() >= 0:
+            if not self.unsent and self._sock.fileno() >= 0:
                 self._sock.send(self._session.end())
         self._sock.close()
 

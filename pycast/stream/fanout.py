@@ -140,7 +140,6 @@ class Fanout:
             self._cohorts.let_go(listener)
             self._behind.pop(listener, None)
             del self._all[listener.id]
-            self.bytes_sent += listener.settle(self._ring.head)
 
     def put_in(self, listener: Listener) -> None:
         """Takes over a listener that was taken out of a loop, maybe this one. Drops it if `run` has returned."""
@@ -334,8 +333,9 @@ class Fanout:
         if listener not in cohort.members:  # dropped while the pass rested
             return
         # It leaves with the cohort's count and position, which are those after the whole send: back to before it, and
-        # forward by what went out. The rest of a title block becomes its prefix.
+        # forward by what went out, or will. The rest of a title block becomes its prefix.
         cohort.leave(listener)
+        sent += listener.kept()
         listener.sent -= size
         listener.position = start
         listener.advance(pieces, sent)
@@ -350,11 +350,9 @@ class Fanout:
 
     def _let_off(self, listener: Listener) -> None:
         """Lets a listener that is too far behind miss what it lacks, if that is not its fault; else drops it."""
-        if self._clock() < self._lenient_until and listener.position >= self._ring.oldest:
-            self.bytes_sent += listener.settle(self._ring.head)
-            if self.on_late(listener, False):
-                return
-        self.drop(listener, Reason.SLOW)
+        is_excused = self._clock() < self._lenient_until and listener.position >= self._ring.oldest
+        if not (is_excused and self.on_late(listener, False)):
+            self.drop(listener, Reason.SLOW)
 
     def _push(self, listener: Listener, stop: int) -> None:
         start = listener.position
@@ -377,15 +375,16 @@ class Fanout:
         """Sends the listener's prefix and `pieces`, as much of it as the socket takes."""
         if listener.prefix:
             pieces.insert(0, listener.prefix)
-        if not pieces:
+        if not pieces and listener.is_flushed:
             return
         try:
             sent = listener.transport.sendmsg(pieces)
         except BlockingIOError:
-            return
+            sent = 0
         except OSError:
             self.drop(listener, Reason.RESET)
             return
+        sent += listener.kept()
         listener.advance(pieces, sent)
         self.bytes_sent += sent
 
@@ -395,6 +394,7 @@ class Fanout:
             and not listener.prefix
             and listener.position >= listener.first_title_at
             and listener in self._behind
+            and listener.is_flushed
             and self._cohorts.take_in(listener)
         ):
             del self._behind[listener]

@@ -13,7 +13,7 @@ from pycast.stream.views import Piece, View
 
 class Transport(Protocol):
     """A non-blocking connection: raises BlockingIOError when full, another OSError when gone. A bare socket is one; one
-    that encrypts has `settle` besides (`Listener.settle`).
+    that encrypts has `settle` and `unsent` besides (`Listener.kept`, `Listener.is_flushed`).
     """
 
     def send(self, data: bytes | memoryview, /) -> int: ...
@@ -108,16 +108,17 @@ class Listener:
 
     def has_all(self, head: int) -> bool:
         """Whether all audio up to `head` has gone out, though it may wait for its first title still."""
-        return self.intro is None and not self.prefix and self.position == head
+        return self.intro is None and not self.prefix and self.position == head and self.is_flushed
 
-    def settle(self, head: int) -> int:
-        """Records what the transport has taken and not counted: one that encrypts keeps what its socket refused, and
-        that goes out before anything else. `head` is the end of what has been offered. Returns how many bytes.
+    def kept(self) -> int:
+        """Returns how many bytes the transport has taken of what was offered just now, and not counted: one that
+        encrypts keeps what its socket refused, and that goes out before anything else. They count as sent from now on,
+        because the same offsets may be other bytes later.
         """
         settle = getattr(self.transport, "settle", None)  # a bare socket keeps nothing
-        taken: int = settle() if settle is not None else 0
-        if taken:
-            stop = min(head if self.intro is None else self.intro.size, self.position + taken)
-            pieces = self.view.pieces(self.position, stop, self.first_title_at)
-            self.advance([self.prefix, *pieces] if self.prefix else pieces, taken)
-        return taken
+        return settle() if settle is not None else 0
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the transport keeps nothing that still has to go out."""
+        return not getattr(self.transport, "unsent", b"")

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pycast.http.icy import title_block
+from pycast.http.icy import IcyReader, IcyTitle, title_block
 from pycast.net.group import Group
 from pycast.stream.fanout import LENIENT_S, STANDSTILL_S, URGENT_BYTES, Fanout, Reason
-from pycast.stream.listener import Listener
+from pycast.stream.listener import Listener, Transport
 from pycast.stream.pacer import Pacer
 from pycast.stream.ring import Ring
-from pycast.stream.timeline import Timeline, Title
+from pycast.stream.timeline import MOST_MARKS, Timeline, Title
 from pycast.stream.views import IcyView, RawView, View
 from tests.conftest import WaitUntil
-from tests.stream.memory import WHO, MemoryTransport
+from tests.stream.memory import WHO, MemoryTransport, encrypting
 
 
 class Stage:
@@ -37,7 +37,7 @@ class Stage:
         self._ids = iter(range(1, 10_000))
 
     def join(
-        self, transport: MemoryTransport, view: View | None = None, position: int = 0, first_title_at: int = -1
+        self, transport: Transport, view: View | None = None, position: int = 0, first_title_at: int = -1
     ) -> Listener:
         listener = Listener(next(self._ids), transport, WHO, view or self.raw, position, b"HEAD", first_title_at, 0.0)
         self.fanout.join(listener)
@@ -239,8 +239,9 @@ def _expected(stage: Stage, view: View, start: int, first_title_at: int) -> byte
     return b"HEAD" + b"".join(view.pieces(start, stage.ring.head, first_title_at))
 
 
+@pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_any_schedule_gives_every_listener_its_exact_stream(seed: int) -> None:
+def test_any_schedule_gives_every_listener_its_exact_stream(seed: int, is_encrypted: bool) -> None:
     rng = random.Random(seed)
     stage = Stage(queue_size=60_000)
     views: list[Callable[[int], tuple[View, int]]] = [
@@ -262,7 +263,7 @@ def test_any_schedule_gives_every_listener_its_exact_stream(seed: int) -> None:
             view, first_title_at = rng.choice(views)(start)
             transport = MemoryTransport(rng.choice([None, 0, 100, 5000]))
             seen.append((transport, view, start, first_title_at))
-            stage.join(transport, view, start, first_title_at)
+            stage.join(encrypting(transport) if is_encrypted else transport, view, start, first_title_at)
         else:
             for transport, _, _, _ in seen:
                 if transport.room is not None:
@@ -277,6 +278,40 @@ def test_any_schedule_gives_every_listener_its_exact_stream(seed: int) -> None:
     for transport, view, start, first_title_at in seen:
         assert bytes(transport.got) == _expected(stage, view, start, first_title_at)
     assert stage.gone == []
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_a_title_block_of_which_a_part_is_out_stays_as_it_is_whatever_becomes_of_the_titles(is_encrypted: bool) -> None:
+    stage, metaint = Stage(), 700
+    block = title_block("the first")
+    assert block
+    stage.timeline.add_title(500, Title("", "the first", "", block))
+    stage.ring.append(bytes(metaint))
+    transport = MemoryTransport(len(b"HEAD") + metaint + 5)
+    view = IcyView(stage.ring, stage.timeline, metaint, 0)
+    stage.join(encrypting(transport) if is_encrypted else transport, view, 0, metaint)
+    for _ in range(2 * MOST_MARKS):  # so many that the first is forgotten
+        stage.ring.append(b"x")
+        stage.timeline.add_title(stage.ring.head, Title("", "", "", b"\0"))
+        stage.run_pass()
+    transport.room = None
+    stage.run_pass()
+    events = list(IcyReader(metaint).feed(bytes(transport.got).removeprefix(b"HEAD")))
+    audio = b"".join(one for one in events if not isinstance(one, IcyTitle))
+    assert audio == bytes(metaint) + b"x" * 2 * MOST_MARKS
+    assert [one.text for one in events if isinstance(one, IcyTitle)] == ["the first"]
+
+
+def test_what_was_encrypted_goes_out_also_if_no_more_audio_comes() -> None:
+    stage = Stage()
+    stage.ring.append(b"a" * 1000)
+    transport = MemoryTransport(10)
+    stage.join(encrypting(transport))
+    transport.room = None
+    stage.run_pass()
+    assert transport.got == b"HEAD" + b"a" * 1000
+    stage.run_pass()
+    assert not stage.fanout._behind
 
 
 def test_at_the_end_nobody_is_waited_for_who_has_all_and_only_lacks_a_title() -> None:

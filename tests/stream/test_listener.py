@@ -58,24 +58,23 @@ class Keeper(MemoryTransport):
     """Keeps `kept` bytes that it has not counted."""
 
     kept = 0
+    unsent = b"encrypted"
 
     def settle(self) -> int:
         kept, self.kept = self.kept, 0
         return kept
 
 
-@pytest.mark.parametrize("kept", [0, 3, 4, 9, 31, 40])
-def test_what_its_transport_keeps_counts_as_sent_when_it_is_settled(kept: int) -> None:
-    ring, timeline = Ring(1000), Timeline()
-    ring.append(bytes(range(40)))
-    timeline.add_title(7, Title("", "x", "", b"\x01TITLE IN A BLOCK"))
-    view, transport = IcyView(ring, timeline, 10, 0), Keeper()
-    listener = Listener(1, transport, WHO, view, 0, HEAD, -1, 0.0)
-    whole = HEAD + b"".join(view.pieces(0, ring.head))
-    transport.kept = kept
-    assert (listener.settle(ring.head), listener.settle(ring.head), listener.sent) == (kept, 0, kept)
-    assert whole[kept:] == listener.prefix + b"".join(view.pieces(listener.position, ring.head))
-    assert make().settle(0) == 0
+def test_what_its_transport_keeps_is_told_once_and_it_has_not_all_before_that_is_out() -> None:
+    transport = Keeper()
+    listener = Listener(1, transport, WHO, RawView(Ring(100)), 1000, b"", -1, 0.0)
+    transport.kept = 7
+    assert (listener.kept(), listener.kept()) == (7, 0)
+    assert (listener.is_flushed, listener.has_all(1000)) == (False, False)
+    transport.unsent = b""
+    assert (listener.is_flushed, listener.has_all(1000)) == (True, True)
+    bare = make(b"")
+    assert bare.kept() == 0 and bare.is_flushed and bare.has_all(1000)
 
 
 def test_it_is_nothing_but_slots() -> None:

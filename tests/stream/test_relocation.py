@@ -3,8 +3,6 @@
 from functools import partial
 from itertools import pairwise
 from random import Random
-from types import SimpleNamespace
-from typing import Any
 
 import gevent
 import pytest
@@ -16,7 +14,6 @@ from pycast.http.headers import Headers
 from pycast.http.icy import IcyReader, IcyTitle
 from pycast.http.source_headers import source_info
 from pycast.net.group import Group
-from pycast.net.tls_session import TlsTransport
 from pycast.stream.events import StreamEvents
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
@@ -26,7 +23,7 @@ from pycast.stream.source import SourceDescription
 from tests.conftest import WaitUntil
 from tests.formats.ogg_pages import page
 from tests.formats.test_wav import BEGIN as WAV_HEADER
-from tests.stream.memory import WHO, MemoryTransport
+from tests.stream.memory import WHO, MemoryTransport, encrypting
 
 SIZE, METAINT = 417, 1000
 SETTINGS = loads("", {}, "test").for_mount("/x").replace(burst_size=Size(bytes=3000), mp3_metadata_interval=METAINT)
@@ -47,13 +44,6 @@ def numbers(audio: bytes) -> list[int]:
     found = [audio[at : at + SIZE] for at in range(0, len(audio), SIZE)]
     assert all(frame == frames(int(frame[40:48]), 1) for frame in found)
     return [int(frame[40:48]) for frame in found]
-
-
-def encrypting(transport: MemoryTransport) -> TlsTransport:
-    """Returns a transport that keeps what its socket refuses, as one with TLS does; what it encrypts stays legible."""
-    plain: Any = SimpleNamespace(encrypt=bytes, end=bytes)
-    sock: Any = transport
-    return TlsTransport(sock, plain)
 
 
 class Stage:
@@ -167,12 +157,29 @@ def test_what_was_encrypted_before_a_move_is_counted_once() -> None:
     here, there = stage.mount(0), stage.mount(1000)
     transport = stage.join(here, 0, room=len(HEAD) + 100, is_encrypted=True)
     listener = next(iter(here.fanout))
-    assert here.fanout.sent_to(listener) == 0
+    assert here.fanout.sent_to(listener) > len(HEAD) + 100 == len(transport.got)
     attach(there, detach(here))
     there.feed(frames(1020, 1))
     catch_up(there, transport)
     total = here.fanout.bytes_sent + there.fanout.bytes_sent
     assert total == there.fanout.sent_to(listener) == len(transport.got)
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_what_was_encrypted_before_a_move_goes_out_although_the_new_mount_ends_at_once(is_encrypted: bool) -> None:
+    stage = Stage()
+    here, there = stage.mount(0), stage.mount(1000)
+    transport = stage.join(here, 0, room=len(HEAD) + 100, is_encrypted=is_encrypted)
+    attach(there, detach(here))
+    there.end()
+    there.close()
+    assert not there.fanout._is_finished(), "it has not got what was there before it was moved"
+    there.fanout._pass()
+    assert not there.fanout._is_finished()
+    catch_up(there, transport)
+    assert there.fanout._is_finished()
+    first, *others = numbers(received(transport, 0)[0])
+    assert first < 20 and others == list(range(first + 1, first + 1 + len(others)))
 
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
@@ -189,7 +196,6 @@ def test_who_skips_what_it_missed_gets_whole_frames_in_phase_and_the_title(seed:
     mount.set_title("", "after")
     mount.feed(frames(50, 60))
     for listener in mount.fanout:
-        mount.fanout.bytes_sent += listener.settle(mount.ring.head)
         missing = mount.ring.head - mount.fanout.position_of(listener)
         assert listener in mount.fanout._behind and missing > 0
         assert skip(mount, listener)
