@@ -138,6 +138,7 @@ class ClusterParts:
     ) -> None:
         """Subscribes parts to the events of the cluster, after its registry (see `_registry`)."""
         events.new_audio.subscribe(self.children.on_new_audio)
+        events.mount_closed.subscribe(self.children.on_mount_closed)
         drain.changed.subscribe(lambda event: cluster.set_draining(event.state is not DrainState.SERVING))
         self.state.node_changed.subscribe(self.mirrors.on_node_changed)
         self.state.origin_changed.subscribe(self.mirrors.on_origin_changed)

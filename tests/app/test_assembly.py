@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
+from unittest.mock import Mock
 
 import pytest
-from gevent.event import Event
 
 from pycast.app.assembly import NodeParts, assemble
 from pycast.cluster.etcd.etcd_registry import EtcdRegistry
@@ -206,13 +206,16 @@ def test_the_other_nodes_are_told_of_a_drain(make: Make) -> None:
     assert announced == [NodeState.DRAINING, NodeState.UP]
 
 
-def test_new_audio_wakes_the_nodes_that_mirror_the_mount(make: Make) -> None:
-    context, news = make(CLUSTER).context, Event()
+def test_the_nodes_that_mirror_a_mount_are_told_of_new_audio_and_of_its_end(make: Make) -> None:
+    context, child = make(CLUSTER).context, Mock()
     assert context.cluster is not None
     mount = context.mounts.attach_source("/x", StageSource("text/plain"))
-    context.cluster._mirror_server._children.add("/x", news)
+    context.cluster._mirror_server._children.add("/x", child)
+    child.finish.assert_not_called()
     mount.feed(b"audio")
-    assert news.is_set()
+    child.wake.assert_called()
+    context.mounts.close("/x")
+    child.finish.assert_called_once()
 
 
 def test_listeners_numbers_are_unique_in_the_cluster(make: Make) -> None:

@@ -62,6 +62,7 @@ class Host:
         self.mounts = Mounts(self.settings, pacer, self.group, events, self.clock)
         self.children = Children()
         events.new_audio.subscribe(self.children.on_new_audio)
+        events.mount_closed.subscribe(self.children.on_mount_closed)
         self.mirror_server = MirrorServer(self.lineages, pacer, self, self.children)
         self.serve: Callable[[Link, Frame], None] = self.serve_as_a_node
         self.links: list[Link] = []

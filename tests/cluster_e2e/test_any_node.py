@@ -12,6 +12,7 @@ import pytest
 
 from pycast.testing import Cluster, Server
 from pycast.testing.numbered_stream import NumberedStream
+from tests.cluster_e2e.crowd import Crowd
 from tests.cluster_e2e.encoder import Encoder
 from tests.cluster_e2e.nodes import MOUNT, at, metric
 from tests.e2e.deadline import until
@@ -48,6 +49,10 @@ def shows_no(node: Server, text: bytes) -> bool:
 
 def counts(node: Server, listeners: str) -> bool:
     return admin(node, "stats").findtext("source/listeners") == listeners
+
+
+def have_ended(crowd: Crowd, ids: list[int]) -> bool:
+    return all(one.disconnects for one in crowd.reports(ids))
 
 
 def mirrors_one_mount(node: Server) -> bool:
@@ -203,6 +208,20 @@ def test_a_node_pulls_a_mount_once_whatever_the_number_of_its_listeners(
 def test_a_node_pulls_at_once_if_it_is_to_mirror_always(pycast_cluster: Cluster, stream: NumberedStream) -> None:
     for server in list(pycast_cluster)[1:]:
         until(partial(mirrors_one_mount, server), "the mirror")
+
+
+@pytest.mark.pycast(source_grace=0)
+def test_a_stream_that_ends_is_heard_to_its_last_frame_on_every_node(pycast_cluster: Cluster, crowd: Crowd) -> None:
+    for turn in range(6):
+        mount = f"/turn{turn}.mp3"
+        with Encoder(at(pycast_cluster[0]), mount, retry_s=None) as encoder:
+            pycast_cluster.wait_for_mount(mount)
+            ids = crowd.add(at(*pycast_cluster), mount, 6)
+            crowd.wait_playing(6)
+            encoder.wait_sent(0.3)
+        until(partial(have_ended, crowd, ids), "the end")
+        last = encoder.sessions[0].after_last - 1
+        assert [(one.last_seq, one.gaps) for one in crowd.reports(ids)] == [(last, [])] * 6
 
 
 @pytest.mark.pycast(on_conflict="reject")

@@ -106,32 +106,48 @@ class _Child:
         self._number = 0
         self._lineage = Lineage()
         self._is_live: bool | None = None
+        self._rest: list[bytes] = []
+        """What it had not sent yet when the mount was over."""
+
+    def wake(self) -> None:
+        """Has it look at what is new. Never switches."""
+        self._news.set()
+
+    def finish(self) -> None:
+        """Takes what is left of the mount, whose ring is freed as soon as its listeners on this node have all of it."""
+        mount = self._mount
+        if mount.state is MountState.ENDED and not self._is_cut_off():
+            while frames := self._gather():
+                self._rest += frames
 
     def run(self, pull: Pull) -> None:
         """Sends everything new until the connection or the mount ends."""
         mount = self._mount
-        self._children.add(mount.name, self._news)
+        self._children.add(mount.name, self)
         try:
             self._link.write(self._begin(pull).frame())
             while not self._is_over():
                 self._news.clear()
-                frames = self._gather()
-                if frames:
-                    data = b"".join(frames)
-                    self._link.write(data)
-                    self._children.bytes_sent += len(data)
+                self._write(self._gather())
                 if mount.ring.head > self._position or self._news.is_set():
                     continue
                 if not self._news.wait(IDLE_S):
                     self._link.write(pack_frame(Kind.IDLE, b""))
                 else:  # audio that arrives within a moment goes into one write
                     gevent.sleep(self._pacer.read_wait)
+            self._write(self._rest)
             # Only the end of the mount itself ends the children's mirrors, not that this node stops or no longer
             # mirrors.
             if mount.end_reason is Reason.SOURCE_GONE:
                 self._link.write(pack_frame(Kind.GONE, b""))
         finally:
-            self._children.remove(mount.name, self._news)
+            self._children.remove(mount.name, self)
+
+    def _write(self, frames: list[bytes]) -> None:
+        if frames:
+            data = b"".join(frames)
+            self._link.write(data)
+            self._children.bytes_sent += len(data)
 
     def _begin(self, pull: Pull) -> PullReply:
         mount, lineage = self._mount, self._lineages.get(self._mount.name)
@@ -153,15 +169,18 @@ class _Child:
         return PullReply(start, lineage, source, started_at, self._is_live, tuple(marks), mount.ring.head)
 
     def _is_over(self) -> bool:
-        """Whether the mount has ended or jumped to other offsets, or the child has fallen off the ring."""
-        mount = self._mount
-        return mount.state is MountState.ENDED or mount.restarts != self._restarts or self._position < mount.ring.oldest
+        """Whether the mount has ended, or the child cannot go on in it."""
+        return self._mount.state is MountState.ENDED or self._is_cut_off()
+
+    def _is_cut_off(self) -> bool:
+        """Whether the mount has jumped to other offsets, or the child has fallen off the ring."""
+        return self._mount.restarts != self._restarts or self._position < self._mount.ring.oldest
 
     def _gather(self) -> list[bytes]:
         """Returns frames with what is new, in the order of the stream; only a part if it is much."""
         mount, frames = self._mount, []
         lineage = self._lineages.get(mount.name)
-        if lineage != self._lineage:
+        if lineage.entries and lineage != self._lineage:  # none: it has just been forgotten, with the mount
             self._lineage = lineage
             frames.append(lineage_frame(lineage))
         stop = mount.ring.head

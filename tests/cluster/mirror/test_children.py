@@ -1,37 +1,52 @@
-"""Connections of a mount's mirrors are woken by its audio, and by no other mount's."""
-
-from gevent.event import Event
+"""Connections of a mount's mirrors are told of its audio and its end, and of no other mount's."""
 
 from pycast.cluster.mirror.children import Children
-from pycast.stream.events import NewAudio
+from pycast.stream.events import MountClosed, NewAudio
 
 
-def test_new_audio_wakes_all_mirrors_of_the_mount_and_no_others() -> None:
-    children, first, second, other = Children(), Event(), Event(), Event()
-    for mount, news in (("/x", first), ("/x", second), ("/y", other)):
-        children.add(mount, news)
+class Connection:
+    """One connection, and what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def wake(self) -> None:
+        self.told.append("news")
+
+    def finish(self) -> None:
+        self.told.append("end")
+
+
+def three() -> tuple[Children, Connection, Connection, Connection]:
+    """Returns two connections of one mount, and one of another."""
+    children, first, second, other = Children(), Connection(), Connection(), Connection()
+    for mount, child in (("/x", first), ("/x", second), ("/y", other)):
+        children.add(mount, child)
+    return children, first, second, other
+
+
+def test_new_audio_and_the_end_reach_all_mirrors_of_the_mount_and_no_others() -> None:
+    children, *connections = three()
     children.on_new_audio(NewAudio("/x"))
-    assert [news.is_set() for news in (first, second, other)] == [True, True, False]
+    children.on_mount_closed(MountClosed("/x"))
+    assert [one.told for one in connections] == [["news", "end"], ["news", "end"], []]
 
 
 def test_they_are_counted_by_mount() -> None:
-    children, first, second = Children(), Event(), Event()
-    assert children.count("/x") == 0
-    children.add("/x", first)
-    children.add("/x", second)
-    assert (children.count("/x"), children.count("/y")) == (2, 0)
+    children, first, _, _ = three()
+    assert (children.count("/x"), children.count("/y"), children.count("/z")) == (2, 1, 0)
     children.remove("/x", first)
     assert children.count("/x") == 1
 
 
-def test_a_removed_connection_is_not_woken() -> None:
-    children, gone, stays = Children(), Event(), Event()
-    children.add("/x", gone)
-    children.add("/x", stays)
+def test_a_removed_connection_is_told_nothing() -> None:
+    children, gone, stays, _ = three()
     children.remove("/x", gone)
     children.on_new_audio(NewAudio("/x"))
-    assert (gone.is_set(), stays.is_set()) == (False, True)
+    children.on_mount_closed(MountClosed("/x"))
+    assert (gone.told, stays.told) == ([], ["news", "end"])
 
 
-def test_audio_of_a_mount_without_mirrors_is_no_error() -> None:
+def test_a_mount_without_mirrors_is_no_error() -> None:
     Children().on_new_audio(NewAudio("/x"))
+    Children().on_mount_closed(MountClosed("/x"))

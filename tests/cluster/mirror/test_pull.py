@@ -133,6 +133,23 @@ def assert_same(child: Child, parent: Host) -> None:
     assert mine.started_at == theirs.started_at
 
 
+@pytest.mark.parametrize("count", [1, 400])
+def test_a_mount_that_closes_at_once_leaves_none_of_its_last_audio_behind(
+    parent: Origin, child: Child, wait_until: WaitUntil, count: int
+) -> None:
+    mirror_frames(10, parent, child, wait_until)
+    transport = child.listen()
+    parent.send(count)
+    parent.lineages.forget(NAME)
+    parent.mounts.close(NAME)  # in the same turn of the loop, as with source_grace = 0
+    wait_until(lambda: child.mirror.is_over, "the end")
+    assert child.mount.ring.head == (10 + count) * SIZE
+    child.mounts.close(NAME)
+    wait_until(lambda: transport.closed, "the listener to have all")
+    assert numbers(received(transport, 0)[0])[-1] == 10 + count - 1
+    assert child.raised == []
+
+
 def test_a_mirror_has_the_same_bytes_marks_and_source_at_the_same_offsets(
     parent: Origin, child: Child, wait_until: WaitUntil
 ) -> None:
