@@ -25,7 +25,7 @@ from pycast.testing.orders import Orders
 from pycast.testing.ports import LOOPBACK, Ports
 from pycast.testing.refusals import RefusalLog
 from pycast.testing.settings import arrange, default_mount, to_toml
-from pycast.testing.waits import POLL_S, Awaited, listeners_on, polls, source_on, title_on
+from pycast.testing.waits import POLL_S, Awaited, listeners_on, polls, source_on, stands_still, title_on
 
 if TYPE_CHECKING:
     import ssl
@@ -138,8 +138,12 @@ class Server(Orders):
         self._gates.close("the server was killed")
 
     def pause(self) -> None:
-        """Suspends the process (SIGSTOP); the kernel still accepts connections and bytes for it."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Suspends the process (SIGSTOP): it does nothing from then on, but the kernel still accepts connections and
+        bytes for it.
+        """
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        self._wait(Awaited(lambda: stands_still(process.pid), "the process to stand still"), STOP_S)
 
     def resume(self) -> None:
         """Continues it after `pause` (SIGCONT)."""

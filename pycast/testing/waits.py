@@ -9,6 +9,8 @@ The one invariant: each wait has a deadline.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from pycast.testing.failures import ServerRefused, ServerTimeout
@@ -48,6 +50,17 @@ def listeners_on(server: Watched, mount: str, count: int) -> Awaited:
 
 def title_on(server: Watched, mount: str, title: str) -> Awaited:
     return Awaited(lambda: title in server.titles(mount), f"the title {title!r} on {mount}", TITLE, mount)
+
+
+def stands_still(pid: int) -> bool:
+    """Whether no thread of the process runs: each is stopped, or has ended. One that was within a call of the kernel
+    when the signal came may end that first.
+    """
+    states = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            states.add(stat.read_text("latin-1").rpartition(")")[2].split()[0])
+    return states <= set("TtZX")
 
 
 def polls(

@@ -1,12 +1,17 @@
 """A wait ends when it is so, at its deadline, and at once when the answer is known. (With a server: test_server.py.)"""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from pycast.testing import ServerDied, ServerRefused, ServerTimeout
 from pycast.testing.refusals import LISTENER, SOURCE, TITLE, Refusal
-from pycast.testing.waits import Awaited, listeners_on, polls, source_on, title_on
+from pycast.testing.waits import Awaited, listeners_on, polls, source_on, stands_still, title_on
+from tests.e2e.deadline import until
 
 MOUNT = "/live.mp3"
 
@@ -84,3 +89,26 @@ def test_who_waits_for_no_listeners_minds_no_refusal() -> None:
 def test_a_dead_server_ends_it() -> None:
     with pytest.raises(ServerDied):
         next(waiting(source_on(Known(), "/none"), dead=ServerDied("status 1")))
+
+
+BUSY = """
+import threading
+def run():
+    while True: pass
+threading.Thread(target=run, daemon=True).start()
+print(flush=True)
+run()
+"""
+
+
+def test_a_process_stands_still_when_all_its_threads_are_stopped_or_it_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as busy:
+        assert busy.stdout is not None and busy.stdout.readline() == b"\n"
+        assert not stands_still(busy.pid) and not stands_still(os.getpid())
+        busy.send_signal(signal.SIGSTOP)
+        until(lambda: stands_still(busy.pid), "it to stand still")
+        busy.send_signal(signal.SIGCONT)
+        until(lambda: not stands_still(busy.pid), "it to go on")
+        busy.kill()
+        until(lambda: stands_still(busy.pid), "its end")
+    assert stands_still(busy.pid), "its parent has seen its end"
