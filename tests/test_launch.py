@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pycast import launch
+from tests.e2e.processes import suspend
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = "import time; time.sleep(60)"
@@ -124,7 +125,7 @@ def test_all_of_them_share_the_patience() -> None:
 def test_a_stopped_process_gets_the_signal_to_end() -> None:
     with running(READY) as process:
         launch.wait_until_ready(process, 10)
-        process.send_signal(signal.SIGSTOP)
+        suspend(process.pid)
         assert launch.end([process], 5)
 
 

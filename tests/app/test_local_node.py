@@ -14,6 +14,7 @@ from pycast.app.local_node import HOST, LocalNode
 from pycast.config.load import load
 from pycast.errors import ConfigError, ExternalError
 from pycast.testing.ports import Ports
+from tests.e2e.processes import suspend
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_one_that_is_late_is_not_waited_for(node: LocalNode) -> None:
     node.write_config([], "password", "secret")
     node.start()
     assert node.process is not None
-    node.process.send_signal(signal.SIGSTOP)
+    suspend(node.process.pid)
     with pytest.raises(ExternalError, match=rf"nothing answers on port {node.port} after 0\.1 s"):
         node.wait_until_ready(0.1)
 

@@ -18,6 +18,7 @@ from pycast.testing.heard import Heard
 from pycast.testing.ports import Ports
 from pycast.testing.wire_heads import ServerAddress
 from tests.e2e.deadline import POLL_S, until
+from tests.e2e.processes import is_alive
 
 
 class Up:
@@ -83,14 +84,6 @@ def port() -> Iterator[int]:
         yield ports.take(row=7)
 
 
-def is_there(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.parametrize("options", [(), ("--haproxy",)], ids=["alone", "haproxy"])
 def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[str, ...], port: int) -> None:
     with up("-n", "3", "--port", str(port), *options) as command:
@@ -105,7 +98,7 @@ def test_listeners_hear_on_when_the_node_of_the_source_is_killed(options: tuple[
         pids = command.pids()
         command.stop()
         assert len(pids) == 3
-        until(lambda: not any(map(is_there, pids)), "all nodes to be gone")
+        until(lambda: not any(map(is_alive, pids)), "all nodes to be gone")
         assert "Everything has stopped." in command.text
 
 
@@ -133,7 +126,7 @@ def test_nothing_outlives_it_even_if_it_is_killed(port: int) -> None:
         command.wait_for(r"kill -9 (\d+)")
         pids = command.pids()
         command.process.kill()
-        until(lambda: not any(map(is_there, pids)), "all nodes to be gone")
+        until(lambda: not any(map(is_alive, pids)), "all nodes to be gone")
 
 
 def test_a_port_that_is_taken_is_told_and_nothing_is_left() -> None:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from pycast.testing.ports import Ports
+from tests.e2e.processes import suspend
 
 READY_S = 20.0
 
@@ -66,10 +67,7 @@ class Etcd:
     def pause(self, *members: int) -> None:
         """Suspends members, or all: their sockets stay open and silent."""
         for member in members or tuple(self._running):
-            process = self._running[member]
-            process.send_signal(signal.SIGSTOP)
-            while not _is_stopped(process.pid):  # a thread that writes to the disk first comes to its end
-                time.sleep(0.001)
+            suspend(self._running[member].pid)
 
     def resume(self) -> None:
         """Resumes all members."""
@@ -111,11 +109,6 @@ class Etcd:
         tls = ("--cert-file", self._tls["certificate"], "--key-file", self._tls["private_key"]) if self._tls else ()
         with (self._directory / f"etcd-{member}.log").open("ab") as log:
             return subprocess.Popen((*command, *tls), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
-def _is_stopped(pid: int) -> bool:
-    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return set(states) == {"T"}
 
 
 def _is_healthy(url: str, context: ssl.SSLContext | None) -> bool:

@@ -1,8 +1,12 @@
-"""A server's processes and their sockets, from /proc."""
+"""A server's processes and their sockets, from /proc; and how to suspend one."""
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
+
+from pycast.testing.waits import stands_still
+from tests.e2e.deadline import until
 
 
 def children(pid: int) -> list[int]:
@@ -21,12 +25,24 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def suspend(pid: int) -> None:
+    """Stops a process, and returns when it does nothing any more."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: stands_still(pid), f"process {pid} to stand still", 30)
+
+
+def go_on(pid: int) -> None:
+    """Lets a stopped process run; one that has been killed may be gone already."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
 def sockets(pid: int) -> set[str]:
     """Returns the open sockets of a process, each by the kernel's name for it."""
     found = set()
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, ProcessLookupError):
         for name in os.listdir(f"/proc/{pid}/fd"):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # it is closed meanwhile, or the process has ended
                 found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
     return {name for name in found if name.startswith("socket:")}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pycast import launch
+from tests.e2e.processes import go_on, suspend
 
 MESSAGE_S = 10.0
 WATCHDOG_S = 0.5
@@ -80,9 +81,9 @@ def test_systemd_is_notified_of_the_start_a_reload_and_the_stop(manager: Manager
 def test_watchdog_messages_stop_while_the_node_stands_still(manager: Manager) -> None:
     manager.wait_for("READY=1")
     manager.wait_for("WATCHDOG=1")
-    manager.node.send_signal(signal.SIGSTOP)
+    suspend(manager.node.pid)
     assert manager.gets_nothing(2 * WATCHDOG_S)
-    manager.node.send_signal(signal.SIGCONT)
+    go_on(manager.node.pid)
     manager.wait_for("WATCHDOG=1")
 
 

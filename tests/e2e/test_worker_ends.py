@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from pycast.testing import Server
 from tests.e2e.connects import Connects
 from tests.e2e.deadline import until
-from tests.e2e.processes import children
+from tests.e2e.processes import children, go_on, suspend
 from tests.e2e.wire import Wire, get
 
 LIVEZ = "GET /livez HTTP/1.0\r\n\r\n"
@@ -40,17 +40,11 @@ def starts(server: Server) -> int:
     return server.log().count(" accepts (pid ")
 
 
-def go_on(pid: int) -> None:
-    """Lets a stopped process run; one that has been killed may be gone already."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
-
-
 @contextmanager
 def stopped(pids: list[int]) -> Iterator[None]:
     """Processes that do not run; those that are still stopped at the end go on."""
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
     try:
         yield
     finally:
@@ -98,13 +92,13 @@ def test_a_worker_that_hangs_is_replaced_and_the_log_says_where_it_hung(
 def test_a_group_that_was_stopped_as_a_whole_goes_on(pycast_server: Server) -> None:
     everybody = [pycast_server.pid, *children(pycast_server.pid)]
     for pid in everybody:
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
     with Wire(pycast_server.port) as wire:
         wire.send(LIVEZ)
         with pytest.raises(AssertionError, match="nothing in time"):
             wire.read_some(2.5)
         for pid in everybody:
-            os.kill(pid, signal.SIGCONT)
+            go_on(pid)
         assert b" 200 OK" in wire.read_to(b"alive\n")
     assert children(pycast_server.pid) == everybody[1:]
     assert "sign of life" not in pycast_server.log()
@@ -113,10 +107,10 @@ def test_a_group_that_was_stopped_as_a_whole_goes_on(pycast_server: Server) -> N
 @pytest.mark.pycast(workers=2, watchdog=0)
 def test_new_clients_are_not_given_to_a_worker_that_hangs(pycast_server: Server) -> None:
     hung = one_of(pycast_server)
-    os.kill(hung, signal.SIGSTOP)
+    suspend(hung)
     until(lambda: "gives no sign of life" in pycast_server.log(), "the doubt")
     assert {get(pycast_server.port, "/livez").status for _ in range(MANY)} == {200}
-    os.kill(hung, signal.SIGCONT)
+    go_on(hung)
     until(lambda: "gives signs of life again" in pycast_server.log(), "its return")
 
 

@@ -13,7 +13,7 @@ import pytest
 from pycast import launch
 from pycast.testing import Server, ServerDied
 from tests.e2e.deadline import until
-from tests.e2e.processes import children, is_alive, listening_ports, sockets
+from tests.e2e.processes import children, is_alive, listening_ports, sockets, suspend
 from tests.e2e.wire import Wire, basic, get
 
 MOUNT = "/live.mp3"
@@ -218,7 +218,7 @@ def test_lb_20_workers_refuse_none_of_2000_connections_at_once(pycast_server: Se
 
 def test_a_worker_that_does_not_stop_is_killed(pycast_server: Server) -> None:
     pids = workers(pycast_server)
-    os.kill(pids[0], signal.SIGSTOP)
+    suspend(pids[0])
     os.kill(pycast_server.pid, signal.SIGTERM)
     ends(pycast_server, 8)
     assert not any(is_alive(pid) for pid in pids)

@@ -28,6 +28,7 @@ from tests.cluster import registry_conformance as conformance
 from tests.cluster.etcd_server import Etcd
 from tests.cluster.patched import in_patched_process
 from tests.cluster.registry_conformance import MOUNT, acquainted, claimed, knows, offer, wait_until
+from tests.e2e.processes import suspend
 
 KEYS = Keys("radio")
 NODE_KEYS = {KEYS.node("a"), KEYS.node("b")}
@@ -358,7 +359,7 @@ def test_a_suspended_process_gives_up_within_a_second_of_being_resumed_f_09(tmp_
             first = Epoch.parse(a.stdout.readline().strip())
             knows(b, first)
             fleet.alive.add("a")
-            a.send_signal(signal.SIGSTOP)
+            suspend(a.pid)
             fleet.alive.discard("a")
             wait_until(lambda: not b.state.is_up("a"), "its lease to expire")
             second = claimed(fleet, b, "b", over=first)
