@@ -16,7 +16,7 @@ from pycast.patterns import pattern
 MOST_PARTS = 16
 
 _RANGE = pattern(r"bytes[ \t]*=(.*)\Z", re.IGNORECASE | re.DOTALL)
-_PART = pattern(r"[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*\Z")
+_PART = pattern(r"([0-9]*)[ \t]*-[ \t]*([0-9]*)\Z")
 _MOST_DIGITS = 18
 
 
@@ -40,7 +40,7 @@ def parts_of(header: str, size: int) -> tuple[Part, ...] | Unsatisfiable:
     match = _RANGE.match(header)
     if match is None:
         return ()
-    given = [one for one in match[1].split(",") if one.strip(" \t")]
+    given = [one for one in (part.strip(" \t") for part in match[1].split(",")) if one]
     if not given or len(given) > MOST_PARTS:
         return ()
     parts: list[Part] = []

@@ -1,5 +1,8 @@
 """The head of another server's answer is understood whole and in pieces, in all dialects of streaming servers."""
 
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +65,14 @@ def test_server_that_never_comes_to_its_answer_is_an_error() -> None:
 def test_what_is_no_answer_is_an_error(data: bytes) -> None:
     with pytest.raises(BodyError):
         read(data, 5000)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.0 200 %b\rX\n\n", b"HTTP/1.0 200 OK\nA:%b\0\n\n", b"ICY 200 OK\nA:b%bc\n\n"])
+def test_no_answer_takes_long_to_read(head: bytes) -> None:
+    head, before = head % (b" " * 16_000), time.thread_time()
+    with suppress(BodyError):
+        AnswerReader().feed(head)
+    assert time.thread_time() - before < 0.1  # a repeat that goes back into another one took seconds, or an hour
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))

@@ -1,5 +1,7 @@
 """Tests of pycast.http.ranges: the parts of RFC 9110, 14, and no header asks for more than there is."""
 
+import time
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from pycast.http.ranges import MOST_PARTS, Part, Unsatisfiable, last_line, part_
         ("Bytes = 1-2", [(1, 2)]),
         ("bytes=0-9, 20-29", [(0, 10), (20, 10)]),
         ("bytes=0-9,,-5", [(0, 10), (95, 5)]),
+        ("bytes= 0 - 9 ,\t- 5\t", [(0, 10), (95, 5)]),
         ("bytes=0-9,500-600", [(0, 10)]),
         # ignored
         *((text, []) for text in ("", "bytes", "bytes=", "bytes=,", "items=0-1", "bytes=a-b", "bytes=5", "bytes=5-4")),
@@ -45,6 +48,13 @@ def test_each_of_several_parts_has_its_head() -> None:
         b"\r\n--xyz\r\nContent-Type: audio/mpeg\r\nContent-Range: bytes 10-14/100\r\n\r\n"
     )
     assert last_line("xyz") == b"\r\n--xyz--\r\n"
+
+
+@pytest.mark.parametrize("blank", " \t")
+def test_no_header_takes_long_to_read(blank: str) -> None:
+    before = time.thread_time()
+    assert parts_of(f"bytes={blank * 16_000}x", 100) == parts_of(f"bytes=1{blank * 16_000}x", 100) == ()
+    assert time.thread_time() - before < 0.05
 
 
 numbers = st.one_of(st.just(""), st.integers(0, 300).map(str))
