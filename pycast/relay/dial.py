@@ -21,6 +21,7 @@ from pycast.http.answer import Answer, AnswerReader
 from pycast.http.icy import InlineTitles, source_metaint
 from pycast.http.relay_path import leads_back
 from pycast.net.sockets import bind_outgoing, family_of, set_connection_options
+from pycast.patterns import pattern
 from pycast.relay.failed_endpoints import FailedEndpoints
 from pycast.relay.place import Place
 from pycast.relay.resolver import Endpoint, Resolve
@@ -43,6 +44,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What is a page, a playlist or a message, however many bytes of it come.
 _NO_STREAMS = ("text/html", "application/json", "text/xml", "application/xml", "audio/x-mpegurl", "audio/x-scpls",
                "application/vnd.apple.mpegurl", "application/xspf+xml")  # fmt: skip
+
+_LENGTH = pattern(r"[0-9]{1,18}\Z")
 
 # The most that is held of a stream whose format is not known, beside what the detector holds.
 MOST_FIRST = 2 << 20
@@ -252,7 +255,7 @@ def _read_all(connection: Connection, answer: Answer, rest: bytes, most: int, de
     try:
         while True:
             out += body.feed(data)
-            if body.done or (length.isdigit() and len(out) >= int(length)):
+            if body.done or (_LENGTH.match(length) and len(out) >= int(length)):
                 return Listing(bytes(out), True)
             if len(out) > most:
                 return Listing(bytes(out[:most]), False)

@@ -265,6 +265,12 @@ def test_documents_say_whether_they_are_whole() -> None:
     assert ask(b"", b"x" * 200) == (b"x" * 100, False)
 
 
+@pytest.mark.parametrize("length", ["²", "9" * 5000, "-1", "x"])
+def test_length_that_is_no_number_is_one_that_is_not_reached(length: str) -> None:
+    with upstream(answers(f"HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n".encode(), b"/a\r\n")) as server:
+        assert Dialler(numbers, "me").document(server.place("/list"), 100) == (b"/a\r\n", False)
+
+
 def test_refusal_of_a_document_has_its_status() -> None:
     with (
         upstream(answers(b"HTTP/1.0 401 No\r\n")) as server,
