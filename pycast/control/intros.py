@@ -216,7 +216,10 @@ def _made(name: str, data: bytes) -> "Intro":
     from pycast.stream.intro import Intro
 
     format = detect_before_stream(lambda offset, size: data[offset : offset + size])
-    units = FileAudio(format, 0, lambda: int.from_bytes(os.urandom(4))).feed(data) if format else []
+    if not format:
+        raise ExternalError(EXPECTED_BEFORE_STREAM)
+    audio = FileAudio(format, 0, lambda: int.from_bytes(os.urandom(4)))
+    units = [*audio.feed(data), *audio.finish()]
     if not units:
         raise ExternalError(EXPECTED_BEFORE_STREAM)
     return Intro(name, format, units)

@@ -19,7 +19,7 @@ from pycast.formats import adts, mpeg
 from pycast.formats.content_types import FORMATS, OCTET_STREAM, new_format
 from pycast.formats.detect import Detector
 from pycast.formats.frame_parser import Decode
-from pycast.formats.marks import Format, Join, Mark
+from pycast.formats.marks import Format, HoldingFormat, Join, Mark
 from pycast.formats.ogg_page import Page, PageReader, checksum
 
 REPEATABLE = ("mpeg", "adts", "ogg")
@@ -94,8 +94,17 @@ class FileAudio:
         """Ends the file; returns the rest of it. The next bytes are its first. Raises FormatError."""
         return self._take(self._filter.end_round())
 
+    def finish(self) -> list[Unit]:
+        """Ends the file, which is the last one; returns all of the rest. Raises FormatError."""
+        units = self.end_round()
+        if isinstance(self._format, HoldingFormat):
+            units += self._due(*self._format.finish())
+        return units
+
     def _take(self, data: bytes) -> list[Unit]:
-        out, found = self._format.feed(data)
+        return self._due(*self._format.feed(data))
+
+    def _due(self, out: bytes, found: list[Mark]) -> list[Unit]:
         begun, self._offset = self._offset, self._offset + len(out)
         marks, self._early = [*self._early, *found], []
         units = _units(out, begun, marks, self._time_s)

@@ -10,6 +10,7 @@ The one invariant: what comes out is whole blocks of samples.
 """
 
 from struct import error, pack, unpack_from
+from typing import cast
 
 from pycast.errors import FormatError
 from pycast.formats.marks import Header, Info, Join, Mark
@@ -33,6 +34,13 @@ _UNKNOWN = 0xFFFFFFFF
 _FMT_SIZE = 24
 _KEPT = (b"fmt ", b"fact", b"LIST", b"bext")
 
+# What samples are, by their number in a header: those whose size is told by the block, those in blocks of which the
+# header says how many samples each has, and those that have so many bits in a row. Of these the time is not taken from
+# the bytes a second in the header: programs write anything there, since players do without.
+_PLAIN = frozenset((1, 3, 6, 7, 0xFFFE))
+_IN_BLOCKS = frozenset((0x02, 0x11, 0x31, 0x69))
+_IN_BITS = frozenset((0x20, 0x40, 0x45, 0x64))
+
 
 class Wav:
     """WAV files. Raises FormatError for a stream that is none."""
@@ -54,7 +62,8 @@ class Wav:
         self._room = 0
         self._unit = 0
         """Bytes of a unit of samples; 0 before the first file's."""
-        self._bytes_per_s = 0
+        self._block = 1
+        self._bytes_per_s = 0.0
         self._left: int | None = None
         """Bytes of samples that are still to come, if the header says so."""
         self._time_s = 0.0
@@ -79,6 +88,16 @@ class Wav:
         if len(self._buf) >= self._need:
             buf = bytes(self._buf)
             del self._buf[: self._walk(buf)]
+        return b"".join(self._out), self._marks
+
+    def finish(self) -> tuple[bytes, list[Mark]]:
+        """Returns the whole blocks that are less than a unit."""
+        self._out, self._marks = [], []
+        if self._unit and self._chunks is None:
+            # What is behind the samples, if the header says where they end, is noise.
+            size = len(self._buf) if self._left is None else min(len(self._buf), self._left)
+            self._pass(bytes(self._buf[: size - size % self._block]))
+            self._buf.clear()
         return b"".join(self._out), self._marks
 
     def _walk(self, buf: bytes) -> int:
@@ -139,18 +158,19 @@ class Wav:
         """Takes the head of the samples: with it the header is complete. Raises FormatError."""
         head = next((chunk for chunk in chunks if chunk.startswith(b"fmt ")), b"")
         try:
-            _, channels, rate, bytes_per_s, block = unpack_from("<HHIIH", head, _CHUNK_HEAD)
+            _, channels, rate, _, block = unpack_from("<HHIIH", head, _CHUNK_HEAD)
         except error as raised:
             raise FormatError("a WAV stream without a description of its samples") from raised
+        bytes_per_s = _bytes_per_s(head[_CHUNK_HEAD:])
         if not (channels and rate and bytes_per_s and block):
             raise FormatError("a WAV stream with a rate of zero")
-        self._unit, self._bytes_per_s = max(UNIT // block, 1) * block, bytes_per_s
+        self._unit, self._block, self._bytes_per_s = max(UNIT // block, 1) * block, block, bytes_per_s
         self._left = size if 0 < size < _UNKNOWN // 2 else None
         self._chunks, self._need = None, self._unit
         riff = pack("<4sI4s", b"RIFF", _UNKNOWN, b"WAVE")
         header = riff + b"".join(chunks) + pack("<4sI", b"data", _UNKNOWN)
         stats = {"audio_samplerate": str(rate), "audio_channels": str(channels)}
-        self._marks += (Info(self._offset, bytes_per_s * 8, stats), Header(self._offset, header))
+        self._marks += (Info(self._offset, round(bytes_per_s * 8), stats), Header(self._offset, header))
 
     def _take_samples(self, buf: bytes, pos: int) -> int:
         # The end of the samples, if the header is right about it: where another file begins.
@@ -176,6 +196,17 @@ class Wav:
         self._time_s += len(samples) / self._bytes_per_s
         if self._left is not None:
             self._left -= len(samples)
+
+
+def _bytes_per_s(description: bytes) -> float:
+    """Returns how many bytes of samples a second has, by a description of at least 14 bytes."""
+    kind, channels, rate, told, block = cast(tuple[int, ...], unpack_from("<HHIIH", description))
+    if kind in _PLAIN:
+        return rate * block
+    bits, _, samples = cast(tuple[int, ...], unpack_from("<HHH", description.ljust(20, b"\0"), 14))
+    if kind in _IN_BLOCKS and samples:
+        return rate * block / samples
+    return rate * channels * bits / 8 if kind in _IN_BITS and bits else told
 
 
 def sample_kind(header: bytes) -> bytes:

@@ -138,6 +138,11 @@ def test_an_intro_that_does_not_fit_is_refused_and_said_once(
     assert said == [f"mount /live: its intro {desk.folder}/web/../intro.mp3 is not played: {why}"]
 
 
+def test_no_sample_of_an_intro_is_lost(desk: Desk) -> None:
+    made = desk.intros.of_answer(wav_header(10_000) + bytes(10_000) + b"LIST\x04\0\0\0abcd")
+    assert made is not None and made.size == 10_000
+
+
 def test_samples_of_another_size_cannot_follow_an_intro(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     made = desk.intros.of_answer(wav_header() + bytes(8192))
     assert made is not None and made.format == "wav"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycast.errors import FormatError
-from pycast.formats.marks import Header, Info
+from pycast.formats.marks import Header, Info, Join
 from pycast.formats.wav import MAX_CHUNKS, MAX_HEADER, MAX_JUNK, UNIT, Wav
 from tests.formats.feeding import CUTS, Result, assert_same_in_pieces, every, run
 from tests.formats.samples import decode_errors, sample
@@ -129,3 +129,41 @@ BLOCKS += [SAMPLES[: UNIT + 3], b"RIFF", header()[:20], chunk(b"LIST", b"abc")]
 def test_any_bytes_cut_anywhere_give_the_same_or_are_refused(blocks: list[bytes], places: list[int]) -> None:
     assert_same_in_pieces(Wav, b"".join(blocks), places, 2 * UNIT + 100_000)
     assert_same_in_pieces(Wav, BEGIN + b"".join(blocks), places, 2 * UNIT + 100_000)
+
+
+def adpcm(kind: int, told: int, extra: bytes = b"", bits: int = 4, block: int = 1024) -> bytes:
+    numbers = struct.pack("<HHIIHHH", kind, 1, 44100, told, block, bits, len(extra))
+    return chunk(b"fmt ", numbers + extra)
+
+
+@pytest.mark.parametrize(
+    ("description", "bytes_per_s"),
+    [
+        pytest.param(adpcm(0x02, 16_000, b"\xe4\x07" + bytes(30)), 1024 * 44100 / 2020, id="ADPCM of Microsoft"),
+        pytest.param(adpcm(0x11, 16_000, b"\xf9\x07"), 1024 * 44100 / 2041, id="ADPCM of IMA"),
+        pytest.param(adpcm(0x31, 1, b"\x40\x01", 0, 65), 65 * 44100 / 320, id="GSM"),
+        pytest.param(adpcm(0x20, 16_000), 22_050, id="ADPCM of Yamaha"),
+        pytest.param(adpcm(0x01, 7, b"", 16, 2), 88_200, id="PCM"),
+        pytest.param(adpcm(0x03, 0, b"", 32, 4), 176_400, id="numbers with a point"),
+        pytest.param(adpcm(0x99, 12_345), 12_345, id="something else"),
+        pytest.param(adpcm(0x11, 12_345), 12_345, id="ADPCM that says nothing of its blocks"),
+    ],
+)
+def test_time_goes_by_the_samples_and_not_by_what_a_header_says_of_a_second(
+    description: bytes, bytes_per_s: float
+) -> None:
+    result = feed(header(UNKNOWN, description), SAMPLES)
+    ends = result.joins[-1]
+    assert ends.time_s == pytest.approx(ends.offset / bytes_per_s)
+    (info,) = result.of(Info)
+    assert isinstance(info, Info) and info.bitrate == round(bytes_per_s * 8)
+
+
+@pytest.mark.parametrize(("told", "rest"), [(UNKNOWN, 1002), (UNIT + 501, 500)])
+def test_the_last_blocks_come_out_when_the_stream_ends(told: int, rest: int) -> None:
+    stream = Wav(100)
+    out, _ = stream.feed(header(told) + SAMPLES[: UNIT + 1003])
+    last, marks = stream.finish()
+    assert out + last == SAMPLES[: UNIT + rest - rest % 4]
+    assert marks == [Join(100 + UNIT, UNIT / 176400)]
+    assert Wav().finish() == (b"", [])
