@@ -91,8 +91,7 @@ FORMATS = {
         "wav",
         "audio/wav",
         ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
-        # Not with MPEG audio in it (EBU Tech 3285, supplement 1): what plays are its frames.
-        rb"(?:RIFF|RF64|BW64)....WAVE(?:(?!fmt ).{4}|fmt ....(?![PU]\x00)..)",
+        rb"(?:RIFF|RF64|BW64)....WAVE",
     ),
     "adif": Row("opaque", "Opaque", "generic", "audio/aac", ("audio/aac", "audio/aacp", "audio/x-aac"), rb"ADIF"),
     "latm": Row("opaque", "Opaque", "generic", "audio/mp4a-latm", ("audio/mp4a-latm", "audio/aac", "audio/aacp")),

@@ -17,6 +17,7 @@ listener's response head cannot be corrected).
 
 import re
 from heapq import heappop, heappush
+from struct import unpack_from
 from typing import NamedTuple
 
 from pycast.errors import FormatError
@@ -47,6 +48,12 @@ _LONGEST_CANDIDATE = 6
 _FIRST_BYTES = b"OfRBIA\x00\x1a\x1f\xffVG"
 _LONGEST_MAGIC = 22
 _TRACKS = pattern(rb"\x1fC\xb6u|\x86[\x80-\xff]V_")
+
+# A WAV file with MPEG audio in it (EBU Tech 3285, supplement 1): what plays are its frames. The chunk that says so is
+# mostly the first one, but programs of radio stations put others before it.
+_MPEG_IN_WAV = (b"P\0", b"U\0")
+_MOST_CHUNKS = 20
+_WAV_HEAD, _CHUNK_HEAD = 12, 8
 
 _FRAMES = 3
 """Frames in a row that are believed; one less if the announced format says the same."""
@@ -158,7 +165,12 @@ class Detector:
         # The size at the beginning of MP4 looks like padding: three zeros, and a blank if it is 32.
         for at in range(start, max(start - 5, -1), -1):
             for name, magic in _MAGIC.items():
-                if magic.match(buf, at):
+                if not magic.match(buf, at):
+                    continue
+                kind = _kind_of_wav(buf, at) if name == "wav" else b""
+                if kind is None and not is_enough:
+                    return None
+                if kind not in _MPEG_IN_WAV:
                     return self._with_tracks(name, at)
         if buf.startswith(_CLUSTER, start) and FORMATS[self._hint].module == "webm":
             return self._found(self._hint, start)
@@ -242,6 +254,24 @@ class Detector:
 def _end_of_padding(buf: bytearray, start: int) -> int:
     match = _PADDING.match(buf, start)
     return match.end() if match else start
+
+
+def _kind_of_wav(buf: bytearray, at: int) -> bytes | None:
+    """Returns the number of the kind of samples in a WAV file that begins at `at`, empty if it is not among its first
+    chunks; None if it takes more bytes to say.
+    """
+    at += _WAV_HEAD
+    for _ in range(_MOST_CHUNKS):
+        if len(buf) < at + _CHUNK_HEAD + 2:
+            return None
+        name, size = unpack_from("<4sI", buf, at)
+        at += _CHUNK_HEAD
+        if name == b"fmt ":
+            return bytes(buf[at : at + 2])
+        if name == b"data":
+            break
+        at += size + size % 2
+    return b""
 
 
 def _judge_packets(buf: bytearray, at: int) -> tuple[str, int]:

@@ -138,12 +138,21 @@ def test_a_header_may_follow_a_tag_or_a_line_end(name: str, before: bytes) -> No
     assert (found.format, found.data, found.left_out) == (name, REAL[name], len(before))
 
 
+@pytest.mark.parametrize("before", [b"", b"bext\x5b\x02\0\0" + bytes(604), b"JUNK\0\0\0\0PAD \x02\0\0\0ab"])
 @pytest.mark.parametrize("tag", [0x50, 0x55])
-def test_mpeg_audio_in_a_wav_file_is_known_by_its_frames(tag: int) -> None:
-    data = b"RIFF\xff\xff\xff\xffWAVEfmt \x1e\0\0\0" + tag.to_bytes(2, "little") + bytes(28) + b"data\0\0\0\0" + MP3
+def test_mpeg_audio_in_a_wav_file_is_known_by_its_frames(tag: int, before: bytes) -> None:
+    fmt = b"fmt \x1e\0\0\0" + tag.to_bytes(2, "little") + bytes(28)
+    data = b"RIFF\xff\xff\xff\xffWAVE" + before + fmt + b"data\0\0\0\0" + MP3
     for cut in (0, 1):
         found = detect("audio/wav", data, cut)
         assert found is not None and (found.format, found.content_type) == ("mpeg", "audio/mpeg")
+
+
+def test_a_wav_file_whose_first_chunks_do_not_end_is_one_all_the_same() -> None:
+    for before in (b"bext\xff\xff\xff\x7f", b"JUNK\0\0\0\0" * 30):
+        data = b"RIFF\xff\xff\xff\xffWAVE" + before + bytes(70_000)
+        found = detect("audio/wav", data, 1000)
+        assert found is not None and (found.format, found.data) == ("wav", data[: len(found.data)])
 
 
 @pytest.mark.parametrize("size", [16, 20, 24, 28, 32, 36, 40])
