@@ -138,11 +138,11 @@ class Ogg:
 
     def _complete(self) -> None:
         """Passes on the headers of the chain and what came too early, with the marks for them."""
-        chain, headers = self._chain, self._chain.headers
+        chain, begin = self._chain, self._chain.begin
         early = sum(len(page.data) for page in chain.early)
-        self._left_out += max(chain.size - early - len(headers), 0)
-        self._marks += (Header(chain.offset, b""), Join(chain.offset, chain.time_s))
-        self._emit(headers)
+        self._left_out += max(chain.size - early - len(begin), 0)
+        self._marks += (Header(chain.offset, b""), Join(chain.offset, chain.start_s))
+        self._emit(begin)
         # Properties and tags hold from the start of the chain on.
         codecs = chain.codecs
         bitrate = sum(codec.bitrate or 0 for codec in codecs) or None
@@ -156,7 +156,7 @@ class Ogg:
             self._tags, self._song = chain.tags, None
             self._marks.append(Tags(chain.offset, *chain.tags))
         # From the end of the headers on, a listener needs them first.
-        self._marks.append(Header(self._offset, headers))
+        self._marks.append(Header(self._offset, chain.headers))
         for page in chain.early:
             self._take_data(page)
         chain.early = []

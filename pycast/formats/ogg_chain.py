@@ -14,7 +14,7 @@ from pycast.errors import FormatError
 from pycast.formats.clock import MediaClock
 from pycast.formats.ogg_codecs import BrokenHeaders, Codec, Role, identify
 from pycast.formats.ogg_headers import HeaderPackets
-from pycast.formats.ogg_page import NO_GRANULE, Page, PageReader, write_pages
+from pycast.formats.ogg_page import NO_GRANULE, Page, PageReader, split_page, write_pages
 from pycast.formats.ogg_titles import CODECS, TitledStream
 
 MAX_HEADERS = 32 * 1024 * 1024
@@ -48,6 +48,11 @@ class _LogicalStream:
         self.headers = HeaderPackets(codec)
         self.has_headers = self.headers.is_complete
         self.is_over = False
+        self.without_audio: dict[bytes, bytes] = {}
+        """The last header page, if it has audio too, and what is left of it without. Audio should begin on a page of
+        its own, but some muxers do not care."""
+        self.audio: Page | None = None
+        """That audio."""
         self.latest = first
         self.size = 0
         """Bytes of its header pages, but the first."""
@@ -73,14 +78,19 @@ class _LogicalStream:
             raise BrokenHeaders(f"a page is missing in the headers of {self._name} in the Ogg stream")
         pieces = page.pieces()
         # The rest of a packet whose beginning was never seen.
-        if page.is_continued and not headers.is_within:
-            del pieces[:1]
+        unknown = int(page.is_continued and not headers.is_within)
+        del pieces[:unknown]
         # A page of data is recognised by its first packet, even if that does not end on it.
         if pieces and not headers.is_within and self._begins_data(pieces[0][0]):
             self.has_headers = True
             return False
-        for piece, is_end in pieces:
+        for count, (piece, is_end) in enumerate(pieces, 1):
             headers.feed(piece, is_end=is_end)
+            if headers.is_complete and count < len(pieces):
+                head, self.audio = split_page(page, unknown + count)
+                self.without_audio[page.data] = head.data
+                self._pass_time(page)
+                break
         self.size += len(page.data)
         # The end of the logical stream ends the headers too.
         self.has_headers = headers.is_complete or page.is_last
@@ -100,9 +110,17 @@ class _LogicalStream:
     def pass_data(self, page: Page) -> None:
         """Advances the clock to the end of `page`."""
         self.latest = page
+        self._pass_time(page)
+        self.is_over = self.is_over or page.is_last
+
+    def _pass_time(self, page: Page) -> None:
         if page.granule != NO_GRANULE and self.codec.rate:
             self.clock.advance(self.codec.position_s(page.granule))
-        self.is_over = self.is_over or page.is_last
+
+    @property
+    def latest_audio(self) -> Page:
+        """The latest page, without the headers that may be on it."""
+        return self.latest if self.audio is None or self.latest.data not in self.without_audio else self.audio
 
 
 class Chain:
@@ -114,7 +132,8 @@ class Chain:
         """Whether all headers have been seen."""
         self.is_begun = False
         """Whether a page after the first ones has been seen, so that another first page begins a new chain."""
-        self._start_s = time_s
+        self.start_s = time_s
+        """Media time at which it began."""
         self._streams: dict[int, _LogicalStream] = {}
         self.size = 0
         """Bytes of all pages that came until the headers were complete."""
@@ -129,13 +148,20 @@ class Chain:
     @property
     def time_s(self) -> float:
         """Media time that the chain has reached."""
-        return max((stream.clock.time_s for stream in self._streams.values()), default=self._start_s)
+        return max((stream.clock.time_s for stream in self._streams.values()), default=self.start_s)
 
     @property
     def headers(self) -> bytes:
         """What a decoder needs before the first data page: first pages of all logical streams, then the other header
         pages."""
-        plain = [data for stream, data in self._header_pages if stream.is_plain]
+        return self._begin_with([stream.without_audio.get(data, data) for stream, data in self._header_pages])
+
+    @property
+    def begin(self) -> bytes:
+        """The headers as they came: with the audio that may be on their last page."""
+        return self._begin_with([data for _, data in self._header_pages])
+
+    def _begin_with(self, plain: list[bytes]) -> bytes:
         small = [stream.small_pages() for stream in self._streams.values() if not stream.is_plain]
         return b"".join([*self._first_pages.values(), *plain, *small])
 
@@ -152,7 +178,7 @@ class Chain:
         """Returns its logical stream, for a title. Only if `can_be_titled`."""
         ((serial, stream),) = self._streams.items()
         (first, _), *_ = PageReader().feed(self._first_pages[serial])[0].pieces()
-        return TitledStream(stream.codec, first, stream.headers.packets, stream.latest, stream.headers.tags)
+        return TitledStream(stream.codec, first, stream.headers.packets, stream.latest_audio, stream.headers.tags)
 
     @property
     def tags(self) -> tuple[str, str]:
@@ -174,7 +200,7 @@ class Chain:
             raise FormatError("too many logical streams in the Ogg stream")
         self.size += len(page.data)
         begin = next((piece for piece, _ in page.pieces()), b"")
-        self._streams[page.serial] = _LogicalStream(identify(begin), page, self._start_s)
+        self._streams[page.serial] = _LogicalStream(identify(begin), page, self.start_s)
         self._first_pages[page.serial] = page.data
 
     def take_header(self, page: Page) -> None:
@@ -228,6 +254,9 @@ class Chain:
             self._header_pages.append((stream, page.data))
         elif was_plain:
             self._header_pages = [one for one in self._header_pages if one[0] is not stream]
+        # Pages of their own have no room for it.
+        if stream.audio is not None and not stream.is_plain:
+            self.early.append(stream.audio)
 
     def _choose_primary(self) -> None:
         """Chooses the logical stream whose pages can be joins: video, else audio, else any, of those that still run."""

@@ -183,6 +183,24 @@ def write_page(lacing: bytes, content: bytes, *, flags: int, granule: int, seria
     return bytes(data)
 
 
+def split_page(page: Page, count: int) -> tuple[Page, Page]:
+    """Returns a page with the first `count` pieces of packets on `page`, all of which end there, and one with the
+    others."""
+    ends = [at + 1 for at, size in enumerate(page.lacing) if size < _MOST_SEGMENTS]
+    at = ends[count - 1]
+    middle = page.body + sum(page.lacing[:at])
+    parts = (
+        (page.lacing[:at], page.data[page.body : middle], page.flags & ~LAST, 0),
+        (page.lacing[at:], page.data[middle:], page.flags & LAST, page.granule),
+    )
+    one, other = (
+        write_page(lacing, content, flags=flags, granule=granule, serial=page.serial, sequence=page.sequence)
+        for lacing, content, flags, granule in parts
+    )
+    (first,), (second,) = PageReader().feed(one), PageReader().feed(other)
+    return first, second
+
+
 def write_pages(packets: Iterable[bytes], serial: int, sequence: int) -> list[bytes]:
     """Returns pages with header packets, none of which shares a page with another. They are numbered from `sequence`
     on."""

@@ -40,6 +40,28 @@ def test_headers_pass_once_all_of_them_are_there() -> None:
     assert stream.feed(second)[0] == first + second
 
 
+def test_audio_on_the_last_header_page_is_not_repeated_to_who_comes_later() -> None:
+    head, tags = page([pages.opus_head()], flags=FIRST), pages.opus_tags("TITLE=T")
+    shared = page([tags, b"\xfc" + bytes(19), b"\xfc" + bytes(29)], granule=48312, sequence=1)
+    data = page([b"\xfc" + bytes(9)], granule=96312, sequence=2)
+    result = feed(head, shared, data)
+    assert result.out == head + shared + data
+    assert result.headers[-1].data == head + page([tags], sequence=1)
+    assert result.joins == [Join(0, 0.0), Join(len(head + shared), 1.0)]
+
+
+def test_audio_behind_headers_that_are_too_large_gets_a_page_of_its_own() -> None:
+    head, audio = page([pages.opus_head()], flags=FIRST), b"\xfc" + bytes(19)
+    tags = pages.opus_tags("METADATA_BLOCK_PICTURE=" + "x" * 300_000)
+    *large, last = pages.spread([tags], size=200)
+    rest = tags[255 * 200 * len(large) :]
+    last = page([rest, audio], granule=48312, flags=CONTINUED, sequence=1 + len(large))
+    result = feed(head, *large, last)
+    small = page([pages.opus_tags()], sequence=1)
+    assert result.out == head + small + page([audio], granule=48312, sequence=1 + len(large))
+    assert result.headers[-1].data == head + small
+
+
 def test_header_pages_of_all_streams_come_first_pages_first() -> None:
     theora = [page([pages.theora_id()], 1, flags=FIRST), page(pages.THEORA_HEADERS, 1)]
     vorbis = vorbis_headers(2)
