@@ -6,10 +6,12 @@ back, or all who are on that fallback, as `fallback_override` says. Each node of
 whichever node has the source.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
 from pycast.control.listener_moves import ListenerMoves
+from pycast.control.local_streams import MOST_SAID, codecs_of, has_same_codecs
 from pycast.control.mount_finder import MountFinder
 from pycast.net.group import Group
 from pycast.stream.events import MountStateChanged
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from pycast.cluster.registry.cluster_state import OriginChanged
 
 
+log = logging.getLogger(__name__)
+
+
 class Fallbacks:
     """The moves of listeners when mounts lose or get a source."""
 
@@ -30,11 +35,25 @@ class Fallbacks:
         self._finder = finder
         self._moves = moves
         self._group = group
+        self._said: set[tuple[str, ...]] = set()
 
     def next_of(self, mount: Mount) -> Mount | None:
         """Returns the fallback that has audio and whose format suits the mount's listeners. May switch."""
         other = self._finder.fallback_of(mount.name)
-        return other if other is not None and other is not mount and other.family == mount.family else None
+        if other is None or other is mount:
+            return None
+        if other.family == mount.family and has_same_codecs(mount, other):
+            return other
+        self._say(mount, other)
+        return None
+
+    def _say(self, mount: Mount, other: Mount) -> None:
+        """Logs once that players could not go on with a fallback."""
+        has, wanted = (codecs_of(one) or one.description.format_name for one in (other, mount))
+        about = mount.name, other.name, has, wanted
+        if about not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(about)
+            log.warning("mount %s: its fallback %s is %s and no %s: not used", *about)
 
     def on_mount_state_changed(self, event: MountStateChanged) -> None:
         """Starts to move listeners to the fallback, or back. Never switches."""

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 # A file that is not there is not looked for again so soon: players that come back all at once would each ask the disk.
 ABSENT_S = 1.0
 
-# Names of files that are said to be unfit, once each.
+# What is said to be unfit, once each.
 MOST_SAID = 1000
 
 
@@ -119,7 +119,9 @@ class LocalStreams:
             return True
         wanted, has = like.description.format_name, mount.description.format_name
         if is_same_format(wanted, has):
-            return True
+            if has_same_codecs(like, mount):
+                return True
+            wanted, has = codecs_of(like), codecs_of(mount)
         self._say(key, wanted, "mount %s: its fallback %s is %s and no %s: not used", like.name, key, has, wanted)
         return False
 
@@ -128,6 +130,21 @@ class LocalStreams:
         if (key, about) not in self._said and len(self._said) < MOST_SAID:
             self._said.add((key, about))
             log.warning(text, *values)
+
+
+def codecs_of(mount: Mount) -> str:
+    """Returns the codecs in the mount's stream, as Icecast names them; empty if they are not known."""
+    return mount.all_stats().get("subtype", "")
+
+
+def has_same_codecs(mount: Mount, other: Mount) -> bool:
+    """Whether a player that began with the mount can play the other one after it, if they are of one format."""
+    one, two = codecs_of(mount), codecs_of(other)
+    if one == two or mount.family != "ogg":
+        return True
+    from pycast.formats.ogg_codecs import is_same_sound  # not at the start of the server
+
+    return is_same_sound(one, two)
 
 
 def below(webroot: str, name: str) -> str:

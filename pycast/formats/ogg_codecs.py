@@ -19,6 +19,9 @@ FLAC_BLOCK_HEAD = 4
 
 _FLAC_COMMENTS = 4
 
+_BESIDE = {"", "Kate", "MIDI", "Skeleton"}
+"""Names of what players do without."""
+
 
 class BrokenHeaders(FormatError):
     """Codec headers that no decoder could use. The next chain may have better ones."""
@@ -96,6 +99,14 @@ class Codec:
         if self.name == "Speex":
             return 0 if count == 2 else None
         return len(self.comment_head) if self.comment_head and packet.startswith(self.comment_head) else None
+
+
+def is_same_sound(one: str, other: str) -> bool:
+    """Whether a player that began with a stream of the first `subtype` can play one of the other after it, as far as
+    they are known. A chain may bring other codecs, but what is made with ffmpeg's library (mpv, Chromium) ends there.
+    """
+    codecs, others = (set(subtype.split("/")) - _BESIDE for subtype in (one, other))
+    return not (codecs and others) or codecs == others
 
 
 def identify(packet: bytes) -> Codec:

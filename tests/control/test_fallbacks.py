@@ -9,6 +9,7 @@ from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import OriginRecord
 from pycast.config.load import loads
 from pycast.control.mount_finder import MOST_ORDERS
+from pycast.formats.marks import Info
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from tests.conftest import WaitUntil
@@ -141,3 +142,24 @@ def test_orders_are_forgotten_when_there_are_too_many(node: Stage) -> None:
     for number in range(MOST_ORDERS + 1):
         node.finder.order_fallback(f"/{number}", "/x")
     assert (node.finder.first_fallback("/0"), node.finder.first_fallback("/1")) == ("", "/x")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "codecs", "why"),
+    [
+        ("application/ogg", ("Vorbis", "Opus"), "/f is Opus and no Vorbis"),
+        ("application/ogg", ("Vorbis", "Vorbis"), ""),
+        ("audio/flac", ("Vorbis", ""), "/f is flac and no Vorbis"),
+    ],
+)
+def test_a_fallback_that_players_could_not_go_on_with_is_not_used_and_said_once(
+    node: Stage, content_type: str, codecs: tuple[str, str], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, fallback = node.begin("/a", "application/ogg"), node.begin("/f", content_type)
+    for mount, codec in zip((a, fallback), codecs, strict=True):
+        mount.take(b"", [Info(mount.ring.head, None, {"subtype": codec})])
+    node.end("/a")
+    for _ in range(2):
+        assert (node.fallbacks.next_of(a) is fallback) is (not why)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ([f"mount /a: its fallback {why}: not used"] if why else [])

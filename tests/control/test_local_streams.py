@@ -152,6 +152,18 @@ def test_a_file_of_another_format_is_not_for_those_who_have_heard_the_stream(
     assert fresh is not None and fresh.state is MountState.LIVE
 
 
+@pytest.mark.parametrize(("codec", "is_used"), [("Vorbis", True), ("Opus", False), ("Skeleton/Vorbis", True)])
+def test_an_ogg_file_with_another_codec_is_not_for_those_who_have_heard_the_stream(
+    node: Stage, codec: str, is_used: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    live = begin(node, "/a", "application/ogg")
+    live.take(b"", [Info(live.ring.head, None, {"subtype": codec})])
+    for _ in range(2):
+        assert (node.local.open("/song.ogg", "/a", live) is not None) is is_used
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ([] if is_used else ["mount /a: its fallback file:/song.ogg is Vorbis and no Opus: not used"])
+
+
 def test_many_who_come_at_once_share_one_player(node: Stage, wait_until: WaitUntil) -> None:
     found: list[Mount | None] = []
     for _ in range(20):

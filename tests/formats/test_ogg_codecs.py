@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycast.errors import FormatError
-from pycast.formats.ogg_codecs import Role, identify
+from pycast.formats.ogg_codecs import Role, identify, is_same_sound
 from tests.formats import ogg_pages as pages
 
 
@@ -163,3 +163,17 @@ def test_other_packets_have_no_comments() -> None:
     assert identify(pages.flac_id()).comments_at(b"\x06" + bytes(30), 3) is None
     assert identify(pages.speex_head()).comments_at(b"extra", 3) is None
     assert identify(pages.SKELETON_ID).comments_at(pages.FISBONE, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("Vorbis", "Vorbis", True),
+        ("Vorbis", "Opus", False),
+        ("Vorbis", "", True),
+        ("Skeleton/Theora/Vorbis", "Vorbis/Theora", True),
+        ("Theora/Vorbis", "Vorbis", False),
+    ],
+)
+def test_a_player_goes_on_with_the_same_codecs_only(one: str, other: str, is_same: bool) -> None:
+    assert is_same_sound(one, other) is is_same_sound(other, one) is is_same
