@@ -19,7 +19,7 @@ from pycast.formats import adts, mpeg
 from pycast.formats.content_types import FORMATS, OCTET_STREAM, new_format
 from pycast.formats.detect import Detector
 from pycast.formats.frame_parser import Decode
-from pycast.formats.marks import Format, HoldingFormat, Join, Mark
+from pycast.formats.marks import Format, Header, HoldingFormat, Info, Join, Mark
 from pycast.formats.ogg_page import Page, PageReader, checksum
 
 REPEATABLE = ("mpeg", "adts", "ogg")
@@ -50,6 +50,9 @@ _INFO_NAMES = (b"Xing", b"Info", b"VBRI")
 _INFO_FROM, _INFO_TO = 13, 48
 _NUMBER = Struct("<I")
 
+# So much audio tells its bit rate, if that has to be known.
+_MEASURED_S = 1.0
+
 
 class Unit(NamedTuple):
     """Some whole units of audio, which are due at `time_s` of the stream's media time, and the marks in them."""
@@ -77,14 +80,14 @@ class FileAudio:
         self._format: Format = new_format(FORMATS[name].told, base, name)
         self._filter = _new_filter(name, new_serial)
         self._offset = base
-        self._time_s = 0.0
+        self._times = _Times()
         self._early: list[Mark] = []
         """Marks that were found before the unit which they belong to."""
 
     @property
     def end_s(self) -> float:
         """Up to where the stream goes, as far as it is known."""
-        return max(self._time_s, self._filter.end_s)
+        return max(self._times.time_s, self._filter.end_s + self._times.shift_s)
 
     def feed(self, data: bytes) -> list[Unit]:
         """Takes the next bytes of the file; returns what is complete now. Raises FormatError."""
@@ -107,11 +110,60 @@ class FileAudio:
     def _due(self, out: bytes, found: list[Mark]) -> list[Unit]:
         begun, self._offset = self._offset, self._offset + len(out)
         marks, self._early = [*self._early, *found], []
-        units = _units(out, begun, marks, self._time_s)
+        units = _units(out, begun, marks)
         if not units:
             self._early = marks
-        self._time_s = units[-1].time_s if units else self._time_s
-        return units
+        return [self._times.placed(unit) for unit in units]
+
+
+class _Times:
+    """The times at which units are due. Those that the audio has may stand still in the middle of a file, in which
+    every page or cluster says the same or less than the one before: then bytes take as long as they have taken so far.
+    """
+
+    def __init__(self) -> None:
+        self.time_s = 0.0
+        """When the last unit is due."""
+        self.shift_s = 0.0
+        """How much later that is than the audio says."""
+        self._size = 0
+        """Bytes of audio since the last place with a time."""
+        self._bytes, self._seconds, self._told = 0, 0.0, 0.0
+
+    def placed(self, unit: Unit) -> Unit:
+        """Returns the unit, with the time at which it is due."""
+        is_timed = is_begin = False
+        for mark in unit.marks:
+            if isinstance(mark, Join):
+                is_timed = is_timed or mark.time_s is not None
+            elif isinstance(mark, Header):
+                is_begin = is_begin or not mark.data
+            elif isinstance(mark, Info):
+                self._told = (mark.bitrate or 0) / 8
+        if is_timed:
+            self._advance(unit.time_s + self.shift_s)
+        # Headers take no time.
+        self._size += 0 if is_begin else len(unit.data)
+        return Unit(
+            self.time_s, unit.data, [self._shifted(mark) for mark in unit.marks] if self.shift_s else unit.marks
+        )
+
+    def _advance(self, time_s: float) -> None:
+        if time_s > self.time_s:
+            self._bytes += self._size
+            self._seconds += time_s - self.time_s
+            self.time_s = time_s
+        else:
+            rate = self._bytes / self._seconds if self._seconds >= _MEASURED_S else self._told
+            later_s = self._size / rate if rate else 0.0
+            self.time_s += later_s
+            self.shift_s += self.time_s - time_s if later_s else 0.0
+        self._size = 0
+
+    def _shifted(self, mark: Mark) -> Mark:
+        if not isinstance(mark, Join) or mark.time_s is None:
+            return mark
+        return mark._replace(time_s=mark.time_s + self.shift_s)
 
 
 def _new_filter(name: str, new_serial: Callable[[], int]) -> _Filter:
@@ -151,13 +203,13 @@ def _playable(name: str, read: Callable[[int, int], bytes]) -> str:
     return name if name in PLAYABLE else ""
 
 
-def _units(out: bytes, begun: int, marks: list[Mark], time_s: float) -> list[Unit]:
+def _units(out: bytes, begun: int, marks: list[Mark]) -> list[Unit]:
     """Cuts `out`, which begins at the offset `begun`, at the places where a listener may start. What is before the
-    first of them is due at `time_s`, with the unit before.
+    first of them has no time of its own.
     """
     joins = [mark for mark in marks if isinstance(mark, Join) and mark.time_s is not None and mark.offset >= begun]
     units, left = [], list(marks)
-    starts = [(begun, time_s)] if out and (not joins or joins[0].offset > begun) else []
+    starts = [(begun, 0.0)] if out and (not joins or joins[0].offset > begun) else []
     starts += [(join.offset, join.time_s or 0.0) for join in joins]
     for index, (start, due_s) in enumerate(starts):
         end = starts[index + 1][0] if index + 1 < len(starts) else begun + len(out)

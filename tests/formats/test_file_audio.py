@@ -120,6 +120,22 @@ def test_each_round_of_ogg_is_a_chain_with_a_number_of_its_own_and_right_checksu
     assert joins == sorted(joins, key=lambda time_s: time_s or 0.0) and joins[-1] == pytest.approx(8.0)
 
 
+@pytest.mark.parametrize("stops_at_s", [0, 3])
+def test_pages_whose_times_stand_still_are_due_at_the_rate_so_far_in_each_round(stops_at_s: int) -> None:
+    headers = vorbis_headers(1, "TITLE=" + "x" * 60_000)
+    granules = [44100 * min(number, stops_at_s) for number in range(1, 11)]
+    audio = [page([b"\x00" + bytes(15_899)], 1, granule, sequence=9 + at) for at, granule in enumerate(granules)]
+    units = play("ogg", [b"".join([*headers, *audio])] * 3, cut=30_000)
+    assert len(units) == 3 * 11, "the headers, and each page"
+    # What comes first goes by what the headers say, 128 kbit/s.
+    page_s = 1.0 if stops_at_s else len(audio[0]) / 16_000
+    due = [unit.time_s for unit in units]
+    for number in range(3):
+        expected = [number * 10 + at for at in (0, *range(10))]
+        assert due[11 * number : 11 * number + 11] == pytest.approx([at * page_s for at in expected], abs=0.01)
+    assert [mark.time_s for unit in units for mark in unit.marks if isinstance(mark, Join)] == due
+
+
 def test_a_file_of_several_chains_keeps_them_apart() -> None:
     units = play("ogg", [ogg_file(1) + ogg_file(2)] * 2)
     assert [page.serial for page in PageReader().feed(audio_of(units)) if page.is_first] == [5000, 5001, 5002, 5003]
