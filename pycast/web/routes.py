@@ -8,7 +8,7 @@ import re
 
 from pycast.config.values import SERVED
 from pycast.errors import Refused
-from pycast.http.query import Pairs, parse_form
+from pycast.http.query import NO_PAIRS, Pairs, parse_form
 from pycast.http.request import Request
 from pycast.http.response import Response, options_response
 from pycast.patterns import pattern
@@ -137,15 +137,21 @@ def answer(site: Site, request: Request, body: bytes, door: Door) -> Response:
 
 
 def _form(request: Request, body: bytes) -> Pairs:
-    """Returns the parameters in a body. Raises Refused for one in which none would be found: what a program that hands
-    PHP's curl an array sends, or `curl -F`.
-    """
-    kind = request.headers.get("content-type").partition(";")[0].strip().lower()
-    if body and not request.query and kind in ("multipart/form-data", "application/json"):
+    """Returns the parameters in a body. Raises Refused for one in which none would be found."""
+    given = request.headers.get("content-type") if body else ""
+    kind = given.partition(";")[0].strip().lower()
+    found = NO_PAIRS
+    if kind == "multipart/form-data":
+        from pycast.http.multipart_form import parse_multipart  # few programs send such forms
+
+        found = parse_multipart(given, body)
+    elif kind != "application/json":
+        return parse_form(body)
+    if not found and not request.query:
         raise Refused(
             f"Send the parameters in the address or as application/x-www-form-urlencoded, not as {kind}", status=415
         )
-    return parse_form(body)
+    return found
 
 
 def kept_answer(site: Site, request: Request, door: Door) -> Response | None:

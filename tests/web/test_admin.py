@@ -242,6 +242,18 @@ def test_parameters_may_come_in_a_form() -> None:
     assert control.orders == [("title", "/other", "", "s", "")]
 
 
+@pytest.mark.parametrize("query", ["", "?mode=updinfo&mount=/live.mp3&song=t"])
+def test_parameters_may_come_in_a_form_of_parts(query: str) -> None:
+    site, control = two_mounts()
+    parts = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("mount", "/other"), ("mode", "updinfo"), ("song", "Ä & b=1%"))
+    )
+    kind, body = "Content-Type: multipart/form-data; boundary=x\r\n", f"{parts}--x--\r\n".encode()
+    ask(site, f"/admin/metadata{query}", method="POST", body=body, authorization=ADMIN, more=kind)
+    assert control.orders == [("title", "/other", "", "Ä & b=1%", "")]
+
+
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "Application/JSON"])
 def test_another_form_than_that_of_a_web_page_is_refused_with_the_right_one(kind: str) -> None:
     site, control = two_mounts()
