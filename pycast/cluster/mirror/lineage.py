@@ -40,16 +40,23 @@ class Lineage:
         raise KeyError(epoch)
 
     def known_at(self, offset: int) -> Epoch:
-        """Returns the newest epoch, by which another node tells whether it has the same bytes before `offset`. One that
-        begins just there has none: its owner may be gone before the first, and whoever claims the mount then has the
-        same bytes, but has never heard of it. So it is the one before.
+        """Returns the epoch of the last byte before `offset`, by which another node tells whether it has the same ones.
+        Of a newer one this node has none: its owner may be gone before the first, or before the rest of what comes
+        before that, and whoever claims the mount then has the same bytes, but has never heard of it.
         """
-        is_without_bytes = len(self.entries) > 1 and self.entries[-1][1] == offset
-        return self.entries[-2][0] if is_without_bytes else self.newest
+        if not self.entries:
+            return NO_EPOCH
+        return next((epoch for epoch, base in reversed(self.entries) if base < offset), self.entries[0][0])
 
     def first_after(self, epoch: Epoch) -> int:
         """Returns the offset of the first byte of a later epoch than `epoch`; 0 if there is none."""
         return next((base for one, base in self.entries if one > epoch), 0)
+
+    def begins_after(self, epoch: Epoch, offset: int) -> bool:
+        """Whether a mirror that has everything before `offset`, up to `epoch`, has it from before this lineage: it has
+        no other bytes than this node, and lacks some.
+        """
+        return bool(self.entries) and epoch < self.entries[0][0] and offset < self.entries[0][1]
 
     def agrees(self, epoch: Epoch, offset: int) -> bool:
         """Whether a mirror that has everything before `offset`, up to `epoch`, has the same bytes as this node."""

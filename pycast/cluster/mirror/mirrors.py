@@ -195,24 +195,22 @@ class Mirrors:
         mount, lineage = self._mounts.get(name), self._lineages.get(name)
         if mount is None or not lineage.entries:
             return TailAnswer()
-        return TailAnswer(Tail(lineage.newest, mount.ring.head, mount.ring.oldest))
+        return TailAnswer(Tail(lineage.known_at(mount.ring.head), mount.ring.head, mount.ring.oldest))
 
     def level(self, name: str, over: Epoch) -> int:
         """Fetches what other nodes have of the mount's last epoch, `over`, and this one lacks. Returns the offset at
         which a new owner begins. Ends the mirror. May switch, for about `TAIL_S` + `LEVEL_S` at most.
         """
-        # The mirror is replaced by one that accepts bytes of the epoch that is over, because these are wanted.
         self.release(name)
-        mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock, floor=over)
-        # The node with the highest epoch has the valid bytes; of those in the same epoch the longest has all of them.
-        mine = (self._lineages.get(name).newest, mirror.head)
-        tails = self._tails(name)
-        best = max(tails, default=None)
+        mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock)
+        # The node with a byte of the highest epoch has the valid ones; of those in the same epoch the longest has all.
+        mine = (mirror.known, mirror.head)
+        best = max(self._tails(name), default=None)
         if best is None or best[:2] <= mine:
             return max(mine[1], 0)
-        # Fetch the rest. Even if that fails other nodes have it, so the new epoch begins after the longest tail.
+        # Fetch the rest. Also if that fails the new epoch begins after the longest tail.
         if mirror.head >= 0:
-            self._fetch(mirror, best[2], best[1])
+            self._fetch(mirror, best[2], best[1], floor=min(over, best[0]))
         return max(best[1], mirror.head)
 
     # -- one mirror
@@ -267,7 +265,7 @@ class Mirrors:
         # The next connection then continues without a gap.
         if gap.offset > mirror.head:
             tails = [tail for tail in self._tails(mirror.name) if tail[1] >= gap.offset and tail[3] <= mirror.head]
-            if tails and self._fetch(mirror, min(tails)[2], gap.offset):
+            if tails and self._fetch(mirror, min(tails)[2], gap.offset, floor=mirror.known):
                 return
         # No node has it, or the parent has other bytes than this node: jump.
         mirrored.parent = parent.node
@@ -309,18 +307,20 @@ class Mirrors:
         # A node that has nothing of the mount begins where the next origin begins.
         if mirror.head < 0:
             return False
-        mine = (self._lineages.get(mirror.name).newest, mirror.head)
+        mine = (mirror.known, mirror.head)
         best = max(self._tails(mirror.name), default=None)
         # A node with a higher epoch that is not further than this one has other bytes. They come from their owner only.
         is_ahead = best is not None and best[:2] > mine and best[1] > mirror.head
-        # Fetch up to the longest tail: then all survivors continue at the same byte with the next origin.
-        return best is not None and is_ahead and self._fetch(mirror, best[2], best[1])
+        # Fetch up to the longest tail: then all survivors continue at the same byte with the next origin. If one has
+        # come and gone meanwhile, what they lack is of an epoch before its own.
+        floor = None if best is None or self.has_origin(mirror.name) else best[0]
+        return best is not None and is_ahead and self._fetch(mirror, best[2], best[1], floor)
 
-    def _fetch(self, mirror: Mirror, address: str, until: int) -> bool:
-        """Fetches everything before `until` from the node at `address`. Returns whether all arrived. May switch."""
+    def _fetch(self, mirror: Mirror, address: str, until: int, floor: Epoch | None) -> bool:
+        """As `Mirror.pull`, from the node at `address`. Returns whether all before `until` arrived. May switch."""
         try:
             with gevent.Timeout(LEVEL_S, TimeoutError("too slow")):
-                mirror.pull(self._connector, address, 0, until=until, may_jump=False)
+                mirror.pull(self._connector, address, 0, until=until, floor=floor, may_jump=False)
         except (DialFailed, OSError, LinkError, StaleEpoch, Gap) as error:
             log.info("< mount %s: the node at %s did not give what is missing: %s", mirror.name, address, error)
         return mirror.head >= until

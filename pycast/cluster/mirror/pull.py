@@ -6,7 +6,7 @@ node or another. It jumps only if the parent has other bytes or no longer has th
 it, at the end of a unit, and the missed bytes are counted.
 
 The one invariant, the fence: bytes of an epoch lower than the highest one seen for the mount are never accepted. Only a
-mirror with a `floor` accepts those of the epoch that has just ended.
+`pull` with a `floor` accepts those of an epoch that has ended, up to a place that is given.
 """
 
 import logging
@@ -79,9 +79,7 @@ class Mirror:
         state: ClusterState,
         counters: MirrorCounters,
         clock: Callable[[], float],
-        floor: Epoch | None = None,
     ) -> None:
-        """`floor` is the lowest epoch whose bytes are accepted; None: the highest that was ever seen."""
         self.name = name
         self.last_heard = clock()
         """When the last frame of a parent came, be it that there is no audio now."""
@@ -92,13 +90,13 @@ class Mirror:
         self._state = state
         self._counters = counters
         self._clock = clock
-        self._floor = floor
+        self._floor: Epoch | None = None
+        self._until: int | None = None
+        """What the present connection is for: see `pull`."""
         self.begun = Event()
         """Set once the mount exists and has all that its parent had at the beginning."""
         self._parent_head = 0
         self._made_mount = False
-        self._is_for_the_rest = False
-        """Whether the present connection is only for what this node lacks of a source's audio."""
         self._link: Link | None = None
 
     @property
@@ -128,19 +126,32 @@ class Mirror:
         if self._link is not None:
             self._link.close()
 
+    @property
+    def known(self) -> Epoch:
+        """The epoch of the last byte that this node has of the mount."""
+        return self._lineages.get(self.name).known_at(self.head)
+
     def pull(
-        self, connector: Connector, address: str, depth: int, *, until: int | None = None, may_jump: bool = True
+        self,
+        connector: Connector,
+        address: str,
+        depth: int,
+        *,
+        until: int | None = None,
+        floor: Epoch | None = None,
+        may_jump: bool = True,
     ) -> None:
         """Mirrors from the node at `address` until the connection breaks, or until everything before `until` has
-        arrived.
+        arrived, and nothing after it. `floor` is the lowest epoch whose bytes are accepted; None: the highest that was
+        ever seen.
 
         Raises DialFailed, OSError, LinkError, StaleEpoch; Gap if the parent lacks the next byte and `may_jump` is not
         set. May switch.
         """
         link = self._link = connector.dial(address)
-        self._is_for_the_rest = until is not None
+        self._until, self._floor = until, floor
         try:
-            epoch = self._lineages.get(self.name).known_at(self.head) if self.head >= 0 else NO_EPOCH
+            epoch = self.known if self.head >= 0 else NO_EPOCH
             link.write(Pull(self.name, epoch, self.head, depth).frame())
             frame = link.read(OPEN_S)
             if frame is None or frame[0] is not Kind.HEAD:
@@ -208,7 +219,7 @@ class Mirror:
             mount.take(b"", [mark for mark in head.marks if not isinstance(mark, Started)])
         # With the state of the source, and all the parent has now, the mirror has begun: listeners are let in. But
         # those who are on a fallback do not come back for the rest of a source that is lost.
-        self._set_live(mount, head.is_live and not (was_waiting and self._is_for_the_rest))
+        self._set_live(mount, head.is_live and not (was_waiting and self._until is not None))
         self._parent_head = head.head
         self._check_begun(mount)
 
@@ -266,7 +277,7 @@ class Mirror:
                 self._check(lineage)
                 self._lineages.put(self.name, lineage)
             case Kind.STATE:
-                if not self._is_for_the_rest:
+                if self._until is None:
                     self._set_live(mount, read_state(payload))
             case Kind.GONE:
                 self.is_over = True
@@ -280,6 +291,9 @@ class Mirror:
         offset, joins, data = read_audio(payload)
         if offset != mount.ring.head:
             raise LinkError(f"audio at offset {offset}, expected {mount.ring.head}")
+        if self._until is not None and offset + len(data) > self._until:
+            # What follows may be bytes of an epoch that ended there. Other nodes end with whole units.
+            data, joins = data[: self._until - offset], [join for join in joins if join.offset < self._until]
         mount.bytes_read += len(data)
         mount.take(data, joins)
         if not self.begun.is_set():

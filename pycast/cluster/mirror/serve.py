@@ -219,11 +219,11 @@ class _Child:
 
 def _start(mount: Mount, lineage: Lineage, pull: Pull) -> int:
     """Returns where a child begins: at its own offset if both have the same bytes before it, else at a join point."""
-    ring, timeline = mount.ring, mount.timeline
-    if pull.offset >= 0 and pull.epoch != NO_EPOCH and lineage.agrees(pull.epoch, pull.offset):
-        if pull.offset >= ring.oldest:
-            return pull.offset  # also if it is ahead of this node, which will get the same bytes
-        first = timeline.first_join(ring.oldest)
+    ring, timeline, is_known = mount.ring, mount.timeline, pull.offset >= 0 and pull.epoch != NO_EPOCH
+    if is_known and pull.offset >= ring.oldest and lineage.agrees(pull.epoch, pull.offset):
+        return pull.offset  # also if it is ahead of this node, which will get the same bytes
+    if is_known and (lineage.agrees(pull.epoch, pull.offset) or lineage.begins_after(pull.epoch, pull.offset)):
+        first = timeline.first_join(ring.oldest)  # it has nothing else, and misses as little as it has to
         return ring.head if first is None else first
     if pull.offset >= 0:  # it jumps with its listeners, to the newest join point, but not to what they have heard
         last, floor = timeline.last_join(), max(ring.oldest, lineage.first_after(pull.epoch))

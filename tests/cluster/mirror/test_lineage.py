@@ -23,8 +23,8 @@ def test_epochs_follow_each_other() -> None:
         THREE.end_of(epoch(2))
 
 
-@pytest.mark.parametrize(("offset", "number"), [(0, 4), (100, 4), (249, 4), (250, 3), (251, 4), (9_999, 4)])
-def test_a_node_is_known_by_its_newest_epoch_unless_it_has_nothing_of_it(offset: int, number: int) -> None:
+@pytest.mark.parametrize(("offset", "number"), [(0, 1), (100, 1), (101, 3), (249, 3), (250, 3), (251, 4), (9_999, 4)])
+def test_a_node_is_known_by_the_epoch_of_its_last_byte(offset: int, number: int) -> None:
     assert THREE.known_at(offset) == epoch(number)
 
 
@@ -67,6 +67,13 @@ def test_a_mirror_of_an_older_epoch_agrees_if_it_ends_where_ours_begins() -> Non
     assert lineage.agrees(epoch(1), 100)
     assert not lineage.agrees(epoch(1), 99)
     assert not Lineage().agrees(epoch(1), 0)
+
+
+def test_a_mirror_that_lacks_what_comes_before_our_first_epoch_is_behind() -> None:
+    lineage = Lineage().with_epoch(epoch(3), 100)
+    assert lineage.begins_after(epoch(1), 99)
+    assert not lineage.begins_after(epoch(1), 100) and not lineage.begins_after(epoch(3), 99)
+    assert not Lineage().begins_after(epoch(1), 0)
 
 
 def test_two_histories_agree_only_where_their_bytes_do() -> None:

@@ -254,6 +254,92 @@ def test_f_01_when_the_origin_is_gone_the_survivors_level(
     assert len(node.mirrors) == len(other.mirrors) == 0
 
 
+def differ(origin: Origin, behind: Node, ahead: Node, wait_until: WaitUntil) -> None:
+    """Ends the origin when one of its mirrors has ten frames and the other seventeen."""
+    behind.knows("b", ahead)
+    ahead.knows("a", behind)
+    begin_to_mirror(behind, ahead)
+    origin.send(10)
+    level_with(behind, origin, wait_until)
+    behind.mirrors.release(NAME)
+    origin.send(7)
+    level_with(ahead, origin, wait_until)
+    origin.close_the_port()
+    origin.hang_up()
+    for one in (behind, ahead):
+        one.state.set_status("o", Status.DEAD)
+
+
+def assert_level(behind: Node, ahead: Node, count: int) -> None:
+    mine, theirs = behind.mounts.get(NAME), ahead.mounts.get(NAME)
+    assert mine is not None and theirs is not None
+    assert numbers(mine.ring.read(0, mine.ring.head)) == list(range(count))
+    assert mine.ring.read(0, count * SIZE) == theirs.ring.read(0, count * SIZE)
+    assert behind.mirrors.counters.gaps == 0
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_f_01_survivors_level_although_the_next_owner_was_gone_before_its_first_byte(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil, is_known: bool
+) -> None:
+    differ(origin, node, other, wait_until)
+    for one in (node, other):
+        one.state.see(NAME, epoch(2))  # who claimed the mount over epoch 1 has gone, too
+    if is_known:  # and has told of its epoch, before what comes before it
+        node.lineages.put(NAME, node.lineages.get(NAME).with_epoch(epoch(2), 17 * SIZE))
+    node.mirrors.ensure(NAME)
+    wait_until(lambda: node.head == 17 * SIZE, "the survivor to have what the other one has")
+    assert_level(node, other, 17)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_f_01_who_claims_after_an_owner_without_a_byte_begins_after_the_longest_tail(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil, is_known: bool
+) -> None:
+    differ(origin, node, other, wait_until)
+    for one in (node, other):
+        one.state.see(NAME, epoch(2))
+    if is_known:
+        node.lineages.put(NAME, node.lineages.get(NAME).with_epoch(epoch(2), 17 * SIZE))
+    third = Node("c")
+    third.knows("a", node)
+    third.knows("b", other)
+    assert third.mirrors.level(NAME, epoch(2)) == 17 * SIZE
+    third.stop()
+    assert node.mirrors.level(NAME, epoch(2)) == 17 * SIZE
+    assert_level(node, other, 17)
+
+
+def test_f_01_who_lacks_what_a_new_owner_never_had_gets_it_from_another_who_has_not_heard_of_that_one(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil
+) -> None:
+    differ(origin, node, other, wait_until)
+    heir = Origin(Lineage().with_epoch(epoch(2), 17 * SIZE))
+    heir.mounts.get_or_create(NAME, heir.source.description).restart_at(17 * SIZE)
+    heir.begin()
+    heir.sent = 17
+    heir.send(40)
+    node.knows("h", heir)
+    node.learns(2, "h")
+    node.mirrors.ensure(NAME)
+    level_with(node, heir, wait_until)
+    heir.stop()
+    assert node.mirrors.counters.gaps == 0
+    mine = node.mounts.get(NAME)
+    assert mine is not None and numbers(mine.ring.read(0, mine.ring.head)) == list(range(57))
+
+
+def test_nothing_is_fetched_beyond_where_a_new_epoch_begins(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil
+) -> None:
+    differ(origin, node, other, wait_until)
+    mirror = node.mirrors.ensure(NAME).mirror
+    node.mirrors.release(NAME)
+    assert node.mirrors._fetch(mirror, other.address, 14 * SIZE, epoch(1))
+    assert node.head == 14 * SIZE
+    assert_level(node, other, 14)
+
+
 def test_f_07_a_node_with_more_bytes_of_an_epoch_that_is_over_waits_for_the_new_owner(
     origin: Origin, node: Node, other: Node, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
