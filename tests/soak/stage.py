@@ -123,6 +123,7 @@ class Stage:
 
     def begin(self) -> None:
         """Has all encoders begin, and waits until they are on the air."""
+        self.breaks.append(time.monotonic())  # the other server's stream begins anew, and the relay where that is then
         addresses = at(*self.nodes.values())
         places = {ONE: (addresses, _ONE), TWO: (addresses[1:] + addresses[:1], _TWO)}
         places |= {GUARDED: (addresses[2:] + addresses[:2], _GUARDED), UPSTREAM: (at(self.upstream), _UPSTREAM)}
