@@ -37,7 +37,8 @@ class LocalCluster:
         """The port of HAProxy; 0 without it."""
         self._haproxy: launch.Process | None = None
         ports = range(port, port + size + is_balanced)
-        agents = _free_ports(size, ports)
+        self._held = ExitStack()
+        agents = _held_ports(self._held, size, ports)
         self._folder = Path(tempfile.mkdtemp(prefix="pycast-cluster-"))
         self.nodes = [
             LocalNode(name, node_port, agent_port, self._folder)
@@ -68,6 +69,7 @@ class LocalCluster:
         """Ends everything and removes the files. Can be called twice. May switch."""
         processes = [self._haproxy, *(node.process for node in self.nodes)]
         launch.end([process for process in processes if process is not None], STOP_S)
+        self._held.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start_haproxy(self, program: str) -> None:
@@ -100,15 +102,16 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def _free_ports(count: int, wanted: range) -> list[int]:
-    """Returns `count` ports that are free now, apart from those that are `wanted`.
+def _held_ports(held: ExitStack, count: int, wanted: range) -> list[int]:
+    """Returns `count` free ports, apart from those that are `wanted`. No other program is given them until `held` is
+    closed: each has a socket, beside which a node can listen.
 
-    Raises ConfigError if one of these is in use: who asked for them would listen to another server there.
+    Raises ConfigError if one of the wanted is in use: who asked for them would listen to another server there.
     """
-    with ExitStack() as held:
+    with ExitStack() as tried:
         for port in wanted:
             try:
-                _bound(held, port)
+                _bound(tried, port)
             except OSError as error:
                 raise ConfigError(
                     [f"port {port}: {error.strerror}: choose another one with --port"],

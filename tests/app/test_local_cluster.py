@@ -16,13 +16,14 @@ from pycast.testing.ports import Ports
 
 def test_without_haproxy_on_the_machine_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda program, path=None: None)
-    cluster = LocalCluster(1, 18_000, "/demo.mp3", is_balanced=True)
-    try:
-        with pytest.raises(ExternalError, match="apt-get install haproxy"):
-            cluster.start()
-        assert not any(node.pid for node in cluster.nodes)
-    finally:
-        cluster.stop()
+    with Ports() as ports:
+        cluster = LocalCluster(1, ports.take(row=2), "/demo.mp3", is_balanced=True)
+        try:
+            with pytest.raises(ExternalError, match="apt-get install haproxy"):
+                cluster.start()
+            assert not any(node.pid for node in cluster.nodes)
+        finally:
+            cluster.stop()
 
 
 @pytest.mark.parametrize("is_balanced", [False, True], ids=["alone", "haproxy"])
@@ -49,6 +50,16 @@ def test_nodes_get_the_ports_that_were_asked_for_and_agents_any_others() -> None
         cluster.stop()
     assert [node.port for node in cluster.nodes] == [first + 1, first + 2]
     assert not {node.agent_port for node in cluster.nodes} & {first, first + 1, first + 2}
+
+
+def test_no_other_program_is_given_an_agents_port_before_its_node_has_it() -> None:
+    with Ports() as ports:
+        cluster = LocalCluster(1, ports.take(row=2), "/demo.mp3", is_balanced=True)
+        port = cluster.nodes[0].agent_port
+        with closing(socket.socket()) as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind((HOST, port))
+        cluster.stop()
+        socket.create_server((HOST, port)).close()
 
 
 @pytest.mark.parametrize("is_balanced", [False, True], ids=["alone", "haproxy"])
