@@ -34,6 +34,7 @@ from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
+from pycast.testing.ports import Ports
 
 SETTINGS = "[server]\n[limits]\nburst_size = 2000\nsource_grace = 5\n"
 
@@ -68,9 +69,11 @@ class Host:
         self.links: list[Link] = []
         self.refused: list[str] = []
         self._accepted: list[socket.socket] = []
+        # Held until `stop`: a port that refuses is nobody else's.
+        self._ports = Ports()
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
+        self._socket.bind(("127.0.0.1", port or self._ports.take()))
         self._socket.listen(50)
         self._accepting = self.group.spawn("accept", self._accept)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
@@ -133,6 +136,7 @@ class Host:
 
     def stop(self) -> None:
         self.close_the_port()
+        self._ports.release()
         self.peers.stop()
         self.hang_up()
         self.mounts.stop()
