@@ -189,7 +189,7 @@ def test_what_is_not_sure_goes_the_long_way_and_is_left_as_it_was(toml: str, hea
 
 @pytest.mark.parametrize("why", ["the server stops", "drained", "no source", "not served here", "too many from there"])
 def test_what_the_node_has_to_refuse_goes_the_long_way(why: str) -> None:
-    bench = make_bench("listeners_per_ip = 0\n" if why == "too many from there" else "")
+    bench = make_bench("listeners_per_ip = 0\n" if why == "too many from there" else "[drain]\nlead = 0\n")
     mount, (connection, peer) = on_air(bench), connect_tcp()
     context = bench.context
     if why == "the server stops":
