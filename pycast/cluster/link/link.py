@@ -61,6 +61,9 @@ NONCE = "Pycast-Nonce"
 # To connect and for the handshake. Within one region each round trip takes milliseconds.
 DIAL_S = 1.0
 
+# To connect to one of the addresses that a name has: a dead one must not take the time of those after it.
+CONNECT_S = DIAL_S / 2
+
 # A peer that does not read for this long counts as lost.
 WRITE_S = 5.0
 
@@ -187,23 +190,26 @@ class Connector:
         cluster = self.settings.now.cluster
         sock: socket.socket | None = None
         try:
-            with gevent.Timeout(DIAL_S, TimeoutError("no answer in time")):
-                sock = socket.create_connection(split_address(address))
+            # Not a TimeoutError: `create_connection` would take that for the end of one address, and go on for minutes.
+            with gevent.Timeout(DIAL_S, DialFailed(f"cannot reach the node at {address}: no answer in time")):
+                host, port = split_address(address)
+                sock = socket.create_connection((host, port), CONNECT_S)
+                sock.settimeout(None)
                 set_connection_options(sock)
                 if cluster.tls:
-                    sock = trusting(cluster.tls_ca).wrap_socket(sock, server_hostname=split_address(address)[0])
+                    tls = trusting(cluster.tls_ca)
+                    sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+                    sock.do_handshake()
                 return self._request_link(cluster, sock, address)
-        except (OSError, LinkError, ValueError) as error:
+        except BaseException as error:
             if sock is not None:
                 sock.close()
+            if not isinstance(error, OSError | LinkError | ValueError):
+                raise
             is_refused = isinstance(error, ConnectionRefusedError)
             leads_to = error.identity if isinstance(error, _Elsewhere) else None
             text = f"cannot reach the node at {address}: {why(error)}"
             raise DialFailed(text, is_refused=is_refused, leads_to=leads_to) from error
-        except BaseException:
-            if sock is not None:
-                sock.close()
-            raise
 
     def _request_link(self, cluster: ClusterSection, sock: socket.socket, address: str) -> Link:
         """Returns the link, as the caller of the handshake. Raises OSError, LinkError. May switch."""
@@ -215,11 +221,7 @@ class Connector:
         status, fields, rest = _head(sock)
         if status not in (_ACCEPTED, _ELSEWHERE):
             raise LinkError(why_refused(status, rest))
-        answerer, nonce, given = (
-            fields.get(NODE.lower(), ""),
-            fields.get(NONCE.lower(), ""),
-            fields.get(PROOF.lower(), ""),
-        )
+        answerer, nonce, given = (fields.get(name.lower(), "") for name in (NODE, NONCE, PROOF))
         transcript = Transcript(opening, _identity(answerer), nonce)
         step = Step.ANSWER if status == _ACCEPTED else Step.ELSEWHERE
         if not is_same(given, proof(cluster.secret, step, transcript)):
@@ -286,7 +288,7 @@ def asks_for_link(request: Request) -> bool:
 def split_address(address: str) -> tuple[str, int]:
     """Returns host and port of `host:port` or `[host]:port`. Raises ValueError."""
     host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65535):
+    if not (colon and host and port.isascii() and port.isdecimal() and len(port) < 6 and 1 <= int(port) <= 65535):
         raise ValueError(f"expected host:port, not {address[:60]!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

@@ -424,7 +424,7 @@ def test_an_address_is_the_same_in_any_spelling(one: str, other: str, is_same: b
 
 
 @pytest.mark.parametrize(
-    "address", ["10.0.0.1", "", ":8000", "x:", "x:0", "x:65536", "x:-1", "x:1e3", "x:" + "9" * 5000]
+    "address", ["10.0.0.1", "", ":8000", "x:", "x:0", "x:65536", "x:-1", "x:1e3", "x:" + "9" * 5000, "x:0000880000"]
 )
 def test_a_text_that_is_no_address_is_a_failed_dial(caller: Host, address: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
@@ -449,6 +449,39 @@ def test_a_node_that_accepts_connections_and_sends_nothing_costs_a_second_at_mos
         silent.listen()
         with pytest.raises(DialFailed, match="in time"):
             caller.connector.dial(f"127.0.0.1:{silent.getsockname()[1]}")
+
+
+@pytest.fixture
+def dead() -> Iterator[int]:
+    """Yields a port that answers nobody: its queue is full."""
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())
+        yield full.getsockname()[1]
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """Lets each name have an address for each of these ports."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
+    monkeypatch.setattr("gevent.socket.getaddrinfo", lambda *args: found)
+
+
+def test_a_name_whose_addresses_are_all_dead_costs_a_second_at_most(
+    caller: Host, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "DIAL_S", 0.2)
+    monkeypatch.setattr(links, "CONNECT_S", 0.1)
+    resolve(monkeypatch, dead, dead, dead)
+    with gevent.Timeout(5), pytest.raises(DialFailed, match="in time"):
+        caller.connector.dial("name:8000")
+
+
+def test_a_dead_address_of_a_name_leaves_time_for_the_next_one(
+    host: Host, caller: Host, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve(monkeypatch, dead, split_address(host.address)[1])
+    caller.connector.dial(host.address).close()
 
 
 def test_a_link_that_the_other_side_closes_ends_and_one_that_is_silent_times_out(
