@@ -298,6 +298,7 @@ class RpcServer:
             link.write_json(Kind.REPLY, {"n": message.get("n"), **reply})
         except OSError as error:
             log.debug("! an answer to %.80r could not be sent: %s", message.get("what"), error)
+            link.close()  # a part of the frame may have gone out: nobody could read what follows
 
     def _handler(self, message: _Frame) -> "_Handler | None":
         what = message.get("what")

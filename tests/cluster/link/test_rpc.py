@@ -11,6 +11,7 @@ from gevent.event import Event
 from pycast.cluster.codec import encode
 from pycast.cluster.link.admin_answers import Done, Moved
 from pycast.cluster.link.frames import Kind, LinkError, read_json
+from pycast.cluster.link.link import Link
 from pycast.cluster.link.questions import (
     AskTail,
     Beat,
@@ -227,6 +228,27 @@ def test_a_link_that_is_closed_while_it_is_opened_fails_the_call(pair: tuple[Hos
     a.peers.hang_up(b.address)
     asking.join(5)
     assert len(failed) == 1
+    assert a.peers.call(b.address, Ping()) == Pong("b1")
+
+
+def test_an_answer_that_was_not_sent_whole_ends_the_link(
+    pair: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    a, b = pair
+    write = Link.write_json
+    lost: list[str] = []
+    a.peers.link_lost.subscribe(lambda event: lost.append(event.address))
+
+    def stall(link: Link, kind: Kind, value: object) -> None:
+        if kind is Kind.REPLY:
+            raise TimeoutError("the other node does not read")
+        write(link, kind, value)
+
+    monkeypatch.setattr(Link, "write_json", stall)
+    with pytest.raises(NoAnswer, match="closed"):
+        a.peers.call(b.address, Ping(), 5.0)
+    wait_until(lambda: lost, "the end of the link")
+    monkeypatch.undo()
     assert a.peers.call(b.address, Ping()) == Pong("b1")
 
 
