@@ -66,12 +66,12 @@ _READ_SIZE = 65_536
 class _Answer:
     """One answer. `sent` counts head and body; `entry` is for the access log, None once it is written."""
 
-    __slots__ = ("began", "body", "deadline", "entry", "head", "ip", "left", "sent", "sock")
+    __slots__ = ("begun", "body", "deadline", "entry", "head", "ip", "left", "sent", "sock")
 
     def __init__(
         self, connection: Connection, entry: AccessEntry | None, head: bytes, body: bytes, deadline: float
     ) -> None:
-        self.began = connection.accepted
+        self.begun = connection.begun
         self.ip = connection.ip
         self.sent = 0
         self.sock = detach(connection.give_away())
@@ -362,10 +362,9 @@ class Answers:
         entry, answer.entry = answer.entry, None
         if entry is None:  # no request, or logged already
             return
-        now = time.time()
         self._counters.bytes_sent += answer.sent
-        duration_s = now - answer.began
-        self._log_access(entry._replace(ip=answer.ip, ended=now, bytes_sent=answer.sent, duration_s=duration_s))
+        ended, duration_s = time.time(), time.monotonic() - answer.begun
+        self._log_access(entry._replace(ip=answer.ip, ended=ended, bytes_sent=answer.sent, duration_s=duration_s))
 
     def _hold(self, body: bytes) -> None:
         count = self._bodies.get(id(body), 0)

@@ -62,9 +62,8 @@ class Connection:
         """Whether this is a balancer's health check, which closes without a request: that is not logged."""
         self.upgrade: Upgrade | None = None
         """What its first request may ask for; None on a port without TLS."""
-        self.accepted = time.time()
         self.begun = time.monotonic()
-        """From when on its request may take `limits.header_timeout`, with all that comes before it."""
+        """When it was accepted; its request may take `limits.header_timeout`, with all that comes before it."""
         self.bytes_sent = 0
         self.given_away = False
         self._turn = -1

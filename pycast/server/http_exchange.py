@@ -161,11 +161,10 @@ class HttpExchange:
         request, connection = self.request, self._connection
         if request is None:
             return None
-        now = time.time()
         return AccessEntry(
             ip=connection.ip,
             user="",
-            ended=now,
+            ended=time.time(),
             method=request.method,
             path=request.target.partition("?")[0],
             protocol=f"{request.protocol}/{request.version}",
@@ -173,7 +172,7 @@ class HttpExchange:
             bytes_sent=connection.bytes_sent,
             referer=request.headers.get("referer"),
             agent=request.headers.get("user-agent"),
-            duration_s=now - connection.accepted,
+            duration_s=time.monotonic() - connection.begun,
         )
 
     def __str__(self) -> str:

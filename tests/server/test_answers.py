@@ -51,6 +51,16 @@ def test_an_answer_is_sent_logged_and_its_connection_ends(bench: Bench, wait_unt
     assert len(bench.accesses) == 1
 
 
+def test_the_time_of_an_answer_is_right_when_the_clock_is_set(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, peer = connect_tcp()
+    bench.context.admission.enter()
+    monkeypatch.setattr("pycast.server.answers.time.time", lambda: 4e9)
+    with peer:
+        bench.context.answers.take(connection, ENTRY, HEAD, b"body")
+    (entry,) = bench.accesses
+    assert entry.ended == 4e9 and 0 <= entry.duration_s < 60
+
+
 def test_a_large_answer_arrives_whole_at_a_client_that_reads_slowly(bench: Bench, wait_until: WaitUntil) -> None:
     with take(bench, LARGE, small_window=False) as peer:
         assert bench.accesses == []

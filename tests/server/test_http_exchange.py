@@ -189,6 +189,16 @@ def test_an_access_is_logged_with_what_was_sent(bench: Bench, pair: Pair) -> Non
     assert bench.context.counters.bytes_sent == 7
 
 
+def test_the_time_of_an_access_is_right_when_the_clock_is_set(
+    bench: Bench, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange, _ = begin(bench, pair)
+    monkeypatch.setattr("pycast.server.http_exchange.time.time", lambda: 4e9)
+    exchange.log_access(200)
+    (entry,) = bench.accesses
+    assert entry.ended == 4e9 and 0 <= entry.duration_s < 60
+
+
 def sparse(folder: Path, size: int = BIG) -> BinaryIO:
     file = (folder / "sparse").open("w+b")
     file.truncate(size)
