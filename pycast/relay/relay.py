@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from hashlib import blake2b
+from math import inf
 from typing import TYPE_CHECKING
 
 from gevent.event import Event
@@ -107,9 +108,7 @@ class Relay:
             self._upstreams = Upstreams(spec.places, self._jitter)
             if self._run is not None:
                 present = before.places[self._run.index] if self._run.index < len(before.places) else None
-                is_kept = present in spec.places
-                self._run.index = spec.places.index(present) if present and is_kept else len(spec.places)
-                self._run.since = self._run.since if is_kept else -1e9
+                self._run.index = spec.places.index(present) if present in spec.places else len(spec.places)
         self._register()
         self._wake.set()
 
@@ -303,7 +302,9 @@ class Relay:
             run.end(why)
             run.wait()
         elif run.state is SourceState.ON_AIR:
-            better = self._upstreams.better(run.index, now, run.since)
+            # One whose upstream is none any more need not stay.
+            is_left = run.index >= len(self._upstreams.places)
+            better = self._upstreams.better(run.index, now, -inf if is_left else run.since)
             if better is not None and self._context.settings.now.for_mount(self._spec.mount).source_takeover:
                 return self._switch(run, better)
         return run

@@ -25,7 +25,7 @@ _PASSED_ON = ("ice-", "icy-", "x-audiocast-")
 
 
 class StreamRun:
-    """A stream and its source. `index` is that of its upstream."""
+    """A stream and its source. `index` is that of its upstream, or behind the last one if it is none any more."""
 
     def __init__(self, index: int, stream: Stream, since: float) -> None:
         self.index = index

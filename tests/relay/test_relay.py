@@ -326,6 +326,7 @@ def test_change_takes_effect_when_the_new_stream_is_there(quick: None) -> None:
         stage.relay.change(RelaySpec(MOUNT, (wrong,)))
         gevent.sleep(0.15)
         assert stage.grows() and old.connections == 1  # nothing better is there
+        assert 0 < stage.relay.line().for_s < 60
         stage.relay.change(RelaySpec(MOUNT, (place,)))
         assert comes(lambda: old.connections == 0)
         assert comes(lambda: frames(700, 1) in mount.ring.read(0, mount.ring.head)) and stage.is_live
