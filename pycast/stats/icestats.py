@@ -128,10 +128,10 @@ def _known(snapshot: "NodeSnapshot", mount: "MountSnapshot") -> dict[str, str]:
         "total_bytes_read": str(mount.total_bytes_read),
         "total_bytes_sent": str(mount.total_bytes_sent),
         "user_agent": mount.user_agent,
-        "yp_currently_playing": _song(mount) if mount.is_listed else "",
+        "yp_currently_playing": song_of(mount) if mount.is_listed else "",
     }
 
 
-def _song(mount: "MountSnapshot") -> str:
-    """Returns what plays as one text, as directories show it."""
+def song_of(mount: "MountSnapshot") -> str:
+    """Returns what plays on a mount as one text, as directories show it."""
     return f"{mount.artist} - {mount.title}" if mount.artist and not _title_has_artist(mount) else mount.title

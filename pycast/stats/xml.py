@@ -48,9 +48,9 @@ def stats_document(snapshot: "NodeSnapshot", mount: str | None = None, warnings:
     """Returns `/admin/stats`: the node and its mounts, hidden ones too; with `mount` the node and that mount alone.
     Before them come `warnings` for the admin, which Icecast does not have.
     """
-    notes = _elements(("warning", text) for text in warnings)
-    sources = (_source(one, _elements(_nameable(snapshot, one))) for one in select_mounts(snapshot, mount))
-    return _document("icestats", notes + _elements(global_stats(snapshot)) + "".join(sources))
+    notes = elements(("warning", text) for text in warnings)
+    sources = (_source(one, elements(_nameable(snapshot, one))) for one in select_mounts(snapshot, mount))
+    return _document("icestats", notes + elements(global_stats(snapshot)) + "".join(sources))
 
 
 def listmounts(snapshot: "NodeSnapshot", current: str | None = None) -> bytes:
@@ -60,7 +60,7 @@ def listmounts(snapshot: "NodeSnapshot", current: str | None = None) -> bytes:
     """
     head = "" if current is None else _element("current_source", current)
     others = (mount for mount in snapshot.mounts if mount.name != current)
-    return _document("icestats", head + "".join(_source(mount, _elements(_listed(mount))) for mount in others))
+    return _document("icestats", head + "".join(_source(mount, elements(_listed(mount))) for mount in others))
 
 
 def listclients(mount: "MountSnapshot", listeners: "Sequence[ListenerSnapshot]") -> bytes:
@@ -68,14 +68,14 @@ def listclients(mount: "MountSnapshot", listeners: "Sequence[ListenerSnapshot]")
     `listeners`.
     """
     count = str(mount.listeners)
-    head = _elements([("Listeners", count), ("listeners", count)])
+    head = elements([("Listeners", count), ("listeners", count)])
     return _document("icestats", _source(mount, head + "".join(map(_listener, listeners))))
 
 
 def user_list(mount: str, users: Iterable[str], message: str = "") -> bytes:
     """Returns `/admin/manageauth`: the users of a mount, and after a change what became of it."""
-    listed = "".join(_wrap("User", _element("username", user)) for user in users)
-    said = _wrap("iceresponse", _element("message", message)) if message else ""
+    listed = "".join(wrapped("User", _element("username", user)) for user in users)
+    said = wrapped("iceresponse", _element("message", message)) if message else ""
     return _document("icestats", _source_element(mount, listed) + said)
 
 
@@ -87,10 +87,10 @@ def one_source(mount: str) -> bytes:
 def public_stats(snapshot: "NodeSnapshot", mount: str | None = None) -> bytes:
     """Returns `/admin/publicstats` of Icecast 2.5: what everybody may know, without hidden mounts."""
     sources = (
-        _source(one, _elements(pair for pair in _nameable(snapshot, one) if pair[0] in _PUBLIC_OF_MOUNT))
+        _source(one, elements(pair for pair in _nameable(snapshot, one) if pair[0] in _PUBLIC_OF_MOUNT))
         for one in visible_mounts(snapshot, mount)
     )
-    known = _elements(pair for pair in global_stats(snapshot) if pair[0] in _PUBLIC)
+    known = elements(pair for pair in global_stats(snapshot) if pair[0] in _PUBLIC)
     return _document("icestats", known + "".join(sources))
 
 
@@ -98,7 +98,7 @@ def version(snapshot: "NodeSnapshot", build: str) -> bytes:
     """Returns `/admin/version`. `build` is the version of pycast, whatever `server_id` says."""
     names = ("admin", "host", "location", "server_id", "server_start_iso8601")
     return _document(
-        "icestats", _elements([*((n, v) for n, v in global_stats(snapshot) if n in names), ("build", build)])
+        "icestats", elements([*((n, v) for n, v in global_stats(snapshot) if n in names), ("build", build)])
     )
 
 
@@ -116,12 +116,12 @@ def history(titles: "Mapping[str, Sequence[PlayedTitle]]") -> bytes:
 
 def log_document(name: str, lines: Iterable[str]) -> bytes:
     """Returns `/admin/showlog`: the last lines of a log, the oldest first."""
-    return _document("icestats", _wrap("log", _element("name", name) + _elements(("line", line) for line in lines)))
+    return _document("icestats", wrapped("log", _element("name", name) + elements(("line", line) for line in lines)))
 
 
 def iceresponse(message: str, result: int) -> bytes:
     """Returns the answer of an admin command: its text, and 1 for success or 0. Clients mostly read the text."""
-    return _document("iceresponse", _elements([("message", message), ("return", str(result))]))
+    return _document("iceresponse", elements([("message", message), ("return", str(result))]))
 
 
 def streamlist_text(snapshot: "NodeSnapshot", before: str = "", others: Iterable[str] = ()) -> bytes:
@@ -169,7 +169,7 @@ def _listener(listener: "ListenerSnapshot") -> str:
 
 
 def _document(root: str, content: str) -> bytes:
-    body = _wrap(root, content) if content else f"<{root}/>"
+    body = wrapped(root, content) if content else f"<{root}/>"
     return ascii_references(f'<?xml version="1.0"?>\n{body}\n').encode("ascii")
 
 
@@ -199,28 +199,30 @@ def _relay(relay: "RelayLine") -> str:
     if relay.trouble:
         doing.append(("trouble", relay.trouble))
     masters = (_upstream(one, priority) for priority, one in enumerate(relay.upstreams, 1))
-    return _wrap("relay", _elements(head) + "".join(masters) + _elements(doing))
+    return wrapped("relay", elements(head) + "".join(masters) + elements(doing))
 
 
 def _upstream(one: "UpstreamLine", priority: int) -> str:
     fields = [("server", one.server), ("mount", one.mount), ("port", str(one.port)), ("priority", str(priority))]
-    return _wrap("master", _elements([*fields, ("active", "true")] if one.is_active else fields))
+    return wrapped("master", elements([*fields, ("active", "true")] if one.is_active else fields))
 
 
 def _played(song: "PlayedTitle") -> str:
     """Returns one title: when it began, in seconds since the epoch and for people."""
     known = [("artist", song.artist), ("title", song.title)]
     when = [("time", str(int(song.at))), ("time_iso8601", iso8601_time(song.at))]
-    return _wrap("played", _elements([*when, *(pair for pair in known if pair[1])]))
+    return wrapped("played", elements([*when, *(pair for pair in known if pair[1])]))
 
 
-def _elements(fields: Iterable[tuple[str, str]]) -> str:
+def elements(fields: Iterable[tuple[str, str]]) -> str:
+    """Returns an element with a text for each pair."""
     return "".join(_element(name, value) for name, value in fields)
 
 
 def _element(name: str, value: str) -> str:
-    return _wrap(name, xml_text(value))
+    return wrapped(name, xml_text(value))
 
 
-def _wrap(name: str, content: str) -> str:
+def wrapped(name: str, content: str) -> str:
+    """Returns an element with XML in it."""
     return f"<{name}>{content}</{name}>"

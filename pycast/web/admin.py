@@ -51,6 +51,10 @@ def kind_of(path: str) -> frozenset[str]:
 
 def check_cgi(call: Call) -> None:
     """Raises Refused for what `/admin.cgi` cannot do, before credentials are checked."""
+    if call.is_shoutcast_view:
+        if not shoutcast_login(call)[0]:
+            raise Refused("unknown mountpoint", status=400, cause="no SHOUTcast port, and no mount=")
+        return
     if call.text("mode") != "updinfo":
         raise Refused("No such action", status=400)
     if "pass" not in call.parameters:
@@ -58,7 +62,13 @@ def check_cgi(call: Call) -> None:
 
 
 def admin_cgi(call: Call) -> Response:
-    """Answers `/admin.cgi?mode=updinfo&pass=…&song=…`, with which SHOUTcast encoders set the title. Raises Refused."""
+    """Answers `/admin.cgi?mode=updinfo&pass=…&song=…`, with which SHOUTcast encoders set the title, and `mode=viewxml`.
+    Raises Refused. May switch.
+    """
+    if call.is_shoutcast_view:
+        from pycast.web.shoutcast_stats import viewxml  # not at the start of the server
+
+        return viewxml(call)
     mount, _ = shoutcast_login(call)
     check_mount(call, mount)
     return _success(admin_mounts.set_title(call, mount))

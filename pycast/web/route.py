@@ -42,7 +42,7 @@ class Access(Enum):
     ADMIN = "the admin"
     RELAY = "another server, and the admin"
     SOURCE = "the source of the mount in `mount=`, and the admin"
-    SHOUTCAST_SOURCE = "a source that gives its password in `pass=`"
+    SHOUTCAST_SOURCE = "a source that gives its password in `pass=`; to see statistics, the admin too"
 
 
 class Door(NamedTuple):
@@ -78,6 +78,11 @@ class Call(NamedTuple):
     def scope(self) -> str:
         """ "node" if the request is about this node alone, else ""."""
         return "node" if self.text("scope") == "node" else ""
+
+    @property
+    def is_shoutcast_view(self) -> bool:
+        """Whether a request for `/admin.cgi` is one for statistics."""
+        return self.text("mode") == "viewxml"
 
     def text(self, name: str) -> str:
         """Returns a parameter as text, empty if it was not given."""
@@ -173,24 +178,36 @@ def has_access(access: Access, call: Call) -> bool:
     """
     if access is Access.ALL:
         return True
+    if access is Access.SHOUTCAST_SOURCE and not (call.is_shoutcast_view and "pass" not in call.parameters):
+        return _has_shoutcast_access(call)
     config, logins, ip = call.config, call.site.logins, call.door.ip
-    # SHOUTcast has its password in the query and no user: the mount's configuration gives the user.
-    if access is Access.SHOUTCAST_SOURCE:
-        mount, password = shoutcast_login(call)
-        right = call.site.sources.shoutcast(mount, password, ip, is_admin=True)
-        return logins.check(ip, right or (config.for_mount(mount).username, password), right is not None)
     # All others use HTTP's basic authentication, and the admin may use each of them. Not on a port without admin: it
     # must not tell whether a guess of the admin's password is right.
     given = basic_credentials(call.request.headers)
     by_admin = (access is Access.ADMIN or "admin" in call.door.serves) and is_admin(config, given)
     by_other = access is Access.RELAY and is_relay(config, given)
-    if access is Access.SOURCE and not by_admin:
-        by_other = call.site.sources.is_right(call.text("mount"), given, ip, is_admin=True)
+    if access in (Access.SOURCE, Access.SHOUTCAST_SOURCE) and not by_admin:
+        mount = call.text("mount") if access is Access.SOURCE else shoutcast_login(call)[0]
+        by_other = call.site.sources.is_right(mount, given, ip, is_admin=True)
     # Without credentials only a server can let in that is asked about sources.
     is_right = by_other if given is None else logins.check(ip, given, by_admin or by_other)
     if is_right and by_admin and not call.door.is_local:
         _check_admin_password(config)
     return is_right
+
+
+def _has_shoutcast_access(call: Call) -> bool:
+    """Whether the password in the query is right. SHOUTcast has no user: the configuration gives it."""
+    config, logins, ip = call.config, call.site.logins, call.door.ip
+    mount, password = shoutcast_login(call)
+    admins = config.authentication.admin_user, password
+    if call.is_shoutcast_view and "admin" in call.door.serves and is_admin(config, admins):
+        is_right = logins.check(ip, admins, True)
+        if is_right and not call.door.is_local:
+            _check_admin_password(config)
+        return is_right
+    right = call.site.sources.shoutcast(mount, password, ip, is_admin=True)
+    return logins.check(ip, right or (config.for_mount(mount).username, password), right is not None)
 
 
 def _check_admin_password(config: Config) -> None:

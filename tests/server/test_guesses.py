@@ -32,6 +32,7 @@ GUESSES = {
     "source": "SOURCE /x HTTP/1.0\r\nAuthorization: Basic {login}\r\n\r\n",
     "put": "PUT /x HTTP/1.1\r\nAuthorization: Basic {login}\r\nContent-Type: audio/mpeg\r\n\r\n",
     "admin.cgi": "GET /admin.cgi?mode=updinfo&pass=guess&song=x&mount=/x HTTP/1.0\r\n\r\n",
+    "viewxml": "GET /admin.cgi?mode=viewxml&pass=guess&mount=/x HTTP/1.0\r\n\r\n",
 }
 
 

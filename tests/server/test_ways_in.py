@@ -101,6 +101,9 @@ def ways() -> Iterator[Way]:
         yield Way(f"PUT {mount}-", f"PUT {mount} HTTP/1.1\r\nContent-Type: audio/mpeg\r\n\r\n", owner)
         cgi = f"GET /admin.cgi?mode=updinfo&mount={mount}&song=x&pass=%s HTTP/1.0\r\n\r\n"
         yield Way(f"/admin.cgi {mount}", cgi, owner, in_text="pass")
+        view = f"GET /admin.cgi?mode=viewxml&mount={mount}"
+        yield Way(f"viewxml {mount}", f"{view}&pass=%s HTTP/1.0\r\n\r\n", owner | {"admin"}, in_text="pass")
+        yield Way(f"viewxml {mount} as HTTP wants it", f"{view} HTTP/1.0\r\n\r\n", owner | {"admin"})
     yield Way("STATS /", "STATS / HTTP/1.0\r\n\r\n", frozenset({"admin"}))
     members = {"listener", "relay"}
     for path, who in (("/free.txt", ALL), ("/members/a.txt", members), ("/members/none.txt", members)):

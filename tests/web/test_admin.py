@@ -282,7 +282,7 @@ CGI = "/admin.cgi?mode=updinfo&song=s"
     ("target", "answer"),
     [
         ("/admin.cgi", (400, "No such action")),
-        ("/admin.cgi?mode=viewxml&pass=wrong", (400, "No such action")),
+        ("/admin.cgi?mode=other&pass=wrong", (400, "No such action")),
         (CGI, (400, "missing pass parameter")),
         (f"{CGI}&pass=wrong&mount=/live.mp3", LOGIN),
         (f"{CGI}&pass=hackme&mount=/nowhere", NO_MOUNT),
