@@ -218,7 +218,7 @@ class MountFinder:
         found, mirrors = self._mounts.get(name), self._mirrors
         if mirrors is None or (found is not None and not mirrors.is_beginning(name)):
             return found
-        return mirrors.open(name)
+        return mirrors.open(name, has_other=bool(self.first_fallback(name)))
 
     def has_source(self, name: str) -> bool:
         """Whether the mount has a source, on this node or another one."""

@@ -57,6 +57,8 @@ class FakeMirrors:
     def __init__(self) -> None:
         self.live: dict[str, Mount | None] = {}
         self.opened: list[str] = []
+        self.patient: list[str] = []
+        """Those that were waited for whatever happens."""
         self.beginning: set[str] = set()
 
     def has_origin(self, name: str) -> bool:
@@ -68,7 +70,8 @@ class FakeMirrors:
     def is_beginning(self, name: str) -> bool:
         return name in self.beginning
 
-    def open(self, name: str) -> Mount | None:
+    def open(self, name: str, *, has_other: bool) -> Mount | None:
+        self.patient += [] if has_other else [name]
         self.opened.append(name)
         return self.live.get(name)
 

@@ -74,6 +74,14 @@ def test_a_mount_of_another_node_is_found_as_its_mirror() -> None:
         assert node.finder.on_this_node("/b") is None
 
 
+def test_a_node_that_does_not_answer_is_waited_for_only_if_there_is_nothing_else_to_hear() -> None:
+    mirrors = FakeMirrors()
+    with stage(CHAIN, mirrors) as node:
+        mirrors.live |= dict.fromkeys(("/a", "/b", "/c", "/d"))
+        assert node.finder.find("/a") is None
+        assert (mirrors.opened, mirrors.patient) == (["/a", "/b", "/c", "/d"], ["/d"])
+
+
 def test_a_mount_of_this_node_is_not_mirrored() -> None:
     mirrors = FakeMirrors()
     with stage("", mirrors) as node:
@@ -91,8 +99,8 @@ class SlowMirrors(FakeMirrors):
         self.meanwhile = meanwhile
         self.live = {"/b": None}
 
-    def open(self, name: str) -> Mount | None:
-        found = super().open(name)
+    def open(self, name: str, *, has_other: bool) -> Mount | None:
+        found = super().open(name, has_other=has_other)
         if name == "/b":
             self.meanwhile()
         return found

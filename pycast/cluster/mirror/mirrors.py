@@ -8,25 +8,25 @@ waits for the next origin, with its listeners. The one invariant: a mount has at
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import gevent
-from gevent.event import Event
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import Connector, DialFailed
-from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
+from pycast.cluster.link.questions import AskTail, TailAnswer
 from pycast.cluster.link.rpc import RpcClient
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.parents import choose_parents
-from pycast.cluster.mirror.pull import Gap, Mirror, MountAbsent, StaleEpoch
+from pycast.cluster.mirror.pull import Gap, Mirror, MirroredMount, MountAbsent, StaleEpoch
+from pycast.cluster.mirror.tails import KnownTail, ask_tails, own_tail
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.own_record import OwnRecord
 from pycast.cluster.registry.records import NodeRecord
 from pycast.config.live import Live
-from pycast.net.group import Group, Task
+from pycast.net.group import Group
 from pycast.net.ticks import sleep_until_tick
 from pycast.signals import Signal
 from pycast.stats.counters import MirrorCounters
@@ -47,11 +47,14 @@ LINGER_S = 15.0
 RETRY_S = 0.5
 ABSENT_RETRY_S = 0.05
 
+# How long after it did not answer a node is not waited for by somebody who has something else to hear. Meanwhile it is
+# tried again.
+SILENT_S = 2.5
+
 # After this long without a parent the mount counts as one that waits for its source, and its fallback is used.
 WAITING_S = 1.5
 
-# How long survivors have to answer how far they are, and to send what another one lacks.
-TAIL_S = 0.4
+# How long a survivor has to send what another one lacks.
 LEVEL_S = 0.5
 
 # How often it is checked whether a mirror is still needed, and whether it has the best parent.
@@ -60,23 +63,6 @@ PARENT_REVIEW_S = 5.0
 
 # How often a parent is looked for, if nothing changes.
 PAUSE_S = 0.2
-
-
-@dataclass(slots=True, eq=False)
-class _MirroredMount:
-    """A mirror with its loop and what the loop has to remember."""
-
-    mirror: Mirror
-    depth: int
-    news: Event = field(default_factory=Event)
-    task: "Task | None" = None
-    parent: str = ""
-    needed_at: float = 0.0
-    reviewed_at: float = 0.0
-    since: float = 0.0
-    """When the present connection was begun."""
-    failed: dict[str, float] = field(default_factory=dict)
-    """Parents that failed, and when; `RETRY_S` after that they may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +102,9 @@ class Mirrors:
         self._is_kept = is_kept
         self._group = group
         self._clock = clock
-        self._mirrored: dict[str, _MirroredMount] = {}
+        self._mirrored: dict[str, MirroredMount] = {}
+        self._silent: dict[str, float] = {}
+        """Nodes that could not be reached, and when, until they can be again."""
 
     def start(self) -> None:
         """Starts the review of the mirrors."""
@@ -146,9 +134,10 @@ class Mirrors:
     def __len__(self) -> int:
         return len(self._mirrored)
 
-    def open(self, name: str, depth: int = 0) -> Mount | None:
-        """Returns the mount, mirrored from another node if need be; None if no node has it. May switch, for twice
-        `OPEN_S` at most.
+    def open(self, name: str, depth: int = 0, *, has_other: bool = False) -> Mount | None:
+        """Returns the mount, mirrored from another node if need be; None if no node has it, or `has_other` (who asks
+        would hear something else then) and the nodes that have it do not answer. May switch, for twice `OPEN_S` at
+        most.
         """
         mount = self._mounts.get(name)
         if mount is not None and not self.is_beginning(name):
@@ -156,8 +145,13 @@ class Mirrors:
         origin = self._state.origin(name)
         if origin is None or origin.node == self._own.now.node:
             return None
-        mirror = self.ensure(name, depth).mirror
-        mirror.begun.wait(OPEN_S)
+        mirrored = self.ensure(name, depth)
+        mirror = mirrored.mirror
+        if not has_other:
+            mirror.begun.wait(OPEN_S)
+        elif self._may_answer(name):
+            mirrored.unanswered.clear()
+            gevent.wait((mirror.begun, mirrored.unanswered), OPEN_S, 1)
         if mirror.is_beginning:  # a parent was found late, and what it has is on its way
             mirror.begun.wait(OPEN_S)
         return mirror.mount
@@ -168,12 +162,12 @@ class Mirrors:
         is_new = self._mounts.get(name) is None or self.is_beginning(name)
         return is_new and self._own.now.node < child and child in self._parents(name)
 
-    def ensure(self, name: str, depth: int = 0) -> _MirroredMount:
+    def ensure(self, name: str, depth: int = 0) -> MirroredMount:
         """Starts to mirror the mount, unless it is mirrored already."""
         mirrored = self._mirrored.get(name)
         if mirrored is None:
             mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock)
-            mirrored = _MirroredMount(mirror, depth, needed_at=self._clock())
+            mirrored = MirroredMount(mirror, depth, needed_at=self._clock())
             self._mirrored[name] = mirrored
             mirrored.task = self._group.spawn(f"mirror of {name}", self._run, mirrored)
         return mirrored
@@ -191,11 +185,7 @@ class Mirrors:
 
     def tail(self, question: AskTail) -> TailAnswer:
         """Answers another node how far this one is with a mount."""
-        name = question.mount
-        mount, lineage = self._mounts.get(name), self._lineages.get(name)
-        if mount is None or not lineage.entries:
-            return TailAnswer()
-        return TailAnswer(Tail(lineage.known_at(mount.ring.head), mount.ring.head, mount.ring.oldest))
+        return own_tail(question, self._mounts, self._lineages)
 
     def level(self, name: str, over: Epoch) -> int:
         """Fetches what other nodes have of the mount's last epoch, `over`, and this one lacks. Returns the offset at
@@ -206,16 +196,16 @@ class Mirrors:
         # The node with a byte of the highest epoch has the valid ones; of those in the same epoch the longest has all.
         mine = (mirror.known, mirror.head)
         best = max(self._tails(name), default=None)
-        if best is None or best[:2] <= mine:
+        if best is None or (best.epoch, best.head) <= mine:
             return max(mine[1], 0)
         # Fetch the rest. Also if that fails the new epoch begins after the longest tail.
         if mirror.head >= 0:
-            self._fetch(mirror, best[2], best[1], floor=min(over, best[0]))
-        return max(best[1], mirror.head)
+            self._fetch(mirror, best.address, best.head, floor=min(over, best.epoch))
+        return max(best.head, mirror.head)
 
     # -- one mirror
 
-    def _run(self, mirrored: _MirroredMount) -> None:
+    def _run(self, mirrored: MirroredMount) -> None:
         name = mirrored.mirror.name
         try:
             while not mirrored.mirror.is_over and not self._has_given_up(mirrored):
@@ -228,7 +218,7 @@ class Mirrors:
             del self._mirrored[name]
             self._close(name, Reason.SOURCE_GONE if mirrored.mirror.is_over else Reason.ABANDONED)
 
-    def _follow_parent(self, mirrored: _MirroredMount) -> None:
+    def _follow_parent(self, mirrored: MirroredMount) -> None:
         """Mirrors from one parent until the connection ends, or waits for a change if there is none. May switch."""
         mirror = mirrored.mirror
         # Choose a parent that has not just failed.
@@ -258,14 +248,14 @@ class Mirrors:
         finally:
             mirrored.parent = ""
 
-    def _cross_gap(self, mirrored: _MirroredMount, parent: NodeRecord, gap: Gap) -> None:
+    def _cross_gap(self, mirrored: MirroredMount, parent: NodeRecord, gap: Gap) -> None:
         """Handles a parent that lacks the next byte: closes the gap from another node, or else jumps. May switch."""
         mirror = mirrored.mirror
         # The parent begins after our end. Fetch from a node that has all between, of several from the least advanced.
         # The next connection then continues without a gap.
         if gap.offset > mirror.head:
-            tails = [tail for tail in self._tails(mirror.name) if tail[1] >= gap.offset and tail[3] <= mirror.head]
-            if tails and self._fetch(mirror, min(tails)[2], gap.offset, floor=mirror.known):
+            tails = [one for one in self._tails(mirror.name) if one.head >= gap.offset and one.oldest <= mirror.head]
+            if tails and self._fetch(mirror, min(tails).address, gap.offset, floor=mirror.known):
                 return
         # No node has it, or the parent has other bytes than this node: jump.
         mirrored.parent = parent.node
@@ -274,12 +264,18 @@ class Mirrors:
         except (DialFailed, OSError, LinkError, StaleEpoch) as error:
             self._fail(mirrored, parent, error)
 
-    def _fail(self, mirrored: _MirroredMount, parent: NodeRecord, error: Exception) -> None:
+    def _fail(self, mirrored: MirroredMount, parent: NodeRecord, error: Exception) -> None:
         # Try again soon if the owner does not have its mount yet, because the origin is announced a moment before that,
         # and if the connection was good before, because the next try shows whether the node is gone.
         was_good = not isinstance(error, DialFailed) and self._clock() - mirrored.since >= RETRY_S
         patience = ABSENT_RETRY_S if isinstance(error, MountAbsent) or was_good else RETRY_S
         mirrored.failed[parent.node] = self._clock() - RETRY_S + patience
+        if isinstance(error, DialFailed):
+            self._silent[parent.node] = self._clock()
+            if not self._may_answer(mirrored.mirror.name):
+                mirrored.unanswered.set()
+        else:
+            self._silent.pop(parent.node, None)
         if not mirrored.mirror.is_over:
             log.info("< mount %s: no longer mirrored from node %s: %s", mirrored.mirror.name, parent.node, error)
             mirrored.parent = ""
@@ -291,7 +287,12 @@ class Mirrors:
         owner = self._state.peer(origin.node) if origin else None
         return choose_parents(name, self._own.now, owner.record, self._state.up_nodes()) if owner else []
 
-    def _choose(self, mirrored: _MirroredMount) -> NodeRecord | None:
+    def _may_answer(self, name: str) -> bool:
+        """Whether one of the nodes to mirror the mount from has not just failed to answer."""
+        now = self._clock()
+        return any(now - self._silent.get(node, -SILENT_S) >= SILENT_S for node in self._parents(name))
+
+    def _choose(self, mirrored: MirroredMount) -> NodeRecord | None:
         now = self._clock()
         nodes = {peer.record.node: peer.record for peer in self._state.peers if peer.status is not Status.DEAD}
         for node in self._parents(mirrored.mirror.name):
@@ -299,7 +300,7 @@ class Mirrors:
                 return nodes[node]
         return None
 
-    def _level_with_survivors(self, mirrored: _MirroredMount) -> bool:
+    def _level_with_survivors(self, mirrored: MirroredMount) -> bool:
         """Fetches what other nodes have and this one lacks, while there is no parent. Returns whether all of it
         arrived. May switch.
         """
@@ -310,11 +311,12 @@ class Mirrors:
         mine = (mirror.known, mirror.head)
         best = max(self._tails(mirror.name), default=None)
         # A node with a higher epoch that is not further than this one has other bytes. They come from their owner only.
-        is_ahead = best is not None and best[:2] > mine and best[1] > mirror.head
+        if best is None or (best.epoch, best.head) <= mine or best.head <= mirror.head:
+            return False
         # Fetch up to the longest tail: then all survivors continue at the same byte with the next origin. If one has
         # come and gone meanwhile, what they lack is of an epoch before its own.
-        floor = None if best is None or self.has_origin(mirror.name) else best[0]
-        return best is not None and is_ahead and self._fetch(mirror, best[2], best[1], floor)
+        floor = None if self.has_origin(mirror.name) else best.epoch
+        return self._fetch(mirror, best.address, best.head, floor)
 
     def _fetch(self, mirror: Mirror, address: str, until: int, floor: Epoch | None) -> bool:
         """As `Mirror.pull`, from the node at `address`. Returns whether all before `until` arrived. May switch."""
@@ -325,13 +327,8 @@ class Mirrors:
             log.info("< mount %s: the node at %s did not give what is missing: %s", mirror.name, address, error)
         return mirror.head >= until
 
-    def _tails(self, name: str) -> list[tuple[Epoch, int, str, int]]:
-        """Returns, for each node that has the mount: newest epoch, head, address, oldest offset. May switch."""
-        me = self._own.now.node
-        addresses = [peer.record.address for peer in self._state.peers if peer.record.node != me and peer.is_up]
-        answers = self._peers.call_all(addresses, AskTail(name), TAIL_S)
-        tails = ((address, answer.tail) for address, answer in answers.items())
-        return [(tail.epoch, tail.head, address, tail.oldest) for address, tail in tails if tail is not None]
+    def _tails(self, name: str) -> list[KnownTail]:
+        return ask_tails(name, self._own.now.node, self._state, self._peers)
 
     # -- which mirrors are needed, and from which parent
 
@@ -364,7 +361,7 @@ class Mirrors:
                 if name in self._mirrored:
                     self._review_mirror(name, self._mirrored[name], now)
 
-    def _review_mirror(self, name: str, mirrored: _MirroredMount, now: float) -> None:
+    def _review_mirror(self, name: str, mirrored: MirroredMount, now: float) -> None:
         mount = self._mounts.get(name)
         if bool(mount and len(mount.fanout)) or self._children.count(name) or self._is_always(name):
             mirrored.needed_at = now
@@ -381,14 +378,14 @@ class Mirrors:
         elif mirrored.parent and now - mirrored.reviewed_at >= PARENT_REVIEW_S:
             self._review_parent(mirrored, now)
 
-    def _review_parent(self, mirrored: _MirroredMount, now: float) -> None:
+    def _review_parent(self, mirrored: MirroredMount, now: float) -> None:
         mirrored.reviewed_at = now
         best = self._choose(mirrored)
         if best is not None and best.node != mirrored.parent:
             log.info("< mount %s: node %s is the better parent now", mirrored.mirror.name, best.node)
             mirrored.mirror.hang_up()
 
-    def _has_given_up(self, mirrored: _MirroredMount) -> bool:
+    def _has_given_up(self, mirrored: MirroredMount) -> bool:
         """Whether there is no origin, and has been no audio for longer than listeners wait."""
         name = mirrored.mirror.name
         mount, patience = self._mounts.get(name), self._settings.now.for_mount(name).longest_silence

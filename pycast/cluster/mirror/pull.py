@@ -11,6 +11,7 @@ The one invariant, the fence: bytes of an epoch lower than the highest one seen 
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import gevent
 from gevent.event import Event
@@ -31,6 +32,7 @@ from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import NO_EPOCH, Epoch
 from pycast.formats.content_types import is_same_format
 from pycast.formats.marks import Header
+from pycast.net.group import Task
 from pycast.stats.counters import MirrorCounters
 from pycast.stream.fanout import Reason
 from pycast.stream.journal import Started
@@ -329,6 +331,25 @@ class Mirror:
             raise StaleEpoch(f"epoch {lineage.newest} is over, {floor} has been seen")
         if lineage.newest > highest:
             self._state.see(self.name, lineage.newest)
+
+
+@dataclass(slots=True, eq=False)
+class MirroredMount:
+    """A mirror with its loop, and what that has to remember between two connections: for `mirrors.py`."""
+
+    mirror: Mirror
+    depth: int
+    news: Event = field(default_factory=Event)
+    task: "Task | None" = None
+    parent: str = ""
+    needed_at: float = 0.0
+    reviewed_at: float = 0.0
+    since: float = 0.0
+    """When the present connection was begun."""
+    failed: dict[str, float] = field(default_factory=dict)
+    """Parents that failed, and when; `RETRY_S` after that they may be tried again."""
+    unanswered: Event = field(default_factory=Event)
+    """Set when no node that may have the mount answers."""
 
 
 def _has(mount: Mount, description: SourceDescription, started_at: int) -> bool:

@@ -9,14 +9,16 @@ from typing import Literal
 
 import gevent
 import pytest
+from gevent import socket
 
+from pycast.cluster.link import link
 from pycast.cluster.link.frames import Frame, Kind
 from pycast.cluster.link.link import Link
 from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
 from pycast.cluster.mirror import mirrors, serve
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.messages import Pull
-from pycast.cluster.mirror.mirrors import LINGER_S, Mirrors
+from pycast.cluster.mirror.mirrors import LINGER_S, SILENT_S, Mirrors
 from pycast.cluster.mirror.serve import MirrorServer
 from pycast.cluster.registry.cluster_state import Status
 from pycast.cluster.registry.epoch import Epoch
@@ -158,6 +160,38 @@ def test_two_nodes_that_take_each_other_for_the_leader_do_not_wait_for_each_othe
     assert (nodes["a"].children.count(NAME), nodes["b"].children.count(NAME)) == (0, 1)
     for one in nodes.values():
         one.stop()
+
+
+def test_a_node_that_does_not_answer_is_not_waited_for_by_who_has_something_else_to_hear(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "DIAL_S", 0.1)
+    monkeypatch.setattr(mirrors, "OPEN_S", 60.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        node.state.put_node(NodeRecord("o", "o1", f"127.0.0.1:{silent.getsockname()[1]}"))
+        for name in (NAME, "/y"):
+            node.state.put_origin(OriginRecord(name, "o", "o1", epoch(1), 0, is_live=True))
+        with gevent.Timeout(5):
+            assert node.mirrors.open(NAME, has_other=True) is None
+            begun = time.monotonic()
+            assert node.mirrors.open("/y", has_other=True) is None
+            assert time.monotonic() - begun < 0.05, "it is known that the node does not answer"
+
+
+def test_a_node_that_answers_again_is_waited_for_again(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
+    origin.send(3)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = taken.getsockname()[1]
+    node.state.put_node(NodeRecord("o", "o1", f"127.0.0.1:{refused}"))
+    node.learns(1)
+    assert node.mirrors.open(NAME, has_other=True) is None
+    node.knows("o", origin)
+    level_with(node, origin, wait_until)
+    node.mirrors.release(NAME)
+    node.mounts.close(NAME)
+    node.now += SILENT_S
+    mount = node.mirrors.open(NAME, has_other=True)
+    assert mount is not None and mount is node.mounts.get(NAME)
 
 
 def test_nobody_starts_on_a_mount_whose_past_is_still_on_its_way(origin: Origin, node: Node) -> None:
