@@ -57,12 +57,12 @@ def test_lb_01_half_closed_players_are_served_for_a_grace_if_so_configured(pycas
     server = pycast_server
     with server.stream(MOUNT, headers={"Content-Type": "text/plain"}, speed=0) as stream:
         with listen(server.port, MOUNT)[0] as listener:
+            began = time.monotonic()
             listener.sock.shutdown(socket.SHUT_WR)
             stream.send_bytes(b"still there")
             assert listener.read(11) == b"still there"
-            began = time.monotonic()
             listener.read_all(5.0)
-            assert time.monotonic() - began > 0.5
+            assert time.monotonic() - began > 0.7
 
         def go() -> None:
             with listen(server.port, MOUNT)[0] as listener:

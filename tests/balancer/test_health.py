@@ -3,12 +3,12 @@
 import os
 import resource
 import socket
-import time
 from contextlib import ExitStack
 
 import pytest
 
 from pycast.testing import Server
+from tests.e2e.stopwatch import Stopwatch
 from tests.e2e.wire import Reply, Wire, ask, get
 
 MOUNT = "/live.mp3"
@@ -22,9 +22,9 @@ REQUESTS = {
 
 
 def timed(server: Server, request: str) -> tuple[float, Reply]:
-    began = time.monotonic()
-    reply = ask(server.port, request)
-    return time.monotonic() - began, reply
+    with Stopwatch(server.pid) as watch:
+        reply = ask(server.port, request)
+    return watch.seconds, reply
 
 
 @pytest.mark.pycast(clients=20)

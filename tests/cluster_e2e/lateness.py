@@ -1,42 +1,17 @@
 """How late audio came after a failure: what listeners waited for it, without what the test and a busy machine add.
 
 A silence counts from the moment at which the encoder handed over the first frame after it: an encoder that stands still
-silences everybody. Of the rest, the time for which a process on the way was ready to run and got no processor is the
-machine's, and the kernel counts it. So a limit is strict on a quiet machine, and holds on a busy one.
+silences everybody. Of the rest, what the machine took from a process on the way is not counted (`stopwatch.py`).
 """
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.cluster_e2e.encoder import Encoder
 from tests.cluster_e2e.hearing import Report
-
-
-class ProcessorWaits:
-    """`with ProcessorWaits(pids) as waits:`; for how many `seconds` the threads of these processes, all together, were
-    ready to run within the block and had no processor.
-    """
-
-    def __init__(self, pids: Iterable[int]) -> None:
-        self.seconds = 0.0
-        self._pids = tuple(pids)
-        self._before: dict[Path, float] = {}
-
-    def __enter__(self) -> Self:
-        self._before = self._so_far()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.seconds = sum(waited - self._before.get(thread, 0.0) for thread, waited in self._so_far().items())
-
-    def _so_far(self) -> dict[Path, float]:
-        threads = [one for pid in self._pids for one in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-        return {thread: _waited_s(thread) for thread in threads}
+from tests.e2e.stopwatch import ProcessorWaits
 
 
 class Lateness:
@@ -73,11 +48,3 @@ class Lateness:
             if self._since < silence.at <= self._until
         ]
         return max(0.0, max(late, default=0.0) - self._machine.seconds)
-
-
-def _waited_s(schedstat: Path) -> float:
-    try:
-        _, waited_ns, _ = schedstat.read_text().split()
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return 0.0
-    return int(waited_ns) / 1e9

@@ -10,8 +10,9 @@ import pytest
 
 from tests.cluster_e2e.encoder import Encoder, Session
 from tests.cluster_e2e.hearing import Report, Silence
-from tests.cluster_e2e.lateness import Lateness, ProcessorWaits
+from tests.cluster_e2e.lateness import Lateness
 from tests.e2e.deadline import until
+from tests.e2e.stopwatch import ProcessorWaits, Stopwatch
 
 SPIN = "import os\nos.sched_setaffinity(0, {%d})\nwhile True: pass"
 
@@ -45,7 +46,8 @@ def test_time_without_a_processor_is_the_machines() -> None:
     cpu = min(os.sched_getaffinity(0))
     hogs = [subprocess.Popen([sys.executable, "-S", "-c", SPIN % cpu]) for _ in range(2)]
     try:
-        with Lateness(handed(0.0), [hog.pid for hog in hogs]) as lateness:
+        pids = [hog.pid for hog in hogs]
+        with Stopwatch(*pids) as watch, Lateness(handed(0.0), pids) as lateness:
             began = time.monotonic()
             until(lambda: all(_has_waited(hog.pid) for hog in hogs), "each of two to wait for the other", 30)
             middle = time.monotonic()
@@ -54,6 +56,13 @@ def test_time_without_a_processor_is_the_machines() -> None:
             hog.kill()
             hog.wait()
     assert lateness.longest_s([heard(middle, -1)]) < middle - began - 0.1
+    assert watch.seconds < middle - began - 0.1
+
+
+def test_time_that_something_takes_by_itself_counts() -> None:
+    with Stopwatch() as watch:
+        time.sleep(0.2)
+    assert watch.seconds > 0.15
 
 
 def _has_waited(pid: int) -> bool:

@@ -1,5 +1,6 @@
 """The encoder and the listeners of the failure tests, against a single server: their reports are right."""
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from tests.cluster_e2e.crowd import Crowd
 from tests.cluster_e2e.encoder import Address, Encoder, Method
 from tests.cluster_e2e.netns import Network
 from tests.e2e.deadline import until
+from tests.e2e.stopwatch import ProcessorWaits
 
 MOUNT = "/live.mp3"
 FRAMES_A_SECOND = 38.28
@@ -29,18 +31,23 @@ def at(*servers: Server) -> list[Address]:
 def test_listeners_of_a_healthy_server_hear_every_frame_once(
     pycast_server: Server, crowd: Crowd, method: Method
 ) -> None:
-    with Encoder(at(pycast_server), MOUNT, method=method) as encoder:
+    pids = (os.getpid(), pycast_server.pid, crowd.pid)
+    with ProcessorWaits(pids) as waits, Encoder(at(pycast_server), MOUNT, method=method) as encoder:
         encoder.wait_sent(0.3)
         ids = crowd.add(at(pycast_server), MOUNT, 3) + crowd.add(at(pycast_server), MOUNT, icy=True)
         crowd.wait_playing(4)
         encoder.wait_sent(1.0)
         crowd.wait_heard(ids, 0, encoder.sessions[0].after_last - 5)
-        began, frames = encoder.sessions[0].accepted, encoder.count_sent()
-        assert frames == pytest.approx((time.monotonic() - began) * FRAMES_A_SECOND, abs=5)
+        # One that has stood still on a busy machine makes up for it at once.
+        until(lambda: abs(frames_due(encoder) - encoder.count_sent()) < 5, "the encoder to keep its pace")
     reports = crowd.reports(ids)
     assert all(report.is_flawless for report in reports), reports
     assert reports[3].blocks > 0
-    assert max(report.longest_silence_ms for report in reports) < 500
+    assert max(report.longest_silence_ms for report in reports) / 1000 - waits.seconds < 0.5
+
+
+def frames_due(encoder: Encoder) -> float:
+    return (time.monotonic() - encoder.sessions[0].accepted) * FRAMES_A_SECOND
 
 
 def test_frames_that_the_server_received_are_those_that_were_sent(pycast_server: Server) -> None:
