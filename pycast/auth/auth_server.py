@@ -33,7 +33,9 @@ from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError
 from pycast.http.charset import of_latin1
 from pycast.http.redact import without_secrets
+from pycast.net.failed_endpoints import FailedEndpoints
 from pycast.net.final_answer import FinalAnswer
+from pycast.net.first_connection import connect
 from pycast.net.group import Group
 from pycast.stats.counters import Counters
 
@@ -118,6 +120,7 @@ class AuthServer:
         self._clock = clock
         self._agent = agent
         self._pool: HTTPConnectionPool | None = None
+        self._unreachable = FailedEndpoints(time.monotonic)
         self._calls = BoundedSemaphore(MOST_CALLS)
         self._waiting = 0
         self._failures = 0
@@ -239,9 +242,9 @@ class AuthServer:
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
         if parts.scheme == "https":
             context = off_hub(gssl.create_default_context)  # it reads the system's list of authorities
-            self._pool = _TlsPool(host, parts.port, maxsize=MOST_CALLS, ssl_context=context)
+            self._pool = _TlsPool(host, parts.port, maxsize=MOST_CALLS, ssl_context=context, failed=self._unreachable)
         else:
-            self._pool = _PlainPool(host, parts.port, maxsize=MOST_CALLS)
+            self._pool = _PlainPool(host, parts.port, maxsize=MOST_CALLS, failed=self._unreachable)
         return self._pool
 
 
@@ -259,8 +262,12 @@ class _WholeHead(FinalAnswer):
 class _OfGevent:
     """Connects a socket of gevent's: names are resolved in a thread, and only the greenlet that asks waits."""
 
-    _used = 0.0
-    """When an answer came last, by the monotonic clock."""
+    def __init__(self, *arguments: Any, failed: FailedEndpoints, **options: Any) -> None:
+        connection: Any = super()
+        connection.__init__(*arguments, **options)
+        self._failed = failed
+        self._used = 0.0
+        """When an answer came last, by the monotonic clock."""
 
     @property
     def is_connected(self) -> bool:
@@ -277,7 +284,7 @@ class _OfGevent:
     def _new_conn(self) -> Any:
         connection: Any = self
         try:
-            sock = socket.create_connection((connection._dns_host, connection.port), connection.timeout)
+            sock = connect(connection._dns_host, connection.port, connection.timeout, self._failed)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
             return sock
         except OSError as error:

@@ -35,6 +35,11 @@ from pycast.net.ticks import sleep_until_tick
 log = logging.getLogger(__name__)
 
 STEP_S = 1.0
+
+# For each address that a directory's name has: a dead one, such as one of IPv6 where that leads nowhere, must not take
+# all the time.
+CONNECT_S = 4.0
+
 MOST_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -181,7 +186,7 @@ class YpPool:
             # Loading the authorities reads a file of some hundred kilobytes, and urllib3 would do it in the loop.
             self._tls = self._tls or off_hub(_trust)
             more["ssl_context"] = self._tls
-        with pool_manager(retries=False, **more) as pool:
+        with pool_manager(retries=False, timeout=urllib3.Timeout(connect=CONNECT_S, read=None), **more) as pool:
             answer = pool.request(
                 "POST",
                 url,

@@ -20,11 +20,11 @@ from pycast.errors import BodyError, ExternalError, FormatError
 from pycast.http.answer import Answer, AnswerReader
 from pycast.http.icy import InlineTitles, source_metaint
 from pycast.http.relay_path import leads_back
+from pycast.net.failed_endpoints import Endpoint, FailedEndpoints
 from pycast.net.sockets import bind_outgoing, family_of, set_connection_options
 from pycast.patterns import pattern
-from pycast.relay.failed_endpoints import FailedEndpoints
 from pycast.relay.place import Place
-from pycast.relay.resolver import Endpoint, Resolve
+from pycast.relay.resolver import Resolve
 from pycast.server.connection import Connection
 from pycast.server.sources import LOOK_S, new_detector
 

@@ -8,18 +8,17 @@ it keeps for as long as the answer says).
 import _socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gevent import get_hub
+
+from pycast.net.failed_endpoints import Endpoint
 
 if TYPE_CHECKING:
     from gevent.threadpool import ThreadPool
 
 # Names that are looked up at the same time. A thread whose name server is dead is gone for half a minute.
 MOST_THREADS = 4
-
-Endpoint: TypeAlias = tuple[int, Any]
-"""An address family, and an address of it."""
 
 Resolve: TypeAlias = Callable[[str, int], list[Endpoint]]
 """Returns where a host's port is. Raises OSError. May switch."""

@@ -16,6 +16,7 @@ from pycast.net.group import Group
 from pycast.stats.counters import Counters
 from tests.auth.backend import YES, Backend, running
 from tests.conftest import WaitUntil
+from tests.net.deaf import deaf_port
 
 
 class Clock:
@@ -182,6 +183,17 @@ def test_server_that_is_down_is_asked_again_by_one_after_a_while(
 def test_server_that_is_not_there_is_a_failure(servers: AuthServers, url: str) -> None:
     with pytest.raises(AuthServerFailed):
         servers.at(url).ask(url, b"action=a", None, 2.0)
+
+
+def test_dead_address_of_the_server_keeps_nobody_from_the_living_one(
+    servers: AuthServers, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with deaf_port() as deaf:
+        found = [(2, 1, 6, "", ("127.0.0.1", port)) for port in (deaf, backend.port)]
+        monkeypatch.setattr("gevent.socket.getaddrinfo", lambda *asked: found)
+        backend.is_closing = True
+        assert [ask(servers, backend, timeout_s=2.0) for _ in range(3)] == [200, 200, 200]
+    assert backend.connections == 3
 
 
 @pytest.mark.parametrize("junk", ["HTTP/1.1 200 OK\r\n" + "X: y\r\n" * 500, "nonsense", "HTTP/9 x\r\na: b"])

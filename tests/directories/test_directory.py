@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from urllib3.exceptions import HTTPError
@@ -16,6 +16,7 @@ from pycast.directories.directory import Directory, Reply, YpPool
 from pycast.directories.yp_forms import PublicStream
 from pycast.http.headers import Headers
 from tests.directories.test_yp_forms import STREAM
+from tests.net.deaf import deaf_port
 
 URL = "http://yp.example/cgi"
 YES = {"YPResponse": "1", "SID": "7", "TouchFreq": "200"}
@@ -183,6 +184,18 @@ def test_a_form_reaches_a_directory_and_its_headers_come_back(stand_in: tuple[st
     assert (reply.status, reply.headers.get("sid")) == (200, "7")
     assert reply.headers.get("ypmessage") == "d\xe9j\xe0", "in UTF-8"
     assert told == [("/yp?x=1", "pycast", b"action=add&sn=x")]
+
+
+def test_dead_address_of_a_directory_keeps_nobody_from_the_living_one(
+    stand_in: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, told = stand_in
+    with deaf_port() as deaf:
+        found = [(2, 1, 6, "", ("127.0.0.1", port)) for port in (deaf, urlsplit(url).port)]
+        monkeypatch.setattr("socket.getaddrinfo", lambda *asked: found)
+        monkeypatch.setattr("pycast.directories.directory.CONNECT_S", 0.1)
+        reply = YpPool().post(url, b"action=add&sn=x", "pycast")
+    assert (reply.status, len(told)) == (200, 1)
 
 
 def test_what_comes_before_the_answer_is_not_taken_for_it(

@@ -1,15 +1,18 @@
 """The addresses that did not answer: of the addresses that a name has, those are asked after the others.
 
 A server that is dead, or behind a firewall that drops what it gets, takes all the time that an attempt has. Asked first
-each time, as the name server's order has it, it would keep a relay from the living ones behind it.
+each time, as the name server's order has it, it would keep who asks from the living ones behind it. So it is with an
+address of IPv6 on a machine whose IPv6 leads nowhere.
 
 Invariant: no address is left out, and what is known of one is as old as `FORGOTTEN_S` at most.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
-from pycast.relay.resolver import Endpoint
+Endpoint: TypeAlias = tuple[int, Any]
+"""An address family, and an address of it."""
 
 # A server that was down for a moment gets its turn again, and a dead one takes the time of one attempt in so many.
 FORGOTTEN_S = 600.0

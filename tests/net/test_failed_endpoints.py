@@ -1,9 +1,8 @@
-"""Tests of pycast.relay.failed_endpoints: addresses that did not answer come last, and get their turn again."""
+"""Tests of pycast.net.failed_endpoints: addresses that did not answer come last, and get their turn again."""
 
 import pytest
 
-from pycast.relay.failed_endpoints import FORGOTTEN_S, FailedEndpoints
-from pycast.relay.resolver import Endpoint
+from pycast.net.failed_endpoints import FORGOTTEN_S, Endpoint, FailedEndpoints
 
 ONE, TWO, THREE = ends = [(2, (f"192.0.2.{number}", 80)) for number in (1, 2, 3)]
 
