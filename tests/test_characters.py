@@ -11,9 +11,6 @@ from pycast.characters import blanked, clean_line, escaped, escaped_lines
 UNSAFE = "\x00\x07\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2060\u2066\u2069\ufeff\U000e0041"
 
 
-FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e007f"
-
-
 @pytest.mark.parametrize("character", UNSAFE + "\n\r\t")
 def test_each_is_escaped_or_blanked(character: str) -> None:
     assert escaped(f"a{character}b").isascii() and escaped(f"a{character}b").startswith("a\\")

@@ -84,11 +84,6 @@ def loads_from(
     return config, origin
 
 
-def embedded_config(rng: Rng, environ: Mapping[str, str] | None = None) -> Config:
-    """Returns the defaults with new random passwords, overridden by `environ`. Raises ConfigError."""
-    return loads(embedded_text(made_up_passwords(rng)), environ or {}, "defaults")
-
-
 def made_up_passwords(rng: Rng) -> dict[str, str]:
     """Returns a new random password for each key of [authentication] that needs one."""
     return {name: random_password(rng) for name in ("source_password", "relay_password", "admin_password")}

@@ -9,7 +9,6 @@ from importlib.resources import files
 
 CONTENT_TYPE = "audio/mpeg"
 BITRATE = 128_000  # bits a second
-FRAME_S = 1_152 / 44_100  # seconds that one frame lasts
 TITLE = "The pycast authors - Loop in E flat"
 
 # How far a feeder is ahead of the clock, so that the first listener gets a burst; and how often it feeds.

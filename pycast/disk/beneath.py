@@ -29,7 +29,6 @@ class FoundFile(NamedTuple):
     file: BinaryIO
     size: int
     mtime_ns: int
-    inode: int
 
 
 class FoundFolder(NamedTuple):
@@ -83,7 +82,7 @@ def _opened(root: int, fd: int) -> FoundFile | FoundFolder | None:
     if stat.S_ISDIR(found.st_mode):
         return FoundFolder()
     file = os.fdopen(os.open(f"/proc/self/fd/{fd}", _READ), "rb", buffering=0)
-    return FoundFile(file, found.st_size, found.st_mtime_ns, found.st_ino)
+    return FoundFile(file, found.st_size, found.st_mtime_ns)
 
 
 def _where(fd: int) -> str:

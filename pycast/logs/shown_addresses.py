@@ -21,7 +21,7 @@ from pycast.patterns import pattern
 if TYPE_CHECKING:
     from pycast.config.schema import Config
 
-FULL, TRUNCATE, HASH = "full", "truncate", "hash"
+FULL, HASH = "full", "hash"
 
 DAY_S = 86_400
 KEPT_V4, KEPT_V6 = 24, 48

@@ -16,7 +16,7 @@ from pycast.stats.icestats import global_stats, source_stats, visible_mounts
 if TYPE_CHECKING:
     from pycast.stats.snapshot import NodeSnapshot, PlayedTitle
 
-CONTENT_TYPE = "application/json; charset=UTF-8"
+JSON_TYPE = "application/json; charset=UTF-8"
 
 _HIDDEN_GLOBAL = frozenset({"clients", "listeners", "sources", "stats"})
 _HIDDEN_SOURCE = frozenset({"listener", "max_listeners", "public", "slow_listeners", "source_ip", "user_agent"})

@@ -15,11 +15,9 @@ from xml.etree import ElementTree
 from pycast.errors import Refused
 from pycast.http.response import HTML, Response
 from pycast.net.turns import in_turns
-from pycast.stats.status_json import typed
+from pycast.stats.status_json import JSON_TYPE, typed
 from pycast.stats.xml import iceresponse
 from pycast.web.page_templates import PATH_CHARACTERS, clean, page_policy, render
-
-JSON = "application/json; charset=UTF-8"
 
 
 class Tree(dict[str, Any]):
@@ -45,7 +43,7 @@ def as_json(document: bytes) -> Response:
     values = _value(root)
     if root.tag == "iceresponse" and isinstance(values, Tree):
         values = {"message": values.get("message", ""), "success": values.get("return") == 1}
-    return Response(200, json.dumps({root.tag: values}, ensure_ascii=False).encode("utf-8", "replace"), JSON)
+    return Response(200, json.dumps({root.tag: values}, ensure_ascii=False).encode("utf-8", "replace"), JSON_TYPE)
 
 
 def as_page(document: bytes, command: str, mount: str, *, has_nodes: bool = False) -> Response:

@@ -13,7 +13,7 @@ from pycast.net.turns import in_turns
 from pycast.patterns import pattern
 from pycast.stats.icestats import stream_url, visible_mounts
 from pycast.stats.playlists import M3U_TYPE, PLS_TYPE, VCLT_TYPE, XSPF_TYPE, m3u, pls, vclt, xspf
-from pycast.stats.status_json import status_json_parts
+from pycast.stats.status_json import JSON_TYPE, status_json_parts
 from pycast.web.route import LISTENERS, Call, Route
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 # Of a page that is another one for programs.
 BY_VISITOR = ("Vary", "Accept")
-
-JSON = "application/json; charset=UTF-8"
 
 # The Host headers that may be copied into a page or a playlist: a name, an IPv4 or bracketed IPv6 address, and a port.
 _HOST = pattern(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
@@ -122,7 +120,7 @@ def status_json_page(call: Call) -> Response:
         return _GappedPage(b"".join(in_turns(status_json_parts(snapshot, mount))))
 
     page = call.site.pages.get_for_visitor(f"json {call.scope}", mount, render, stats_url(call), call.may_wait)
-    return page.answer(call.request, JSON)
+    return page.answer(call.request, JSON_TYPE)
 
 
 def find_page(call: Call) -> Route:

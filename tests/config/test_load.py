@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pycast.config.icecast_settings import Host
 from pycast.config.icecast_xml import convert
-from pycast.config.load import embedded_config, load, loads, with_port
+from pycast.config.load import embedded_text, load, loads, made_up_passwords, with_port
 from pycast.config.schema import Config
 from pycast.config.units import Size
 from pycast.errors import ConfigError
@@ -304,17 +304,22 @@ def test_variables_of_an_orchestrator_are_not_ours() -> None:
     assert loads("", {"PYCAST_PORT": "tcp://10.0.0.1:80", "PYCAST_SERVICE_HOST": "x"}, "f.toml") == Config()
 
 
+def embedded(seed: int, **environ: str) -> Config:
+    """Returns the configuration of a server without a file."""
+    return loads(embedded_text(made_up_passwords(random.Random(seed))), environ, "defaults")
+
+
 def test_embedded_configuration_has_three_fresh_passwords() -> None:
-    one, two = embedded_config(random.Random(1)), embedded_config(random.Random(2))
+    one, two = embedded(1), embedded(2)
     names = ("source_password", "relay_password", "admin_password")
     passwords = [getattr(config.authentication, name) for config in (one, two) for name in names]
     assert len(set(passwords)) == 6
     assert all(len(password) == 16 and password.isalnum() for password in passwords)
-    assert embedded_config(random.Random(1)) == one
+    assert embedded(1) == one
 
 
 def test_embedded_configuration_obeys_the_environment() -> None:
-    config = embedded_config(random.Random(1), {"PYCAST_AUTHENTICATION__SOURCE_PASSWORD": "mine"})
+    config = embedded(1, PYCAST_AUTHENTICATION__SOURCE_PASSWORD="mine")
     assert config.authentication.source_password == "mine"
     assert config.authentication.admin_password != "hackme"
 

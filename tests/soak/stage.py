@@ -117,10 +117,6 @@ class Stage:
         """The nodes by name."""
         return {name: self.cluster[name] for name in self.cluster.names}
 
-    def server_of(self, mount: str) -> Server:
-        """Returns a server that takes titles of a mount."""
-        return self.upstream if mount == UPSTREAM else self.cluster[STEADY]
-
     def begin(self) -> None:
         """Has all encoders begin, and waits until they are on the air."""
         self.breaks.append(time.monotonic())  # the other server's stream begins anew, and the relay where that is then
