@@ -5,7 +5,8 @@ Helpers only. Invariant: after `stop` nothing of it is left.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from gevent import socket
 
@@ -35,6 +36,17 @@ from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
 from pycast.stream.pacer import Pacer
 from pycast.testing.ports import Ports
+
+
+@contextmanager
+def dead_port() -> Iterator[int]:
+    """Has a port on loopback that answers nobody: its queue is full."""
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())
+        yield full.getsockname()[1]
+
 
 SETTINGS = "[server]\n[limits]\nburst_size = 2000\nsource_grace = 5\n"
 

@@ -11,7 +11,8 @@ The one invariant: a handler gets a whole question of its class, and a caller ge
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -117,6 +118,19 @@ class RpcClient:
         """Sends a message that has no answer. Raises NoAnswer if it cannot be sent. May switch."""
         self._caller(address).notify(WIRE_NAMES[type(notification)], encode(notification))
 
+    def notify_all(self, addresses: Iterable[str], notification: Notification, timeout: float) -> None:
+        """Sends a message that has no answer to several nodes at once: one that cannot be reached takes no time from
+        the others. May switch, for `timeout` at most.
+        """
+
+        def one(address: str) -> None:
+            with suppress(NoAnswer):
+                self.notify(address, notification)
+
+        tasks = [self._group.spawn(f"tell {address}", one, address) for address in addresses]
+        gevent.joinall(tasks, timeout=timeout)
+        gevent.killall(tasks, block=False)
+
     def hang_up(self, address: str) -> None:
         """Closes the link to a node, if there is one."""
         caller = self._calls.pop(address, None)
@@ -131,6 +145,8 @@ class RpcClient:
     def _caller(self, address: str) -> "_Caller":
         caller = self._calls.get(address)
         if caller is None or caller.is_closed:
+            # Nodes come and go, each with an address of its own.
+            self._calls = {known: one for known, one in self._calls.items() if not one.is_closed}
             caller = self._calls[address] = _Caller(self._connector, self._group, address, self._lost)
         return caller
 

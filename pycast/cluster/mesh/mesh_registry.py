@@ -8,7 +8,6 @@ address is dropped once its node is neither in the configuration nor known.
 import logging
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum, auto
 
 import gevent
@@ -52,6 +51,9 @@ ELSEWHERE_RETRY_S = 30.0
 
 # How often the addresses of `cluster.dns` are looked up. While there is no answer the last addresses stay.
 RESOLVE_S = 5.0
+
+# At a stop, the time for all nodes to be told.
+GOODBYE_S = 0.5
 
 # The part of CALL_S for the others' verdicts: one that hangs must not take it all.
 PROPOSE_S = 1.0
@@ -129,16 +131,12 @@ class MeshRegistry:
             self._group.spawn_forever("names of the cluster", self._resolve)
 
     def stop(self) -> None:
-        """Sends a goodbye to all. May switch, for half a second at most."""
+        """Sends a goodbye to all. May switch, for `GOODBYE_S` at most."""
         if self._mesh is None or self._is_leaving:
             return
         self._is_leaving = True
         self._state_file.stop()
-        goodbye = self._mesh.goodbye()
-        with suppress(TimeoutError), gevent.Timeout(0.5, TimeoutError()):
-            for address in list(self._lines):
-                with suppress(NoAnswer):
-                    self._peers.notify(address, goodbye)
+        self._peers.notify_all(self._lines, self._mesh.goodbye(), GOODBYE_S)
 
     def update(self, node: NodeRecord) -> None:
         """Announces this node's changed record. Never switches."""
@@ -244,6 +242,7 @@ class MeshRegistry:
                 called.clear()
             is_wanted = self._is_wanted(address)
         self._lines.pop(address, None)
+        self._troubles.pop(address, None)
 
     def _open_line(self, address: str) -> None:
         # The hello includes all changes up to now; later ones go into the queue.

@@ -32,7 +32,7 @@ from pycast.cluster.link.seal import Opener, Sealer
 from pycast.http.headers import Headers
 from pycast.http.request import NO_PAIRS, HeadReader, Request
 from pycast.net.group import Group
-from tests.cluster.hosts import Host
+from tests.cluster.hosts import Host, dead_port
 from tests.cluster.relays import Relay
 from tests.conftest import WaitUntil
 
@@ -453,12 +453,8 @@ def test_a_node_that_accepts_connections_and_sends_nothing_costs_a_second_at_mos
 
 @pytest.fixture
 def dead() -> Iterator[int]:
-    """Yields a port that answers nobody: its queue is full."""
-    with socket.socket() as full, socket.socket() as first:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        first.connect(full.getsockname())
-        yield full.getsockname()[1]
+    with dead_port() as port:
+        yield port
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:

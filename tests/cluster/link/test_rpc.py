@@ -29,6 +29,7 @@ from pycast.cluster.link.questions import (
 from pycast.cluster.link.rpc import BadAnswer, NoAnswer
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord
+from pycast.testing.ports import Ports
 from tests.cluster.hosts import Host
 from tests.conftest import WaitUntil
 
@@ -250,6 +251,17 @@ def test_an_answer_that_was_not_sent_whole_ends_the_link(
     wait_until(lambda: lost, "the end of the link")
     monkeypatch.undo()
     assert a.peers.call(b.address, Ping()) == Pong("b1")
+
+
+def test_nodes_that_are_gone_leave_nothing_behind(pair: tuple[Host, Host]) -> None:
+    a, b = pair
+    a.peers.call(b.address, Ping())
+    with Ports() as ports:
+        gone = [f"127.0.0.1:{ports.take()}" for _ in range(5)]
+    for address in gone:
+        with pytest.raises(NoAnswer):
+            a.peers.call(address, Ping())
+    assert b.address in a.peers._calls and len(a.peers._calls) <= 2
 
 
 # -- nonsense

@@ -16,7 +16,7 @@ from pycast.cluster.registry.records import NodeRecord
 from pycast.cluster.registry.registry import DuplicateNode, Held, Registry
 from pycast.testing.ports import Ports
 from tests.cluster import registry_conformance as conformance
-from tests.cluster.hosts import Host
+from tests.cluster.hosts import Host, dead_port
 from tests.cluster.registry_conformance import acquainted, claimed, knows, wait_until
 
 
@@ -132,6 +132,29 @@ def test_a_node_that_is_dead_gets_a_new_line(fleet: MeshFleet) -> None:
     assert not a.state.is_up("b")
     wait_until(lambda: len(fleet.hosts["b"].links) > taken and not a._troubles, "a new line", 1.0)
     acquainted(a, b)
+
+
+def test_a_stop_tells_all_nodes_although_some_do_not_answer(fleet: MeshFleet) -> None:
+    b = fleet.make("b")
+    with dead_port() as one, dead_port() as two, dead_port() as three:
+        dead = tuple(f"127.0.0.1:{port}" for port in (one, two, three))
+        a = join(fleet, "a", peers=(*dead, fleet.hosts["b"].address))
+        acquainted(a, b)
+        begun = time.monotonic()
+        a.stop()
+        assert time.monotonic() - begun < 2 * mesh_registry.GOODBYE_S
+        wait_until(lambda: b.state.peer("a") is None, "the goodbye", 1.0)
+
+
+def test_what_was_wrong_with_a_node_that_is_gone_is_forgotten(fleet: MeshFleet) -> None:
+    a, b = fleet.make("a"), fleet.make("b")
+    acquainted(a, b)
+    address = fleet.hosts["b"].address
+    fleet.vanish(b)
+    wait_until(lambda: a._troubles, "the end of the line")
+    a.state.remove_node("b")
+    wait_until(lambda: address not in a._lines, "the end of the tries")
+    assert not a._troubles
 
 
 def test_a_problem_is_logged_once(fleet: MeshFleet, caplog: pytest.LogCaptureFixture) -> None:
