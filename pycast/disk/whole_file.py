@@ -1,9 +1,8 @@
 """Files that are written whole, so that a reader finds the old one or the new one, never a part.
 
 They hold passwords or what only the server needs, so only its user may read them, unless the old file was for others
-too. The file is written under another
-name beside the old one. Nobody can know that name before: in a folder that others may write to, a link with a name that
-is known would lead the server to overwrite any of its own files.
+too. The file is written under another name beside the old one. Nobody can know that name before: in a folder that
+others may write to, a link with a name that is known would lead the server to overwrite any of its own files.
 """
 
 import os

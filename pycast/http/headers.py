@@ -3,9 +3,8 @@
 Icecast keeps one value for a name, the last; so does `get`. `all` gives every value, for the fields that are lists.
 Invariant: names are lower case, values are not empty and hold no CR, LF or NUL (the reader of heads sees to that).
 
-`basic_credentials` takes any case of "basic" (RFC 9110 11.1); Icecast 2.4 wants a capital B.
-Trailing NULs are cut, because Icecast 2.5's relays encode the C string with its end. Whether the credentials are right
-is not decided here.
+`basic_credentials` takes any case of "basic" (RFC 9110 11.1); Icecast 2.4 wants a capital B. Trailing NULs are cut,
+because Icecast 2.5's relays encode the C string with its end. Whether the credentials are right is not decided here.
 """
 
 from base64 import b64decode

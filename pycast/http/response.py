@@ -4,9 +4,9 @@ The standard block has one order: Server, Connection, Date, Content-Type, WWW-Au
 caching. One line of it is not Icecast's: nosniff, without which a browser may take what a source sends for a page. It
 is where Icecast has the operator's headers, so every client knows lines there. After the block come the operator's
 configured headers, then the response's own, then Content-Length. Icecast leaves that out on errors; here it is given,
-because libshout cannot read the body of an error without it. Answers are HTTP/1.0
-and close the connection; only 206 is HTTP/1.1, as in Icecast. So the end of a body whose length is not known is the end
-of the connection, for a client of HTTP/1.1 too (RFC 9112 6.3).
+because libshout cannot read the body of an error without it. Answers are HTTP/1.0 and close the connection; only 206 is
+HTTP/1.1, as in Icecast. So the end of a body whose length is not known is the end of the connection, for a client of
+HTTP/1.1 too (RFC 9112 6.3).
 
 The standard block is cached: in a storm of players all heads of one second are the same.
 

@@ -1,6 +1,6 @@
 """The parts of the node that serving a connection needs: a record, made once by `app/assembly.py`.
 
-It has no methods, and no part in it refers back to it. A part that no connection needs is not in here.
+But for `enter` it has no methods, and no part in it refers back to it. A part that no connection needs is not in here.
 """
 
 from collections.abc import Callable

@@ -312,7 +312,7 @@ def _is_cross_site(connection: Connection, request: Request) -> bool:
 def _elsewhere(
     context: ServerContext, connection: Connection, exchange: HttpExchange, error: PeerError
 ) -> Response | None:
-    """Returns the answer that sends a listener without room here to another server; None if there is none for him."""
+    """Returns the answer that sends a listener without room here to another server; None if there is none."""
     request = exchange.request
     if request is None or not isinstance(error, NoRoom) or isinstance(error, TooManyFromAddress):
         return None

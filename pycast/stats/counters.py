@@ -53,15 +53,18 @@ class Counters:
         ),
     )
     file_connections: int = field(
-        default=0, metadata=metric("pycast_file_requests_total", "Static files given out.", is_summed=True)
+        default=0,
+        metadata=metric("pycast_file_requests_total", "Requests of public pages, playlists and files.", is_summed=True),
     )
     stats_connections: int = field(
         default=0,
-        metadata=metric("pycast_stats_connections_total", "Streams of statistics (STATS) begun.", is_summed=True),
+        metadata=metric("pycast_stats_connections_total", "Streams of statistics and events begun.", is_summed=True),
     )
     stats_disconnections: int = field(
         default=0,
-        metadata=metric("pycast_stats_disconnections_total", "Streams of statistics that are over.", is_summed=True),
+        metadata=metric(
+            "pycast_stats_disconnections_total", "Streams of statistics and events that are over.", is_summed=True
+        ),
     )
     slow_listeners: int = field(
         default=0,
@@ -217,7 +220,7 @@ class Counters:
         ),
     )
     bytes_sent: int = field(
-        default=0, metadata=metric("pycast_sent_bytes_total", "Bytes sent to listeners.", is_summed=True)
+        default=0, metadata=metric("pycast_sent_bytes_total", "Bytes sent to clients of every kind.", is_summed=True)
     )
     worker_restarts: int = field(
         default=0,

@@ -3,8 +3,8 @@
 A listener gets the rest of its present unit (frame, page, cluster), then continues where the other audio is now. If it
 goes to another mount and has got all up to the last pass, it gets what has come since, too: on a crowded node that is
 up to a second, and a player that loses it with each move has nothing to play after some of them. Its player must not
-notice more than a splice. An ICY player counts bytes to the next title block, so the listener keeps its
-place between two blocks, and the first block on the other side carries the title in force there.
+notice more than a splice. An ICY player counts bytes to the next title block, so the listener keeps its place between
+two blocks, and the first block on the other side carries the title in force there.
 """
 
 from collections.abc import Callable

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # Where icecast-kh's slaves get the list of mounts, and with `mount=` each stream.
 STREAMS = "/admin/streams"
 
-_YES = frozenset({"1", "true", "yes", "on"})
-
 LOGS = ("error", "access", "playlist")
 
 
@@ -89,9 +87,9 @@ def managerelays(call: Call) -> bytes:
     icecast-kh; with `restart=1` it has one begin again, at its best upstream.
     """
     mount, enable = call.text("relay"), call.text("enable")
-    if not mount or not (enable or call.text("restart") in _YES):
+    if not mount or not (enable or call.is_yes("restart")):
         return xml.relays(call.control.relays())
-    order: RelayOrder = "restart" if not enable else "enable" if enable in _YES else "disable"
+    order: RelayOrder = "restart" if not enable else "enable" if call.is_yes("enable") else "disable"
     found = call.control.order_relay(mount, order)
     return xml.iceresponse("relay has been changed" if found else "no such relay", 1)
 

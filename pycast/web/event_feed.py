@@ -32,8 +32,6 @@ GONE_S = 5.0
 LONGEST_ID = 4096
 MOST_MARKS = 100
 
-_YES = frozenset({"1", "true", "yes", "on"})
-
 
 def eventfeed(call: Call) -> Response:
     """Answers `eventfeed`, with `mount=` about that mount alone; with `request-global=1` it also says when the first
@@ -45,7 +43,7 @@ def eventfeed(call: Call) -> Response:
 
 def _feed(call: Call) -> Iterator[bytes]:
     counters, reader = call.site.counters, _FeedReader(call)
-    wants_global, had_sources, silent_s = call.text("request-global").lower() in _YES, None, SILENCE_S
+    wants_global, had_sources, silent_s = call.is_yes("request-global"), None, SILENCE_S
     counters.stats_connections += 1
     try:
         while True:

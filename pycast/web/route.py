@@ -25,6 +25,7 @@ READ = frozenset({"GET", "HEAD"})
 FORM = READ | {"POST"}
 """Methods of a route whose parameters may be in the body as well as in the query."""
 
+_YES = frozenset({"1", "true", "yes", "on"})
 
 LISTENERS = frozenset({"listeners"})
 """The kind of a route: the words of `listen.serves` for which a port answers it. One of them is enough."""
@@ -87,6 +88,10 @@ class Call(NamedTuple):
     def text(self, name: str) -> str:
         """Returns a parameter as text, empty if it was not given."""
         return decode(self.parameters.get(name, b"")).replace("\0", "")
+
+    def is_yes(self, name: str) -> bool:
+        """Whether a parameter says yes."""
+        return self.text(name).lower() in _YES
 
 
 Handler = Callable[[Call], Response]
