@@ -4,8 +4,8 @@ A file of any size costs one piece of memory. Whoever reads it hears when a roun
 file of that name: it is read from then on, if it is still of the same format. While somebody copies a file its time
 changes with each write, so a file counts only when nobody has written to it for a moment.
 
-The one invariant: the file that is open stays open until there is another one that can be read, so a file that is
-deleted or overwritten silences nobody.
+The one invariant: the file that is open stays open until there is another one that can be read, and of one that loses
+its content the beginning is played on, so a file that is deleted or overwritten silences nobody.
 """
 
 import os
@@ -20,14 +20,19 @@ from pycast.errors import ExternalError
 
 PIECE = 64 << 10
 
+# So much of the beginning is kept for that: more than a minute of most streams.
+MOST_KEPT = 1 << 20
+
 # A file that was written to less than this ago may not be complete.
 SETTLED_S = 2.0
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 Identity = tuple[int, int, int, int]
-Detect = Callable[[Callable[[int, int], bytes]], str]
-"""A function that tells the format of a file, which it reads by offset and size; empty if it has none."""
+Read = Callable[[int, int], bytes]
+"""A function that reads a file, by offset and size."""
+Detect = Callable[[Read], str]
+"""A function that tells the format of a file; empty if it has none."""
 
 
 class Piece(NamedTuple):
@@ -70,13 +75,22 @@ class LoopedFile:
 
     _file: FileIO | None = None
 
-    def __init__(self, path: str, detect: Detect, expected: str) -> None:
-        """Opens the file. Raises ExternalError, whose text is the reason: `expected` for one without a format."""
+    def __init__(
+        self, path: str, detect: Detect, expected: str, has_audio: Callable[[str, Read], bool] = lambda name, read: True
+    ) -> None:
+        """Opens the file. Raises ExternalError, whose text is the reason: `expected` for one without a format. One that
+        takes its place later needs audio of the format, too.
+        """
         self._path = path
         self._detect = detect
+        self._has_audio = has_audio
         self._file, self._identity = _opened(path)
         self._refused: Identity | None = None
         self._offset = 0
+        self._kept = bytearray()
+        """The beginning, as it was read first."""
+        self._is_lost = False
+        """Whether the open file has no longer what it had."""
         try:
             self.format = detect(partial(_read_at, self._file))
         except OSError as error:
@@ -90,11 +104,11 @@ class LoopedFile:
     def next_piece(self) -> Piece:
         note = ""
         try:
-            note = self._renew()
-            data = _read_at(self._file, self._offset, PIECE)
+            note = self._renew() or self._look()
+            data = self._read()
             if not data and self._offset:
                 self._offset = 0
-                data = _read_at(self._file, 0, PIECE)
+                data = self._read()
         except OSError as error:
             return Piece(b"", begins=False, note=f"cannot be read: {error.strerror}")
         except ValueError:  # it was closed while the disk stalled
@@ -108,6 +122,22 @@ class LoopedFile:
 
     __del__ = close
 
+    def _read(self) -> bytes:
+        if self._is_lost:
+            return bytes(self._kept[self._offset : self._offset + PIECE])
+        data = _read_at(self._file, self._offset, PIECE)
+        if len(self._kept) == self._offset < MOST_KEPT:
+            self._kept += data
+        return data
+
+    def _look(self) -> str:
+        """Looks whether the open file has become shorter, or is one now that cannot be played. Returns a note on it."""
+        found = None if self._is_lost or self._file is None else _identity(os.fstat(self._file.fileno()))
+        if found in (None, self._identity) or not self._kept:
+            return ""
+        self._is_lost = found[2] < self._identity[2] or found == self._refused
+        return "has lost its content: what was read of it is played on" if self._is_lost else ""
+
     def _renew(self) -> str:
         """Takes the file that has the name now, if it is another one and can be used. Returns a note on it."""
         found = identity_of(self._path)
@@ -119,16 +149,22 @@ class LoopedFile:
             return ""
         why = ""
         try:
-            if self._detect(partial(_read_at, file)) != self.format:
+            read = partial(_read_at, file)
+            format = self._detect(read)
+            if not format or (format == self.format and not self._has_audio(format, read)):
+                why = "has no audio that can be played"
+            elif format != self.format:
                 why = "is of another format"
         except OSError as error:
             why = f"cannot be read ({error.strerror})"
         if why:
             file.close()
             self._refused = identity
+            self._look()
             return f"has changed, but {why}: the old one goes on"
         self.close()
         self._file, self._identity, self._offset = file, identity, 0
+        self._kept, self._is_lost = bytearray(), False
         return "has changed, and is played from its beginning"
 
 

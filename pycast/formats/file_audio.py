@@ -12,9 +12,11 @@ The one invariant: the bytes that come out of any number of rounds are one strea
 
 from collections.abc import Callable
 from importlib import import_module
+from itertools import count
 from struct import Struct
 from typing import NamedTuple, Protocol, cast
 
+from pycast.errors import FormatError
 from pycast.formats import adts, mpeg
 from pycast.formats.content_types import FORMATS, OCTET_STREAM, new_format
 from pycast.formats.detect import Detector
@@ -49,6 +51,9 @@ _DECODERS: dict[str, Decode] = {"mpeg": mpeg.decode_header, "adts": adts.decode_
 _INFO_NAMES = (b"Xing", b"Info", b"VBRI")
 _INFO_FROM, _INFO_TO = 13, 48
 _NUMBER = Struct("<I")
+
+# Covers of 16 MiB, as text, may come first.
+_MOST_BEFORE_AUDIO = 32 << 20
 
 # So much audio tells its bit rate, if that has to be known.
 _MEASURED_S = 1.0
@@ -116,6 +121,11 @@ class FileAudio:
         return [self._times.placed(unit) for unit in units]
 
 
+def _is_begin(unit: Unit) -> bool:
+    """Whether the unit is the headers of a stream, without audio."""
+    return any(isinstance(mark, Header) and not mark.data for mark in unit.marks)
+
+
 class _Times:
     """The times at which units are due. Those that the audio has may stand still in the middle of a file, in which
     every page or cluster says the same or less than the one before: then bytes take as long as they have taken so far.
@@ -132,18 +142,16 @@ class _Times:
 
     def placed(self, unit: Unit) -> Unit:
         """Returns the unit, with the time at which it is due."""
-        is_timed = is_begin = False
+        is_timed = False
         for mark in unit.marks:
             if isinstance(mark, Join):
                 is_timed = is_timed or mark.time_s is not None
-            elif isinstance(mark, Header):
-                is_begin = is_begin or not mark.data
             elif isinstance(mark, Info):
                 self._told = (mark.bitrate or 0) / 8
         if is_timed:
             self._advance(unit.time_s + self.shift_s)
         # Headers take no time.
-        self._size += 0 if is_begin else len(unit.data)
+        self._size += 0 if _is_begin(unit) else len(unit.data)
         return Unit(
             self.time_s, unit.data, [self._shifted(mark) for mark in unit.marks] if self.shift_s else unit.marks
         )
@@ -193,6 +201,19 @@ def detect_before_stream(read: Callable[[int, int], bytes]) -> str:
     """As `detect`, for a file that goes before a stream."""
     name = detect(read)
     return name if name in BEFORE_STREAM else ""
+
+
+def has_audio(name: str, read: Callable[[int, int], bytes]) -> bool:
+    """Whether there is audio in a file of that format, and not only its headers. `read` as in `detect`."""
+    audio, offset = FileAudio(name, 0, count().__next__), 0
+    try:
+        while offset < _MOST_BEFORE_AUDIO and (data := read(offset, 64 << 10)):
+            offset += len(data)
+            if not all(map(_is_begin, audio.feed(data))):
+                return True
+        return not all(map(_is_begin, audio.finish()))
+    except FormatError:
+        return False
 
 
 def _playable(name: str, read: Callable[[int, int], bytes]) -> str:

@@ -10,8 +10,9 @@ import pytest
 
 from pycast.disk.looped_file import PIECE, LoopedBytes, LoopedFile, Piece, identity_of, is_settled, read_file
 from pycast.errors import ExternalError
-from pycast.formats.file_audio import EXPECTED, detect
-from tests.formats.frame_bytes import adts, mpeg
+from pycast.formats.file_audio import EXPECTED, detect, has_audio
+from tests.formats.frame_bytes import adts, id3, mpeg
+from tests.formats.test_file_audio import ogg_file
 
 LONG_AGO = 1_000_000_000
 
@@ -149,11 +150,48 @@ def test_what_cannot_be_played_is_refused_with_the_reason_and_nothing_stays_open
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_an_empty_file_in_its_place_gives_nothing_and_no_error(file: Path) -> None:
+@pytest.mark.parametrize("size", [0, 100, PIECE // 2])
+def test_a_file_that_loses_its_content_in_place_is_played_on_from_what_was_read(file: Path, size: int) -> None:
+    data = file.read_bytes()[: 2 * PIECE]
     with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
+        for _ in range(2):
+            looped.next_piece()
+        os.truncate(file, size)
+        pieces = [looped.next_piece() for _ in range(5)]
+        assert [piece.data for piece in pieces] == [
+            data[:PIECE],
+            data[PIECE:],
+            data[:PIECE],
+            data[PIECE:],
+            data[:PIECE],
+        ]
+        assert [piece.begins for piece in pieces] == [True, False, True, False, True]
+        assert [bool(piece.note) for piece in pieces] == [True, False, False, False, False]
+        put(file, mpeg(0xFFFB9004) * 300)
+        piece = looped.next_piece()
+    assert piece == Piece(file.read_bytes()[:PIECE], begins=True, note="has changed, and is played from its beginning")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>" * 40_000, id3(50_000)])
+def test_what_was_read_is_played_on_when_nothing_that_can_be_played_is_written_over_it(
+    file: Path, content: bytes
+) -> None:
+    with closing(LoopedFile(str(file), detect, EXPECTED)) as looped:
+        first = looped.next_piece().data
+        put(file, content)
+        pieces = [looped.next_piece() for _ in range(3)]
+    assert [piece.data for piece in pieces] == [first] * 3
+    assert [piece.note for piece in pieces][1:] == ["", ""] and "no audio" in pieces[0].note
+
+
+def test_a_file_that_has_only_the_beginning_of_audio_does_not_take_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.ogg"
+    put(path, ogg_file())
+    with closing(LoopedFile(str(path), detect, EXPECTED, has_audio)) as looped:
         looped.next_piece()
-        os.truncate(file, 0)
-        assert looped.next_piece().data == b""
+        put(path, ogg_file()[:150])
+        piece = looped.next_piece()
+    assert (piece.data, piece.begins) == (ogg_file(), True) and "no audio" in piece.note
 
 
 def test_bytes_in_memory_are_a_round_each_time() -> None:
