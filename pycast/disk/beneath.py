@@ -37,14 +37,22 @@ class FoundFolder(NamedTuple):
 
 def open_beneath(root: str, name: str) -> FoundFile | FoundFolder | None:
     """Returns what `name`, which begins with a "/", is below the folder `root`; None if there is no such file or folder
-    that this user may read. Raises ExternalError if the disk or the system fails. Blocks.
+    that this user may read. A name of the disk may be in Latin-1. Raises ExternalError if the disk or the system fails.
+    Blocks.
     """
-    try:
-        name_bytes = name.encode()
-    except UnicodeEncodeError:
+    if "\0" in name:
         return None
-    if b"\0" in name_bytes:
-        return None
+    for encoding in ("utf-8",) if name.isascii() else ("utf-8", "latin-1"):
+        try:
+            found = _open_beneath(root, name.encode(encoding))
+        except UnicodeEncodeError:
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _open_beneath(root: str, name_bytes: bytes) -> FoundFile | FoundFolder | None:
     looks: list[int] = []
     try:
         looks.append(os.open(root, _LOOK | os.O_DIRECTORY))

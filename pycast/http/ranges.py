@@ -18,6 +18,7 @@ MOST_PARTS = 16
 _RANGE = pattern(r"bytes[ \t]*=(.*)\Z", re.IGNORECASE | re.DOTALL)
 _PART = pattern(r"([0-9]*)[ \t]*-[ \t]*([0-9]*)\Z")
 _MOST_DIGITS = 18
+_HUGE = "9" * _MOST_DIGITS
 
 
 class Part(NamedTuple):
@@ -46,9 +47,10 @@ def parts_of(header: str, size: int) -> tuple[Part, ...] | Unsatisfiable:
     parts: list[Part] = []
     for one in given:
         found = _PART.match(one)
-        if found is None or not (found[1] or found[2]) or len(found[1]) > _MOST_DIGITS or len(found[2]) > _MOST_DIGITS:
+        if found is None or not (found[1] or found[2]) or len(found[1]) > _MOST_DIGITS:
             return ()
-        part = _part(found[1], found[2], size)
+        # Clients that want all the rest say the largest number that they know.
+        part = _part(found[1], found[2] if len(found[2]) <= _MOST_DIGITS else _HUGE, size)
         if part is None:
             return ()
         parts += [part] if part.length else []

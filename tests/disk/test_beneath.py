@@ -93,6 +93,17 @@ def test_all_else_is_not_there(root: str, name: str) -> None:
     assert read(root, name) is None
 
 
+@pytest.mark.parametrize(("name", "on_disk"), [("/café", b"caf\xe9"), ("/ÿþ.mp3", b"\xff\xfe.mp3"), ("/日é", None)])
+def test_a_name_of_the_disk_may_be_in_latin_1_but_that_in_utf_8_goes_first(
+    root: str, name: str, on_disk: bytes | None
+) -> None:
+    for content, encoded in ((b"old", on_disk), (b"new", name[1:].encode())):
+        if encoded is not None:
+            (Path(root) / os.fsdecode(encoded)).write_bytes(content)
+            assert read_beneath(root, name, 10) == content
+    assert read_beneath(root, "/éa", 10) is None
+
+
 def test_a_file_that_is_larger_than_allowed_is_not_read(root: str) -> None:
     assert read_beneath(root, "/dir/b", 5) == b"dir/b"
     assert read_beneath(root, "/dir/b", 4) is None

@@ -16,6 +16,8 @@ from pycast.http.ranges import MOST_PARTS, Part, Unsatisfiable, last_line, part_
         ("bytes=0-", [(0, 100)]),
         ("bytes=10-19", [(10, 10)]),
         ("bytes=90-200", [(90, 10)]),
+        ("bytes=90-18446744073709551615", [(90, 10)]),
+        (f"bytes=-{'9' * 5000}", [(0, 100)]),
         ("bytes=-10", [(90, 10)]),
         ("bytes=-200", [(0, 100)]),
         ("Bytes = 1-2", [(1, 2)]),
