@@ -44,6 +44,7 @@ MOST_BYTES, MOST_DOCUMENTS = 1 << 20, 32
 MOST_OUTPUT = 4 << 20
 
 _XSL = "http://www.w3.org/1999/XSL/Transform"
+_SHEETS = (f"{{{_XSL}}}stylesheet", f"{{{_XSL}}}transform")
 _TYPE_OF_METHOD = {"html": "text/html", "text": "text/plain"}
 _UNSAFE_IN_TYPE = pattern(r"[^A-Za-z0-9/+.;= _-]")
 
@@ -235,7 +236,7 @@ def _documents(etree: Any, root: str) -> Any:
         def sheets(self, etree: Any) -> "Iterator[etree._Element]":
             for data in self._read.values():
                 found = etree.fromstring(data, etree.XMLParser(no_network=True, resolve_entities=False, recover=True))
-                if found is not None and found.tag == f"{{{_XSL}}}stylesheet":
+                if found is not None and found.tag in _SHEETS:
                     yield found
 
     return Documents()

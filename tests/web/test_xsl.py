@@ -71,6 +71,12 @@ def test_its_output_says_what_the_page_is(site: Site, write: Write, output: str,
     assert response.content_type == kind and response.is_own
 
 
+def test_a_style_sheet_may_be_called_a_transform(site: Site, write: Write) -> None:
+    text = SHEET.format(output='<xsl:output method="html"/>', body=COPY).replace("xsl:stylesheet", "xsl:transform")
+    write("page.xsl", text=text)
+    assert ask(site, "/page.xsl").content_type == "text/html; charset=UTF-8"
+
+
 def test_text_is_in_its_encoding(site: Site, write: Write) -> None:
     write("t.xsl", '<xsl:value-of select="source/title"/>', '<xsl:output method="text" encoding="ISO-8859-1"/>')
     assert ask(site, "/t.xsl").body == "Ä & <b>".encode("latin-1")
