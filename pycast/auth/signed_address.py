@@ -37,6 +37,8 @@ def signed_path(key: str, mount: str, expires: int, address: str = "") -> str:
 def why_not(keys: Sequence[str], mount: str, query: Pairs, ip: str, now: float) -> str:
     """Returns why the address that a player came by is refused, empty if it is good. `now` is in seconds since 1970."""
     given, expires, address = (query.text(name) for name in ("signature", "expires", "address"))
+    # Many libraries write the "=" that the length asks for.
+    given = given.rstrip("=")
     if not given or not expires:
         return "This stream needs a signed address: get a new one from the site that links to it"
     # All keys, so that the time does not tell which one it was.

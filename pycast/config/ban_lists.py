@@ -19,6 +19,9 @@ Network = IPv4Network | IPv6Network
 _PLAIN_V4 = pattern(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 _WILDCARD = pattern(r"((?:[0-9]{1,3}\.){1,3})\*(?:\.\*)*")
 
+# Bits before an IPv4 address that is written as an IPv6 one.
+_MAPPED = 96
+
 # Players of a kind have one text, so a few answers are remembered where all patterns would have to be tried.
 _MOST_KNOWN = 1024
 
@@ -124,11 +127,18 @@ def _addresses(text: str, bad: list[BadLine]) -> Iterator[IPv4Address | IPv6Addr
             if _PLAIN_V4.fullmatch(entry):  # nearly all, and this is three times as fast
                 yield IPv4Address(entry)
                 continue
-            found = _network(entry, is_strict=False)  # "10.0.0.7/8" is the whole network, as for a firewall
-            mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
-            yield found if mapped is None or found.prefixlen < 128 else mapped
+            # "10.0.0.7/8" is the whole network, as for a firewall.
+            yield _unmapped(_network(entry, is_strict=False))
         except ValueError:
             bad.append(BadLine(number, line))
+
+
+def _unmapped(network: Network) -> Network:
+    """Returns the network, or that of the IPv4 addresses that it stands for."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED))
 
 
 def _entries(text: str) -> Iterator[tuple[int, str]]:

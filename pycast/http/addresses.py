@@ -17,6 +17,9 @@ Network = IPv4Network | IPv6Network
 # An IPv6 address with an IPv4 one at its end is the longest: 45 characters.
 _PLAIN = pattern(r"[0-9A-Fa-f:.]{2,45}\Z")
 
+# Bits before an IPv4 address that is written as an IPv6 one.
+_MAPPED = 96
+
 
 def maybe_address(text: str) -> Address | None:
     """Returns the address that is written in `text`, which may have no brackets, port or zone; None if it is none."""
@@ -32,6 +35,14 @@ def unmapped(address: Address) -> Address:
     """Returns `address`, or the IPv4 address that it stands for."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
+
+
+def unmapped_network(network: Network) -> Network:
+    """Returns `network`, or that of the IPv4 addresses that it stands for."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED))
 
 
 # Asked for each request, and most visitors come again soon.
@@ -57,7 +68,7 @@ class Networks:
     __slots__ = ("_networks",)
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        self._networks = tuple(networks)
+        self._networks = tuple(map(unmapped_network, networks))
 
     def __contains__(self, address: Address) -> bool:
         return any(address in network for network in self._networks)

@@ -31,6 +31,18 @@ def test_what_one_of_the_keys_signed_is_good(key: str, mount: str) -> None:
     assert answer(signed_path(key, mount, int(NOW) + 1)) == ""
 
 
+@pytest.mark.parametrize("end", ["=", "%3D"])
+def test_base64_may_have_its_end(end: str) -> None:
+    assert answer(signed_path(KEYS[0], "/live.mp3", int(NOW) + 1) + end) == ""
+
+
+@pytest.mark.parametrize("address", ["::ffff:192.0.2.7", "::ffff:c000:207", "::ffff:192.0.2.0/120"])
+def test_an_ipv4_address_may_be_signed_as_a_web_site_on_a_port_of_both_kinds_sees_it(address: str) -> None:
+    path = signed_path(KEYS[0], "/live.mp3", int(NOW) + 1, address)
+    assert answer(path) == ""
+    assert "another IP address" in answer(path, "192.0.3.7")
+
+
 def test_other_keys_other_mounts_and_changed_parameters_are_wrong() -> None:
     good = signed_path(KEYS[0], "/live.mp3", int(NOW) + 9)
     for wrong in (

@@ -53,6 +53,13 @@ def test_what_is_no_address_is_left_out_and_named_with_its_line() -> None:
     assert (len(found), found.covers("1.2.3.4"), found.covers("5.6.7.8")) == (2, True, True)
 
 
+def test_networks_of_ipv4_may_be_written_as_those_of_ipv6() -> None:
+    found, bad = read_addresses("::ffff:10.0.0.0/104\n::ffff:192.0.2.7\n::ffff:0:0/95\n")
+    assert bad == []
+    asked = ("10.1.2.3", "::ffff:10.1.2.3", "192.0.2.7", "192.0.2.8", "11.0.0.0", "::fffe:1.2.3.4")
+    assert [found.covers(ip) for ip in asked] == [True, True, True, False, False, True]
+
+
 def plain(line: str) -> IPv4Network | IPv6Network:
     """The network of a line, of IPv4 if it is mapped."""
     found = ip_network(line, strict=False)
