@@ -19,15 +19,17 @@ def connect(host: str, port: int, limit_s: float, failed: FailedEndpoints) -> so
     found = [(int(family), where) for family, *_, where in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)]
     error: OSError = OSError(f"{host} has no address")
     for number, endpoint in enumerate(failed.at_the_end(found)):
-        sock = socket.socket(endpoint[0], socket.SOCK_STREAM)
+        sock = None
         try:
+            sock = socket.socket(endpoint[0], socket.SOCK_STREAM)  # an error where the kernel has no IPv6
             sock.settimeout(max(deadline - time.monotonic(), 0.001) / (len(found) - number))
             with failed.unless_answered(endpoint):
                 sock.connect(endpoint[1])
             sock.settimeout(limit_s)
             return sock
         except BaseException as raised:
-            sock.close()
+            if sock is not None:
+                sock.close()
             if not isinstance(raised, OSError):
                 raise
             error = raised

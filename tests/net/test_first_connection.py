@@ -48,6 +48,15 @@ def test_dead_address_leaves_time_for_the_next_one(monkeypatch: pytest.MonkeyPat
         assert sock.getpeername()[1] == good
 
 
+def test_address_of_a_kind_that_this_machine_lacks_is_passed_over(monkeypatch: pytest.MonkeyPatch, good: int) -> None:
+    found = [
+        (family, socket.SOCK_STREAM, 6, "", ("127.0.0.1", good)) for family in (socket.AF_APPLETALK, socket.AF_INET)
+    ]
+    monkeypatch.setattr("pycast.net.first_connection.socket.getaddrinfo", lambda *rest: found)
+    with connect("name", 1, 2.0, failed()) as sock:
+        assert sock.getpeername()[1] == good
+
+
 def test_only_address_has_all_the_time(monkeypatch: pytest.MonkeyPatch, deaf: int) -> None:
     give(monkeypatch, deaf)
     begun = time.monotonic()
