@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +17,7 @@ import pytest
 
 from pycast.testing import Server, StreamRefused
 from pycast.testing.numbered import frames_in
-from tests.e2e.programs import require
+from tests.e2e.programs import Target, require, shout_source
 from tests.e2e.wire import basic, get
 
 # More connections than would ever be dealt to one of two workers by chance.
@@ -67,6 +67,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         {"mount_name": "/file.mp3", "authentication": {"type": "htpasswd", "filename": str(folder / "users")}},
         {"mount_name": "/asked.mp3", "authentication": {"type": "url", "listener_add": url, "listener_remove": url}},
         {"mount_name": "/taken.mp3", "authentication": {"type": "url", "stream_auth": url}},
+        {"mount_name": "/free.mp3", "authentication": {"type": "url", "stream_auth": url}},
         {"mount_name": "/signed.mp3", "authentication": {"type": "signed", "keys": [KEY]}},
     ]
     with Server(workers=2, mount=mounts) as server:
@@ -144,6 +145,18 @@ def test_source_that_is_to_take_over_does_so_on_whichever_worker_it_comes_to(hou
             with server.stream("/taken.mp3", user="boss", speed=0, first=500) as second:
                 second.send(100)
                 heard.wait_for_frame(590)
+
+
+def test_encoder_that_asks_without_its_login_first_streams_also_if_that_is_let_in(
+    house: House, sound: Callable[[str], Path]
+) -> None:
+    """libshout begins with a request without login, closes its connection, and comes again with one."""
+    server, sent = house.server, sound("mp3").read_bytes()
+    del house.forms[:]
+    with shout_source(Target(server.port, server.source_password), "/free.mp3", sent):
+        server.wait_for_bytes("/free.mp3", 30_000)
+    logins = [(form.get("user", ""), form.get("pass", "")) for form in house.forms if form["action"] == "stream_auth"]
+    assert logins == [("", ""), ("source", server.source_password)]
 
 
 def test_address_that_the_command_signs_is_good_until_the_key_is_taken_out(house: House) -> None:
