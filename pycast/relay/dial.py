@@ -3,7 +3,8 @@
 It asks with HTTP/1.0, as Icecast's relays do: servers of all ages answer that with a plain body. Every step has a
 deadline, and all together have one. A stream counts only when its first bytes have told its format: a server that
 accepts and then sends nothing, or a page, is one that has failed, and the next one is asked. So a relay takes its mount
-only when it has something to play. Of the addresses of a name those that did not answer come last at the next attempt.
+only when it has something to play. Of the addresses of a name those that do not answer are passed over, and come last
+at the next attempt.
 """
 
 import time
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 # tenth of that is much on any continent.
 DIAL_S = 15.0
 
-# For each address that a name has: a dead one must not take the time of those after it.
-CONNECT_S = 4.0
+# For each address that a name has, but the last one: one that is dead or says nothing must not take the time of those
+# after it, nor that of the listener who waits for a relay on demand.
+CONNECT_S, ANSWER_S = 4.0, 5.0
 
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -115,10 +117,8 @@ class Dialler:
         """Returns the connection on which a 200 came, after redirects, and what came behind its head."""
         had_login = bool(place.authorization)
         for _ in range(MOST_REDIRECTS + 1):
-            connection, endpoint = self._connect(place, deadline)
+            connection, answer, rest = self._answer(place, deadline)
             with _closed_on_error(connection):
-                with self._failed.unless_answered(endpoint):
-                    answer, rest = _exchange(connection, place, deadline)
                 if 200 <= answer.status < 300:
                     return connection, place, answer, rest
                 if answer.status not in _REDIRECTS:
@@ -130,7 +130,21 @@ class Dialler:
             connection.close()
         raise UpstreamFailed(f"it redirects more than {MOST_REDIRECTS} times")
 
-    def _connect(self, place: Place, deadline: float) -> tuple[Connection, Endpoint]:
+    def _answer(self, place: Place, deadline: float) -> tuple[Connection, Answer, bytes]:
+        """Returns the answer of the first address of the place that gives one, and what came behind its head."""
+        endpoints = self._failed.at_the_end(self._endpoints(place, deadline))
+        for left, endpoint in zip(range(len(endpoints), 0, -1), endpoints, strict=True):
+            until = min(deadline, time.monotonic() + ANSWER_S) if left > 1 else deadline
+            try:
+                with self._failed.unless_answered(endpoint):
+                    return _answer_of(endpoint, place, until)
+            except UpstreamFailed:
+                if left == 1:
+                    raise
+        raise AssertionError
+
+    def _endpoints(self, place: Place, deadline: float) -> list[Endpoint]:
+        """Returns the addresses, of which there is one at least."""
         try:
             with gevent.Timeout(_left(deadline), UpstreamFailed("its name is not looked up in time")):
                 endpoints = self._resolve(place.host, place.port)
@@ -140,13 +154,9 @@ class Dialler:
         if place.bind:
             family, why = family_of(place.bind), f"it has no address of the kind of {place.bind}, which is its bind"
             endpoints = [endpoint for endpoint in endpoints if endpoint[0] == family]
-        for endpoint in self._failed.at_the_end(endpoints):
-            try:
-                return _connected(endpoint, place, deadline), endpoint
-            except OSError as error:
-                self._failed.add(endpoint)
-                why = f"no connection to {endpoint[1][0]}: {error}"
-        raise UpstreamFailed(why)
+        if not endpoints:
+            raise UpstreamFailed(why)
+        return endpoints
 
 
 def _refusal(answer: Answer, place: Place, *, had_login: bool) -> str:
@@ -155,6 +165,15 @@ def _refusal(answer: Answer, place: Place, *, had_login: bool) -> str:
     if answer.status != 401 or place.authorization or not had_login:
         return text
     return f"{text}: the login is not sent on to {place.url}, which is another server; name it in upstreams"
+
+
+def _answer_of(endpoint: Endpoint, place: Place, deadline: float) -> tuple[Connection, Answer, bytes]:
+    try:
+        connection = _connected(endpoint, place, deadline)
+    except OSError as error:
+        raise UpstreamFailed(f"no connection to {endpoint[1][0]}: {error}") from error
+    with _closed_on_error(connection):
+        return connection, *_exchange(connection, place, deadline)
 
 
 def _connected(endpoint: Endpoint, place: Place, deadline: float) -> Connection:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from gevent import socket
 from gevent.ssl import SSLContext
@@ -156,16 +157,35 @@ def test_next_address_of_a_name_is_tried() -> None:
 
 
 @pytest.mark.parametrize("play", [silent, lambda sock, head: None, answers(b"SSH-2.0-OpenSSH\r\n")])
-def test_address_that_did_not_answer_is_not_asked_first_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_that_does_not_answer_is_passed_over_and_comes_last_next_time(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "ANSWER_S", 0.2)
     with upstream(play) as bad, upstream(plays()) as good:
         ends: list[Any] = [(socket.AF_INET, ("127.0.0.1", server.port)) for server in (bad, good)]
         dialler = Dialler(lambda host, port: ends, "me")
-        with monkeypatch.context() as patch, pytest.raises(UpstreamFailed):
-            patch.setattr(dial, "DIAL_S", 0.2)
-            dialler.stream(good.place(), "/x", "")
-        for _ in range(2):
+        for _ in range(3):
             dialler.stream(good.place(), "/x", "").connection.close()
-        assert (len(bad.heads), len(good.heads)) == (1, 2)
+        assert (len(bad.heads), len(good.heads)) == (1, 3)
+
+
+def test_refusal_of_one_address_is_that_of_the_server() -> None:
+    with upstream(answers(b"HTTP/1.0 404 Not Found\r\n")) as one, upstream(plays()) as other:
+        ends: list[Any] = [(socket.AF_INET, ("127.0.0.1", server.port)) for server in (one, other)]
+        with pytest.raises(UpstreamFailed, match="404"):
+            Dialler(lambda host, port: ends, "me").stream(one.place(), "/x", "")
+        assert (len(one.heads), len(other.heads)) == (1, 0)
+
+
+def test_last_address_has_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(sock: socket.socket, head: bytes) -> None:
+        gevent.sleep(0.3)
+        plays()(sock, head)
+
+    monkeypatch.setattr(dial, "ANSWER_S", 0.1)
+    with upstream(late) as server:
+        ends: list[Any] = [(socket.AF_INET, ("127.0.0.1", port)) for port in (1, server.port)]
+        Dialler(lambda host, port: ends, "me").stream(server.place(), "/x", "").connection.close()
 
 
 def test_address_that_refuses_connections_is_not_asked_first_again() -> None:
