@@ -13,7 +13,8 @@ import logging
 import time
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.errors import MissingHeaderBodySeparatorDefect
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -33,7 +34,7 @@ from pycast.disk.calls import DiskStalled, off_hub
 from pycast.errors import ExternalError
 from pycast.http.charset import of_latin1
 from pycast.http.redact import without_secrets
-from pycast.net.failed_endpoints import FailedEndpoints
+from pycast.net.failed_endpoints import Endpoint, FailedEndpoints
 from pycast.net.final_answer import FinalAnswer
 from pycast.net.first_connection import connect
 from pycast.net.group import Group
@@ -266,6 +267,7 @@ class _OfGevent:
         connection: Any = super()
         connection.__init__(*arguments, **options)
         self._failed = failed
+        self._endpoint: Endpoint | None = None
         self._used = 0.0
         """When an answer came last, by the monotonic clock."""
 
@@ -277,14 +279,34 @@ class _OfGevent:
 
     def getresponse(self) -> Any:
         connection: Any = super()
-        response = connection.getresponse()
+        with self._asked():
+            response = connection.getresponse()
         self._used = time.monotonic()
         return response
+
+    def connect(self) -> None:
+        """Connects, and makes the handshake if there is one."""
+        connection: Any = super()
+        with self._asked():
+            connection.connect()
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Remembers the address as one that failed if the block raises an error: it may take connections and then be
+        silent. The next call begins with another one, if the name has more.
+        """
+        try:
+            yield
+        except Exception:
+            if self._endpoint is not None:
+                self._failed.add(self._endpoint)
+            raise
 
     def _new_conn(self) -> Any:
         connection: Any = self
         try:
             sock = connect(connection._dns_host, connection.port, connection.timeout, self._failed)
+            self._endpoint = sock.family, sock.getpeername()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
             return sock
         except OSError as error:

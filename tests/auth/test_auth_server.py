@@ -1,6 +1,7 @@
 """Tests of pycast.auth.auth_server: calls have limits, and a server that fails is left alone for a while."""
 
 import logging
+import socket
 import time
 from collections.abc import Iterator
 
@@ -194,6 +195,17 @@ def test_dead_address_of_the_server_keeps_nobody_from_the_living_one(
         backend.is_closing = True
         assert [ask(servers, backend, timeout_s=2.0) for _ in range(3)] == [200, 200, 200]
     assert backend.connections == 3
+
+
+def test_address_that_takes_connections_and_is_silent_is_not_asked_first_again(
+    servers: AuthServers, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = [(2, 1, 6, "", ("127.0.0.1", port)) for port in (silent.getsockname()[1], backend.port)]
+        monkeypatch.setattr("gevent.socket.getaddrinfo", lambda *asked: found)
+        with pytest.raises(AuthServerFailed):
+            ask(servers, backend, timeout_s=0.2)
+        assert [ask(servers, backend, timeout_s=10.0) for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize("junk", ["HTTP/1.1 200 OK\r\n" + "X: y\r\n" * 500, "nonsense", "HTTP/9 x\r\na: b"])
