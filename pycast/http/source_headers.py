@@ -2,7 +2,8 @@
 
 There are three families of names, `ice-`, `icy-` and `x-audiocast-`, from three generations of encoders; the first name
 that has a value counts. The defaults that Icecast shows ("Unspecified name" …) and what a mount's configuration
-overrides are not applied here. The text "(null)", which butt prints for an unset field, counts as absent.
+overrides are not applied here. The text "(null)", which butt prints for an unset field, counts as absent, and so does a
+bitrate of 0, which libshout sends over SHOUTcast's protocol for an encoder that told it none (VLC, `shout`).
 
 `ice-audio-info: bitrate=128;channels=2;samplerate=44100` holds pairs that become stats of the mount. Keys stay as sent
 (`bitrate` and `ice-bitrate` are different stats), values are percent-decoded (`+` is no blank). Sizes are Icecast's: a
@@ -57,7 +58,8 @@ class SourceInfo(NamedTuple):
         """The bitrate as the source declares it: in a header of its own, or in `ice-audio-info` (libshout's key, then
         that of other encoders). Empty if it does not.
         """
-        return self.bitrate or self.audio_stats.get("bitrate", "") or self.audio_stats.get("ice-bitrate", "")
+        of_stats = (self.audio_stats.get(key, "") for key in ("bitrate", "ice-bitrate"))
+        return self.bitrate or next((value for value in of_stats if not _is_no_bitrate(value)), "")
 
 
 def source_info(headers: Headers) -> SourceInfo:
@@ -80,9 +82,14 @@ def source_info(headers: Headers) -> SourceInfo:
 def _first(headers: Headers, what: str) -> str:
     for name in _NAMES[what]:
         value = clean_line(headers.get(name))
-        if value and value != "(null)":
+        if value and value != "(null)" and not (what == "bitrate" and _is_no_bitrate(value)):
             return value
     return ""
+
+
+def _is_no_bitrate(text: str) -> bool:
+    """Whether a bitrate is absent: empty, or 0."""
+    return not text.strip("0.")
 
 
 def _is_nonzero(text: str) -> bool:

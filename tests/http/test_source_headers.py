@@ -105,6 +105,10 @@ def test_any_text_gives_pairs_fit_for_xml_names(raw: str) -> None:
         ([("ice-audio-info", "ice-bitrate=Quality 0;ice-channels=2")], "Quality 0"),
         ([("ice-audio-info", "bitrate=96;ice-bitrate=64"), ("icy-br", "128")], "128"),
         ([("ice-audio-info", "bitrate=96;ice-bitrate=64")], "96"),
+        ([("icy-br", "0")], ""),
+        ([("ice-bitrate", "0"), ("icy-br", "128")], "128"),
+        ([("ice-audio-info", "bitrate=0;ice-bitrate=64")], "64"),
+        ([("ice-audio-info", "bitrate=0;channels=2"), ("icy-br", "0")], ""),
     ],
 )
 def test_bitrate_that_a_source_declares_is_found_in_each_spelling(
