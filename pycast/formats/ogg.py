@@ -20,7 +20,7 @@ from pycast.formats.marks import Header, Info, Join, Mark, Tags
 from pycast.formats.ogg_chain import Chain
 from pycast.formats.ogg_codecs import BrokenHeaders
 from pycast.formats.ogg_page import Page, PageReader
-from pycast.formats.ogg_titles import Rewritten, TitledStream
+from pycast.formats.ogg_titles import MIN_CHAIN_S, Rewritten, TitledStream
 
 MAX_LOST = 16 * 1024 * 1024
 """Most bytes in a row that no decoder could use. Radio programs begin a chain with each song, and a song of a quarter
@@ -45,6 +45,11 @@ class Ogg:
         """The title from outside that holds; None if the stream's own one does."""
         self._titled: TitledStream | None = None
         """The chain's logical stream, if the chain has got such a title."""
+        self._has_begun = False
+        self._writes_titles = False
+        """Whether the encoder has begun the chain for a title. It may say each title twice: butt tells the server that
+        of a FLAC stream a moment before it begins a chain with it.
+        """
         self._stats: dict[str, str] = {}
         self._meter = BitrateMeter(base, 0.0, None)
         self._out: list[bytes] = []
@@ -91,7 +96,8 @@ class Ogg:
         assert self._song is not None
         if self._titled is None:
             self._titled = self._chain.titled()
-        self._titled.set_song(*self._song)
+        begin_s = self._chain.time_s + MIN_CHAIN_S if self._writes_titles else 0.0
+        self._titled.set_song(*self._song, begin_s)
 
     def _take(self, page: Page) -> None:
         chain = self._chain
@@ -151,6 +157,7 @@ class Ogg:
             stats |= codec.stats
         self._meter = BitrateMeter(self._offset, chain.time_s, bitrate)
         self._stats = stats
+        self._writes_titles, self._has_begun = self._has_begun and any(chain.tags), True
         self._marks.append(Info(chain.offset, bitrate, stats))
         if chain.tags != self._tags:
             self._tags, self._song = chain.tags, None

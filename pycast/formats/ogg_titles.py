@@ -83,11 +83,14 @@ class TitledStream:
         if latest.granule > 0:
             self._pages.append(latest)
 
-    def set_song(self, artist: str, title: str) -> None:
-        """Asks for a new logical stream behind the next page that is good for that. Encoders and scripts send a title
-        again and again: the one that the comments say already asks for nothing.
+    def set_song(self, artist: str, title: str, begin_s: float = 0.0) -> None:
+        """Asks for a new logical stream behind the next page that is good for that, from the media time `begin_s` on;
+        another title does not put that off. Encoders and scripts send a title again and again: the one that the
+        comments say already asks for nothing.
         """
         song = (artist, title) if _shown(artist, title) != _shown(*self._present) else None
+        if self._song is None:
+            self._not_before_s = max(self._not_before_s, begin_s)
         if song != self._song:
             self._song, self._waited = song, 0
 

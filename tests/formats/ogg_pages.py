@@ -106,6 +106,17 @@ def flac_comment(*fields: str, is_last: bool = True) -> bytes:
     return struct.pack(">I", (0x84 if is_last else 0x04) << 24 | len(block)) + block
 
 
+def flac_link(serial: int, frames: int, *fields: str) -> list[bytes]:
+    """Returns the pages of a FLAC stream as butt makes them: four frames each, and a last one with fewer."""
+    heads = page([flac_id()], serial, flags=FIRST) + page([flac_comment(*fields)], serial, sequence=1)
+    made = [heads]
+    for begin in range(0, frames, 4):
+        end = min(begin + 4, frames)
+        content = [bytes.fromhex("fff8c91800") + bytes([serial, one]) for one in range(begin, end)]
+        made.append(page(content, serial, 4096 * end, LAST * (end == frames), sequence=len(made) + 1))
+    return made
+
+
 FLAC_AUDIO = b"\xff\xf8" + b"f" * 30
 
 

@@ -16,7 +16,7 @@ from pycast.formats.standby import StandbyStream
 from pycast.formats.tags import artist_and_title
 from tests.formats import ogg_pages as pages
 from tests.formats.feeding import CUTS, cut, every, run
-from tests.formats.ogg_pages import CONTINUED, FIRST, LAST, NO_GRANULE, page
+from tests.formats.ogg_pages import CONTINUED, FIRST, LAST, NO_GRANULE, flac_link, page
 from tests.formats.samples import decode_errors, sample
 
 CODECS = ("vorbis", "opus", "flac")
@@ -242,6 +242,29 @@ def test_two_titles_at_once_are_one() -> None:
     out += stream.feed(opus_page(3, 5))[0]
     out += b"".join(stream.feed(opus_page(number, 50))[0] for number in range(4, 8))
     assert [link.song[1] for link in links(out)] == ["", "artist - title", "next"]
+
+
+def test_a_title_that_the_encoder_writes_itself_a_moment_later_begins_one_stream() -> None:
+    """butt sends each title of a FLAC stream to the server as well, before it ends the stream in which it was."""
+    stream, out = Ogg(), b"".join(flac_link(1, 8))
+    stream.feed(out)
+    for serial, title in enumerate(("one", "two", "three"), 2):
+        *first, before_last, last = flac_link(serial, 42, f"TITLE={title}")
+        out += stream.feed(b"".join(first))[0]
+        stream.retitle("", {"one": "two", "two": "three", "three": "four"}[title])
+        out += stream.feed(before_last)[0] + stream.feed(last)[0]
+    out += stream.feed(b"".join(flac_link(5, 8, "TITLE=four")))[0]
+    assert [link.song[1] for link in links(out)] == ["", "one", "two", "three", "four"]
+
+
+def test_a_title_that_waits_does_not_wait_longer_because_another_comes() -> None:
+    stream = Ogg()
+    out = stream.feed(b"".join(flac_link(1, 8)))[0]
+    for number, data in enumerate(flac_link(2, 60, "TITLE=own")):
+        out += stream.feed(data)[0]
+        stream.retitle("", f"number {number}")
+    songs = [link.song[1] for link in links(out)]
+    assert songs[:3] == ["", "own", "number 2"] and len(songs) > 4
 
 
 def test_a_title_that_comes_again_begins_nothing() -> None:
