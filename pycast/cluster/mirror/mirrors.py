@@ -61,8 +61,9 @@ LEVEL_S = 0.5
 REVIEW_S = 1.0
 PARENT_REVIEW_S = 5.0
 
-# How often a parent is looked for, if nothing changes.
+# How often a parent is looked for, if nothing changes, and how often at least survivors are asked how far they are.
 PAUSE_S = 0.2
+MOST_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +225,8 @@ class Mirrors:
         # Choose a parent that has not just failed.
         parent = self._choose(mirrored)
         if parent is None:
-            # Without one, fetch what other survivors have. If they have nothing more, wait for a change, or only a
-            # moment if a parent has just failed.
-            if not self._level_with_survivors(mirrored):
+            # Without one, fetch what other survivors have. If that is nothing, wait for a change, or for a moment.
+            if self._clock() < mirrored.asks_at or not self._level_with_survivors(mirrored):
                 is_soon = any(self._clock() - at < RETRY_S for at in mirrored.failed.values())
                 mirrored.news.wait(ABSENT_RETRY_S if is_soon else PAUSE_S)
             mirrored.news.clear()
@@ -236,7 +236,7 @@ class Mirrors:
                 mirror.mark_waiting()
             return
         # With one, mirror until the connection breaks. If it lacks the next byte another node may have it.
-        mirrored.parent = parent.node
+        mirrored.parent, mirrored.asks_at = parent.node, 0.0
         mirrored.since = mirrored.reviewed_at = self._clock()
         log.info("< mount %s: mirrored from node %s", mirror.name, parent.node)
         try:
@@ -310,6 +310,9 @@ class Mirrors:
             return False
         mine = (mirror.known, mirror.head)
         best = max(self._tails(mirror.name), default=None)
+        # Ask less and less often: when a node is lost that had hundreds of mounts, the others have better things to do.
+        now = self._clock()
+        mirrored.asks_at = now + min(max(now - mirror.last_heard, ABSENT_RETRY_S), MOST_PAUSE_S)
         # A node with a higher epoch that is not further than this one has other bytes. They come from their owner only.
         if best is None or (best.epoch, best.head) <= mine or best.head <= mirror.head:
             return False

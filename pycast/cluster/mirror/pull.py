@@ -348,6 +348,8 @@ class MirroredMount:
     """When the present connection was begun."""
     failed: dict[str, float] = field(default_factory=dict)
     """Parents that failed, and when; `RETRY_S` after that they may be tried again."""
+    asks_at: float = 0.0
+    """When the survivors of the parent are asked next how far they are."""
     unanswered: Event = field(default_factory=Event)
     """Set when no node that may have the mount answers."""
 

@@ -5,6 +5,7 @@ import logging
 import time
 import weakref
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 import gevent
@@ -526,6 +527,29 @@ def test_a_source_that_was_quiet_is_not_waited_for_as_soon_as_the_parent_is_lost
     node.now += 51
     wait_until(lambda: mount.state is MountState.WAITING, "the wait")
     assert states == [MountState.LIVE]
+
+
+def test_survivors_are_asked_less_and_less_often(
+    origin: Origin, node: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is lost may have had hundreds of mounts, and those who ask have to claim them."""
+    asked: list[float] = []
+
+    def ask(*_: object) -> list[object]:
+        asked.append(node.clock())
+        return []
+
+    monkeypatch.setattr(mirrors, "ask_tails", ask)
+    node.kept.add(NAME)
+    begin_to_mirror(node)
+    origin.send(3)
+    level_with(node, origin, wait_until)
+    origin.close_the_port()
+    origin.hang_up()
+    node.state.set_status("o", Status.DEAD)
+    wait_until(lambda: len(asked) >= 5, "some questions")
+    lost = node.mirrors._mirrored[NAME].mirror.last_heard
+    assert all(later - lost >= 2 * (one - lost) for one, later in pairwise(asked)), [one - lost for one in asked]
 
 
 def test_a_node_answers_how_far_it_is_with_a_mount(origin: Origin, node: Node, wait_until: WaitUntil) -> None:
