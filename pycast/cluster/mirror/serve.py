@@ -225,9 +225,11 @@ def _start(mount: Mount, lineage: Lineage, pull: Pull) -> int:
     if is_known and (lineage.agrees(pull.epoch, pull.offset) or lineage.begins_after(pull.epoch, pull.offset)):
         first = timeline.first_join(ring.oldest)  # it has nothing else, and misses as little as it has to
         return ring.head if first is None else first
-    if pull.offset >= 0:  # it jumps with its listeners, to the newest join point, but not to what they have heard
-        last, floor = timeline.last_join(), max(ring.oldest, lineage.first_after(pull.epoch))
-        return ring.head if last is None or last < floor else last
+    if pull.offset >= 0:
+        # It jumps with its listeners, to where new ones begin, because they have heard nothing for a while: their node
+        # was suspended, or cut off. But not to what they have heard.
+        first = timeline.first_join(max(mount.place(0).position, ring.oldest, lineage.first_after(pull.epoch)))
+        return ring.head if first is None else first
     backlog = max(int((mount.bitrate or 0) / 8 * BACKLOG_S), BACKLOG_BYTES)
     floor = max(ring.oldest, ring.head - backlog, mount.floor)
     first = timeline.first_join(floor)
