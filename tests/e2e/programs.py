@@ -122,7 +122,7 @@ class Program:
         with self._changed:
             return self._output.decode("utf-8", "replace")
 
-    def wait_for_output(self, pattern: str, timeout: float = 15.0) -> str:
+    def wait_for_output(self, pattern: str, timeout: float = 30.0) -> str:
         """Waits until the output has `pattern` and returns the match. Fails when the program ends first."""
         deadline = time.monotonic() + timeout
         with self._changed:

@@ -77,4 +77,5 @@ def test_a_player_that_leaves_is_no_longer_counted(station: Server) -> None:
         mpv.wait_for_output("at [0-9]")
         station.wait_for_listeners(MOUNT, 1)
         mpv.leave()
+        mpv.wait()
         station.wait_for_listeners(MOUNT, 0, 3)
