@@ -84,6 +84,8 @@ def playing(station: Station, path: str, ip: str = "203.0.113.5", agent: str = "
     """Returns a listener that came through nginx."""
     wire = Wire(station.port)
     reply = wire.send(behind_nginx(path, ip, agent)).read_head()
+    if reply.status != 200:
+        wire.close()
     assert reply.status == 200, reply
     return wire
 
@@ -237,6 +239,7 @@ def test_a_source_above_limit_rate_is_slowed_down_and_stays(station: Station, tm
 
 
 def test_a_mount_with_an_address_plays_the_other_server(station: Station) -> None:
+    until(lambda: get(station.port, "/relayed.mp3", method="HEAD").status == 200, "the relay", 40)
     with playing(station, "/relayed.mp3") as wire:
         found = numbers(wire.read(20 * FRAME_BYTES))
         assert found == list(range(found[0], found[0] + 20))

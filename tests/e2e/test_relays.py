@@ -97,7 +97,8 @@ def test_bytes_and_headers_of_icecast_arrive(chain: Chain) -> None:
     listeners = get(chain.middle.port, "/admin/listclients?mount=/b.mp3", basic("admin", chain.middle.admin_password))
     assert b"<IP>127.0.0.9</IP>" in listeners.body
     stats = get(chain.last.port, "/admin/stats", basic("admin", chain.last.admin_password)).body.decode()
-    assert "<source_relay_connections>2</source_relay_connections>" in stats
+    assert int(stats.partition("<source_relay_connections>")[2].partition("<")[0]) >= 2
+    assert "<source_client_connections>0</source_client_connections>" in stats
     assert "<source_ip>localhost</source_ip>" in stats
 
 
