@@ -4,6 +4,7 @@ Fetches bodies and turns every failure into an error whose text says what to try
 invariant: only the body of a 200 is ever returned.
 """
 
+from base64 import b64encode
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import click
@@ -48,7 +49,7 @@ class ServerClient:
         if insecure:
             urllib3.disable_warnings()
         self._pool = pool_manager(
-            headers=urllib3.make_headers(basic_auth=f"{user}:{password}") if self.has_password else {},
+            headers={"Authorization": _basic(user, password)} if password is not None else {},
             timeout=timeout_s,
             retries=False,
             cert_reqs="CERT_NONE" if insecure else "CERT_REQUIRED",
@@ -145,6 +146,11 @@ def _address(url: str) -> SplitResult:
     if address.scheme not in _PORTS:
         raise click.BadParameter("a URL begins with http:// or https://", param_hint="URL")
     return address
+
+
+def _basic(user: str, password: str) -> str:
+    """Returns credentials as the server reads them: in UTF-8, where urllib3's own way has Latin-1 only."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _other_scheme(url: str) -> str:

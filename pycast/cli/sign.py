@@ -42,5 +42,5 @@ def command(mount: str, config: Path | None, valid: str, address: str) -> None:
         raise click.BadParameter("expected an IP address or a network", param_hint="--address") from error
     signed = signed_path(settings.authentication.keys[0], mount, int(time.time() + seconds), address)
     first = found.listen[first_serving(found, "listeners")]
-    base = found.server.public_url or f"http{'s' if first.tls else ''}://{found.server.hostname}:{first.port}"
+    base = found.server.public_url or f"http{'s' if first.is_tls_only else ''}://{found.server.hostname}:{first.port}"
     click.echo(stream_url(base, mount, settings.listenurl) + "?" + signed.partition("?")[2])

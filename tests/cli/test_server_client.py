@@ -124,6 +124,13 @@ def test_login_in_the_url_is_used_and_not_shown(address: str, url: str) -> None:
     assert Answers.asked[0][2] == "Basic YWRtaW46cEBzcw=="
 
 
+def test_password_may_be_in_any_alphabet(address: str) -> None:
+    server = client(address, "пароль")
+    server.get("/200")
+    server.close()
+    assert Answers.asked == [("GET", "/200", "Basic YWRtaW460L/QsNGA0L7Qu9GM")]
+
+
 def test_port_is_named_if_the_url_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_PORTS, "http", 1)
     monkeypatch.setattr("urllib3.poolmanager.port_by_scheme", {"http": 1})

@@ -50,6 +50,13 @@ def test_address_is_at_the_port_for_listeners(file: Path) -> None:
     assert sign("/live.mp3", "--config", file).stdout.startswith("http://radio.example:8010/live.mp3?")
 
 
+@pytest.mark.parametrize(("tls", "scheme"), [("true", "https"), ('"auto"', "http"), ("false", "http")])
+def test_scheme_is_that_of_listenurl(file: Path, tls: str, scheme: str) -> None:
+    """A port that takes both is told as http, as everywhere."""
+    file.write_text(f'[tls]\ncertificate = "c.pem"\nprivate_key = "k.pem"\n[[listen]]\ntls = {tls}\n{TOML}')
+    assert sign("/live.mp3", "--config", file).stdout.startswith(f"{scheme}://radio.example:8000/live.mp3?")
+
+
 def test_file_is_found_as_by_serve(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(file.parent)
     assert sign("/live.mp3").exit_code == 0
