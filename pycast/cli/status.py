@@ -9,7 +9,6 @@ import shutil
 import sys
 import textwrap
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,13 +123,13 @@ def _state(server: ServerClient) -> Look:
 
 
 def _show(server: ServerClient, interval: float, hint: str) -> None:
-    history: deque[int] = deque(maxlen=_HISTORY)
+    history: list[int] = []
     last: Look | None = None
     while True:
         trouble = ""
         try:
             last = _look(server, hint)
-            history.append(last.server.listeners)
+            history = [*history[1 - _HISTORY :], last.server.listeners]
         except ExternalError as error:
             trouble = escaped(str(error))
         _draw(last, history, trouble, server.url)
@@ -144,7 +143,7 @@ def _lines(look: Look, width: int, history: Sequence[int] = ()) -> list[str]:
     return [title, facts, *nodes, *mounts]
 
 
-def _draw(look: Look | None, history: deque[int], trouble: str, url: str) -> None:
+def _draw(look: Look | None, history: Sequence[int], trouble: str, url: str) -> None:
     width, height = _size()
     lines = _lines(look, width, history) if look else [click.style(cut(url, width), bold=True)]
     troubles = textwrap.wrap(trouble, width)  # what to do stands at the end of it

@@ -1,7 +1,13 @@
 """`pycast status` asks a server and shows its table; an error says what to do."""
 
+import os
+import signal
+import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -56,6 +62,24 @@ def test_table_is_printed_once_when_stdout_is_no_terminal(address: str) -> None:
     code, said, _ = run(address)
     assert code == 0
     assert said.splitlines()[-1].endswith("Artist - Song")
+
+
+def test_terminal_shows_it_until_ctrl_c_and_is_left_as_it_was(address: str) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    arguments = [sys.executable, "-m", "pycast", "status", address, "--interval", "0.2"]
+    process = subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):  # EIO: the other end is closed
+        while piece := os.read(ours, 65536):
+            said += piece
+            if said.count(b"Ctrl-C quits") == 3:
+                process.send_signal(signal.SIGINT)
+    os.close(ours)
+    assert process.wait(10) == 0
+    assert b"Artist - Song" in said and "█".encode() in said
+    assert said.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
 def test_password_shows_the_nodes_of_a_cluster_above_its_mounts(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
