@@ -8,7 +8,6 @@ The one invariant: a value that was accepted is finite and not negative.
 """
 
 import re
-from math import isfinite
 from typing import NamedTuple
 
 from pycast.patterns import pattern
@@ -24,6 +23,9 @@ _SPAN_SECONDS = {unit: _SECONDS[unit] for unit in ("s", "ms", "min")}
 MAX_BYTES = 1 << 30
 """1 GiB: a mount's buffer is in memory, and one key must not be able to use all of it."""
 MAX_SECONDS = 100 * 365 * 86400.0
+
+_MOST = 10**18
+"""What a plain number may be, so that it is a float too; what it may be as a size or a time is checked after."""
 
 _SIZE_EXPECTED = 'expected bytes up to 1 GiB, such as 65536, "64k" or "512KiB"'
 _FILE_EXPECTED = 'expected bytes such as 1000000, or a size such as "500k" or "10M"'
@@ -90,7 +92,7 @@ def format_bytes(size: int) -> str:
 def _scaled(value: object, units: dict[str, int] | dict[str, float], expected: str) -> float:
     if isinstance(value, bool):
         raise ValueError(expected)
-    if isinstance(value, int | float) and 0 <= value <= MAX_SECONDS and isfinite(value):
+    if isinstance(value, int | float) and 0 <= value <= _MOST:
         return float(value)
     match = _NUMBER_AND_UNIT.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or match[2].lower() not in units:

@@ -25,6 +25,7 @@ _LEVELS = {
 }
 _MEDIA_TYPE = pattern(r"[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}/[0-9A-Za-z][0-9A-Za-z!#$&^_.+-]{0,60}")
 _BITS = pattern(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)")
+_MOST_BITS = 10**15
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 SHORTEST_KEY = 16
@@ -84,7 +85,7 @@ def _maybe_secret(value: object) -> str:
 
 
 def _whole(value: object) -> int:
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("expected a whole number")
@@ -215,12 +216,13 @@ def _served(value: object) -> tuple[str, ...]:
 
 
 def _bits(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_BITS:
         return value
     found = _BITS.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
+    bits = float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2].lower()] if found else -1
+    if not 0 <= bits <= _MOST_BITS:
         raise ValueError('expected bits per second, such as 950000000, "950M" or "10G"')
-    return int(float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[found[2].lower()])
+    return int(bits)
 
 
 def _fraction(value: object) -> float:
@@ -230,7 +232,7 @@ def _fraction(value: object) -> float:
             return float(text[:-1]) / 100
         if not isinstance(text, bool) and isinstance(text, str | int | float):
             return float(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a whole number may be too large for a float
         pass
     raise ValueError('expected a fraction such as 0.02, or a percentage such as "2%"')
 

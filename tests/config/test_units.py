@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycast.config.units import MAX_BYTES, Size, format_bytes, parse_bytes, parse_size, parse_time
+from pycast.config.units import MAX_BYTES, Size, format_bytes, parse_bytes, parse_file_size, parse_size, parse_time
 
 ANYTHING = st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none(), st.binary(), st.lists(st.none()))
 SPOKEN = st.from_regex(r"\s?[0-9]{0,20}(\.[0-9]{0,12})?\s?[a-zA-Z]{0,4}\s?", fullmatch=True)
@@ -58,7 +58,12 @@ def test_what_is_no_size_is_refused_with_what_was_expected(written: object) -> N
         parse_size(written)
 
 
-@pytest.mark.parametrize("written", ["", "soon", "-1s", -0.1, True, None, float("inf"), "1000000d", 10**400])
+@pytest.mark.parametrize("written", [5_000_000_000, "5000000000"])
+def test_file_may_be_larger_than_memory_also_as_a_plain_number(written: object) -> None:
+    assert parse_file_size(written) == 5_000_000_000
+
+
+@pytest.mark.parametrize("written", ["", "soon", "-1s", -0.1, True, None, float("inf"), "1000000d", 10**17, 10**400])
 def test_what_is_no_time_is_refused_with_what_was_expected(written: object) -> None:
     with pytest.raises(ValueError, match=r"^expected seconds"):
         parse_time(written)

@@ -1,9 +1,12 @@
 """Tests of pycast.config.values: what no text may have, and words."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from pycast.config.load import loads
-from pycast.config.schema import AuthenticationSection, ListenSection, ServerSection
+from pycast.config.schema import AuthenticationSection, Config, ListenSection, ServerSection
+from pycast.config.section import Key, Section
 from pycast.config.values import SERVED
 from pycast.errors import ConfigError
 
@@ -55,3 +58,23 @@ def test_such_a_header_of_an_icecast_xml_is_left_out_with_its_line() -> None:
 def test_a_charset_is_one_of_text(name: str) -> None:
     with pytest.raises(ConfigError, match="expected the name of a character set"):
         loads(f'[[mount]]\nmount_name = "/x"\ncharset = "{name}"\n', {}, "test")
+
+
+def keys_of(section: type[Section]) -> Iterator[Key]:
+    for key in section.KEYS.values():
+        if key.section:
+            yield from keys_of(key.section)
+        else:
+            yield key
+
+
+ODD_NUMBERS = ("--5", "²", "9" * 400, "9" * 400 + "M", "9" * 5000 + "%", 10**400, -(10**400), "1e999", "nan")
+
+
+@pytest.mark.parametrize("value", [*ODD_NUMBERS, True, None, [], {}, b"", "http://["], ids=lambda one: repr(one)[:20])
+def test_every_key_takes_a_value_or_says_what_it_expects(value: object) -> None:
+    for key in keys_of(Config):
+        try:
+            key.read(value)
+        except ValueError as error:
+            assert str(error).startswith("expected"), key.name
