@@ -18,7 +18,7 @@ import ssl
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 import urllib3
@@ -41,6 +41,8 @@ JSON = {"Content-Type": "application/json"}
 WATCH_HEADERS = JSON | {"Grpc-Metadata-hasleader": "true"}
 
 Json = dict[str, Any]
+
+AnswerT = TypeVar("AnswerT")
 
 
 class EtcdError(ExternalError):
@@ -139,8 +141,7 @@ class EtcdClient:
     def range(self, prefix: str, budget_s: float = BUDGET_S) -> Range:
         """Returns all keys with this prefix: a linearizable read. Raises EtcdError."""
         last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        answer = self._call("/v3/kv/range", {"key": _b64(prefix), "range_end": _b64(last)}, budget_s)
-        return Range(_revision(answer), tuple(_entry(kv) for kv in answer.get("kvs", ())))
+        return self._call("/v3/kv/range", {"key": _b64(prefix), "range_end": _b64(last)}, budget_s, _range)
 
     def txn(
         self,
@@ -151,29 +152,27 @@ class EtcdClient:
     ) -> Outcome:
         """Carries out `success` if all of `compare` holds, else `failure`. Raises EtcdError."""
         body = {"compare": list(compare), "success": list(success), "failure": list(failure)}
-        answer = self._call("/v3/kv/txn", body, budget_s)
-        found = [one.get("response_range", {}).get("kvs", ()) for one in answer.get("responses", ())]
-        entries = tuple(_entry(kv) for kvs in found for kv in kvs)
-        return Outcome(_revision(answer), answer.get("succeeded") is True, entries)
+        return self._call("/v3/kv/txn", body, budget_s, _outcome)
 
     def grant(self, ttl_s: int, budget_s: float = BUDGET_S) -> int:
         """Returns the number of a new lease. Raises EtcdError."""
-        return int(self._call("/v3/lease/grant", {"TTL": str(ttl_s)}, budget_s)["ID"])
+        return self._call("/v3/lease/grant", {"TTL": str(ttl_s)}, budget_s, lambda answer: int(answer["ID"]))
 
     def keep_alive(self, lease: int, budget_s: float = BUDGET_S) -> None:
         """Renews a lease. Raises LeaseGone, EtcdError."""
         first = max(self._watched, 0)
-        answer = self._call("/v3/lease/keepalive", {"ID": str(lease)}, budget_s, first)
-        if int(answer.get("result", {}).get("TTL", 0)) <= 0:
+        path, body = "/v3/lease/keepalive", {"ID": str(lease)}
+        if self._call(path, body, budget_s, lambda answer: int(answer.get("result", {}).get("TTL", 0)), first) <= 0:
             raise LeaseGone(f"lease {lease:x} has expired")
 
     def time_to_live(self, lease: int, budget_s: float = BUDGET_S) -> float:
         """Returns the seconds until the lease expires, negative if it has. Raises EtcdError."""
-        return float(self._call("/v3/lease/timetolive", {"ID": str(lease)}, budget_s).get("TTL", 0))
+        path, body = "/v3/lease/timetolive", {"ID": str(lease)}
+        return self._call(path, body, budget_s, lambda answer: float(answer.get("TTL", 0)))
 
     def revoke(self, lease: int, budget_s: float = BUDGET_S) -> None:
         """Ends a lease, which deletes the keys that have it. Raises EtcdError."""
-        self._call("/v3/lease/revoke", {"ID": str(lease)}, budget_s)
+        self._call("/v3/lease/revoke", {"ID": str(lease)}, budget_s, lambda answer: None)
 
     def watch(self, prefix: str, revision: int) -> Iterator[Note]:
         """Yields what happens to keys with this prefix from `revision` on, as one member reports it. Each call asks the
@@ -208,7 +207,10 @@ class EtcdClient:
         for pool in self._pools:
             pool.close()
 
-    def _call(self, path: str, body: Json, budget_s: float, first: int | None = None) -> Json:
+    def _call(
+        self, path: str, body: Json, budget_s: float, read: Callable[[Json], AnswerT], first: int | None = None
+    ) -> AnswerT:
+        """Returns what `read` finds in the answer of the first member that gives a proper one."""
         deadline = self._clock() + budget_s
         count = len(self._pools)
         first = self._first if first is None else first
@@ -220,12 +222,12 @@ class EtcdClient:
                     break
                 member = (first + tried) % count
                 try:
-                    answer = _answer(self._pools[member], path, body, left / max(1, count - tried))
+                    return read(_answer(self._pools[member], path, body, left / max(1, count - tried)))
+                except (KeyError, TypeError) as error:
+                    reason = f"{self._pools[member].host}:{self._pools[member].port}: no answer of etcd's: {error!r}"
                 except (HTTPError, OSError, ValueError, AttributeError) as error:
                     reason = f"{self._pools[member].host}:{self._pools[member].port}: {error}"
-                    self._failed(member)
-                else:
-                    return answer
+                self._failed(member)
         raise EtcdUnreachable(reason)
 
     def _failed(self, member: int) -> None:
@@ -313,6 +315,16 @@ def _note(message: Json) -> Note:
             raise Compacted(f"compacted up to {result['compact_revision']}")
         raise WatchBroken(reason[:200])
     return Note(_revision(result), tuple(_event(one) for one in result.get("events", ())))
+
+
+def _range(answer: Json) -> Range:
+    return Range(_revision(answer), tuple(_entry(kv) for kv in answer.get("kvs", ())))
+
+
+def _outcome(answer: Json) -> Outcome:
+    found = [one.get("response_range", {}).get("kvs", ()) for one in answer.get("responses", ())]
+    entries = tuple(_entry(kv) for kvs in found for kv in kvs)
+    return Outcome(_revision(answer), answer.get("succeeded") is True, entries)
 
 
 def _event(data: Json) -> WatchEvent:

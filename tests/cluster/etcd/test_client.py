@@ -1,9 +1,11 @@
 """etcd over HTTP/JSON: messages cut anywhere, transactions, leases, watches, members that fail."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -129,7 +131,7 @@ def test_a_watch_reports_everything_from_its_revision_on(tmp_path: Path) -> None
 def test_a_watch_from_a_compacted_revision_raises_compacted(tmp_path: Path) -> None:
     with Etcd(tmp_path) as etcd, client_of(etcd) as client:
         last = max(client.txn([], [put("/w/a", b"1")]).revision for _ in range(5))
-        client._call("/v3/kv/compaction", {"revision": str(last), "physical": True}, BUDGET_S)
+        client._call("/v3/kv/compaction", {"revision": str(last), "physical": True}, BUDGET_S, dict)
         with gevent.Timeout(5), pytest.raises(Compacted):
             list(client.watch("/w/", 2))
 
@@ -180,3 +182,30 @@ def test_what_etcd_refuses_is_not_asked_of_the_next_member(tmp_path: Path) -> No
         with pytest.raises(EtcdError, match="key is not provided") as raised:
             client.txn([], [put("", b"1")])
         assert not isinstance(raised.value, EtcdUnreachable)
+
+
+class OtherServer(BaseHTTPRequestHandler):
+    """Answers everything with JSON, but is no etcd."""
+
+    def do_POST(self) -> None:  # the library's name
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok", "kvs": [{}], "header": {"revision": {}}}')
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@in_patched_process
+def test_a_server_that_is_no_etcd_is_told_by_name(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), OtherServer) as other:
+        thread = threading.Thread(target=other.serve_forever, daemon=True)
+        thread.start()
+        client = EtcdClient([f"http://127.0.0.1:{other.server_port}"], time.monotonic)
+        for ask in (lambda: client.range("/"), lambda: client.txn([], []), lambda: client.grant(10)):
+            with pytest.raises(EtcdUnreachable, match=rf"127\.0\.0\.1:{other.server_port}: no answer of etcd's"):
+                ask()
+        client.close()
+        other.shutdown()
+        thread.join()
