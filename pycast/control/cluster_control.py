@@ -229,7 +229,9 @@ class ClusterControl:
         for address in others:
             if address in answers:
                 self._silent.discard((address, name))
-            elif (address, name) not in self._silent and len(self._silent) < MOST_SILENT:
+            elif (address, name) not in self._silent:
+                if len(self._silent) >= MOST_SILENT:  # most of them are gone
+                    self._silent.clear()
                 self._silent.add((address, name))
                 log.warning("the node at %s did not answer %s: it is left out", address, name)
         return list(answers.values())

@@ -143,6 +143,7 @@ class Intros:
         finally:
             del self._loading[file]
             loading.set()
+        self._forget_others()
         loaded = _Loaded(intro, identity, self._clock())
         if not why:
             log.info("mount %s: its intro %s is read", path, file)
@@ -151,6 +152,13 @@ class Intros:
         self._unfit[file] = why
         self._loaded[file] = loaded
         return loaded
+
+    def _forget_others(self) -> None:
+        """Lets go of the files that no mount names any more: a station may have a new one each day."""
+        named = {self._file(mount.intro) for mount in self._settings.now.mount if mount.intro}
+        for file in self._unfit.keys() - named:
+            del self._unfit[file]
+            self._loaded.pop(file, None)
 
     def _look(self, file: str, loaded: _Loaded) -> None:
         """Begins to look whether the file has changed; if so, the next listener has it read. Never switches."""

@@ -240,6 +240,18 @@ def test_a_node_whose_answer_makes_no_sense_is_left_out(
     assert len([one for one in caplog.records[lines:] if one.levelno >= logging.WARNING]) == 0
 
 
+def test_silence_is_logged_also_after_many_nodes_have_come_and_gone(
+    sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = sites
+    monkeypatch.setattr(cluster_control, "MOST_SILENT", 1)
+    a.control._silent.add(("192.0.2.1:8000", "control.snapshot"))
+    b.answers.on(AskListeners, lambda question: Done(True))
+    a.control.listeners(NAME)
+    assert f"the node at {b.address} did not answer control.listeners: it is left out" in caplog.text
+    assert len(a.control._silent) == 1
+
+
 def test_workers_are_those_of_the_same_parent(sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch) -> None:
     a, _ = sites
     assert [one.listeners for one in a.control.workers()] == [2]

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +163,16 @@ def test_a_file_that_has_changed_is_read_again(desk: Desk, wait_until: WaitUntil
     desk.now += LOOK_S
     assert desk.of() is intro, "nobody waits for the look"
     wait_until(lambda: desk.of().size == 70 * 417, "the new one")
+
+
+def test_a_file_that_no_mount_names_any_more_is_let_go(desk: Desk) -> None:
+    (desk.folder / "new.mp3").write_bytes(frames(0, 70))
+    old = weakref.ref(desk.of())
+    mounts = tuple(one.replace(intro="../new.mp3") if one.intro else one for one in desk.node.settings.now.mount)
+    desk.node.settings.replace(desk.node.settings.now.replace(mount=mounts))
+    assert desk.of().size == 70 * 417
+    gc.collect()
+    assert old() is None
 
 
 def test_a_file_that_cannot_be_played_is_read_once_and_not_every_two_seconds(
