@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pycast.errors import FormatError
 from pycast.formats.mp4 import MAX_MOVIE, Mp4
 from pycast.formats.mp4_boxes import MAX_BOXES, children, read_box, read_movie
+from pycast.formats.mp4_split import Defaults, split
 
 _MOST_BOXES = 10_000
 _LATEST = (1 << 64) - 1
@@ -52,8 +53,9 @@ class Mp4File:
         self._header = b""
         self._scales: dict[int, int] = {}
         """Ticks a second, by track."""
-        self._durations: dict[int, int] = {}
-        """How long samples of a track last that do not say it."""
+        self._has_video = False
+        self._defaults: dict[int, Defaults] = {}
+        """What holds for samples of a track that do not say it."""
         self._movie_s = 0.0
         """Where the movie that comes out began."""
         self._sequence = 0
@@ -66,7 +68,7 @@ class Mp4File:
         while pos < len(out):
             box = read_box(out, pos)
             assert box is not None and box.size is not None  # whole boxes come out of the parser
-            parts.append(self._take(box.kind, out[pos : pos + box.size]))
+            parts += self._take(box.kind, out[pos : pos + box.size])
             pos += box.size
         return b"".join(parts)
 
@@ -76,7 +78,7 @@ class Mp4File:
 
     def _begin_file(self) -> None:
         self._mp4 = Mp4()
-        self._type = b""
+        self._type = self._moof = b""
         self._begun_s = self.end_s
         """Where the file begins in the stream."""
         self._first_s: float | None = None
@@ -84,16 +86,29 @@ class Mp4File:
         self._next: dict[int, int] = {}
         """The time at which the next fragment of each track begins, as the file counts."""
 
-    def _take(self, kind: bytes, box: bytes) -> bytes:
+    def _take(self, kind: bytes, box: bytes) -> list[bytes]:
         """Returns what takes the place of a box. Raises FormatError."""
+        # The head of a fragment waits for what comes next, its samples.
+        head, self._moof = self._moof, b""
+        if kind == b"mdat" and head:
+            return [part for moof, mdat in self._split(head, box) for part in (self._renewed(moof), mdat)]
+        before = [self._renewed(head)] if head else []
         if kind == b"ftyp":
             self._type = box
-            return b""
-        if kind == b"moov":
-            return self._begin_movie(box)
-        if kind == b"moof":
-            return self._renewed(box)
-        return b"" if kind in _LEFT_OUT else box
+        elif kind == b"moov":
+            return [*before, self._begin_movie(box)]
+        elif kind == b"moof":
+            self._moof = box
+        elif kind not in _LEFT_OUT:
+            return [*before, box]
+        return before
+
+    def _split(self, moof: bytes, mdat: bytes) -> list[tuple[bytes, bytes]]:
+        """Returns the fragment in parts if it is a long one of sound alone."""
+        if len(self._scales) != 1 or self._has_video:
+            return [(moof, mdat)]
+        ((track, scale),) = self._scales.items()
+        return split(moof, mdat, scale, self._defaults.get(track, Defaults()))
 
     def _begin_movie(self, moov: bytes) -> bytes:
         """Returns the header of the stream, if it is another one than before."""
@@ -101,8 +116,9 @@ class Mp4File:
         if header == self._header:
             return b""
         self._header, self._movie_s = header, self.end_s
-        self._scales = dict(read_movie(moov).timescales)
-        self._durations = _durations(moov)
+        movie = read_movie(moov)
+        self._scales, self._has_video = dict(movie.timescales), movie.video_track is not None
+        self._defaults = _defaults(moov)
         return header
 
     def _renewed(self, moof: bytes) -> bytes:
@@ -134,7 +150,7 @@ class Mp4File:
         return _box(b"moof", b"".join(out))
 
     def _note_end(self, track: "_Track", ticks: int, time: int) -> None:
-        lasts = sum(track.lasts) + track.plain * (track.default or self._durations.get(track.track, 0))
+        lasts = sum(track.lasts) + track.plain * (track.default or self._defaults.get(track.track, Defaults()).duration)
         self._next[track.track] = ticks + lasts
         self.end_s = max(self.end_s, self._movie_s + (time + lasts) / self._scale(track.track))
 
@@ -208,14 +224,14 @@ def _with_time(moof: bytes, content: int, end: int, time: int, moves: int) -> by
     return _box(b"traf", b"".join(out))
 
 
-def _durations(moov: bytes) -> dict[int, int]:
-    """Returns how long samples last that do not say it, by track."""
+def _defaults(moov: bytes) -> dict[int, Defaults]:
+    """Returns what holds for samples that do not say it, by track."""
     found = {}
     for kind, _, content, end in _parts(moov, 8):
         for inner, _, at, _ in _parts(moov, content, end) if kind == b"mvex" else ():
             if inner == b"trex":
-                track, _, duration = _unpack(">III", moov, at + 4)
-                found[track] = duration
+                track, _, *values = _unpack(">IIII", moov, at + 4)
+                found[track] = Defaults(*values)
     return found
 
 

@@ -45,7 +45,9 @@ _TAIL = 7
 # complete.
 _CUT_OFF = pattern(rb"\x00\x00\x00[\x10-\x40]ftyp|\x00[\x00-\x7f]..moof\x00\x00\x00\x10mfhd", re.DOTALL)
 _CUT_OFF_SIZE = 16
-_NOT_FRAGMENTED = "an MP4 file that is not fragmented cannot be streamed (ffmpeg: -movflags +frag_keyframe+empty_moov)"
+# Without a duration ffmpeg keeps sound back until it ends, for one fragment.
+_FRAGMENTED = "-movflags +frag_keyframe+empty_moov -frag_duration 1000000"
+_NOT_FRAGMENTED = f"an MP4 file that is not fragmented cannot be streamed (ffmpeg: {_FRAGMENTED})"
 
 
 class Mp4Refused(FormatError):

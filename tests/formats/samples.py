@@ -66,6 +66,15 @@ def file(name: str, seconds: int = 2) -> bytes:
         return Path(folder, "x").read_bytes()
 
 
+@cache
+def whole_fragment(seconds: int = 6) -> bytes:
+    """Returns sound in an MP4 file of one fragment, as ffmpeg makes it if it is not told how long they may be."""
+    args = ("-c:a", "aac", "-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "-")
+    source = ("-f", "lavfi", "-i", _TONE.format(seconds=seconds))
+    command = [require("ffmpeg"), "-nostdin", "-v", "error", *source, *args]
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+
+
 def _command(name: str, seconds: int, out: str) -> list[str]:
     inputs = ["-f", "lavfi", "-i", _TONE.format(seconds=seconds)]
     if name in _WITH_PICTURE:
