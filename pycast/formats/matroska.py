@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from pycast.errors import FormatError
-from pycast.formats.ebml import Parts, children, floating, read_vint, unsigned
+from pycast.formats.ebml import Parts, children, floating, read_element, read_vint, unsigned
 
 EBML = 0x1A45DFA3
 SEGMENT = 0x18538067
@@ -112,6 +112,13 @@ def read_block_group(content: bytes) -> Block:
     if _BLOCK not in fields:
         raise FormatError("a Matroska block group without a block")
     return read_simple_block(fields[_BLOCK])._replace(is_key=_REFERENCE_BLOCK not in fields)
+
+
+def block_in_group(buf: bytes, pos: int) -> int:
+    """Returns where the content of the block is in a BlockGroup that has one, whose own content begins at `pos`."""
+    while (element := read_element(buf, pos)) is not None and element.id != _BLOCK:
+        pos = element.content + (element.size or 0)
+    return pos if element is None else element.content
 
 
 def _audio(content: bytes | None, parts: Parts) -> dict[str, str]:

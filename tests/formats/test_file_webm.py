@@ -1,8 +1,12 @@
 """Clusters of all rounds are those of one document, with times that go on."""
 
+from itertools import pairwise
+
 import pytest
 
 from pycast.errors import FormatError
+from pycast.formats import matroska
+from pycast.formats.ebml import read_element
 from pycast.formats.file_webm import MatroskaFile
 from pycast.formats.webm import WebM
 from tests.formats.elements import (
@@ -80,3 +84,45 @@ def test_a_file_with_other_tracks_is_another_document() -> None:
 
 def test_a_file_of_several_documents_is_played_as_well() -> None:
     assert times(play(BEGIN + CLUSTERS + BEGIN + CLUSTERS)[0]) == [0, 40, 80, 120]
+
+
+def block_times(out: bytes) -> list[int]:
+    """Returns the times of all blocks, as a player finds them."""
+    found, pos, now = [], 0, 0
+    while pos < len(out):
+        one = read_element(out, pos)
+        assert one is not None
+        content = out[one.content : one.content + (one.size or 0)]
+        if one.id == matroska.TIMESTAMP:
+            now = int.from_bytes(content)
+        elif one.id == matroska.SIMPLE_BLOCK:
+            found.append(now + matroska.read_simple_block(content).ticks)
+        elif one.id == matroska.BLOCK_GROUP:
+            found.append(now + matroska.read_block_group(content).ticks)
+        is_head = one.id in (matroska.SEGMENT, matroska.CLUSTER)
+        pos = one.content + (0 if is_head else one.size or 0)
+    return found
+
+
+def test_a_long_cluster_of_sound_becomes_several_with_the_same_times() -> None:
+    lasting = element(0xA0, number(0xFB, 1) + element(0xA1, b"\x81" + (1500).to_bytes(2) + b"\0d") + number(0x9B, 20))
+    blocks = [
+        *(simple_block(1, at) for at in range(0, 1500, 20)),
+        lasting,
+        *(simple_block(1, at) for at in (1520, 1510)),
+    ]
+    late = [simple_block(1, at) for at in range(1540, 30_000, 20)]
+    out, audio = play(*[BEGIN + cluster(700, *blocks, *late)] * 2)
+    once = [*range(0, 1520, 20), 1520, 1510, *range(1540, 30_000, 20)]
+    assert block_times(out) == [*once, *(30_000 + at for at in once)]
+    starts = times(out)
+    assert len(starts) == 60 and max(later - sooner for sooner, later in pairwise(starts)) == 1000
+    assert audio.end_s == 60.0
+    result = run(WebM(), [out])
+    assert result.out == out and len(result.joins) == 61
+
+
+def test_pictures_are_not_taken_apart() -> None:
+    blocks = [simple_block(1, at) for at in range(0, 5000, 20)]
+    out, _ = play(document(audio_track(), video_track()) + cluster(0, simple_block(2, 0), *blocks))
+    assert times(out) == [0]
