@@ -10,9 +10,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
+from pycast.config.mount_settings import is_local
 from pycast.control.listener_moves import ListenerMoves
-from pycast.control.local_streams import MOST_SAID, codecs_of, has_same_codecs
+from pycast.control.local_streams import MOST_SAID
 from pycast.control.mount_finder import MountFinder
+from pycast.control.sound_match import difference, is_noise_after
 from pycast.net.group import Group
 from pycast.stream.events import MountStateChanged
 from pycast.stream.mount import Mount
@@ -42,15 +44,14 @@ class Fallbacks:
         other = self._finder.fallback_of(mount.name)
         if other is None or other is mount:
             return None
-        if other.family == mount.family and has_same_codecs(mount, other):
+        found = difference(mount, other)
+        if found is None or is_local(other.name):  # what this node plays has been looked at
             return other
-        self._say(mount, other)
+        self._say(mount.name, other.name, *reversed(found))
         return None
 
-    def _say(self, mount: Mount, other: Mount) -> None:
+    def _say(self, *about: str) -> None:
         """Logs once that players could not go on with a fallback."""
-        has, wanted = (codecs_of(one) or one.description.format_name for one in (other, mount))
-        about = mount.name, other.name, has, wanted
         if about not in self._said and len(self._said) < MOST_SAID:
             self._said.add(about)
             log.warning("mount %s: its fallback %s is %s and no %s: not used", *about)
@@ -88,6 +89,8 @@ class Fallbacks:
                 continue
             target = self._finder.live(name)
             if target is None or target is mount or target.name != name or target.family != mount.family:
+                continue
+            if is_noise_after(mount, target):
                 continue
             if mount is other:
                 self._moves.all_back(mount, target)

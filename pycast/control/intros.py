@@ -187,7 +187,7 @@ class Intros:
         from pycast.formats.wav import sample_kind  # the intro has loaded it
 
         has, other = sample_kind(intro.header), sample_kind(mount.timeline.header_at(mount.ring.head))
-        if other and has != other:
+        if other is not None and has != other:
             self._say(intro, mount, "its samples have another size or form than those of the stream")
             return False
         return True

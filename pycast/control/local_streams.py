@@ -16,6 +16,7 @@ from gevent.event import Event
 
 from pycast.config.live import Live
 from pycast.config.values import SILENCE
+from pycast.control.sound_match import difference
 from pycast.disk.calls import off_hub
 from pycast.errors import ExternalError
 from pycast.formats.content_types import is_same_format
@@ -119,9 +120,11 @@ class LocalStreams:
             return True
         wanted, has = like.description.format_name, mount.description.format_name
         if is_same_format(wanted, has):
-            if has_same_codecs(like, mount):
+            # Silence is made for it, of samples that are none whatever their kind.
+            found = None if key.startswith(SILENCE) else difference(like, mount)
+            if found is None:
                 return True
-            wanted, has = codecs_of(like), codecs_of(mount)
+            wanted, has = found
         self._say(key, wanted, "mount %s: its fallback %s is %s and no %s: not used", like.name, key, has, wanted)
         return False
 
@@ -130,21 +133,6 @@ class LocalStreams:
         if (key, about) not in self._said and len(self._said) < MOST_SAID:
             self._said.add((key, about))
             log.warning(text, *values)
-
-
-def codecs_of(mount: Mount) -> str:
-    """Returns the codecs in the mount's stream, as Icecast names them; empty if they are not known."""
-    return mount.all_stats().get("subtype", "")
-
-
-def has_same_codecs(mount: Mount, other: Mount) -> bool:
-    """Whether a player that began with the mount can play the other one after it, if they are of one format."""
-    one, two = codecs_of(mount), codecs_of(other)
-    if one == two or mount.family != "ogg":
-        return True
-    from pycast.formats.ogg_codecs import is_same_sound  # not at the start of the server
-
-    return is_same_sound(one, two)
 
 
 def below(webroot: str, name: str) -> str:

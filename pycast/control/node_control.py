@@ -10,6 +10,7 @@ from pycast.control.listener_moves import ListenerMoves
 from pycast.control.mount_finder import MountFinder
 from pycast.control.node_snapshot import NodeSnapshots, snapshot_listeners
 from pycast.control.relay_desk import RelayDesk, RelayOrder
+from pycast.control.sound_match import is_noise_after
 from pycast.errors import Refused
 from pycast.stream.fanout import Reason
 from pycast.stream.mounts import Mounts
@@ -135,6 +136,6 @@ class NodeControl:
         if found is None or not len(found.fanout):
             return 0
         other = self._finder.live(to)
-        if other is None or other is found or other.family != found.family:
+        if other is None or other is found or other.family != found.family or is_noise_after(found, other):
             raise Refused("Destination not running", status=400, cause=f"{to} cannot take the listeners of {mount}")
         return self._moves.for_good(found, other)

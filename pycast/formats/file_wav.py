@@ -8,6 +8,7 @@ are of another kind cannot follow.
 from struct import pack, unpack_from
 
 from pycast.errors import FormatError
+from pycast.formats.wav import read_description
 
 MAX_DESCRIPTION = 4096
 """Most bytes of a chunk that is read."""
@@ -93,7 +94,7 @@ class WavFile:
         (block,) = unpack_from("<H", found, _BLOCK_AT)
         self._block = max(block, 1)
         if self._description:
-            if found != self._description:
+            if read_description(found) != read_description(self._description):
                 raise FormatError("the samples of the WAV file are of another kind than before")
             return b""
         self._description = found

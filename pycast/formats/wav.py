@@ -10,7 +10,7 @@ The one invariant: what comes out is whole blocks of samples.
 """
 
 from struct import error, pack, unpack_from
-from typing import cast
+from typing import NamedTuple, cast
 
 from pycast.errors import FormatError
 from pycast.formats.marks import Header, Info, Join, Mark
@@ -31,13 +31,15 @@ _NAMES = (b"RIFF", b"RF64", b"BW64")
 _HEAD_SIZE = 12
 _CHUNK_HEAD = 8
 _UNKNOWN = 0xFFFFFFFF
-_FMT_SIZE = 24
+_FMT_SIZE = 16
 _KEPT = (b"fmt ", b"fact", b"LIST", b"bext")
 
 # What samples are, by their number in a header: those whose size is told by the block, those in blocks of which the
 # header says how many samples each has, and those that have so many bits in a row. Of these the time is not taken from
 # the bytes a second in the header: programs write anything there, since players do without.
-_PLAIN = frozenset((1, 3, 6, 7, 0xFFFE))
+_PCM, _EXTENSIBLE = 1, 0xFFFE
+_PLAIN = frozenset((_PCM, 3, 6, 7, _EXTENSIBLE))
+_CODEC_AT = 24
 _IN_BLOCKS = frozenset((0x02, 0x11, 0x31, 0x69))
 _IN_BITS = frozenset((0x20, 0x40, 0x45, 0x64))
 
@@ -209,12 +211,34 @@ def _bytes_per_s(description: bytes) -> float:
     return rate * channels * bits / 8 if kind in _IN_BITS and bits else told
 
 
-def sample_kind(header: bytes) -> bytes:
-    """Returns what a header of a stream says of its samples, empty if it says nothing. Only samples of the same kind
-    can follow.
-    """
+class SampleKind(NamedTuple):
+    """What samples are like. Only samples of the same kind can follow."""
+
+    codec: int
+    channels: int
+    rate: int
+    block: int
+    bits: int
+
+    def __str__(self) -> str:
+        codec = "" if self.codec == _PCM else f" of codec {self.codec:#x}"
+        return f"WAV{codec} with {self.rate} Hz, {self.channels} channels, {self.bits} bits"
+
+
+def read_description(content: bytes) -> SampleKind:
+    """Returns the kind of samples that the content of a `fmt ` chunk says; it has 16 bytes at least."""
+    codec, channels, rate, _, block, bits = unpack_from("<HHIIHH", content)
+    # The longer form of the same.
+    if codec == _EXTENSIBLE and len(content) >= _CODEC_AT + 2:
+        (codec,) = unpack_from("<H", content, _CODEC_AT)
+    return SampleKind(codec, channels, rate, block, bits)
+
+
+def sample_kind(header: bytes) -> SampleKind | None:
+    """Returns what a header of a stream says of its samples; None if it says nothing."""
     at = header.find(b"fmt ")
-    return header[at : at + _FMT_SIZE] if at >= 0 else b""
+    content = header[at + _CHUNK_HEAD :] if at >= 0 else b""
+    return read_description(content) if len(content) >= _FMT_SIZE else None
 
 
 def _begins(buf: bytes, pos: int) -> bool:

@@ -149,7 +149,7 @@ def test_orders_are_forgotten_when_there_are_too_many(node: Stage) -> None:
     [
         ("application/ogg", ("Vorbis", "Opus"), "/f is Opus and no Vorbis"),
         ("application/ogg", ("Vorbis", "Vorbis"), ""),
-        ("audio/flac", ("Vorbis", ""), "/f is flac and no Vorbis"),
+        ("audio/flac", ("Vorbis", ""), "/f is flac and no ogg"),
     ],
 )
 def test_a_fallback_that_players_could_not_go_on_with_is_not_used_and_said_once(

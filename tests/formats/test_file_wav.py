@@ -38,6 +38,11 @@ def test_the_size_of_a_large_file_is_in_a_chunk_of_its_own() -> None:
     assert play(data, data) == BEGIN + SAMPLES[:SIZE] * 2
 
 
+def test_the_same_samples_in_a_longer_form_can_follow() -> None:
+    longer = chunk(b"fmt ", b"\xfe\xff" + fmt()[10:] + b"\x16\0\x10\0\3\0\0\0\1\0" + bytes(14))
+    assert play(BEGIN + SAMPLES[:800], header(UNKNOWN, longer) + SAMPLES[:800]) == BEGIN + SAMPLES[:800] * 2
+
+
 def test_other_samples_cannot_follow_and_a_file_needs_a_description() -> None:
     with pytest.raises(FormatError, match="another kind"):
         play(BEGIN + SAMPLES, header(UNKNOWN, fmt(1)) + SAMPLES)
