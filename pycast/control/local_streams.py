@@ -104,12 +104,12 @@ class LocalStreams:
     def _content(self, key: str, shape: "StreamShape | None") -> "LoopedContent":
         """Returns what is to be played. Raises ExternalError. May switch."""
         from pycast.disk.looped_file import LoopedBytes, LoopedFile
-        from pycast.formats.file_audio import EXPECTED, detect, has_audio
+        from pycast.formats.file_audio import EXPECTED, detect, sound_of
         from pycast.formats.silence import silence
 
         if shape is None:
             webroot = self._settings.now.paths.webroot
-            return off_hub(LoopedFile, below(webroot, key.partition(":")[2]), detect, EXPECTED, has_audio)
+            return off_hub(LoopedFile, below(webroot, key.partition(":")[2]), detect, EXPECTED, sound_of)
         data = silence(shape)
         if not data:
             raise ExternalError(f"there is no silence for {shape.codec or shape.format}")

@@ -33,6 +33,9 @@ Read = Callable[[int, int], bytes]
 """A function that reads a file, by offset and size."""
 Detect = Callable[[Read], str]
 """A function that tells the format of a file; empty if it has none."""
+SoundOf = Callable[[str, Read], str | None]
+"""A function that tells what else has to be the same of files that are played one after the other, by their format;
+None if a file has no audio."""
 
 
 class Piece(NamedTuple):
@@ -75,15 +78,13 @@ class LoopedFile:
 
     _file: FileIO | None = None
 
-    def __init__(
-        self, path: str, detect: Detect, expected: str, has_audio: Callable[[str, Read], bool] = lambda name, read: True
-    ) -> None:
+    def __init__(self, path: str, detect: Detect, expected: str, sound_of: SoundOf = lambda name, read: "") -> None:
         """Opens the file. Raises ExternalError, whose text is the reason: `expected` for one without a format. One that
         takes its place later needs audio of the format, too.
         """
         self._path = path
         self._detect = detect
-        self._has_audio = has_audio
+        self._sound_of = sound_of
         self._file, self._identity = _opened(path)
         self._refused: Identity | None = None
         self._offset = 0
@@ -92,7 +93,9 @@ class LoopedFile:
         self._is_lost = False
         """Whether the open file has no longer what it had."""
         try:
-            self.format = detect(partial(_read_at, self._file))
+            read = partial(_read_at, self._file)
+            self.format = detect(read)
+            self._sound = sound_of(self.format, read) if self.format else None
         except OSError as error:
             raise ExternalError(str(error.strerror)) from error
         finally:
@@ -151,10 +154,13 @@ class LoopedFile:
         try:
             read = partial(_read_at, file)
             format = self._detect(read)
-            if not format or (format == self.format and not self._has_audio(format, read)):
+            sound = self._sound_of(format, read) if format == self.format else ""
+            if not format or sound is None:
                 why = "has no audio that can be played"
             elif format != self.format:
                 why = "is of another format"
+            elif sound != self._sound:
+                why = f"is {sound}, not {self._sound}"
         except OSError as error:
             why = f"cannot be read ({error.strerror})"
         if why:

@@ -22,6 +22,7 @@ from pycast.formats.content_types import FORMATS, OCTET_STREAM, new_format
 from pycast.formats.detect import Detector
 from pycast.formats.frame_parser import Decode
 from pycast.formats.marks import Format, Header, HoldingFormat, Info, Join, Mark
+from pycast.formats.ogg_codecs import codecs_of
 from pycast.formats.ogg_page import Page, PageReader, checksum
 
 REPEATABLE = ("mpeg", "adts", "ogg")
@@ -51,6 +52,7 @@ _DECODERS: dict[str, Decode] = {"mpeg": mpeg.decode_header, "adts": adts.decode_
 _INFO_NAMES = (b"Xing", b"Info", b"VBRI")
 _INFO_FROM, _INFO_TO = 13, 48
 _NUMBER = Struct("<I")
+_WAV = b"RIFF"
 
 # Covers of 16 MiB, as text, may come first.
 _MOST_BEFORE_AUDIO = 32 << 20
@@ -203,17 +205,33 @@ def detect_before_stream(read: Callable[[int, int], bytes]) -> str:
     return name if name in BEFORE_STREAM else ""
 
 
-def has_audio(name: str, read: Callable[[int, int], bytes]) -> bool:
-    """Whether there is audio in a file of that format, and not only its headers. `read` as in `detect`."""
-    audio, offset = FileAudio(name, 0, count().__next__), 0
+def sound_of(name: str, read: Callable[[int, int], bytes]) -> str | None:
+    """Returns what has to be the same of files of that format that are played one after the other: codecs, or the kind
+    of samples; None if there is no audio, but headers at most. `read` as in `detect`.
+    """
+    audio, offset, sound = FileAudio(name, 0, count().__next__), 0, ""
     try:
-        while offset < _MOST_BEFORE_AUDIO and (data := read(offset, 64 << 10)):
+        while True:
+            data = read(offset, 64 << 10) if offset < _MOST_BEFORE_AUDIO else b""
             offset += len(data)
-            if not all(map(_is_begin, audio.feed(data))):
-                return True
-        return not all(map(_is_begin, audio.finish()))
+            units = audio.feed(data) if data else audio.finish()
+            sound = next(filter(None, (_sound(mark) for unit in units for mark in unit.marks)), sound)
+            if not all(map(_is_begin, units)):
+                return sound
+            if not data:
+                return None
     except FormatError:
-        return False
+        return None
+
+
+def _sound(mark: Mark) -> str:
+    if isinstance(mark, Info):
+        return codecs_of(mark.stats.get("subtype", ""))
+    if not isinstance(mark, Header) or not mark.data.startswith(_WAV):
+        return ""
+    from pycast.formats.wav import sample_kind  # its parser has loaded it
+
+    return str(sample_kind(mark.data) or "")
 
 
 def _playable(name: str, read: Callable[[int, int], bytes]) -> str:

@@ -105,8 +105,13 @@ def is_same_sound(one: str, other: str) -> bool:
     """Whether a player that began with a stream of the first `subtype` can play one of the other after it, as far as
     they are known. A chain may bring other codecs, but what is made with ffmpeg's library (mpv, Chromium) ends there.
     """
-    codecs, others = (set(subtype.split("/")) - _BESIDE for subtype in (one, other))
+    codecs, others = codecs_of(one), codecs_of(other)
     return not (codecs and others) or codecs == others
+
+
+def codecs_of(subtype: str) -> str:
+    """Returns the codecs of a `subtype` that a player needs, in one order."""
+    return "/".join(sorted(set(subtype.split("/")) - _BESIDE))
 
 
 def identify(packet: bytes) -> Codec:

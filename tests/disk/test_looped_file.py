@@ -10,7 +10,8 @@ import pytest
 
 from pycast.disk.looped_file import PIECE, LoopedBytes, LoopedFile, Piece, identity_of, is_settled, read_file
 from pycast.errors import ExternalError
-from pycast.formats.file_audio import EXPECTED, detect, has_audio
+from pycast.formats.file_audio import EXPECTED, detect, sound_of
+from pycast.formats.silence import StreamShape, silence
 from tests.formats.frame_bytes import adts, id3, mpeg
 from tests.formats.test_file_audio import ogg_file
 
@@ -184,10 +185,20 @@ def test_what_was_read_is_played_on_when_nothing_that_can_be_played_is_written_o
     assert [piece.note for piece in pieces][1:] == ["", ""] and "no audio" in pieces[0].note
 
 
+def test_a_file_with_another_codec_does_not_take_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.ogg"
+    put(path, silence(StreamShape("ogg", "Opus", 48000, 2)))
+    with closing(LoopedFile(str(path), detect, EXPECTED, sound_of)) as looped:
+        looped.next_piece()
+        put(tmp_path / "new", ogg_file())
+        (tmp_path / "new").replace(path)
+        assert looped.next_piece().note == "has changed, but is Vorbis, not Opus: the old one goes on"
+
+
 def test_a_file_that_has_only_the_beginning_of_audio_does_not_take_over(tmp_path: Path) -> None:
     path = tmp_path / "a.ogg"
     put(path, ogg_file())
-    with closing(LoopedFile(str(path), detect, EXPECTED, has_audio)) as looped:
+    with closing(LoopedFile(str(path), detect, EXPECTED, sound_of)) as looped:
         looped.next_piece()
         put(path, ogg_file()[:150])
         piece = looped.next_piece()

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from pycast.formats.content_types import new_format
-from pycast.formats.file_audio import FileAudio, Unit, detect, has_audio, with_serial
+from pycast.formats.file_audio import FileAudio, Unit, detect, sound_of, with_serial
 from pycast.formats.marks import Header, Info, Join
 from pycast.formats.ogg_page import PageReader, checksum
 from pycast.formats.silence import StreamShape, silence
@@ -192,24 +192,24 @@ def test_what_a_file_is_is_told_by_its_bytes(file: bytes, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "name", "expected"),
     [
-        (id3(200_000) + numbered(0, 10), "mpeg", True),
-        (id3(200_000), "mpeg", False),
-        (ogg_file(), "ogg", True),
-        (b"".join(vorbis_headers()), "ogg", False),
-        (b"".join(vorbis_headers())[:80], "ogg", False),
-        (BEGIN + bytes(100), "wav", True),
-        (BEGIN, "wav", False),
-        (begin() + frame(0), "flac", True),
-        (begin(), "flac", False),
-        (document(audio_track()) + cluster(0, simple_block()), "matroska", True),
-        (document(audio_track()), "matroska", False),
-        (movie(track(AUDIO)) + fragment(part(AUDIO)), "mp4", True),
-        (movie(track(AUDIO)), "mp4", False),
-        (BEGIN[:12] + bytes(2000), "wav", False),
+        (id3(200_000) + numbered(0, 10), "mpeg", ""),
+        (id3(200_000), "mpeg", None),
+        (ogg_file(), "ogg", "Vorbis"),
+        (b"".join(vorbis_headers()), "ogg", None),
+        (b"".join(vorbis_headers())[:80], "ogg", None),
+        (BEGIN + bytes(100), "wav", "WAV with 44100 Hz, 2 channels, 16 bits"),
+        (BEGIN, "wav", None),
+        (begin() + frame(0), "flac", ""),
+        (begin(), "flac", None),
+        (document(audio_track()) + cluster(0, simple_block()), "matroska", ""),
+        (document(audio_track()), "matroska", None),
+        (movie(track(AUDIO)) + fragment(part(AUDIO)), "mp4", ""),
+        (movie(track(AUDIO)), "mp4", None),
+        (BEGIN[:12] + bytes(2000), "wav", None),
     ],
 )
-def test_a_file_without_audio_is_known(data: bytes, name: str, expected: bool) -> None:
-    assert has_audio(name, lambda offset, size: data[offset : offset + size]) is expected
+def test_what_sounds_in_a_file_is_known(data: bytes, name: str, expected: str | None) -> None:
+    assert sound_of(name, lambda offset, size: data[offset : offset + size]) == expected
 
 
 def test_a_page_gets_another_number_and_its_checksum() -> None:
