@@ -83,7 +83,8 @@ class SettingReader:
                 self.set(section, table, setting)
 
     def set(self, section: str, table: TomlTable, setting: XmlNode, element: str = "") -> None:
-        """Sets the key that an element means. A value that cannot be read is a note, and closes what it is for.
+        """Sets the key that an element means. A value that cannot be read is a note, and closes what it is for, but an
+        empty element is none, as in icecast-kh and 2.5 (2.4 crashes, or takes it as not set).
 
         `element` is the name by which the key is known, if the setting has another one.
         """
@@ -95,6 +96,8 @@ class SettingReader:
                 value = None
             table.set(key.name, None if value is None else key.read(value), line=setting.line)
         except ValueError as error:
+            if not setting.text and not setting.is_attribute:  # panels write so what nobody has set
+                return
             strictest = _STRICTEST.get(key.name)
             if strictest is None and key.name.endswith("password") and "${" in setting.text:
                 strictest = self.password()

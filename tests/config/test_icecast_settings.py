@@ -3,7 +3,7 @@
 import pytest
 
 from pycast.config.icecast_settings import KEYS, elements
-from tests.config.imports import imported, left_out
+from tests.config.imports import closed, imported, left_out, result_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,36 @@ def test_headers_that_do_not_come_over_are_named(header: str, why: str) -> None:
 def test_elements_of_each_section_are_those_of_the_schema() -> None:
     assert KEYS["limits"] == elements("limits")
     assert KEYS["server"]["server_id"] is KEYS["server"]["server-id"]
+
+
+MOUNT_ELEMENTS = ("max-listeners", "hidden", "public", "no-mount", "allow-direct-access", "password", "genre")
+
+
+def effective(xml: str) -> tuple[object, ...]:
+    config = imported(xml)
+    return config.for_mount("/a"), config.listen, config.limits, config.server
+
+
+@pytest.mark.parametrize("empty", ["<{0}></{0}>", "<{0}/>", "<{0}><!-- 5 --></{0}>"])
+@pytest.mark.parametrize(
+    ("around", "elements"),
+    [
+        ("<mount><mount-name>/a</mount-name>{}</mount>", MOUNT_ELEMENTS),
+        ("<listen-socket><port>8000</port>{}</listen-socket>", ("bind-address", "ssl", "tls", "shoutcast-mount")),
+        ("<limits>{}</limits>", ("clients", "max-listeners", "burst-size", "source-timeout")),
+        ("{}", ("hostname", "fileserve", "server-id")),
+    ],
+)
+def test_empty_element_is_not_set(empty: str, around: str, elements: tuple[str, ...]) -> None:
+    without = effective(around.format(""))
+    for element in elements:
+        xml = around.format(empty.format(element))
+        assert effective(xml) == without, element
+        assert not closed(xml) and not left_out(xml), element
+
+
+@pytest.mark.parametrize("text", [" ", "${NOWHERE}", "unlimited"])
+def test_element_with_a_text_that_says_nothing_closes_as_in_icecast(text: str) -> None:
+    xml = f"<mount><mount-name>/a</mount-name><max-listeners>{text}</max-listeners></mount>"
+    assert len(closed(xml)) == 1
+    assert result_of(xml).mount[0].max_listeners == 0
