@@ -52,15 +52,19 @@ class Rotation(NamedTuple):
 NEVER = Rotation()
 
 
-def rotated(fd: int, path: str, rotation: Rotation) -> int | None:
+def rotated(fd: int, path: str, rotation: Rotation, begun: float = 0.0) -> int | None:
     """Returns a descriptor of the new file if the one that is open as `fd` is due, or is there no more because another
     process has renamed it; else None. `fd` stays open. Raises ExternalError if it could not be renamed, or no new one
     opened. Blocks.
+
+    `begun` is when the last call returned one. A file's own time may be one of before that: the kernel's is some
+    milliseconds late, a file server's clock minutes. The file would be renamed again, over the one of before.
     """
-    found = os.fstat(fd)
+    found, now = os.fstat(fd), time.time()
     if not rotation.is_on or not stat.S_ISREG(found.st_mode):
         return None
-    if not rotation.is_due(found.st_size, found.st_mtime, time.time()) and not _is_another_at(path, found):
+    written = max(found.st_mtime, begun) if begun <= now else found.st_mtime
+    if not rotation.is_due(found.st_size, written, now) and not _is_another_at(path, found):
         return None
     # A link stays, and what it leads to is renamed.
     real = os.path.realpath(path)

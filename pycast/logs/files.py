@@ -80,7 +80,7 @@ class LogFile:
             lambda lines: log.warning("%d log lines were lost: %s", lines, self._path),
         )
         self._is_given_up = False
-        self._rotates_from = 0.0
+        self._rotates_from = self._rotated_at = 0.0
         self._cannot_rotate = False
 
     @property
@@ -169,7 +169,7 @@ class LogFile:
         if fd is None or not self.rotation.is_on or self._path == STDERR or time.monotonic() < self._rotates_from:
             return
         try:
-            fresh = rotated(fd, self._path, self.rotation)
+            fresh = rotated(fd, self._path, self.rotation, self._rotated_at)
         except ExternalError as error:
             self._rotates_from = time.monotonic() + ROTATE_AGAIN_S
             if not self._cannot_rotate:
@@ -178,6 +178,7 @@ class LogFile:
             return
         if fresh is not None:
             self._fd, self._is_torn, self._cannot_rotate = fresh, False, False
+            self._rotated_at = time.time()
             os.close(fd)
 
     def _reopen_there(self) -> None:

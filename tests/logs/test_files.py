@@ -452,6 +452,33 @@ def test_file_of_a_time_that_is_over_is_renamed_before_the_first_line_of_the_nex
     assert len(os.listdir(path.parent)) == 2
 
 
+def test_file_whose_disk_has_a_clock_that_is_behind_is_rotated_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file server's clock, and for a few milliseconds the kernel's: a line of today has yesterday's time."""
+    logs = [LogFile(str(path), rotation=Rotation(seconds=86_400)) for _ in range(2)]
+
+    def write(text: bytes) -> None:
+        for log in logs:
+            log.write(text)
+            log.flush()
+
+    write(b"yesterday\n")
+    present = time.time()
+    monkeypatch.setattr(time, "time", lambda: present + 86_400)
+    write(b"today\n")
+    write(b"later\n")
+    assert (path.parent / "access.log.old").read_bytes() == 2 * b"yesterday\n"
+    assert path.read_bytes() == 2 * b"today\n" + 2 * b"later\n"
+    # That was the time of a clock that is right again now.
+    monkeypatch.setattr(time, "time", lambda: present)
+    os.utime(path, (present - 86_400, present - 86_400))
+    write(b"set back\n")
+    for log in logs:
+        log.close()
+    assert path.read_bytes() == 2 * b"set back\n"
+
+
 def test_file_that_an_operator_has_moved_is_written_to_until_he_says_so(path: Path) -> None:
     log = LogFile(str(path), rotation=Rotation(1000, 86_400))
     path.rename(path.with_suffix(".1"))
