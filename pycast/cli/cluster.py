@@ -23,6 +23,7 @@ from pycast.cli.nodes_view import NodeRow, read_nodes, render_nodes
 from pycast.cli.server_client import ServerClient
 from pycast.cli.status_view import cut
 from pycast.errors import ExternalError
+from pycast.http.mount_names import why_no_mount
 from pycast.net.group import Group
 
 LOOK_S = 1.0
@@ -46,6 +47,8 @@ def up(size: int, port: int, haproxy: bool, mount: str, restart: bool) -> None:
 
     Ctrl-C stops everything and removes all files.
     """
+    if why := why_no_mount(mount):
+        raise click.BadParameter(f"this name cannot be a mount: {why}", param_hint="--mount")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stop.set)

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 import pytest
+from click.testing import CliRunner
 
+from pycast.cli.main import main
 from pycast.testing.heard import Heard
 from pycast.testing.ports import Ports
 from pycast.testing.wire_heads import ServerAddress
@@ -135,3 +137,10 @@ def test_a_port_that_is_taken_is_told_and_nothing_is_left() -> None:
         with up("-n", "1", "--haproxy", "--port", str(port)) as command:
             assert command.process.wait(30) == 1
             command.wait_for(f"port {port}")
+
+
+def test_a_mount_that_cannot_be_one_is_told_before_anything_starts() -> None:
+    result = CliRunner().invoke(main, ["cluster", "up", "--mount", "radio"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert """Invalid value for --mount: this name cannot be a mount: it has to begin with "/\"""" in result.stderr
+    assert "Starting" not in result.stderr
