@@ -5,6 +5,7 @@ and told. The one invariant: a list is always a whole file as it was at one mome
 """
 
 import logging
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
@@ -121,5 +122,7 @@ def _load(file: WatchedFile, parse: Parse[ListT], now: bool) -> _ListLook[ListT]
         return _ListLook(error=error.strerror or str(error))
     if content is None:
         return _ListLook()
-    found, bad = parse(content.decode("utf-8", "replace"))
+    # Windows calls it Unicode.
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
+    found, bad = parse(content.decode(encoding, "replace"))
     return _ListLook(found, tuple(bad))

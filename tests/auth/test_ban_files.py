@@ -33,6 +33,18 @@ def test_who_is_denied_and_who_is_not_allowed_may_not_connect(path: Path) -> Non
     assert "allow_ip" in files.why("198.51.100.1", "player")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
+def test_files_of_any_editor_are_read(path: Path, encoding: str, end: str) -> None:
+    before = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    path.write_bytes(before + f"# ä{end or chr(10)}192.0.2.0/24{end}".encode(encoding))
+    agents = path.with_name("agents")
+    agents.write_bytes(before + f"Plä*{end}".encode(encoding))
+    files = BanFiles()
+    files.refresh(config(deny_ip=path, deny_agents=agents), now=True)
+    assert files.why("192.0.2.9", "player") and files.why("", "Pläyer") and not files.why("198.51.100.1", "player")
+
+
 def test_a_denied_address_is_denied_though_it_is_allowed(path: Path) -> None:
     files = BanFiles()
     files.refresh(config(deny_ip=path, allow_ip=path), now=True)
