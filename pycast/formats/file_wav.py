@@ -5,14 +5,17 @@ samples come out as the header says, in whole blocks. A player of WAV can begin 
 are of another kind cannot follow.
 """
 
+import re
 from struct import pack, unpack_from
 
 from pycast.errors import FormatError
 from pycast.formats.wav import read_description
+from pycast.patterns import pattern
 
 MAX_DESCRIPTION = 4096
 """Most bytes of a chunk that is read."""
 
+_BEGIN = pattern(rb"(?:RIFF|RF64|BW64)....WAVE", re.DOTALL)
 _UNKNOWN = 0xFFFFFFFF
 _HEAD_SIZE = 12
 _CHUNK_HEAD = 8
@@ -35,6 +38,8 @@ class WavFile:
         """Raises FormatError."""
         header = b""
         self._buf += data
+        if not (self._is_found or self._find()):
+            return b""
         while self._left is None:
             skipped = min(self._skip, len(self._buf))
             del self._buf[:skipped]
@@ -57,12 +62,20 @@ class WavFile:
 
     def _begin_file(self) -> None:
         self._buf = bytearray()
+        self._is_found = False
+        """Whether its begin has come: tags may be before it."""
         self._skip = _HEAD_SIZE
         self._found = b""
         self._long_size = 0
         self._block = 1
         self._left: int | None = None
         """Bytes of samples that are still to come; None before the samples."""
+
+    def _find(self) -> bool:
+        found = _BEGIN.search(self._buf)
+        del self._buf[: found.start() if found else max(len(self._buf) - _HEAD_SIZE + 1, 0)]
+        self._is_found = found is not None
+        return self._is_found
 
     def _has_chunk(self) -> bool:
         """Whether the next chunk can be taken: its head is there, and its content if that is read."""

@@ -7,6 +7,7 @@ import pytest
 from pycast.errors import FormatError
 from pycast.formats.file_wav import WavFile
 from tests.formats.feeding import every
+from tests.formats.frame_bytes import id3
 from tests.formats.test_wav import BEGIN, SAMPLES, UNKNOWN, chunk, fmt, header
 
 SIZE = 1000
@@ -24,6 +25,12 @@ def test_samples_follow_each_other_without_the_chunks_around_them(size: int) -> 
     before, behind = chunk(b"LIST", b"x" * 333), chunk(b"id3 ", b"noise" * 99)
     data = header(SIZE, before, fmt(), chunk(b"cue ", bytes(28))) + SAMPLES[:SIZE] + behind
     assert play(data, data, data, size=size) == BEGIN + SAMPLES[:SIZE] * 3
+
+
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+def test_tags_before_the_file_are_left_out(size: int) -> None:
+    data = id3(777) + b"RIFF" + header(SIZE) + SAMPLES[:SIZE] + chunk(b"id3 ", b"RIFFxxxxWAVE")
+    assert play(data, data, size=size) == BEGIN + SAMPLES[:SIZE] * 2
 
 
 @pytest.mark.parametrize("told", [0, UNKNOWN, 2_000_000])
