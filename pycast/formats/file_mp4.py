@@ -53,7 +53,8 @@ class Mp4File:
         self._header = b""
         self._scales: dict[int, int] = {}
         """Ticks a second, by track."""
-        self._has_video = False
+        self._video: int | None = None
+        """The track of the video, if there is one."""
         self._defaults: dict[int, Defaults] = {}
         """What holds for samples of a track that do not say it."""
         self._movie_s = 0.0
@@ -104,11 +105,11 @@ class Mp4File:
         return before
 
     def _split(self, moof: bytes, mdat: bytes) -> list[tuple[bytes, bytes]]:
-        """Returns the fragment in parts if it is a long one of sound alone."""
-        if len(self._scales) != 1 or self._has_video:
+        """Returns the fragment in parts if it is a long one of sound alone. Raises FormatError."""
+        tracks = [_read_track(moof, content, end).track for kind, _, content, end in _parts(moof, 8) if kind == b"traf"]
+        if len(tracks) != 1 or tracks[0] == self._video:
             return [(moof, mdat)]
-        ((track, scale),) = self._scales.items()
-        return split(moof, mdat, scale, self._defaults.get(track, Defaults()))
+        return split(moof, mdat, self._scale(tracks[0]), self._defaults.get(tracks[0], Defaults()))
 
     def _begin_movie(self, moov: bytes) -> bytes:
         """Returns the header of the stream, if it is another one than before."""
@@ -117,7 +118,7 @@ class Mp4File:
             return b""
         self._header, self._movie_s = header, self.end_s
         movie = read_movie(moov)
-        self._scales, self._has_video = dict(movie.timescales), movie.video_track is not None
+        self._scales, self._video = dict(movie.timescales), movie.video_track
         self._defaults = _defaults(moov)
         return header
 

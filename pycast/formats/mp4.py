@@ -2,9 +2,10 @@
 
 A listener gets `ftyp` and `moov`, and starts at a fragment: a `moof` with the boxes that belong to it (`styp`, `sidx`,
 `emsg` …) before it and its `mdat` after it. With video only fragments that begin with a key frame are such places. A
-fragment is one unit. An MP4 file that is not fragmented has its samples in one place and their index in another:
-nobody could join it, and it is refused with the reason. Where no box is, bytes are dropped up to the next fragment or
-file.
+cover picture is a video of one frame, or of none: where a video has not been there for a while, any fragment is such a
+place. A fragment is one unit. An MP4 file that is not fragmented has its samples in one place and their index in
+another: nobody could join it, and it is refused with the reason. Where no box is, bytes are dropped up to the next
+fragment or file.
 
 The one invariant: what comes out is whole files, or their beginnings: `ftyp`, `moov`, then whole fragments.
 """
@@ -14,7 +15,7 @@ import re
 from pycast.errors import FormatError
 from pycast.formats.clock import BitrateMeter, MediaClock
 from pycast.formats.marks import Header, Info, Join, Mark
-from pycast.formats.mp4_boxes import Box, Movie, read_box, read_fragment, read_movie, relative, without
+from pycast.formats.mp4_boxes import Box, Movie, has_part, read_box, read_fragment, read_movie, relative, without
 from pycast.patterns import pattern
 
 MAX_MOVIE = 8 * 1024 * 1024
@@ -25,6 +26,9 @@ MAX_HEADER = 256 * 1024
 
 MAX_FRAGMENT = 16 * 1024 * 1024
 """Most bytes of a fragment: ten seconds of 12 Mbit/s."""
+
+WITHOUT_VIDEO_S = 3.0
+"""After so long without a fragment of the video there is none to wait for."""
 
 MOST_BOXES = 64
 """Boxes of a fragment."""
@@ -79,6 +83,8 @@ class Mp4:
         self._held_size = 0
         self._has_moof = False
         self._is_join = False
+        self._video_s = 0.0
+        """Media time of the last fragment with video."""
         self._clock = MediaClock()
         self._meter = BitrateMeter(base, 0.0, None)
 
@@ -202,7 +208,7 @@ class Mp4:
             raise FormatError("a `moov` box that is too large")
         self._left_out += len(moov) - len(small)
         self._movie, self._type = movie, b""
-        time_s = self._clock.time_s
+        self._video_s = time_s = self._clock.time_s
         self._marks += (Header(offset, b""), Join(offset, time_s))
         self._emit(header)
         self._marks += (Info(offset, None, movie.stats), Header(self._offset, header))
@@ -222,6 +228,8 @@ class Mp4:
                 time_s, self._is_join = read_fragment(box, movie)
                 if time_s is not None:
                     self._clock.advance(time_s)
+                if not self._is_join:
+                    self._is_join = self._is_without_video(box, movie)
             self._held.append(box)
             self._held_size += len(box)
             return
@@ -236,6 +244,13 @@ class Mp4:
         self._emit(b"".join((*self._held, box)))
         self._held, self._held_size, self._has_moof = [], 0, False
         self._lost_in_row = 0
+
+    def _is_without_video(self, moof: bytes, movie: Movie) -> bool:
+        """Whether there is no video any more, of which a key frame has to be waited for."""
+        now_s = self._clock.time_s
+        if movie.video_track is None or has_part(moof, movie.video_track):
+            self._video_s = now_s
+        return now_s - self._video_s > WITHOUT_VIDEO_S
 
     def _lose(self, reason: str) -> None:
         """Looks for the next fragment or file from now on."""

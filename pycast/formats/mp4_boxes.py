@@ -84,6 +84,17 @@ def read_fragment(moof: bytes, movie: Movie) -> Fragment:
         raise FormatError("a broken moof box in the MP4 stream", cause=str(raised)) from raised
 
 
+def has_part(moof: bytes, track: int) -> bool:
+    """Whether a moof box that has been read has a part for the track."""
+    heads = (
+        at
+        for kind, _, content, end in children(moof, 8, len(moof), [MAX_BOXES])
+        for inner, _, at, _ in (children(moof, content, end, [MAX_BOXES]) if kind == b"traf" else ())
+        if inner == b"tfhd"
+    )
+    return any(int.from_bytes(moof[at + 4 : at + 8]) == track for at in heads)
+
+
 def relative(moof: bytes) -> bytes:
     """Returns a moof box whose samples are found from its own beginning, not from that of the file, which a listener
     who comes later does not have. Its size is the same. Raises FormatError.

@@ -51,6 +51,17 @@ def test_video_is_joined_at_fragments_that_begin_with_a_key_frame() -> None:
     assert result.joins[1:] == [Join(len(FILM), 0.0), Join(len(FILM) + 2 * len(parts[0]), 2.0)]
 
 
+def test_a_cover_is_no_video_whose_key_frames_are_waited_for() -> None:
+    cover = fragment(part(AUDIO, 0), part(VIDEO, 0, KEY))
+    sound = [fragment(part(AUDIO, 1000 * at)) for at in range(1, 8)]
+    result = feed(FILM, cover, *sound)
+    begin = len(FILM + cover)
+    assert [join.offset for join in result.joins[2:]] == [begin + len(sound[0]) * (at - 1) for at in range(4, 8)]
+    film = [fragment(part(AUDIO, 1000 * at), part(VIDEO, 1000 * at, INTER)) for at in range(8, 15)]
+    again = feed(FILM, cover, *sound, *film)
+    assert again.joins == result.joins
+
+
 def test_sizes_may_be_written_with_64_bits() -> None:
     whole = fragment(part(AUDIO))[: -len(box(b"mdat", b"s" * 200))] + box(b"mdat", b"s" * 200, is_wide=True)
     assert feed(BEGIN, whole, SOUND[1]).out == BEGIN + whole + SOUND[1]

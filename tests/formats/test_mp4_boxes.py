@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycast.errors import FormatError
-from pycast.formats.mp4_boxes import MAX_BOXES, Box, Fragment, read_box, read_fragment, read_movie, relative, without
+from pycast.formats.mp4_boxes import (
+    MAX_BOXES,
+    Box,
+    Fragment,
+    has_part,
+    read_box,
+    read_fragment,
+    read_movie,
+    relative,
+    without,
+)
 from tests.formats.mp4_parts import AUDIO, INTER, KEY, VIDEO, box, fragment, full, movie, numbers, part, track
 
 
@@ -116,3 +126,11 @@ def test_any_bytes_are_read_or_refused(kinds: list[bytes], rest: bytes) -> None:
     for read in (read_movie, lambda one: read_fragment(one, BOTH), relative):
         with suppress(FormatError):
             read(box(b"moov", data))
+
+
+def test_the_tracks_that_a_fragment_has_parts_for_are_known() -> None:
+    one, both = moof(part(AUDIO, 0)), moof(part(AUDIO, 0), part(VIDEO, None))
+    assert [has_part(box, track) for box in (one, both) for track in (AUDIO, VIDEO, 9)] == [
+        *(True, False, False),
+        *(True, True, False),
+    ]

@@ -121,8 +121,9 @@ def test_a_file_that_is_one_fragment_is_one_of_a_second_each() -> None:
     assert decode_errors(out) == "" and packets(out)[0] == pytest.approx(packets(data)[0])
 
 
-def test_pictures_are_not_taken_apart() -> None:
+def test_pictures_are_not_taken_apart_but_sound_beside_a_cover_is() -> None:
     moof, mdat = long_fragment()
-    for header in (movie(track(VIDEO)), movie(track(AUDIO), track(VIDEO))):
-        audio = Mp4File()
-        assert audio.feed(header + moof + mdat).count(b"moof") == 1
+    for header, count in ((movie(track(VIDEO), track(AUDIO)), 4), (movie(track(AUDIO)), 4)):
+        assert Mp4File().feed(header + moof + mdat).count(b"moof") == count
+    pictures = moof.replace(b"tfhd\0\2\0\0\0\0\0\1", b"tfhd\0\2\0\0\0\0\0\2")
+    assert Mp4File().feed(movie(track(VIDEO), track(AUDIO)) + pictures + mdat).count(b"moof") == 1
