@@ -25,16 +25,15 @@ class MountReader:
     def read(self) -> list[TomlTable]:
         """Returns the sections in the order of the file."""
         tables: list[TomlTable] = []
-        locks, names = MountLocks(self._blocks), set()
         for block in self._blocks:
-            name = name_of(block)
-            if not is_default(block):
-                if not name or name in names:
-                    why = "the first section of that name holds, as in Icecast" if name else "it has no mount-name"
-                    self._settings.leave_out(block, why)
-                    block.done()
-                    continue
-                names.add(name)
+            _begin_with_slash(block)
+        locks, names = MountLocks(self._blocks), set[str]()
+        for block in self._blocks:
+            if why := "" if is_default(block) else _why_without(name_of(block), names):
+                self._settings.leave_out(block, why)
+                block.done()
+                continue
+            names.add(name_of(block))
             tables.append(self._mount(block, locks.of(block)))
         return tables
 
@@ -115,6 +114,29 @@ class MountReader:
         table.set("authentication", values)
         for option, why in left if node.parent is block else ():
             self._settings.leave_out(option, why)
+
+
+def _begin_with_slash(block: XmlNode) -> None:
+    """Puts the first character of all names before a pattern that has any in its place, as icecast-kh lets it."""
+    for node in (*block.all("mount-name"), *block.all("name")):
+        if node.text.strip().startswith("*"):
+            node.text = f"/{node.text.strip()}"
+
+
+def _why_without(name: str, names: set[str]) -> str:
+    """Returns why a section is of no mount, empty if it is of one. With a name that no mount can have it means nothing
+    to Icecast either. What a variable stands for is seen later.
+    """
+    if not name:
+        return "it has no mount-name"
+    if name in names:
+        return "the first section of that name holds, as in Icecast"
+    if "${" not in name:
+        try:
+            KEYS["mount"]["mount-name"].read(name)
+        except ValueError as error:
+            return f"no mount can have that name: {error}"
+    return ""
 
 
 def close_mount(table: TomlTable, line: int) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pycast.errors import ConfigError
 from tests.config.imports import closed, imported, left_out, result_of, run
 from tests.config.test_icecast_protection import PROTECTED
 
@@ -39,6 +40,28 @@ def test_first_section_of_a_name_holds() -> None:
         "line 2: mount /a (name = /a, genre = two): the first section of that name holds, as in Icecast",
         "line 2: mount (genre = three): it has no mount-name",
     ]
+
+
+@pytest.mark.parametrize("name", ["live.mp3", "//live.mp3", "http://x.example/live.mp3", "?live"])
+@pytest.mark.parametrize("inside", ["<password>x</password>", *PROTECTED])
+def test_section_with_a_name_that_no_mount_can_have_means_nothing_as_in_icecast(name: str, inside: str) -> None:
+    xml = f"<mount><mount-name>{name}</mount-name>{inside}</mount><mount><mount-name>/b</mount-name></mount>"
+    assert [mount.mount_name for mount in result_of(xml).mount] == ["/b"]
+    [said] = left_out(xml)
+    assert "no mount can have that name" in said and not closed(xml)
+
+
+@pytest.mark.parametrize("inside", PROTECTED)
+def test_pattern_without_the_slash_holds_as_in_icecast_kh(inside: str) -> None:
+    for xml in (f"<mount><mount-name> *.mp3</mount-name>{inside}</mount>", f'<mount name="*.mp3">{inside}</mount>'):
+        config = result_of(xml)
+        assert (config.for_mount("/a.mp3").max_listeners, config.for_mount("/a.ogg").max_listeners) == (0, -1)
+        assert closed(xml)
+
+
+def test_name_that_a_variable_has_to_give_is_not_taken_for_none() -> None:
+    with pytest.raises(ConfigError, match="mount_name"):
+        result_of("<mount><mount-name>${NOWHERE}</mount-name><password>x</password></mount>")
 
 
 def test_attributes_are_settings_too() -> None:
