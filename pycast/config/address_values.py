@@ -22,6 +22,16 @@ _STREAM_URL = pattern(
     r"https?://(?:[^/?#@\s]*@)?(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:[/?][^#\s]*)?"
 )
 
+EVERYWHERE = "0.0.0.0"
+"""The address at which a port listens on all of IPv4."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
+
+
+def is_reached(bind_address: str, host: str) -> bool:
+    """Whether it is certain that a port with this `bind_address` is reached by that host of an address."""
+    return host == bind_address or (host in _LOOPBACK and bind_address in (*_LOOPBACK, EVERYWHERE, "::"))
+
 
 def _bind_address(value: object) -> str:
     """Returns the address without the brackets that it has in a URL, `[::1]`."""

@@ -9,9 +9,10 @@ Pure: nodes in, tables out. The one invariant: a login is in the table of the se
 
 from urllib.parse import quote, unquote, urlsplit
 
+from pycast.config.address_values import EVERYWHERE, is_reached
 from pycast.config.icecast_settings import KEYS, SettingReader
 from pycast.config.icecast_values import is_yes
-from pycast.config.import_notes import name_of
+from pycast.config.import_notes import ImportNote, NoteKind, name_of
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
@@ -31,6 +32,8 @@ _OF_MASTER = {
 
 _OF_PLACE = ("server", "port", "mount", "tls", "username", "password", "bind")
 
+
+_PORT = 8000
 
 _NAMES = {"mount": "mount", "local-mount": "local_mount"}
 
@@ -66,7 +69,8 @@ class RelayReader:
 
     def master(self) -> TomlTable:
         """Returns the section of the master, empty if the file names none, or no password for it, as in Icecast."""
-        table, nodes = TomlTable("[master]"), [one for one in self._root.children if one.name in KEYS["master"]]
+        nodes = [one for one in self._root.children if one.name in KEYS["master"]]
+        table = TomlTable("[master]", min((one.line for one in (*nodes, *self._root.all("master"))), default=0))
         for node in nodes:
             self._settings.set("master", table, node)
         for block in self._root.all("master"):
@@ -98,6 +102,18 @@ class RelayReader:
             else:
                 self._settings.leave_out(block, "it names no host")
         return tables
+
+    def without_own(self, tables: list[TomlTable], sockets: list[TomlTable]) -> list[TomlTable]:
+        """Returns the sections without those that name this server itself, which Icecast asks in vain."""
+        kept = []
+        for table in tables:
+            if _is_own(table, sockets):
+                server = table.values.get("server", table.values.get("host"))
+                text = f"{table.title} {server}: that is this server itself"
+                self._settings.notes.append(ImportNote(NoteKind.LEFT_OUT, table.line, text))
+            else:
+                kept.append(table)
+        return kept
 
     def _set_tls_port(self, table: TomlTable, node: XmlNode) -> None:
         """Reads icecast-kh's port for TLS, which it uses for all that it asks its master for."""
@@ -234,3 +250,17 @@ def _url(place: TomlTable) -> str:
 def _lost_name(block: XmlNode, table: TomlTable) -> bool:
     """Whether a relay has a name that cannot be read. Without it, it would be a relay of something else."""
     return any(block.peek(name) and key not in table.values for name, key in _NAMES.items())
+
+
+def _is_own(table: TomlTable, sockets: list[TomlTable]) -> bool:
+    """Whether a section names this server: by an address at which it listens, and for a relay the mount that it feeds.
+    A relay of another of its mounts is one.
+    """
+    values = table.values
+    mount = values.get("mount", "/")
+    if "upstreams" in values or values.get("local_mount", mount) != mount:
+        return False
+    server, port = str(values.get("server", values.get("host"))), values.get("port", _PORT)
+    ports: list[dict[str, object]] = [one.values for one in sockets] or [{}]
+    addresses = [one.get("bind_address", EVERYWHERE) for one in ports if one.get("port", _PORT) == port]
+    return any(is_reached(str(address), server) for address in addresses)

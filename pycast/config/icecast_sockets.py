@@ -4,6 +4,7 @@ Pure: nodes in, tables out. The one invariant: no socket takes plain connections
 that Icecast would not take there.
 """
 
+from pycast.config.address_values import EVERYWHERE
 from pycast.config.icecast_protection import checks_listeners
 from pycast.config.icecast_settings import KEYS, LOOPBACK, SettingReader
 from pycast.config.icecast_values import is_yes, networks
@@ -11,7 +12,7 @@ from pycast.config.import_notes import described, place
 from pycast.config.toml_table import TomlTable
 from pycast.config.xml_tree import XmlNode
 
-_DEFAULT_PORT, _EVERYWHERE = 8000, "0.0.0.0"
+_DEFAULT_PORT = 8000
 
 
 class SocketReader:
@@ -111,8 +112,8 @@ class SocketReader:
         ports = [_port(other), _port(other) + 1] if other.values.get("shoutcast_mount") else [_port(other)]
         if not port or port not in ports:
             return False
-        one, two = (str(each.values.get("bind_address") or _EVERYWHERE) for each in (table, other))
-        is_of_all = _EVERYWHERE in (one, two) and (":" in one) == (":" in two)
+        one, two = (str(each.values.get("bind_address") or EVERYWHERE) for each in (table, other))
+        is_of_all = EVERYWHERE in (one, two) and (":" in one) == (":" in two)
         return one == two or is_of_all or table in self._closed or other in self._closed
 
     def _take_tls_and_plain(self) -> None:

@@ -106,6 +106,7 @@ class _Conversion:
         relays = RelayReader(self._settings, self._root)
         self._relay = [*relays.read(), relays.master(), *relays.redirects()]
         self._listen = SocketReader(self._settings, self._root).read()
+        self._relay = relays.without_own(self._relay, self._listen)
         self._mount = MountReader(self._settings, self._root).read()
         self._directory = DirectoryReader(self._settings, self._root).read()
         self._close_server()

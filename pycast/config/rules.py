@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from posixpath import normpath
 
+from pycast.config.address_values import is_reached
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.problems import Path, Problem
 from pycast.config.schema import Config
@@ -104,8 +105,7 @@ def _relay_conflicts(config: Config) -> Iterator[Problem]:
 
 def _is_own(config: Config, server: str, port: int) -> bool:
     """Whether it is certain that this server listens there. What is not found here is found by its first answer."""
-    names = {"localhost", "127.0.0.1", "::1", "[::1]", *(listen.bind_address for listen in config.listen)}
-    return server in names and any(listen.port == port for listen in config.listen)
+    return any(listen.port == port and is_reached(listen.bind_address, server) for listen in config.listen)
 
 
 def _authentication_conflicts(path: Path, given: MountAuthentication) -> Iterator[Problem]:

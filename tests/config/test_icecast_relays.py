@@ -155,3 +155,37 @@ def test_relay_whose_name_cannot_be_read_is_no_relay_of_something_else(name: str
     xml = f"<relay><server>a.example</server>{name}</relay>"
     assert result_of(xml).relay == ()
     assert any("it would be a relay of something else" in said for said in left_out(xml))
+
+
+SOCKET = "<listen-socket><port>{}</port><bind-address>{}</bind-address></listen-socket>"
+MASTER_AT = (
+    "<master-server>{}</master-server><master-server-port>{}</master-server-port><master-password>p</master-password>"
+)
+RELAY = "<relay><server>{}</server><port>{}</port><mount>/m</mount></relay>"
+REDIRECT = "<redirect><host>{}</host><port>{}</port></redirect>"
+
+
+@pytest.mark.parametrize("what", [MASTER_AT, RELAY, REDIRECT])
+@pytest.mark.parametrize(
+    ("sockets", "place", "is_own"),
+    [
+        ("", ("127.0.0.1", 8000), True),
+        ("", ("localhost", 8001), False),
+        ("", ("other.example", 8000), False),
+        (SOCKET.format(8001, "0.0.0.0"), ("localhost", 8001), True),
+        (SOCKET.format(8001, "10.0.0.1"), ("10.0.0.1", 8001), True),
+        (SOCKET.format(8001, "10.0.0.1"), ("127.0.0.1", 8001), False),
+        (SOCKET.format(8001, "10.0.0.1"), ("10.0.0.1", 8000), False),
+    ],
+)
+def test_this_server_itself_is_left_out_which_icecast_asks_in_vain(
+    what: str, sockets: str, place: tuple[str, int], is_own: bool
+) -> None:
+    said = left_out(sockets + what.format(*place))
+    assert len(said) == is_own
+    assert all(one.startswith("line 1: ") and one.endswith(f"{place[0]}: that is this server itself") for one in said)
+
+
+def test_another_mount_of_this_server_may_be_relayed() -> None:
+    xml = "<relay><server>127.0.0.1</server><port>8000</port><mount>/a</mount><local-mount>/b</local-mount></relay>"
+    assert [relay.local_name for relay in imported(xml).relay] == ["/b"]

@@ -49,3 +49,11 @@ def test_what_cannot_work_is_an_error(toml: str, wrong: str) -> None:
 
 def test_mount_of_this_server_may_have_a_relay_under_another_name() -> None:
     loads(LOCAL + "[[relay]]\nserver = 'localhost'\nmount = '/a'\nlocal_mount = '/b'", {}, "x.toml")
+
+
+def test_server_at_another_address_of_this_machine_is_another_one() -> None:
+    listen = '[[listen]]\nbind_address = "10.0.0.1"\n'
+    loads(listen + "[[relay]]\nserver = 'localhost'\nmount = '/a'", {}, "x.toml")
+    loads(listen + "[master]\nserver = '127.0.0.1'\npassword = 'x'", {}, "x.toml")
+    with pytest.raises(ConfigError):
+        loads(listen + "[[relay]]\nserver = '10.0.0.1'\nmount = '/a'", {}, "x.toml")
