@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pycast.config.icecast_values import is_yes
+from pycast.config.icecast_values import is_yes, with_scheme
 from pycast.config.import_notes import name_of
 from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.xml_tree import XmlNode
@@ -36,6 +36,7 @@ _NOT_NEEDED = {
     "header_alter_argument": "pycast understands x-icecast-auth-alter-argument",
     "header_message": "pycast understands x-icecast-auth-message and icecast-auth-message",
 }
+_ADDRESSES = ("listener_add", "listener_remove", "stream_auth", "mount_add", "mount_remove")
 _TYPES = ("htpasswd", "url")
 _OF_HTPASSWD = ("filename", "allow_duplicate_users")
 # Attributes of a role that keep nobody out, or only sources, who have the mount's password here.
@@ -65,9 +66,7 @@ def converted(authentication: XmlNode, filled: Filled = str) -> tuple[dict[str, 
     section = MountAuthentication(**values)
     if kind == "htpasswd" and not section.filename:
         raise ValueError("it has no filename")
-    if kind == "url" and not any(
-        section.url_of(one) for one in ("listener_add", "listener_remove", "stream_auth", "mount_add", "mount_remove")
-    ):
+    if kind == "url" and not any(map(section.url_of, _ADDRESSES)):
         raise ValueError("it has no URL")
     return values, left
 
@@ -127,6 +126,8 @@ def _read_option(option: XmlNode, kind: str, values: dict[str, Any], left: list[
         given: object = filled(text)
         if key == "headers":
             given = [part.strip() for part in str(given).split(",") if part.strip()]
+        elif key in _ADDRESSES:
+            given = with_scheme(str(given))
         values[key] = MountAuthentication.KEYS[key].read(given)
     except ValueError as error:
         raise ValueError(f"{name}: {error}{' ${' if '${' in text else ''}") from None

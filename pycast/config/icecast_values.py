@@ -22,6 +22,7 @@ _TLS = {
     "": None,
 }
 _STREAMS = {"/dev/stderr": "-", "/dev/stdout": "-", "/dev/null": ""}
+_NO_SCHEME = pattern(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?/")
 _NOT_ZERO = pattern(r"[+-]?0*[1-9]")
 
 
@@ -45,11 +46,18 @@ def translated(element: str, text: str) -> object:
         return "-1"  # Icecast 2.5's word for it: the source decides
     if element == "bind-address" and text == "*":
         return None
+    if element == "yp-url":
+        return with_scheme(text)
     if element == "fallback-override":
         return lower
     if element == "logsize" and text.isdecimal():
         return f"{text}k"
     return None if element.endswith("metadata-interval") and text == "-1" else text
+
+
+def with_scheme(address: str) -> str:
+    """Returns an address as libcurl understands it, with which Icecast asks: one without a scheme is one of HTTP."""
+    return f"http://{address}" if _NO_SCHEME.match(address) else address
 
 
 def is_yes(text: str) -> bool:

@@ -147,3 +147,16 @@ def test_mount_that_asks_nobody_itself_is_protected_by_the_pattern() -> None:
 def test_passwords_are_in_no_note() -> None:
     said = str(run(mount(URL % (option("password", "geheim") + option("something", "geheim")))).notes)
     assert "geheim" not in said.replace("something = geheim", "")
+
+
+@pytest.mark.parametrize("name", ["listener_add", "listener_remove", "stream_auth", "mount_add", "mount_remove"])
+@pytest.mark.parametrize("address", ["auth.example/a.php?b=c", "127.0.0.1:8080/a", "localhost/"])
+def test_address_without_a_scheme_is_one_of_http_as_for_libcurl(name: str, address: str) -> None:
+    found = result_of(mount(f'<authentication type="url">{option(name, address)}</authentication>'))
+    assert found.for_mount("/a").authentication.url_of(name) == f"http://{address}"
+
+
+@pytest.mark.parametrize("address", ["x", "/bin/x", "ftp://a/b", "http//a/b c", "a b/c"])
+def test_what_is_no_address_closes_the_mount(address: str) -> None:
+    xml = mount(f'<authentication type="url">{option("listener_add", address)}</authentication>')
+    assert result_of(xml).for_mount("/a").max_listeners == 0 and closed(xml)

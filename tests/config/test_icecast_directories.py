@@ -13,6 +13,11 @@ def test_directories_of_icecast_2_4_come_over() -> None:
     assert found == [("http://dir.xiph.org/cgi-bin/yp-cgi", 6.0, 300.0), ("http://b.example/", 8.0, 600.0)]
 
 
+def test_address_without_a_scheme_is_one_of_http_as_for_libcurl() -> None:
+    config = imported("<directory><yp-url>dir.xiph.org/cgi-bin/yp-cgi</yp-url></directory>")
+    assert [one.yp_url for one in config.directory] == ["http://dir.xiph.org/cgi-bin/yp-cgi"]
+
+
 def test_directories_of_icecast_2_5_come_over() -> None:
     config = imported(
         '<yp-directory url="https://dir.xiph.org/cgi-bin/yp-cgi"><option name="timeout" value="10"/>'
