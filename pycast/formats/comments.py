@@ -69,10 +69,14 @@ class CommentReader:
         return b"".join((_SIZE.pack(len(vendor)), vendor, _SIZE.pack(len(fields)), *fields))
 
     def set_song(self, artist: str, title: str) -> None:
-        """Replaces all that is about a song."""
+        """Replaces all that is about a song. The names are in small letters if those of the encoder are: they may be in
+        any, but scripts (liquidsoap's `m["title"]`) look for the one that they saw before.
+        """
+        is_small = any(field.startswith((b"artist=", b"title=")) for field in self._fields)
         kept = [field for field in self._fields if field.upper().startswith(_OF_THE_STATION)]
         texts = ((b"ARTIST=", clean_line(artist)[:MAX_TEXT]), (b"TITLE=", clean_line(title)[:MAX_TEXT]))
-        self._fields = [name + text.encode("utf-8", "replace") for name, text in texts if text] + kept
+        song = [(name, text.encode("utf-8", "replace")) for name, text in texts if text]
+        self._fields = [(name.lower() if is_small else name) + text for name, text in song] + kept
 
     def _next(self, pos: int) -> int:
         """Reads the vendor's name, the number of comments, or a comment at `pos`. Returns its end, which is `pos` if it

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycast.formats.comments import MAX_FIELD, MAX_FIELDS, MAX_KEPT, CommentReader
+from pycast.formats.comments import MAX_FIELD, MAX_FIELDS, MAX_KEPT, CommentReader, with_song
 from pycast.formats.tags import artist_and_title
 from tests.formats.feeding import CUTS, cut, every
 from tests.formats.ogg_pages import comments
@@ -23,6 +23,20 @@ def read(*pieces: bytes) -> bytes:
 def test_small_comments_come_out_as_they_are() -> None:
     block = comments("ARTIST=A", "TITLE=T", "", "LYRICS=" + "la" * 5000)
     assert read(block + b"\x01") == block
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("ARTIST=A", "TITLE=T"), ("ARTIST=B", "TITLE=U")),
+        (("artist=A", "title=T", "encoder=x"), ("artist=B", "title=U", "encoder=x")),
+        (("encoder=x", "title=T"), ("artist=B", "title=U", "encoder=x")),
+        (("encoder=x",), ("ARTIST=B", "TITLE=U", "encoder=x")),
+    ],
+)
+def test_another_song_has_names_like_those_of_the_encoder(before: tuple[str, ...], after: tuple[str, ...]) -> None:
+    """ffmpeg writes small letters, butt large ones. To a script of liquidsoap these are two names."""
+    assert with_song(comments(*before), "B", "U") == comments(*after)
 
 
 @pytest.mark.parametrize("size", [MAX_FIELD, 2_500_000, 22_000_000])

@@ -354,7 +354,7 @@ def test_a_source_that_stands_by_goes_on_the_air_with_its_title() -> None:
     reader = PageReader()
     songs = [Link(one) for one in reader.feed(out) if one.is_first]
     assert len(songs) == 2
-    assert out.index(b"TITLE=b") < out.index(b"TITLE=d")
+    assert out.index(b"title=b") < out.index(b"title=d")
     assert decode_errors(out) == ""
 
 
