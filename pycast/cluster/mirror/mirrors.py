@@ -309,15 +309,15 @@ class Mirrors:
         if mirror.head < 0:
             return False
         mine = (mirror.known, mirror.head)
-        best = max(self._tails(mirror.name), default=None)
-        # Ask less and less often: when a node is lost that had hundreds of mounts, the others have better things to do.
         now = self._clock()
+        silent = [node for node, at in mirrored.failed.items() if now - at < SILENT_S]
+        best = max(self._tails(mirror.name, *silent), default=None)
+        # Ask less and less often: when a node is lost that had hundreds of mounts, the others have better things to do.
         mirrored.asks_at = now + min(max(now - mirror.last_heard, ABSENT_RETRY_S), MOST_PAUSE_S)
         # A node with a higher epoch that is not further than this one has other bytes. They come from their owner only.
         if best is None or (best.epoch, best.head) <= mine or best.head <= mirror.head:
             return False
-        # Fetch up to the longest tail: then all survivors continue at the same byte with the next origin. If one has
-        # come and gone meanwhile, what they lack is of an epoch before its own.
+        # Then all continue at the same byte. What they lack is of the epoch before that of an owner that came and went.
         floor = None if self.has_origin(mirror.name) else best.epoch
         return self._fetch(mirror, best.address, best.head, floor)
 
@@ -330,8 +330,8 @@ class Mirrors:
             log.info("< mount %s: the node at %s did not give what is missing: %s", mirror.name, address, error)
         return mirror.head >= until
 
-    def _tails(self, name: str) -> list[KnownTail]:
-        return ask_tails(name, self._own.now.node, self._state, self._peers)
+    def _tails(self, name: str, *without: str) -> list[KnownTail]:
+        return ask_tails(name, (self._own.now.node, *without), self._state, self._peers)
 
     # -- which mirrors are needed, and from which parent
 

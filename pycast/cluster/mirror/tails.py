@@ -1,5 +1,6 @@
 """How far the nodes are with a mount, by which the survivors of an owner level: the question and its answer."""
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
@@ -25,9 +26,11 @@ class KnownTail(NamedTuple):
     oldest: int
 
 
-def ask_tails(mount: str, me: str, state: ClusterState, peers: RpcClient) -> list[KnownTail]:
-    """Returns the tails of the other nodes that are up and have the mount. `me` is this node. May switch."""
-    addresses = [peer.record.address for peer in state.peers if peer.record.node != me and peer.is_up]
+def ask_tails(mount: str, without: Container[str], state: ClusterState, peers: RpcClient) -> list[KnownTail]:
+    """Returns the tails of the nodes that are up and have the mount, `without` some: this node, and those that would
+    only be waited for. May switch, for `TAIL_S` at most.
+    """
+    addresses = [peer.record.address for peer in state.peers if peer.record.node not in without and peer.is_up]
     answers = peers.call_all(addresses, AskTail(mount), TAIL_S)
     tails = ((address, answer.tail) for address, answer in answers.items())
     return [KnownTail(tail.epoch, tail.head, address, tail.oldest) for address, tail in tails if tail is not None]

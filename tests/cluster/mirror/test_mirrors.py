@@ -16,7 +16,7 @@ from pycast.cluster.link import link
 from pycast.cluster.link.frames import Frame, Kind
 from pycast.cluster.link.link import Link
 from pycast.cluster.link.questions import AskTail, Tail, TailAnswer
-from pycast.cluster.mirror import mirrors, serve
+from pycast.cluster.mirror import mirrors, serve, tails
 from pycast.cluster.mirror.lineage import Lineage
 from pycast.cluster.mirror.messages import Pull
 from pycast.cluster.mirror.mirrors import LINGER_S, SILENT_S, Mirrors
@@ -262,6 +262,25 @@ def test_f_03_after_a_broken_link_the_mirror_resumes_at_the_next_byte(
     wait_until(lambda: mount.fanout.position_of(listener) == mount.ring.head, "the listener")
     assert numbers(bytes(heard.got)) == list(range(45))
     assert (node.mirrors.counters.gaps, mount.sources) == (0, 1)
+
+
+def test_f_03_when_a_parent_falls_silent_others_are_asked_and_it_is_not_waited_for(
+    origin: Origin, node: Node, other: Node, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be out of this node's reach only, and for all that is known it is up."""
+    differ(origin, node, other, wait_until)
+    third = Node("c")
+    between = Relay(third.address)
+    third.is_node(replace(third.record, address=between.address))
+    node.state.put_node(NodeRecord("o", "o2", between.address))
+    assert node.peers.call_all([between.address], AskTail(NAME), 5), "a link, as nodes have them"
+    between.downward = lambda data: b""
+    monkeypatch.setattr(tails, "TAIL_S", 60.0)
+    monkeypatch.setattr(link, "DIAL_S", 0.1)
+    node.mirrors.ensure(NAME)
+    wait_until(lambda: node.head == 17 * SIZE, "what the other one has")
+    between.stop()
+    third.stop()
 
 
 def test_f_01_when_the_origin_is_gone_the_survivors_level(

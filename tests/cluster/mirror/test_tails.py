@@ -30,7 +30,7 @@ def test_a_node_tells_the_epoch_of_its_last_byte_and_not_of_one_that_has_none_ye
     node.stop()
 
 
-def test_those_that_are_up_and_have_the_mount_are_asked() -> None:
+def test_those_that_are_up_and_have_the_mount_are_asked_without_some() -> None:
     me, has, lacks, suspect = Host(), Origin(), Host(), Origin()
     for node in (has, suspect):
         node.begin()
@@ -41,6 +41,7 @@ def test_those_that_are_up_and_have_the_mount_are_asked() -> None:
     for name, one in zip("mhls", (me, *others), strict=True):
         me.state.put_node(NodeRecord(name, f"{name}1", one.address))
     me.state.set_status("s", Status.SUSPECT)
-    assert ask_tails(NAME, "m", me.state, me.peers) == [KnownTail(epoch(1), 3 * SIZE, has.address, 0)]
+    assert ask_tails(NAME, ("m",), me.state, me.peers) == [KnownTail(epoch(1), 3 * SIZE, has.address, 0)]
+    assert ask_tails(NAME, ("m", "h"), me.state, me.peers) == []
     for one in (me, *others):
         one.stop()
