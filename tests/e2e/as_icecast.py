@@ -139,7 +139,8 @@ class AsIcecast:
     def end(self) -> None:
         """Ends it as an init script does: by the number in its pidfile."""
         if self.pid and is_alive(self.pid):
-            os.kill(self.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(self.pid, signal.SIGTERM)
         until(lambda: not (self.pid and is_alive(self.pid)), "its end")
         if self._process:
             launch.kill(self._process)

@@ -117,7 +117,8 @@ def test_new_clients_are_not_given_to_a_worker_that_hangs(pycast_server: Server)
 
 @pytest.mark.pycast(workers=2)
 def test_clients_that_wait_for_a_worker_survive_it(pycast_server: Server) -> None:
-    for number in (signal.SIGKILL, signal.SIGTERM):
+    for begun, number in ((2, signal.SIGKILL), (4, signal.SIGTERM)):
+        until(lambda begun=begun: starts(pycast_server) == begun, "both to accept", 20)  # type: ignore[misc]
         pids = children(pycast_server.pid)
         with stopped(pids), ExitStack() as stack:
             wires = waiting(pycast_server, LIVEZ, stack)
