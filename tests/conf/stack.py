@@ -11,13 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import boto3
 import yaml
-from moto import mock_aws
-from moto.cloudformation import parsing
 
 from tests.conf.examples import CONF
-from tests.conf.moto_types import TYPES
 
 FILE = CONF / "aws" / "pycast.yaml"
 REGION = "eu-west-1"
@@ -99,6 +95,12 @@ class Stack:
 @contextmanager
 def created() -> Iterator[Stack]:
     """The stack "radio" in a network of three zones. Gone with everything else when the block ends."""
+    # moto takes seconds to load, and all workers of pytest load this file.
+    from moto import mock_aws
+    from moto.cloudformation import parsing
+
+    from tests.conf.moto_types import TYPES
+
     known = parsing.get_model_map()
     with mock_aws(), patch.object(parsing, "get_model_map", lambda: known | TYPES):
         ec2, ssm = _client("ec2"), _client("ssm")
@@ -139,4 +141,6 @@ def created() -> Iterator[Stack]:
 
 
 def _client(service: str) -> Any:
+    import boto3
+
     return boto3.client(service, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
