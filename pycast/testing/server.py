@@ -348,8 +348,13 @@ class Server(Orders):
         me = weakref.proxy(self)  # or the server would never be given up, if it is not stopped
         self._gates.open(
             lambda mount: aired_titles(me._text("playlist.log"), mount),
-            lambda mount: me.get(f"/admin/killsource?mount={mount}", admin=True),
+            lambda mount: me._kill_source(mount),
         )
+
+    def _kill_source(self, mount: str) -> None:
+        from urllib.parse import quote
+
+        self.get(f"/admin/killsource?mount={quote(mount)}", admin=True)
 
     def _is_running(self) -> bool:
         return self._clean_up is not None and self._clean_up.alive and self.exit_status is None

@@ -6,12 +6,13 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from pycast.testing import Server, ServerDied, StreamRefused
 from pycast.testing.bad_certificates import make_bad_certificate
-from pycast.testing.faults import Refuse
+from pycast.testing.faults import Kick, Refuse
 from pycast.testing.gates import Gates, aired_titles
 from tests.e2e.programs import Target, curl_source, require
 from tests.e2e.wire import Wire, ask
@@ -152,3 +153,9 @@ def test_ports_of_the_tests_own_choice_have_no_door() -> None:
 def test_titles_of_a_mount_are_found_in_the_playlist_log() -> None:
     log = "22/Nov/2025:07:01:00 +0000|/a|12|A|B\nbroken\n22/Nov/2025:07:02:00 +0000|/b|1|C\n"
     assert aired_titles(log, "/a") == [("22/Nov/2025:07:01:00 +0000", "A|B")]
+
+
+@pytest.mark.parametrize("mount", [MOUNT, "/tea & cake.mp3", "/100%.mp3"])
+def test_the_server_kicks_a_source_of_any_name(mount: str) -> None:
+    with Server(watch=True) as server, server.stream(quote(mount)), server.fault(mount, Kick(), on="encoders"):
+        server.wait_until(lambda: "removed by an admin" in server.log(), 10, "the end of the source")
