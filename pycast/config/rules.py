@@ -13,6 +13,9 @@ from pycast.config.mount_authentication import MountAuthentication
 from pycast.config.problems import Path, Problem
 from pycast.config.schema import Config
 
+_LOCAL = ("::1", "localhost")
+"""Addresses of this machine alone, beside those of 127.0.0.0/8."""
+
 
 def conflicts(config: Config) -> list[Problem]:
     """Returns the problems that make the configuration unusable although each value alone is right."""
@@ -175,8 +178,8 @@ def _hostname_advice(config: Config) -> Iterator[str]:
             f'server.hostname is "{name}": expected a name or an address alone, without http:// and port; what '
             "listeners get leads nowhere"
         )
-    local = all(listen.bind_address in ("127.0.0.1", "::1", "localhost") for listen in config.listen)
-    if name == "localhost" and not config.server.public_url and not local:
+    is_local = all(one.bind_address.startswith("127.") or one.bind_address in _LOCAL for one in config.listen)
+    if name == "localhost" and not config.server.public_url and not is_local:
         yield 'server.hostname is "localhost": playlists will send listeners to their own machine'
 
 

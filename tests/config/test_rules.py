@@ -25,6 +25,11 @@ def test_a_local_name_is_pointed_out() -> None:
     assert [line.split(" ")[0] for line in said] == ["server.hostname"]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_a_local_name_is_right_where_only_this_machine_can_listen(address: str) -> None:
+    assert advice(loads(f'[[listen]]\nbind_address = "{address}"\n', {}, "f")) == []
+
+
 @pytest.mark.parametrize(
     "name", ["http://radio.example.org", "radio.example.org:8000", "radio.example.org/live", "radio example"]
 )
