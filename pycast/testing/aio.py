@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
 
 from pycast.testing.failures import ServerTimeout
 from pycast.testing.waits import POLL_S, Awaited, Watched, listeners_on, source_on, title_on
+from pycast.testing.wire_heads import as_target
 
 if TYPE_CHECKING:
     import ssl
@@ -121,8 +122,8 @@ class AsyncServer(Generic[ServerT]):
         context = server.ssl_context() if server.url.startswith("https:") else None
         reader, writer = await asyncio.open_connection(server.host, server.port, ssl=context)
         try:
-            titles = "Icy-MetaData: 1\r\n" if icy else ""
-            writer.write(f"GET {mount} HTTP/1.0\r\nHost: {server.host}:{server.port}\r\n{titles}\r\n".encode())
+            host, titles = f"Host: {server.host}:{server.port}\r\n", "Icy-MetaData: 1\r\n" if icy else ""
+            writer.write(f"GET {as_target(mount)} HTTP/1.0\r\n{host}{titles}\r\n".encode())
             try:
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout)
             except TimeoutError:

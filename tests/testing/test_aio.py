@@ -57,6 +57,17 @@ def test_source_listener_and_waits_live_in_one_loop() -> None:
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("mount", ["/tea & cake.mp3", "/köln.mp3"])
+def test_listener_asks_for_a_mount_of_any_name(mount: str) -> None:
+    async def play() -> None:
+        async with Server() as server:
+            with server.stream(mount):
+                async with server.aio.listen(mount) as listener:
+                    assert (listener.status, len(await listener.read(1000))) == (200, 1000)
+
+    asyncio.run(play())
+
+
 def test_waits_fail_at_once_at_their_deadline_and_when_cancelled() -> None:
     asked = 0
 
