@@ -19,6 +19,7 @@ from pycast.cli.main import main
 from pycast.testing.heard import Heard
 from pycast.testing.ports import Ports
 from pycast.testing.wire_heads import ServerAddress
+from tests.cli.terminal import Terminal
 from tests.e2e.deadline import POLL_S, until
 from tests.e2e.processes import is_alive
 
@@ -121,6 +122,17 @@ def test_a_dead_node_comes_back_with_restart(port: int) -> None:
         os.kill(int(command.wait_for(r"kill -9 (\d+)")[1]), signal.SIGKILL)
         command.wait_for(r"(?s)dead.*(a up.*b up)")
         command.stop()
+
+
+def test_enter_restarts_a_dead_node_where_the_table_is_drawn_on_a_terminal(port: int) -> None:
+    with Terminal("cluster", "up", "-n", "2", "--port", str(port)) as terminal:
+        pid = int(terminal.wait_for(r"The source is on node \w: kill -9 (\d+)")[1])
+        os.kill(pid, signal.SIGKILL)
+        terminal.wait_for("Enter restarts the dead nodes")
+        terminal.press("\n")
+        terminal.wait_for(r"(?s)Enter restarts.*\x1b\[\d+A(?:(?!Enter|\x1b\[J).)*\x1b\[J")
+        assert terminal.interrupt() == 0
+    assert "Everything has stopped." in terminal.shown
 
 
 def test_nothing_outlives_it_even_if_it_is_killed(port: int) -> None:

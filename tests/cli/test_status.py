@@ -1,13 +1,7 @@
 """`pycast status` asks a server and shows its table; an error says what to do."""
 
-import os
-import signal
-import subprocess
-import sys
-import termios
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +12,7 @@ from click.testing import CliRunner
 from pycast.cli.main import main
 from pycast.cli.server_client import ServerClient
 from pycast.errors import ExternalError
+from tests.cli.terminal import Terminal
 from tests.cli.test_nodes_view import NODES
 from tests.cli.test_status_view import ADMIN, LIVE, status
 
@@ -65,21 +60,11 @@ def test_table_is_printed_once_when_stdout_is_no_terminal(address: str) -> None:
 
 
 def test_terminal_shows_it_until_ctrl_c_and_is_left_as_it_was(address: str) -> None:
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    arguments = [sys.executable, "-m", "pycast", "status", address, "--interval", "0.2"]
-    process = subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    os.close(theirs)
-    said = b""
-    with suppress(OSError):  # EIO: the other end is closed
-        while piece := os.read(ours, 65536):
-            said += piece
-            if said.count(b"Ctrl-C quits") == 3:
-                process.send_signal(signal.SIGINT)
-    os.close(ours)
-    assert process.wait(10) == 0
-    assert b"Artist - Song" in said and "█".encode() in said
-    assert said.endswith(b"\x1b[?25h\x1b[?1049l")
+    with Terminal("status", address, "--interval", "0.2") as terminal:
+        terminal.wait_for(r"(?s)(Ctrl-C quits.*){3}")
+        assert terminal.interrupt() == 0
+    assert "Artist - Song" in terminal.shown and "█" in terminal.shown
+    assert terminal.shown.endswith("\x1b[?25h\x1b[?1049l")
 
 
 def test_password_shows_the_nodes_of_a_cluster_above_its_mounts(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
