@@ -2,7 +2,8 @@
 
 When a mount starts to wait for its source, its listeners are moved to the first member of its chain of fallbacks that
 has audio: a mount with a source, a file, silence. When the mount has a source again, those who came from it are moved
-back, or all who are on that fallback, as `fallback_override` says. Each node of a cluster moves its own listeners,
+back, or all who are on that fallback, as `fallback_override` says. Who could not go on with it is disconnected from a
+file, and stays on another mount. Each node of a cluster moves its own listeners,
 whichever node has the source.
 """
 
@@ -17,6 +18,7 @@ from pycast.control.mount_finder import MountFinder
 from pycast.control.sound_match import difference, is_noise_after
 from pycast.net.group import Group
 from pycast.stream.events import MountStateChanged
+from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
 from pycast.stream.mounts import Mounts
@@ -88,11 +90,27 @@ class Fallbacks:
             if not asked and mount is not other:
                 continue
             target = self._finder.live(name)
-            if target is None or target is mount or target.name != name or target.family != mount.family:
+            if target is None or target is mount or target.name != name:
                 continue
-            if is_noise_after(mount, target):
-                continue
-            if mount is other:
+            if target.family != mount.family or is_noise_after(mount, target):
+                _disconnect(mount, target)
+            elif mount is other:
                 self._moves.all_back(mount, target)
             else:
                 self._moves.back(mount, target, asked)
+
+
+def _disconnect(mount: Mount, target: Mount) -> None:
+    """Disconnects those who asked for `target` and hear what this node plays in its place, after which their players
+    cannot play it: they would hear that until somebody stops them, and if they connect again they hear the target.
+    """
+    if not is_local(mount.name):
+        return
+    leaving = [listener for listener in mount.fanout if listener.requested_mount == target.name]
+    for listener in leaving:
+        mount.fanout.drop(listener, Reason.OTHER_FORMAT)
+    if leaving:
+        log.info(
+            "mount %s: %d listeners of %s are disconnected: their players cannot go on, but hear it if they come again",
+            *(target.name, len(leaving), mount.name),
+        )

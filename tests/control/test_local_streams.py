@@ -1,5 +1,6 @@
 """Files and silence take the place of a mount without a source, for those whose player can go on with them."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from pycast.control.local_streams import below
 from pycast.formats.marks import Info
+from pycast.stream.fanout import Reason
 from pycast.stream.listener import Listener
 from pycast.stream.mount import Mount
 from pycast.stream.mount_state import MountState
@@ -32,6 +34,10 @@ fallback_mount = "silence"
 [[mount]]
 mount_name = "/guests/*"
 fallback_mount = "silence"
+[[mount]]
+mount_name = "/early"
+fallback_mount = "/song.ogg"
+fallback_override = "own"
 [[mount]]
 type = "default"
 fallback_mount = "silence"
@@ -90,6 +96,21 @@ def test_who_asks_for_a_mount_without_a_source_gets_the_file_and_one_position_is
     assert found is not None and found.name == f"file:{FILE}" and found.state is MountState.LIVE
     assert node.finder.find("/backup") is found
     assert found.listener_content_type == "audio/mpeg" and found.settings.hidden
+
+
+def test_who_hears_a_file_of_another_format_is_disconnected_when_the_source_comes(
+    node: Stage, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = node.finder.find("/early")
+    assert found is not None and found.description.format_name == "ogg"
+    listener, other = node.listen(found), node.listen(found)
+    listener.requested_mount, other.requested_mount = "/early", "/else"
+    begin(node, "/early")
+    wait_until(lambda: len(node.gone) == 1, "the end")
+    assert (node.gone[0].listener, node.gone[0].reason) == (listener, Reason.OTHER_FORMAT)
+    assert found.fanout.get(other.id) is other
+    assert "mount /early: 1 listeners of file:/song.ogg are disconnected" in caplog.text
 
 
 def test_nobody_reaches_what_is_played_by_its_name(node: Stage) -> None:
