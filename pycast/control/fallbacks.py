@@ -42,21 +42,21 @@ class Fallbacks:
         self._said: set[tuple[str, ...]] = set()
 
     def next_of(self, mount: Mount) -> Mount | None:
-        """Returns the fallback that has audio and whose format suits the mount's listeners. May switch."""
-        other = self._finder.fallback_of(mount.name)
-        if other is None or other is mount:
-            return None
-        found = difference(mount, other)
-        if found is None or is_local(other.name):  # what this node plays has been looked at
-            return other
-        self._say(mount.name, other.name, *reversed(found))
-        return None
+        """Returns the first fallback that has audio and that the players of the mount's listeners can go on with. May
+        switch.
+        """
+        return self._finder.fallback_of(mount.name, lambda other: other is not mount and self._suits(mount, other))
 
-    def _say(self, *about: str) -> None:
-        """Logs once that players could not go on with a fallback."""
+    def _suits(self, mount: Mount, other: Mount) -> bool:
+        """Whether players can go on with a fallback; logs once if not."""
+        found = difference(mount, other)
+        if found is None:
+            return True
+        about = mount.name, other.name, *reversed(found)
         if about not in self._said and len(self._said) < MOST_SAID:
             self._said.add(about)
             log.warning("mount %s: its fallback %s is %s and no %s: not used", *about)
+        return False
 
     def on_mount_state_changed(self, event: MountStateChanged) -> None:
         """Starts to move listeners to the fallback, or back. Never switches."""

@@ -5,7 +5,7 @@ then in its chain of fallbacks, of which a member may be a file or silence. The 
 source.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pycast.config.live import Live
@@ -135,16 +135,16 @@ class MountFinder:
                 return mount
         return None
 
-    def fallback_of(self, path: str) -> Mount | None:
+    def fallback_of(self, path: str, suits: Callable[[Mount], bool] = lambda mount: True) -> Mount | None:
         """Returns what listeners of that mount hear while it has no source: of its chain of fallbacks the first mount
-        that has one, or file. May switch.
+        that has one and suits, or file. May switch.
         """
         before = self._mounts.get(path)
         # A section of type "default" may give a fallback to all mounts. To any other address than that of a mount it
         # gives none that is always there, or each wrong address and each page would be a stream.
         is_mount = before is not None or self._settings.now.describes_mount(path)
         for one in self.chain(self.first_fallback(path)):
-            if (mount := self._with_source(one, path)) is not None:
+            if (mount := self._with_source(one, path)) is not None and suits(mount):
                 return mount
             if is_mount and self._local is not None and (mount := self._local.open(one, path, before)) is not None:
                 return mount

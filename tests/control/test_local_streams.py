@@ -194,6 +194,14 @@ def test_many_who_come_at_once_share_one_player(node: Stage, wait_until: WaitUnt
     assert len(node.local._players) == 1
 
 
+def test_a_fallback_that_players_could_not_go_on_with_is_passed_over(node: Stage, wait_until: WaitUntil) -> None:
+    listener = node.listen(begin(node, "/live"))
+    backup = begin(node, "/backup", "application/ogg")
+    node.end("/live")
+    wait_until(lambda: is_at(node.mounts.get(f"file:{FILE}"), listener), "the file behind it")
+    assert node.finder.find("/live") is backup, "who comes now may hear it"
+
+
 def test_a_file_that_is_missing_is_said_once_and_looked_for_again_after_a_while(
     node: Stage, caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
