@@ -5,6 +5,7 @@ import logging
 import time
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
@@ -29,6 +30,7 @@ from pycast.stream.mount_state import MountState
 from pycast.stream.pacer import Pacer
 from tests.cluster.hosts import Host
 from tests.cluster.mirror.test_pull import NAME, Origin, epoch
+from tests.cluster.relays import Relay
 from tests.conftest import WaitUntil
 from tests.stream.memory import WHO, MemoryTransport
 from tests.stream.test_mounts import FakeSource
