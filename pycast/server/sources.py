@@ -365,14 +365,14 @@ def serve_source(context: ServerContext, connection: Connection, request: Reques
 
 def describe_source(connection: Connection, request: Request) -> SourceDescription:
     """Returns the description of a source, from its request. Raises Refused for a PUT without a content type."""
-    info = source_info(request.headers)
+    info, headers = source_info(request.headers), tuple(request.headers)
     content_type = info.content_type
     if not content_type:
         if request.method == "PUT":
             raise Refused("No Content-type given", cause=f"PUT {request.path} without Content-Type")
         log.warning("source %s %s names no content type: taken as audio/mpeg", connection.ip, request.path)
         content_type = "audio/mpeg"
-    return SourceDescription(info, content_type, tuple(request.headers), connection.ip, time.time(), UNKNOWN)
+    return SourceDescription(info, content_type, headers, connection.ip, time.time(), UNKNOWN, connection.begun)
 
 
 def as_found(mount: str, description: SourceDescription, found: "Found") -> SourceDescription:

@@ -192,7 +192,7 @@ class Mount:
         before.close_dump()
         self._program, self._described = program, description
         # A source of another node, or one that stood by, has been connected for some time already.
-        self._source_since = self._clock() - max(0.0, time.time() - description.started)
+        self._source_since = description.begun or self._clock() - max(0.0, time.time() - description.started)
         self._begun = started_at
         self.sources += 1
         self._move(MountEvent.SOURCE_STARTED)

@@ -32,6 +32,8 @@ class SourceDescription(NamedTuple):
     format: str = ""
     """The name of the stream's format; `UNKNOWN` until its first bytes have been seen. Empty: what the content type
     promises."""
+    begun: float = 0.0
+    """The same as `started` by this node's monotonic clock, which nobody sets; 0 for a source on another node."""
 
     @property
     def is_known(self) -> bool:

@@ -196,6 +196,7 @@ def test_the_description_of_a_source_is_from_its_headers() -> None:
     assert (described.info.name, described.info.genre) == ("Radio", "Jazz")
     assert (described.content_type, described.ip) == ("audio/ogg", "127.0.0.1")
     assert ("ice-name", "Radio") in described.headers
+    assert 0 <= time.monotonic() - described.begun < 60 and 0 <= time.time() - described.started < 60
 
 
 def test_without_a_content_type_a_source_is_mpeg_and_a_put_is_refused(caplog: pytest.LogCaptureFixture) -> None:

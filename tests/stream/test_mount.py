@@ -282,6 +282,17 @@ def test_lb_04_without_a_byte_for_twenty_seconds_listeners_are_dropped() -> None
     assert all(transport.closed for transport in transports)
 
 
+@pytest.mark.parametrize("step_s", [86_400, -86_400])
+def test_time_that_a_source_stood_by_does_not_follow_the_time_of_day(
+    monkeypatch: pytest.MonkeyPatch, step_s: int
+) -> None:
+    monkeypatch.setattr("pycast.stream.mount.time.time", lambda: 1_000_000.0 + step_s)
+    mount = Mount("/x", SETTINGS, description(), Pacer(0.5, lambda: 0.0), StreamEvents(), lambda: 100.0)
+    mount.start(description()._replace(started=1_000_000.0 - 30, begun=70.0))
+    assert mount.source_age_s() == 30
+    mount.end()
+
+
 @pytest.mark.parametrize("earlier_s", [0.0, 30.0, -30.0])
 def test_time_that_a_source_is_connected_does_not_follow_the_time_of_day(
     monkeypatch: pytest.MonkeyPatch, earlier_s: float
