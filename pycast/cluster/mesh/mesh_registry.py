@@ -105,7 +105,8 @@ class MeshRegistry:
         self._queues: dict[str, _Queue] = {}
         """The messages to send, for each address whose line is open or is being opened."""
         self._is_leaving = False
-        self._duplicate = ""
+        self._duplicates: set[str] = set()
+        """The addresses at which another process of this node's name is known."""
         self._troubles: dict[str, str] = {}
         self._state_file = state_file
 
@@ -259,6 +260,8 @@ class MeshRegistry:
         other = answer.node
         if answer.is_duplicate or other.node == mesh.me.node:
             self._warn_duplicate(address)
+        else:
+            self._duplicates.discard(address)
         if other.node == mesh.me.node:
             raise NoAnswer(f"{address} has this node's name")
         if self._troubles.pop(address, ""):
@@ -289,8 +292,8 @@ class MeshRegistry:
             self._add_line(other.address)
 
     def _warn_duplicate(self, address: str) -> None:
-        if self._duplicate != address:
-            self._duplicate = address
+        if address not in self._duplicates:
+            self._duplicates.add(address)
             log.error("cluster: another node has this node's name, according to %s: give each node its own", address)
 
     def _is_wanted(self, address: str) -> bool:

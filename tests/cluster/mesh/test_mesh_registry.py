@@ -173,6 +173,16 @@ def test_a_duplicate_is_refused_while_the_first_process_lives_f_18(fleet: MeshFl
         fleet.start_twin("a")
 
 
+def test_each_node_that_knows_of_a_duplicate_is_told_of_once(
+    fleet: MeshFleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a process that was suspended wakes up, and another one has taken its place."""
+    registry = fleet.make("a")
+    for address in ("x:1", "y:1", "x:1", "y:1"):  # each is dialled every second
+        registry._warn_duplicate(address)
+    assert caplog.text.count("another node has this node's name") == 2
+
+
 def join(fleet: MeshFleet, name: str, boot: str = "1", **settings: object) -> MeshRegistry:
     """Starts a node that finds the others in another way than by all their addresses."""
     host = fleet.hosts[name] = Host()
