@@ -8,6 +8,9 @@ from pathlib import Path
 from pycast.testing.waits import stands_still
 from tests.e2e.deadline import until
 
+LISTENS = "0A"
+"""The kernel's word for it in /proc/net/tcp."""
+
 
 def children(pid: int) -> list[int]:
     """Returns the numbers of the processes that `pid` has started, oldest first. That may not be the lowest number:
@@ -51,9 +54,19 @@ def sockets(pid: int) -> set[str]:
 
 def listening_ports(pid: int) -> set[int]:
     """Returns the TCP ports on which a process listens."""
-    held, ports = sockets(pid), set()
+    return {port for port, is_listening in _tcp_sockets(pid) if is_listening}
+
+
+def accepted(pid: int, port: int) -> int:
+    """Returns how many connections of this port a process has accepted and not closed."""
+    return _tcp_sockets(pid).count((port, False))
+
+
+def _tcp_sockets(pid: int) -> list[tuple[int, bool]]:
+    """The process's own port of each of its TCP sockets, and whether it listens there."""
+    held, found = sockets(pid), []
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in held:
-            ports.add(int(fields[1].rpartition(":")[2], 16))
-    return ports
+        if f"socket:[{fields[9]}]" in held:
+            found.append((int(fields[1].rpartition(":")[2], 16), fields[3] == LISTENS))
+    return found
