@@ -9,6 +9,8 @@ import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
+from pycast.testing.ports import Ports
+
 YES = "icecast-auth-user: 1"
 
 Asked = dict[str, str]
@@ -20,6 +22,8 @@ class Backend:
     """
 
     def __init__(self) -> None:
+        self._ports = Ports()
+        """Its port, which is nobody else's while it does not listen."""
         self.answer: Callable[[Asked], str | None] = lambda asked: YES
         self.asked: list[Asked] = []
         self.bodies: list[bytes] = []
@@ -31,7 +35,7 @@ class Backend:
         """The body of each answer."""
         self.is_closing = False
         """Whether it keeps no connection."""
-        self._server = StreamServer(("127.0.0.1", 0), self._serve, spawn=Pool())
+        self._server = StreamServer(("127.0.0.1", self._ports.take()), self._serve, spawn=Pool())
 
     def start(self, port: int = 0) -> None:
         """Listens, on the port that it had before if that is given."""
@@ -41,6 +45,11 @@ class Backend:
 
     def stop(self) -> None:
         self._server.stop(0)
+
+    def close(self) -> None:
+        """Stops it for good."""
+        self.stop()
+        self._ports.release()
 
     @property
     def port(self) -> int:
@@ -90,4 +99,4 @@ def running() -> Iterator[Backend]:
     try:
         yield backend
     finally:
-        backend.stop()
+        backend.close()
