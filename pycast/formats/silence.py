@@ -11,7 +11,7 @@ The one invariant: sample rate and channels are those that were asked for, or th
 """
 
 from collections.abc import Callable, Iterable
-from struct import pack
+from struct import error, pack
 from typing import NamedTuple
 
 from pycast.formats.ogg_page import write_page, write_pages
@@ -26,6 +26,9 @@ _MP3_FRAMES = 49
 """After so many frames the padding of MP3 at 44.1 kHz repeats."""
 
 _FLAC_ROUND_S = 10
+
+_WAV_ROUND = 8 << 20
+"""Most bytes of a round of WAV, which has a second: more than that of any sound card."""
 
 _VENDOR = b"pycast"
 
@@ -159,7 +162,7 @@ def _flac(shape: StreamShape) -> bytes:
     begin = b"fLaC" + pack(">I", len(info)) + info + pack(">I", 0x84 << 24 | len(comments)) + comments
     # 4,096 samples of 16 bits, and of each channel one value for all of them.
     head = bytes((0xFF, 0xF8, 0xC0 | _FLAC_RATES.get(rate, 0), channels - 1 << 4 | 0x08))
-    count = rate * _FLAC_ROUND_S // _FLAC_BLOCK
+    count = max(rate * _FLAC_ROUND_S // _FLAC_BLOCK, 1)
     return begin + b"".join(with_checksums(head + coded(number), bytes(3 * channels)) for number in range(count))
 
 
@@ -167,8 +170,13 @@ def _wav(shape: StreamShape) -> bytes:
     rate, channels = shape.samplerate or 44100, shape.channels or 2
     bits = shape.bitrate // (rate * channels) or 16
     block = channels * bits // 8
-    size = rate * block
-    form = pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, size, block, bits)
+    try:
+        form = pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * block, block, bits)
+    except error:  # no header can say that: the stream's own has made it up
+        return b""
+    if not block:
+        return b""
+    size = max(min(rate, _WAV_ROUND // block), 1) * block
     # Samples of eight bits have no sign.
     samples = (b"\x80" if bits == 8 else b"\0") * size
     return pack("<4sI4s", b"RIFF", 28 + 8 + size, b"WAVE") + form + pack("<4sI", b"data", size) + samples

@@ -104,3 +104,16 @@ def test_strange_numbers_give_the_nearest_that_there_is() -> None:
     assert mpeg.decode_header(silence(StreamShape("mpeg", "", 44000, 7, 1)), 0) is not None
     for asked, made in ((1, 8000), (10**7, 192_000)):
         assert unpack_from("<I", silence(StreamShape("ogg", "Vorbis", asked, 99)), 28 + 12)[0] == made
+
+
+@pytest.mark.parametrize("format", ["mpeg", "adts", "flac", "wav", "ogg"])
+@pytest.mark.parametrize("channels", [1, 2, 8, 300, 32_000, 65_535, 9_999_999])
+@pytest.mark.parametrize("rate", [1, 44_100, 655_350, 9_999_999])
+@pytest.mark.parametrize("bitrate", [1, 8_000, 1_411_200, 8 * 0xFFFFFFFF])
+def test_numbers_that_a_source_has_made_up_give_little_or_nothing(
+    format: str, channels: int, rate: int, bitrate: int
+) -> None:
+    codec = "Vorbis" if format == "ogg" else ""
+    data = silence(StreamShape(format, codec, rate, channels, bitrate))
+    assert len(data) < 9 << 20
+    assert not data or detect(lambda at, size: data[at : at + size]) == format
