@@ -167,7 +167,7 @@ def _without_length(info: bytes, content: int) -> bytes:
     parts, pos = [info[:content]], content
     while pos < len(info):
         element = read_element(info, pos)
-        end = len(info) if element is None else element.content + (element.size or 0)
+        end = len(info) if element is None else min(element.content + (element.size or 0), len(info))
         is_wrong = element is not None and element.id in (_DURATION, _CRC) and end - pos >= 2
         parts.append(void(end - pos) if is_wrong else info[pos:end])
         pos = end

@@ -15,6 +15,7 @@ from tests.formats.elements import (
     cluster,
     document,
     element,
+    head,
     number,
     simple_block,
     video_track,
@@ -72,6 +73,13 @@ def test_what_is_true_of_a_file_only_is_left_out() -> None:
     assert number(0xA7, 9) not in out and number(0xAB, 99) not in out
     result = run(WebM(), [out])
     assert (result.out, len(result.joins)) == (out, 2)
+
+
+def test_a_length_that_claims_to_be_larger_than_the_file_is_no_reason_to_make_room_for_it() -> None:
+    broken = element(0x1549A966, number(0x2AD7B1, 1_000_000) + head(0x4489, 1 << 50) + bytes(8))
+    begin, tracks = BEGIN[: BEGIN.index(b"\x15\x49\xa9\x66")], element(0x1654AE6B, audio_track())
+    out, _ = play(begin + broken + tracks + CLUSTERS)
+    assert len(out) < 1000 and times(out) == [0, 40]
 
 
 def test_a_file_with_other_tracks_is_another_document() -> None:
