@@ -19,6 +19,7 @@ from pycast.formats.mp4_split import Defaults, split
 
 _MOST_BOXES = 10_000
 _LATEST = (1 << 64) - 1
+_FURTHEST = (1 << 31) - 1
 _BASE_IS_MOOF = 0x020000
 _HAS_OFFSET, _FIRST_FLAGS = 0x1, 0x4
 _SAMPLE_FIELDS = (0x100, 0x200, 0x400, 0x800)
@@ -218,6 +219,8 @@ def _with_time(moof: bytes, content: int, end: int, time: int, moves: int) -> by
         if kind == b"trun" and moof[at + 3] & _HAS_OFFSET:
             place = at - begin + 8
             (offset,) = unpack_from(">i", box, place)
+            if offset + moves > _FURTHEST:
+                raise FormatError("a fragment of the MP4 file has its samples beyond all numbers")
             box[place : place + 4] = pack(">i", offset + moves)
         out.append(bytes(box))
         if kind == b"tfhd":

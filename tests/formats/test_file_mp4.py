@@ -72,6 +72,12 @@ def test_a_time_that_no_number_holds_is_an_error() -> None:
         play(data, data)
 
 
+def test_samples_that_no_number_can_find_are_an_error() -> None:
+    far = timed(7, 20).replace(numbers(1, 100, 20), numbers(1, (1 << 31) - 1, 20))
+    with pytest.raises(FormatError, match="beyond all numbers"):
+        play(BEGIN + fragment(far))
+
+
 def test_a_fragment_without_a_time_follows_the_one_before() -> None:
     data = BEGIN + fragment(timed(None, 20, 20)) + fragment(timed(None, 30))
     assert after(play(data, data)[0], b"tfdt", 8) == [0, 40, 70, 110]
