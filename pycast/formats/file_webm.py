@@ -119,8 +119,6 @@ class MatroskaFile:
         if self._shift is None:
             self._shift = self._next - ticks
         self._cluster = self._part = max(ticks + self._shift, 0)
-        if self._cluster > _LATEST:
-            raise FormatError("a cluster of the WebM file has a time beyond all numbers")
         return _timestamp(self._cluster)
 
     def _placed(self, kind: int, unit: bytes, content: int) -> bytes:
@@ -151,6 +149,8 @@ class MatroskaFile:
 
 
 def _timestamp(ticks: int) -> bytes:
+    if ticks > _LATEST:
+        raise FormatError("a cluster of the WebM file has a time beyond all numbers")
     return b"\xe7\x88" + ticks.to_bytes(8)
 
 

@@ -50,7 +50,8 @@ def split(moof: bytes, mdat: bytes, scale: int, defaults: Defaults) -> list[tupl
     """
     try:
         return _split(moof, mdat, scale, defaults) or [(moof, mdat)]
-    except (error, IndexError, FormatError):
+    # A head that is missing, a time that no number holds.
+    except (error, LookupError, OverflowError, FormatError):
         return [(moof, mdat)]
 
 

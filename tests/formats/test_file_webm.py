@@ -54,6 +54,9 @@ def test_a_time_that_no_number_holds_is_an_error() -> None:
     data = BEGIN + cluster(0, simple_block(1)) + cluster((1 << 64) - 10, simple_block(1, 20))
     with pytest.raises(FormatError, match="beyond all numbers"):
         play(data, data)
+    late = (1 << 64) - 1000
+    with pytest.raises(FormatError, match="beyond all numbers"):
+        play(BEGIN + cluster(0, simple_block(1)) + cluster(late, simple_block(1), simple_block(1, 2000)))
 
 
 def test_a_block_may_say_how_long_it_lasts_and_the_longest_track_counts() -> None:

@@ -32,7 +32,7 @@ def long_fragment(
                 rows.append(numbers(*(value for bit, value in fields if present & bit)))
             place = numbers(offset + sum(SIZES[:begin])) if present & 1 else b""
             runs.append(full(b"trun", numbers(end - begin), place, *rows, flags=present))
-        time = b"" if ticks is None else full(b"tfdt", numbers(ticks))
+        time = b"" if ticks is None else full(b"tfdt", struct.pack(">Q", ticks), version=1)
         traf = box(b"traf", full(b"tfhd", numbers(AUDIO), head[1], flags=head[0]), time, *runs, more)
         return box(b"moof", full(b"mfhd", numbers(1)), traf)
 
@@ -87,8 +87,7 @@ def test_the_parts_have_all_samples(
 
 
 def test_what_is_short_or_has_more_than_is_known_stays_whole() -> None:
-    whole = long_fragment()
-    moof, mdat = whole
+    moof, mdat = long_fragment()
     for given_moof, given_mdat, scale in (
         (moof, mdat, SCALE * 10),
         (*long_fragment(more=full(b"saiz", numbers(0))), SCALE),
@@ -97,6 +96,9 @@ def test_what_is_short_or_has_more_than_is_known_stays_whole() -> None:
         (moof[:8] + box(b"uuid") + moof[8:], mdat, SCALE),
         (moof[:-1], mdat, SCALE),
         (*long_fragment(0x201), SCALE),
+        (moof.replace(b"tfhd", b"free"), mdat, SCALE),
+        (moof.replace(b"trun", b"free"), mdat, SCALE),
+        (*long_fragment(ticks=(1 << 64) - 10), SCALE),
     ):
         assert split(given_moof, given_mdat, scale, Defaults()) == [(given_moof, given_mdat)]
 
