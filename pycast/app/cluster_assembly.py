@@ -139,6 +139,7 @@ class ClusterParts:
         """Subscribes parts to the events of the cluster, after its registry (see `_registry`)."""
         events.new_audio.subscribe(self.children.on_new_audio)
         events.mount_closed.subscribe(self.children.on_mount_closed)
+        events.source_started.subscribe(self.mirrors.on_source_started)
         drain.changed.subscribe(lambda event: cluster.set_draining(event.state is not DrainState.SERVING))
         self.state.node_changed.subscribe(self.mirrors.on_node_changed)
         self.state.origin_changed.subscribe(self.mirrors.on_origin_changed)

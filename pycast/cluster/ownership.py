@@ -33,7 +33,7 @@ from pycast.stream.relocation import relocate
 from pycast.stream.source import SOURCE_SILENT_S, Source
 
 if TYPE_CHECKING:  # of the cluster a node alone needs the claims only
-    from pycast.cluster.mirror.mirrors import ParentLost
+    from pycast.cluster.mirror.pull import ParentLost
     from pycast.cluster.owner_client import OwnerClient
     from pycast.cluster.registry.cluster_state import OriginChanged
     from pycast.cluster.registry.epoch import Epoch

@@ -10,7 +10,7 @@ from typing import Any
 from pycast.cluster.link.message_kinds import Notification, Question
 from pycast.cluster.link.questions import Alive, IsAlive, Yield, Yielded
 from pycast.cluster.link.rpc import NoAnswer
-from pycast.cluster.mirror.mirrors import ParentLost
+from pycast.cluster.mirror.pull import ParentLost
 from pycast.cluster.registry.cluster_state import ClusterState
 from pycast.cluster.registry.epoch import Epoch
 from pycast.cluster.registry.records import NodeRecord, OriginRecord

@@ -70,7 +70,7 @@ class Host:
         self.lineages = Lineages()
         self.gone: list[Reason] = []
         pacer = Pacer(0.05, lambda: 0.0)
-        events = StreamEvents()
+        self.events = events = StreamEvents()
         events.listener_left.subscribe(lambda event: self.gone.append(event.reason))
         self.mounts = Mounts(self.settings, pacer, self.group, events, self.clock)
         self.children = Children()

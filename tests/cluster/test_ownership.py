@@ -11,7 +11,7 @@ from gevent.event import Event
 from pycast.cluster.claim import MountClaims
 from pycast.cluster.link.questions import Yield
 from pycast.cluster.mirror.lineage import Lineage, Lineages
-from pycast.cluster.mirror.mirrors import ParentLost
+from pycast.cluster.mirror.pull import ParentLost
 from pycast.cluster.owner_client import OwnerClient
 from pycast.cluster.ownership import HOLD_OFF_S, Ownership
 from pycast.cluster.registry.cluster_state import Status

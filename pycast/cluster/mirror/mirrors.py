@@ -8,9 +8,9 @@ waits for the next origin, with its listeners. The one invariant: a mount has at
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import gevent
+from gevent.event import Event
 
 from pycast.cluster.link.frames import LinkError
 from pycast.cluster.link.link import Connector, DialFailed
@@ -19,7 +19,7 @@ from pycast.cluster.link.rpc import RpcClient
 from pycast.cluster.mirror.children import Children
 from pycast.cluster.mirror.lineage import Lineages
 from pycast.cluster.mirror.parents import choose_parents
-from pycast.cluster.mirror.pull import Gap, Mirror, MirroredMount, MountAbsent, StaleEpoch
+from pycast.cluster.mirror.pull import Gap, Mirror, MirroredMount, MountAbsent, ParentLost, StaleEpoch
 from pycast.cluster.mirror.tails import KnownTail, ask_tails, own_tail
 from pycast.cluster.registry.cluster_state import ClusterState, NodeChanged, OriginChanged, Status
 from pycast.cluster.registry.epoch import Epoch
@@ -30,6 +30,7 @@ from pycast.net.group import Group
 from pycast.net.ticks import sleep_until_tick
 from pycast.signals import Signal
 from pycast.stats.counters import MirrorCounters
+from pycast.stream.events import SourceStarted
 from pycast.stream.fanout import Reason
 from pycast.stream.mount import Mount
 from pycast.stream.mounts import Mounts
@@ -66,13 +67,6 @@ PAUSE_S = 0.2
 MOST_PAUSE_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ParentLost:
-    """A mirror's connection to its parent has ended, so no audio arrives."""
-
-    mount: str
-
-
 class Mirrors:
     """The mirrors of this node."""
 
@@ -104,8 +98,8 @@ class Mirrors:
         self._group = group
         self._clock = clock
         self._mirrored: dict[str, MirroredMount] = {}
-        self._silent: dict[str, float] = {}
-        """Nodes that could not be reached, and when, until they can be again."""
+        self._replaced: dict[str, Event] = {}  # `begun` of mirrors in whose place this node claims the mount
+        self._silent: dict[str, float] = {}  # nodes that could not be reached, and when
 
     def start(self) -> None:
         """Starts the review of the mirrors."""
@@ -137,8 +131,7 @@ class Mirrors:
 
     def open(self, name: str, depth: int = 0, *, has_other: bool = False) -> Mount | None:
         """Returns the mount, mirrored from another node if need be; None if no node has it, or `has_other` (who asks
-        would hear something else then) and the nodes that have it do not answer. May switch, for twice `OPEN_S` at
-        most.
+        would hear something else) and those that have it do not answer. May switch, for twice `OPEN_S` at most.
         """
         mount = self._mounts.get(name)
         if mount is not None and not self.is_beginning(name):
@@ -146,8 +139,7 @@ class Mirrors:
         origin = self._state.origin(name)
         if origin is None or origin.node == self._own.now.node:
             return None
-        mirrored = self.ensure(name, depth)
-        mirror = mirrored.mirror
+        mirror = (mirrored := self.ensure(name, depth)).mirror
         if not has_other:
             mirror.begun.wait(OPEN_S)
         elif self._may_answer(name):
@@ -156,6 +148,11 @@ class Mirrors:
         if mirror.is_beginning:  # a parent was found late, and what it has is on its way
             mirror.begun.wait(OPEN_S)
         return mirror.mount
+
+    def on_source_started(self, event: SourceStarted) -> None:
+        """Lets those have the mount who wait for another node's: a source of this one feeds it. Never switches."""
+        if begun := self._replaced.pop(event.mount, None):
+            begun.set()
 
     def is_first_to_go_on(self, name: str, child: str) -> bool:
         """Whether `child` has to ask another node for the mount, because this one would ask it."""
@@ -192,6 +189,8 @@ class Mirrors:
         """Fetches what other nodes have of the mount's last epoch, `over`, and this one lacks. Returns the offset at
         which a new owner begins. Ends the mirror. May switch, for about `TAIL_S` + `LEVEL_S` at most.
         """
+        if mirrored := self._mirrored.get(name):
+            self._replaced[name] = mirrored.mirror.begun
         self.release(name)
         mirror = Mirror(name, self._mounts, self._lineages, self._state, self.counters, self._clock)
         # The node with a byte of the highest epoch has the valid ones; of those in the same epoch the longest has all.
@@ -217,6 +216,7 @@ class Mirrors:
             mirrored.task = None
         if self._mirrored.get(name) is mirrored:
             del self._mirrored[name]
+            mirrored.mirror.begun.set()  # there is nothing to wait for
             self._close(name, Reason.SOURCE_GONE if mirrored.mirror.is_over else Reason.ABANDONED)
 
     def _follow_parent(self, mirrored: MirroredMount) -> None:
@@ -235,7 +235,7 @@ class Mirrors:
             if self._clock() - mirror.last_heard >= WAITING_S:
                 mirror.mark_waiting()
             return
-        # With one, mirror until the connection breaks. If it lacks the next byte another node may have it.
+        # With one, mirror until the connection breaks.
         mirrored.parent, mirrored.asks_at = parent.node, 0.0
         mirrored.since = mirrored.reviewed_at = self._clock()
         log.info("< mount %s: mirrored from node %s", mirror.name, parent.node)
@@ -265,10 +265,10 @@ class Mirrors:
             self._fail(mirrored, parent, error)
 
     def _fail(self, mirrored: MirroredMount, parent: NodeRecord, error: Exception) -> None:
-        # Try again soon if the owner does not have its mount yet, because the origin is announced a moment before that,
-        # and if the connection was good before, because the next try shows whether the node is gone.
+        # Try again soon if the owner does not have its mount yet: the origin is announced a moment before that. And if
+        # the connection was good before, because the next try shows whether the node is gone.
         was_good = not isinstance(error, DialFailed) and self._clock() - mirrored.since >= RETRY_S
-        patience = ABSENT_RETRY_S if isinstance(error, MountAbsent) or was_good else RETRY_S
+        patience = ABSENT_RETRY_S if was_good or isinstance(error, MountAbsent) else RETRY_S
         mirrored.failed[parent.node] = self._clock() - RETRY_S + patience
         if isinstance(error, DialFailed):
             self._silent[parent.node] = self._clock()
@@ -317,7 +317,7 @@ class Mirrors:
         # A node with a higher epoch that is not further than this one has other bytes. They come from their owner only.
         if best is None or (best.epoch, best.head) <= mine or best.head <= mirror.head:
             return False
-        # Then all continue at the same byte. What they lack is of the epoch before that of an owner that came and went.
+        # What they lack may be of the epoch before that of an owner that came and went.
         floor = None if self.has_origin(mirror.name) else best.epoch
         return self._fetch(mirror, best.address, best.head, floor)
 

@@ -354,6 +354,13 @@ class MirroredMount:
     """Set when no node that may have the mount answers."""
 
 
+@dataclass(frozen=True, slots=True)
+class ParentLost:
+    """A mirror's connection to its parent has ended, so no audio arrives."""
+
+    mount: str
+
+
 def _has(mount: Mount, description: SourceDescription, started_at: int) -> bool:
     """Whether the mount has that source already. A source without a byte may come before one at the same offset, and a
     mirror that began before the format was known is told it later.

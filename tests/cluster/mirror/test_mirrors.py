@@ -60,6 +60,7 @@ class Node(Host):
             self.group,
             self.clock,
         )
+        self.events.source_started.subscribe(self.mirrors.on_source_started)
         self.state.node_changed.subscribe(self.mirrors.on_node_changed)
         self.state.origin_changed.subscribe(self.mirrors.on_origin_changed)
         self.answers.on(AskTail, self.mirrors.tail)
@@ -194,6 +195,27 @@ def test_a_node_that_answers_again_is_waited_for_again(origin: Origin, node: Nod
     node.mounts.close(NAME)
     node.now += SILENT_S
     mount = node.mirrors.open(NAME, has_other=True)
+    assert mount is not None and mount is node.mounts.get(NAME)
+
+
+@pytest.mark.parametrize("has_other", [False, True])
+def test_who_waits_for_another_nodes_mount_has_it_as_soon_as_it_gets_a_source_here(
+    node: Node, monkeypatch: pytest.MonkeyPatch, has_other: bool
+) -> None:
+    """The node had the encoder that came back, and its listeners waited for the one that had gone."""
+    monkeypatch.setattr(mirrors, "OPEN_S", 60.0)
+    node.learns(1)
+    source = FakeSource()
+
+    def claim() -> None:
+        assert node.mirrors.level(NAME, epoch(1)) == 0
+        node.mounts.attach_source(NAME, source)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        node.state.put_node(NodeRecord("o", "o1", f"127.0.0.1:{silent.getsockname()[1]}"))
+        node.group.spawn_later(0.1, "claim", claim)
+        with gevent.Timeout(5):
+            mount = node.mirrors.open(NAME, has_other=has_other)
     assert mount is not None and mount is node.mounts.get(NAME)
 
 
