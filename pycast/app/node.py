@@ -178,6 +178,7 @@ class Node:
         for acceptor in acceptors:
             acceptor.close()
         if context.cluster:
+            context.mounts.end_sources()
             context.cluster.stop()
         self.parts.directories.stop()
         context.mounts.stop()

@@ -129,9 +129,12 @@ class ClusterMember:
         self._update(replace(self._own.now, state=NodeState.DRAINING if is_draining else NodeState.UP))
 
     def stop(self) -> None:
-        """Leaves the cluster. Incoming links are closed first, so that mounts on other nodes do not end. May switch."""
+        """Leaves the cluster. Incoming links are closed first, so that mounts on other nodes do not end, but not before
+        these have what there is of them. May switch.
+        """
         if not self._own.now.node:
             return
+        self._mirror_server.finish()
         for link in list(self._links):
             link.close()
         self.registry.stop()
@@ -189,6 +192,7 @@ class ClusterMember:
                 self._serve(link)
             finally:
                 self._links.pop(link, None)
+                link.close()  # what the server may say to a connection that ends would not be from this link
         except Malformed as error:
             if link is not None:
                 self._connector.checks.blame(link.peer, error)

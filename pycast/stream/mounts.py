@@ -287,18 +287,23 @@ class Mounts:
                     mount.name,
                 )
 
-    def stop(self) -> None:
-        """Ends all sources and closes all mounts; waits until the listeners have the rest. May switch."""
-        loops = list(self._loops.values())
+    def end_sources(self) -> None:
+        """Ends all sources, because the server stops; what they have sent is in their mounts then. Never switches."""
         sources, self._sources = self._sources, {}
-        for source in sources.values():
+        for name, source in sources.items():
             source.end("the server stops")
-        for name, mount in list(self._mounts.items()):
+            mount = self._mounts[name]
             self._end_opening(name)
             if mount.state is MountState.LIVE:
                 mount.end()
-            if name in sources:  # also one whose format is not known yet
-                self._events.source_ended.emit(SourceEnded(name, mount.settings, *_sender(sources[name])))
+            # Also if its format is not known yet.
+            self._events.source_ended.emit(SourceEnded(name, mount.settings, *_sender(source)))
+
+    def stop(self) -> None:
+        """Ends all sources and closes all mounts; waits until the listeners have the rest. May switch."""
+        loops = list(self._loops.values())
+        self.end_sources()
+        for name in list(self._mounts):
             self.close(name, Reason.SHUTDOWN)
         gevent.joinall(loops, timeout=2 * FINISH_S)
 

@@ -142,6 +142,21 @@ def test_f14_all_nodes_are_restarted_one_by_one(pycast_cluster: Cluster, crowd: 
     assert sum(metric(server, "pycast_cluster_nodes", status="up") for server in nodes.values()) == 9
 
 
+def test_a_node_that_is_stopped_without_a_drain_keeps_nothing_to_itself(pycast_cluster: Cluster, crowd: Crowd) -> None:
+    a, b, c = pycast_cluster
+    with Encoder(at(a, b, c), MOUNT, retry_s=0.2) as encoder:
+        pycast_cluster.wait_for_mount(MOUNT)
+        own, others = crowd.add(at(a), MOUNT, 2), crowd.add(at(b, c), MOUNT, 4)
+        crowd.wait_playing(6)
+        encoder.wait_sent(1.0)
+        a.stop()
+        crowd.wait_heard(others, 0, encoder.wait_on_air().first + 40)
+        last = {report.last_seq for report in crowd.reports(own)}
+        reports = crowd.reports(others)
+    assert_sockets_kept(reports)
+    assert {gap.seq - 1 for report in reports for gap in report.gaps} == last, "they heard less than its own listeners"
+
+
 @pytest.mark.parametrize(("lead", "rate"), [(60.0, 1.0), (0.1, 0.01)])
 def test_f13_deadline_of_a_drain_holds_although_listeners_remain(crowd: Crowd, lead: float, rate: float) -> None:
     way = {"lead": lead, "rate": rate, "deadline": DEADLINE_S}

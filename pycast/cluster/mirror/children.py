@@ -2,7 +2,11 @@
 audio, and of its end.
 """
 
+from contextlib import suppress
 from typing import Protocol
+
+import gevent
+from gevent.event import Event
 
 from pycast.stream.events import MountClosed, NewAudio
 
@@ -14,7 +18,7 @@ class Child(Protocol):
         """Has it look at what is new. Never switches."""
 
     def finish(self) -> None:
-        """Has it take what is left of the mount, which is over and about to be freed. Never switches."""
+        """Has it take what is left of the mount, which is about to be freed, and end with that. Never switches."""
 
 
 class Children:
@@ -24,6 +28,7 @@ class Children:
         self.bytes_sent = 0
         """Bytes sent to all of them since the start."""
         self._by_mount: dict[str, list[Child]] = {}
+        self._removed = Event()
 
     def count(self, mount: str) -> int:
         """Returns how many nodes mirror the mount from here."""
@@ -37,6 +42,7 @@ class Children:
         """Removes a connection."""
         served = self._by_mount[mount]
         served.remove(child)
+        self._removed.set()
         if not served:
             del self._by_mount[mount]
 
@@ -44,6 +50,15 @@ class Children:
         """Wakes the mount's connections. Never switches."""
         for child in self._by_mount.get(event.mount, ()):
             child.wake()
+
+    def finish(self, seconds: float) -> None:
+        """Ends all connections, each with what it has not sent yet; waits for that, but not longer. May switch."""
+        for child in [child for served in self._by_mount.values() for child in served]:
+            child.finish()
+        with suppress(gevent.Timeout), gevent.Timeout(seconds):
+            while self._by_mount:
+                self._removed.wait()
+                self._removed.clear()
 
     def on_mount_closed(self, event: MountClosed) -> None:
         """Gives the mount's connections what they have not sent yet. Never switches."""

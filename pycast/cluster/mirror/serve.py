@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 # The parent sends at least one frame in this time. A child takes a longer silence (`pull.STALL_S`) for a lost parent.
 IDLE_S = 1.0
 
+# When this node stops its children have so long to take the rest.
+FINISH_S = 0.5
+
 # The most mirrors between an origin and a node: a zone has one leader, and for a moment during a change two.
 MOST_DEPTH = 3
 
@@ -89,6 +92,12 @@ class MirrorServer:
         finally:
             log.info("> mount %s: node %s no longer mirrors it", mount.name, child)
 
+    def finish(self) -> None:
+        """Sends to all children what this node has of their mounts, and ends their connections. May switch, for
+        `FINISH_S` at most.
+        """
+        self._children.finish(FINISH_S)
+
 
 class _Child:
     """One connection to a child."""
@@ -107,18 +116,20 @@ class _Child:
         self._lineage = Lineage()
         self._is_live: bool | None = None
         self._rest: list[bytes] = []
-        """What it had not sent yet when the mount was over."""
+        """What it had not sent yet when it was told to finish."""
+        self._is_finished = False
 
     def wake(self) -> None:
         """Has it look at what is new. Never switches."""
         self._news.set()
 
     def finish(self) -> None:
-        """Takes what is left of the mount, whose ring is freed as soon as its listeners on this node have all of it."""
-        mount = self._mount
-        if mount.state is MountState.ENDED and not self._is_cut_off():
+        """Takes what is left of the mount, whose ring is freed as soon as its listeners here have it, and ends then."""
+        self._is_finished = True
+        if not self._is_cut_off():
             while frames := self._gather():
                 self._rest += frames
+        self._news.set()
 
     def run(self, pull: Pull) -> None:
         """Sends everything new until the connection or the mount ends."""
@@ -169,8 +180,8 @@ class _Child:
         return PullReply(start, lineage, source, started_at, self._is_live, tuple(marks), mount.ring.head)
 
     def _is_over(self) -> bool:
-        """Whether the mount has ended, or the child cannot go on in it."""
-        return self._mount.state is MountState.ENDED or self._is_cut_off()
+        """Whether the mount has ended, or this node stops, or the child cannot go on in the mount."""
+        return self._is_finished or self._mount.state is MountState.ENDED or self._is_cut_off()
 
     def _is_cut_off(self) -> bool:
         """Whether the mount has jumped to other offsets, or the child has fallen off the ring."""

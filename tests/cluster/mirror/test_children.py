@@ -1,6 +1,9 @@
 """Connections of a mount's mirrors are told of its audio and its end, and of no other mount's."""
 
+import gevent
+
 from pycast.cluster.mirror.children import Children
+from pycast.net.group import Group
 from pycast.stream.events import MountClosed, NewAudio
 
 
@@ -50,3 +53,15 @@ def test_a_removed_connection_is_told_nothing() -> None:
 def test_a_mount_without_mirrors_is_no_error() -> None:
     Children().on_new_audio(NewAudio("/x"))
     Children().on_mount_closed(MountClosed("/x"))
+
+
+def test_when_the_node_stops_all_are_told_and_waited_for_until_they_are_gone_or_the_time_is_over() -> None:
+    (children, *connections), group = three(), Group()
+    with gevent.Timeout(5):
+        children.finish(0.01)
+        assert [one.told for one in connections] == [["end"]] * 3
+        for mount, one in zip(("/x", "/x", "/y"), connections, strict=True):
+            group.spawn_later(0.01, "leaves", children.remove, mount, one)
+        children.finish(60)
+        assert children.count("/x") == children.count("/y") == 0
+        children.finish(60)
