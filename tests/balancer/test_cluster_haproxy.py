@@ -26,6 +26,7 @@ from tests.cluster_e2e.encoder import Address, Encoder
 from tests.cluster_e2e.nodes import LAST_WORDS_S, assert_same_ending, assert_sockets_kept, metric
 from tests.e2e.deadline import until
 from tests.e2e.haproxy import HAProxy
+from tests.e2e.stopwatch import ProcessorWaits
 from tests.e2e.wire import basic, get
 
 RETRY_S = 0.2
@@ -127,21 +128,24 @@ def test_lb_16_lb_17_f13_a_node_that_drains_gets_no_listener_and_its_own_move_at
         assert sum(encoder.sent(gap.seq, gap.frames) for gap in report.gaps) <= 2, "a planned move lost audio"
 
 
+@pytest.mark.timeout(180)
 def test_f01_f17_the_node_of_the_source_dies_under_2000_listeners(behind: Behind, crowd: Crowd) -> None:
     one, proxy = behind
     with Encoder(way_in(proxy), "/live.mp3", retry_s=RETRY_S) as encoder:
         one.wait_for_mount()
-        ids = crowd.add(way_in(proxy), "/live.mp3", 2000, reconnect_s=RETRY_S)
-        crowd.wait_playing(2000, 30)
+        # A busy machine lets them all connect when it can: who gives up and comes again would count as cut off.
+        ids = crowd.add(way_in(proxy), "/live.mp3", 2000, reconnect_s=RETRY_S, connect_s=60.0)
+        crowd.wait_heard(ids, 0, timeout=60)
         name = one.source_node()
         lost = wait_for_listeners(one, 2000)[name]
         assert lost > 400, "HAProxy did not spread them"
-        encoder.wait_sent(2.0)
-        killed = time.monotonic()
-        one.cluster.kill(name)
-        until(lambda: not encoder.is_on_air, "the encoder to notice")
-        back = encoder.wait_on_air()
-        crowd.wait_heard(ids, 0, back.first + 40)
+        with ProcessorWaits([crowd.pid, proxy.pid, *one.pids]) as waits:
+            encoder.wait_sent(2.0)
+            killed = time.monotonic()
+            one.cluster.kill(name)
+            until(lambda: not encoder.is_on_air, "the encoder to notice")
+            back = encoder.wait_on_air()
+            crowd.wait_heard(ids, 0, back.first + 40)
         encoder.wait_sent(1.0)
         reports = crowd.reports()
     one.cluster.restart(name)
@@ -156,8 +160,8 @@ def test_f01_f17_the_node_of_the_source_dies_under_2000_listeners(behind: Behind
     for report in kept:
         (gap,) = report.gaps
         assert gap.seq + gap.frames == back.first, "the encoder's own absence is the only gap"
-        assert not encoder.sent(gap.seq, gap.frames, before=killed - LAST_WORDS_S)
-    assert again[-1] < REHOMED_S
+        assert not encoder.sent(gap.seq, gap.frames, before=killed - LAST_WORDS_S - waits.seconds)
+    assert again[-1] - waits.seconds < REHOMED_S
     wait_for_all(proxy, status="UP")
 
 

@@ -165,6 +165,7 @@ def test_encoder_and_listeners_may_be_on_hosts_of_a_network() -> None:
             assert crowd.report(which).is_flawless
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.pycast(clients=2100, queue_size="8m")
 def test_two_thousand_listeners_are_all_checked(pycast_server: Server, crowd: Crowd) -> None:
     with Encoder(at(pycast_server), MOUNT) as encoder:
