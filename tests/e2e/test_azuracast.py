@@ -265,6 +265,8 @@ def test_a_reload_under_500_listeners_loses_none(station: Station) -> None:
     with ExitStack() as stack:
         feed = stack.enter_context(source(station.port, "/radio.mp3", PASSWORD))
         feed.send(frames(0, 200))
+        login = basic("admin", "admpw12345")
+        until(lambda: b'mount="/radio.mp3"' in get(station.port, "/admin/stats", login).body, "the mount")
         wires = [stack.enter_context(Wire(station.port)) for _ in range(500)]
         for wire in wires:
             wire.send(behind_nginx("/radio.mp3", "203.0.113.8", "Crowd/1"))
