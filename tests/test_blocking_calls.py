@@ -82,6 +82,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "net/certificate_files.py": dict.fromkeys(
         ("load_cert_chain", "load_verify_locations", "read_bytes"), "for tls.py in a thread, and for a command"
     ),
+    "net/first_connection.py": {"getaddrinfo": "gevent's: it asks in a thread"},
     "net/tls.py": {"path.stat": IN_A_THREAD},
     "relay/resolver.py": {"getaddrinfo": "in a thread of its own"},
     "stream/dump.py": dict.fromkeys(("flock", "strftime"), IN_A_THREAD),

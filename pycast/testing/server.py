@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import quote
 
 from pycast import launch
 from pycast.testing import forked
@@ -348,13 +349,8 @@ class Server(Orders):
         me = weakref.proxy(self)  # or the server would never be given up, if it is not stopped
         self._gates.open(
             lambda mount: aired_titles(me._text("playlist.log"), mount),
-            lambda mount: me._kill_source(mount),
+            lambda mount: me.get(f"/admin/killsource?mount={quote(mount)}", admin=True),
         )
-
-    def _kill_source(self, mount: str) -> None:
-        from urllib.parse import quote
-
-        self.get(f"/admin/killsource?mount={quote(mount)}", admin=True)
 
     def _is_running(self) -> bool:
         return self._clean_up is not None and self._clean_up.alive and self.exit_status is None

@@ -55,7 +55,7 @@ class Children:
         """Ends all connections, each with what it has not sent yet; waits for that, but not longer. May switch."""
         for child in [child for served in self._by_mount.values() for child in served]:
             child.finish()
-        with suppress(gevent.Timeout), gevent.Timeout(seconds):
+        with suppress(TimeoutError), gevent.Timeout(seconds, TimeoutError()):
             while self._by_mount:
                 self._removed.wait()
                 self._removed.clear()
