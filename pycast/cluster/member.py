@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gevent import socket
+from gevent.event import Event
 
 from pycast import __version__
 from pycast.cluster.link.frames import Kind, LinkError, Malformed
@@ -83,6 +84,8 @@ class ClusterMember:
         self._load = load
         self._group = group
         self._links: dict[Link, None] = {}
+        self._joined = Event()
+        """Set when `start` has returned, or failed."""
 
     @property
     def me(self) -> NodeRecord:
@@ -114,6 +117,8 @@ class ClusterMember:
             self.registry.start(self._own.now)
         except DuplicateNode as error:
             raise ConfigError([f"cluster.node = {node!r}: {error}: give each node a name of its own"]) from error
+        finally:
+            self._joined.set()
         self.mirrors.start()
         self._group.spawn_forever("load for the cluster", self._announce_load)
         log.info(
@@ -123,6 +128,12 @@ class ClusterMember:
             address,
             f", zone {settings.zone}" * bool(settings.zone),
         )
+
+    def wait_until_joined(self) -> None:
+        """Waits until the nodes that answer have told their mounts: before that this one would refuse listeners of
+        streams that are on the air, and players do not ask again. May switch, for the time of `start` at most.
+        """
+        self._joined.wait()
 
     def set_draining(self, is_draining: bool) -> None:
         """Announces whether this node drains: then others send it no new listeners or sources."""

@@ -213,6 +213,8 @@ def _serve(
             context.counters.refused_connections += 1
             return error_response(503, "This server is stopping", (RETRY_AFTER,))
         check_room(context.counters, slot)
+        if context.cluster:
+            context.cluster.wait_until_joined()
     if link_taker is None:
         check_port(request, connection.serves)
     else:

@@ -49,6 +49,8 @@ def serve_shoutcast(context: ServerContext, connection: Connection, slot: Slot, 
 def _serve(context: ServerContext, connection: Connection, slot: Slot, mount: str, first: bytes) -> None:
     if context.bans.refuses(connection.ip):
         return
+    if context.cluster:
+        context.cluster.wait_until_joined()
     reader = ShoutcastReader(mount)
     deadline = connection.begun + context.settings.now.limits.header_timeout
     credentials = ("", "")

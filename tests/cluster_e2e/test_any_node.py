@@ -2,8 +2,10 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import partial
 from xml.etree import ElementTree
 
@@ -71,6 +73,29 @@ def stream(pycast_cluster: Cluster) -> Iterator[NumberedStream]:
         pycast_cluster.wait_for_mount(MOUNT)
         until(partial(has_read, pycast_cluster[0], stream.size), "node a to read it all")
         yield stream
+
+
+def first_status(server: Server) -> int:
+    """Returns the status that the first listener gets whom a node accepts."""
+    deadline = time.monotonic() + 30
+    while True:
+        assert time.monotonic() < deadline, "nobody was accepted"
+        with suppress(ConnectionRefusedError), Wire(server.port) as wire:
+            wire.send(f"GET {MOUNT} HTTP/1.0\r\n\r\n")
+            return wire.read_head().status
+
+
+def test_a_node_that_starts_refuses_nobody_before_it_knows_the_mounts_of_the_others(pycast_cluster: Cluster) -> None:
+    a, b, _ = pycast_cluster
+    with Encoder(at(a), MOUNT, retry_s=None), ThreadPoolExecutor() as pool:
+        pycast_cluster.wait_for_mount(MOUNT)
+        pycast_cluster.pause("c")  # so that it takes a while
+        b.kill()
+        listener, restarted = pool.submit(first_status, b), pool.submit(b.restart)
+        with Encoder(at(b), OTHER, retry_s=0.01) as encoder:
+            assert listener.result(20) == 200
+            restarted.result(20)
+        assert {session.status for session in encoder.sessions} <= {0, 200}
 
 
 @pytest.mark.parametrize("node", ["a", "b", "c"])
