@@ -43,11 +43,6 @@ class Site:
         """For plain HTTP, on each node."""
         return self._ports[0]
 
-    @property
-    def pids(self) -> list[int]:
-        """The nodes' processes."""
-        return [server.pid for server in self.cluster]
-
     def is_complete(self) -> bool:
         """Whether each node knows all others."""
         return all(metric(server, "pycast_cluster_nodes", status="up") == 3 for server in self.cluster)

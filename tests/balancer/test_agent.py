@@ -90,6 +90,5 @@ def test_lb_15_weight_falls_as_listeners_come_and_rises_as_they_go(node: Node, p
             for _ in range(CLIENTS // 2 - 1):
                 listeners.enter_context(node.server.listen(MOUNT))
             # HAProxy's own check may be in the eleventh slot at that moment.
-            node.server.wait_until(lambda: 45 <= proxy.seen().weight <= 50, 20, "half the weight")
-        # A busy machine's node is late in its loop, and has less weight until that is over.
-        node.server.wait_until(lambda: proxy.seen().weight >= 90, 20, "nearly all of it")
+            node.server.wait_until(lambda: 45 <= proxy.seen().weight <= 50, 5, "half the weight")
+        node.server.wait_until(lambda: proxy.seen().weight >= 90, 5, "nearly all of it")

@@ -1,7 +1,6 @@
 """F-11: clocks that are an hour off, or jump by one, make no difference to what anybody hears."""
 
 import glob
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -15,7 +14,6 @@ from tests.cluster_e2e.crowd import Crowd
 from tests.cluster_e2e.encoder import Encoder
 from tests.cluster_e2e.nodes import MOUNT, STEAL_S, assert_same_ending, assert_sockets_kept, at, metric
 from tests.e2e.deadline import until
-from tests.e2e.stopwatch import ProcessorWaits
 from tests.e2e.wire import get
 
 HOUR_S = 3600
@@ -70,13 +68,12 @@ def test_f11_wrong_and_jumping_clocks_change_nothing(cluster: Cluster, set_clock
         encoder.wait_sent(1.0)
         assert all(metric(node, "pycast_cluster_nodes", status="up") == 3 for node in cluster)
         assert all(report.is_flawless for report in crowd.reports()), "a clock that jumped was heard"
-        with ProcessorWaits([os.getpid(), crowd.pid, a.pid, c.pid]) as waits:
-            cluster.kill("b")
-            until(lambda: not encoder.is_on_air, "the encoder to notice")
-            back = encoder.wait_on_air()
-            crowd.wait_heard(others, 0, back.first + 40)
+        cluster.kill("b")
+        until(lambda: not encoder.is_on_air, "the encoder to notice")
+        back = encoder.wait_on_air()
+        crowd.wait_heard(others, 0, back.first + 40)
         reports = crowd.reports(others)
-    assert back.accepted - back.began - waits.seconds < STEAL_S
+    assert back.accepted - back.began < STEAL_S
     assert_sockets_kept(reports)
     assert_same_ending(reports)
-    assert all(gap.at - back.accepted - waits.seconds < STEAL_S for report in reports for gap in report.gaps)
+    assert all(gap.at - back.accepted < STEAL_S for report in reports for gap in report.gaps)

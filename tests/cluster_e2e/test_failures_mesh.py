@@ -5,7 +5,6 @@ one name or balancer. The figures are those that the cases promise; in a mesh a 
 node is suspect after 3 s and dead after 5.
 """
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -29,7 +28,6 @@ from tests.cluster_e2e.nodes import (
     metric,
 )
 from tests.e2e.deadline import until
-from tests.e2e.stopwatch import ProcessorWaits
 
 
 def test_f01_origin_process_crashes_and_its_encoder_returns(pycast_cluster: Cluster, crowd: Crowd) -> None:
@@ -40,14 +38,13 @@ def test_f01_origin_process_crashes_and_its_encoder_returns(pycast_cluster: Clus
         own = [*crowd.add(at(a, b), MOUNT, reconnect_s=0.2), *crowd.add(at(a, c), MOUNT, reconnect_s=0.2)]
         crowd.wait_playing(9)
         encoder.wait_sent(2.0)
-        with ProcessorWaits([os.getpid(), crowd.pid, b.pid, c.pid]) as waits:
-            killed = time.monotonic()
-            pycast_cluster.kill("a")
-            until(lambda: not encoder.is_on_air, "the encoder to notice")
-            back = encoder.wait_on_air()
-            crowd.wait_heard([*others, *own], 0, back.first + 40)
+        killed = time.monotonic()
+        pycast_cluster.kill("a")
+        until(lambda: not encoder.is_on_air, "the encoder to notice")
+        back = encoder.wait_on_air()
+        crowd.wait_heard([*others, *own], 0, back.first + 40)
         reports, moved = crowd.reports(others), crowd.reports(own)
-    assert back.accepted - back.began - waits.seconds < STEAL_S
+    assert back.accepted - back.began < STEAL_S
     assert_sockets_kept(reports)
     assert_same_ending(reports)
     for report in reports:
@@ -55,7 +52,7 @@ def test_f01_origin_process_crashes_and_its_encoder_returns(pycast_cluster: Clus
         assert gap.seq + gap.frames == back.first
         lost = encoder.sent(gap.seq, gap.frames, before=killed - LAST_WORDS_S)
         assert not lost, "more was lost than the dead node alone had"
-        assert gap.at - back.accepted - waits.seconds < STEAL_S
+        assert gap.at - back.accepted < STEAL_S
     for report in moved:
         assert report.connections[-1].status == 200 and not report.damage
 

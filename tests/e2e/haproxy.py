@@ -107,10 +107,6 @@ class HAProxy:
             sock.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def seen(self, server: str = "node") -> Seen:
         """Returns that server's state from `show stat`: `name`, or `backend/name` where there are more of that name."""
         rows = csv.DictReader(self._ask("show stat").removeprefix("# ").splitlines())
